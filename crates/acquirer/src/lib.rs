@@ -1,0 +1,1 @@
+//! Connectors to acquirers without I/O.

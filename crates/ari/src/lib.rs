@@ -1,0 +1,1 @@
+//! Asterisk REST Interface: redacting socket, events, requests, one queue a channel.

@@ -1,0 +1,358 @@
+//! What goes into the dialogue and what comes out of it.
+
+use std::time::Duration;
+
+use ivrpay_card::Card;
+use ivrpay_payment::{Durable, Intent, Money, Outcome, Truncated};
+use ivrpay_secret::Key;
+use serde::{Deserialize, Serialize};
+
+/// Time since the call entered Stasis. Not a clock: recordings replay, snapshots read well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct At(pub Duration);
+
+/// What happens to a dialogue.
+pub enum Input {
+    /// A key, at its release.
+    Key(Key),
+    /// Keys were lost (the socket was away, a queue ran over): the field starts again.
+    KeysLost,
+    /// The prompt that was last asked for has ended by itself (not after `StopPlay`).
+    PromptEnded,
+    /// `deadline()` has been reached.
+    DeadlineReached,
+    /// The intent is durable.
+    Written(Durable<Intent>),
+    /// The intent could not be written; nothing was sent.
+    NotWritten(NotWritten),
+    /// The acquirer answered, or did not.
+    Answered(Outcome),
+    /// From operator, API or console.
+    Command(Command),
+    /// The caller hung up.
+    HungUp,
+}
+
+/// Why an intent was not written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum NotWritten {
+    /// The disk is full, the database is locked ...
+    Failed,
+    /// Another payment of the same order is waiting, in flight, unknown or approved.
+    OrderTaken,
+}
+
+/// From outside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Command {
+    /// End without a charge.
+    Cancel,
+    /// Stop the capture and let caller and operator talk.
+    Pause,
+    /// Ask this field again.
+    ReAsk(Step),
+    /// Go on at the same field.
+    Resume,
+    /// The service is being stopped: end as soon as that loses nothing.
+    Shutdown,
+}
+
+/// Step of a call (prompts.md 1, `for`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Step {
+    /// The greeting.
+    Greeting,
+    /// 1 = right, 2 = wrong.
+    PaymentAmount,
+    /// Card number.
+    PaymentCardNumber,
+    /// Expiry, MMYY.
+    ExpirationDate,
+    /// Security code.
+    SecurityCode,
+    /// By the last four.
+    Confirmation,
+    /// The acquirer is being asked.
+    PaymentProcessing,
+    /// After a decline: 1 another card, 2 operator.
+    CardDeclined,
+    /// After a date that has passed: 1 again, 2 another card.
+    ExpirationDatePast,
+    /// Caller and operator talk; the fields stand for at most 120 s.
+    Paused,
+    /// The result is being spoken.
+    PaymentCompleted,
+    /// The end without success is being spoken.
+    PaymentFailed,
+}
+
+/// A wish for the outer world. Drained after every `handle`.
+pub enum Output {
+    /// Play this; whatever plays is replaced.
+    Play(Prompt),
+    /// Stop what plays.
+    StopPlay,
+    /// For operator, console, API, test callers. Never a digit; of the security code only entered or not.
+    Progress(Progress),
+    /// Journal this intent, sync, and answer with `Written` or `NotWritten`.
+    Write(Draft),
+    /// Ask the acquirer, with the card; answer with `Answered`. The card is gone from the dialogue.
+    Authorise(Durable<Intent>, Card),
+    /// Over. Nothing comes after it.
+    End(End),
+}
+
+/// What the dialogue knows of an intent; the journal adds ids.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Draft {
+    /// How much, as confirmed.
+    pub amount: Money,
+    /// Brand and last four, as confirmed.
+    pub card: Truncated,
+    /// What was spoken and which menu keys were pressed (never digits of the card): evidence in a dispute.
+    pub evidence: Vec<Evidence>,
+}
+
+/// One thing that was spoken or pressed in a menu.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "is", rename_all = "kebab-case")]
+pub enum Evidence {
+    /// A prompt was started, by its name, at this time of the call (ms).
+    Spoken {
+        /// Name in the prompt table.
+        prompt: String,
+        /// Milliseconds since the call began.
+        at_ms: u64,
+    },
+    /// A menu key, 1 to 4.
+    Pressed {
+        /// Step of the menu.
+        step: Step,
+        /// The key.
+        key: u8,
+        /// Milliseconds since the call began.
+        at_ms: u64,
+    },
+}
+
+/// Progress of a call.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Progress {
+    /// Where the call is.
+    pub step: Step,
+    /// Attempt at this field, from 1.
+    pub attempt: u8,
+    /// Digits keyed in this field; `None` for the security code.
+    pub digits: Option<u8>,
+    /// What was wrong with the last attempt.
+    pub error: Option<ErrorType>,
+}
+
+/// What was wrong with an entry (prompts.md 1, `errorType`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[allow(missing_docs, reason = "the names are the documentation")]
+#[non_exhaustive]
+pub enum ErrorType {
+    CardDeclined,
+    DuplicateToneSuspected,
+    InputTimeout,
+    InvalidAmount,
+    InvalidCardNumber,
+    InvalidCardType,
+    InvalidDate,
+    InvalidSecurityCode,
+}
+
+/// How a call ended (prompts.md 1, `Result`; the value of `IVRPAY_RESULT`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[allow(missing_docs, reason = "the names are the documentation")]
+#[non_exhaustive]
+pub enum CallResult {
+    AgentCancelled,
+    AmountRejected,
+    CallerHungUp,
+    CallerInterruptedWithStar,
+    CapacityExceeded,
+    InternalError,
+    OrderAlreadyPaid,
+    OutcomeUnknown,
+    PaymentConnectorError,
+    SessionTimeout,
+    Success,
+    TooManyFailedAttempts,
+    ValidationError,
+}
+
+/// The end of a dialogue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct End {
+    /// Result.
+    pub result: CallResult,
+    /// The last outcome of the acquirer, if there was one.
+    pub outcome: Option<Outcome>,
+    /// Brand and last four, when a card was accepted.
+    pub card: Option<Truncated>,
+    /// What was spoken and pressed (see [`Draft::evidence`]), whole.
+    pub evidence: Vec<Evidence>,
+}
+
+/// What is to be spoken: names of the prompt table, with values. The words and clips are the crate `prompts`'.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Prompt(pub Vec<Say>);
+
+/// One piece of a prompt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Say {
+    /// A sentence without values, by its name in the table.
+    Line(Line),
+    /// `payment-amount`: the amount, 1 or 2.
+    Amount(Money),
+    /// `confirmation`: the last four and the amount, 1 or 2.
+    Confirm(Truncated, Money),
+    /// `payment-completed.reference`: up to eight digits, read one by one.
+    Reference(u32),
+    /// `invalid-card-type`: please use one of these brands.
+    Brands(Brands),
+}
+
+/// A set of brands, `Copy`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Brands(pub u16);
+
+/// Sentences without values. [`Line::name`] is the name of the table and of the sound file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[allow(missing_docs, reason = "the names are those of the prompt table, which holds the words")]
+#[non_exhaustive]
+pub enum Line {
+    AgentReturn,
+    AmountRejected,
+    CallerInterruptedWithStar,
+    CardDeclined,
+    CardDeclinedAgain,
+    CapacityExceeded,
+    AgentCancelled,
+    DuplicateToneSuspected,
+    ExpirationDate,
+    ExpirationDateAgain,
+    FieldContinue,
+    Greeting,
+    GreetingSilence1,
+    GreetingSilence2,
+    Help,
+    InternalError,
+    InvalidCardNumberChecksum,
+    InvalidCardNumberLong,
+    InvalidCardNumberShort,
+    InvalidDate,
+    InvalidDatePast,
+    InvalidSecurityCode,
+    OrderAlreadyPaid,
+    OutcomeUnknown,
+    PaymentCardNumber,
+    PaymentCardNumberAgain,
+    PaymentCardNumberWait,
+    PaymentCompleted,
+    PaymentConnectorError,
+    PaymentProcessing,
+    PaymentProcessingLong,
+    SecurityCode,
+    SecurityCodeAmex,
+    SelfServiceEnd,
+    SessionTimeout,
+    TooManyFailedAttempts,
+    Training,
+}
+
+impl Line {
+    /// Every line.
+    pub const ALL: [Line; 37] = [
+        Self::AgentReturn,
+        Self::AmountRejected,
+        Self::CallerInterruptedWithStar,
+        Self::CardDeclined,
+        Self::CardDeclinedAgain,
+        Self::CapacityExceeded,
+        Self::AgentCancelled,
+        Self::DuplicateToneSuspected,
+        Self::ExpirationDate,
+        Self::ExpirationDateAgain,
+        Self::FieldContinue,
+        Self::Greeting,
+        Self::GreetingSilence1,
+        Self::GreetingSilence2,
+        Self::Help,
+        Self::InternalError,
+        Self::InvalidCardNumberChecksum,
+        Self::InvalidCardNumberLong,
+        Self::InvalidCardNumberShort,
+        Self::InvalidDate,
+        Self::InvalidDatePast,
+        Self::InvalidSecurityCode,
+        Self::OrderAlreadyPaid,
+        Self::OutcomeUnknown,
+        Self::PaymentCardNumber,
+        Self::PaymentCardNumberAgain,
+        Self::PaymentCardNumberWait,
+        Self::PaymentCompleted,
+        Self::PaymentConnectorError,
+        Self::PaymentProcessing,
+        Self::PaymentProcessingLong,
+        Self::SecurityCode,
+        Self::SecurityCodeAmex,
+        Self::SelfServiceEnd,
+        Self::SessionTimeout,
+        Self::TooManyFailedAttempts,
+        Self::Training,
+    ];
+
+    /// Name in the prompt table and of the sound file (`ivrpay/NAME.wav`).
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::AgentReturn => "agent-return",
+            Self::AmountRejected => "amount-rejected",
+            Self::CallerInterruptedWithStar => "caller-interrupted-with-star",
+            Self::CardDeclined => "card-declined",
+            Self::CardDeclinedAgain => "card-declined-again",
+            Self::CapacityExceeded => "capacity-exceeded",
+            Self::AgentCancelled => "agent-cancelled",
+            Self::DuplicateToneSuspected => "duplicate-tone-suspected",
+            Self::ExpirationDate => "expiration-date",
+            Self::ExpirationDateAgain => "expiration-date-again",
+            Self::FieldContinue => "field-continue",
+            Self::Greeting => "greeting",
+            Self::GreetingSilence1 => "greeting-silence-1",
+            Self::GreetingSilence2 => "greeting-silence-2",
+            Self::Help => "help",
+            Self::InternalError => "internal-error",
+            Self::InvalidCardNumberChecksum => "invalid-card-number-checksum",
+            Self::InvalidCardNumberLong => "invalid-card-number-long",
+            Self::InvalidCardNumberShort => "invalid-card-number-short",
+            Self::InvalidDate => "invalid-date",
+            Self::InvalidDatePast => "invalid-date-past",
+            Self::InvalidSecurityCode => "invalid-security-code",
+            Self::OrderAlreadyPaid => "order-already-paid",
+            Self::OutcomeUnknown => "outcome-unknown",
+            Self::PaymentCardNumber => "payment-card-number",
+            Self::PaymentCardNumberAgain => "payment-card-number-again",
+            Self::PaymentCardNumberWait => "payment-card-number-wait",
+            Self::PaymentCompleted => "payment-completed",
+            Self::PaymentConnectorError => "payment-connector-error",
+            Self::PaymentProcessing => "payment-processing",
+            Self::PaymentProcessingLong => "payment-processing-long",
+            Self::SecurityCode => "security-code",
+            Self::SecurityCodeAmex => "security-code-amex",
+            Self::SelfServiceEnd => "self-service-end",
+            Self::SessionTimeout => "session-timeout",
+            Self::TooManyFailedAttempts => "too-many-failed-attempts",
+            Self::Training => "training",
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! Append, sync and recover payments; SQLite.

@@ -1,0 +1,21 @@
+//! What a payment is: money, ids, operations, outcomes and the records of a journal.
+//!
+//! Pure: no clock, no randomness, no I/O. This crate cannot name card data: the most that it knows of a card is
+//! [`Truncated`], brand and last four (PCI DSS v4.0.1, 3.4.1 and 3.5.1; one truncation everywhere, FAQ 1117).
+
+mod durable;
+mod ids;
+mod money;
+mod operation;
+mod outcome;
+mod truncated;
+
+pub use durable::Durable;
+pub use ids::{
+    AcquirerOrder, AcquirerRef, CallId, IdError, IdempotencyKey, OperationId, OperatorId, OrderId,
+    PaymentId, SiteId, TenantId,
+};
+pub use money::{Currency, Money, MoneyError};
+pub use operation::{Intent, OperationKind, State};
+pub use outcome::{Action, Approval, Decline, Doubt, Outcome, Reason, Why};
+pub use truncated::{Brand, Truncated};

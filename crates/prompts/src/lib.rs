@@ -1,0 +1,1 @@
+//! From what the dialogue says to clips and words, in Japanese and English.

@@ -1,0 +1,1 @@
+//! HTTPS to acquirers: TLS, waits, NotSent against NoReply.
