@@ -13,8 +13,8 @@ pub struct At(pub Duration);
 
 /// What happens to a dialogue.
 pub enum Input {
-    /// A key, at its release.
-    Key(Key),
+    /// A key, at its release, and how long Asterisk says that it was held (0 where it is not known).
+    Key(Key, Duration),
     /// Keys were lost (the socket was away, a queue ran over): the field starts again.
     KeysLost,
     /// The prompt that was last asked for has ended by itself (not after `StopPlay`).
@@ -145,6 +145,8 @@ pub enum Evidence {
 pub struct Progress {
     /// Where the call is.
     pub step: Step,
+    /// The step was entered, or is being asked anew; false while keys come in.
+    pub asked: bool,
     /// Attempt at this field, from 1.
     pub attempt: u8,
     /// Digits keyed in this field; `None` for the security code.
