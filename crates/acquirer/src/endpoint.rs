@@ -1,0 +1,41 @@
+use std::path::PathBuf;
+use std::time::Duration;
+
+use secrecy::SecretString;
+
+/// Where an acquirer is reached: plain data, checked by the edge that connects.
+#[derive(Debug, Clone)]
+pub struct EndpointConfig {
+    /// `https://host[:port]/path`, without user, password, query or fragment.
+    pub url: String,
+    /// User of HTTP Basic; none when empty.
+    pub user: String,
+    /// Password of HTTP Basic, read from a file.
+    pub password: Option<SecretString>,
+    /// PEM file with the only authorities to be trusted; the system's when `None`.
+    pub ca_file: Option<PathBuf>,
+    /// Longest wait for name, connection and TLS together.
+    pub connect_timeout: Duration,
+    /// Longest wait for the whole answer, from the connection on.
+    pub reply_timeout: Duration,
+}
+
+impl EndpointConfig {
+    /// Default of [`Self::connect_timeout`]: 5 s.
+    pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+    /// Default of [`Self::reply_timeout`]: 10 s.
+    pub const REPLY_TIMEOUT: Duration = Duration::from_secs(10);
+
+    /// An endpoint without credentials and with the default waits.
+    #[must_use]
+    pub fn new(url: impl Into<String>) -> Self {
+        Self {
+            url: url.into(),
+            user: String::new(),
+            password: None,
+            ca_file: None,
+            connect_timeout: Self::CONNECT_TIMEOUT,
+            reply_timeout: Self::REPLY_TIMEOUT,
+        }
+    }
+}

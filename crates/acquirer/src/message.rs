@@ -1,0 +1,74 @@
+//! Requests and replies as values.
+
+use ivrpay_secret::Buffer;
+
+/// HTTP method.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Method {
+    /// `GET`
+    Get,
+    /// `POST`
+    Post,
+}
+
+impl Method {
+    /// As it stands in the request line.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Post => "POST",
+        }
+    }
+}
+
+/// A request, ready to be sent. Has no `Debug`: the body holds a card.
+pub struct Request {
+    /// Method.
+    pub method: Method,
+    /// Appended to the endpoint's URL; empty where the contract has one address only. Never holds card data.
+    pub path: String,
+    /// Headers beside those that the sender sets itself (host, length, content type, credentials). Never card data.
+    pub headers: Vec<(&'static str, String)>,
+    /// Type of the body.
+    pub content_type: &'static str,
+    /// The body, in locked memory; dropped, and so wiped, as soon as it has been written out.
+    pub body: Buffer,
+}
+
+/// What came back. Has no `Debug`: an endpoint that echoes a card would be printed.
+pub struct Reply {
+    status: u16,
+    /// `None` when it was longer than [`Self::BODY_MAX`].
+    body: Option<Vec<u8>>,
+}
+
+impl Reply {
+    /// Longest body that is read, bytes: 64 KiB. An answer of the contracts that we speak has under 2 KiB.
+    pub const BODY_MAX: usize = 64 * 1024;
+
+    /// A reply with its whole body. Longer than [`Self::BODY_MAX`] counts as [`Self::too_long`].
+    #[must_use]
+    pub fn new(status: u16, body: Vec<u8>) -> Self {
+        let body = (body.len() <= Self::BODY_MAX).then_some(body);
+        Self { status, body }
+    }
+
+    /// A reply whose body went on beyond the limit and was not read.
+    #[must_use]
+    pub const fn too_long(status: u16) -> Self {
+        Self { status, body: None }
+    }
+
+    /// HTTP status.
+    #[must_use]
+    pub const fn status(&self) -> u16 {
+        self.status
+    }
+
+    /// The body; `None` when it was too long.
+    #[must_use]
+    pub fn body(&self) -> Option<&[u8]> {
+        self.body.as_deref()
+    }
+}
