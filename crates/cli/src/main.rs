@@ -1,1 +1,193 @@
-fn main() {}
+//! `ivrpay`: card payments by telephone keypad on your own Asterisk.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line speaks there")]
+
+mod payment;
+mod simulate;
+
+use std::io::IsTerminal as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{CommandFactory as _, Parser, Subcommand};
+use ivrpay_daemon::check::{Check, Verdict};
+use ivrpay_daemon::config::Config;
+
+/// Freed memory is wiped, whoever freed it: libraries keep copies that we can't reach (PCI DSS v4.0.1, 3.3.1).
+#[global_allocator]
+static ALLOCATOR: ivrpay_secret::ZeroOnFree = ivrpay_secret::ZeroOnFree;
+
+/// Card payments by telephone keypad on your own Asterisk.
+#[derive(Parser)]
+#[command(
+    name = "ivrpay",
+    version,
+    after_help = "Exit codes: 0 done; 1 failed; 2 wrong usage; 78 the configuration can't be used."
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the service: take calls from Asterisk until SIGTERM, then give every caller back.
+    Serve {
+        #[command(flatten)]
+        config: ConfigPath,
+    },
+    /// Look at everything that the service needs: file, values, prompts, secret memory, journal, Asterisk, acquirers.
+    Check {
+        #[command(flatten)]
+        config: ConfigPath,
+        /// Stop before the network.
+        #[arg(long)]
+        offline: bool,
+        /// One JSON object a line.
+        #[arg(long)]
+        json: bool,
+        /// Fail on warnings too.
+        #[arg(long)]
+        deny_warnings: bool,
+    },
+    /// Walk through a payment in this terminal: the same dialogue, keys from the keyboard, no Asterisk, nobody is charged.
+    Simulate(simulate::Args),
+    /// Payments of the running service.
+    Payment {
+        #[command(subcommand)]
+        command: payment::Command,
+    },
+    /// Print completions for a shell.
+    Completions {
+        /// bash, zsh, fish, elvish, powershell
+        shell: clap_complete::Shell,
+    },
+}
+
+#[derive(clap::Args)]
+pub(crate) struct ConfigPath {
+    /// The configuration.
+    #[arg(long, short, env = "IVRPAY_CONFIG", default_value = "/etc/ivrpay/ivrpay.toml")]
+    config: PathBuf,
+}
+
+/// Exit codes.
+#[derive(Clone, Copy)]
+pub(crate) enum Exit {
+    Done = 0,
+    Failed = 1,
+    /// `EX_CONFIG` of sysexits.h.
+    Config = 78,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+fn main() -> ExitCode {
+    // A pipe that is closed early (`ivrpay payment list | head`) ends us quietly.
+    let cli = Cli::parse();
+    // A panic is a bug; what it says may hold what it was about, so only the place is printed.
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(|l| format!("{}:{}", l.file(), l.line())).unwrap_or_default();
+        eprintln!("ivrpay: a bug at {place}; please report it");
+    }));
+    match cli.command {
+        Command::Serve { config } => serve(&config.config),
+        Command::Check { config, offline, json, deny_warnings } => check(&config.config, offline, json, deny_warnings),
+        Command::Simulate(args) => simulate::run(&args),
+        Command::Payment { command } => payment::run(command),
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "ivrpay", &mut std::io::stdout());
+            Exit::Done.into()
+        }
+    }
+}
+
+pub(crate) fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    Ok(tokio::runtime::Builder::new_multi_thread().enable_all().build()?)
+}
+
+pub(crate) fn fail(error: &anyhow::Error) -> ExitCode {
+    eprintln!("ivrpay: {error:#}");
+    Exit::Failed.into()
+}
+
+/// Reads a configuration, or says what is wrong with it.
+pub(crate) fn load(path: &std::path::Path) -> Result<Config, ExitCode> {
+    Config::load(path).map_err(|error| {
+        eprintln!("ivrpay: {error}\nhint: {}", error.hint());
+        Exit::Config.into()
+    })
+}
+
+fn serve(path: &std::path::Path) -> ExitCode {
+    let config = match load(path) {
+        Ok(config) => config,
+        Err(code) => return code,
+    };
+    log();
+    // Before any other thread: no core files, nobody looks in; then the arena, so that no card is ever anywhere else.
+    if let Err(error) = ivrpay_secret::harden() {
+        eprintln!("ivrpay: {error}\nhint: {}", error.hint());
+        return Exit::Failed.into();
+    }
+    let layout = ivrpay_secret::Layout::for_calls(config.limits.calls_max);
+    let report = match ivrpay_secret::init(config.secret_policy, layout) {
+        Ok(report) => report,
+        Err(error) => {
+            eprintln!("ivrpay: {error}\nhint: {}", error.hint());
+            return Exit::Config.into();
+        }
+    };
+    let served = runtime().and_then(|runtime| runtime.block_on(ivrpay_daemon::serve(config, report)));
+    match served {
+        Ok(()) => Exit::Done.into(),
+        Err(error) => fail(&error),
+    }
+}
+
+/// To a terminal in colour for people, else one JSON object a line. `IVRPAY_LOG` sets the level (`debug`, `ivrpay_daemon=debug`).
+fn log() {
+    use tracing_subscriber::EnvFilter;
+    let filter = EnvFilter::try_from_env("IVRPAY_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    if std::io::stderr().is_terminal() { builder.init() } else { builder.json().flatten_event(true).init() }
+}
+
+fn check(path: &std::path::Path, offline: bool, json: bool, deny_warnings: bool) -> ExitCode {
+    let mut tell = |fact: &ivrpay_daemon::check::Fact| {
+        if json {
+            println!("{}", serde_json::to_string(fact).unwrap_or_default());
+            return;
+        }
+        let mark = match fact.verdict {
+            Verdict::Good => "ok  ",
+            Verdict::Warning => "warn",
+            Verdict::Bad => "BAD ",
+        };
+        println!("{mark} {:<13} {}", fact.ring, fact.fact);
+        if let Some(hint) = &fact.hint {
+            println!("     {:<13} hint: {hint}", "");
+        }
+    };
+    let facts = match runtime() {
+        Ok(runtime) => runtime.block_on(Check::new(&mut tell).run(path, offline)),
+        Err(error) => return fail(&error),
+    };
+    let worst = facts.iter().map(|f| f.verdict).max().unwrap_or(Verdict::Bad);
+    let (bad, warnings) = (
+        facts.iter().filter(|f| f.verdict == Verdict::Bad).count(),
+        facts.iter().filter(|f| f.verdict == Verdict::Warning).count(),
+    );
+    if !json {
+        println!("check: {} facts, {warnings} warnings, {bad} bad", facts.len());
+    }
+    match worst {
+        Verdict::Bad if facts.len() == 1 => Exit::Config.into(),
+        Verdict::Bad => Exit::Failed.into(),
+        Verdict::Warning if deny_warnings => Exit::Failed.into(),
+        _ => Exit::Done.into(),
+    }
+}

@@ -4,6 +4,8 @@ use clap::{Parser, Subcommand};
 
 mod acquirer;
 mod caller;
+mod card;
+mod scan;
 
 /// Simulators for ivrpay's tests: an acquirer, and callers over real SIP and RTP. Loopback only.
 #[derive(Parser)]
@@ -19,6 +21,10 @@ enum Command {
     Acquirer(acquirer::Args),
     /// One real call from outside over SIP and RTP, keys as a script.
     Call(caller::Args),
+    /// Print a made-up card inside a published test BIN: `PAN MMYY CODE`.
+    Card(card::Args),
+    /// Look for card numbers in memory and files; says where and how often, never what.
+    Scan(scan::Args),
 }
 
 #[tokio::main]
@@ -26,6 +32,8 @@ async fn main() -> std::process::ExitCode {
     let code = match Cli::parse().command {
         Command::Acquirer(args) => acquirer::run(args).await,
         Command::Call(args) => caller::run(args).await,
+        Command::Card(args) => card::run(&args),
+        Command::Scan(args) => scan::run(args).await,
     };
     std::process::ExitCode::from(code)
 }

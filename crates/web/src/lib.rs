@@ -1,1 +1,151 @@
-//! HTTP API over journal and api.
+//! The HTTP API: payments, events, health and metrics, over TCP for order systems and over a Unix socket for the CLI.
+//!
+//! Knows `api`, `payment` and `journal`; cannot name card data. A function returns the [`Router`], so tests need no port.
+
+mod auth;
+mod error;
+mod payments;
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::{DefaultBodyLimit, FromRef, Request, State};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::middleware::{self, Next};
+use axum::response::sse::{KeepAlive, Sse};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use futures_util::{Stream, StreamExt};
+use ivrpay_api as api;
+use ivrpay_journal::Journal;
+use ivrpay_payment::{Currency, TenantId};
+use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::sync::broadcast;
+use tokio_stream::wrappers::BroadcastStream;
+use tokio_stream::wrappers::errors::BroadcastStreamRecvError;
+
+pub use auth::{ApiKey, KeyHash, KeyHashError, Keys, Scope};
+use error::ApiError;
+
+/// Largest body that is read, bytes. A payment is a few hundred.
+pub const BODY_BYTES_MAX: usize = 16 * 1024;
+
+/// What the API needs to know of a merchant.
+#[derive(Debug, Clone)]
+pub struct Tenant {
+    /// Its name.
+    pub id: TenantId,
+    /// Currency where a request names none.
+    pub currency: Currency,
+    /// Language where a request names none.
+    pub language: String,
+    /// Test or live.
+    pub live: bool,
+    /// Connector that its payments go through.
+    pub connector: String,
+    /// How long an announced payment waits for its call.
+    pub waiting_max: Duration,
+}
+
+/// All that the routes share.
+#[derive(Clone)]
+pub struct Web {
+    /// Where payments are.
+    pub journal: Journal,
+    /// Who may ask.
+    pub keys: Arc<Keys>,
+    /// Merchants by name.
+    pub tenants: Arc<Vec<Tenant>>,
+    /// What `GET /v1/events` streams.
+    pub events: broadcast::Sender<Arc<api::Event>>,
+    /// Asked for every `GET /healthz`.
+    pub health: Arc<dyn Fn() -> api::Health + Send + Sync>,
+    /// What `GET /metrics` shows.
+    pub metrics: PrometheusHandle,
+    /// Version of the prompt table, stored with every payment.
+    pub prompt_version: String,
+}
+
+impl FromRef<Web> for Journal {
+    fn from_ref(web: &Web) -> Self {
+        web.journal.clone()
+    }
+}
+
+/// Routes for order systems, each behind a bearer key but `/healthz`.
+pub fn router(web: Web) -> Router {
+    let keyed = Router::new()
+        .route("/v1/payments", post(payments::create).get(payments::list))
+        .route("/v1/payments/{id}", get(payments::show))
+        .route("/v1/events", get(events))
+        .route("/metrics", get(metrics))
+        .layer(middleware::from_fn_with_state(web.clone(), auth::bearer));
+    finish(keyed, web)
+}
+
+/// The same routes for whoever may open the Unix socket (mode 0600): every tenant, no key.
+pub fn admin_router(web: Web) -> Router {
+    let open = Router::new()
+        .route("/v1/payments", get(payments::list))
+        .route("/v1/payments/{id}", get(payments::show))
+        .route("/v1/events", get(events))
+        .route("/metrics", get(metrics))
+        .layer(middleware::from_fn(auth::admin));
+    finish(open, web)
+}
+
+fn finish(routes: Router<Web>, web: Web) -> Router {
+    routes
+        .route("/healthz", get(health))
+        .fallback(|| async { ApiError::not_found("there is no such path; see docs/api.md") })
+        .method_not_allowed_fallback(|| async {
+            ApiError::invalid("this path does not take that method").with_status(StatusCode::METHOD_NOT_ALLOWED)
+        })
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .layer(middleware::from_fn(no_store))
+        .with_state(web)
+}
+
+async fn no_store(request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+async fn health(State(web): State<Web>) -> Response {
+    let mut health = (web.health)();
+    if let Err(error) = web.journal.ping().await {
+        health.ok = false;
+        health.journal = error.to_string();
+    }
+    let status = if health.ok { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, Json(health)).into_response()
+}
+
+async fn metrics(State(web): State<Web>, who: auth::Who) -> Result<Response, ApiError> {
+    who.need(Scope::Metrics)?;
+    Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], web.metrics.render()).into_response())
+}
+
+async fn events(
+    State(web): State<Web>,
+    who: auth::Who,
+) -> Result<Sse<impl Stream<Item = Result<axum::response::sse::Event, Infallible>>>, ApiError> {
+    who.need(Scope::Events)?;
+    let stream = BroadcastStream::new(web.events.subscribe()).filter_map(move |item| {
+        let event = match item {
+            Ok(event) if who.sees(&event.tenant) => {
+                axum::response::sse::Event::default().json_data(event.as_ref()).ok().map(Ok)
+            }
+            Ok(_) => None,
+            // A listener that does not read loses events, and is told so: it must list the payments anew.
+            Err(BroadcastStreamRecvError::Lagged(lost)) => {
+                Some(Ok(axum::response::sse::Event::default().event("lost").data(lost.to_string())))
+            }
+        };
+        std::future::ready(event)
+    });
+    Ok(Sse::new(stream).keep_alive(KeepAlive::new().interval(Duration::from_secs(15))))
+}

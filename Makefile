@@ -1,0 +1,44 @@
+# ivrpay: `make demo` and `make test` do all the set-up themselves.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+
+.PHONY: help setup build demo test check e2e prove prove-dialogue prove-fuzz prove-e2e bench install
+
+help: ## what there is
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 18
+
+setup: ## install the Debian packages that tests and lab need (says which)
+	@scripts/setup
+
+build: setup ## build everything, in the one profile that is tested
+	cargo build --workspace --all-targets --locked
+
+demo: setup ## a real call keys a card into a real Asterisk; ends with `demo: approved, 1 payment, 0 leaks`
+	@scripts/demo
+
+check: ## the fast part: format, lints, unit and doc tests, licences, direction of the crates
+	@scripts/test check
+
+e2e: setup ## only the calls on a real Asterisk; ends with `e2e: N calls, N as expected`
+	@scripts/test e2e
+
+test: setup ## what CI runs; ends with `N passed, N failed`
+	@scripts/test all
+
+prove: prove-dialogue prove-fuzz prove-e2e ## the same checks at every count that we promise
+
+prove-dialogue: setup ## 200,000 random dialogues
+	@scripts/prove dialogue
+
+prove-fuzz: setup ## every fuzz target for 60 s
+	@scripts/prove fuzz
+
+prove-e2e: setup ## all calls on Asterisk 22 and 16, every keying speed twice
+	@scripts/prove e2e
+
+bench: setup ## the measurements, each a ratio or count of one run
+	@scripts/bench
+
+install: ## the binary, to PREFIX/bin (/usr/local)
+	cargo build --release --locked -p ivrpay
+	install -D -m 0755 $${CARGO_TARGET_DIR:-target}/release/ivrpay $(DESTDIR)$${PREFIX:-/usr/local}/bin/ivrpay

@@ -1,0 +1,282 @@
+//! `ivrpay simulate`: the dialogue of a call in the terminal. No Asterisk, no acquirer, a journal that is thrown away.
+//!
+//! A person's keyboard is read key by key and shown as dots; a pipe is read as a script, where `,` waits half a second.
+
+use std::collections::BTreeMap;
+use std::io::{IsTerminal as _, Write as _};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use ivrpay_acquirer::ConnectorKind;
+use ivrpay_card::{Month, Rules};
+use ivrpay_daemon::settle::{Route, Settle};
+use ivrpay_dialogue::{At, Dialogue, End, Input, NotWritten, Output, Prompt, Settings, Setup};
+use ivrpay_journal::{Created, Journal, NewPayment, OpenOptions, Origin};
+use ivrpay_payment::{Brand, CallId, Currency, Doubt, Durable, Intent, Money, Outcome, PaymentId, TenantId};
+use ivrpay_prompts::Language;
+use ivrpay_secret::{Key, KeyRing};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::{Exit, fail, runtime};
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// ja or en
+    #[arg(long, default_value = "en")]
+    language: Language,
+    /// Amount in minor units (1200 is 1,200 yen or 12.00 dollars).
+    #[arg(long, default_value_t = 1200)]
+    amount: u64,
+    /// ISO 4217 currency.
+    #[arg(long, default_value = "JPY")]
+    currency: Currency,
+}
+
+/// What a keyboard's byte asks for.
+enum Typed {
+    Key,
+    Pause,
+    HangUp,
+}
+
+pub(crate) fn run(args: &Args) -> ExitCode {
+    let amount = match Money::new(args.amount, args.currency) {
+        Ok(amount) => amount,
+        Err(error) => return fail(&anyhow::anyhow!("--amount: {error}")),
+    };
+    match runtime().and_then(|runtime| {
+        let done = runtime.block_on(simulate(args.language, amount));
+        // The thread that reads the keyboard may still wait for a key.
+        runtime.shutdown_background();
+        done
+    }) {
+        Ok(end) => {
+            println!("result: {}", end.result.name());
+            Exit::Done.into()
+        }
+        Err(error) => fail(&error),
+    }
+}
+
+async fn simulate(language: Language, amount: Money) -> anyhow::Result<End> {
+    // A person may type a real number: hardened and locked where this machine can, as in the service.
+    drop(ivrpay_secret::harden());
+    ivrpay_secret::init(ivrpay_secret::Policy::Any, ivrpay_secret::Layout::for_calls(1))?;
+    let folder = tempfile::tempdir().context("a folder for the journal of this practice")?;
+    let journal = Journal::open(&folder.path().join("journal.sqlite"), OpenOptions::default()).await?;
+    let routes = BTreeMap::from([(
+        "training".to_owned(),
+        Route { connector: ivrpay_acquirer::connector(ConnectorKind::Null, ""), sender: None },
+    )]);
+    let settle = Settle::new(journal.clone(), routes);
+    let new = NewPayment {
+        tenant: TenantId::new("practice")?,
+        order: None,
+        part: 0,
+        operator: None,
+        site: None,
+        amount,
+        live: false,
+        connector: "training".into(),
+        language: language.to_string(),
+        prompt_version: ivrpay_prompts::VERSION.to_owned(),
+        operator_extension: None,
+        caller_number: None,
+        origin: Origin::Dialplan,
+        idempotency: None,
+        waiting_max: Duration::from_secs(3600),
+    };
+    let (Created::New(payment) | Created::Existing(payment)) = journal.create(new).await?;
+    let claim = journal.claim(payment.id, CallId::new(uuid::Uuid::now_v7())).await?;
+
+    let keys = Arc::new(KeyRing::take(64)?);
+    let terminal = std::io::stdin().is_terminal();
+    let _raw = terminal.then(RawTerminal::on).transpose()?;
+    let (typed, typing) = mpsc::channel(64);
+    std::thread::spawn({
+        let keys = Arc::clone(&keys);
+        move || read_keys(&keys, &typed)
+    });
+    if terminal {
+        say("keys 0-9 * # as on a telephone; q hangs up. Practice: nobody is charged.");
+    }
+    let end = Simulation { language, settle: settle.clone(), payment: payment.id, keys, typing, terminal }
+        .drive(amount)
+        .await?;
+    settle.drain().await;
+    journal.release(&claim, end.result.name(), serde_json::Value::Null).await?;
+    journal.close().await?;
+    Ok(end)
+}
+
+struct Simulation {
+    language: Language,
+    settle: Settle,
+    payment: PaymentId,
+    keys: Arc<KeyRing>,
+    typing: mpsc::Receiver<Typed>,
+    terminal: bool,
+}
+
+impl Simulation {
+    async fn drive(mut self, amount: Money) -> anyhow::Result<End> {
+        let setup = Setup {
+            rules: Rules { brands: Brand::ALL.to_vec(), luhn: true },
+            month: this_month(),
+            training: true,
+            ..Setup::default_for(amount)
+        };
+        let mut dialogue = Dialogue::new(Arc::new(Settings::default()), setup)?;
+        let began = Instant::now();
+        let mut prompt_ends: Option<Instant> = None;
+        let mut written: Option<oneshot::Receiver<Result<Durable<Intent>, NotWritten>>> = None;
+        let mut answered: Option<oneshot::Receiver<Outcome>> = None;
+        // A script is not read while it pauses; a person never pauses us.
+        let mut script_waits: Option<Instant> = None;
+        dialogue.start(At(Duration::ZERO));
+        loop {
+            while let Some(output) = dialogue.poll_output() {
+                match output {
+                    Output::Play(prompt) => prompt_ends = Some(Instant::now() + self.speak(&prompt)),
+                    Output::StopPlay => prompt_ends = None,
+                    Output::Progress(progress) => self.progress(&progress),
+                    Output::Write(draft) => {
+                        let (done, receiver) = oneshot::channel();
+                        let (settle, payment) = (self.settle.clone(), self.payment);
+                        tokio::spawn(async move { drop(done.send(settle.write(payment, draft).await)) });
+                        written = Some(receiver);
+                    }
+                    Output::Authorise(intent, card) => {
+                        answered = Some(self.settle.authorise("training", intent, card));
+                    }
+                    Output::End(end) => return Ok(end),
+                }
+            }
+            let deadline = dialogue.deadline().map(|at| began + at.0);
+            let input = tokio::select! {
+                biased;
+                typed = self.typing.recv(), if script_waits.is_none() => match typed {
+                    Some(Typed::Key) => match self.keys.pop().and_then(Key::from_byte) {
+                        Some(key) => {
+                            if !self.terminal {
+                                // Scripts key as a calm person does: no two keys closer than an echo could be.
+                                script_waits = Some(Instant::now() + Duration::from_millis(200));
+                            }
+                            Input::Key(key, Duration::from_millis(100))
+                        }
+                        None => continue,
+                    },
+                    Some(Typed::Pause) => {
+                        script_waits = Some(Instant::now() + Duration::from_millis(500));
+                        continue;
+                    }
+                    Some(Typed::HangUp) => Input::HungUp,
+                    // The end of a script is not a hang-up: what is on may end by itself.
+                    None => { script_waits = Some(Instant::now() + Duration::from_secs(3600)); continue }
+                },
+                () = until(script_waits) => { script_waits = None; continue },
+                done = wait(&mut written) => match done {
+                    Ok(Ok(intent)) => Input::Written(intent),
+                    Ok(Err(why)) => Input::NotWritten(why),
+                    Err(_) => Input::NotWritten(NotWritten::Failed),
+                },
+                done = wait(&mut answered) => Input::Answered(done.unwrap_or(Outcome::Unknown(Doubt::NoReply))),
+                () = until(prompt_ends) => { prompt_ends = None; Input::PromptEnded },
+                () = until(deadline) => Input::DeadlineReached,
+            };
+            dialogue.handle(At(began.elapsed()), input);
+        }
+    }
+
+    /// Shows a prompt; how long a voice would need for it (a script need not wait for voices).
+    fn speak(&self, prompt: &Prompt) -> Duration {
+        let text = ivrpay_prompts::text(prompt, self.language);
+        let spoken = if self.terminal { Duration::from_millis(60) * u32::try_from(text.chars().count()).unwrap_or(100) } else { Duration::from_millis(50) };
+        say(&format!("♪ {text}"));
+        spoken
+    }
+
+    fn progress(&self, progress: &ivrpay_dialogue::Progress) {
+        if progress.asked {
+            let error = progress.error.map(|e| format!(" ({})", e.name())).unwrap_or_default();
+            say(&format!("  [{}, attempt {}{error}]", progress.step.name(), progress.attempt));
+        } else if self.terminal {
+            let digits = usize::from(progress.digits.unwrap_or(0));
+            print!("\r  {:<24}", "•".repeat(digits));
+            drop(std::io::stdout().flush());
+        }
+    }
+}
+
+/// A line; a raw terminal needs its own carriage return.
+fn say(line: &str) {
+    print!("\r{line}\r\n");
+    drop(std::io::stdout().flush());
+}
+
+fn read_keys(keys: &KeyRing, typed: &mpsc::Sender<Typed>) {
+    let mut byte = [0_u8];
+    // Byte by byte from the descriptor: the buffer of `std::io::Stdin` would keep what was typed.
+    while matches!(rustix::io::read(std::io::stdin(), &mut byte), Ok(1)) {
+        let what = match byte[0] {
+            // q, Ctrl-C, Ctrl-D
+            b'q' | 3 | 4 => Typed::HangUp,
+            b',' => Typed::Pause,
+            key if Key::from_byte(key).is_some() => {
+                if keys.push(key).is_err() {
+                    continue;
+                }
+                Typed::Key
+            }
+            _ => continue,
+        };
+        byte[0] = 0;
+        if typed.blocking_send(what).is_err() {
+            return;
+        }
+    }
+}
+
+async fn wait<T>(receiver: &mut Option<oneshot::Receiver<T>>) -> Result<T, oneshot::error::RecvError> {
+    match receiver {
+        Some(waiting) => {
+            let value = waiting.await;
+            *receiver = None;
+            value
+        }
+        None => std::future::pending().await,
+    }
+}
+
+async fn until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn this_month() -> Month {
+    let now = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC);
+    Month { year: u16::try_from(now.year()).unwrap_or(2099), month: u8::try_from(now.month()).unwrap_or(12) }
+}
+
+/// The terminal key by key, without echo; as it was when dropped.
+struct RawTerminal(rustix::termios::Termios);
+
+impl RawTerminal {
+    fn on() -> anyhow::Result<Self> {
+        let before = rustix::termios::tcgetattr(std::io::stdin()).context("the terminal")?;
+        let mut raw = before.clone();
+        raw.make_raw();
+        rustix::termios::tcsetattr(std::io::stdin(), rustix::termios::OptionalActions::Now, &raw).context("the terminal")?;
+        Ok(Self(before))
+    }
+}
+
+impl Drop for RawTerminal {
+    fn drop(&mut self) {
+        drop(rustix::termios::tcsetattr(std::io::stdin(), rustix::termios::OptionalActions::Now, &self.0));
+    }
+}

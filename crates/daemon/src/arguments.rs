@@ -1,0 +1,109 @@
+//! What the dialplan says with `Stasis(ivrpay,tenant=…,order=…,amount=…,currency=…,mode=…)`.
+
+use ivrpay_payment::{Currency, Money, OperatorId, OrderId, PaymentId};
+use ivrpay_prompts::Language;
+
+/// Who is at the other end of the payment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Mode {
+    /// An operator waits to have the caller back.
+    #[default]
+    Attended,
+    /// The caller rang the payment line.
+    SelfService,
+    /// Practice: nothing leaves, nobody is charged.
+    Training,
+}
+
+/// The arguments, read.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Arguments {
+    pub(crate) tenant: Option<String>,
+    pub(crate) payment: Option<PaymentId>,
+    pub(crate) order: Option<OrderId>,
+    pub(crate) part: u32,
+    pub(crate) amount: Option<String>,
+    pub(crate) currency: Option<Currency>,
+    pub(crate) language: Option<Language>,
+    pub(crate) operator: Option<OperatorId>,
+    pub(crate) operator_extension: Option<String>,
+    pub(crate) mode: Mode,
+}
+
+impl Arguments {
+    /// Reads `key=value` arguments. An empty value is an absent one, since the dialplan sends what a variable holds.
+    ///
+    /// # Errors
+    /// The argument that can't be used, in words for an admin; never its value.
+    pub(crate) fn parse(args: &[String]) -> Result<Self, &'static str> {
+        let mut read = Self::default();
+        for arg in args {
+            let (key, value) = arg.split_once('=').ok_or("an argument is not of the form key=value")?;
+            let value = value.trim();
+            if value.is_empty() {
+                continue;
+            }
+            match key.trim() {
+                "tenant" => read.tenant = Some(value.to_owned()),
+                "payment" => read.payment = Some(value.parse().map_err(|_| "payment is no payment id")?),
+                "order" => read.order = Some(OrderId::new(value).map_err(|_| "order is no order id (64 letters, digits, -_.:/ at most, no card number)")?),
+                "part" => read.part = value.parse().map_err(|_| "part is no whole number")?,
+                "amount" => read.amount = Some(value.to_owned()),
+                "currency" => read.currency = Some(value.parse().map_err(|_| "currency is not one that we know")?),
+                "language" => read.language = Some(value.parse().map_err(|_| "language is ja or en")?),
+                "operator" => read.operator = Some(OperatorId::new(value).map_err(|_| "operator is no operator id")?),
+                "extension" => read.operator_extension = Some(value.to_owned()),
+                "mode" => {
+                    read.mode = match value {
+                        "attended" => Mode::Attended,
+                        "self-service" => Mode::SelfService,
+                        "training" => Mode::Training,
+                        _ => return Err("mode is attended, self-service or training"),
+                    };
+                }
+                _ => return Err("an argument is not known; known are tenant, payment, order, part, amount, currency, language, operator, extension, mode"),
+            }
+        }
+        Ok(read)
+    }
+
+    /// The amount in the tenant's currency where none was named.
+    ///
+    /// # Errors
+    /// In words for an admin.
+    pub(crate) fn money(&self, default: Currency) -> Result<Option<Money>, &'static str> {
+        self.amount
+            .as_deref()
+            .map(|amount| Money::parse(amount, self.currency.unwrap_or(default)))
+            .transpose()
+            .map_err(|_| "amount is no whole number of minor units from 1 to 99,999,999")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Arguments, &'static str> {
+        Arguments::parse(&text.split(',').map(str::to_owned).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn arguments_of_the_dialplan() {
+        let read = parse("tenant=demo,order=A-1,amount=1200,currency=JPY,mode=self-service,language=en").unwrap();
+        assert_eq!(read.tenant.as_deref(), Some("demo"));
+        assert_eq!(read.money(Currency::Usd).unwrap().unwrap().to_string(), "1200 JPY");
+        assert_eq!(read.mode, Mode::SelfService);
+        assert_eq!(parse("tenant=demo,order=,amount=").unwrap().amount, None);
+    }
+
+    #[test]
+    fn bad_arguments_are_named_without_their_value() {
+        for bad in ["demo", "order=a b", "currency=XXX", "mode=x", "colour=red", "payment=1", "order=4111111111111111"] {
+            let why = parse(bad).unwrap_err();
+            assert!(!why.contains("4111"), "{why}");
+        }
+        assert!(parse("amount=-1").unwrap().money(Currency::Jpy).is_err());
+        assert!(parse("amount=1.5").unwrap().money(Currency::Jpy).is_err());
+    }
+}

@@ -1,0 +1,522 @@
+//! One call: joins Asterisk's events, the dialogue, the journal and the acquirer.
+//!
+//! Starts with a channel that entered Stasis, ends when the channel was given back to the dialplan or hung up. Owns the
+//! dialogue, and with it the call's secret memory. Does not know which prompts follow which, nor any acquirer.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use ivrpay_ari::{CallEvent, Client, Inbox, PlaybackId, Start};
+use ivrpay_card::{Month, Rules};
+use ivrpay_dialogue::{At, CallResult, Command, Dialogue, End, Input, Line, NotWritten, Output, Prompt, Say, Setup};
+use ivrpay_journal::{Claim, CreateError, Created, Match, NewPayment, Origin, Payment};
+use ivrpay_payment::{CallId, Durable, Intent, Money, Outcome, PaymentId};
+use ivrpay_prompts::Language;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::arguments::{Arguments, Mode};
+use crate::config::Tenant;
+use crate::events::{self, About, Events};
+use crate::guard::Guard;
+use crate::settle::Settle;
+
+/// Commands that may wait for a call; more come only from a mistake, and are refused.
+pub(crate) const COMMANDS_MAX: usize = 8;
+
+/// Name of the connector that every training call uses.
+pub(crate) const TRAINING: &str = "training";
+
+/// What all calls share.
+pub(crate) struct Shared {
+    pub(crate) client: Client,
+    pub(crate) settle: Settle,
+    pub(crate) events: Events,
+    pub(crate) guard: Guard,
+    pub(crate) tenants: Vec<Tenant>,
+    pub(crate) settings: Arc<ivrpay_dialogue::Settings>,
+    pub(crate) calls: Box<dyn Fn() -> usize + Send + Sync>,
+}
+
+/// What a call is about, once its payment is known.
+struct Order {
+    claim: Claim,
+    payment: Payment,
+    connector: String,
+    language: Language,
+    mode: Mode,
+}
+
+/// Why there is no payment for this call, as a result and what is said about it.
+struct Refused {
+    result: CallResult,
+    say: Line,
+    language: Language,
+}
+
+/// Takes a channel from StasisStart to its end.
+pub(crate) async fn run(shared: Arc<Shared>, start: Start, commands: mpsc::Receiver<Command>) {
+    let began = Instant::now();
+    let mut call = Call {
+        about: About {
+            call_id: CallId::new(uuid::Uuid::now_v7()),
+            channel_id: start.channel.id.clone(),
+            sip_call_id: start.channel.protocol_id.clone(),
+            tenant: None,
+            payment_id: None,
+        },
+        shared,
+        inbox: start.inbox,
+        commands,
+        began,
+        language: Language::Ja,
+        playback: None,
+        playbacks: 0,
+        gone: false,
+        key_arrived: None,
+    };
+    let result = match call.order(&start.channel, &start.args).await {
+        Ok(order) => call.pay(order).await,
+        Err(refused) => {
+            call.shared.events.call_started(&call.about, (call.shared.calls)());
+            call.refuse(refused).await
+        }
+    };
+    call.shared.events.call_ended(&call.about, result, began.elapsed(), (call.shared.calls)().saturating_sub(1));
+}
+
+struct Call {
+    about: About,
+    shared: Arc<Shared>,
+    inbox: Inbox,
+    commands: mpsc::Receiver<Command>,
+    began: Instant,
+    language: Language,
+    /// What plays now.
+    playback: Option<PlaybackId>,
+    /// Playbacks so far: makes their ids.
+    playbacks: u32,
+    /// The channel left Stasis or hung up: no request can reach it.
+    gone: bool,
+    /// When the key that is being handled was read from the socket.
+    key_arrived: Option<Instant>,
+}
+
+/// What the dialogue waits for beside events.
+#[derive(Default)]
+struct Pending {
+    written: Option<oneshot::Receiver<Result<Durable<Intent>, NotWritten>>>,
+    answered: Option<oneshot::Receiver<Outcome>>,
+}
+
+impl Call {
+    /// Finds or makes the payment that this call is about, and claims it.
+    async fn order(&mut self, channel: &ivrpay_ari::Channel, args: &[String]) -> Result<Order, Refused> {
+        let refused = |result, say, language| Refused { result, say, language };
+        let internal = |language| refused(CallResult::InternalError, Line::InternalError, language);
+        let args = Arguments::parse(args).map_err(|why| {
+            events::arguments_refused(&self.about, why);
+            internal(Language::Ja)
+        })?;
+        let shared = Arc::clone(&self.shared);
+        let name = args.tenant.as_deref().unwrap_or_default();
+        let tenant = match (shared.tenants.as_slice(), name) {
+            ([only], "") => only,
+            (tenants, name) => tenants.iter().find(|t| t.id.as_str() == name).ok_or_else(|| {
+                events::arguments_refused(&self.about, "tenant is not one of the configuration");
+                internal(args.language.unwrap_or(Language::Ja))
+            })?,
+        };
+        self.about.tenant = Some(tenant.id.clone());
+        let language = args.language.unwrap_or(tenant.language);
+        self.language = language;
+
+        let amount = args.money(tenant.currency).map_err(|why| {
+            events::arguments_refused(&self.about, why);
+            internal(language)
+        })?;
+        let payment = match self.find(channel, &args, tenant).await? {
+            Some(payment) => payment,
+            None => {
+                let Some(amount) = amount else {
+                    events::no_payment_matched(&self.about, 0);
+                    return Err(internal(language));
+                };
+                self.create(&args, tenant, amount, channel, language).await?
+            }
+        };
+        if amount.is_some_and(|amount| amount != payment.amount) {
+            // Two sources that differ: nobody guesses about money (I7).
+            events::arguments_refused(&self.about, "amount differs from that of the announced payment");
+            return Err(internal(language));
+        }
+        let language = args.language.or_else(|| payment.language.parse().ok()).unwrap_or(language);
+        self.language = language;
+        let connector =
+            if args.mode == Mode::Training { TRAINING.to_owned() } else { payment.connector.clone() };
+        let claim = shared.settle.journal().claim(payment.id, self.about.call_id).await.map_err(|error| {
+            match error {
+                ivrpay_journal::ClaimError::Journal(error) => {
+                    events::journal_failed(Some(payment.id), "claim", &error);
+                    internal(language)
+                }
+                // Somebody else's call has it, or it ended in between.
+                _ => refused(CallResult::OrderAlreadyPaid, Line::OrderAlreadyPaid, language),
+            }
+        })?;
+        self.about.payment_id = Some(payment.id);
+        Ok(Order { claim, payment, connector, language, mode: args.mode })
+    }
+
+    /// An announced payment: by argument, by the operator's channel, or, on attended calls, by the caller's number. Several
+    /// candidates are never guessed.
+    async fn find(
+        &self,
+        channel: &ivrpay_ari::Channel,
+        args: &Arguments,
+        tenant: &Tenant,
+    ) -> Result<Option<Payment>, Refused> {
+        let journal = self.shared.settle.journal();
+        let internal = || Refused { result: CallResult::InternalError, say: Line::InternalError, language: self.language };
+        let failed = |error: ivrpay_journal::Error| {
+            events::journal_failed(None, "find", &error);
+            internal()
+        };
+        if let Some(id) = args.payment {
+            let payment = journal.payment(id).await.map_err(failed)?.filter(|p| p.tenant == tenant.id);
+            return payment.map(Some).ok_or_else(|| {
+                events::arguments_refused(&self.about, "payment is not one of this tenant's");
+                internal()
+            });
+        }
+        let mut matches = Vec::new();
+        if let Some(order) = &args.order {
+            matches.push(Match::Order { tenant: tenant.id.clone(), order: order.clone(), part: args.part });
+        } else {
+            if let Some(extension) = self.operator_extension(args).await {
+                matches.push(Match::OperatorExtension { tenant: tenant.id.clone(), extension });
+            }
+            if args.mode == Mode::Attended && !channel.caller.number.is_empty() {
+                let number = channel.caller.number.clone();
+                matches.push(Match::CallerNumber { tenant: tenant.id.clone(), number });
+            }
+        }
+        for by in &matches {
+            let mut found = journal.waiting_for(by).await.map_err(failed)?;
+            match found.len() {
+                0 => {}
+                1 => return Ok(found.pop()),
+                candidates => {
+                    events::no_payment_matched(&self.about, candidates);
+                    return Err(internal());
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// The extension of the operator who sent the caller here: an argument, or the endpoint that made a blind transfer
+    /// (`PJSIP/201-0000002a` is extension 201).
+    async fn operator_extension(&self, args: &Arguments) -> Option<String> {
+        if args.operator_extension.is_some() {
+            return args.operator_extension.clone();
+        }
+        let channel = self.shared.client.get_variable(&self.about.channel_id, "BLINDTRANSFER").await.ok()??;
+        let endpoint = channel.rsplit_once('-').map_or(channel.as_str(), |(endpoint, _)| endpoint);
+        endpoint.split_once('/').map(|(_, extension)| extension.to_owned()).filter(|e| !e.is_empty())
+    }
+
+    async fn create(
+        &self,
+        args: &Arguments,
+        tenant: &Tenant,
+        amount: Money,
+        channel: &ivrpay_ari::Channel,
+        language: Language,
+    ) -> Result<Payment, Refused> {
+        let new = NewPayment {
+            tenant: tenant.id.clone(),
+            order: args.order.clone(),
+            part: args.part,
+            operator: args.operator.clone(),
+            site: tenant.site.clone(),
+            amount,
+            live: tenant.live && args.mode != Mode::Training,
+            connector: if args.mode == Mode::Training { TRAINING.to_owned() } else { tenant.connector.clone() },
+            language: language.to_string(),
+            prompt_version: ivrpay_prompts::VERSION.to_owned(),
+            operator_extension: args.operator_extension.clone(),
+            caller_number: Some(channel.caller.number.clone()).filter(|n| !n.is_empty()),
+            origin: Origin::Dialplan,
+            idempotency: None,
+            waiting_max: tenant.waiting_max,
+        };
+        match self.shared.settle.journal().create(new).await {
+            Ok(Created::New(payment) | Created::Existing(payment)) => Ok(payment),
+            Err(CreateError::OrderTaken { payment_id, state }) => {
+                events::order_taken(&self.about, payment_id, state);
+                Err(Refused { result: CallResult::OrderAlreadyPaid, say: Line::OrderAlreadyPaid, language })
+            }
+            Err(CreateError::IdempotencyReused) => {
+                Err(Refused { result: CallResult::InternalError, say: Line::InternalError, language })
+            }
+            Err(CreateError::Journal(error)) => {
+                events::journal_failed(None, "create", &error);
+                Err(Refused { result: CallResult::InternalError, say: Line::InternalError, language })
+            }
+        }
+    }
+
+    /// Leads the caller through the payment.
+    async fn pay(&mut self, order: Order) -> CallResult {
+        self.shared.events.call_started(&self.about, (self.shared.calls)());
+        if let Err(why) = self.shared.guard.check(&self.shared.client).await {
+            events::capture_refused(&self.about, why);
+            self.release(&order, CallResult::InternalError, serde_json::Value::Null).await;
+            return self
+                .refuse(Refused { result: CallResult::InternalError, say: Line::InternalError, language: order.language })
+                .await;
+        }
+        let shared = Arc::clone(&self.shared);
+        let tenant = shared.tenants.iter().find(|t| t.id == order.payment.tenant);
+        let setup = Setup {
+            amount: order.payment.amount,
+            attended: order.mode != Mode::SelfService,
+            rules: Rules { brands: tenant.map(|t| t.brands.clone()).unwrap_or_default(), luhn: true },
+            month: this_month(),
+            training: order.mode == Mode::Training,
+            security_code: tenant.is_none_or(|t| t.security_code),
+            ..Setup::default_for(order.payment.amount)
+        };
+        let Ok(mut dialogue) = Dialogue::new(Arc::clone(&shared.settings), setup) else {
+            events::capacity(&self.about.channel_id);
+            self.release(&order, CallResult::CapacityExceeded, serde_json::Value::Null).await;
+            return self
+                .refuse(Refused {
+                    result: CallResult::CapacityExceeded,
+                    say: Line::CapacityExceeded,
+                    language: order.language,
+                })
+                .await;
+        };
+        let end = self.drive(&mut dialogue, &order).await;
+        // The digits are gone before anybody hears of the caller again.
+        drop(dialogue);
+        let evidence = serde_json::to_value(&end.evidence).unwrap_or_default();
+        self.release(&order, end.result, evidence).await;
+        self.give_back(end.result, Some(&order), Some(&end)).await;
+        end.result
+    }
+
+    /// One change into the dialogue, then its outputs until there are none, then the next event or its deadline.
+    async fn drive(&mut self, dialogue: &mut Dialogue, order: &Order) -> End {
+        let mut pending = Pending::default();
+        dialogue.start(self.now());
+        loop {
+            if let Some(end) = self.drain(dialogue, order, &mut pending).await {
+                return end;
+            }
+            let deadline = dialogue.deadline().map(|at| tokio::time::Instant::from_std(self.began + at.0));
+            let input = tokio::select! {
+                // Keys before deadlines: a key that has arrived counts, however late we are.
+                biased;
+                event = self.inbox.recv() => self.input(event),
+                Some(command) = self.commands.recv() => Some(Input::Command(command)),
+                written = wait(&mut pending.written) => Some(match written {
+                    Some(Ok(intent)) => Input::Written(intent),
+                    Some(Err(why)) => Input::NotWritten(why),
+                    None => Input::NotWritten(NotWritten::Failed),
+                }),
+                answered = wait(&mut pending.answered) => Some(Input::Answered(
+                    // The task that asks never drops its end but by a panic: then nobody knows.
+                    answered.unwrap_or(Outcome::Unknown(ivrpay_payment::Doubt::NoReply)),
+                )),
+                () = sleep_until(deadline) => Some(Input::DeadlineReached),
+            };
+            if let Some(input) = input {
+                let now = self.now();
+                dialogue.handle(now, input);
+            }
+        }
+    }
+
+    /// What an event of Asterisk is to the dialogue.
+    fn input(&mut self, event: Option<CallEvent>) -> Option<Input> {
+        match event {
+            Some(CallEvent::KeyWaiting { arrived, lasted }) => {
+                let key = self.inbox.take_key()?;
+                self.key_arrived = Some(arrived);
+                Some(Input::Key(key, lasted))
+            }
+            Some(CallEvent::PlaybackFinished { id, failed }) => {
+                if self.playback.as_ref() != Some(&id) {
+                    return None;
+                }
+                if failed && !self.gone {
+                    events::prompt_failed(&self.about);
+                }
+                self.playback = None;
+                Some(Input::PromptEnded)
+            }
+            Some(CallEvent::KeysLost) => {
+                events::keys_lost(&self.about);
+                Some(Input::KeysLost)
+            }
+            Some(CallEvent::HangupRequest | CallEvent::StasisEnd | CallEvent::Destroyed { .. } | CallEvent::Gone)
+            | None => {
+                if self.gone {
+                    return None;
+                }
+                self.gone = true;
+                Some(Input::HungUp)
+            }
+            Some(_) => None,
+        }
+    }
+
+    /// Does what the dialogue asks for. `Some` when it is over.
+    async fn drain(&mut self, dialogue: &mut Dialogue, order: &Order, pending: &mut Pending) -> Option<End> {
+        while let Some(output) = dialogue.poll_output() {
+            match output {
+                Output::Play(prompt) => self.play(&prompt).await,
+                Output::StopPlay => self.stop_play().await,
+                Output::Progress(progress) => self.shared.events.progress(&self.about, &progress),
+                Output::Write(draft) => {
+                    let (done, receiver) = oneshot::channel();
+                    let (settle, payment) = (self.shared.settle.clone(), order.payment.id);
+                    tokio::spawn(async move { drop(done.send(settle.write(payment, draft).await)) });
+                    pending.written = Some(receiver);
+                }
+                Output::Authorise(intent, card) => {
+                    pending.answered = Some(self.shared.settle.authorise(&order.connector, intent, card));
+                }
+                Output::End(end) => return Some(end),
+            }
+        }
+        None
+    }
+
+    async fn play(&mut self, prompt: &Prompt) {
+        self.stop_play().await;
+        if self.gone {
+            return;
+        }
+        self.playbacks += 1;
+        let Ok(id) = PlaybackId::new(format!("ivrpay-{}-{}", self.about.call_id, self.playbacks)) else { return };
+        let media: Vec<String> = ivrpay_prompts::clips(prompt, self.language)
+            .iter()
+            .map(|clip| format!("sound:ivrpay/{clip}"))
+            .collect();
+        self.request_begins();
+        let played =
+            self.shared.client.play(&self.about.channel_id, &id, &media, Some(&self.language.to_string())).await;
+        match played {
+            Ok(()) => self.playback = Some(id),
+            Err(error) => events::ari_request_failed(&self.about, "play", &error),
+        }
+    }
+
+    async fn stop_play(&mut self) {
+        let Some(id) = self.playback.take() else { return };
+        if self.gone {
+            return;
+        }
+        self.request_begins();
+        if let Err(error) = self.shared.client.stop_playback(&id).await {
+            // It may have ended by itself in between.
+            if !error.is_gone() {
+                events::ari_request_failed(&self.about, "stop", &error);
+            }
+        }
+    }
+
+    fn request_begins(&mut self) {
+        if let Some(arrived) = self.key_arrived.take() {
+            events::key_to_request(arrived.elapsed());
+        }
+    }
+
+    /// Says why there is no payment, then gives the caller back.
+    async fn refuse(&mut self, refused: Refused) -> CallResult {
+        self.language = refused.language;
+        self.play(&Prompt(vec![Say::Line(refused.say)])).await;
+        let limit = tokio::time::Instant::now() + REFUSAL_MAX;
+        while self.playback.is_some() && !self.gone {
+            tokio::select! {
+                event = self.inbox.recv() => drop(self.input(event)),
+                () = tokio::time::sleep_until(limit) => break,
+            }
+        }
+        self.give_back(refused.result, None, None).await;
+        refused.result
+    }
+
+    async fn release(&self, order: &Order, result: CallResult, evidence: serde_json::Value) {
+        if let Err(error) = self.shared.settle.journal().release(&order.claim, result.name(), evidence).await {
+            events::journal_failed(Some(order.payment.id), "release", &error);
+        }
+    }
+
+    /// Result variables, then the next priority of the dialplan.
+    async fn give_back(&mut self, result: CallResult, order: Option<&Order>, end: Option<&End>) {
+        if self.gone {
+            return;
+        }
+        // Setting a variable waits for a prompt that still plays.
+        self.stop_play().await;
+        let mut variables = vec![("IVRPAY_RESULT", result.name().to_owned())];
+        if let Some(order) = order {
+            variables.push(("IVRPAY_PAYMENT_ID", order.payment.id.to_string()));
+        }
+        if let Some(end) = end {
+            if let Some(card) = end.card {
+                variables.push(("IVRPAY_BRAND", card.brand.name().to_owned()));
+                variables.push(("IVRPAY_LAST4", card.last4_text()));
+            }
+            if let Some(Outcome::Approved(approval)) = &end.outcome {
+                variables.push(("IVRPAY_APPROVAL", approval.code.clone().unwrap_or_default()));
+            }
+        }
+        for (name, value) in &variables {
+            if let Err(error) = self.shared.client.set_variable(&self.about.channel_id, name, value).await {
+                events::ari_request_failed(&self.about, "variable", &error);
+            }
+        }
+        if let Err(error) = self.shared.client.continue_in_dialplan(&self.about.channel_id).await
+            && !error.is_gone()
+        {
+            events::ari_request_failed(&self.about, "continue", &error);
+        }
+    }
+
+    fn now(&self) -> At {
+        At(self.began.elapsed())
+    }
+}
+
+/// Longest wait for a refusal to be spoken.
+const REFUSAL_MAX: Duration = Duration::from_secs(15);
+
+/// The value of a receiver that may not be there; it is taken away when it has come. Never ready where there is none.
+async fn wait<T>(receiver: &mut Option<oneshot::Receiver<T>>) -> Option<T> {
+    match receiver {
+        Some(waiting) => {
+            let value = waiting.await.ok();
+            *receiver = None;
+            value
+        }
+        None => std::future::pending().await,
+    }
+}
+
+async fn sleep_until(deadline: Option<tokio::time::Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// The month now, in UTC: a card is good through the last day of its month, and no time zone is more than a day away.
+fn this_month() -> Month {
+    let now = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC);
+    Month { year: u16::try_from(now.year()).unwrap_or(2099), month: u8::try_from(now.month()).unwrap_or(12) }
+}

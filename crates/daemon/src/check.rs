@@ -1,0 +1,207 @@
+//! `ivrpay check`: widening rings, each line a fact, then a hint.
+//!
+//! File, values, prompts on disk, secret memory, journal, then over the network Asterisk (reachable, our user, not logging
+//! keys) and every acquirer (reachable, its certificate good). `offline` stops before the network.
+
+use std::path::Path;
+
+use serde::Serialize;
+
+use crate::config::{Config, ConfigError};
+
+/// How a fact is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verdict {
+    /// As it should be.
+    Good,
+    /// Works, and somebody should know.
+    Warning,
+    /// Calls would fail, or a card would be at risk.
+    Bad,
+}
+
+/// One line.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Fact {
+    /// Ring: `file`, `values`, `prompts`, `secret-memory`, `journal`, `asterisk`, `acquirer`.
+    pub ring: &'static str,
+    /// How it is.
+    pub verdict: Verdict,
+    /// What was found.
+    pub fact: String,
+    /// What to do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+}
+
+/// Collects facts in the order in which they are found.
+pub struct Check<'a> {
+    facts: Vec<Fact>,
+    tell: &'a mut dyn FnMut(&Fact),
+}
+
+impl<'a> Check<'a> {
+    /// `tell` is called for every fact at once, so that a person sees progress.
+    pub fn new(tell: &'a mut dyn FnMut(&Fact)) -> Self {
+        Self { facts: Vec::new(), tell }
+    }
+
+    fn say(&mut self, ring: &'static str, verdict: Verdict, fact: impl Into<String>, hint: Option<String>) {
+        let fact = Fact { ring, verdict, fact: fact.into(), hint };
+        (self.tell)(&fact);
+        self.facts.push(fact);
+    }
+
+    fn good(&mut self, ring: &'static str, fact: impl Into<String>) {
+        self.say(ring, Verdict::Good, fact, None);
+    }
+
+    fn bad(&mut self, ring: &'static str, fact: impl Into<String>, hint: impl Into<String>) {
+        self.say(ring, Verdict::Bad, fact, Some(hint.into()));
+    }
+
+    fn warn(&mut self, ring: &'static str, fact: impl Into<String>, hint: impl Into<String>) {
+        self.say(ring, Verdict::Warning, fact, Some(hint.into()));
+    }
+
+    /// All rings, or those before the network.
+    pub async fn run(mut self, path: &Path, offline: bool) -> Vec<Fact> {
+        let config = match Config::load(path) {
+            Ok(config) => config,
+            Err(error) => {
+                let ring = match error {
+                    ConfigError::Read { .. } | ConfigError::Syntax { .. } => "file",
+                    _ => "values",
+                };
+                self.bad(ring, error.to_string(), error.hint());
+                return self.facts;
+            }
+        };
+        self.good("file", format!("{} is read", config.path.display()));
+        self.values(&config);
+        self.prompts(&config);
+        self.secret_memory(&config);
+        self.journal(&config).await;
+        if !offline {
+            self.asterisk(&config).await;
+            self.acquirers(&config).await;
+        }
+        self.facts
+    }
+
+    fn values(&mut self, config: &Config) {
+        let live = config.tenants.iter().filter(|t| t.live).count();
+        self.good(
+            "values",
+            format!(
+                "{} tenant(s), {live} live; {} connector(s); {} API key(s); at most {} calls at once",
+                config.tenants.len(),
+                config.connectors.len(),
+                config.http.keys.len(),
+                config.limits.calls_max
+            ),
+        );
+        if config.http.listen.is_some_and(|a| !a.ip().is_loopback()) {
+            self.warn(
+                "values",
+                "the HTTP API listens beyond this machine without TLS",
+                "let it listen on 127.0.0.1 and put a TLS proxy before it",
+            );
+        }
+        if config.http.listen.is_some() && config.http.keys.is_empty() {
+            self.warn("values", "the HTTP API has no key: nobody can use it", "add [[http.keys]], or take [http] listen out");
+        }
+    }
+
+    fn prompts(&mut self, config: &Config) {
+        let Some(folder) = &config.sounds else {
+            self.warn(
+                "prompts",
+                "not looked at: [sounds] path is not set",
+                "set it to Asterisk's folder of sounds, often /usr/share/asterisk/sounds",
+            );
+            return;
+        };
+        let (mut files, mut missing) = (0, Vec::new());
+        for (language, name) in ivrpay_prompts::every_file() {
+            files += 1;
+            let file = folder.join(language.to_string()).join("ivrpay").join(format!("{name}.wav"));
+            if !file.is_file() {
+                missing.push(file);
+            }
+        }
+        match missing.first() {
+            None => self.good("prompts", format!("all {files} sound files are in {}", folder.display())),
+            Some(first) => self.bad(
+                "prompts",
+                format!("{} of {files} sound files are missing, the first: {}", missing.len(), first.display()),
+                "copy asterisk-conf/sounds/{ja,en}/ivrpay there",
+            ),
+        }
+    }
+
+    fn secret_memory(&mut self, config: &Config) {
+        match ivrpay_secret::probe(config.secret_policy) {
+            Ok(report) if report.backing.is_locked() => self.good("secret-memory", report.to_string()),
+            Ok(report) => self.warn(
+                "secret-memory",
+                report.to_string(),
+                "set [secret] policy = \"locked\" and use a kernel with memfd_secret, or raise LimitMEMLOCK",
+            ),
+            Err(error) => self.bad("secret-memory", error.to_string(), error.hint()),
+        }
+    }
+
+    async fn journal(&mut self, config: &Config) {
+        match ivrpay_journal::Journal::probe(&config.journal).await {
+            Ok(fact) => self.good("journal", fact),
+            Err(error) => self.bad("journal", format!("{}: {error}", config.journal.display()), error.hint()),
+        }
+    }
+
+    async fn asterisk(&mut self, config: &Config) {
+        let client = ivrpay_ari::Client::new(&ivrpay_ari::Config {
+            url: config.ari.url.clone(),
+            app: config.ari.app.clone(),
+            user: config.ari.user.clone(),
+            password: config.ari.password.clone(),
+            request_timeout: config.ari.request_timeout,
+            calls_max: 1,
+            starts_max: 1,
+        });
+        let client = match client {
+            Ok(client) => client,
+            Err(error) => return self.bad("asterisk", error.to_string(), error.hint()),
+        };
+        match client.info().await {
+            Ok(info) => self.good("asterisk", format!("Asterisk {} answers at {}", info.system.version, config.ari.url)),
+            Err(error) => return self.bad("asterisk", error.to_string(), error.hint()),
+        }
+        match client.logging().await {
+            Ok(channels) => match crate::guard::verdict(&channels) {
+                Ok(()) => self.good("asterisk", format!("{} log channel(s), none writes keys", channels.len())),
+                Err(why) => self.bad("asterisk", why, "include asterisk-conf/ivrpay-logger.conf and run `logger reload`"),
+            },
+            Err(error) => self.bad("asterisk", format!("does not say what it logs: {error}"), error.hint()),
+        }
+    }
+
+    async fn acquirers(&mut self, config: &Config) {
+        rustls::crypto::ring::default_provider().install_default().ok();
+        for (name, connector) in &config.connectors {
+            let Some(endpoint) = &connector.endpoint else {
+                self.good("acquirer", format!("{name}: nothing leaves (null connector)"));
+                continue;
+            };
+            let probed = match ivrpay_wire::Sender::new(endpoint.clone()) {
+                Ok(sender) => sender.probe().await.map_err(|e| (e.to_string(), e.hint())),
+                Err(error) => Err((error.to_string(), error.hint())),
+            };
+            match probed {
+                Ok(fact) => self.good("acquirer", format!("{name}: {fact}")),
+                Err((fact, hint)) => self.bad("acquirer", format!("{name}: {fact}"), hint),
+            }
+        }
+    }
+}

@@ -1,0 +1,742 @@
+//! `ivrpay.toml`: read, checked, and turned into what the service runs on.
+//!
+//! One file, every key with a default where one makes sense, unknown keys refused. Secrets are named by file, never written
+//! here. Paths are relative to the folder of the file. `ivrpay check` says what is wrong and what to do.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use ivrpay_acquirer::ConnectorKind;
+use ivrpay_dialogue::Settings;
+use ivrpay_payment::{Brand, Currency, SiteId, TenantId};
+use ivrpay_prompts::Language;
+use ivrpay_web::{ApiKey, KeyHash, Scope};
+use secrecy::SecretString;
+use serde::Deserialize;
+
+/// Why a configuration can't be used. Each says where and what to do.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// The file can't be read.
+    #[error("the configuration {path} can't be read: {source}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Not TOML, an unknown key, or a wrong type.
+    #[error("{path}: {message}")]
+    Syntax {
+        /// The file.
+        path: PathBuf,
+        /// Line, key and reason.
+        message: String,
+    },
+    /// A value that can't be.
+    #[error("{key}: {message}")]
+    Value {
+        /// Where, as `table.key`.
+        key: String,
+        /// What is wrong and what is allowed.
+        message: String,
+    },
+    /// A secret's file can't be used.
+    #[error("{key}: the file {path} {message}")]
+    Secret {
+        /// Where, as `table.key`.
+        key: String,
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        message: String,
+    },
+}
+
+impl ConfigError {
+    /// What an admin should do.
+    #[must_use]
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::Read { .. } => "name the file with --config, and let the user of the service read it",
+            Self::Syntax { .. } => "asterisk-conf/ivrpay.sample.toml shows every key with its default",
+            Self::Value { .. } => "mend the value; asterisk-conf/ivrpay.sample.toml shows what each key takes",
+            Self::Secret { .. } => {
+                "write the secret alone into that file, owned by the user of the service, with mode 0600"
+            }
+        }
+    }
+
+    fn value(key: impl Into<String>, message: impl fmt::Display) -> Self {
+        Self::Value { key: key.into(), message: message.to_string() }
+    }
+}
+
+/// Everything, checked.
+pub struct Config {
+    /// Where the file was.
+    pub path: PathBuf,
+    /// Asterisk.
+    pub ari: Ari,
+    /// HTTP API.
+    pub http: Http,
+    /// Unix socket of the CLI.
+    pub admin_socket: PathBuf,
+    /// Journal file.
+    pub journal: PathBuf,
+    /// Limits by name.
+    pub limits: Limits,
+    /// What to do where memory can't be locked.
+    pub secret_policy: ivrpay_secret::Policy,
+    /// How callers are led.
+    pub dialogue: Settings,
+    /// Where sounds are, for `check`; `None` = not checked.
+    pub sounds: Option<PathBuf>,
+    /// Merchants.
+    pub tenants: Vec<Tenant>,
+    /// Connectors by name.
+    pub connectors: BTreeMap<String, Connector>,
+}
+
+/// `[ari]`, checked.
+pub struct Ari {
+    /// `http://127.0.0.1:8088/ari`.
+    pub url: String,
+    /// Application of `Stasis()`.
+    pub app: String,
+    /// User of `ari.conf`.
+    pub user: String,
+    /// Its password.
+    pub password: SecretString,
+    /// Longest wait for one request.
+    pub request_timeout: Duration,
+}
+
+/// `[http]`, checked.
+pub struct Http {
+    /// Address; `None` = no API over TCP.
+    pub listen: Option<SocketAddr>,
+    /// Keys.
+    pub keys: Vec<ApiKey>,
+}
+
+/// A merchant, checked.
+#[derive(Debug, Clone)]
+pub struct Tenant {
+    /// Name in `Stasis(…,tenant=NAME)`.
+    pub id: TenantId,
+    /// `live` = money moves.
+    pub live: bool,
+    /// Spoken where nothing else is asked for.
+    pub language: Language,
+    /// Where nothing else is asked for.
+    pub currency: Currency,
+    /// Brands that are taken.
+    pub brands: Vec<Brand>,
+    /// Name of its connector.
+    pub connector: String,
+    /// Place or brand, for reports.
+    pub site: Option<SiteId>,
+    /// How long an announced payment waits for its call.
+    pub waiting_max: Duration,
+    /// Whether the security code is asked.
+    pub security_code: bool,
+}
+
+/// A connector, checked.
+pub struct Connector {
+    /// Which contract.
+    pub kind: ConnectorKind,
+    /// Where; `None` for the null connector.
+    pub endpoint: Option<ivrpay_wire::Endpoint>,
+}
+
+/// `[limits]`: every limit by its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// Calls at once, 1 to 2,000. One more is an answer, spoken, not an error in a log.
+    pub calls_max: usize,
+    /// How long a stop waits for calls to end by themselves, seconds, 1 to 900.
+    pub shutdown_seconds: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { calls_max: 200, shutdown_seconds: 60 }
+    }
+}
+
+/// A length of time as "10s", "1500ms" or "2h".
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Span(pub Duration);
+
+impl<'de> Deserialize<'de> for Span {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let bad = || serde::de::Error::custom(format!("{text:?} is no length of time; write \"10s\", \"1500ms\", \"5m\" or \"2h\""));
+        let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+        let (number, unit) = text.split_at(digits);
+        let number: u64 = number.parse().map_err(|_| bad())?;
+        let millis = match unit.trim() {
+            "ms" => 1,
+            "s" => 1_000,
+            "m" => 60_000,
+            "h" => 3_600_000,
+            _ => return Err(bad()),
+        };
+        Ok(Self(Duration::from_millis(number.checked_mul(millis).ok_or_else(bad)?)))
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawConfig {
+    ari: RawAri,
+    #[serde(default)]
+    http: RawHttp,
+    #[serde(default)]
+    admin: RawAdmin,
+    #[serde(default)]
+    journal: RawJournal,
+    #[serde(default)]
+    limits: Limits,
+    #[serde(default)]
+    secret: RawSecret,
+    #[serde(default)]
+    dialogue: RawDialogue,
+    #[serde(default)]
+    sounds: RawSounds,
+    #[serde(default)]
+    tenants: Vec<RawTenant>,
+    #[serde(default)]
+    connectors: BTreeMap<String, RawConnector>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawAri {
+    #[serde(default = "default_ari_url")]
+    url: String,
+    #[serde(default = "default_ari_app")]
+    app: String,
+    #[serde(default = "default_ari_app")]
+    user: String,
+    password_file: PathBuf,
+    #[serde(default = "default_request_timeout")]
+    request_timeout: Span,
+}
+
+fn default_ari_url() -> String {
+    "http://127.0.0.1:8088/ari".into()
+}
+
+fn default_ari_app() -> String {
+    "ivrpay".into()
+}
+
+fn default_request_timeout() -> Span {
+    Span(Duration::from_secs(5))
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct RawHttp {
+    listen: Option<SocketAddr>,
+    keys: Vec<RawKey>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawKey {
+    name: String,
+    tenant: String,
+    sha256: String,
+    scopes: Vec<RawScope>,
+}
+
+#[derive(Deserialize, Clone, Copy)]
+#[serde(rename_all = "kebab-case")]
+enum RawScope {
+    Events,
+    Metrics,
+    Payments,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct RawAdmin {
+    socket: Option<PathBuf>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct RawJournal {
+    path: PathBuf,
+}
+
+impl Default for RawJournal {
+    fn default() -> Self {
+        Self { path: "/var/lib/ivrpay/journal.sqlite".into() }
+    }
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct RawSecret {
+    policy: RawPolicy,
+}
+
+#[derive(Deserialize, Default, Clone, Copy)]
+#[serde(rename_all = "kebab-case")]
+enum RawPolicy {
+    #[default]
+    Locked,
+    Any,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct RawSounds {
+    path: Option<PathBuf>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct RawDialogue {
+    first_key_card_number: Option<Span>,
+    first_key: Option<Span>,
+    reminder_after: Option<Span>,
+    reminder_every: Option<Span>,
+    inter_digit_timeout: Option<Span>,
+    quiet: Option<Span>,
+    max_attempts: Option<u8>,
+    cards_max: Option<u8>,
+    no_progress: Option<Span>,
+    session: Option<Span>,
+    pause: Option<Span>,
+    processing_long: Option<Span>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawTenant {
+    name: String,
+    mode: RawMode,
+    #[serde(default)]
+    language: Option<String>,
+    #[serde(default)]
+    currency: Option<String>,
+    #[serde(default = "default_brands")]
+    valid_card_types: Vec<Brand>,
+    connector: String,
+    #[serde(default)]
+    site: Option<String>,
+    #[serde(default = "default_waiting_max")]
+    waiting_max: Span,
+    #[serde(default = "yes")]
+    security_code: bool,
+}
+
+#[derive(Deserialize, Clone, Copy, PartialEq, Eq)]
+#[serde(rename_all = "kebab-case")]
+enum RawMode {
+    Live,
+    Test,
+}
+
+fn default_brands() -> Vec<Brand> {
+    vec![Brand::Visa, Brand::Mastercard, Brand::Jcb, Brand::Amex, Brand::DinersClub]
+}
+
+fn default_waiting_max() -> Span {
+    Span(Duration::from_secs(24 * 3600))
+}
+
+fn yes() -> bool {
+    true
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawConnector {
+    kind: String,
+    url: Option<String>,
+    user: Option<String>,
+    password_file: Option<PathBuf>,
+    ca_file: Option<PathBuf>,
+    connect_timeout: Option<Span>,
+    reply_timeout: Option<Span>,
+}
+
+impl Config {
+    /// Reads and checks a configuration, secrets included.
+    ///
+    /// # Errors
+    /// [`ConfigError`]: what is wrong, where, and by `hint()` what to do.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+        let folder = path.parent().unwrap_or(Path::new("."));
+        Self::parse(&text, path, folder)
+    }
+
+    fn parse(text: &str, path: &Path, folder: &Path) -> Result<Self, ConfigError> {
+        let syntax = |message: String| ConfigError::Syntax { path: path.to_owned(), message };
+        let document = toml::Deserializer::parse(text).map_err(|e| syntax(e.to_string().trim().to_owned()))?;
+        let raw: RawConfig = serde_path_to_error::deserialize(document).map_err(|e| {
+            let key = e.path().to_string();
+            let inner = e.into_inner();
+            let line = inner.span().map_or(0, |s| text.get(..s.start).unwrap_or_default().lines().count().max(1));
+            syntax(format!("line {line}, {key}: {}", inner.message()))
+        })?;
+
+        let connectors = raw
+            .connectors
+            .into_iter()
+            .map(|(name, raw)| Ok((name.clone(), connector(&name, raw, folder)?)))
+            .collect::<Result<BTreeMap<_, _>, ConfigError>>()?;
+        if raw.tenants.is_empty() {
+            return Err(ConfigError::value("tenants", "none; add a [[tenants]] table for the merchant"));
+        }
+        let mut tenants: Vec<Tenant> = Vec::new();
+        for (index, raw) in raw.tenants.into_iter().enumerate() {
+            let tenant = tenant(index, raw, &connectors)?;
+            if tenants.iter().any(|t| t.id == tenant.id) {
+                return Err(ConfigError::value(format!("tenants[{index}].name"), "two tenants have this name"));
+            }
+            tenants.push(tenant);
+        }
+        let keys = raw
+            .http
+            .keys
+            .into_iter()
+            .enumerate()
+            .map(|(index, raw)| api_key(index, raw, &tenants))
+            .collect::<Result<Vec<_>, _>>()?;
+        let limits = raw.limits;
+        if !(1..=2_000).contains(&limits.calls_max) {
+            return Err(ConfigError::value("limits.calls_max", "1 to 2000"));
+        }
+        if !(1..=900).contains(&limits.shutdown_seconds) {
+            return Err(ConfigError::value("limits.shutdown_seconds", "1 to 900"));
+        }
+        let journal = folder.join(raw.journal.path);
+        let admin_socket = match raw.admin.socket {
+            Some(socket) => folder.join(socket),
+            None => journal.with_file_name("ivrpay.sock"),
+        };
+        Ok(Self {
+            path: path.to_owned(),
+            ari: Ari {
+                url: ari_url(raw.ari.url)?,
+                app: word("ari.app", raw.ari.app)?,
+                user: word("ari.user", raw.ari.user)?,
+                password: secret("ari.password_file", &folder.join(raw.ari.password_file))?,
+                request_timeout: span("ari.request_timeout", raw.ari.request_timeout, 500, 60_000)?,
+            },
+            http: Http { listen: raw.http.listen, keys },
+            admin_socket,
+            journal,
+            limits,
+            secret_policy: match raw.secret.policy {
+                RawPolicy::Locked => ivrpay_secret::Policy::Locked,
+                RawPolicy::Any => ivrpay_secret::Policy::Any,
+            },
+            dialogue: dialogue(&raw.dialogue)?,
+            sounds: raw.sounds.path.map(|p| folder.join(p)),
+            tenants,
+            connectors,
+        })
+    }
+
+    /// The merchant of that name.
+    #[must_use]
+    pub fn tenant(&self, name: &str) -> Option<&Tenant> {
+        self.tenants.iter().find(|t| t.id.as_str() == name)
+    }
+}
+
+/// The address of ARI. Plain HTTP only to this machine: digits travel here, and a TLS library would keep them in its
+/// buffers (ARCHITECTURE.md, "What remains"); a distant Asterisk is reached through a TLS proxy on this side.
+fn ari_url(url: String) -> Result<String, ConfigError> {
+    let rest = url.strip_prefix("http://").ok_or_else(|| {
+        ConfigError::value("ari.url", "begins with http://; put a TLS proxy on this machine before a distant Asterisk")
+    })?;
+    if rest.contains('@') || rest.contains('?') {
+        return Err(ConfigError::value("ari.url", "holds no user, password or parameter; they have keys of their own"));
+    }
+    Ok(url.trim_end_matches('/').to_owned())
+}
+
+fn word(key: &str, text: String) -> Result<String, ConfigError> {
+    let good = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    if text.is_empty() || text.len() > 64 || !text.chars().all(good) {
+        return Err(ConfigError::value(key, "1 to 64 letters, digits, - _ ."));
+    }
+    Ok(text)
+}
+
+fn span(key: &str, span: Span, min_ms: u64, max_ms: u64) -> Result<Duration, ConfigError> {
+    let (min, max) = (Duration::from_millis(min_ms), Duration::from_millis(max_ms));
+    if span.0 < min || span.0 > max {
+        return Err(ConfigError::value(key, format!("from {min:?} to {max:?}")));
+    }
+    Ok(span.0)
+}
+
+/// Reads a secret from a file of its own, which nobody else may read (PCI DSS v4.0.1, 8.6.2).
+fn secret(key: &str, path: &Path) -> Result<SecretString, ConfigError> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let bad = |message: String| ConfigError::Secret { key: key.to_owned(), path: path.to_owned(), message };
+    let meta = std::fs::metadata(path).map_err(|e| bad(format!("can't be read: {e}")))?;
+    if !meta.is_file() {
+        return Err(bad("is no file".into()));
+    }
+    if meta.permissions().mode() & 0o077 != 0 {
+        return Err(bad(format!("may be read by others (mode {:03o})", meta.permissions().mode() & 0o777)));
+    }
+    if meta.len() > 4096 {
+        return Err(bad("is longer than 4,096 bytes; it should hold the secret alone".into()));
+    }
+    let text = std::fs::read_to_string(path).map_err(|e| bad(format!("can't be read: {e}")))?;
+    let text = text.trim_end_matches(['\n', '\r']);
+    if text.is_empty() {
+        return Err(bad("is empty".into()));
+    }
+    if text.contains(['\n', '\r']) {
+        return Err(bad("has more than one line; it should hold the secret alone".into()));
+    }
+    Ok(SecretString::from(text.to_owned()))
+}
+
+fn api_key(index: usize, raw: RawKey, tenants: &[Tenant]) -> Result<ApiKey, ConfigError> {
+    let at = |key: &str| format!("http.keys[{index}].{key}");
+    let tenant = tenants
+        .iter()
+        .find(|t| t.id.as_str() == raw.tenant)
+        .ok_or_else(|| ConfigError::value(at("tenant"), "there is no tenant of this name"))?;
+    let hash: KeyHash = raw.sha256.parse().map_err(|e| ConfigError::value(at("sha256"), e))?;
+    let scopes = raw
+        .scopes
+        .into_iter()
+        .map(|s| match s {
+            RawScope::Events => Scope::Events,
+            RawScope::Metrics => Scope::Metrics,
+            RawScope::Payments => Scope::Payments,
+        })
+        .collect();
+    Ok(ApiKey { name: word(&at("name"), raw.name)?, tenant: tenant.id.clone(), hash, scopes })
+}
+
+fn tenant(
+    index: usize,
+    raw: RawTenant,
+    connectors: &BTreeMap<String, Connector>,
+) -> Result<Tenant, ConfigError> {
+    let at = |key: &str| format!("tenants[{index}].{key}");
+    let connector = connectors.get(&raw.connector).ok_or_else(|| {
+        let known: Vec<&str> = connectors.keys().map(String::as_str).collect();
+        ConfigError::value(at("connector"), format!("there is no [connectors.{}]; known: {known:?}", raw.connector))
+    })?;
+    let live = raw.mode == RawMode::Live;
+    if live && connector.kind == ConnectorKind::Null {
+        return Err(ConfigError::value(at("mode"), "a live tenant can't use a null connector: nobody would be charged"));
+    }
+    if raw.valid_card_types.is_empty() {
+        return Err(ConfigError::value(at("valid_card_types"), "names at least one brand"));
+    }
+    Ok(Tenant {
+        id: TenantId::new(raw.name).map_err(|e| ConfigError::value(at("name"), e))?,
+        live,
+        language: raw
+            .language
+            .map_or(Ok(Language::Ja), |l| l.parse())
+            .map_err(|_| ConfigError::value(at("language"), "ja or en"))?,
+        currency: raw
+            .currency
+            .map_or(Ok(Currency::Jpy), |c| c.parse())
+            .map_err(|e| ConfigError::value(at("currency"), e))?,
+        brands: raw.valid_card_types,
+        connector: raw.connector,
+        site: raw.site.map(SiteId::new).transpose().map_err(|e| ConfigError::value(at("site"), e))?,
+        waiting_max: span(&at("waiting_max"), raw.waiting_max, 60_000, 7 * 24 * 3_600_000)?,
+        security_code: raw.security_code,
+    })
+}
+
+fn connector(name: &str, raw: RawConnector, folder: &Path) -> Result<Connector, ConfigError> {
+    let at = |key: &str| format!("connectors.{name}.{key}");
+    let kind: ConnectorKind = raw.kind.parse().map_err(|e| ConfigError::value(at("kind"), e))?;
+    if kind == ConnectorKind::Null {
+        return Ok(Connector { kind, endpoint: None });
+    }
+    let url = raw.url.ok_or_else(|| ConfigError::value(at("url"), "is missing"))?;
+    let user = raw.user.ok_or_else(|| ConfigError::value(at("user"), "is missing"))?;
+    let password_file =
+        raw.password_file.ok_or_else(|| ConfigError::value(at("password_file"), "is missing"))?;
+    let endpoint = ivrpay_wire::Endpoint {
+        url,
+        user,
+        password: secret(&at("password_file"), &folder.join(password_file))?,
+        ca_file: raw.ca_file.map(|f| folder.join(f)),
+        connect_timeout: span(&at("connect_timeout"), raw.connect_timeout.unwrap_or(Span(Duration::from_secs(5))), 100, 60_000)?,
+        reply_timeout: span(&at("reply_timeout"), raw.reply_timeout.unwrap_or(Span(Duration::from_secs(10))), 100, 120_000)?,
+    };
+    endpoint.validate().map_err(|e| ConfigError::value(at("url"), e))?;
+    Ok(Connector { kind, endpoint: Some(endpoint) })
+}
+
+fn dialogue(raw: &RawDialogue) -> Result<Settings, ConfigError> {
+    let mut settings = Settings::default();
+    let spans: [(&str, Option<Span>, &mut Duration, u64, u64); 10] = [
+        ("first_key_card_number", raw.first_key_card_number, &mut settings.first_key_card_number, 1_000, 300_000),
+        ("first_key", raw.first_key, &mut settings.first_key, 1_000, 120_000),
+        ("reminder_after", raw.reminder_after, &mut settings.reminder_after, 1_000, 60_000),
+        ("reminder_every", raw.reminder_every, &mut settings.reminder_every, 1_000, 60_000),
+        ("inter_digit_timeout", raw.inter_digit_timeout, &mut settings.inter_digit_timeout, 1_000, 60_000),
+        ("quiet", raw.quiet, &mut settings.quiet, 500, 5_000),
+        ("no_progress", raw.no_progress, &mut settings.no_progress, 5_000, 900_000),
+        ("session", raw.session, &mut settings.session, 10_000, 1_800_000),
+        ("pause", raw.pause, &mut settings.pause, 1_000, 120_000),
+        ("processing_long", raw.processing_long, &mut settings.processing_long, 1_000, 60_000),
+    ];
+    for (key, given, setting, min, max) in spans {
+        if let Some(given) = given {
+            *setting = span(&format!("dialogue.{key}"), given, min, max)?;
+        }
+    }
+    let counts: [(&str, Option<u8>, &mut u8); 2] = [
+        ("max_attempts", raw.max_attempts, &mut settings.max_attempts),
+        ("cards_max", raw.cards_max, &mut settings.cards_max),
+    ];
+    for (key, given, setting) in counts {
+        if let Some(given) = given {
+            if !(1..=10).contains(&given) {
+                return Err(ConfigError::value(format!("dialogue.{key}"), "1 to 10"));
+            }
+            *setting = given;
+        }
+    }
+    Ok(settings)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    const SAMPLE: &str = include_str!("../../../asterisk-conf/ivrpay.sample.toml");
+
+    struct Folder(tempfile::TempDir);
+
+    impl Folder {
+        fn new() -> Self {
+            let folder = Self(tempfile::tempdir().unwrap());
+            folder.secret("ari-password", "one\n", 0o600);
+            folder.secret("acquirer-password", "two", 0o600);
+            folder
+        }
+
+        fn secret(&self, name: &str, text: &str, mode: u32) {
+            let path = self.0.path().join(name);
+            std::fs::write(&path, text).unwrap();
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+        }
+
+        fn load(&self, text: &str) -> Result<Config, ConfigError> {
+            let path = self.0.path().join("ivrpay.toml");
+            std::fs::write(&path, text).unwrap();
+            Config::load(&path)
+        }
+    }
+
+    #[test]
+    fn the_sample_loads_and_its_comments_are_the_defaults() {
+        let folder = Folder::new();
+        let commented: String = SAMPLE
+            .lines()
+            .map(|l| l.strip_prefix('#').filter(|l| l.contains(" = ") && !l.starts_with(' ')).unwrap_or(l))
+            .filter(|l| !l.starts_with("ca_file") && !l.starts_with("site"))
+            .map(|l| format!("{l}\n"))
+            .collect();
+        let (sample, full) = (folder.load(SAMPLE).unwrap(), folder.load(&commented).unwrap());
+        assert_eq!(sample.dialogue, full.dialogue);
+        assert_eq!(sample.limits, full.limits);
+        assert_eq!(sample.journal, full.journal);
+        assert_eq!((&sample.ari.url, &sample.ari.app, &sample.ari.user), (&full.ari.url, &full.ari.app, &full.ari.user));
+        assert_eq!(sample.ari.request_timeout, full.ari.request_timeout);
+        let (a, b) = (&sample.tenants[0], &full.tenants[0]);
+        assert_eq!((a.language, a.currency, &a.brands), (b.language, b.currency, &b.brands));
+        assert_eq!((a.security_code, a.waiting_max), (b.security_code, b.waiting_max));
+        let timeouts = |c: &Config| c.connectors["generic"].endpoint.as_ref().map(|e| (e.connect_timeout, e.reply_timeout));
+        assert_eq!(timeouts(&sample), timeouts(&full));
+    }
+
+    #[track_caller]
+    fn refused(change: (&str, &str), message: &str) {
+        let folder = Folder::new();
+        assert!(SAMPLE.contains(change.0), "the sample has no {}", change.0);
+        let error = folder.load(&SAMPLE.replace(change.0, change.1)).err().expect("to be refused");
+        let text = error.to_string();
+        assert!(text.contains(message), "{text:?} does not say {message:?}");
+        assert!(!error.hint().is_empty());
+    }
+
+    #[test]
+    fn bad_values_are_named() {
+        refused(("[admin]", "[amdin]"), "amdin");
+        refused(("#calls_max = 200 ", "calls_max = 0 "), "limits.calls_max: 1 to 2000");
+        refused(("#calls_max = 200 ", "calls_max = \"many\" "), "calls_max");
+        refused(("#shutdown_seconds = 60", "shutdown_seconds = 0"), "limits.shutdown_seconds");
+        refused(("#max_attempts = 3", "max_attempts = 0"), "dialogue.max_attempts: 1 to 10");
+        refused(("#quiet = \"1500ms\"", "quiet = \"1500\""), "no length of time");
+        refused(("#quiet = \"1500ms\"", "quiet = \"9s\""), "dialogue.quiet");
+        refused(("mode = \"test\"", "mode = \"tset\""), "tset");
+        refused(("connector = \"generic\"", "connector = \"gmo\""), "there is no [connectors.gmo]");
+        refused(("kind = \"generic\"", "kind = \"gmo\""), "connectors.generic.kind");
+        refused(("#currency = \"JPY\"", "currency = \"YEN\""), "tenants[0].currency");
+        refused(("#language = \"ja\"", "language = \"de\""), "tenants[0].language");
+        refused(("tenant = \"shop\"", "tenant = \"chop\""), "http.keys[0].tenant");
+        refused(("sha256 = \"00", "sha256 = \"0"), "http.keys[0].sha256");
+        refused(("listen = \"127.0.0.1:9480\"", "listen = \"9480\""), "listen");
+        refused(("#url = \"http://127.0.0.1:8088/ari\"", "url = \"https://pbx/ari\""), "ari.url: begins with http://");
+        refused(("#url = \"http://127.0.0.1:8088/ari\"", "url = \"http://u:p@pbx/ari\""), "ari.url: holds no user");
+        refused(("url = \"https://pay.example.com/charge\"", "url = \"http://pay.example.com/charge\""), "connectors.generic.url");
+        refused(("password_file = \"ari-password\"", "password_file = \"none\""), "can't be read");
+        refused(("password_file = \"ari-password\"", "password = \"secret\""), "password");
+    }
+
+    #[test]
+    fn secrets_are_for_the_service_alone() {
+        let folder = Folder::new();
+        for (text, mode, message) in [
+            ("one", 0o644, "may be read by others (mode 644)"),
+            ("", 0o600, "is empty"),
+            ("a\nb", 0o600, "more than one line"),
+        ] {
+            folder.secret("ari-password", text, mode);
+            let error = folder.load(SAMPLE).err().unwrap().to_string();
+            assert!(error.contains(message), "{error:?} does not say {message:?}");
+        }
+    }
+
+    #[test]
+    fn a_missing_file_says_so() {
+        let error = Config::load(Path::new("/nonexistent/ivrpay.toml")).err().unwrap();
+        assert!(matches!(error, ConfigError::Read { .. }), "{error}");
+    }
+
+    #[test]
+    fn a_live_tenant_needs_a_real_connector() {
+        let folder = Folder::new();
+        let text = SAMPLE.replace("mode = \"test\"", "mode = \"live\"").replace("connector = \"generic\"", "connector = \"t\"");
+        let error = folder.load(&format!("{text}\n[connectors.t]\nkind = \"null\"\n")).err().unwrap().to_string();
+        assert!(error.contains("nobody would be charged"), "{error}");
+    }
+}

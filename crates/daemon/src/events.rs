@@ -1,0 +1,253 @@
+//! Every event of the service: its log line, its metric and what `GET /v1/events` streams, in one place.
+//!
+//! Fields are ids, enums, counts and durations; free text from outside has no way in. `clippy.toml` bans the macros of
+//! `tracing` everywhere else, so this file is the list of all that can be logged (PCI DSS v4.0.1, 3.4.1 and 10.3).
+#![allow(clippy::disallowed_macros, reason = "this is the one file that may log")]
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use ivrpay_api as api;
+use ivrpay_ari::ChannelId;
+use ivrpay_dialogue::{CallResult, Progress};
+use ivrpay_payment::{CallId, OperationId, Outcome, PaymentId, State, TenantId};
+use metrics::{counter, gauge, histogram};
+use tokio::sync::broadcast;
+use tracing::{debug, error, info, warn};
+
+/// Events that a slow listener may be behind before it loses some (and is told how many).
+const LISTENER_LAG_MAX: usize = 4_096;
+
+/// Where events go.
+#[derive(Clone)]
+pub(crate) struct Events {
+    stream: broadcast::Sender<Arc<api::Event>>,
+    seq: Arc<AtomicU64>,
+}
+
+/// Who an event is about: what every event of a call carries.
+#[derive(Clone)]
+pub(crate) struct About {
+    pub(crate) call_id: CallId,
+    pub(crate) channel_id: ChannelId,
+    pub(crate) sip_call_id: Option<String>,
+    pub(crate) tenant: Option<TenantId>,
+    pub(crate) payment_id: Option<PaymentId>,
+}
+
+impl Events {
+    pub(crate) fn new() -> Self {
+        Self { stream: broadcast::channel(LISTENER_LAG_MAX).0, seq: Arc::new(AtomicU64::new(0)) }
+    }
+
+    pub(crate) fn stream(&self) -> broadcast::Sender<Arc<api::Event>> {
+        self.stream.clone()
+    }
+
+    fn send(&self, about: &About, kind: api::EventKind, fill: impl FnOnce(&mut api::Event)) {
+        let mut event = api::Event {
+            seq: self.seq.fetch_add(1, Ordering::Relaxed),
+            at: jiff::Timestamp::now().to_string(),
+            call_id: about.call_id,
+            channel_id: about.channel_id.to_string(),
+            sip_call_id: about.sip_call_id.clone(),
+            tenant: about.tenant.as_ref().map(ToString::to_string).unwrap_or_default(),
+            event: kind,
+            step: None,
+            attempt: None,
+            digits: None,
+            error: None,
+            result: None,
+            payment_id: about.payment_id,
+        };
+        fill(&mut event);
+        // An error only means that nobody listens.
+        drop(self.stream.send(Arc::new(event)));
+    }
+
+    pub(crate) fn call_started(&self, about: &About, calls: usize) {
+        info!(call_id = %about.call_id, channel_id = %about.channel_id, calls, "call started");
+        counter!("ivrpay_calls_started_total").increment(1);
+        gauge!("ivrpay_calls").set(as_f64(calls));
+        self.send(about, api::EventKind::CallStarted, |_| {});
+    }
+
+    pub(crate) fn progress(&self, about: &About, progress: &Progress) {
+        let kind = if progress.asked { api::EventKind::Step } else { api::EventKind::Digits };
+        if progress.asked {
+            debug!(
+                call_id = %about.call_id,
+                step = progress.step.name(),
+                attempt = progress.attempt,
+                error = progress.error.map(|e| e.name()),
+                "step"
+            );
+            counter!("ivrpay_steps_total", "step" => progress.step.name()).increment(1);
+        }
+        self.send(about, kind, |event| {
+            event.step = Some(progress.step.name().to_owned());
+            event.attempt = Some(progress.attempt);
+            event.digits = progress.digits;
+            event.error = progress.error.map(|e| e.name().to_owned());
+        });
+    }
+
+    pub(crate) fn call_ended(&self, about: &About, result: CallResult, lasted: Duration, calls: usize) {
+        info!(
+            call_id = %about.call_id,
+            payment_id = about.payment_id.map(tracing::field::display),
+            result = result.name(),
+            seconds = lasted.as_secs(),
+            "call ended"
+        );
+        counter!("ivrpay_calls_ended_total", "result" => result.name()).increment(1);
+        histogram!("ivrpay_call_seconds").record(lasted.as_secs_f64());
+        gauge!("ivrpay_calls").set(as_f64(calls));
+        self.send(about, api::EventKind::CallEnded, |event| event.result = Some(result.name().to_owned()));
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a count of calls is far below 2^52")]
+fn as_f64(count: usize) -> f64 {
+    count as f64
+}
+
+pub(crate) fn starting(instance: &str, backing: &str) {
+    info!(instance, secret_memory = backing, version = env!("CARGO_PKG_VERSION"), "starting");
+}
+
+pub(crate) fn secret_memory_not_locked() {
+    warn!("secret memory is not locked ([secret] policy = \"any\"): card data may reach swap or a core file");
+    gauge!("ivrpay_secret_memory_locked").set(0.0);
+}
+
+pub(crate) fn secret_memory_locked() {
+    gauge!("ivrpay_secret_memory_locked").set(1.0);
+}
+
+pub(crate) fn serving(calls_max: usize) {
+    gauge!("ivrpay_calls_max").set(as_f64(calls_max));
+    info!(calls_max, "ready");
+}
+
+pub(crate) fn asterisk(status: &ivrpay_ari::Status) {
+    match status {
+        ivrpay_ari::Status::Connected => {
+            gauge!("ivrpay_ari_connected").set(1.0);
+            info!("connected to Asterisk");
+        }
+        other => {
+            gauge!("ivrpay_ari_connected").set(0.0);
+            warn!(reason = %other, hint = other.hint(), "waiting for Asterisk");
+        }
+    }
+}
+
+pub(crate) fn arguments_refused(about: &About, why: &'static str) {
+    warn!(call_id = %about.call_id, channel_id = %about.channel_id, why, "the arguments of Stasis() can't be used");
+    counter!("ivrpay_arguments_refused_total").increment(1);
+}
+
+pub(crate) fn no_payment_matched(about: &About, candidates: usize) {
+    warn!(call_id = %about.call_id, candidates, "no payment for this call, and no amount in the dialplan");
+}
+
+pub(crate) fn order_taken(about: &About, payment: PaymentId, state: State) {
+    info!(call_id = %about.call_id, taken_by = %payment, state = state.name(), "the order is taken");
+}
+
+pub(crate) fn capture_refused(about: &About, why: &'static str) {
+    error!(call_id = %about.call_id, why, "capture refused: Asterisk would betray the card; run `ivrpay check`");
+    counter!("ivrpay_capture_refused_total").increment(1);
+}
+
+pub(crate) fn capacity(channel: &ChannelId) {
+    warn!(channel_id = %channel, "no place for another call; raise [limits] calls_max");
+    counter!("ivrpay_capacity_exceeded_total").increment(1);
+}
+
+pub(crate) fn ari_request_failed(about: &About, what: &'static str, error: &ivrpay_ari::Error) {
+    debug!(call_id = %about.call_id, what, error = %error, "a request to Asterisk failed");
+    counter!("ivrpay_ari_request_failures_total").increment(1);
+}
+
+pub(crate) fn keys_lost(about: &About) {
+    warn!(call_id = %about.call_id, "keys were lost; the field is asked anew");
+    counter!("ivrpay_keys_lost_total").increment(1);
+}
+
+pub(crate) fn prompt_failed(about: &About) {
+    warn!(call_id = %about.call_id, "Asterisk could not play a prompt; run `ivrpay check`");
+    counter!("ivrpay_prompt_failures_total").increment(1);
+}
+
+pub(crate) fn key_to_request(lasted: Duration) {
+    histogram!("ivrpay_key_to_request_seconds").record(lasted.as_secs_f64());
+}
+
+pub(crate) fn journal_failed(payment: Option<PaymentId>, what: &'static str, error: &ivrpay_journal::Error) {
+    error!(
+        payment_id = payment.map(tracing::field::display),
+        what,
+        error = %error,
+        hint = error.hint(),
+        "the journal could not be written"
+    );
+    counter!("ivrpay_journal_failures_total").increment(1);
+}
+
+pub(crate) fn intent(payment: PaymentId, operation: OperationId) {
+    debug!(payment_id = %payment, operation_id = %operation, "intent is durable");
+}
+
+pub(crate) fn outcome(payment: PaymentId, operation: OperationId, outcome: &Outcome, waited: Duration) {
+    let (name, reason) = match outcome {
+        Outcome::Approved(_) => ("approved", ""),
+        Outcome::Declined(decline) => ("declined", decline.reason.name()),
+        Outcome::NotCharged(_) => ("not-charged", ""),
+        Outcome::Unknown(_) => ("unknown", ""),
+    };
+    if name == "unknown" {
+        error!(payment_id = %payment, operation_id = %operation, outcome = ?outcome, "outcome unknown: do not charge again");
+    } else {
+        info!(payment_id = %payment, operation_id = %operation, outcome = name, reason, "answered");
+    }
+    counter!("ivrpay_outcomes_total", "outcome" => name, "reason" => reason).increment(1);
+    histogram!("ivrpay_acquirer_seconds").record(waited.as_secs_f64());
+}
+
+pub(crate) fn acquirer_failed(payment: PaymentId, error: &ivrpay_wire::SendError) {
+    warn!(payment_id = %payment, error = %error, hint = error.hint(), "the acquirer gave no answer");
+}
+
+pub(crate) fn recovered(in_flight: usize, released: usize) {
+    if in_flight > 0 {
+        error!(in_flight, "payments were in flight when the service last stopped: now unknown, each with a task for a person");
+    }
+    if released > 0 {
+        info!(released, "payments of calls that ended with the last service wait again or are cancelled");
+    }
+}
+
+pub(crate) fn stopping(calls: usize) {
+    info!(calls, "stopping: no new calls; those that are on may end");
+}
+
+pub(crate) fn stopped(left: usize) {
+    if left == 0 {
+        info!("stopped");
+    } else {
+        warn!(left, "stopped with calls on; Asterisk gives them back to the dialplan, their payments are settled at the next start");
+    }
+}
+
+pub(crate) fn call_panicked() {
+    error!("a call ended by a panic, which is a bug; its payment is settled from the journal");
+    counter!("ivrpay_panics_total").increment(1);
+}
+
+pub(crate) fn outcome_not_written(payment: PaymentId, error: &ivrpay_journal::Error) {
+    error!(payment_id = %payment, error = %error, hint = error.hint(), "an outcome could not be journalled; trying again");
+    counter!("ivrpay_journal_failures_total").increment(1);
+}

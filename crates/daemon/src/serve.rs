@@ -1,0 +1,317 @@
+//! `ivrpay serve`: brings everything up, takes calls until it is told to stop, and gives every caller back.
+
+use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use ivrpay_api as api;
+use ivrpay_dialogue::Command;
+use ivrpay_journal::{Journal, OpenOptions};
+use ivrpay_payment::PaymentId;
+use ivrpay_web::Web;
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use tokio::net::{TcpListener, UnixListener};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::call::{self, Shared};
+use crate::config::Config;
+use crate::events::{self, Events};
+use crate::guard::Guard;
+use crate::settle::{Route, Settle};
+
+/// Calls that may wait to be taken while others are being started; one more is refused.
+const STARTS_MAX: usize = 64;
+
+/// How often waiting payments are looked through for those that have waited too long, and metrics are tidied.
+const HOUSEKEEPING: Duration = Duration::from_secs(5);
+
+/// Runs the service until SIGTERM or SIGINT.
+///
+/// # Errors
+/// What kept it from starting, with what to do.
+pub async fn serve(config: Config, secret_memory: ivrpay_secret::Report) -> anyhow::Result<()> {
+    rustls::crypto::ring::default_provider().install_default().ok();
+    let metrics = metrics_recorder()?;
+    let instance = uuid::Uuid::now_v7().to_string();
+    events::starting(&instance, secret_memory.backing.name());
+    if secret_memory.backing.is_locked() {
+        events::secret_memory_locked();
+    } else {
+        events::secret_memory_not_locked();
+    }
+
+    let journal = Journal::open(&config.journal, OpenOptions { writer: instance.clone(), ..OpenOptions::default() })
+        .await
+        .map_err(|error| anyhow::anyhow!("the journal {}: {error}\nhint: {}", config.journal.display(), error.hint()))?;
+    let recovered = journal.recover().await.context("the journal could not be recovered")?;
+    events::recovered(recovered.in_flight, recovered.released);
+
+    let settle = Settle::new(journal.clone(), routes(&config)?);
+    let stream = Events::new();
+    let (client, mut calls) = ivrpay_ari::connect(ivrpay_ari::Config {
+        url: config.ari.url.clone(),
+        app: config.ari.app.clone(),
+        user: config.ari.user.clone(),
+        password: config.ari.password.clone(),
+        request_timeout: config.ari.request_timeout,
+        calls_max: config.limits.calls_max,
+        starts_max: STARTS_MAX,
+    })
+    .map_err(|error| anyhow::anyhow!("{error}\nhint: {}", error.hint()))?;
+
+    let stopping = CancellationToken::new();
+    let on = Arc::new(AtomicUsize::new(0));
+    let connected = Arc::new(AtomicBool::new(false));
+    let servers = TaskTracker::new();
+    let web = web(&config, &journal, &stream, &metrics, &on, &connected, &stopping, secret_memory.backing.name());
+    listen(&config, web, &servers, &stopping).await?;
+    watch(&client, &connected, &stopping, &servers);
+    housekeeping(journal.clone(), metrics, &stopping, &servers);
+
+    let shared = Arc::new(Shared {
+        client: client.clone(),
+        settle: settle.clone(),
+        events: stream,
+        guard: Guard::default(),
+        tenants: config.tenants.clone(),
+        settings: Arc::new(config.dialogue.clone()),
+        calls: Box::new({
+            let on = Arc::clone(&on);
+            move || on.load(Ordering::Relaxed)
+        }),
+    });
+    events::serving(config.limits.calls_max);
+    notify_ready();
+
+    let tasks = TaskTracker::new();
+    let mut commands: Vec<mpsc::Sender<Command>> = Vec::new();
+    let mut stop = std::pin::pin!(stop_signal());
+    loop {
+        let start = tokio::select! {
+            biased;
+            () = &mut stop => break,
+            start = calls.recv() => start,
+        };
+        let Some(start) = start else { break };
+        commands.retain(|c| !c.is_closed());
+        let (sender, receiver) = mpsc::channel(call::COMMANDS_MAX);
+        commands.push(sender);
+        on.fetch_add(1, Ordering::Relaxed);
+        let (shared, on) = (Arc::clone(&shared), Arc::clone(&on));
+        tasks.spawn(async move {
+            let ended = tokio::spawn(call::run(shared, start, receiver)).await;
+            on.fetch_sub(1, Ordering::Relaxed);
+            if ended.is_err() {
+                events::call_panicked();
+            }
+        });
+    }
+
+    // No new calls: Stasis() would wait for us, so a channel that still comes is given back by `calls` being closed.
+    stopping.cancel();
+    calls.close();
+    events::stopping(on.load(Ordering::Relaxed));
+    for sender in &commands {
+        // A full queue means that the call has enough to do and ends by its limits.
+        drop(sender.try_send(Command::Shutdown));
+    }
+    tasks.close();
+    let all = async {
+        tasks.wait().await;
+        settle.drain().await;
+    };
+    let waited = tokio::select! {
+        done = tokio::time::timeout(Duration::from_secs(config.limits.shutdown_seconds), all) => done.is_ok(),
+        () = stop_signal() => false,
+    };
+    servers.close();
+    drop(tokio::time::timeout(Duration::from_secs(3), servers.wait()).await);
+    client.close().await;
+    if let Err(error) = journal.close().await {
+        events::journal_failed(None::<PaymentId>, "close", &error);
+    }
+    drop(std::fs::remove_file(&config.admin_socket));
+    events::stopped(if waited { 0 } else { on.load(Ordering::Relaxed) });
+    Ok(())
+}
+
+fn metrics_recorder() -> anyhow::Result<PrometheusHandle> {
+    // Buckets instead of summaries: summaries grow with time, and can't be added up over daemons.
+    PrometheusBuilder::new()
+        .set_buckets(&[
+            0.000_1, 0.000_2, 0.000_5, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 60.0, 300.0, 900.0,
+        ])
+        .context("metric buckets")?
+        .install_recorder()
+        .context("the metrics recorder could not be installed")
+}
+
+/// Connectors by name, and the one for practice that is always there.
+fn routes(config: &Config) -> anyhow::Result<BTreeMap<String, Route>> {
+    let mut routes = BTreeMap::new();
+    for (name, connector) in &config.connectors {
+        let sender = connector
+            .endpoint
+            .as_ref()
+            .map(|endpoint| ivrpay_wire::Sender::new(endpoint.clone()))
+            .transpose()
+            .map_err(|error| anyhow::anyhow!("[connectors.{name}]: {error}\nhint: {}", error.hint()))?;
+        let path = connector.endpoint.as_ref().map(|e| e.path().to_owned()).unwrap_or_default();
+        routes.insert(name.clone(), Route { connector: ivrpay_acquirer::connector(connector.kind, &path), sender });
+    }
+    routes.entry(call::TRAINING.to_owned()).or_insert_with(|| Route {
+        connector: ivrpay_acquirer::connector(ivrpay_acquirer::ConnectorKind::Null, ""),
+        sender: None,
+    });
+    Ok(routes)
+}
+
+#[expect(clippy::too_many_arguments, reason = "each is one thing that the API shows")]
+fn web(
+    config: &Config,
+    journal: &Journal,
+    stream: &Events,
+    metrics: &PrometheusHandle,
+    on: &Arc<AtomicUsize>,
+    connected: &Arc<AtomicBool>,
+    stopping: &CancellationToken,
+    secret_memory: &'static str,
+) -> Web {
+    let (on, connected, stopping, calls_max) =
+        (Arc::clone(on), Arc::clone(connected), stopping.clone(), config.limits.calls_max);
+    Web {
+        journal: journal.clone(),
+        keys: Arc::new(ivrpay_web::Keys(config.http.keys.clone())),
+        tenants: Arc::new(
+            config
+                .tenants
+                .iter()
+                .map(|t| ivrpay_web::Tenant {
+                    id: t.id.clone(),
+                    currency: t.currency,
+                    language: t.language.to_string(),
+                    live: t.live,
+                    connector: t.connector.clone(),
+                    waiting_max: t.waiting_max,
+                })
+                .collect(),
+        ),
+        events: stream.stream(),
+        health: Arc::new(move || {
+            let asterisk = connected.load(Ordering::Relaxed);
+            let stopping = stopping.is_cancelled();
+            api::Health {
+                ok: asterisk && !stopping,
+                asterisk: if asterisk { "connected" } else { "not connected" }.into(),
+                journal: "writable".into(),
+                calls: on.load(Ordering::Relaxed),
+                calls_max,
+                secret_memory: secret_memory.into(),
+                stopping,
+            }
+        }),
+        metrics: metrics.clone(),
+        prompt_version: ivrpay_prompts::VERSION.to_owned(),
+    }
+}
+
+async fn listen(
+    config: &Config,
+    web: Web,
+    servers: &TaskTracker,
+    stopping: &CancellationToken,
+) -> anyhow::Result<()> {
+    let socket = &config.admin_socket;
+    // The journal's lock is ours by now, so a socket that lies here is of a daemon that is gone.
+    drop(std::fs::remove_file(socket));
+    let unix = UnixListener::bind(socket)
+        .with_context(|| format!("the socket {} can't be made; set [admin] socket", socket.display()))?;
+    std::fs::set_permissions(socket, std::fs::Permissions::from_mode(0o600))
+        .with_context(|| format!("the mode of {} can't be set", socket.display()))?;
+    let stopped = stopping.clone();
+    let admin = ivrpay_web::admin_router(web.clone());
+    servers.spawn(async move {
+        drop(axum::serve(unix, admin).with_graceful_shutdown(stopped.cancelled_owned()).await);
+    });
+    if let Some(address) = config.http.listen {
+        let tcp = TcpListener::bind(address).await.with_context(|| {
+            format!("[http] listen = \"{address}\": the address can't be used; is another ivrpay running?")
+        })?;
+        let stopped = stopping.clone();
+        let router = ivrpay_web::router(web);
+        servers.spawn(async move {
+            drop(axum::serve(tcp, router).with_graceful_shutdown(stopped.cancelled_owned()).await);
+        });
+    }
+    Ok(())
+}
+
+fn watch(
+    client: &ivrpay_ari::Client,
+    connected: &Arc<AtomicBool>,
+    stopping: &CancellationToken,
+    servers: &TaskTracker,
+) {
+    let (mut status, connected, stopping) = (client.status(), Arc::clone(connected), stopping.clone());
+    servers.spawn(async move {
+        loop {
+            {
+                let now = status.borrow_and_update();
+                connected.store(matches!(*now, ivrpay_ari::Status::Connected), Ordering::Relaxed);
+                events::asterisk(&now);
+            }
+            tokio::select! {
+                changed = status.changed() => if changed.is_err() { break },
+                () = stopping.cancelled() => break,
+            }
+        }
+    });
+}
+
+fn housekeeping(
+    journal: Journal,
+    metrics: PrometheusHandle,
+    stopping: &CancellationToken,
+    servers: &TaskTracker,
+) {
+    let stopping = stopping.clone();
+    servers.spawn(async move {
+        let mut tick = tokio::time::interval(HOUSEKEEPING);
+        loop {
+            tokio::select! {
+                _ = tick.tick() => {}
+                () = stopping.cancelled() => break,
+            }
+            metrics.run_upkeep();
+            if let Err(error) = journal.expire().await {
+                events::journal_failed(None, "expire", &error);
+            }
+        }
+    });
+}
+
+async fn stop_signal() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
+        // Without handlers the default action of the signal ends the process.
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = term.recv() => {}
+        _ = int.recv() => {}
+    }
+}
+
+/// Tells systemd that we are up (sd_notify(3)): `READY=1` to the datagram socket of `NOTIFY_SOCKET`.
+fn notify_ready() {
+    if let Some(path) = std::env::var_os("NOTIFY_SOCKET")
+        && let Ok(socket) = std::os::unix::net::UnixDatagram::unbound()
+    {
+        drop(socket.send_to(b"READY=1", path));
+    }
+}

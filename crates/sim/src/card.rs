@@ -1,0 +1,50 @@
+//! A card number for a test: made at run time inside a published test BIN, so that it stands in no source, and can be searched for.
+
+/// Print `PAN MMYY CODE`: a made-up card inside a published test BIN, with a right check digit.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// First digits, of a published test number.
+    #[arg(long, default_value = "424242")]
+    bin: String,
+    /// Digits in all.
+    #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u8).range(12..=19))]
+    length: u8,
+}
+
+pub(crate) fn run(args: &Args) -> u8 {
+    println!("{}", card(&args.bin, usize::from(args.length)));
+    0
+}
+
+/// At least seven distinct digits and no run over two, so that a search for it finds nothing else.
+pub(crate) fn card(bin: &str, length: usize) -> String {
+    loop {
+        let random = uuid::Uuid::new_v4().as_u128();
+        let mut digits: Vec<u8> = bin.bytes().filter(u8::is_ascii_digit).map(|b| b - b'0').collect();
+        let mut rest = random;
+        while digits.len() < length - 1 {
+            digits.push(u8::try_from(rest % 10).unwrap_or(0));
+            rest /= 10;
+        }
+        digits.push(check_digit(&digits));
+        let distinct = (0..10).filter(|d| digits.contains(d)).count();
+        if distinct >= 7 && !digits.windows(3).any(|w| w[0] == w[1] && w[1] == w[2]) {
+            let pan: String = digits.iter().map(|d| char::from(b'0' + d)).collect();
+            return format!("{pan} {:02}{:02} {:03}", random >> 100 & 7 | 1, 30 + (random >> 110 & 7), 100 + (random >> 90) % 900);
+        }
+    }
+}
+
+/// Luhn (ISO/IEC 7812-1).
+fn check_digit(digits: &[u8]) -> u8 {
+    let sum: u32 = digits
+        .iter()
+        .rev()
+        .enumerate()
+        .map(|(i, d)| {
+            let d = u32::from(*d) * if i % 2 == 0 { 2 } else { 1 };
+            if d > 9 { d - 9 } else { d }
+        })
+        .sum();
+    u8::try_from((10 - sum % 10) % 10).unwrap_or(0)
+}

@@ -1,0 +1,169 @@
+//! Bearer keys: stored as SHA-256 of a random key (a key has 256 bits of chance, so a plain hash is enough), compared in
+//! constant time.
+
+use axum::extract::{FromRequestParts, Request, State};
+use axum::http::header;
+use axum::http::request::Parts;
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use ivrpay_payment::TenantId;
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+
+use crate::Web;
+use crate::error::ApiError;
+
+/// What a key may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Scope {
+    /// Listen to `/v1/events`.
+    Events,
+    /// Read `/metrics`.
+    Metrics,
+    /// Create and read payments.
+    Payments,
+}
+
+/// SHA-256 of a key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyHash([u8; 32]);
+
+/// Not 64 hexadecimal digits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the SHA-256 of a key is 64 hexadecimal digits; make one with: printf %s \"$KEY\" | sha256sum")]
+pub struct KeyHashError;
+
+impl std::str::FromStr for KeyHash {
+    type Err = KeyHashError;
+
+    fn from_str(text: &str) -> Result<Self, KeyHashError> {
+        if text.len() != 64 || !text.is_ascii() {
+            return Err(KeyHashError);
+        }
+        let mut hash = [0; 32];
+        for (byte, pair) in hash.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
+            let pair = std::str::from_utf8(pair).map_err(|_| KeyHashError)?;
+            *byte = u8::from_str_radix(pair, 16).map_err(|_| KeyHashError)?;
+        }
+        Ok(Self(hash))
+    }
+}
+
+/// One key of the configuration.
+#[derive(Debug, Clone)]
+pub struct ApiKey {
+    /// For the audit: who this is.
+    pub name: String,
+    /// The only tenant that it sees.
+    pub tenant: TenantId,
+    /// SHA-256 of the key.
+    pub hash: KeyHash,
+    /// What it may do.
+    pub scopes: Vec<Scope>,
+}
+
+/// All keys.
+#[derive(Debug, Clone, Default)]
+pub struct Keys(pub Vec<ApiKey>);
+
+impl Keys {
+    fn find(&self, key: &str) -> Option<&ApiKey> {
+        let hash = Sha256::digest(key.as_bytes());
+        // Every key is compared, whether one was found or not.
+        self.0.iter().fold(None, |found, known| {
+            if bool::from(known.hash.0.as_slice().ct_eq(hash.as_slice())) { Some(known) } else { found }
+        })
+    }
+}
+
+/// Who asks.
+#[derive(Debug, Clone)]
+pub(crate) enum Who {
+    Admin,
+    Key(ApiKey),
+}
+
+impl Who {
+    pub(crate) fn need(&self, scope: Scope) -> Result<(), ApiError> {
+        match self {
+            Self::Admin => Ok(()),
+            Self::Key(key) if key.scopes.contains(&scope) => Ok(()),
+            Self::Key(_) => Err(ApiError::forbidden(format!(
+                "this key lacks the scope {}; add it under [[http.keys]] scopes",
+                match scope {
+                    Scope::Events => "events",
+                    Scope::Metrics => "metrics",
+                    Scope::Payments => "payments",
+                }
+            ))),
+        }
+    }
+
+    pub(crate) fn sees(&self, tenant: &str) -> bool {
+        match self {
+            Self::Admin => true,
+            Self::Key(key) => key.tenant.as_str() == tenant,
+        }
+    }
+
+    pub(crate) fn tenant(&self) -> Option<&TenantId> {
+        match self {
+            Self::Admin => None,
+            Self::Key(key) => Some(&key.tenant),
+        }
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Who {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, ApiError> {
+        parts.extensions.get::<Who>().cloned().ok_or_else(ApiError::unauthorized)
+    }
+}
+
+pub(crate) async fn bearer(State(web): State<Web>, mut request: Request, next: Next) -> Response {
+    let key = request
+        .headers()
+        .get(header::AUTHORIZATION)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.split_once(' '))
+        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
+        .and_then(|(_, key)| web.keys.find(key.trim()).cloned());
+    match key {
+        Some(key) => {
+            request.extensions_mut().insert(Who::Key(key));
+            next.run(request).await
+        }
+        None => ApiError::unauthorized().into_response(),
+    }
+}
+
+pub(crate) async fn admin(mut request: Request, next: Next) -> Response {
+    request.extensions_mut().insert(Who::Admin);
+    next.run(request).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hash_is_64_hexadecimal_digits() {
+        for bad in ["", "ab", &"g".repeat(64), &"é".repeat(32)] {
+            assert!(bad.parse::<KeyHash>().is_err(), "{bad}");
+        }
+        let hash = "2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b".parse().unwrap();
+        let key = ApiKey {
+            name: "shop".into(),
+            tenant: TenantId::new("demo").unwrap(),
+            hash,
+            scopes: vec![Scope::Payments],
+        };
+        let keys = Keys(vec![key]);
+        assert!(keys.find("secret").is_some());
+        assert!(keys.find("secret ").is_none());
+        assert!(keys.find("").is_none());
+    }
+}

@@ -1,0 +1,108 @@
+//! Errors of the API, in one form.
+
+use axum::Json;
+use axum::extract::rejection::JsonRejection;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use ivrpay_api::{ErrorBody, ErrorCode, ErrorDetail};
+use ivrpay_payment::PaymentId;
+
+/// An error on its way to a client.
+#[derive(Debug)]
+pub(crate) struct ApiError {
+    status: StatusCode,
+    detail: ErrorDetail,
+}
+
+impl ApiError {
+    fn new(status: StatusCode, code: ErrorCode, message: impl Into<String>) -> Self {
+        Self { status, detail: ErrorDetail { code, message: message.into(), payment_id: None } }
+    }
+
+    pub(crate) fn with_status(mut self, status: StatusCode) -> Self {
+        self.status = status;
+        self
+    }
+
+    pub(crate) fn unauthorized() -> Self {
+        Self::new(
+            StatusCode::UNAUTHORIZED,
+            ErrorCode::Unauthorized,
+            "send the header `Authorization: Bearer KEY` with a key of [[http.keys]]",
+        )
+    }
+
+    pub(crate) fn forbidden(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::FORBIDDEN, ErrorCode::Forbidden, message)
+    }
+
+    pub(crate) fn not_found(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, ErrorCode::NotFound, message)
+    }
+
+    pub(crate) fn invalid(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, ErrorCode::InvalidRequest, message)
+    }
+
+    pub(crate) fn order_taken(message: impl Into<String>, payment: PaymentId) -> Self {
+        let mut error = Self::new(StatusCode::CONFLICT, ErrorCode::OrderTaken, message);
+        error.detail.payment_id = Some(payment);
+        error
+    }
+
+    pub(crate) fn idempotency_reused() -> Self {
+        Self::new(
+            StatusCode::CONFLICT,
+            ErrorCode::IdempotencyReused,
+            "this Idempotency-Key was used with another body; use a new key for a new payment",
+        )
+    }
+
+    pub(crate) fn unavailable(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Unavailable, message)
+    }
+}
+
+impl From<ivrpay_journal::Error> for ApiError {
+    fn from(error: ivrpay_journal::Error) -> Self {
+        Self::unavailable(format!("{error}; nothing was changed"))
+    }
+}
+
+impl From<JsonRejection> for ApiError {
+    fn from(rejection: JsonRejection) -> Self {
+        // The text of a JSON error may quote what was sent: a field name at most, since serde names unknown fields.
+        // A body that is no JSON at all is not quoted.
+        match rejection {
+            JsonRejection::JsonDataError(error) => Self::invalid(cut(&error.body_text())),
+            JsonRejection::JsonSyntaxError(_) => Self::invalid("the body is not JSON"),
+            JsonRejection::MissingJsonContentType(_) => {
+                Self::invalid("send the header `Content-Type: application/json`")
+                    .with_status(StatusCode::UNSUPPORTED_MEDIA_TYPE)
+            }
+            other => Self::invalid("the body could not be read").with_status(other.status()),
+        }
+    }
+}
+
+/// At most 200 characters, and no run of digits longer than eight: what was sent may have been a card number.
+fn cut(text: &str) -> String {
+    let mut run = 0;
+    text.chars()
+        .take(200)
+        .map(|c| {
+            run = if c.is_ascii_digit() { run + 1 } else { 0 };
+            if run > 8 { '.' } else { c }
+        })
+        .collect()
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let mut response = (self.status, Json(ErrorBody { error: self.detail })).into_response();
+        if self.status == StatusCode::UNAUTHORIZED {
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        response
+    }
+}

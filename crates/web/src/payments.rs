@@ -1,0 +1,179 @@
+//! `/v1/payments`.
+
+use axum::Json;
+use axum::extract::rejection::{JsonRejection, QueryRejection};
+use axum::extract::{Path, Query, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use ivrpay_api as api;
+use ivrpay_journal::{CreateError, Created, Filter, NewPayment, Origin, Payment};
+use ivrpay_payment::{Currency, IdError, Money, OperatorId, OrderId, PaymentId, SiteId, State as PaymentState, TenantId};
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
+
+use crate::auth::{Scope, Who};
+use crate::error::ApiError;
+use crate::Web;
+
+/// Longest `Idempotency-Key`, characters.
+const IDEMPOTENCY_KEY_MAX: usize = 255;
+
+pub(crate) async fn create(
+    State(web): State<Web>,
+    who: Who,
+    headers: HeaderMap,
+    body: Result<Json<api::CreatePayment>, JsonRejection>,
+) -> Result<Response, ApiError> {
+    who.need(Scope::Payments)?;
+    let tenant = who
+        .tenant()
+        .and_then(|id| web.tenants.iter().find(|t| t.id == *id))
+        .ok_or_else(|| ApiError::forbidden("payments are announced with a tenant's key"))?;
+    let Json(body) = body?;
+    let key = idempotency_key(&headers)?;
+    let request_hash = key.as_ref().map(|_| hash(&body));
+
+    let currency = match &body.currency {
+        None => tenant.currency,
+        Some(code) => code.parse::<Currency>().map_err(|e| ApiError::invalid(format!("currency: {e}")))?,
+    };
+    let amount = Money::new(body.amount, currency).map_err(|e| ApiError::invalid(format!("amount: {e}")))?;
+    let language = body.language.clone().unwrap_or_else(|| tenant.language.clone());
+    if !["ja", "en"].contains(&language.as_str()) {
+        return Err(ApiError::invalid("language: ja or en"));
+    }
+    let new = NewPayment {
+        tenant: tenant.id.clone(),
+        order: Some(id("order_id", OrderId::new(body.order_id))?),
+        part: body.part,
+        operator: body.operator.map(|o| id("operator", OperatorId::new(o))).transpose()?,
+        site: body.site.map(|s| id("site", SiteId::new(s))).transpose()?,
+        amount,
+        live: tenant.live,
+        connector: tenant.connector.clone(),
+        language,
+        prompt_version: web.prompt_version.clone(),
+        operator_extension: body.operator_extension.map(|e| number("operator_extension", e)).transpose()?,
+        caller_number: body.caller_number.map(|n| number("caller_number", n)).transpose()?,
+        origin: Origin::Api,
+        idempotency: key.zip(request_hash),
+        waiting_max: tenant.waiting_max,
+    };
+    match web.journal.create(new).await {
+        Ok(Created::New(payment)) => {
+            let location = format!("/v1/payments/{}", payment.id);
+            Ok((StatusCode::CREATED, [(header::LOCATION, location)], Json(view(&payment))).into_response())
+        }
+        Ok(Created::Existing(payment)) => Ok((StatusCode::OK, Json(view(&payment))).into_response()),
+        Err(CreateError::OrderTaken { payment_id, state }) => Err(ApiError::order_taken(
+            format!("this order has a payment that is {}; it is in payment_id", state.name()),
+            payment_id,
+        )),
+        Err(CreateError::IdempotencyReused) => Err(ApiError::idempotency_reused()),
+        Err(CreateError::Journal(error)) => Err(error.into()),
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ListQuery {
+    order_id: Option<String>,
+    state: Option<PaymentState>,
+    tenant: Option<String>,
+    limit: Option<u32>,
+}
+
+/// Most payments of one answer.
+const LIST_MAX: u32 = 200;
+
+pub(crate) async fn list(
+    State(web): State<Web>,
+    who: Who,
+    query: Result<Query<ListQuery>, QueryRejection>,
+) -> Result<Json<api::Payments>, ApiError> {
+    who.need(Scope::Payments)?;
+    let Query(query) = query
+        .map_err(|_| ApiError::invalid("parameters are order_id, state, limit (1 to 200), and tenant for an admin"))?;
+    let limit = query.limit.unwrap_or(50);
+    if !(1..=LIST_MAX).contains(&limit) {
+        return Err(ApiError::invalid("limit: 1 to 200"));
+    }
+    let tenant = match (who.tenant(), query.tenant) {
+        (Some(own), None) => Some(own.clone()),
+        (Some(own), Some(asked)) if own.as_str() == asked => Some(own.clone()),
+        (Some(_), Some(_)) => return Err(ApiError::forbidden("this key sees its own tenant alone")),
+        (None, asked) => asked.map(|t| id("tenant", TenantId::new(t))).transpose()?,
+    };
+    let filter = Filter {
+        tenant,
+        order: query.order_id.map(|o| id("order_id", OrderId::new(o))).transpose()?,
+        state: query.state,
+        limit,
+        ..Filter::default()
+    };
+    let payments = web.journal.payments(&filter).await?;
+    Ok(Json(api::Payments { payments: payments.iter().map(view).collect() }))
+}
+
+pub(crate) async fn show(
+    State(web): State<Web>,
+    who: Who,
+    Path(payment): Path<String>,
+) -> Result<Json<api::Payment>, ApiError> {
+    who.need(Scope::Payments)?;
+    let payment: PaymentId = payment.parse().map_err(|e| ApiError::invalid(format!("{e}")))?;
+    // Another tenant's payment is not told from one that does not exist.
+    web.journal
+        .payment(payment)
+        .await?
+        .filter(|p| who.sees(p.tenant.as_str()))
+        .map(|p| Json(view(&p)))
+        .ok_or_else(|| ApiError::not_found("there is no such payment"))
+}
+
+fn view(payment: &Payment) -> api::Payment {
+    api::Payment {
+        id: payment.id,
+        tenant: payment.tenant.to_string(),
+        order_id: payment.order.as_ref().map(ToString::to_string),
+        part: payment.part,
+        state: payment.state,
+        amount: payment.amount.minor(),
+        currency: payment.amount.currency().to_string(),
+        operator: payment.operator.as_ref().map(ToString::to_string),
+        site: payment.site.as_ref().map(ToString::to_string),
+        result: payment.result.clone(),
+        brand: payment.card.map(|c| c.brand),
+        last4: payment.card.map(|c| c.last4_text()),
+        acquirer_ref: payment.acquirer_ref.as_ref().map(ToString::to_string),
+        approval_code: payment.approval_code.clone(),
+        mode: if payment.live { "live" } else { "test" }.into(),
+        created_at: payment.created_at(),
+        updated_at: payment.updated_at(),
+    }
+}
+
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, ApiError> {
+    let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
+    let key = value.to_str().ok().filter(|k| !k.is_empty() && k.len() <= IDEMPOTENCY_KEY_MAX);
+    key.map(|k| Some(k.to_owned()))
+        .ok_or_else(|| ApiError::invalid("Idempotency-Key: 1 to 255 visible ASCII characters"))
+}
+
+fn hash(body: &api::CreatePayment) -> String {
+    let text = serde_json::to_string(body).unwrap_or_default();
+    Sha256::digest(text.as_bytes()).iter().map(|b| format!("{b:02x}")).collect()
+}
+
+fn id<T>(field: &str, result: Result<T, IdError>) -> Result<T, ApiError> {
+    result.map_err(|e| ApiError::invalid(format!("{field}: {e}")))
+}
+
+/// A telephone number or an extension: at most 15 digits (ITU-T E.164), a `+` in front is allowed.
+fn number(field: &str, text: String) -> Result<String, ApiError> {
+    let digits = text.strip_prefix('+').unwrap_or(&text);
+    if digits.is_empty() || digits.len() > 15 || !digits.bytes().all(|b| b.is_ascii_digit()) {
+        return Err(ApiError::invalid(format!("{field}: 1 to 15 digits, a + in front is allowed")));
+    }
+    Ok(text)
+}

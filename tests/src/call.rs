@@ -1,0 +1,77 @@
+//! Real calls by `ivrpay-sim call`.
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use serde::Deserialize;
+use tokio::process::Command;
+
+use crate::lab::{Lab, binary};
+
+/// One call: where to, which keys, how.
+#[derive(Debug, Clone, Default)]
+pub struct Call {
+    /// Extension.
+    pub extension: String,
+    /// Script of keys and waits.
+    pub keys: String,
+    /// More options of `ivrpay-sim call`.
+    pub options: Vec<String>,
+}
+
+/// What the caller saw.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Report {
+    /// The daemon's result, or how the call ended without one.
+    pub result: String,
+    /// Milliseconds of speech that the caller heard.
+    #[serde(default)]
+    pub heard_ms: u64,
+    /// The payment.
+    #[serde(default)]
+    pub payment_id: Option<String>,
+    /// The steps that were announced, as JSON.
+    #[serde(default)]
+    pub steps: serde_json::Value,
+}
+
+impl Call {
+    /// A call to `extension` with `keys`.
+    #[must_use]
+    pub fn new(extension: impl Into<String>, keys: impl Into<String>) -> Self {
+        Self { extension: extension.into(), keys: keys.into(), options: Vec::new() }
+    }
+
+    /// With more options.
+    #[must_use]
+    pub fn with(mut self, options: &[&str]) -> Self {
+        self.options.extend(options.iter().map(|o| (*o).to_owned()));
+        self
+    }
+
+    /// Places it and waits for its end.
+    ///
+    /// # Errors
+    /// When the caller can't be run or gives no report.
+    pub async fn place(&self, lab: &Lab) -> anyhow::Result<Report> {
+        let bound = self.options.iter().any(|o| o == "--bind");
+        let mut command = Command::new(binary("ivrpay-sim")?);
+        command.arg("call").arg(&self.extension).arg(&self.keys).arg("--json");
+        command.args(["--to", &format!("{}:5060", lab.get("ASTERISK_IP")?)]);
+        if !bound {
+            command.args(["--bind", lab.get("TRUNK_IP")?]);
+        }
+        command.args(["--events", &format!("{}/v1/events", lab.get("API_URL")?)]);
+        command.arg("--key-file").arg(lab.path("API_KEY_FILE")?);
+        command.args(&self.options).stdin(Stdio::null()).stderr(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
+        let output = tokio::time::timeout(Duration::from_secs(240), command.output())
+            .await
+            .context("the caller did not end within 240 s")??;
+        let text = String::from_utf8_lossy(&output.stdout);
+        let line = text.lines().rev().find(|l| l.starts_with('{')).with_context(|| {
+            format!("the caller gave no report: {text}{}", String::from_utf8_lossy(&output.stderr))
+        })?;
+        Ok(serde_json::from_str(line)?)
+    }
+}

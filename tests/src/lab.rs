@@ -1,0 +1,100 @@
+//! The lab: a real Asterisk and a simulated acquirer on loopback, by `scripts/lab`.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, ensure};
+
+/// The project's folder.
+#[must_use]
+pub fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new(".")).to_owned()
+}
+
+/// A binary of ours, beside the one that runs.
+///
+/// # Errors
+/// When it is not built.
+pub fn binary(name: &str) -> anyhow::Result<PathBuf> {
+    let own = std::env::current_exe()?;
+    let found = own.ancestors().skip(1).take(3).map(|folder| folder.join(name)).find(|path| path.is_file());
+    found.with_context(|| format!("{name} is not built; run cargo build --workspace"))
+}
+
+/// A running lab.
+pub struct Lab {
+    /// Which one.
+    pub instance: u32,
+    /// Its folder, `.lab/N`.
+    pub folder: PathBuf,
+    env: BTreeMap<String, String>,
+    down: bool,
+}
+
+impl Lab {
+    /// Brings an instance up, or takes the one that is.
+    ///
+    /// # Errors
+    /// What `scripts/lab` said.
+    pub fn up(instance: u32, suite: &str) -> anyhow::Result<Self> {
+        let number = instance.to_string();
+        let was_up = script(&["status", "--instance", &number])?.status.success();
+        let up = script(&["up", "--instance", &number, "--suite", suite])?;
+        ensure!(
+            up.status.success(),
+            "scripts/lab up failed:\n{}{}",
+            String::from_utf8_lossy(&up.stdout),
+            String::from_utf8_lossy(&up.stderr)
+        );
+        let folder = root().join(".lab").join(&number);
+        let env = std::fs::read_to_string(folder.join("env")).context("the lab wrote no env file")?;
+        let env = env
+            .lines()
+            .filter_map(|line| line.split_once('='))
+            .map(|(k, v)| (k.trim().to_owned(), v.trim().trim_matches(['"', '\'']).to_owned()))
+            .collect();
+        Ok(Self { instance, folder, env, down: !was_up })
+    }
+
+    /// A value of the env file.
+    ///
+    /// # Errors
+    /// When the lab did not write it.
+    pub fn get(&self, key: &str) -> anyhow::Result<&str> {
+        self.env.get(key).map(String::as_str).with_context(|| format!("the lab's env file has no {key}"))
+    }
+
+    /// The path that the env file gives, relative ones below the project.
+    ///
+    /// # Errors
+    /// When the lab did not write it.
+    pub fn path(&self, key: &str) -> anyhow::Result<PathBuf> {
+        Ok(root().join(self.get(key)?))
+    }
+
+    /// The configuration that the lab wrote.
+    ///
+    /// # Errors
+    /// When it can't be read.
+    pub fn config(&self) -> anyhow::Result<toml::Table> {
+        Ok(std::fs::read_to_string(self.path("CONFIG")?)?.parse()?)
+    }
+}
+
+impl Drop for Lab {
+    fn drop(&mut self) {
+        if self.down {
+            drop(script(&["down", "--instance", &self.instance.to_string()]));
+        }
+    }
+}
+
+fn script(args: &[&str]) -> anyhow::Result<std::process::Output> {
+    Command::new(root().join("scripts/lab"))
+        .args(args)
+        .current_dir(root())
+        .env("IVRPAY_SIM", binary("ivrpay-sim")?)
+        .output()
+        .context("scripts/lab can't be run")
+}

@@ -1,0 +1,262 @@
+//! `ivrpay serve` under test: started with the lab's configuration and some changes, stopped by signal.
+
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail, ensure};
+use serde_json::Value;
+
+use crate::lab::{Lab, binary};
+
+/// A running service.
+pub struct Service {
+    child: Option<Child>,
+    /// Folder with configuration, journal and log of this service.
+    pub folder: PathBuf,
+    /// `http://127.0.10.1:9480`
+    pub api: String,
+    key: String,
+    http: reqwest::Client,
+}
+
+/// How a service ended.
+#[derive(Debug)]
+pub struct Ended {
+    /// Exit code; `None` after a signal.
+    pub code: Option<i32>,
+    /// How long it took.
+    pub took: Duration,
+}
+
+/// Waits of the dialogue, shortened: a lab's caller does not look for his glasses.
+pub const SHORT_WAITS: &str = r#"
+first_key_card_number = "6s"
+first_key = "5s"
+reminder_after = "2s"
+reminder_every = "2s"
+inter_digit_timeout = "2500ms"
+quiet = "1500ms"
+"#;
+
+impl Service {
+    /// Writes a configuration below `name`, changed by `change`, and starts the service; returns when it takes calls.
+    ///
+    /// # Errors
+    /// When it does not come up; its last log lines are in the message.
+    pub async fn start(
+        lab: &Lab,
+        name: &str,
+        wait_for_asterisk: bool,
+        change: impl FnOnce(&mut toml::Table),
+    ) -> anyhow::Result<Self> {
+        let folder = lab.folder.join("service").join(name);
+        if !folder.join("keep").exists() {
+            drop(std::fs::remove_dir_all(&folder));
+        }
+        std::fs::create_dir_all(&folder)?;
+        let mut config = lab.config()?;
+        absolute(&mut config, &lab.folder);
+        change(&mut config);
+        std::fs::write(folder.join("ivrpay.toml"), config.to_string())?;
+        let api = lab.get("API_URL")?.to_owned();
+        let key = std::fs::read_to_string(lab.path("API_KEY_FILE")?)?.trim().to_owned();
+        let mut service = Self {
+            child: None,
+            folder,
+            api,
+            key,
+            http: reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(10)).build()?,
+        };
+        service.spawn()?;
+        service.ready(wait_for_asterisk).await?;
+        Ok(service)
+    }
+
+    /// Starts the process (again, after [`Self::kill`]) on the same configuration and journal.
+    ///
+    /// # Errors
+    /// When the binary can't be run.
+    pub fn spawn(&mut self) -> anyhow::Result<()> {
+        let log = std::fs::OpenOptions::new().create(true).append(true).open(self.folder.join("log"))?;
+        self.child = Some(
+            Command::new(binary("ivrpay")?)
+                .arg("serve")
+                .arg("--config")
+                .arg(self.folder.join("ivrpay.toml"))
+                .env("IVRPAY_LOG", std::env::var("IVRPAY_LOG").unwrap_or_else(|_| "trace".into()))
+                .stdin(Stdio::null())
+                .stdout(Stdio::null())
+                .stderr(log)
+                .spawn()
+                .context("ivrpay serve can't be run")?,
+        );
+        Ok(())
+    }
+
+    /// Waits until `/healthz` is good (or, without Asterisk, until it answers at all).
+    ///
+    /// # Errors
+    /// After 15 s, or when the process ended.
+    pub async fn ready(&mut self, wait_for_asterisk: bool) -> anyhow::Result<()> {
+        let began = Instant::now();
+        while began.elapsed() < Duration::from_secs(15) {
+            if let Some(status) = self.child.as_mut().and_then(|c| c.try_wait().ok().flatten()) {
+                bail!("ivrpay serve ended with {status}; its log ends:\n{}", self.log_tail());
+            }
+            if let Ok(answer) = self.http.get(format!("{}/healthz", self.api)).send().await
+                && (answer.status().is_success() || !wait_for_asterisk)
+            {
+                return Ok(());
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        bail!("ivrpay serve is not ready after 15 s; its log ends:\n{}", self.log_tail())
+    }
+
+    /// Process id.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.as_ref().map_or(0, Child::id)
+    }
+
+    fn log_tail(&self) -> String {
+        let log = std::fs::read_to_string(self.folder.join("log")).unwrap_or_default();
+        let lines: Vec<&str> = log.lines().rev().take(12).collect();
+        lines.into_iter().rev().collect::<Vec<_>>().join("\n")
+    }
+
+    /// GET with the lab's key; status and body.
+    ///
+    /// # Errors
+    /// When there is no answer.
+    pub async fn get(&self, path: &str) -> anyhow::Result<(u16, Value)> {
+        let answer = self.http.get(format!("{}{path}", self.api)).bearer_auth(&self.key).send().await?;
+        let status = answer.status().as_u16();
+        let text = answer.text().await?;
+        Ok((status, serde_json::from_str(&text).unwrap_or(Value::String(text))))
+    }
+
+    /// POST of JSON with the lab's key; status and body.
+    ///
+    /// # Errors
+    /// When there is no answer.
+    pub async fn post(&self, path: &str, body: &Value, idempotency_key: Option<&str>) -> anyhow::Result<(u16, Value)> {
+        let mut request = self
+            .http
+            .post(format!("{}{path}", self.api))
+            .bearer_auth(&self.key)
+            .header("content-type", "application/json")
+            .body(body.to_string());
+        if let Some(key) = idempotency_key {
+            request = request.header("idempotency-key", key);
+        }
+        let answer = request.send().await?;
+        let status = answer.status().as_u16();
+        let text = answer.text().await?;
+        Ok((status, serde_json::from_str(&text).unwrap_or(Value::String(text))))
+    }
+
+    /// The payment of that id.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub async fn payment(&self, id: &str) -> anyhow::Result<Value> {
+        let (status, body) = self.get(&format!("/v1/payments/{id}")).await?;
+        ensure!(status == 200, "GET /v1/payments/{id} answered {status}: {body}");
+        Ok(body)
+    }
+
+    /// SIGTERM, and how it ended.
+    ///
+    /// # Errors
+    /// When it did not end within `limit`; it is killed then.
+    pub async fn stop(&mut self, limit: Duration) -> anyhow::Result<Ended> {
+        self.signal("-TERM")?;
+        self.ended(limit).await
+    }
+
+    /// SIGKILL.
+    ///
+    /// # Errors
+    /// When there is nothing to kill.
+    pub async fn kill(&mut self) -> anyhow::Result<Ended> {
+        self.signal("-KILL")?;
+        self.ended(Duration::from_secs(5)).await
+    }
+
+    /// Sends a signal by name.
+    ///
+    /// # Errors
+    /// When it can't be sent.
+    pub fn signal(&self, signal: &str) -> anyhow::Result<()> {
+        let sent = Command::new("kill").arg(signal).arg(self.pid().to_string()).status()?;
+        ensure!(sent.success(), "kill {signal} failed");
+        Ok(())
+    }
+
+    /// Waits for the end of the process.
+    ///
+    /// # Errors
+    /// When it did not end within `limit`; it is killed then.
+    pub async fn ended(&mut self, limit: Duration) -> anyhow::Result<Ended> {
+        let began = Instant::now();
+        let child = self.child.as_mut().context("not running")?;
+        while began.elapsed() < limit {
+            if let Some(status) = child.try_wait()? {
+                self.child = None;
+                return Ok(Ended { code: status.code(), took: began.elapsed() });
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        child.kill()?;
+        child.wait()?;
+        self.child = None;
+        bail!("ivrpay serve did not end within {limit:?}; its log ends:\n{}", self.log_tail())
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        if let Some(child) = &mut self.child {
+            drop(child.kill());
+            drop(child.wait());
+        }
+    }
+}
+
+/// Makes the paths of the lab's configuration absolute, but for the journal, which every service has of its own.
+fn absolute(config: &mut toml::Table, folder: &std::path::Path) {
+    for (_, value) in config.iter_mut() {
+        visit(value, folder);
+    }
+    fn visit(value: &mut toml::Value, folder: &std::path::Path) {
+        match value {
+            toml::Value::Table(table) => {
+                for (key, value) in table.iter_mut() {
+                    if let (true, toml::Value::String(path)) = (key.ends_with("_file"), &mut *value) {
+                        *path = folder.join(&*path).display().to_string();
+                    }
+                    visit(value, folder);
+                }
+            }
+            toml::Value::Array(array) => array.iter_mut().for_each(|v| visit(v, folder)),
+            _ => {}
+        }
+    }
+}
+
+/// The value at `a.b.c`, made where it is not.
+pub fn set(config: &mut toml::Table, path: &str, value: impl Into<toml::Value>) {
+    let mut keys: Vec<&str> = path.split('.').collect();
+    let Some(last) = keys.pop() else { return };
+    let mut table = config;
+    for key in keys {
+        let entry = table.entry(key).or_insert_with(|| toml::Value::Table(toml::Table::new()));
+        match entry {
+            toml::Value::Table(inner) => table = inner,
+            _ => return,
+        }
+    }
+    table.insert(last.to_owned(), value.into());
+}

@@ -1,0 +1,271 @@
+//! Rules about the workspace that a compiler does not hold: direction of the rings, reach of card data, licences, where
+//! `unsafe` and `Durable::attest` may stand.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use cargo_metadata::{DependencyKind, Metadata, MetadataCommand};
+
+/// Crates of ours, by their folder, and the crates of ours that each may name. The order is that of ARCHITECTURE.md.
+const RINGS: [(&str, &[&str]); 14] = [
+    ("ivrpay-secret", &[]),
+    ("ivrpay-payment", &[]),
+    ("ivrpay-card", &["ivrpay-secret", "ivrpay-payment"]),
+    ("ivrpay-dialogue", &["ivrpay-secret", "ivrpay-payment", "ivrpay-card"]),
+    ("ivrpay-prompts", &["ivrpay-payment", "ivrpay-dialogue"]),
+    ("ivrpay-acquirer", &["ivrpay-secret", "ivrpay-payment", "ivrpay-card"]),
+    ("ivrpay-api", &["ivrpay-payment"]),
+    ("ivrpay-ari", &["ivrpay-secret"]),
+    ("ivrpay-wire", &["ivrpay-secret", "ivrpay-payment", "ivrpay-card", "ivrpay-acquirer"]),
+    ("ivrpay-journal", &["ivrpay-payment"]),
+    ("ivrpay-web", &["ivrpay-api", "ivrpay-payment", "ivrpay-journal"]),
+    (
+        "ivrpay-daemon",
+        &[
+            "ivrpay-secret",
+            "ivrpay-payment",
+            "ivrpay-card",
+            "ivrpay-dialogue",
+            "ivrpay-prompts",
+            "ivrpay-acquirer",
+            "ivrpay-api",
+            "ivrpay-ari",
+            "ivrpay-wire",
+            "ivrpay-journal",
+            "ivrpay-web",
+        ],
+    ),
+    (
+        "ivrpay",
+        &[
+            "ivrpay-secret",
+            "ivrpay-payment",
+            "ivrpay-card",
+            "ivrpay-dialogue",
+            "ivrpay-prompts",
+            "ivrpay-acquirer",
+            "ivrpay-api",
+            "ivrpay-journal",
+            "ivrpay-daemon",
+        ],
+    ),
+    ("ivrpay-sim", &[]),
+];
+
+/// No tokio, no clock, no randomness, no I/O. `secret` talks to the kernel about memory, and to nothing else.
+const PURE: [&str; 6] =
+    ["ivrpay-payment", "ivrpay-card", "ivrpay-dialogue", "ivrpay-prompts", "ivrpay-acquirer", "ivrpay-api"];
+
+/// What makes a crate an edge.
+const EFFECTS: [&str; 14] = [
+    "tokio", "hyper", "reqwest", "axum", "sqlx", "mio", "socket2", "async-std", "rand", "getrandom", "rustls", "chrono",
+    "time", "tungstenite",
+];
+
+/// These can't name card data: not even through a dependency.
+const CARD_FREE: [&str; 4] = ["ivrpay-payment", "ivrpay-journal", "ivrpay-api", "ivrpay-web"];
+
+/// Licences that a dependency may offer; one of an `OR` is enough.
+const LICENCES: [&str; 14] = [
+    "0BSD",
+    "Apache-2.0",
+    "Apache-2.0 WITH LLVM-exception",
+    "BSD-1-Clause",
+    "BSD-2-Clause",
+    "BSD-3-Clause",
+    "BSL-1.0",
+    "CC0-1.0",
+    "CDLA-Permissive-2.0",
+    "ISC",
+    "MIT",
+    "MIT-0",
+    "Unicode-3.0",
+    "Zlib",
+];
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ lies in the project").to_owned()
+}
+
+fn metadata() -> Metadata {
+    MetadataCommand::new()
+        .manifest_path(root().join("Cargo.toml"))
+        .other_options(vec!["--offline".to_owned()])
+        .exec()
+        .expect("cargo metadata; run `cargo fetch` once")
+}
+
+/// Names of the crates that `name` is built with (not those of its tests), itself left out.
+fn reach(metadata: &Metadata, name: &str) -> BTreeSet<String> {
+    let resolve = metadata.resolve.as_ref().expect("a resolved graph");
+    let nodes: BTreeMap<_, _> = resolve.nodes.iter().map(|n| (&n.id, n)).collect();
+    let names: BTreeMap<_, _> = metadata.packages.iter().map(|p| (&p.id, p.name.to_string())).collect();
+    let start = metadata.packages.iter().find(|p| p.name.as_str() == name).expect("a crate of ours");
+    let (mut seen, mut open) = (BTreeSet::new(), vec![&start.id]);
+    while let Some(id) = open.pop() {
+        for dep in &nodes[id].deps {
+            let built = dep.dep_kinds.iter().any(|k| k.kind == DependencyKind::Normal);
+            if built && seen.insert(&dep.pkg) {
+                open.push(&dep.pkg);
+            }
+        }
+    }
+    seen.into_iter().map(|id| names[id].clone()).collect()
+}
+
+#[test]
+fn crates_know_only_those_further_in() {
+    let metadata = metadata();
+    let rings: BTreeMap<_, _> = RINGS.into_iter().collect();
+    for package in metadata.workspace_packages() {
+        if package.name.as_str() == "ivrpay-tests" {
+            continue;
+        }
+        let allowed = rings
+            .get(package.name.as_str())
+            .unwrap_or_else(|| panic!("{} is not in the rings of tests/tidy.rs and ARCHITECTURE.md", package.name));
+        for dependency in package.dependencies.iter().filter(|d| d.kind == DependencyKind::Normal && d.path.is_some()) {
+            assert!(
+                allowed.contains(&dependency.name.as_str()),
+                "{} may not know {}",
+                package.name,
+                dependency.name
+            );
+        }
+    }
+}
+
+#[test]
+fn pure_crates_have_no_effects() {
+    let metadata = metadata();
+    for name in PURE {
+        let reach = reach(&metadata, name);
+        let effects: Vec<_> = EFFECTS.iter().filter(|e| reach.contains(**e)).collect();
+        // `uuid` and `jiff` are here as types; what would make them effects is not switched on.
+        assert!(effects.is_empty(), "{name} is pure, and reaches {effects:?}");
+    }
+}
+
+#[test]
+fn card_data_can_not_be_named_where_it_has_no_business() {
+    let metadata = metadata();
+    for name in CARD_FREE {
+        let reach = reach(&metadata, name);
+        for forbidden in ["ivrpay-secret", "ivrpay-card", "ivrpay-dialogue", "ivrpay-acquirer"] {
+            assert!(!reach.contains(forbidden), "{name} reaches {forbidden}");
+        }
+    }
+}
+
+#[test]
+fn licences_of_dependencies_allow_us() {
+    let metadata = metadata();
+    let mut bad = Vec::new();
+    for package in metadata.packages.iter().filter(|p| p.source.is_some()) {
+        let licence = package.license.clone().unwrap_or_default().replace('/', " OR ");
+        if !allowed(&licence) {
+            bad.push(format!("{} {}: {licence:?}", package.name, package.version));
+        }
+    }
+    assert!(bad.is_empty(), "licences that are not on the list of tests/tidy.rs: {bad:#?}");
+}
+
+/// Understands `A OR B`, `A AND B` and brackets around them, as far as the dependencies use them.
+fn allowed(licence: &str) -> bool {
+    let licence = licence.trim();
+    let parts = split(licence, " AND ");
+    if parts.len() > 1 {
+        return parts.iter().all(|p| allowed(p));
+    }
+    let parts = split(licence, " OR ");
+    if parts.len() > 1 {
+        return parts.iter().any(|p| allowed(p));
+    }
+    match licence.strip_prefix('(').and_then(|l| l.strip_suffix(')')) {
+        Some(inner) => allowed(inner),
+        None => LICENCES.contains(&licence),
+    }
+}
+
+/// Splits at `by` outside brackets.
+fn split(text: &str, by: &str) -> Vec<String> {
+    let (mut parts, mut part, mut depth) = (Vec::new(), String::new(), 0);
+    let mut rest = text;
+    while let Some(c) = rest.chars().next() {
+        if depth == 0
+            && let Some(behind) = rest.strip_prefix(by)
+        {
+            parts.push(std::mem::take(&mut part));
+            rest = behind;
+            continue;
+        }
+        depth += i32::from(c == '(') - i32::from(c == ')');
+        part.push(c);
+        rest = rest.get(c.len_utf8()..).unwrap_or_default();
+    }
+    parts.push(part);
+    parts
+}
+
+/// Every Rust source of the project.
+fn sources() -> Vec<(PathBuf, String)> {
+    fn walk(folder: &Path, found: &mut Vec<(PathBuf, String)>) {
+        for entry in std::fs::read_dir(folder).expect("a folder of ours").flatten() {
+            let path = entry.path();
+            if path.is_dir() {
+                if path.file_name().is_none_or(|n| n != "target") {
+                    walk(&path, found);
+                }
+            } else if path.extension().is_some_and(|e| e == "rs") {
+                found.push((path.clone(), std::fs::read_to_string(&path).expect("UTF-8")));
+            }
+        }
+    }
+    let mut found = Vec::new();
+    for folder in ["crates", "tests", "fuzz"] {
+        if root().join(folder).is_dir() {
+            walk(&root().join(folder), &mut found);
+        }
+    }
+    found
+}
+
+#[test]
+fn only_the_journal_says_that_something_is_durable() {
+    let call = ["Durable", "::attest("].concat();
+    for (path, text) in sources() {
+        let relative = path.strip_prefix(root()).expect("below the root").display().to_string();
+        let in_journal = relative.starts_with("crates/journal/");
+        // The tests of pure crates stand in for the journal: they send nothing to anybody.
+        let product = text.split("#[cfg(test)]").next().unwrap_or_default();
+        let in_tests = relative.contains("/tests/") || relative.contains("/tests.rs") || relative.starts_with("fuzz/");
+        assert!(in_journal || in_tests || !product.contains(&call), "{relative} attests what is on disk");
+    }
+}
+
+#[test]
+fn unsafe_code_stands_in_secret_alone() {
+    for (path, text) in sources() {
+        let relative = path.strip_prefix(root()).expect("below the root").display().to_string();
+        let has = text.lines().any(|l| {
+            let code = l.split("//").next().unwrap_or_default();
+            [["unsafe", " {"], ["unsafe", " fn"], ["unsafe", " impl"]].iter().any(|w| code.contains(&w.concat()))
+        });
+        assert!(!has || relative.starts_with("crates/secret/"), "{relative} has unsafe code");
+    }
+}
+
+#[test]
+fn events_are_logged_in_one_file() {
+    for (path, text) in sources() {
+        let relative = path.strip_prefix(root()).expect("below the root").display().to_string();
+        if relative == "crates/daemon/src/events.rs" || relative.starts_with("tests/") {
+            continue;
+        }
+        for word in ["trace", "debug", "info", "warn", "error"] {
+            let call = format!("tracing::{word}!(");
+            let import = format!("use tracing::{word}");
+            assert!(!text.contains(&call) && !text.contains(&import), "{relative} logs; daemon/src/events.rs is the place");
+        }
+    }
+}
