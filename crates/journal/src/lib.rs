@@ -1,1 +1,24 @@
 //! Append, sync and recover payments; SQLite.
+//!
+//! Begins with [`Journal::open`] at the start of a daemon and ends with [`Journal::stop`]. Owns the journal's file, its lock and the
+//! only right to say [`Durable`](ivrpay_payment::Durable): whoever asks an acquirer for money needs a `Durable<Intent>`, and
+//! [`Journal::write_intent`] makes one after the intent is synced. Does not know acquirers, calls, HTTP, or any of a card but brand and last four.
+//!
+//! **What is synced when.** The intent, the outcome and whatever an API caller was told are each one transaction of SQLite's WAL
+//! with `synchronous=FULL`. Claims, closings and payments that begin with their call are committed without a sync of their own: a crash of
+//! the process loses none of them, a loss of power may lose those since the last sync, and never one before another that was kept (the WAL is one file,
+//! read up to its first torn frame). [`Journal::recover`] makes good what such a loss leaves open. So a payment by telephone costs two syncs.
+
+mod chain;
+mod error;
+mod journal;
+mod scrub;
+mod sqlite;
+mod types;
+
+pub use error::{ClaimError, CreateError, Error, IntentError, OutcomeError};
+pub use journal::Journal;
+pub use types::{
+    ApiRequest, Break, Claim, Clock, Created, EnteredBy, Filter, IntentDraft, Match, Mode, NewPayment, OpenOptions,
+    Operation, OperationState, Origin, Payment, Record, Recovered, Task, TaskKind, VerifyReport,
+};

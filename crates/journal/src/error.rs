@@ -1,0 +1,227 @@
+//! Why the journal refuses, each as a decision that a caller can take.
+
+use std::io;
+
+use ivrpay_payment::{PaymentId, State};
+
+/// Why the journal could not be opened, read or written.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// Another connection held the journal longer than the busy time-out. Nothing was written; the same may be tried again.
+    #[error("the journal is locked by another process; nothing was written")]
+    Busy,
+    /// The file is damaged, or is no journal.
+    #[error("the journal is damaged: {what}")]
+    Corrupt {
+        /// What was found.
+        what: &'static str,
+    },
+    /// The disk, or the journal's own limit, is full. Nothing was written.
+    #[error("no room is left for the journal; nothing was written")]
+    Full,
+    /// Another daemon writes this journal.
+    #[error("the journal is in use by {}", pid.map_or_else(|| "another process".to_owned(), |pid| format!("process {pid}")))]
+    InUse {
+        /// Its process id, when the lock file tells.
+        pid: Option<u32>,
+    },
+    /// The file system failed.
+    #[error("the journal's file could not be used")]
+    Io {
+        /// The cause.
+        #[source]
+        source: io::Error,
+    },
+    /// The file or its folder may not be written, or the journal was opened for reading only.
+    #[error("the journal cannot be written: read-only")]
+    ReadOnly,
+    /// SQLite failed in a way that has no better name here.
+    #[error("the journal's database failed")]
+    Store {
+        /// The cause.
+        #[source]
+        source: sqlx::Error,
+    },
+    /// The file was written by another version of the schema.
+    #[error("the journal has schema version {found}; this program knows {known}")]
+    Version {
+        /// Version of the file.
+        found: i64,
+        /// Version of this program.
+        known: i64,
+    },
+}
+
+impl Error {
+    /// What an operator can do.
+    #[must_use]
+    pub const fn hint(&self) -> &'static str {
+        match self {
+            Self::Busy => "end the program that holds the journal open for writing (a backup, a sqlite3 shell), then try again",
+            Self::Corrupt { .. } => {
+                "do not start on it and do not delete it: keep the file with its -wal, restore the last backup, and compare with the acquirer's list"
+            }
+            Self::Full => "free space on the journal's file system; payments are accepted again at once, no restart is needed",
+            Self::InUse { .. } => "one daemon a journal: stop the other one, or give this one its own journal path",
+            Self::Io { .. } => "check that the folder of the journal exists and belongs to the service's user",
+            Self::ReadOnly => "give the service's user write permission on the journal and its folder, or remount the file system writable",
+            Self::Store { .. } => "see the cause; `ivrpay journal verify` checks the file",
+            Self::Version { found, known } => {
+                if *found > *known {
+                    "install the newer ivrpay that wrote this journal; an older one must not write it"
+                } else {
+                    "start the daemon once: it migrates the journal"
+                }
+            }
+        }
+    }
+}
+
+impl From<sqlx::Error> for Error {
+    fn from(source: sqlx::Error) -> Self {
+        let code = match &source {
+            sqlx::Error::Database(error) => error.code().and_then(|code| code.parse::<u32>().ok()),
+            sqlx::Error::Io(_) => None,
+            sqlx::Error::PoolTimedOut => return Self::Busy,
+            _ => None,
+        };
+        // Primary result codes: the low byte of an extended one (sqlite.org/rescode.html).
+        match code.map(|code| code & 0xff) {
+            Some(5 | 6) => Self::Busy,
+            Some(8) => Self::ReadOnly,
+            Some(11) => Self::Corrupt { what: "SQLite found a malformed page (SQLITE_CORRUPT)" },
+            Some(13) => Self::Full,
+            Some(26) => Self::Corrupt { what: "the file is not a SQLite database (SQLITE_NOTADB)" },
+            _ => Self::Store { source },
+        }
+    }
+}
+
+impl From<io::Error> for Error {
+    fn from(source: io::Error) -> Self {
+        match source.kind() {
+            io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => Self::ReadOnly,
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::Full,
+            _ => Self::Io { source },
+        }
+    }
+}
+
+/// Why a payment was not created.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CreateError {
+    /// A field looks like a card number, which is never stored (PCI DSS v4.0.1, 3.3.1).
+    #[error("{field} looks like a card number or is too long")]
+    Field {
+        /// Which field.
+        field: &'static str,
+    },
+    /// The same `Idempotency-Key` came before with another request.
+    #[error("the idempotency key was used before for another request (payment {payment_id})")]
+    IdempotencyReused {
+        /// The payment of the first request.
+        payment_id: PaymentId,
+    },
+    /// The order (part) has a payment that is waiting, in flight, unknown or approved.
+    #[error("the order already has payment {payment_id}, which is {}", state.name())]
+    OrderTaken {
+        /// That payment.
+        payment_id: PaymentId,
+        /// Its state.
+        state: State,
+    },
+    /// The journal itself.
+    #[error(transparent)]
+    Journal(#[from] Error),
+}
+
+/// Why a payment was not claimed for a call.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ClaimError {
+    /// No such payment.
+    #[error("no such payment")]
+    NotFound,
+    /// It is not waiting (any more).
+    #[error("the payment is {}, not waiting", state.name())]
+    NotWaiting {
+        /// Its state.
+        state: State,
+    },
+    /// Another call works on it.
+    #[error("another call works on this payment")]
+    Taken,
+    /// The journal itself.
+    #[error(transparent)]
+    Journal(#[from] Error),
+}
+
+/// Why no intent was written. Nothing may be sent.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum IntentError {
+    /// Amount or currency differ from the payment's (I7).
+    #[error("the amount differs from the payment's")]
+    AmountDiffers,
+    /// Only authorise and charge begin at a waiting payment.
+    #[error("a waiting payment takes authorise or charge")]
+    Kind,
+    /// No call of this process holds the payment.
+    #[error("no call of this process has claimed the payment")]
+    NotClaimed,
+    /// No such payment.
+    #[error("no such payment")]
+    NotFound,
+    /// An earlier attempt is not answered yet, or the payment is over: another card now could charge twice (I4, I6).
+    #[error("the payment is {}, not waiting", state.name())]
+    NotWaiting {
+        /// Its state.
+        state: State,
+    },
+    /// Another payment of the order is waiting, in flight, unknown or approved.
+    #[error("another payment holds the order")]
+    OrderTaken,
+    /// The journal itself.
+    #[error(transparent)]
+    Journal(#[from] Error),
+}
+
+/// Why an outcome was not written.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OutcomeError {
+    /// This operation has its outcome; the first stands.
+    #[error("the operation already has an outcome")]
+    AlreadyWritten,
+    /// No such operation.
+    #[error("no such operation")]
+    NotFound,
+    /// The journal itself. The operation stays in flight; `recover` makes it unknown, never charged again.
+    #[error(transparent)]
+    Journal(#[from] Error),
+}
+
+macro_rules! hints {
+    ($($error:ident),*) => {$(
+        impl $error {
+            /// What an operator can do, when the journal itself is to blame.
+            #[must_use]
+            pub const fn hint(&self) -> Option<&'static str> {
+                match self {
+                    Self::Journal(error) => Some(error.hint()),
+                    _ => None,
+                }
+            }
+        }
+
+        impl From<sqlx::Error> for $error {
+            fn from(source: sqlx::Error) -> Self {
+                Self::Journal(source.into())
+            }
+        }
+    )*};
+}
+
+hints!(CreateError, ClaimError, IntentError, OutcomeError);

@@ -1,0 +1,641 @@
+//! What may happen to a payment, and in which transaction.
+
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ivrpay_payment::{
+    CallId, Doubt, Durable, IdempotencyKey, Intent, OperationId, OperationKind, Outcome, PaymentId, State, Why,
+};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::sqlite::{Durability, Holder, Sqlite, Tx};
+use crate::types::{
+    ApiRequest, Claim, Clock, Created, Filter, IntentDraft, Match, NewPayment, OpenOptions, Operation, OperationState,
+    Origin, Payment, Record, Recovered, Task, TaskKind, VerifyReport,
+};
+use crate::{ClaimError, CreateError, Error, IntentError, OutcomeError, chain, scrub};
+
+/// Result of a call whose process died before the call was closed (prompts.md's names).
+const INTERRUPTED: &str = "internal-error";
+/// Result of a call whose operation has no known outcome.
+const OUTCOME_UNKNOWN: &str = "outcome-unknown";
+
+/// The journal of payments. Clones share one file.
+#[derive(Clone)]
+pub struct Journal(Arc<Inner>);
+
+struct Inner {
+    store: Sqlite,
+    clock: Clock,
+    task_due: Duration,
+}
+
+impl fmt::Debug for Journal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Journal").field("writer", &self.0.store.writer()).finish()
+    }
+}
+
+impl Journal {
+    /// Opens the journal for this daemon: makes or migrates the file, checks it, and keeps other writers away until [`Self::stop`], or until the last clone is dropped.
+    /// Call [`Self::recover`] next.
+    ///
+    /// # Errors
+    /// [`Error::InUse`], [`Error::Corrupt`], [`Error::Version`], [`Error::ReadOnly`], [`Error::Io`] ...
+    pub async fn open(path: impl AsRef<Path>, options: OpenOptions) -> Result<Self, Error> {
+        let store = Sqlite::open(path.as_ref(), &options).await?;
+        Ok(Self(Arc::new(Inner { store, clock: options.clock, task_due: options.task_due })))
+    }
+
+    /// Opens the journal for reading, beside a daemon that may be writing it. Everything that writes is [`Error::ReadOnly`].
+    ///
+    /// # Errors
+    /// As [`Self::open`], but never [`Error::InUse`].
+    pub async fn open_read_only(path: impl AsRef<Path>) -> Result<Self, Error> {
+        let options = OpenOptions::new("reader");
+        let store = Sqlite::open_read_only(path.as_ref(), options.busy_timeout).await?;
+        Ok(Self(Arc::new(Inner { store, clock: options.clock, task_due: options.task_due })))
+    }
+
+    /// Creates a waiting payment, unless the same API call made it before.
+    ///
+    /// # Errors
+    /// [`CreateError::OrderTaken`], [`CreateError::IdempotencyReused`], [`CreateError::Field`], or the journal's own.
+    pub async fn create(&self, new: NewPayment) -> Result<Created, CreateError> {
+        check_fields(&new)?;
+        let durability = match new.origin {
+            // The API's caller is told that the payment exists.
+            Origin::Api => Durability::Synced,
+            // Only the call that follows knows of it, and its intent is synced.
+            Origin::Dialplan => Durability::Rides,
+        };
+        let mut tx = self.begin(durability).await?;
+        let created = create(&mut tx, new).await;
+        tx.end(created).await
+    }
+
+    /// One payment.
+    ///
+    /// # Errors
+    /// The journal's own.
+    pub async fn payment(&self, id: PaymentId) -> Result<Option<Payment>, Error> {
+        self.0.store.payment(id).await
+    }
+
+    /// Payments, newest first.
+    ///
+    /// # Errors
+    /// The journal's own.
+    pub async fn payments(&self, filter: &Filter) -> Result<Vec<Payment>, Error> {
+        self.0.store.payments(filter).await
+    }
+
+    /// The operations of a payment, oldest first.
+    ///
+    /// # Errors
+    /// The journal's own.
+    pub async fn operations(&self, payment: PaymentId) -> Result<Vec<Operation>, Error> {
+        self.0.store.operations(payment).await
+    }
+
+    /// The records of a payment, oldest first.
+    ///
+    /// # Errors
+    /// The journal's own.
+    pub async fn records(&self, payment: PaymentId) -> Result<Vec<Record>, Error> {
+        self.0.store.records(payment).await
+    }
+
+    /// What people must do, the most urgent first; at most 1,000.
+    ///
+    /// # Errors
+    /// The journal's own.
+    pub async fn tasks(&self) -> Result<Vec<Task>, Error> {
+        self.0.store.tasks().await
+    }
+
+    /// Payments that wait for a call like this one: unclaimed, unexpired, at most ten. More than one is for a person to choose from.
+    ///
+    /// # Errors
+    /// The journal's own.
+    pub async fn waiting_for(&self, by: &Match) -> Result<Vec<Payment>, Error> {
+        self.0.store.waiting_for(by, (self.0.clock)()).await
+    }
+
+    /// Ends waiting payments whose time is over and that no call works on; says which.
+    ///
+    /// # Errors
+    /// The journal's own.
+    pub async fn expire(&self, now_ms: i64) -> Result<Vec<PaymentId>, Error> {
+        let mut tx = self.begin(Durability::Rides).await?;
+        let expired = expire(&mut tx, now_ms).await;
+        tx.end(expired).await
+    }
+
+    /// Gives a waiting payment to one call.
+    ///
+    /// # Errors
+    /// [`ClaimError::Taken`], [`ClaimError::NotWaiting`], [`ClaimError::NotFound`], or the journal's own.
+    pub async fn claim(&self, payment_id: PaymentId, call: CallId) -> Result<Claim, ClaimError> {
+        let mut tx = self.begin(Durability::Rides).await?;
+        let claim = claim(&mut tx, payment_id, call).await;
+        tx.end(claim).await
+    }
+
+    /// Ends a call's work on a payment: what was announced by API and still has time waits for another call; an open
+    /// intent makes it unknown; everything else is over. Says in which state the payment is now. A claim that is gone already changes nothing.
+    ///
+    /// # Errors
+    /// The journal's own; the claim is kept then, and given back by the next `release` or by [`Self::recover`].
+    pub async fn release(&self, claim: &Claim, result: &str, evidence: Value) -> Result<State, Error> {
+        self.finish(claim.payment.id, Some(claim.call), result, evidence).await
+    }
+
+    /// The closing record of a payment: result of the call, and what was spoken and pressed. Rides on the next sync.
+    /// The same as [`Self::release`] where the claim is not at hand.
+    ///
+    /// # Errors
+    /// The journal's own.
+    pub async fn close(&self, payment_id: PaymentId, result: &str, evidence: Value) -> Result<State, Error> {
+        self.finish(payment_id, None, result, evidence).await
+    }
+
+    /// Writes and syncs what is about to be asked of an acquirer. Allots operation id, idempotency key and the acquirer's order number.
+    ///
+    /// # Errors
+    /// [`IntentError`]; nothing may be sent then.
+    pub async fn write_intent(
+        &self,
+        payment_id: PaymentId,
+        draft: IntentDraft,
+    ) -> Result<Durable<Intent>, IntentError> {
+        let mut tx = self.begin(Durability::Synced).await?;
+        let intent = write_intent(&mut tx, payment_id, draft).await;
+        // `end` returns after COMMIT, and COMMIT after the sync of the WAL: from here on the intent is on disk.
+        tx.end(intent).await.map(Durable::attest)
+    }
+
+    /// Writes and syncs what came of an operation, and says in which state the payment is now. Only after this may it be spoken.
+    ///
+    /// # Errors
+    /// [`OutcomeError::AlreadyWritten`]: the first outcome stands. Or the journal's own: the operation is still in flight then.
+    pub async fn write_outcome(&self, intent: &Durable<Intent>, outcome: &Outcome) -> Result<State, OutcomeError> {
+        let mut tx = self.begin(Durability::Synced).await?;
+        let due_ms = self.due(tx.now_ms);
+        let state = write_outcome(&mut tx, intent.get(), outcome, due_ms).await;
+        tx.end(state).await
+    }
+
+    /// The acquirer was not reached: nothing was charged.
+    ///
+    /// # Errors
+    /// As [`Self::write_outcome`].
+    pub async fn not_sent(&self, intent: &Durable<Intent>) -> Result<State, OutcomeError> {
+        self.write_outcome(intent, &Outcome::NotCharged(Why::NotSent)).await
+    }
+
+    /// What an inquiry, or a person, found out about an unknown operation. An approval makes a call-back task: the caller
+    /// was told that it is being checked.
+    ///
+    /// # Errors
+    /// [`OutcomeError::AlreadyWritten`] unless the operation is unknown and `outcome` is not; or the journal's own.
+    pub async fn settle(
+        &self,
+        operation_id: OperationId,
+        outcome: &Outcome,
+        by: &str,
+    ) -> Result<State, OutcomeError> {
+        let mut tx = self.begin(Durability::Synced).await?;
+        let due_ms = self.due(tx.now_ms);
+        let state = settle(&mut tx, operation_id, outcome, by, due_ms).await;
+        tx.end(state).await
+    }
+
+    /// Makes good what a process that is gone left open: operations in flight become unknown with a task to inquire (they are
+    /// never sent again), claims are given back, closing records that are missing are written. Idempotent; this process's own calls are not touched.
+    ///
+    /// # Errors
+    /// The journal's own.
+    pub async fn recover(&self) -> Result<Recovered, Error> {
+        let mut tx = self.begin(Durability::Synced).await?;
+        let due_ms = self.due(tx.now_ms);
+        let recovered = recover(&mut tx, due_ms).await;
+        tx.end(recovered).await
+    }
+
+    /// Walks the hash chains and compares every payment with its last record.
+    ///
+    /// # Errors
+    /// The journal's own; what does not fit is in the report.
+    pub async fn verify(&self) -> Result<VerifyReport, Error> {
+        self.0.store.verify().await
+    }
+
+    /// Whether the journal can be written now: one small transaction, without a sync.
+    ///
+    /// # Errors
+    /// Why not.
+    pub async fn ping(&self) -> Result<(), Error> {
+        let mut tx = self.begin(Durability::Rides).await?;
+        let seen = tx.seen().await;
+        tx.end(seen).await
+    }
+
+    /// Moves everything from the WAL into the file, syncs, closes, and gives the lock back. Every clone is read-only, and closed, then.
+    ///
+    /// # Errors
+    /// The journal's own; nothing is lost, the WAL is read at the next start.
+    pub async fn stop(&self) -> Result<(), Error> {
+        self.0.store.stop().await
+    }
+
+    async fn begin(&self, durability: Durability) -> Result<Tx<'_>, Error> {
+        self.0.store.begin(durability, &self.0.clock).await
+    }
+
+    fn due(&self, now_ms: i64) -> i64 {
+        now_ms.saturating_add(i64::try_from(self.0.task_due.as_millis()).unwrap_or(i64::MAX))
+    }
+
+    async fn finish(
+        &self,
+        payment_id: PaymentId,
+        call: Option<CallId>,
+        result: &str,
+        evidence: Value,
+    ) -> Result<State, Error> {
+        let mut tx = self.begin(Durability::Rides).await?;
+        let due_ms = self.due(tx.now_ms);
+        let state = finish(&mut tx, payment_id, call, result, evidence, due_ms).await;
+        tx.end(state).await
+    }
+}
+
+async fn create(tx: &mut Tx<'_>, new: NewPayment) -> Result<Created, CreateError> {
+    let request = new.request.as_ref().map(|ApiRequest { key, hash }| (chain::digest(key.as_bytes()), *hash));
+    if let Some((key, hash)) = &request
+        && let Some((payment, before)) = tx.payment_of_request(&new.tenant, key).await?
+    {
+        return if before == *hash {
+            Ok(Created::Existing(payment))
+        } else {
+            Err(CreateError::IdempotencyReused { payment_id: payment.id })
+        };
+    }
+    if let Some(order) = &new.order
+        && let Some(holder) = tx.payment_of_order(&new.tenant, order, new.part).await?
+    {
+        // One that is overdue does not keep the order; the minute's `expire` has only not come by yet.
+        if is_overdue(&holder, tx.now_ms) {
+            expire_one(tx, holder).await?;
+        } else {
+            return Err(CreateError::OrderTaken { payment_id: holder.id, state: holder.state });
+        }
+    }
+    let payment = Payment {
+        id: PaymentId::new(fresh_id(tx.now_ms)),
+        tenant: new.tenant,
+        order: new.order,
+        part: new.part,
+        operator: new.operator,
+        site: new.site,
+        amount: new.amount,
+        state: State::Waiting,
+        mode: new.mode,
+        connector: new.connector,
+        language: new.language,
+        prompt_version: new.prompt_version,
+        origin: new.origin,
+        entered_by: new.entered_by,
+        operator_extension: new.operator_extension,
+        caller_number: new.caller_number,
+        created_ms: tx.now_ms,
+        expires_ms: new.expires_ms,
+        updated_ms: tx.now_ms,
+        card: None,
+        approval_code: None,
+        acquirer_ref: None,
+        decline_reason: None,
+        result: None,
+        evidence: None,
+        call: None,
+    };
+    tx.insert_payment(&payment, request.as_ref().map(|(key, hash)| (key, hash))).await?;
+    let body = json!({
+        "amount_minor": payment.amount.minor(), "currency": payment.amount.currency().code(), "order": payment.order,
+        "part": payment.part, "tenant": payment.tenant, "operator": payment.operator, "mode": payment.mode.name(),
+        "origin": payment.origin.name(), "entered_by": payment.entered_by.name(), "connector": payment.connector,
+        "prompt_version": payment.prompt_version,
+    });
+    tx.append("created", &payment, None, body).await?;
+    Ok(Created::New(payment))
+}
+
+async fn expire(tx: &mut Tx<'_>, now_ms: i64) -> Result<Vec<PaymentId>, Error> {
+    let mut expired = Vec::new();
+    for payment in tx.overdue(now_ms).await? {
+        expired.push(payment.id);
+        expire_one(tx, payment).await?;
+    }
+    Ok(expired)
+}
+
+async fn expire_one(tx: &mut Tx<'_>, mut payment: Payment) -> Result<(), Error> {
+    payment.state = State::Expired;
+    tx.update_payment(&mut payment).await?;
+    tx.append("expired", &payment, None, json!({})).await?;
+    tx.insert_event(fresh_id(tx.now_ms), &payment).await
+}
+
+async fn claim(tx: &mut Tx<'_>, payment_id: PaymentId, call: CallId) -> Result<Claim, ClaimError> {
+    let mut payment = tx.payment(payment_id).await?.ok_or(ClaimError::NotFound)?;
+    if payment.call.is_some() {
+        return Err(ClaimError::Taken);
+    }
+    if payment.state != State::Waiting {
+        return Err(ClaimError::NotWaiting { state: payment.state });
+    }
+    if is_overdue(&payment, tx.now_ms) {
+        return Err(ClaimError::NotWaiting { state: State::Expired });
+    }
+    tx.insert_claim(payment_id, call).await?;
+    payment.call = Some(call);
+    tx.append("claimed", &payment, None, json!({ "call": call })).await?;
+    Ok(Claim { payment, call })
+}
+
+async fn write_intent(tx: &mut Tx<'_>, payment_id: PaymentId, draft: IntentDraft) -> Result<Intent, IntentError> {
+    if !matches!(draft.kind, OperationKind::Authorise | OperationKind::Charge) {
+        return Err(IntentError::Kind);
+    }
+    let mut payment = tx.payment(payment_id).await?.ok_or(IntentError::NotFound)?;
+    if payment.state != State::Waiting {
+        return Err(IntentError::NotWaiting { state: payment.state });
+    }
+    if !tx.claim(payment_id).await?.is_some_and(|holder| holder.ours) {
+        return Err(IntentError::NotClaimed);
+    }
+    if draft.amount != payment.amount {
+        return Err(IntentError::AmountDiffers);
+    }
+    let floor = acquirer_order_floor(tx.now_ms);
+    let intent = Intent {
+        payment_id,
+        operation_id: OperationId::new(fresh_id(tx.now_ms)),
+        kind: draft.kind,
+        amount: draft.amount,
+        card: draft.card,
+        idempotency_key: IdempotencyKey::new(fresh_id(tx.now_ms)),
+        acquirer_order: tx.next_acquirer_order(floor).await?,
+    };
+    tx.insert_operation(&intent).await.map_err(|error| match error {
+        // The index `operations_one_charge` is the backstop of the states above.
+        Error::Store { source: sqlx::Error::Database(cause) } if cause.is_unique_violation() => IntentError::OrderTaken,
+        other => other.into(),
+    })?;
+    payment.state = State::InFlight;
+    payment.card = Some(intent.card);
+    payment.decline_reason = None;
+    tx.update_payment(&mut payment).await?;
+    let body = json!({
+        "kind": intent.kind.name(), "amount_minor": intent.amount.minor(), "currency": intent.amount.currency().code(),
+        "brand": intent.card.brand.name(), "last4": intent.card.last4_text(),
+        "idempotency_key": intent.idempotency_key, "acquirer_order": intent.acquirer_order.to_string(),
+        "evidence": scrub::json(draft.evidence),
+    });
+    tx.append("intent", &payment, Some(intent.operation_id), body).await?;
+    Ok(intent)
+}
+
+async fn write_outcome(
+    tx: &mut Tx<'_>,
+    intent: &Intent,
+    outcome: &Outcome,
+    due_ms: i64,
+) -> Result<State, OutcomeError> {
+    let operation = tx.operation(intent.operation_id).await?.ok_or(OutcomeError::NotFound)?;
+    if operation.state != OperationState::InFlight {
+        return Err(OutcomeError::AlreadyWritten);
+    }
+    let mut payment = tx.payment(operation.payment).await?.ok_or(OutcomeError::NotFound)?;
+    payment.state = match outcome {
+        Outcome::Approved(_) => State::Approved,
+        // The call goes on, perhaps with another card; its end decides.
+        Outcome::Declined(_) | Outcome::NotCharged(_) => State::Waiting,
+        Outcome::Unknown(_) => State::Unknown,
+    };
+    if payment.state == State::Unknown {
+        insert_task(tx, &payment, TaskKind::Inquire, Some(operation.id), due_ms, "the acquirer's answer is not known").await?;
+    }
+    record_outcome(tx, "outcome", &mut payment, operation.id, outcome, None).await?;
+    Ok(payment.state)
+}
+
+async fn settle(
+    tx: &mut Tx<'_>,
+    operation_id: OperationId,
+    outcome: &Outcome,
+    by: &str,
+    due_ms: i64,
+) -> Result<State, OutcomeError> {
+    let operation = tx.operation(operation_id).await?.ok_or(OutcomeError::NotFound)?;
+    if operation.state != OperationState::Unknown {
+        return Err(OutcomeError::AlreadyWritten);
+    }
+    let mut payment = tx.payment(operation.payment).await?.ok_or(OutcomeError::NotFound)?;
+    payment.state = match outcome {
+        Outcome::Approved(_) => State::Approved,
+        Outcome::Declined(_) => State::Declined,
+        Outcome::NotCharged(_) => State::Cancelled,
+        Outcome::Unknown(_) => return Err(OutcomeError::AlreadyWritten),
+    };
+    let by = scrub::text(by);
+    tx.close_task(payment.id, TaskKind::Inquire, &by).await?;
+    if payment.state == State::Approved {
+        insert_task(tx, &payment, TaskKind::CallBack, Some(operation_id), due_ms, "approved after the call had ended").await?;
+    }
+    tx.insert_audit(&by, "settle", &payment).await?;
+    record_outcome(tx, "settled", &mut payment, operation_id, outcome, Some(&by)).await?;
+    Ok(payment.state)
+}
+
+/// The outcome in operation, payment, record and, unless the call goes on, outbox.
+async fn record_outcome(
+    tx: &mut Tx<'_>,
+    kind: &str,
+    payment: &mut Payment,
+    operation: OperationId,
+    outcome: &Outcome,
+    by: Option<&str>,
+) -> Result<(), Error> {
+    let mut outcome = outcome.clone();
+    let state = match &mut outcome {
+        Outcome::Approved(approval) => {
+            // Sixteen letters and digits are room for a card number, should an acquirer send one back by mistake.
+            approval.code = approval.code.take().map(|code| scrub::text(&code).chars().take(16).collect());
+            payment.approval_code.clone_from(&approval.code);
+            payment.acquirer_ref = Some(approval.acquirer_ref.clone());
+            OperationState::Approved
+        }
+        Outcome::Declined(decline) => {
+            decline.code = scrub::text(&decline.code);
+            payment.decline_reason = Some(decline.reason.name().to_owned());
+            OperationState::Declined
+        }
+        Outcome::NotCharged(_) => OperationState::NotCharged,
+        Outcome::Unknown(_) => OperationState::Unknown,
+    };
+    let outcome = json!(outcome);
+    tx.update_operation(operation, state, &outcome).await?;
+    tx.update_payment(payment).await?;
+    let mut body = json!({ "outcome": outcome });
+    if let Some(by) = by {
+        body["by"] = Value::from(by);
+    }
+    tx.append(kind, payment, Some(operation), body).await?;
+    if payment.state != State::Waiting {
+        tx.insert_event(fresh_id(tx.now_ms), payment).await?;
+    }
+    Ok(())
+}
+
+async fn finish(
+    tx: &mut Tx<'_>,
+    payment_id: PaymentId,
+    call: Option<CallId>,
+    result: &str,
+    evidence: Value,
+    due_ms: i64,
+) -> Result<State, Error> {
+    let payment = tx.payment(payment_id).await?.ok_or(Error::Corrupt { what: "a payment of this process is missing" })?;
+    let held = tx.claim(payment_id).await?;
+    if !held.is_some_and(|held| held.ours && call.is_none_or(|call| call == held.call)) {
+        return Ok(payment.state);
+    }
+    // The call ends while its operation is open: nobody will write the outcome, so nobody may take it for refused.
+    let mut payment = payment;
+    for operation in tx.in_flight(Some(payment_id)).await? {
+        payment = to_unknown(tx, &operation, due_ms, "the call ended before the acquirer's answer was written").await?;
+    }
+    close_call(tx, payment, result, scrub::json(evidence)).await
+}
+
+/// Ends the claim; a payment that is still waiting waits on or is over.
+async fn close_call(tx: &mut Tx<'_>, mut payment: Payment, result: &str, evidence: Value) -> Result<State, Error> {
+    if payment.state == State::Waiting && !(payment.origin == Origin::Api && !is_past(&payment, tx.now_ms)) {
+        payment.state = if payment.decline_reason.is_some() { State::Declined } else { State::Cancelled };
+    }
+    let over = matches!(payment.state, State::Declined | State::Cancelled);
+    payment.result = Some(result.to_owned());
+    if !evidence.is_null() {
+        payment.evidence = Some(evidence.clone());
+    }
+    payment.call = None;
+    tx.delete_claim(payment.id).await?;
+    tx.update_payment(&mut payment).await?;
+    tx.append("closed", &payment, None, json!({ "result": result, "evidence": evidence })).await?;
+    if over {
+        tx.insert_event(fresh_id(tx.now_ms), &payment).await?;
+    }
+    Ok(payment.state)
+}
+
+async fn recover(tx: &mut Tx<'_>, due_ms: i64) -> Result<Recovered, Error> {
+    let mut recovered = Recovered::default();
+    for operation in tx.in_flight(None).await? {
+        recovered.unknown.push(operation.payment);
+        to_unknown(tx, &operation, due_ms, "the daemon stopped while the acquirer was asked").await?;
+    }
+    for Holder { payment: id, .. } in tx.stale_claims().await? {
+        let payment = tx.payment(id).await?.ok_or(Error::Corrupt { what: "a claim without its payment" })?;
+        let result = match payment.state {
+            State::Waiting => {
+                recovered.released.push(id);
+                INTERRUPTED
+            }
+            State::Approved => {
+                // Nobody knows whether the caller heard it.
+                insert_task(tx, &payment, TaskKind::CallBack, None, due_ms, "the daemon stopped before the call was closed").await?;
+                recovered.closed.push(id);
+                "success"
+            }
+            _ => {
+                recovered.closed.push(id);
+                OUTCOME_UNKNOWN
+            }
+        };
+        close_call(tx, payment, result, Value::Null).await?;
+    }
+    Ok(recovered)
+}
+
+/// An open operation whose outcome nobody will write: it may have been charged.
+async fn to_unknown(tx: &mut Tx<'_>, operation: &Operation, due_ms: i64, note: &str) -> Result<Payment, Error> {
+    let mut payment =
+        tx.payment(operation.payment).await?.ok_or(Error::Corrupt { what: "an operation without its payment" })?;
+    payment.state = State::Unknown;
+    insert_task(tx, &payment, TaskKind::Inquire, Some(operation.id), due_ms, note).await?;
+    record_outcome(tx, "outcome", &mut payment, operation.id, &Outcome::Unknown(Doubt::NoReply), None).await?;
+    Ok(payment)
+}
+
+async fn insert_task(
+    tx: &mut Tx<'_>,
+    payment: &Payment,
+    kind: TaskKind,
+    operation: Option<OperationId>,
+    due_ms: i64,
+    note: &str,
+) -> Result<(), Error> {
+    let task = Task {
+        kind,
+        payment: payment.id,
+        operation,
+        owner: payment.operator.clone(),
+        due_ms,
+        note: note.to_owned(),
+    };
+    tx.insert_task(fresh_id(tx.now_ms), &task).await
+}
+
+/// The free texts of a new payment; the ids check themselves.
+fn check_fields(new: &NewPayment) -> Result<(), CreateError> {
+    let fields = [
+        ("operator_extension", new.operator_extension.as_deref(), 40),
+        ("caller_number", new.caller_number.as_deref(), 24),
+        ("connector", Some(new.connector.as_str()), 64),
+        ("language", Some(new.language.as_str()), 16),
+        ("prompt_version", Some(new.prompt_version.as_str()), 64),
+    ];
+    for (field, text, max) in fields {
+        if text.is_some_and(|text| text.chars().count() > max || scrub::looks_like_card(text)) {
+            return Err(CreateError::Field { field });
+        }
+    }
+    Ok(())
+}
+
+fn is_past(payment: &Payment, now_ms: i64) -> bool {
+    payment.expires_ms.is_some_and(|expires| expires <= now_ms)
+}
+
+fn is_overdue(payment: &Payment, now_ms: i64) -> bool {
+    payment.state == State::Waiting && payment.call.is_none() && is_past(payment, now_ms)
+}
+
+/// A UUID version 7 of the injected time, its other bits random.
+fn fresh_id(now_ms: i64) -> Uuid {
+    let (seconds, rest) = (now_ms.div_euclid(1000).max(0), now_ms.rem_euclid(1000));
+    let nanos = u32::try_from(rest * 1_000_000).unwrap_or(0);
+    Uuid::new_v7(uuid::Timestamp::from_unix(uuid::NoContext, seconds.cast_unsigned(), nanos))
+}
+
+/// Least acquirer order number at this time: milliseconds and four random digits. The counter alone would begin anew with
+/// a new journal, and two installations may share one account at an acquirer. It begins with 1 until 2033, which no card does.
+fn acquirer_order_floor(now_ms: i64) -> i64 {
+    let random = Uuid::now_v7().as_u64_pair().1 % 10_000;
+    now_ms.clamp(0, 9_999_999_999_999).saturating_mul(10_000).saturating_add(random.cast_signed())
+}

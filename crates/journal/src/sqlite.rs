@@ -1,0 +1,1025 @@
+//! Every line of SQL. A second store (PostgreSQL) gets a module like this one; what the statements mean is decided in `journal`.
+
+use std::fs::{self, File, TryLockError};
+use std::io::{Read as _, Seek as _, Write as _};
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use ivrpay_payment::{
+    AcquirerOrder, AcquirerRef, Brand, CallId, Currency, IdempotencyKey, Intent, Money, OperationId, OperationKind,
+    OperatorId, OrderId, PaymentId, SiteId, State, TenantId, Truncated,
+};
+use serde_json::{Value, json};
+use sqlx::migrate::{MigrateError, Migrator};
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow,
+    SqliteSynchronous,
+};
+use sqlx::{ConnectOptions as _, Connection as _, Row as _};
+use tokio::sync::{Mutex, MutexGuard};
+
+use crate::chain::{self, Link};
+use crate::types::{
+    Break, Clock, EnteredBy, Filter, Match, Mode, OpenOptions, Operation, OperationState, Origin, Payment, Record,
+    Task, TaskKind, VerifyReport, lock_path,
+};
+use crate::Error;
+
+static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
+
+/// "ivrp": SQLite's `application_id`, so that another program's database is never taken for a journal.
+const APPLICATION_ID: i64 = 0x6976_7270;
+
+/// Connections that read; the API's lists and the console's are few and short.
+const READERS: u32 = 4;
+
+/// Records read at a time by `verify`.
+const PAGE: i64 = 1000;
+
+/// Every column of a payment and the call that works on it.
+macro_rules! select_payment {
+    ($rest:literal) => {
+        concat!(
+            "SELECT p.*, c.call FROM payments p LEFT JOIN claims c ON c.payment = p.id ",
+            $rest
+        )
+    };
+}
+
+/// The journal's file.
+pub(crate) struct Sqlite {
+    reads: SqlitePool,
+    /// `None` when opened for reading only.
+    write: Option<Write>,
+}
+
+struct Write {
+    connect: SqliteConnectOptions,
+    writer: String,
+    epoch: i64,
+    slot: Mutex<Slot>,
+}
+
+/// The one connection that writes. It is taken out for a transaction and comes back only after a clean end: one that failed in the middle, or
+/// whose caller went away, is closed, which rolls back whatever it had open.
+#[derive(Default)]
+struct Slot {
+    connection: Option<SqliteConnection>,
+    /// Whether commits are synced at the moment.
+    durability: Option<Durability>,
+    /// End of this writer's chain; read anew when `None`.
+    head: Option<Head>,
+    /// Held while the journal is open.
+    lock: Option<File>,
+}
+
+#[derive(Clone, Copy)]
+struct Head {
+    records: i64,
+    hash: [u8; 32],
+}
+
+/// Whether a commit waits for the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Durability {
+    /// Returns after the sync.
+    Synced,
+    /// Rides on the next sync; survives the end of the process, not that of the machine.
+    Rides,
+}
+
+impl Sqlite {
+    pub(crate) async fn open(path: &Path, options: &OpenOptions) -> Result<Self, Error> {
+        let lock = claim_file(path)?;
+        let fresh = create_private(path)?;
+        let mut connect = SqliteConnectOptions::new()
+            .filename(path)
+            .create_if_missing(false)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .foreign_keys(true)
+            .busy_timeout(options.busy_timeout)
+            .disable_statement_logging();
+        if let Some(pages) = options.max_pages {
+            connect = connect.pragma("max_page_count", pages.to_string());
+        }
+        if !fresh {
+            // Before anything is written to it: a damaged or foreign file must stay as it is.
+            inspect(path, options.busy_timeout).await?;
+        }
+        let mut connection = connect.connect().await?;
+        sqlx::query("PRAGMA application_id = 0x69767270").execute(&mut connection).await?;
+        MIGRATIONS.run(&mut connection).await.map_err(migration_error)?;
+        check_ends(&mut connection).await?;
+        let epoch = register(&mut connection, &options.writer, (options.clock)()).await?;
+        // A new file's directory entry must survive a loss of power as well.
+        if fresh && let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+            File::open(folder)?.sync_all()?;
+        }
+        let slot = Slot {
+            connection: Some(connection),
+            durability: Some(Durability::Synced),
+            head: None,
+            lock: Some(lock),
+        };
+        Ok(Self {
+            reads: readers(path, options.busy_timeout).await?,
+            write: Some(Write { connect, writer: options.writer.clone(), epoch, slot: Mutex::new(slot) }),
+        })
+    }
+
+    pub(crate) async fn open_read_only(path: &Path, busy_timeout: Duration) -> Result<Self, Error> {
+        fs::metadata(path)?;
+        inspect(path, busy_timeout).await?;
+        let reads = readers(path, busy_timeout).await?;
+        let found: i64 =
+            sqlx::query_scalar("SELECT coalesce(max(version), 0) FROM _sqlx_migrations").fetch_one(&reads).await?;
+        let known = known_version();
+        if found != known {
+            return Err(Error::Version { found, known });
+        }
+        Ok(Self { reads, write: None })
+    }
+
+    pub(crate) fn writer(&self) -> Option<(&str, i64)> {
+        self.write.as_ref().map(|write| (write.writer.as_str(), write.epoch))
+    }
+
+    /// Begins a transaction with the write lock in hand.
+    pub(crate) async fn begin(&self, durability: Durability, clock: &Clock) -> Result<Tx<'_>, Error> {
+        let write = self.write.as_ref().ok_or(Error::ReadOnly)?;
+        let mut slot = write.slot.lock().await;
+        if slot.lock.is_none() {
+            return Err(Error::ReadOnly);
+        }
+        let mut connection = match slot.connection.take() {
+            Some(connection) => connection,
+            None => {
+                (slot.durability, slot.head) = (Some(Durability::Synced), None);
+                write.connect.connect().await?
+            }
+        };
+        if slot.durability != Some(durability) {
+            slot.durability = None;
+            let pragma = match durability {
+                Durability::Synced => "PRAGMA synchronous = FULL",
+                Durability::Rides => "PRAGMA synchronous = NORMAL",
+            };
+            sqlx::query(pragma).execute(&mut connection).await?;
+            slot.durability = Some(durability);
+        }
+        if let Err(error) = sqlx::query("BEGIN IMMEDIATE").execute(&mut connection).await {
+            let error = Error::from(error);
+            if matches!(error, Error::Busy) {
+                slot.connection = Some(connection);
+            }
+            return Err(error);
+        }
+        let head = slot.head;
+        Ok(Tx { connection, slot, writer: &write.writer, epoch: write.epoch, now_ms: clock(), head, appended: false })
+    }
+
+    /// Checkpoints the WAL into the file, closes every connection and gives the lock back.
+    pub(crate) async fn stop(&self) -> Result<(), Error> {
+        if let Some(write) = &self.write {
+            let mut slot = write.slot.lock().await;
+            self.reads.close().await;
+            if let Some(mut connection) = slot.connection.take() {
+                sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&mut connection).await?;
+                connection.close().await?;
+            }
+            slot.lock = None;
+        } else {
+            self.reads.close().await;
+        }
+        Ok(())
+    }
+
+    pub(crate) async fn payment(&self, id: PaymentId) -> Result<Option<Payment>, Error> {
+        let row = sqlx::query(select_payment!("WHERE p.id = ?1")).bind(id.to_string()).fetch_optional(&self.reads).await?;
+        row.as_ref().map(payment).transpose()
+    }
+
+    pub(crate) async fn payments(&self, filter: &Filter) -> Result<Vec<Payment>, Error> {
+        let rows = sqlx::query(select_payment!(
+            "WHERE (?1 IS NULL OR p.tenant = ?1) AND (?2 IS NULL OR p.order_id = ?2) AND (?3 IS NULL OR p.state = ?3)
+               AND (?4 IS NULL OR p.created_ms >= ?4) AND (?5 IS NULL OR p.id < ?5) ORDER BY p.id DESC LIMIT ?6"
+        ))
+        .bind(filter.tenant.as_ref().map(TenantId::as_str))
+        .bind(filter.order.as_ref().map(OrderId::as_str))
+        .bind(filter.state.map(State::name))
+        .bind(filter.since_ms)
+        .bind(filter.before.map(|id| id.to_string()))
+        .bind(filter.limit.unwrap_or(100).min(Filter::MAX))
+        .fetch_all(&self.reads)
+        .await?;
+        rows.iter().map(payment).collect()
+    }
+
+    pub(crate) async fn waiting_for(&self, by: &Match, now_ms: i64) -> Result<Vec<Payment>, Error> {
+        let (sql, tenant, value, part) = match by {
+            Match::Order { tenant, order, part } => (
+                select_payment!(
+                    "WHERE p.state = 'waiting' AND c.call IS NULL AND (p.expires_ms IS NULL OR p.expires_ms > ?1)
+                       AND p.tenant = ?2 AND p.order_id = ?3 AND p.part = ?4 ORDER BY p.id LIMIT 10"
+                ),
+                tenant,
+                order.as_str(),
+                *part,
+            ),
+            Match::OperatorExtension { tenant, extension } => (
+                select_payment!(
+                    "WHERE p.state = 'waiting' AND c.call IS NULL AND (p.expires_ms IS NULL OR p.expires_ms > ?1)
+                       AND p.tenant = ?2 AND p.match_operator_extension = ?3 AND ?4 = 0 ORDER BY p.id LIMIT 10"
+                ),
+                tenant,
+                extension.as_str(),
+                0,
+            ),
+            Match::CallerNumber { tenant, number } => (
+                select_payment!(
+                    "WHERE p.state = 'waiting' AND c.call IS NULL AND (p.expires_ms IS NULL OR p.expires_ms > ?1)
+                       AND p.tenant = ?2 AND p.match_caller_number = ?3 AND ?4 = 0 ORDER BY p.id LIMIT 10"
+                ),
+                tenant,
+                number.as_str(),
+                0,
+            ),
+        };
+        let rows = sqlx::query(sql).bind(now_ms).bind(tenant.as_str()).bind(value).bind(part).fetch_all(&self.reads).await?;
+        rows.iter().map(payment).collect()
+    }
+
+    pub(crate) async fn operations(&self, payment: PaymentId) -> Result<Vec<Operation>, Error> {
+        let rows = sqlx::query("SELECT * FROM operations WHERE payment = ?1 ORDER BY id")
+            .bind(payment.to_string())
+            .fetch_all(&self.reads)
+            .await?;
+        rows.iter().map(operation).collect()
+    }
+
+    pub(crate) async fn records(&self, payment: PaymentId) -> Result<Vec<Record>, Error> {
+        let rows = sqlx::query("SELECT * FROM records WHERE payment = ?1 ORDER BY sequence")
+            .bind(payment.to_string())
+            .fetch_all(&self.reads)
+            .await?;
+        rows.iter()
+            .map(|row| {
+                Ok(Record {
+                    sequence: row.try_get("sequence")?,
+                    payment: parsed(row, "payment")?,
+                    operation: parsed(row, "operation")?,
+                    kind: row.try_get("kind")?,
+                    body: document(row, "body")?.unwrap_or(Value::Null),
+                    writer: row.try_get("writer")?,
+                    epoch: row.try_get("epoch")?,
+                    at_ms: row.try_get("at_ms")?,
+                })
+            })
+            .collect()
+    }
+
+    pub(crate) async fn tasks(&self) -> Result<Vec<Task>, Error> {
+        let rows = sqlx::query("SELECT * FROM tasks WHERE state = 'open' ORDER BY due_ms, id LIMIT 1000")
+            .fetch_all(&self.reads)
+            .await?;
+        rows.iter()
+            .map(|row| {
+                Ok(Task {
+                    kind: named(row, "kind", TaskKind::from_name)?,
+                    payment: parsed(row, "payment")?.ok_or(DAMAGED)?,
+                    operation: parsed(row, "operation")?,
+                    owner: parsed(row, "owner")?,
+                    due_ms: row.try_get("due_ms")?,
+                    note: row.try_get("note")?,
+                })
+            })
+            .collect()
+    }
+
+    /// Walks every writer's chain, then compares each payment with its last record.
+    pub(crate) async fn verify(&self) -> Result<VerifyReport, Error> {
+        let mut report = VerifyReport::default();
+        let mut connection = self.reads.acquire().await?;
+        // One snapshot, though the daemon goes on writing.
+        sqlx::query("BEGIN").execute(&mut *connection).await?;
+        let walked = walk(&mut connection, &mut report).await;
+        sqlx::query("ROLLBACK").execute(&mut *connection).await?;
+        walked?;
+        report.breaks.truncate(VerifyReport::MAX_BREAKS);
+        Ok(report)
+    }
+}
+
+/// A transaction. Dropped without [`Tx::end`] it is rolled back.
+pub(crate) struct Tx<'a> {
+    connection: SqliteConnection,
+    slot: MutexGuard<'a, Slot>,
+    writer: &'a str,
+    epoch: i64,
+    /// One time for the whole transaction.
+    pub(crate) now_ms: i64,
+    head: Option<Head>,
+    appended: bool,
+}
+
+/// A claim as it stands in the journal.
+pub(crate) struct Holder {
+    pub(crate) payment: PaymentId,
+    pub(crate) call: CallId,
+    pub(crate) ours: bool,
+}
+
+impl Tx<'_> {
+    /// Commits what went well and rolls back what did not.
+    pub(crate) async fn end<T, E: From<Error>>(mut self, outcome: Result<T, E>) -> Result<T, E> {
+        match outcome {
+            Ok(value) => {
+                self.commit().await?;
+                Ok(value)
+            }
+            Err(error) => {
+                // SQLite may have rolled back by itself (disk full); then this fails and the connection is not used again.
+                if sqlx::query("ROLLBACK").execute(&mut self.connection).await.is_ok() {
+                    self.slot.connection = Some(self.connection);
+                }
+                Err(error)
+            }
+        }
+    }
+
+    async fn commit(mut self) -> Result<(), Error> {
+        self.slot.head = None;
+        if let Some(head) = self.head
+            && self.appended
+        {
+            sqlx::query("UPDATE writers SET records = ?2, head = ?3 WHERE name = ?1")
+                .bind(self.writer)
+                .bind(head.records)
+                .bind(head.hash.as_slice())
+                .execute(&mut self.connection)
+                .await?;
+        }
+        sqlx::query("COMMIT").execute(&mut self.connection).await?;
+        self.slot.head = self.head;
+        self.slot.connection = Some(self.connection);
+        Ok(())
+    }
+
+    /// Appends a record to this writer's chain.
+    pub(crate) async fn append(
+        &mut self,
+        kind: &str,
+        payment: &Payment,
+        operation: Option<OperationId>,
+        mut body: Value,
+    ) -> Result<(), Error> {
+        body["state"] = Value::from(payment.state.name());
+        let body = body.to_string();
+        let head = match self.head {
+            Some(head) => head,
+            None => {
+                let row = sqlx::query("SELECT records, head FROM writers WHERE name = ?1")
+                    .bind(self.writer)
+                    .fetch_one(&mut self.connection)
+                    .await?;
+                Head { records: row.try_get("records")?, hash: bytes32(&row, "head")? }
+            }
+        };
+        let (payment, operation) = (payment.id.to_string(), operation.map(|id| id.to_string()));
+        let number = head.records + 1;
+        let hash = chain::hash(
+            &Link {
+                writer: self.writer,
+                number,
+                epoch: self.epoch,
+                version: chain::VERSION,
+                at_ms: self.now_ms,
+                payment: Some(&payment),
+                operation: operation.as_deref(),
+                kind,
+                body: &body,
+            },
+            &head.hash,
+        );
+        sqlx::query(
+            "INSERT INTO records (payment, operation, kind, body, writer, number, epoch, version, at_ms, hash, prev_hash)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+        )
+        .bind(&payment)
+        .bind(&operation)
+        .bind(kind)
+        .bind(&body)
+        .bind(self.writer)
+        .bind(number)
+        .bind(self.epoch)
+        .bind(chain::VERSION)
+        .bind(self.now_ms)
+        .bind(hash.as_slice())
+        .bind(head.hash.as_slice())
+        .execute(&mut self.connection)
+        .await?;
+        self.head = Some(Head { records: number, hash });
+        self.appended = true;
+        Ok(())
+    }
+
+    pub(crate) async fn payment(&mut self, id: PaymentId) -> Result<Option<Payment>, Error> {
+        let row =
+            sqlx::query(select_payment!("WHERE p.id = ?1")).bind(id.to_string()).fetch_optional(&mut self.connection).await?;
+        row.as_ref().map(payment).transpose()
+    }
+
+    /// The payment of an earlier request under this key, and the hash of that request.
+    pub(crate) async fn payment_of_request(
+        &mut self,
+        tenant: &TenantId,
+        key: &[u8; 32],
+    ) -> Result<Option<(Payment, [u8; 32])>, Error> {
+        let row = sqlx::query(select_payment!("WHERE p.tenant = ?1 AND p.request_key = ?2"))
+            .bind(tenant.as_str())
+            .bind(key.as_slice())
+            .fetch_optional(&mut self.connection)
+            .await?;
+        row.map(|row| Ok((payment(&row)?, bytes32(&row, "request_hash")?))).transpose()
+    }
+
+    /// The payment that locks an order.
+    pub(crate) async fn payment_of_order(
+        &mut self,
+        tenant: &TenantId,
+        order: &OrderId,
+        part: u32,
+    ) -> Result<Option<Payment>, Error> {
+        let row = sqlx::query(select_payment!(
+            "WHERE p.tenant = ?1 AND p.order_id = ?2 AND p.part = ?3
+               AND p.state IN ('waiting', 'in-flight', 'unknown', 'approved')"
+        ))
+        .bind(tenant.as_str())
+        .bind(order.as_str())
+        .bind(part)
+        .fetch_optional(&mut self.connection)
+        .await?;
+        row.as_ref().map(payment).transpose()
+    }
+
+    pub(crate) async fn insert_payment(
+        &mut self,
+        payment: &Payment,
+        request: Option<(&[u8; 32], &[u8; 32])>,
+    ) -> Result<(), Error> {
+        sqlx::query(
+            "INSERT INTO payments (id, tenant, order_id, part, operator, site, amount_minor, currency, state, mode, connector,
+                language, prompt_version, origin, entered_by, match_operator_extension, match_caller_number, request_key,
+                request_hash, created_ms, expires_ms, updated_ms)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?20)",
+        )
+        .bind(payment.id.to_string())
+        .bind(payment.tenant.as_str())
+        .bind(payment.order.as_ref().map(OrderId::as_str))
+        .bind(payment.part)
+        .bind(payment.operator.as_ref().map(OperatorId::as_str))
+        .bind(payment.site.as_ref().map(SiteId::as_str))
+        .bind(minor(payment.amount))
+        .bind(payment.amount.currency().code())
+        .bind(payment.state.name())
+        .bind(payment.mode.name())
+        .bind(&payment.connector)
+        .bind(&payment.language)
+        .bind(&payment.prompt_version)
+        .bind(payment.origin.name())
+        .bind(payment.entered_by.name())
+        .bind(&payment.operator_extension)
+        .bind(&payment.caller_number)
+        .bind(request.map(|(key, _)| key.as_slice()))
+        .bind(request.map(|(_, hash)| hash.as_slice()))
+        .bind(payment.created_ms)
+        .bind(payment.expires_ms)
+        .execute(&mut self.connection)
+        .await?;
+        Ok(())
+    }
+
+    /// Writes what may change of a payment.
+    pub(crate) async fn update_payment(&mut self, payment: &mut Payment) -> Result<(), Error> {
+        payment.updated_ms = self.now_ms;
+        sqlx::query(
+            "UPDATE payments SET state = ?2, updated_ms = ?3, brand = ?4, last4 = ?5, approval_code = ?6, acquirer_ref = ?7,
+                decline_reason = ?8, result = ?9, evidence = ?10 WHERE id = ?1",
+        )
+        .bind(payment.id.to_string())
+        .bind(payment.state.name())
+        .bind(payment.updated_ms)
+        .bind(payment.card.map(|card| card.brand.name()))
+        .bind(payment.card.map(Truncated::last4_text))
+        .bind(&payment.approval_code)
+        .bind(payment.acquirer_ref.as_ref().map(AcquirerRef::as_str))
+        .bind(&payment.decline_reason)
+        .bind(&payment.result)
+        .bind(payment.evidence.as_ref().map(Value::to_string))
+        .execute(&mut self.connection)
+        .await?;
+        Ok(())
+    }
+
+    pub(crate) async fn insert_operation(&mut self, intent: &Intent) -> Result<(), Error> {
+        sqlx::query(
+            "INSERT INTO operations (id, payment, kind, amount_minor, currency, idempotency_key, acquirer_order, state, brand,
+                last4, writer, epoch, created_ms, updated_ms)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 'in-flight', ?8, ?9, ?10, ?11, ?12, ?12)",
+        )
+        .bind(intent.operation_id.to_string())
+        .bind(intent.payment_id.to_string())
+        .bind(intent.kind.name())
+        .bind(minor(intent.amount))
+        .bind(intent.amount.currency().code())
+        .bind(intent.idempotency_key.to_string())
+        .bind(intent.acquirer_order.get().cast_signed())
+        .bind(intent.card.brand.name())
+        .bind(intent.card.last4_text())
+        .bind(self.writer)
+        .bind(self.epoch)
+        .bind(self.now_ms)
+        .execute(&mut self.connection)
+        .await?;
+        Ok(())
+    }
+
+    pub(crate) async fn operation(&mut self, id: OperationId) -> Result<Option<Operation>, Error> {
+        let row = sqlx::query("SELECT * FROM operations WHERE id = ?1")
+            .bind(id.to_string())
+            .fetch_optional(&mut self.connection)
+            .await?;
+        row.as_ref().map(operation).transpose()
+    }
+
+    /// Operations that are in flight: all of a payment, or those of processes that are gone.
+    pub(crate) async fn in_flight(&mut self, payment: Option<PaymentId>) -> Result<Vec<Operation>, Error> {
+        let rows = match payment {
+            Some(payment) => {
+                sqlx::query("SELECT * FROM operations WHERE state = 'in-flight' AND payment = ?1 ORDER BY id")
+                    .bind(payment.to_string())
+                    .fetch_all(&mut self.connection)
+                    .await?
+            }
+            None => {
+                sqlx::query(
+                    "SELECT * FROM operations WHERE state = 'in-flight' AND NOT (writer = ?1 AND epoch = ?2) ORDER BY id",
+                )
+                .bind(self.writer)
+                .bind(self.epoch)
+                .fetch_all(&mut self.connection)
+                .await?
+            }
+        };
+        rows.iter().map(operation).collect()
+    }
+
+    pub(crate) async fn update_operation(
+        &mut self,
+        id: OperationId,
+        state: OperationState,
+        outcome: &Value,
+    ) -> Result<(), Error> {
+        sqlx::query("UPDATE operations SET state = ?2, outcome = ?3, updated_ms = ?4 WHERE id = ?1")
+            .bind(id.to_string())
+            .bind(state.name())
+            .bind(outcome.to_string())
+            .bind(self.now_ms)
+            .execute(&mut self.connection)
+            .await?;
+        Ok(())
+    }
+
+    /// The next of a row that never repeats and never falls, at least `floor`.
+    pub(crate) async fn next_acquirer_order(&mut self, floor: i64) -> Result<AcquirerOrder, Error> {
+        let number: i64 = sqlx::query_scalar(
+            "UPDATE counters SET value = max(value + 1, ?1) WHERE name = 'acquirer_order' RETURNING value",
+        )
+        .bind(floor)
+        .fetch_one(&mut self.connection)
+        .await?;
+        u64::try_from(number)
+            .ok()
+            .and_then(AcquirerOrder::new)
+            .ok_or(Error::Corrupt { what: "the counter of acquirer orders is out of range" })
+    }
+
+    pub(crate) async fn claim(&mut self, payment: PaymentId) -> Result<Option<Holder>, Error> {
+        let row = sqlx::query("SELECT * FROM claims WHERE payment = ?1")
+            .bind(payment.to_string())
+            .fetch_optional(&mut self.connection)
+            .await?;
+        row.map(|row| self.holder(&row)).transpose()
+    }
+
+    /// Claims of processes that are gone.
+    pub(crate) async fn stale_claims(&mut self) -> Result<Vec<Holder>, Error> {
+        let rows = sqlx::query("SELECT * FROM claims WHERE NOT (writer = ?1 AND epoch = ?2) ORDER BY payment")
+            .bind(self.writer)
+            .bind(self.epoch)
+            .fetch_all(&mut self.connection)
+            .await?;
+        rows.iter().map(|row| self.holder(row)).collect()
+    }
+
+    fn holder(&self, row: &SqliteRow) -> Result<Holder, Error> {
+        let (writer, epoch): (&str, i64) = (row.try_get("writer")?, row.try_get("epoch")?);
+        Ok(Holder {
+            payment: parsed(row, "payment")?.ok_or(DAMAGED)?,
+            call: parsed(row, "call")?.ok_or(DAMAGED)?,
+            ours: writer == self.writer && epoch == self.epoch,
+        })
+    }
+
+    pub(crate) async fn insert_claim(&mut self, payment: PaymentId, call: CallId) -> Result<(), Error> {
+        sqlx::query("INSERT INTO claims (payment, call, writer, epoch, at_ms) VALUES (?1, ?2, ?3, ?4, ?5)")
+            .bind(payment.to_string())
+            .bind(call.to_string())
+            .bind(self.writer)
+            .bind(self.epoch)
+            .bind(self.now_ms)
+            .execute(&mut self.connection)
+            .await?;
+        Ok(())
+    }
+
+    pub(crate) async fn delete_claim(&mut self, payment: PaymentId) -> Result<(), Error> {
+        sqlx::query("DELETE FROM claims WHERE payment = ?1")
+            .bind(payment.to_string())
+            .execute(&mut self.connection)
+            .await?;
+        Ok(())
+    }
+
+    /// Waiting payments without a call whose time is over.
+    pub(crate) async fn overdue(&mut self, now_ms: i64) -> Result<Vec<Payment>, Error> {
+        let rows = sqlx::query(select_payment!(
+            "WHERE p.state = 'waiting' AND c.call IS NULL AND p.expires_ms <= ?1 ORDER BY p.id LIMIT 1000"
+        ))
+        .bind(now_ms)
+        .fetch_all(&mut self.connection)
+        .await?;
+        rows.iter().map(payment).collect()
+    }
+
+    /// A webhook event about the payment as it is now.
+    pub(crate) async fn insert_event(&mut self, id: uuid::Uuid, payment: &Payment) -> Result<(), Error> {
+        let body = json!({
+            "payment_id": payment.id, "tenant": payment.tenant, "order": payment.order, "part": payment.part,
+            "state": payment.state.name(), "amount_minor": payment.amount.minor(),
+            "currency": payment.amount.currency().code(), "mode": payment.mode.name(),
+            "brand": payment.card.map(|card| card.brand.name()), "last4": payment.card.map(Truncated::last4_text),
+            "approval_code": payment.approval_code, "decline_reason": payment.decline_reason, "at_ms": self.now_ms,
+        });
+        sqlx::query(
+            "INSERT INTO outbox (id, payment, number, kind, body, created_ms, due_ms)
+             VALUES (?1, ?2, (SELECT coalesce(max(number), 0) + 1 FROM outbox WHERE payment = ?2), ?3, ?4, ?5, ?5)",
+        )
+        .bind(id.to_string())
+        .bind(payment.id.to_string())
+        .bind(format!("payment.{}", payment.state.name()))
+        .bind(body.to_string())
+        .bind(self.now_ms)
+        .execute(&mut self.connection)
+        .await?;
+        Ok(())
+    }
+
+    /// Opens a task, unless one of its kind is open for the payment.
+    pub(crate) async fn insert_task(&mut self, id: uuid::Uuid, task: &Task) -> Result<(), Error> {
+        sqlx::query(
+            "INSERT INTO tasks (id, kind, payment, operation, owner, due_ms, state, note, created_ms)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'open', ?7, ?8) ON CONFLICT DO NOTHING",
+        )
+        .bind(id.to_string())
+        .bind(task.kind.name())
+        .bind(task.payment.to_string())
+        .bind(task.operation.map(|id| id.to_string()))
+        .bind(task.owner.as_ref().map(OperatorId::as_str))
+        .bind(task.due_ms)
+        .bind(&task.note)
+        .bind(self.now_ms)
+        .execute(&mut self.connection)
+        .await?;
+        Ok(())
+    }
+
+    pub(crate) async fn close_task(&mut self, payment: PaymentId, kind: TaskKind, by: &str) -> Result<(), Error> {
+        sqlx::query(
+            "UPDATE tasks SET state = 'done', closed_ms = ?3, closed_by = ?4 WHERE payment = ?1 AND kind = ?2 AND state = 'open'",
+        )
+        .bind(payment.to_string())
+        .bind(kind.name())
+        .bind(self.now_ms)
+        .bind(by)
+        .execute(&mut self.connection)
+        .await?;
+        Ok(())
+    }
+
+    pub(crate) async fn insert_audit(&mut self, who: &str, what: &str, payment: &Payment) -> Result<(), Error> {
+        sqlx::query("INSERT INTO audit (who, what, tenant, payment, at_ms) VALUES (?1, ?2, ?3, ?4, ?5)")
+            .bind(who)
+            .bind(what)
+            .bind(payment.tenant.as_str())
+            .bind(payment.id.to_string())
+            .bind(self.now_ms)
+            .execute(&mut self.connection)
+            .await?;
+        Ok(())
+    }
+
+    pub(crate) async fn seen(&mut self) -> Result<(), Error> {
+        sqlx::query("UPDATE writers SET seen_ms = ?2 WHERE name = ?1")
+            .bind(self.writer)
+            .bind(self.now_ms)
+            .execute(&mut self.connection)
+            .await?;
+        Ok(())
+    }
+}
+
+const DAMAGED: Error = Error::Corrupt { what: "a column holds what this program never wrote" };
+
+/// Takes the lock that keeps a second daemon away. The kernel gives it back when the process ends, however it ends.
+fn claim_file(path: &Path) -> Result<File, Error> {
+    let mut lock = private().truncate(false).open(lock_path(path))?;
+    match lock.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            let mut text = String::new();
+            let pid = lock.read_to_string(&mut text).ok().and_then(|_| text.trim().parse().ok());
+            return Err(Error::InUse { pid });
+        }
+        Err(TryLockError::Error(error)) => return Err(error.into()),
+    }
+    lock.set_len(0)?;
+    lock.rewind()?;
+    writeln!(lock, "{}", std::process::id())?;
+    Ok(lock)
+}
+
+/// Makes the file, or tightens its mode; says whether it is new. SQLite gives `-wal` and `-shm` the mode of the file.
+fn create_private(path: &Path) -> Result<bool, Error> {
+    let file = private().truncate(false).open(path)?;
+    for beside in ["", "-wal", "-shm"] {
+        let mut name = path.as_os_str().to_owned();
+        name.push(beside);
+        let name = PathBuf::from(name);
+        match fs::metadata(&name) {
+            Ok(found) if found.permissions().mode() & 0o077 != 0 => {
+                fs::set_permissions(&name, fs::Permissions::from_mode(0o600))?;
+            }
+            _ => {}
+        }
+    }
+    Ok(file.metadata()?.len() == 0)
+}
+
+fn private() -> fs::OpenOptions {
+    let mut options = File::options();
+    options.read(true).write(true).create(true).mode(0o600);
+    options
+}
+
+async fn readers(path: &Path, busy_timeout: Duration) -> Result<SqlitePool, Error> {
+    let connect = reading(path, busy_timeout);
+    Ok(SqlitePoolOptions::new().max_connections(READERS).acquire_timeout(busy_timeout).connect_with(connect).await?)
+}
+
+fn reading(path: &Path, busy_timeout: Duration) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .filename(path)
+        .create_if_missing(false)
+        .read_only(true)
+        .busy_timeout(busy_timeout)
+        .disable_statement_logging()
+}
+
+/// Reads the whole structure of an existing file before it is written to.
+async fn inspect(path: &Path, busy_timeout: Duration) -> Result<(), Error> {
+    let mut connection = reading(path, busy_timeout).connect().await?;
+    let application: i64 = sqlx::query_scalar("PRAGMA application_id").fetch_one(&mut connection).await?;
+    let tables: i64 = sqlx::query_scalar("SELECT count(*) FROM sqlite_schema").fetch_one(&mut connection).await?;
+    if application != APPLICATION_ID && tables > 0 {
+        return Err(Error::Corrupt { what: "the file is a database of another program" });
+    }
+    let verdict: String = sqlx::query_scalar("PRAGMA quick_check(1)").fetch_one(&mut connection).await?;
+    connection.close().await?;
+    if verdict == "ok" { Ok(()) } else { Err(Error::Corrupt { what: "SQLite's quick_check found a damaged page" }) }
+}
+
+/// Every chain must end where its writer left it: a file put back from a copy without its `-wal`, or cut, is noticed at the start.
+async fn check_ends(connection: &mut SqliteConnection) -> Result<(), Error> {
+    let broken: i64 = sqlx::query_scalar(
+        "SELECT count(*) FROM writers w WHERE w.records <> (SELECT coalesce(max(number), 0) FROM records WHERE writer = w.name)
+            OR (w.records > 0 AND w.head IS NOT (SELECT hash FROM records WHERE writer = w.name AND number = w.records))",
+    )
+    .fetch_one(connection)
+    .await?;
+    if broken == 0 { Ok(()) } else { Err(Error::Corrupt { what: "the last records of a writer are missing or changed" }) }
+}
+
+/// A new epoch for this writer: whatever an earlier one left open belongs to a process that is gone.
+async fn register(connection: &mut SqliteConnection, writer: &str, now_ms: i64) -> Result<i64, Error> {
+    let epoch = sqlx::query_scalar(
+        "INSERT INTO writers (name, epoch, pid, started_ms, seen_ms, head) VALUES (?1, 1, ?2, ?3, ?3, ?4)
+         ON CONFLICT (name) DO UPDATE SET epoch = epoch + 1, pid = excluded.pid, started_ms = excluded.started_ms,
+            seen_ms = excluded.seen_ms
+         RETURNING epoch",
+    )
+    .bind(writer)
+    .bind(std::process::id())
+    .bind(now_ms)
+    .bind(chain::ROOT.as_slice())
+    .fetch_one(connection)
+    .await?;
+    Ok(epoch)
+}
+
+fn migration_error(error: MigrateError) -> Error {
+    match error {
+        MigrateError::VersionMissing(found) | MigrateError::VersionTooNew(found, _) => {
+            Error::Version { found, known: known_version() }
+        }
+        MigrateError::VersionMismatch(_) | MigrateError::Dirty(_) => {
+            Error::Corrupt { what: "a migration of the schema was changed or left half done" }
+        }
+        MigrateError::Execute(source) | MigrateError::ExecuteMigration(source, _) => source.into(),
+        other => Error::Store { source: sqlx::Error::Migrate(Box::new(other)) },
+    }
+}
+
+fn known_version() -> i64 {
+    MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or(0)
+}
+
+async fn walk(connection: &mut SqliteConnection, report: &mut VerifyReport) -> Result<(), Error> {
+    let writers = sqlx::query("SELECT name, records, head FROM writers ORDER BY name").fetch_all(&mut *connection).await?;
+    for writer in &writers {
+        let name: &str = writer.try_get("name")?;
+        let (mut before, mut number) = (chain::ROOT, 0_i64);
+        loop {
+            let rows = sqlx::query("SELECT * FROM records WHERE writer = ?1 AND number > ?2 ORDER BY number LIMIT ?3")
+                .bind(name)
+                .bind(number)
+                .bind(PAGE)
+                .fetch_all(&mut *connection)
+                .await?;
+            if rows.is_empty() {
+                break;
+            }
+            for row in &rows {
+                let sequence = row.try_get("sequence")?;
+                let prev = bytes32(row, "prev_hash")?;
+                let link = Link {
+                    writer: name,
+                    number: row.try_get("number")?,
+                    epoch: row.try_get("epoch")?,
+                    version: row.try_get("version")?,
+                    at_ms: row.try_get("at_ms")?,
+                    payment: row.try_get("payment")?,
+                    operation: row.try_get("operation")?,
+                    kind: row.try_get("kind")?,
+                    body: row.try_get("body")?,
+                };
+                let hash = bytes32(row, "hash")?;
+                if link.number != number + 1 || prev != before {
+                    note(report, Break::Order { sequence });
+                }
+                if chain::hash(&link, &prev) != hash {
+                    note(report, Break::Content { sequence });
+                }
+                (before, number) = (hash, link.number);
+                report.records += 1;
+            }
+        }
+        if number != writer.try_get::<i64, _>("records")? || before != bytes32(writer, "head")? {
+            note(report, Break::End { writer: name.to_owned() });
+        }
+    }
+    let payments: i64 = sqlx::query_scalar("SELECT count(*) FROM payments").fetch_one(&mut *connection).await?;
+    report.payments = payments.cast_unsigned();
+    let odd = sqlx::query(
+        "SELECT p.id FROM payments p WHERE p.state IS NOT
+           (SELECT json_extract(r.body, '$.state') FROM records r WHERE r.payment = p.id ORDER BY r.sequence DESC LIMIT 1)
+         LIMIT 100",
+    )
+    .fetch_all(&mut *connection)
+    .await?;
+    for row in &odd {
+        note(report, Break::State { payment: parsed(row, "id")?.ok_or(DAMAGED)? });
+    }
+    Ok(())
+}
+
+fn note(report: &mut VerifyReport, found: Break) {
+    if report.breaks.len() < VerifyReport::MAX_BREAKS {
+        report.breaks.push(found);
+    }
+}
+
+fn payment(row: &SqliteRow) -> Result<Payment, Error> {
+    Ok(Payment {
+        id: parsed(row, "id")?.ok_or(DAMAGED)?,
+        tenant: parsed(row, "tenant")?.ok_or(DAMAGED)?,
+        order: parsed(row, "order_id")?,
+        part: row.try_get("part")?,
+        operator: parsed(row, "operator")?,
+        site: parsed(row, "site")?,
+        amount: money(row)?,
+        state: named(row, "state", State::from_name)?,
+        mode: named(row, "mode", Mode::from_name)?,
+        connector: row.try_get("connector")?,
+        language: row.try_get("language")?,
+        prompt_version: row.try_get("prompt_version")?,
+        origin: named(row, "origin", Origin::from_name)?,
+        entered_by: named(row, "entered_by", EnteredBy::from_name)?,
+        operator_extension: row.try_get("match_operator_extension")?,
+        caller_number: row.try_get("match_caller_number")?,
+        created_ms: row.try_get("created_ms")?,
+        expires_ms: row.try_get("expires_ms")?,
+        updated_ms: row.try_get("updated_ms")?,
+        card: card(row)?,
+        approval_code: row.try_get("approval_code")?,
+        acquirer_ref: parsed(row, "acquirer_ref")?,
+        decline_reason: row.try_get("decline_reason")?,
+        result: row.try_get("result")?,
+        evidence: document(row, "evidence")?,
+        call: parsed(row, "call")?,
+    })
+}
+
+fn operation(row: &SqliteRow) -> Result<Operation, Error> {
+    let order: i64 = row.try_get("acquirer_order")?;
+    let outcome = document(row, "outcome")?;
+    Ok(Operation {
+        id: parsed(row, "id")?.ok_or(DAMAGED)?,
+        payment: parsed(row, "payment")?.ok_or(DAMAGED)?,
+        kind: named(row, "kind", kind)?,
+        amount: money(row)?,
+        idempotency_key: parsed::<IdempotencyKey>(row, "idempotency_key")?.ok_or(DAMAGED)?,
+        acquirer_order: AcquirerOrder::new(order.cast_unsigned()).ok_or(DAMAGED)?,
+        state: named(row, "state", OperationState::from_name)?,
+        outcome: outcome.map(serde_json::from_value).transpose().map_err(|_| DAMAGED)?,
+        card: card(row)?.ok_or(DAMAGED)?,
+        created_ms: row.try_get("created_ms")?,
+        updated_ms: row.try_get("updated_ms")?,
+    })
+}
+
+fn kind(name: &str) -> Option<OperationKind> {
+    use OperationKind as Kind;
+    [
+        Kind::Authorise,
+        Kind::Capture,
+        Kind::Charge,
+        Kind::Query,
+        Kind::Refund,
+        Kind::Tokenise,
+        Kind::Verify,
+        Kind::Void,
+    ]
+    .into_iter()
+    .find(|kind| kind.name() == name)
+}
+
+fn money(row: &SqliteRow) -> Result<Money, Error> {
+    let (minor, currency): (i64, &str) = (row.try_get("amount_minor")?, row.try_get("currency")?);
+    let currency: Currency = currency.parse().map_err(|_| DAMAGED)?;
+    Money::new(u64::try_from(minor).map_err(|_| DAMAGED)?, currency).map_err(|_| DAMAGED)
+}
+
+/// [`Money::MAX`] is far below `i64::MAX`.
+fn minor(amount: Money) -> i64 {
+    amount.minor().cast_signed()
+}
+
+fn card(row: &SqliteRow) -> Result<Option<Truncated>, Error> {
+    let (brand, last4): (Option<&str>, Option<&str>) = (row.try_get("brand")?, row.try_get("last4")?);
+    let (Some(brand), Some(last4)) = (brand, last4) else { return Ok(None) };
+    let brand = Brand::ALL.into_iter().find(|known| known.name() == brand).ok_or(DAMAGED)?;
+    let digits: [u8; 4] = last4.as_bytes().try_into().map_err(|_| DAMAGED)?;
+    Truncated::new(brand, digits.map(|digit| digit.wrapping_sub(b'0'))).map(Some).ok_or(DAMAGED)
+}
+
+fn parsed<T: std::str::FromStr>(row: &SqliteRow, column: &str) -> Result<Option<T>, Error> {
+    let text: Option<&str> = row.try_get(column)?;
+    text.map(|text| text.parse().map_err(|_| DAMAGED)).transpose()
+}
+
+fn named<T>(row: &SqliteRow, column: &str, from_name: impl Fn(&str) -> Option<T>) -> Result<T, Error> {
+    from_name(row.try_get(column)?).ok_or(DAMAGED)
+}
+
+fn document(row: &SqliteRow, column: &str) -> Result<Option<Value>, Error> {
+    let text: Option<&str> = row.try_get(column)?;
+    text.map(|text| serde_json::from_str(text).map_err(|_| DAMAGED)).transpose()
+}
+
+fn bytes32(row: &SqliteRow, column: &str) -> Result<[u8; 32], Error> {
+    let bytes: &[u8] = row.try_get(column)?;
+    bytes.try_into().map_err(|_| DAMAGED)
+}

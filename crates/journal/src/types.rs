@@ -1,0 +1,498 @@
+//! What goes into the journal and what comes out of it.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ivrpay_payment::{
+    AcquirerOrder, AcquirerRef, CallId, IdempotencyKey, Money, OperationId, OperationKind, OperatorId, OrderId,
+    Outcome, PaymentId, SiteId, State, TenantId, Truncated,
+};
+use serde::{Serialize, Serializer};
+
+/// UTC milliseconds since 1970, injected so that tests and simulations own the time.
+pub type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;
+
+/// How a journal is opened for writing.
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct OpenOptions {
+    /// Name of this daemon in the journal (`[a-z0-9-]`, at most 64 bytes); its records form one chain.
+    pub writer: String,
+    /// The clock; the system's by default.
+    pub clock: Clock,
+    /// How long a locked database is waited for; 5 s by default.
+    pub busy_timeout: Duration,
+    /// Until when a person must have looked at a task, from its making; 30 min by default.
+    pub task_due: Duration,
+    /// Largest size of the file in pages of 4 KiB; none by default, so that only the disk is a limit.
+    pub max_pages: Option<u32>,
+}
+
+impl OpenOptions {
+    /// The defaults, for a daemon of this name.
+    #[must_use]
+    pub fn new(writer: impl Into<String>) -> Self {
+        Self {
+            writer: writer.into(),
+            clock: Arc::new(|| jiff::Timestamp::now().as_millisecond()),
+            busy_timeout: Duration::from_secs(5),
+            task_due: Duration::from_secs(30 * 60),
+            max_pages: None,
+        }
+    }
+}
+
+impl fmt::Debug for OpenOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OpenOptions")
+            .field("writer", &self.writer)
+            .field("busy_timeout", &self.busy_timeout)
+            .field("task_due", &self.task_due)
+            .field("max_pages", &self.max_pages)
+            .finish_non_exhaustive()
+    }
+}
+
+macro_rules! names {
+    ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $text:literal),* $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+        pub enum $name {
+            $($(#[$vdoc])* #[serde(rename = $text)] $variant),*
+        }
+
+        impl $name {
+            /// Spelling in the journal and the API.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$variant => $text),* }
+            }
+
+            pub(crate) fn from_name(name: &str) -> Option<Self> {
+                match name { $($text => Some(Self::$variant),)* _ => None }
+            }
+        }
+    };
+}
+
+names!(
+    /// Whether money can move.
+    Mode {
+        /// Real money.
+        Live = "live",
+        /// A test connector or an acquirer's test account.
+        Test = "test",
+    }
+);
+names!(
+    /// Where a payment came from.
+    Origin {
+        /// `POST /v1/payments`: outlives a call that failed, until it expires.
+        Api = "api",
+        /// The dialplan's arguments: ends with its call.
+        Dialplan = "dialplan",
+    }
+);
+names!(
+    /// Who keys the card.
+    EnteredBy {
+        /// The customer.
+        Caller = "caller",
+        /// The operator, for a caller who cannot key (in PCI scope).
+        Operator = "operator",
+    }
+);
+names!(
+    /// State of an operation.
+    OperationState {
+        /// Intent written, no outcome yet.
+        InFlight = "in-flight",
+        /// The acquirer said yes.
+        Approved = "approved",
+        /// The acquirer or issuer said no.
+        Declined = "declined",
+        /// Nothing was charged, the card is not to blame.
+        NotCharged = "not-charged",
+        /// It may have been charged.
+        Unknown = "unknown",
+    }
+);
+names!(
+    /// What a person (or the settling of open operations) must do.
+    TaskKind {
+        /// Call the customer back: an approval that the caller may not have heard.
+        CallBack = "call-back",
+        /// Ask the acquirer what became of an operation; never send it again.
+        Inquire = "inquire",
+    }
+);
+
+/// The `Idempotency-Key` of an API call and the hash of what was asked under it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ApiRequest {
+    /// The key as the client sent it; only its SHA-256 is stored.
+    pub key: String,
+    /// SHA-256 of the request.
+    pub hash: [u8; 32],
+}
+
+/// A payment to be created.
+#[derive(Debug, Clone)]
+pub struct NewPayment {
+    /// The merchant.
+    pub tenant: TenantId,
+    /// The merchant's order; without one nothing is locked.
+    pub order: Option<OrderId>,
+    /// Part of the order; 0 unless a split or an additional payment was declared.
+    pub part: u32,
+    /// The person who leads the payment.
+    pub operator: Option<OperatorId>,
+    /// Place or brand of the merchant.
+    pub site: Option<SiteId>,
+    /// How much.
+    pub amount: Money,
+    /// Live or test.
+    pub mode: Mode,
+    /// Name of the connector.
+    pub connector: String,
+    /// Language of the prompts.
+    pub language: String,
+    /// Version of the prompts.
+    pub prompt_version: String,
+    /// API or dialplan.
+    pub origin: Origin,
+    /// Who keys the card.
+    pub entered_by: EnteredBy,
+    /// When it stops waiting for a call; `None` for one that begins with its call.
+    pub expires_ms: Option<i64>,
+    /// Matched to the call that this extension brings.
+    pub operator_extension: Option<String>,
+    /// Matched to the call from this number.
+    pub caller_number: Option<String>,
+    /// The API call, so that the same one makes one payment.
+    pub request: Option<ApiRequest>,
+}
+
+/// What `create` found or made.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Created {
+    /// A payment was created.
+    New(Payment),
+    /// The same request came before; this is its payment.
+    Existing(Payment),
+}
+
+impl Created {
+    /// The payment, new or not.
+    #[must_use]
+    pub fn payment(&self) -> &Payment {
+        match self {
+            Self::New(payment) | Self::Existing(payment) => payment,
+        }
+    }
+}
+
+/// A payment as the journal knows it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
+#[allow(missing_docs, reason = "the same names as in NewPayment")]
+pub struct Payment {
+    pub id: PaymentId,
+    pub tenant: TenantId,
+    pub order: Option<OrderId>,
+    pub part: u32,
+    pub operator: Option<OperatorId>,
+    pub site: Option<SiteId>,
+    pub amount: Money,
+    pub state: State,
+    pub mode: Mode,
+    pub connector: String,
+    pub language: String,
+    pub prompt_version: String,
+    pub origin: Origin,
+    pub entered_by: EnteredBy,
+    pub operator_extension: Option<String>,
+    pub caller_number: Option<String>,
+    pub created_ms: i64,
+    pub expires_ms: Option<i64>,
+    /// Last change, UTC milliseconds.
+    pub updated_ms: i64,
+    /// Brand and last four of the card of the last operation.
+    #[serde(serialize_with = "card")]
+    pub card: Option<Truncated>,
+    /// The issuer's approval code.
+    pub approval_code: Option<String>,
+    /// The acquirer's reference.
+    pub acquirer_ref: Option<AcquirerRef>,
+    /// Neutral reason of the last decline (`insufficient_funds` ...).
+    pub decline_reason: Option<String>,
+    /// Result of the last call (`success`, `payment-connector-error` ...).
+    pub result: Option<String>,
+    /// What was spoken and pressed in the last call: prompt names, amounts, menu keys.
+    pub evidence: Option<serde_json::Value>,
+    /// The call that works on it.
+    pub call: Option<CallId>,
+}
+
+/// An operation as the journal knows it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct Operation {
+    /// Its id.
+    pub id: OperationId,
+    /// Its payment.
+    pub payment: PaymentId,
+    /// What was asked.
+    #[serde(serialize_with = "kind")]
+    pub kind: OperationKind,
+    /// How much.
+    pub amount: Money,
+    /// What the acquirer de-duplicates by.
+    pub idempotency_key: IdempotencyKey,
+    /// Our order number at the acquirer, 17 digits.
+    #[serde(serialize_with = "acquirer_order")]
+    pub acquirer_order: AcquirerOrder,
+    /// Where it stands.
+    pub state: OperationState,
+    /// What came of it.
+    pub outcome: Option<Outcome>,
+    /// Brand and last four.
+    #[serde(serialize_with = "some_card")]
+    pub card: Truncated,
+    /// Intent written, UTC milliseconds.
+    pub created_ms: i64,
+    /// Last change, UTC milliseconds.
+    pub updated_ms: i64,
+}
+
+/// One entry of the append-only part.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct Record {
+    /// Place in the journal.
+    pub sequence: i64,
+    /// Its payment.
+    pub payment: Option<PaymentId>,
+    /// Its operation.
+    pub operation: Option<OperationId>,
+    /// `created`, `claimed`, `intent`, `outcome`, `closed`, `expired`, `settled`.
+    pub kind: String,
+    /// What it says, with the payment's state after it.
+    pub body: serde_json::Value,
+    /// Who wrote it.
+    pub writer: String,
+    /// Which start of that writer.
+    pub epoch: i64,
+    /// When, UTC milliseconds.
+    pub at_ms: i64,
+}
+
+/// Something that a person must do.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct Task {
+    /// What.
+    pub kind: TaskKind,
+    /// About which payment.
+    pub payment: PaymentId,
+    /// About which operation.
+    pub operation: Option<OperationId>,
+    /// Whose it is; nobody's in particular when `None`.
+    pub owner: Option<OperatorId>,
+    /// By when, UTC milliseconds.
+    pub due_ms: i64,
+    /// Why.
+    pub note: String,
+}
+
+/// Which payments to list, newest first. The default is all.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    /// Only this merchant's.
+    pub tenant: Option<TenantId>,
+    /// Only this order's.
+    pub order: Option<OrderId>,
+    /// Only in this state.
+    pub state: Option<State>,
+    /// Created at or after this time, UTC milliseconds.
+    pub since_ms: Option<i64>,
+    /// Older than this payment: the next page.
+    pub before: Option<PaymentId>,
+    /// At most so many; 100 when `None`, never above [`Filter::MAX`].
+    pub limit: Option<u32>,
+}
+
+impl Filter {
+    /// Most payments in one answer.
+    pub const MAX: u32 = 1000;
+}
+
+/// By what a call finds its waiting payment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Match {
+    /// The dialplan names the order.
+    Order {
+        /// The merchant.
+        tenant: TenantId,
+        /// The order.
+        order: OrderId,
+        /// Its part.
+        part: u32,
+    },
+    /// The operator's extension brought the call.
+    OperatorExtension {
+        /// The merchant.
+        tenant: TenantId,
+        /// The extension.
+        extension: String,
+    },
+    /// The customer's own number. More than one hit is never guessed.
+    CallerNumber {
+        /// The merchant.
+        tenant: TenantId,
+        /// The number as the trunk gives it.
+        number: String,
+    },
+}
+
+/// The right of one call to work on a payment. It ends with `release` or `close`, or with the process.
+#[derive(Debug, PartialEq)]
+pub struct Claim {
+    pub(crate) payment: Payment,
+    pub(crate) call: CallId,
+}
+
+impl Claim {
+    /// The payment as it was when claimed.
+    #[must_use]
+    pub const fn payment(&self) -> &Payment {
+        &self.payment
+    }
+
+    /// The call.
+    #[must_use]
+    pub const fn call(&self) -> CallId {
+        self.call
+    }
+}
+
+/// What is about to be asked of an acquirer; ids, key and acquirer's order number are the journal's to allot.
+#[derive(Debug, Clone)]
+pub struct IntentDraft {
+    /// Authorise or charge.
+    pub kind: OperationKind,
+    /// How much; the payment's own amount.
+    pub amount: Money,
+    /// Brand and last four.
+    pub card: Truncated,
+    /// What was spoken and pressed until now: prompt names, amounts, menu keys.
+    pub evidence: serde_json::Value,
+}
+
+/// What `recover` did.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Recovered {
+    /// Were in flight when a process died: unknown now, to be inquired, never sent again.
+    pub unknown: Vec<PaymentId>,
+    /// Were claimed by a dead process and had sent nothing: waiting again, or over.
+    pub released: Vec<PaymentId>,
+    /// Had their outcome but no closing record; an approved one of these has a call-back task.
+    pub closed: Vec<PaymentId>,
+}
+
+impl Recovered {
+    /// Whether there was nothing to do.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.unknown.is_empty() && self.released.is_empty() && self.closed.is_empty()
+    }
+}
+
+/// What `verify` found.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct VerifyReport {
+    /// Records read.
+    pub records: u64,
+    /// Payments whose state was compared with their last record.
+    pub payments: u64,
+    /// What is wrong; empty in a sound journal. At most [`VerifyReport::MAX_BREAKS`] are listed.
+    pub breaks: Vec<Break>,
+}
+
+impl VerifyReport {
+    /// Most breaks that are listed.
+    pub const MAX_BREAKS: usize = 100;
+
+    /// Whether every hash, number and state fits.
+    #[must_use]
+    pub fn is_sound(&self) -> bool {
+        self.breaks.is_empty()
+    }
+}
+
+/// A place where the journal does not fit together.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "break", rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Break {
+    /// A record's content does not have its hash: it was changed.
+    Content {
+        /// Which.
+        sequence: i64,
+    },
+    /// A record does not follow the one before: some between were removed, or put in.
+    Order {
+        /// Which.
+        sequence: i64,
+    },
+    /// The end of a writer's chain is not where the writer left it.
+    End {
+        /// Whose.
+        writer: String,
+    },
+    /// A payment's state is not that of its last record.
+    State {
+        /// Which.
+        payment: PaymentId,
+    },
+}
+
+fn card<S: Serializer>(card: &Option<Truncated>, serializer: S) -> Result<S::Ok, S::Error> {
+    card.map(CardText::from).serialize(serializer)
+}
+
+fn some_card<S: Serializer>(card: &Truncated, serializer: S) -> Result<S::Ok, S::Error> {
+    CardText::from(*card).serialize(serializer)
+}
+
+fn kind<S: Serializer>(kind: &OperationKind, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(kind.name())
+}
+
+fn acquirer_order<S: Serializer>(order: &AcquirerOrder, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(order)
+}
+
+/// Brand and last four as an API shows them.
+#[derive(Serialize)]
+struct CardText {
+    brand: &'static str,
+    last4: String,
+}
+
+impl From<Truncated> for CardText {
+    fn from(card: Truncated) -> Self {
+        Self { brand: card.brand.name(), last4: card.last4_text() }
+    }
+}
+
+/// The file beside the journal that its writer keeps locked.
+pub(crate) fn lock_path(path: &std::path::Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".lock");
+    name.into()
+}

@@ -1,0 +1,111 @@
+//! A journal in a folder of its own, and payments to put into it.
+
+#![allow(dead_code, unreachable_pub, missing_docs, reason = "each test program uses some of it")]
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use ivrpay_journal::{ApiRequest, EnteredBy, IntentDraft, Journal, Mode, NewPayment, OpenOptions, Origin};
+use ivrpay_payment::{
+    AcquirerRef, Approval, Brand, CallId, Currency, Decline, Money, OperationKind, OrderId, Outcome, Reason, TenantId,
+    Truncated,
+};
+
+pub const NOON: i64 = 1_795_435_200_000;
+
+pub struct Place {
+    pub folder: tempfile::TempDir,
+    pub now: Arc<AtomicI64>,
+}
+
+impl Place {
+    pub fn new() -> Self {
+        Self { folder: tempfile::tempdir().unwrap(), now: Arc::new(AtomicI64::new(NOON)) }
+    }
+
+    pub fn path(&self) -> PathBuf {
+        self.folder.path().join("journal.db")
+    }
+
+    pub fn options(&self) -> OpenOptions {
+        let now = Arc::clone(&self.now);
+        let mut options = OpenOptions::new("edge-1");
+        options.clock = Arc::new(move || now.load(Ordering::SeqCst));
+        options.busy_timeout = Duration::from_millis(200);
+        options
+    }
+
+    pub async fn open(&self) -> Journal {
+        Journal::open(self.path(), self.options()).await.unwrap()
+    }
+
+    /// A connection of somebody else, past the journal.
+    pub async fn raw(&self) -> sqlx::SqliteConnection {
+        use sqlx::ConnectOptions as _;
+        sqlx::sqlite::SqliteConnectOptions::new().filename(self.path()).connect().await.unwrap()
+    }
+}
+
+pub fn yen(minor: u64) -> Money {
+    Money::new(minor, Currency::Jpy).unwrap()
+}
+
+pub fn order(text: &str) -> NewPayment {
+    NewPayment {
+        tenant: TenantId::new("acme").unwrap(),
+        order: Some(OrderId::new(text).unwrap()),
+        part: 0,
+        operator: None,
+        site: None,
+        amount: yen(1200),
+        mode: Mode::Test,
+        connector: "null".into(),
+        language: "ja".into(),
+        prompt_version: "1".into(),
+        origin: Origin::Dialplan,
+        entered_by: EnteredBy::Caller,
+        expires_ms: None,
+        operator_extension: None,
+        caller_number: None,
+        request: None,
+    }
+}
+
+pub fn announced(text: &str, expires_ms: i64) -> NewPayment {
+    NewPayment { origin: Origin::Api, expires_ms: Some(expires_ms), ..order(text) }
+}
+
+pub fn under_key(text: &str, key: &str, hash: u8) -> NewPayment {
+    NewPayment { request: Some(ApiRequest { key: key.into(), hash: [hash; 32] }), ..announced(text, NOON + 60_000) }
+}
+
+pub fn call() -> CallId {
+    CallId::new(uuid::Uuid::now_v7())
+}
+
+pub fn visa() -> Truncated {
+    Truncated::new(Brand::Visa, [1, 1, 1, 1]).unwrap()
+}
+
+pub fn draft() -> IntentDraft {
+    IntentDraft {
+        kind: OperationKind::Charge,
+        amount: yen(1200),
+        card: visa(),
+        evidence: serde_json::json!([{"prompt": "amount", "amount": 1200, "key": "1"}]),
+    }
+}
+
+pub fn approved() -> Outcome {
+    Outcome::Approved(Approval {
+        acquirer_ref: AcquirerRef::new("ch_1").unwrap(),
+        code: Some("A1B2C3".into()),
+        card: Some(visa()),
+    })
+}
+
+pub fn declined() -> Outcome {
+    Outcome::Declined(Decline { reason: Reason::InsufficientFunds, code: "G02".into() })
+}
