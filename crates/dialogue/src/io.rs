@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use ivrpay_card::Card;
-use ivrpay_payment::{Durable, Intent, Money, Outcome, Truncated};
+use ivrpay_payment::{Brand, Durable, Intent, Money, Outcome, Truncated};
 use ivrpay_secret::Key;
 use serde::{Deserialize, Serialize};
 
@@ -11,9 +11,30 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct At(pub Duration);
 
+impl At {
+    /// So much later; stays at the largest time instead of running over.
+    #[must_use]
+    pub const fn plus(self, span: Duration) -> Self {
+        Self(self.0.saturating_add(span))
+    }
+
+    /// Time from `earlier` to here, zero if it is not earlier.
+    #[must_use]
+    pub const fn since(self, earlier: Self) -> Duration {
+        self.0.saturating_sub(earlier.0)
+    }
+
+    /// Whole milliseconds.
+    #[must_use]
+    pub fn millis(self) -> u64 {
+        u64::try_from(self.0.as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
 /// What happens to a dialogue.
 pub enum Input {
-    /// A key, at its release, and how long Asterisk says that it was held (0 where it is not known).
+    /// A key, at its release, and how long Asterisk says that it was held (0 where it is not known). `now` of this input
+    /// is when the key *arrived*, not when its turn came: the duplicate-tone filter judges by the gaps between keys.
     Key(Key, Duration),
     /// Keys were lost (the socket was away, a queue ran over): the field starts again.
     KeysLost,
@@ -89,6 +110,27 @@ pub enum Step {
     PaymentCompleted,
     /// The end without success is being spoken.
     PaymentFailed,
+}
+
+impl Step {
+    /// Spelling in events, scripts and API.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Greeting => "greeting",
+            Self::PaymentAmount => "payment-amount",
+            Self::PaymentCardNumber => "payment-card-number",
+            Self::ExpirationDate => "expiration-date",
+            Self::SecurityCode => "security-code",
+            Self::Confirmation => "confirmation",
+            Self::PaymentProcessing => "payment-processing",
+            Self::CardDeclined => "card-declined",
+            Self::ExpirationDatePast => "expiration-date-past",
+            Self::Paused => "paused",
+            Self::PaymentCompleted => "payment-completed",
+            Self::PaymentFailed => "payment-failed",
+        }
+    }
 }
 
 /// A wish for the outer world. Drained after every `handle`.
@@ -171,6 +213,23 @@ pub enum ErrorType {
     InvalidSecurityCode,
 }
 
+impl ErrorType {
+    /// Spelling in events and API.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::CardDeclined => "card-declined",
+            Self::DuplicateToneSuspected => "duplicate-tone-suspected",
+            Self::InputTimeout => "input-timeout",
+            Self::InvalidAmount => "invalid-amount",
+            Self::InvalidCardNumber => "invalid-card-number",
+            Self::InvalidCardType => "invalid-card-type",
+            Self::InvalidDate => "invalid-date",
+            Self::InvalidSecurityCode => "invalid-security-code",
+        }
+    }
+}
+
 /// How a call ended (prompts.md 1, `Result`; the value of `IVRPAY_RESULT`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -192,6 +251,28 @@ pub enum CallResult {
     ValidationError,
 }
 
+impl CallResult {
+    /// Value of `IVRPAY_RESULT`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::AgentCancelled => "agent-cancelled",
+            Self::AmountRejected => "amount-rejected",
+            Self::CallerHungUp => "caller-hung-up",
+            Self::CallerInterruptedWithStar => "caller-interrupted-with-star",
+            Self::CapacityExceeded => "capacity-exceeded",
+            Self::InternalError => "internal-error",
+            Self::OrderAlreadyPaid => "order-already-paid",
+            Self::OutcomeUnknown => "outcome-unknown",
+            Self::PaymentConnectorError => "payment-connector-error",
+            Self::SessionTimeout => "session-timeout",
+            Self::Success => "success",
+            Self::TooManyFailedAttempts => "too-many-failed-attempts",
+            Self::ValidationError => "validation-error",
+        }
+    }
+}
+
 /// The end of a dialogue.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct End {
@@ -199,8 +280,10 @@ pub struct End {
     pub result: CallResult,
     /// The last outcome of the acquirer, if there was one.
     pub outcome: Option<Outcome>,
-    /// Brand and last four, when a card was accepted.
+    /// Brand and last four of the last card that was sent to the acquirer.
     pub card: Option<Truncated>,
+    /// The caller hung up before the result had been spoken to its end: an approval that nobody heard needs a call back.
+    pub hung_up: bool,
     /// What was spoken and pressed (see [`Draft::evidence`]), whole.
     pub evidence: Vec<Evidence>,
 }
@@ -224,13 +307,64 @@ pub enum Say {
     Brands(Brands),
 }
 
-/// A set of brands, `Copy`.
+impl Say {
+    /// Name in the prompt table.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Line(line) => line.name(),
+            Self::Amount(_) => "payment-amount",
+            Self::Confirm(..) => "confirmation",
+            Self::Reference(_) => "payment-completed-reference",
+            Self::Brands(_) => "invalid-card-type",
+        }
+    }
+}
+
+/// A set of brands, `Copy`: bit n is `Brand::ALL[n]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Brands(pub u16);
 
+impl Brands {
+    /// The set of these.
+    #[must_use]
+    pub fn of(brands: &[Brand]) -> Self {
+        brands.iter().copied().collect()
+    }
+
+    /// Whether it is in the set.
+    #[must_use]
+    pub fn contains(self, brand: Brand) -> bool {
+        self.0 & bit(brand) != 0
+    }
+
+    /// Those in the set, in the order of `Brand::ALL`.
+    pub fn iter(self) -> impl Iterator<Item = Brand> {
+        Brand::ALL
+            .into_iter()
+            .filter(move |brand| self.contains(*brand))
+    }
+}
+
+impl FromIterator<Brand> for Brands {
+    fn from_iter<T: IntoIterator<Item = Brand>>(brands: T) -> Self {
+        Self(brands.into_iter().fold(0, |set, brand| set | bit(brand)))
+    }
+}
+
+fn bit(brand: Brand) -> u16 {
+    Brand::ALL
+        .iter()
+        .position(|b| *b == brand)
+        .map_or(0, |n| 1 << n)
+}
+
 /// Sentences without values. [`Line::name`] is the name of the table and of the sound file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[allow(missing_docs, reason = "the names are those of the prompt table, which holds the words")]
+#[allow(
+    missing_docs,
+    reason = "the names are those of the prompt table, which holds the words"
+)]
 #[non_exhaustive]
 pub enum Line {
     AgentReturn,
@@ -356,5 +490,25 @@ impl Line {
             Self::TooManyFailedAttempts => "too-many-failed-attempts",
             Self::Training => "training",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn brands_are_a_set() {
+        let set = Brands::of(&[Brand::Visa, Brand::Jcb, Brand::Visa]);
+        assert!(set.contains(Brand::Jcb) && !set.contains(Brand::Amex));
+        assert_eq!(set.iter().collect::<Vec<_>>(), [Brand::Jcb, Brand::Visa]);
+        assert_eq!(Brands::of(&Brand::ALL).iter().count(), Brand::ALL.len());
+    }
+
+    #[test]
+    fn every_line_has_a_name_of_its_own() {
+        let names: std::collections::BTreeSet<_> =
+            Line::ALL.iter().map(|line| line.name()).collect();
+        assert_eq!(names.len(), Line::ALL.len());
     }
 }

@@ -1,5 +1,363 @@
-//! The call as a state machine without I/O. SKELETON.
+//! The call as a state machine without I/O: keys, waits and answers in; prompts, progress, intents and charges out.
+//!
+//! # Contract
+//!
+//! 1. [`Dialogue::new`] takes all the secret memory of a call, then [`Dialogue::start`] begins it.
+//! 2. One change: [`Dialogue::handle`], with the time at which it happened (for a key, when it *arrived*).
+//! 3. [`Dialogue::poll_output`] until `None`; each output is done in that order.
+//! 4. Wait for an event, or for [`Dialogue::deadline`], then 2. again ([`Input::DeadlineReached`]).
+//! 5. After [`Output::End`] nothing comes; the dialogue may be dropped. What it held is wiped by then.
+//!
+//! What the driver owes:
+//! - [`Input::PromptEnded`] only for the prompt that was last asked for and was not stopped. A lost one strands nobody: a prompt is
+//!   taken as ended after [`Settings::prompt_max`].
+//! - [`Output::Write`] is always answered. Where [`Input::Written`] does not bring an [`Output::Authorise`] (the caller hung up
+//!   or the call was ended in between; the dialogue may even be over), nothing is sent, and the driver closes the intent as not sent.
+//! - [`Output::Authorise`] is always answered, with `Unknown` at worst. Until then nothing ends the call, neither hang-up nor limit,
+//!   and after a hang-up there is no deadline either.
+//!
+//! # Keys
+//!
+//! A key during a prompt stops it and counts. Everything happens at once in `handle`, so a key typed ahead always meets the field that it
+//! was meant for, and no buffer holds it; only while the acquirer is being asked, in a pause and at the end keys are dropped. After an
+//! error keys are dropped until there is a pause ([`Settings::after_error`]): they were meant for the steps behind the wrong field.
+//! The rules of duplicate tones stand in `pace.rs`.
+//!
+//! `handle` is total: what a state does not expect is ignored there, and it never panics. Every call ends within
+//! [`Settings::session`], the wait for an acquirer and the last prompt aside.
+//!
+//! Neither [`Dialogue`] nor [`Input`] nor [`Output`] is `Debug` or `Clone`: they hold card data.
 
+mod amount;
+mod authorise;
+mod call;
+mod collect_code;
+mod collect_expiry;
+mod collect_pan;
+mod confirm;
+mod declined;
+mod ending;
+mod expiry_past;
+mod field;
+mod greeting;
 mod io;
+mod menu;
+mod pace;
+mod paused;
+mod settings;
+mod wait;
+mod writing;
 
-pub use io::*;
+use std::sync::Arc;
+
+use ivrpay_payment::{Durable, Intent, Outcome};
+use ivrpay_secret::{Full, Key};
+
+use crate::call::Call;
+pub use crate::io::*;
+use crate::pace::Touch;
+pub use crate::settings::{Settings, Setup};
+
+/// Deadlines that one `handle` may find due: more are never left behind by settings of a millisecond or more.
+const DUE_MAX: usize = 16;
+
+/// One call.
+pub struct Dialogue {
+    call: Call,
+    state: State,
+    /// Latest time heard of: it never goes back.
+    now: At,
+}
+
+/// Where the call is. One state, one file; leaving a state drops its digits, which wipes them.
+enum State {
+    New,
+    Greeting(greeting::Greeting),
+    Amount(amount::Amount),
+    CollectPan(collect_pan::CollectPan),
+    CollectExpiry(collect_expiry::CollectExpiry),
+    ExpiryPast(expiry_past::ExpiryPast),
+    CollectCode(collect_code::CollectCode),
+    Confirm(confirm::Confirm),
+    Writing(writing::Writing),
+    Authorise(authorise::Authorise),
+    Declined(declined::Declined),
+    Paused(paused::Paused),
+    Ending(ending::Ending),
+    Over,
+}
+
+/// What a state gets to see of an input.
+enum What {
+    Key(Key, Touch),
+    KeysLost,
+    PromptEnded,
+    Time,
+    Written(Durable<Intent>),
+    NotWritten(NotWritten),
+    Answered(Outcome),
+    Cancel,
+    Pause,
+    ReAsk(Step),
+    Resume,
+    Shutdown,
+    HungUp,
+}
+
+impl Dialogue {
+    /// A call that has not begun. Takes its secret memory: this is the admission control of a call.
+    ///
+    /// # Errors
+    /// [`Full`] when no secret memory is free.
+    pub fn new(settings: Arc<Settings>, setup: Setup) -> Result<Self, Full> {
+        Ok(Self {
+            call: Call::new(settings, setup)?,
+            state: State::New,
+            now: At::default(),
+        })
+    }
+
+    /// Begins; the first outputs are there afterwards. A `handle` without it begins too.
+    pub fn start(&mut self, now: At) {
+        self.now = self.now.max(now);
+        if matches!(self.state, State::New) {
+            self.call.began = self.now;
+            self.call.progress_at = self.now;
+            self.state = greeting::enter(&mut self.call, self.now);
+        }
+    }
+
+    /// Takes one change in.
+    pub fn handle(&mut self, now: At, input: Input) {
+        self.start(now);
+        match input {
+            Input::Key(key, lasted) => {
+                // The wait that ended before the key arrived comes first; a key that arrived in time counts, however late we are.
+                self.due();
+                self.key(now, key, lasted);
+            }
+            // Belongs to the prompt that plays now, not to one that a due deadline would begin.
+            Input::PromptEnded => {
+                self.call.prompt_ended();
+                self.step(What::PromptEnded);
+                self.due();
+            }
+            Input::DeadlineReached => self.due(),
+            Input::KeysLost => self.timely(What::KeysLost),
+            Input::Written(intent) => self.timely(What::Written(intent)),
+            Input::NotWritten(why) => self.timely(What::NotWritten(why)),
+            Input::Answered(outcome) => self.timely(What::Answered(outcome)),
+            Input::HungUp => self.timely(What::HungUp),
+            Input::Command(command) => self.timely(match command {
+                Command::Cancel => What::Cancel,
+                Command::Pause => What::Pause,
+                Command::ReAsk(step) => What::ReAsk(step),
+                Command::Resume => What::Resume,
+                Command::Shutdown => What::Shutdown,
+            }),
+        }
+    }
+
+    /// What is to be done now, in order; `None` when there is nothing more.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.call.poll()
+    }
+
+    /// When [`Input::DeadlineReached`] is wanted, unless something else happens first.
+    #[must_use]
+    pub fn deadline(&self) -> Option<At> {
+        let own = self.state.deadline(&self.call);
+        let limit = self.limit();
+        match (own, limit) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        }
+    }
+
+    fn timely(&mut self, what: What) {
+        self.due();
+        self.step(what);
+    }
+
+    fn due(&mut self) {
+        for _ in 0..DUE_MAX {
+            if self.deadline().is_none_or(|at| at > self.now) {
+                return;
+            }
+            if self.limit().is_some_and(|at| at <= self.now) {
+                self.time_over();
+            } else {
+                self.step(What::Time);
+            }
+        }
+    }
+
+    fn key(&mut self, arrived: At, key: Key, lasted: std::time::Duration) {
+        let call = &mut self.call;
+        let touch = call.trail.touch(arrived, key, lasted);
+        call.keyed = true;
+        match key {
+            // No telephone has these; what sends them is no finger.
+            Key::Letter => return,
+            // `*` and `#` twice mean something else than once: an echo must not.
+            Key::Star | Key::Hash if touch.echo() => return,
+            _ => {}
+        }
+        if call.flush {
+            if touch.gap.is_some_and(|gap| gap < call.settings.after_error) {
+                return;
+            }
+            call.flush = false;
+        }
+        if let Some(until) = call.late_hash {
+            if touch.same_press() {
+                return;
+            }
+            call.late_hash = None;
+            if key == Key::Hash && arrived <= until {
+                return;
+            }
+        }
+        call.progress_at = self.now;
+        self.step(What::Key(key, touch));
+    }
+
+    /// Lets the state see it; what every state answers alike is answered here.
+    fn step(&mut self, what: What) {
+        let now = self.now;
+        let state = std::mem::replace(&mut self.state, State::Over);
+        let call = &mut self.call;
+        self.state = match what {
+            what if !state.interruptible() => state.handle(call, now, what),
+            What::HungUp => {
+                drop(state);
+                call.hang_up();
+                ending::over(call, CallResult::CallerHungUp)
+            }
+            What::Cancel => leave(
+                call,
+                now,
+                state,
+                CallResult::AgentCancelled,
+                Line::AgentCancelled,
+            ),
+            What::Shutdown => leave(
+                call,
+                now,
+                state,
+                CallResult::InternalError,
+                Line::InternalError,
+            ),
+            What::Pause if state.pausable() => paused::enter(call, now, state),
+            what => state.handle(call, now, what),
+        };
+    }
+
+    /// The session limit, or the limit without progress.
+    fn limit(&self) -> Option<At> {
+        if !self.state.interruptible() {
+            return None;
+        }
+        let session = self.call.began.plus(self.call.settings.session);
+        if matches!(self.state, State::Paused(_)) {
+            return Some(session);
+        }
+        Some(session.min(self.call.progress_at.plus(self.call.settings.no_progress)))
+    }
+
+    fn time_over(&mut self) {
+        let state = std::mem::replace(&mut self.state, State::Over);
+        self.state = leave(
+            &mut self.call,
+            self.now,
+            state,
+            CallResult::SessionTimeout,
+            Line::SessionTimeout,
+        );
+    }
+}
+
+/// Ends before anything was sent. In a pause without a word: caller and operator are talking.
+fn leave(call: &mut Call, now: At, state: State, result: CallResult, line: Line) -> State {
+    let silent = matches!(state, State::Paused(_));
+    // Wiped before anything is said.
+    drop(state);
+    if silent {
+        call.stop_play();
+        return ending::over(call, result);
+    }
+    ending::say(call, now, result, &[line])
+}
+
+impl State {
+    fn handle(self, call: &mut Call, now: At, what: What) -> Self {
+        match self {
+            Self::Greeting(state) => state.handle(call, now, what),
+            Self::Amount(state) => state.handle(call, now, what),
+            Self::CollectPan(state) => state.handle(call, now, what),
+            Self::CollectExpiry(state) => state.handle(call, now, what),
+            Self::ExpiryPast(state) => state.handle(call, now, what),
+            Self::CollectCode(state) => state.handle(call, now, what),
+            Self::Confirm(state) => state.handle(call, now, what),
+            Self::Writing(state) => state.handle(call, now, what),
+            Self::Authorise(state) => state.handle(call, now, what),
+            Self::Declined(state) => state.handle(call, now, what),
+            Self::Paused(state) => state.handle(call, now, what),
+            Self::Ending(state) => state.handle(call, now, what),
+            Self::New | Self::Over => self,
+        }
+    }
+
+    fn deadline(&self, call: &Call) -> Option<At> {
+        match self {
+            Self::New => Some(At::default()),
+            Self::Greeting(state) => Some(state.deadline()),
+            Self::Amount(state) => Some(state.deadline(call)),
+            Self::CollectPan(state) => Some(state.deadline(call)),
+            Self::CollectExpiry(state) => Some(state.deadline(call)),
+            Self::ExpiryPast(state) => Some(state.deadline(call)),
+            Self::CollectCode(state) => Some(state.deadline(call)),
+            Self::Confirm(state) => Some(state.deadline(call)),
+            Self::Authorise(state) => state.deadline(call),
+            Self::Declined(state) => Some(state.deadline(call)),
+            Self::Paused(state) => state.deadline(),
+            Self::Ending(state) => Some(state.deadline()),
+            Self::Writing(_) | Self::Over => None,
+        }
+    }
+
+    /// Nothing is in flight and the result is not decided: hang-up, cancellation, shutdown and limits end the call.
+    fn interruptible(&self) -> bool {
+        !matches!(
+            self,
+            Self::New | Self::Authorise(_) | Self::Ending(_) | Self::Over
+        )
+    }
+
+    fn pausable(&self) -> bool {
+        self.interruptible() && !matches!(self, Self::Writing(_) | Self::Paused(_))
+    }
+
+    fn holds_card(&self) -> bool {
+        matches!(
+            self,
+            Self::CollectPan(_)
+                | Self::CollectExpiry(_)
+                | Self::ExpiryPast(_)
+                | Self::CollectCode(_)
+                | Self::Confirm(_)
+                | Self::Writing(_)
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    static_assertions::assert_not_impl_any!(Dialogue: Clone, std::fmt::Debug, std::fmt::Display);
+    static_assertions::assert_not_impl_any!(Input: Clone, std::fmt::Debug);
+    static_assertions::assert_not_impl_any!(Output: Clone, std::fmt::Debug);
+    // A call's task may move between threads.
+    static_assertions::assert_impl_all!(Dialogue: Send);
+}

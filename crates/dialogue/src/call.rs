@@ -1,0 +1,204 @@
+//! What every state of a call shares: settings, the queue of outputs, evidence, counts.
+//!
+//! Lives as long as the dialogue. Owns the spare fields of secret memory, taken at the start so that a call that has begun does
+//! not run out of them. Does not know which state is current.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use ivrpay_card::Digits;
+use ivrpay_payment::{Outcome, Truncated};
+use ivrpay_secret::Full;
+
+use crate::io::{At, CallResult, End, ErrorType, Evidence, Output, Progress, Prompt, Say, Step};
+use crate::pace::Trail;
+use crate::settings::{Settings, Setup};
+
+/// Card number, expiry and code.
+const FIELDS: usize = 3;
+
+/// Most entries of evidence; then the oldest prompt makes room, so that what was pressed stays.
+const EVIDENCE_MAX: usize = 64;
+
+pub(crate) struct Call {
+    pub(crate) settings: Arc<Settings>,
+    pub(crate) setup: Setup,
+    pub(crate) trail: Trail,
+    /// When it began, for the session limit.
+    pub(crate) began: At,
+    /// Last key, answer or resumption, for the no-progress limit.
+    pub(crate) progress_at: At,
+    /// A key has arrived in this call, whichever.
+    pub(crate) keyed: bool,
+    /// Until when a `#` belongs to the field that has just ended by itself.
+    pub(crate) late_hash: Option<At>,
+    /// After an error: keys are thrown away until there is a pause.
+    pub(crate) flush: bool,
+    pub(crate) hung_up: bool,
+    /// The service is being stopped; remembered while the acquirer is being asked.
+    pub(crate) stopping: bool,
+    /// Cards that were begun.
+    pub(crate) cards: u8,
+    /// Last card that was sent.
+    pub(crate) card: Option<Truncated>,
+    pub(crate) outcome: Option<Outcome>,
+    outputs: VecDeque<Output>,
+    /// A prompt was handed out and has neither ended nor been stopped.
+    audible: bool,
+    evidence: Vec<Evidence>,
+    spare: Vec<Digits>,
+}
+
+impl Call {
+    pub(crate) fn new(settings: Arc<Settings>, setup: Setup) -> Result<Self, Full> {
+        Ok(Self {
+            settings,
+            setup,
+            trail: Trail::take()?,
+            began: At::default(),
+            progress_at: At::default(),
+            keyed: false,
+            late_hash: None,
+            flush: false,
+            hung_up: false,
+            stopping: false,
+            cards: 0,
+            card: None,
+            outcome: None,
+            outputs: VecDeque::new(),
+            audible: false,
+            evidence: Vec::new(),
+            spare: (0..FIELDS)
+                .map(|_| Digits::take())
+                .collect::<Result<_, _>>()?,
+        })
+    }
+
+    /// An empty field.
+    pub(crate) fn digits(&mut self) -> Result<Digits, Full> {
+        match self.spare.pop() {
+            Some(digits) => Ok(digits),
+            None => Digits::take(),
+        }
+    }
+
+    pub(crate) fn play(&mut self, now: At, says: Vec<Say>) {
+        if self.hung_up {
+            return;
+        }
+        let at_ms = now.millis();
+        for say in &says {
+            self.record(Evidence::Spoken {
+                prompt: say.name().to_owned(),
+                at_ms,
+            });
+        }
+        self.outputs.push_back(Output::Play(Prompt(says)));
+    }
+
+    /// Stops what plays. A prompt that nobody has fetched yet is taken back, and was never spoken.
+    pub(crate) fn stop_play(&mut self) {
+        let (mut stopped, mut kept) = (false, VecDeque::with_capacity(self.outputs.len() + 1));
+        for output in self.outputs.drain(..) {
+            match output {
+                Output::Play(Prompt(says)) => {
+                    for _ in says {
+                        if let Some(at) = self
+                            .evidence
+                            .iter()
+                            .rposition(|e| matches!(e, Evidence::Spoken { .. }))
+                        {
+                            self.evidence.remove(at);
+                        }
+                    }
+                }
+                other => {
+                    stopped |= matches!(other, Output::StopPlay);
+                    kept.push_back(other);
+                }
+            }
+        }
+        self.outputs = kept;
+        if self.audible && !stopped && !self.hung_up {
+            self.outputs.push_back(Output::StopPlay);
+        }
+    }
+
+    pub(crate) fn prompt_ended(&mut self) {
+        self.audible = false;
+    }
+
+    pub(crate) fn progress(&mut self, progress: Progress) {
+        self.outputs.push_back(Output::Progress(progress));
+    }
+
+    /// A step that is no field begins.
+    pub(crate) fn entered(&mut self, step: Step, attempt: u8, error: Option<ErrorType>) {
+        self.progress(Progress {
+            step,
+            asked: true,
+            attempt,
+            digits: None,
+            error,
+        });
+    }
+
+    pub(crate) fn pressed(&mut self, now: At, step: Step, key: u8) {
+        self.record(Evidence::Pressed {
+            step,
+            key,
+            at_ms: now.millis(),
+        });
+    }
+
+    pub(crate) fn evidence(&self) -> Vec<Evidence> {
+        self.evidence.clone()
+    }
+
+    pub(crate) fn push(&mut self, output: Output) {
+        self.outputs.push_back(output);
+    }
+
+    /// Hands the next output out.
+    pub(crate) fn poll(&mut self) -> Option<Output> {
+        let output = self.outputs.pop_front()?;
+        match output {
+            Output::Play(_) => self.audible = true,
+            Output::StopPlay => self.audible = false,
+            _ => {}
+        }
+        Some(output)
+    }
+
+    /// Nobody listens any more: what was to be played is not.
+    pub(crate) fn hang_up(&mut self) {
+        self.hung_up = true;
+        self.audible = false;
+        self.outputs
+            .retain(|output| !matches!(output, Output::Play(_) | Output::StopPlay));
+    }
+
+    pub(crate) fn end(&mut self, result: CallResult) {
+        self.trail.wipe();
+        self.spare.clear();
+        self.outputs.push_back(Output::End(End {
+            result,
+            outcome: self.outcome.take(),
+            card: self.card,
+            hung_up: self.hung_up,
+            evidence: std::mem::take(&mut self.evidence),
+        }));
+    }
+
+    fn record(&mut self, entry: Evidence) {
+        if self.evidence.len() >= EVIDENCE_MAX {
+            let oldest = self
+                .evidence
+                .iter()
+                .position(|e| matches!(e, Evidence::Spoken { .. }))
+                .unwrap_or(0);
+            self.evidence.remove(oldest);
+        }
+        self.evidence.push(entry);
+    }
+}

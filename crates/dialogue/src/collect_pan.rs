@@ -1,0 +1,141 @@
+//! Collects the card number.
+//!
+//! Enters after the amount, after a decline that allows another card, and when the caller wants to enter the card again. Leaves on
+//! `#`, on quiet after the brand's usual length with a valid Luhn, on the deadline. Holds one slot of secret memory.
+//! Does not know which acquirer will be asked.
+
+use ivrpay_card::{Pan, PanError};
+
+use crate::call::Call;
+use crate::field::{Asked, Field, Kind, Verdict};
+use crate::io::{At, Brands, ErrorType, Line, Say, Step};
+use crate::{State, What, collect_expiry, ending, paused};
+
+pub(crate) struct CollectPan {
+    field: Field,
+}
+
+/// The first card of the call.
+pub(crate) fn first(call: &mut Call, now: At) -> State {
+    next_card(call, now, None, vec![Say::Line(Line::PaymentCardNumber)])
+}
+
+/// Another card, or the same one from its number: one card more of those that a call may have.
+pub(crate) fn next_card(
+    call: &mut Call,
+    now: At,
+    error: Option<ErrorType>,
+    says: Vec<Say>,
+) -> State {
+    if call.cards >= call.settings.cards_max {
+        return ending::too_many(call, now);
+    }
+    call.cards += 1;
+    ask(call, now, Asked { attempt: 1, error }, says)
+}
+
+/// The number once more, without counting a card: a person's wish, or after a pause in which it was wiped.
+pub(crate) fn once_more(call: &mut Call, now: At) -> State {
+    ask(
+        call,
+        now,
+        Asked::FIRST,
+        vec![Say::Line(Line::PaymentCardNumber)],
+    )
+}
+
+fn ask(call: &mut Call, now: At, asked: Asked, says: Vec<Say>) -> State {
+    match Field::ask(call, now, Kind::Number, asked, says) {
+        Ok(field) => State::CollectPan(CollectPan { field }),
+        Err(full) => ending::no_memory(call, now, full),
+    }
+}
+
+impl CollectPan {
+    pub(crate) fn handle(mut self, call: &mut Call, now: At, what: What) -> State {
+        match what {
+            What::Resume => {
+                self.field.resume(call, now);
+                return State::CollectPan(self);
+            }
+            What::ReAsk(Step::PaymentCardNumber) => {
+                self.field.restart(call, now, Line::PaymentCardNumber);
+                return State::CollectPan(self);
+            }
+            _ => {}
+        }
+        match self.field.handle(call, now, &what) {
+            Verdict::Stay => State::CollectPan(self),
+            Verdict::Ended => self.parse(call, now),
+            Verdict::Doubtful => self.again(
+                call,
+                now,
+                ErrorType::DuplicateToneSuspected,
+                Some(Say::Line(Line::DuplicateToneSuspected)),
+            ),
+            Verdict::Long => self.again(
+                call,
+                now,
+                ErrorType::InvalidCardNumber,
+                Some(Say::Line(Line::InvalidCardNumberLong)),
+            ),
+            Verdict::TimedOut => self.again(call, now, ErrorType::InputTimeout, None),
+            Verdict::Operator => paused::by_star(call, now, State::CollectPan(self)),
+        }
+    }
+
+    pub(crate) fn deadline(&self, call: &Call) -> At {
+        self.field.deadline(call)
+    }
+
+    fn parse(self, call: &mut Call, now: At) -> State {
+        let attempt = self.field.attempt();
+        let (error, say) = match Pan::parse(self.field.into_digits(), &call.setup.rules) {
+            Ok(pan) => return collect_expiry::enter(call, now, pan),
+            Err(PanError::Brand) => (
+                ErrorType::InvalidCardType,
+                Say::Brands(Brands::of(&call.setup.rules.brands)),
+            ),
+            Err(PanError::Short) => (
+                ErrorType::InvalidCardNumber,
+                Say::Line(Line::InvalidCardNumberShort),
+            ),
+            Err(PanError::Long) => (
+                ErrorType::InvalidCardNumber,
+                Say::Line(Line::InvalidCardNumberLong),
+            ),
+            Err(_) => (
+                ErrorType::InvalidCardNumber,
+                Say::Line(Line::InvalidCardNumberChecksum),
+            ),
+        };
+        again(call, now, attempt, error, Some(say))
+    }
+
+    fn again(self, call: &mut Call, now: At, error: ErrorType, say: Option<Say>) -> State {
+        let attempt = self.field.attempt();
+        // Wiped before anything else is said.
+        drop(self);
+        again(call, now, attempt, error, say)
+    }
+}
+
+fn again(call: &mut Call, now: At, attempt: u8, error: ErrorType, say: Option<Say>) -> State {
+    call.flush = true;
+    if attempt >= call.settings.max_attempts {
+        return ending::too_many(call, now);
+    }
+    let says = say
+        .into_iter()
+        .chain([Say::Line(Kind::Number.again())])
+        .collect();
+    ask(
+        call,
+        now,
+        Asked {
+            attempt: attempt + 1,
+            error: Some(error),
+        },
+        says,
+    )
+}

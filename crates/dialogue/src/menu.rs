@@ -1,0 +1,143 @@
+//! One menu: a question that 1 or 2 answers.
+//!
+//! Begins with its prompt; ends with a choice. Owns no card data. Does not know what the choices mean.
+
+use ivrpay_secret::Key;
+
+use crate::What;
+use crate::call::Call;
+use crate::io::{At, ErrorType, Say, Step};
+use crate::wait::{self, Turn, Wait};
+
+pub(crate) struct Menu {
+    step: Step,
+    says: Vec<Say>,
+    /// What another key than 1 and 2 is.
+    wrong: Option<ErrorType>,
+    attempt: u8,
+    star: bool,
+    wait: Wait,
+}
+
+/// What became of the menu.
+#[derive(Clone, Copy)]
+pub(crate) enum Choice {
+    Stay,
+    One,
+    Two,
+    /// No attempt is left.
+    TooMany,
+    /// `*` twice.
+    Operator,
+}
+
+impl Menu {
+    pub(crate) fn ask(
+        call: &mut Call,
+        now: At,
+        step: Step,
+        says: Vec<Say>,
+        wrong: Option<ErrorType>,
+    ) -> Self {
+        Self::ask_after(call, now, step, says, wrong, None)
+    }
+
+    /// As [`Self::ask`], after this error of the step before.
+    pub(crate) fn ask_after(
+        call: &mut Call,
+        now: At,
+        step: Step,
+        says: Vec<Say>,
+        wrong: Option<ErrorType>,
+        error: Option<ErrorType>,
+    ) -> Self {
+        let wait = Wait::after_prompt(call, now, call.settings.first_key, false);
+        let mut menu = Self {
+            step,
+            says,
+            wrong,
+            attempt: 1,
+            star: false,
+            wait,
+        };
+        menu.say(call, now, error);
+        menu
+    }
+
+    /// The question once more; no attempt is counted.
+    pub(crate) fn again(&mut self, call: &mut Call, now: At) {
+        self.say(call, now, None);
+    }
+
+    pub(crate) fn handle(&mut self, call: &mut Call, now: At, what: &What) -> Choice {
+        match what {
+            // An echo in a menu changes nothing that was chosen: dropped.
+            What::Key(_, touch) if touch.echo() => Choice::Stay,
+            What::Key(key, _) => self.key(call, now, *key),
+            What::KeysLost => {
+                self.again(call, now);
+                Choice::Stay
+            }
+            What::PromptEnded => {
+                self.wait.prompt_ended(now);
+                Choice::Stay
+            }
+            What::Time => match self.wait.time(call, now) {
+                Turn::Nothing => Choice::Stay,
+                Turn::Remind(n) => {
+                    let says = wait::reminder(call, n, self.says.clone());
+                    call.play(now, says);
+                    Choice::Stay
+                }
+                Turn::Over => self.failed(call, now, Some(ErrorType::InputTimeout)),
+            },
+            _ => Choice::Stay,
+        }
+    }
+
+    pub(crate) fn deadline(&self, call: &Call) -> At {
+        self.wait.deadline(call)
+    }
+
+    fn key(&mut self, call: &mut Call, now: At, key: Key) -> Choice {
+        call.stop_play();
+        if key != Key::Star {
+            self.star = false;
+        }
+        match key {
+            Key::Digit(digit @ (1 | 2)) => {
+                call.pressed(now, self.step, digit);
+                call.late_hash = Some(now.plus(call.settings.late_hash));
+                if digit == 1 { Choice::One } else { Choice::Two }
+            }
+            Key::Digit(_) | Key::Hash => {
+                call.flush = true;
+                self.failed(call, now, self.wrong)
+            }
+            Key::Star if self.star => Choice::Operator,
+            Key::Star => {
+                self.star = true;
+                call.play(now, vec![Say::Line(crate::io::Line::Help)]);
+                self.wait = Wait::after_prompt(call, now, call.settings.first_key, false);
+                Choice::Stay
+            }
+            Key::Letter => Choice::Stay,
+        }
+    }
+
+    fn failed(&mut self, call: &mut Call, now: At, error: Option<ErrorType>) -> Choice {
+        if self.attempt >= call.settings.max_attempts {
+            return Choice::TooMany;
+        }
+        self.attempt += 1;
+        self.say(call, now, error);
+        Choice::Stay
+    }
+
+    fn say(&mut self, call: &mut Call, now: At, error: Option<ErrorType>) {
+        self.star = false;
+        call.entered(self.step, self.attempt, error);
+        call.play(now, self.says.clone());
+        self.wait = Wait::after_prompt(call, now, call.settings.first_key, false);
+    }
+}

@@ -1,0 +1,81 @@
+//! Caller and operator talk; the field stands still.
+//!
+//! Enters on `*` twice or on a command, where somebody can resume. Leaves on resumption, cancellation, hang-up or the session limit
+//! (the wait goes on after the wipe: people talk). Holds what the step held, but card data no longer than `Settings::pause`: then
+//! it is wiped for certain, and the resumption asks from where nothing is missing.
+
+use crate::call::Call;
+use crate::io::{At, CallResult, Line, Say, Step};
+use crate::{State, What, collect_pan, ending};
+
+pub(crate) struct Paused {
+    held: Held,
+    /// When card data is wiped; `None` where there is none.
+    wipe_at: Option<At>,
+}
+
+enum Held {
+    Step(Box<State>),
+    /// The card was wiped: its number is asked first.
+    Nothing,
+}
+
+/// `*` twice: a pause, or the end where nobody could resume.
+pub(crate) fn by_star(call: &mut Call, now: At, state: State) -> State {
+    if !call.setup.can_pause {
+        drop(state);
+        return ending::say(
+            call,
+            now,
+            CallResult::CallerInterruptedWithStar,
+            &[Line::CallerInterruptedWithStar],
+        );
+    }
+    let paused = enter(call, now, state);
+    call.play(now, vec![Say::Line(Line::CallerInterruptedWithStar)]);
+    paused
+}
+
+pub(crate) fn enter(call: &mut Call, now: At, state: State) -> State {
+    call.stop_play();
+    call.entered(Step::Paused, 1, None);
+    let wipe_at = state.holds_card().then(|| now.plus(call.settings.pause));
+    State::Paused(Paused {
+        held: Held::Step(Box::new(state)),
+        wipe_at,
+    })
+}
+
+impl Paused {
+    pub(crate) fn handle(self, call: &mut Call, now: At, what: What) -> State {
+        match what {
+            What::Resume => self.resume(call, now),
+            // A person asks for a field: that resumes too.
+            What::ReAsk(_) => match self.held {
+                Held::Step(state) => state.handle(call, now, what),
+                Held::Nothing => self.resume(call, now),
+            },
+            What::Time if self.wipe_at.is_some_and(|at| now >= at) => {
+                drop(self.held);
+                State::Paused(Self {
+                    held: Held::Nothing,
+                    wipe_at: None,
+                })
+            }
+            _ => State::Paused(self),
+        }
+    }
+
+    pub(crate) fn deadline(&self) -> Option<At> {
+        self.wipe_at
+    }
+
+    fn resume(self, call: &mut Call, now: At) -> State {
+        call.stop_play();
+        call.progress_at = now;
+        match self.held {
+            Held::Step(state) => state.handle(call, now, What::Resume),
+            Held::Nothing => collect_pan::once_more(call, now),
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! Waits until the intent is durable.
+//!
+//! Enters with a confirmed card. Nothing has been sent yet, so a hang-up, a cancellation or the session limit still ends the call
+//! here without a charge; the intent that becomes durable afterwards is closed by the driver as not sent. Holds the card.
+
+use ivrpay_card::Card;
+
+use crate::call::Call;
+use crate::io::{At, CallResult, Draft, Line, NotWritten, Output, Step};
+use crate::{State, What, authorise, ending};
+
+pub(crate) struct Writing {
+    card: Card,
+}
+
+pub(crate) fn enter(call: &mut Call, card: Card) -> State {
+    call.entered(Step::PaymentProcessing, call.cards, None);
+    let draft = Draft {
+        amount: call.setup.amount,
+        card: card.pan.truncated(),
+        evidence: call.evidence(),
+    };
+    call.push(Output::Write(draft));
+    State::Writing(Writing { card })
+}
+
+impl Writing {
+    pub(crate) fn handle(self, call: &mut Call, now: At, what: What) -> State {
+        match what {
+            What::Written(intent) => authorise::enter(call, now, intent, self.card),
+            What::NotWritten(why) => {
+                drop(self);
+                match why {
+                    NotWritten::OrderTaken => {
+                        let last = ending::goodbye(call);
+                        ending::say(
+                            call,
+                            now,
+                            CallResult::OrderAlreadyPaid,
+                            &[Line::OrderAlreadyPaid, last],
+                        )
+                    }
+                    NotWritten::Failed => {
+                        ending::say(call, now, CallResult::InternalError, &[Line::InternalError])
+                    }
+                }
+            }
+            _ => State::Writing(self),
+        }
+    }
+}
