@@ -1,1 +1,22 @@
-//! HTTPS to acquirers: TLS, waits, NotSent against NoReply.
+//! HTTPS to acquirers: one request, one connection, one answer, or a plain statement about the money.
+//!
+//! A [`Sender`] belongs to one endpoint. It never sends a request twice: no retry, no redirect, no proxy, and no idle connection
+//! that might turn out to be stale. [`SendError`] says whether anything may have been charged.
+//!
+//! The body is lent from locked memory and dropped, hence wiped, as soon as it has been written out, while the answer is still
+//! awaited (PCI DSS v4.0.1, 3.3.1.2). HTTP/1.1 only: HTTP/2 copies small bodies into a buffer of the connection.
+//!
+//! [`run`] drives a connector's steps over a sender; the card goes before the last request that needs it leaves.
+
+mod error;
+mod probe;
+mod run;
+mod send;
+#[cfg(test)]
+mod tests;
+mod tls;
+
+pub use error::{Certificate, ConfigError, SendError, Unreached};
+pub use probe::Reached;
+pub use run::{Checkpoint, NotWritten, run, run_from};
+pub use send::Sender;

@@ -120,6 +120,10 @@ fn the_longest_parameters_fit_the_request() {
         Generic::new(vec![("moto".into(), "false".into())]).unwrap_err(),
         ParameterError::Name
     );
+    assert_eq!(
+        Generic::new(vec![("p".into(), "\n".into())]).unwrap_err(),
+        ParameterError::Value
+    );
 }
 
 #[test]

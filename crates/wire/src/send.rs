@@ -1,0 +1,299 @@
+//! Sends one request and reads one reply.
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use http_body_util::Full;
+use ivrpay_acquirer::{EndpointConfig, Method, Reply, Request};
+use reqwest::{Body, Client, Url};
+use rustls::ClientConfig;
+use secrecy::ExposeSecret;
+use tokio::sync::oneshot;
+
+use crate::{ConfigError, SendError, Unreached, tls};
+
+/// Sends requests to one endpoint, each on a connection of its own.
+pub struct Sender {
+    endpoint: Option<Endpoint>,
+}
+
+pub(crate) struct Endpoint {
+    client: Client,
+    pub(crate) url: Url,
+    pub(crate) tls: ClientConfig,
+    pub(crate) connect_timeout: Duration,
+    reply_timeout: Duration,
+    /// HTTP Basic (RFC 7617), marked as sensitive so that nothing prints it.
+    authorization: Option<HeaderValue>,
+}
+
+impl Sender {
+    /// Checks the settings and reads the authorities; connects nowhere.
+    ///
+    /// # Errors
+    /// [`ConfigError`].
+    pub fn new(config: &EndpointConfig) -> Result<Self, ConfigError> {
+        let range = Duration::from_millis(100)..=Duration::from_secs(120);
+        for (name, wait) in [
+            ("connect_timeout", config.connect_timeout),
+            ("reply_timeout", config.reply_timeout),
+        ] {
+            if !range.contains(&wait) {
+                return Err(ConfigError::Timeout { name });
+            }
+        }
+        let url = Url::parse(&config.url).map_err(|_| ConfigError::Url)?;
+        let plain = url.username().is_empty()
+            && url.password().is_none()
+            && url.query().is_none()
+            && url.fragment().is_none();
+        if url.scheme() != "https" || url.host_str().is_none_or(str::is_empty) || !plain {
+            return Err(ConfigError::Url);
+        }
+        let authorization = match (config.user.as_str(), &config.password) {
+            ("", None) => None,
+            ("", Some(_)) | (_, None) => return Err(ConfigError::Credentials),
+            (user, Some(password)) => Some(basic(user, password.expose_secret())?),
+        };
+        let tls = tls::client(config.ca_file.as_deref())?;
+        let client = Client::builder()
+            .tls_backend_preconfigured(tls.clone())
+            .https_only(true)
+            // HTTP/2 copies a body under 1 KiB into a buffer that lives as long as the connection.
+            .http1_only()
+            .no_proxy()
+            .redirect(reqwest::redirect::Policy::none())
+            .referer(false)
+            // Money: neither reqwest's retries after "refused stream" nor hyper's after a stale idle connection.
+            .retry(reqwest::retry::never())
+            .pool_max_idle_per_host(0)
+            .connect_timeout(config.connect_timeout)
+            .tcp_nodelay(true)
+            .user_agent(concat!("ivrpay/", env!("CARGO_PKG_VERSION")))
+            .build()
+            .map_err(|_| ConfigError::Client)?;
+        Ok(Self {
+            endpoint: Some(Endpoint {
+                client,
+                url,
+                tls,
+                connect_timeout: config.connect_timeout,
+                reply_timeout: config.reply_timeout,
+                authorization,
+            }),
+        })
+    }
+
+    /// For connectors that send nothing (training): every [`Self::send`] is [`Unreached::NoEndpoint`].
+    #[must_use]
+    pub const fn offline() -> Self {
+        Self { endpoint: None }
+    }
+
+    pub(crate) fn endpoint(&self) -> Result<&Endpoint, Unreached> {
+        self.endpoint.as_ref().ok_or(Unreached::NoEndpoint)
+    }
+
+    /// Sends `request` once. Its body is wiped as soon as it has been written out, whatever comes then.
+    ///
+    /// To drop this future early means not to know what became of the request.
+    ///
+    /// # Errors
+    /// [`SendError::NotSent`]: nothing was charged. [`SendError::NoReply`]: it may have been.
+    pub async fn send(&self, request: Request) -> Result<Reply, SendError> {
+        let endpoint = self
+            .endpoint()
+            .map_err(|cause| SendError::NotSent { cause })?;
+        let Request {
+            method,
+            path,
+            headers,
+            content_type,
+            body,
+        } = request;
+        let invalid = SendError::NotSent {
+            cause: Unreached::Request,
+        };
+        let mut head = HeaderMap::new();
+        for (name, value) in headers {
+            let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| invalid)?;
+            head.insert(name, HeaderValue::from_str(&value).map_err(|_| invalid)?);
+        }
+        head.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+        endpoint.exchange(method, &path, head, body).await
+    }
+}
+
+impl Endpoint {
+    pub(crate) async fn exchange<B>(
+        &self,
+        method: Method,
+        path: &str,
+        mut head: HeaderMap,
+        body: B,
+    ) -> Result<Reply, SendError>
+    where
+        B: AsRef<[u8]> + Send + 'static,
+    {
+        let begun = Instant::now();
+        let mut url = self.url.clone();
+        if !path.is_empty() {
+            url.set_path(&format!(
+                "{}/{}",
+                self.url.path().trim_end_matches('/'),
+                path.trim_start_matches('/')
+            ));
+        }
+        if let Some(authorization) = &self.authorization {
+            head.insert(AUTHORIZATION, authorization.clone());
+        }
+        let method = match method {
+            Method::Get => http::Method::GET,
+            Method::Post => http::Method::POST,
+        };
+        let (written, was_written) = oneshot::channel();
+        let lent = Lent {
+            body: Some(body),
+            written: Some(written),
+        };
+        // `Body::from(Bytes)` would be kept by reqwest until the answer has come; a wrapped body is dropped when it is written.
+        let body = Body::wrap(Full::new(Bytes::from_owner(lent)));
+        let request = self.client.request(method, url).headers(head).body(body);
+
+        let exchange = async {
+            let mut response = request.send().await?;
+            let status = response.status().as_u16();
+            let mut body = Vec::new();
+            while let Some(chunk) = response.chunk().await? {
+                if body.len() + chunk.len() > Reply::BODY_MAX {
+                    return Ok(Reply::too_long(status));
+                }
+                body.extend_from_slice(&chunk);
+            }
+            Ok::<_, reqwest::Error>(Reply::new(status, body))
+        };
+        // The wait for the answer begins when the request is out; until then the connect time-out rules, and a peer that does
+        // not take the request from us runs into both together.
+        let no_answer = async {
+            tokio::select! {
+                _ = was_written => {}
+                () = tokio::time::sleep(self.connect_timeout) => {}
+            }
+            tokio::time::sleep(self.reply_timeout).await;
+        };
+        tokio::select! {
+            biased;
+            result = exchange => result.map_err(|error| {
+                // Only the making of the connection is "not sent": name, TCP, TLS, and their time-out.
+                if error.is_connect() {
+                    SendError::NotSent { cause: cause(&error) }
+                } else {
+                    SendError::NoReply { waited: begun.elapsed() }
+                }
+            }),
+            () = no_answer => Err(SendError::NoReply { waited: begun.elapsed() }),
+        }
+    }
+}
+
+fn cause(error: &reqwest::Error) -> Unreached {
+    if error.is_dns() {
+        Unreached::UnknownHost
+    } else if error.is_timeout() {
+        Unreached::TimedOut
+    } else {
+        Unreached::from_chain(error)
+    }
+}
+
+/// A body that tells when it is dropped, after it has been dropped.
+struct Lent<B> {
+    body: Option<B>,
+    written: Option<oneshot::Sender<()>>,
+}
+
+impl<B: AsRef<[u8]>> AsRef<[u8]> for Lent<B> {
+    fn as_ref(&self) -> &[u8] {
+        self.body.as_ref().map(AsRef::as_ref).unwrap_or_default()
+    }
+}
+
+impl<B> Drop for Lent<B> {
+    fn drop(&mut self) {
+        drop(self.body.take());
+        if let Some(written) = self.written.take() {
+            // Nobody waits any more: the exchange has ended before.
+            written.send(()).unwrap_or_default();
+        }
+    }
+}
+
+fn basic(user: &str, password: &str) -> Result<HeaderValue, ConfigError> {
+    use base64::Engine;
+    let pair = secrecy::SecretString::from(format!("{user}:{password}"));
+    let text = secrecy::SecretString::from(format!(
+        "Basic {}",
+        base64::engine::general_purpose::STANDARD.encode(pair.expose_secret())
+    ));
+    let mut value =
+        HeaderValue::from_str(text.expose_secret()).map_err(|_| ConfigError::Credentials)?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn refused(change: impl FnOnce(&mut EndpointConfig)) -> ConfigError {
+        let mut config = EndpointConfig::new("https://127.0.0.1:9443/pay");
+        change(&mut config);
+        match Sender::new(&config) {
+            Ok(_) => panic!("must be refused"),
+            Err(error) => error,
+        }
+    }
+
+    #[test]
+    fn settings_that_cannot_be_right_are_refused() {
+        for url in [
+            "",
+            "http://127.0.0.1/pay",
+            "https://",
+            "https://user:pw@127.0.0.1/",
+            "https://127.0.0.1/?key=1",
+            "https://127.0.0.1/#x",
+            "127.0.0.1:9443",
+            "file:///etc/passwd",
+        ] {
+            assert!(
+                matches!(refused(|c| c.url = url.into()), ConfigError::Url),
+                "{url}"
+            );
+        }
+        assert!(matches!(
+            refused(|c| c.user = "u".into()),
+            ConfigError::Credentials
+        ));
+        assert!(matches!(
+            refused(|c| c.password = Some("p".into())),
+            ConfigError::Credentials
+        ));
+        assert!(matches!(
+            refused(|c| c.reply_timeout = Duration::ZERO),
+            ConfigError::Timeout {
+                name: "reply_timeout"
+            }
+        ));
+        assert!(matches!(
+            refused(|c| c.ca_file = Some("/nonexistent".into())),
+            ConfigError::CaFile { .. }
+        ));
+        assert!(matches!(
+            refused(|c| c.ca_file = Some("/dev/null".into())),
+            ConfigError::CaFileEmpty { .. }
+        ));
+    }
+}

@@ -1,0 +1,551 @@
+//! A sender against a real TLS server in this process: what each fault means for the money, and how many requests it saw.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use ivrpay_acquirer::{EndpointConfig, Method, Reply, Request};
+use ivrpay_secret::Buffer;
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, date_time_ymd};
+use rustls_pki_types::PrivatePkcs8KeyDer;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Notify, oneshot};
+use tokio_rustls::{TlsAcceptor, server::TlsStream};
+
+use crate::{Certificate, SendError, Sender, Unreached};
+
+const BODY: &[u8] = br#"{"method":"charge"}"#;
+
+/// What the server does with a request that it has read whole.
+#[derive(Clone)]
+enum Answer {
+    /// Writes this, then closes properly.
+    Bytes(Vec<u8>),
+    /// Writes this, then closes TCP without TLS's farewell.
+    Cut(Vec<u8>),
+    /// Writes this, then one space every 20 ms.
+    Drip(Vec<u8>),
+    /// Writes nothing until told to, then an approval.
+    When(Arc<Notify>),
+    /// Takes the connection's first bytes and resets it.
+    ResetUnread,
+}
+
+struct Server {
+    address: SocketAddr,
+    ca: tempfile::NamedTempFile,
+    connections: Arc<AtomicUsize>,
+    requests: Arc<AtomicUsize>,
+    heads: tokio::sync::mpsc::UnboundedReceiver<String>,
+}
+
+#[derive(Clone, Copy)]
+struct Cert {
+    name: &'static str,
+    years: (i32, i32),
+    issued: bool,
+}
+
+const GOOD: Cert = Cert {
+    name: "127.0.0.1",
+    years: (2020, 2090),
+    issued: true,
+};
+
+impl Server {
+    async fn start(cert: Cert, answer: Answer) -> Self {
+        let ca_key = KeyPair::generate().unwrap();
+        let mut ca_params = CertificateParams::new(Vec::new()).unwrap();
+        ca_params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let ca_cert = ca_params.self_signed(&ca_key).unwrap();
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::new(vec![cert.name.to_owned()]).unwrap();
+        params.not_before = date_time_ymd(cert.years.0, 1, 1);
+        params.not_after = date_time_ymd(cert.years.1, 1, 1);
+        let leaf = if cert.issued {
+            params
+                .signed_by(&key, &Issuer::new(ca_params, ca_key))
+                .unwrap()
+        } else {
+            params.self_signed(&key).unwrap()
+        };
+        let config = rustls::ServerConfig::builder_with_provider(Arc::new(
+            rustls::crypto::ring::default_provider(),
+        ))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(
+            vec![leaf.der().clone()],
+            PrivatePkcs8KeyDer::from(key.serialize_der()).into(),
+        )
+        .unwrap();
+        let ca = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(ca.path(), ca_cert.pem()).unwrap();
+
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (connections, requests) =
+            (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let (tell, heads) = tokio::sync::mpsc::unbounded_channel();
+        let acceptor = TlsAcceptor::from(Arc::new(config));
+        let (seen, counted) = (connections.clone(), requests.clone());
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                seen.fetch_add(1, Ordering::SeqCst);
+                let (acceptor, answer, counted, tell) = (
+                    acceptor.clone(),
+                    answer.clone(),
+                    counted.clone(),
+                    tell.clone(),
+                );
+                tokio::spawn(async move {
+                    let Ok(mut stream) = acceptor.accept(stream).await else {
+                        return;
+                    };
+                    if matches!(answer, Answer::ResetUnread) {
+                        counted.fetch_add(1, Ordering::SeqCst);
+                        stream.get_ref().0.set_zero_linger().unwrap();
+                        return;
+                    }
+                    // More than one request on a connection would be counted too.
+                    while let Some(head) = request(&mut stream).await {
+                        counted.fetch_add(1, Ordering::SeqCst);
+                        tell.send(head).unwrap();
+                        if !respond(&mut stream, &answer).await {
+                            return;
+                        }
+                    }
+                });
+            }
+        });
+        Self {
+            address,
+            ca,
+            connections,
+            requests,
+            heads,
+        }
+    }
+
+    fn config(&self) -> EndpointConfig {
+        EndpointConfig {
+            ca_file: Some(self.ca.path().into()),
+            user: "shop".into(),
+            password: Some("secret".into()),
+            connect_timeout: Duration::from_secs(5),
+            reply_timeout: Duration::from_millis(400),
+            ..EndpointConfig::new(format!("https://{}/pay", self.address))
+        }
+    }
+
+    #[track_caller]
+    fn saw(&self, connections: usize, requests: usize) {
+        assert_eq!(
+            self.connections.load(Ordering::SeqCst),
+            connections,
+            "connections"
+        );
+        assert_eq!(self.requests.load(Ordering::SeqCst), requests, "requests");
+    }
+}
+
+/// Reads a whole request; `None` at the end of the connection.
+async fn request(stream: &mut TlsStream<TcpStream>) -> Option<String> {
+    let mut read = Vec::new();
+    let end = loop {
+        let byte = stream.read_u8().await.ok()?;
+        read.push(byte);
+        if read.ends_with(b"\r\n\r\n") {
+            break read.len();
+        }
+    };
+    let head = String::from_utf8(read.split_off(0)).unwrap();
+    assert_eq!(head.len(), end);
+    let length = head
+        .lines()
+        .find_map(|l| l.strip_prefix("content-length: "))?
+        .parse()
+        .unwrap();
+    let mut body = vec![0; length];
+    stream.read_exact(&mut body).await.ok()?;
+    assert_eq!(body, BODY);
+    Some(head)
+}
+
+/// Whether the connection may go on.
+async fn respond(stream: &mut TlsStream<TcpStream>, answer: &Answer) -> bool {
+    match answer {
+        Answer::Bytes(bytes) => {
+            // The client may have had enough before all is written.
+            if stream.write_all(bytes).await.is_ok() && stream.flush().await.is_ok() {
+                return true;
+            }
+        }
+        Answer::Cut(bytes) => {
+            stream.write_all(bytes).await.unwrap();
+            stream.flush().await.unwrap();
+            stream.get_mut().0.shutdown().await.unwrap();
+        }
+        Answer::Drip(bytes) => {
+            stream.write_all(bytes).await.unwrap();
+            while stream.write_all(b" ").await.is_ok() && stream.flush().await.is_ok() {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        }
+        Answer::When(told) => {
+            told.notified().await;
+            stream
+                .write_all(&ok(br#"{"charge_id":"ch_1"}"#))
+                .await
+                .unwrap();
+            return true;
+        }
+        Answer::ResetUnread => {}
+    }
+    false
+}
+
+fn ok(body: &[u8]) -> Vec<u8> {
+    let mut bytes = format!(
+        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    )
+    .into_bytes();
+    bytes.extend_from_slice(body);
+    bytes
+}
+
+fn charge() -> Request {
+    let mut body = Buffer::take(64).unwrap();
+    body.push(BODY).unwrap();
+    Request {
+        method: Method::Post,
+        path: String::new(),
+        headers: vec![("accept", "application/json".into())],
+        content_type: "application/json",
+        body,
+    }
+}
+
+/// Sends once to a good server that answers so.
+async fn ask(answer: Answer) -> (Server, Result<Reply, SendError>) {
+    let server = Server::start(GOOD, answer).await;
+    let result = Sender::new(&server.config()).unwrap().send(charge()).await;
+    (server, result)
+}
+
+#[track_caller]
+fn no_reply(result: Result<Reply, SendError>) -> Duration {
+    match result {
+        Err(SendError::NoReply { waited }) => waited,
+        Err(other) => panic!("{other}"),
+        Ok(reply) => panic!("a reply with status {}", reply.status()),
+    }
+}
+
+#[tokio::test]
+async fn a_reply_arrives_whole_and_the_request_is_plain_http_1() {
+    let (mut server, result) = ask(Answer::Bytes(ok(br#"{"charge_id":"ch_1"}"#))).await;
+    let reply = result.map_err(|e| e.to_string()).ok().unwrap();
+    assert_eq!(
+        (reply.status(), reply.body()),
+        (200, Some(&br#"{"charge_id":"ch_1"}"#[..]))
+    );
+    server.saw(1, 1);
+    let head = server.heads.recv().await.unwrap();
+    assert!(head.starts_with("POST /pay HTTP/1.1\r\n"), "{head}");
+    for line in [
+        "content-type: application/json",
+        "authorization: Basic c2hvcDpzZWNyZXQ=",
+        "content-length: 19",
+    ] {
+        assert!(head.lines().any(|l| l == line), "{line} in {head}");
+    }
+    assert!(
+        !head.contains("transfer-encoding") && !head.contains("referer"),
+        "{head}"
+    );
+}
+
+#[tokio::test]
+async fn two_payments_are_two_connections() {
+    let server = Server::start(GOOD, Answer::Bytes(ok(b"{}"))).await;
+    let sender = Sender::new(&server.config()).unwrap();
+    for _ in 0..3 {
+        assert!(sender.send(charge()).await.is_ok());
+    }
+    server.saw(3, 3);
+}
+
+#[tokio::test]
+async fn any_status_is_a_reply_and_a_redirect_is_not_followed() {
+    for status in [302, 307, 308, 401, 404, 429, 500, 503] {
+        let head = format!(
+            "HTTP/1.1 {status} X\r\nlocation: /other\r\nretry-after: 0\r\ncontent-length: 0\r\n\r\n"
+        );
+        let (server, result) = ask(Answer::Bytes(head.into_bytes())).await;
+        assert_eq!(result.map(|r| r.status()).ok(), Some(status));
+        server.saw(1, 1);
+    }
+}
+
+#[tokio::test]
+async fn html_and_doubled_answers_are_replies() {
+    let html = b"<html><body>502</body></html>";
+    let (server, result) = ask(Answer::Bytes(ok(html))).await;
+    assert_eq!(result.ok().unwrap().body(), Some(&html[..]));
+    server.saw(1, 1);
+    let twice = [ok(br#"{"charge_id":"a"}"#), ok(br#"{"charge_id":"b"}"#)].concat();
+    let (server, result) = ask(Answer::Bytes(twice)).await;
+    assert_eq!(
+        result.ok().unwrap().body(),
+        Some(&br#"{"charge_id":"a"}"#[..]),
+        "the first counts"
+    );
+    server.saw(1, 1);
+}
+
+#[tokio::test]
+async fn ten_megabytes_are_not_read() {
+    let announced = ok(&vec![b'x'; 10_000_000]);
+    let mut chunked = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n".to_vec();
+    for _ in 0..1000 {
+        chunked.extend_from_slice(b"2710\r\n");
+        chunked.extend_from_slice(&vec![b'x'; 10_000]);
+        chunked.extend_from_slice(b"\r\n");
+    }
+    for bytes in [announced, chunked] {
+        let begun = Instant::now();
+        let (server, result) = ask(Answer::Bytes(bytes)).await;
+        let reply = result.ok().unwrap();
+        assert_eq!((reply.status(), reply.body()), (200, None));
+        assert!(begun.elapsed() < Duration::from_secs(5));
+        server.saw(1, 1);
+    }
+}
+
+#[tokio::test]
+async fn a_connection_that_breaks_after_the_request_is_no_reply() {
+    for bytes in [
+        &b""[..],
+        b"HTTP/1.1 200 OK\r\ncontent-ty",
+        b"HTTP/1.1 200 OK\r\ncontent-length: 20\r\n\r\n{\"charge_id\":",
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\n{\"cha",
+        // The end of the body would be the end of the connection, and TLS says that it was not meant.
+        b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n{\"charge_id\":\"ch_1\"}",
+        b"SSH-2.0-OpenSSH_9.2\r\n",
+    ] {
+        let (server, result) = ask(Answer::Cut(bytes.to_vec())).await;
+        no_reply(result);
+        server.saw(1, 1);
+    }
+    let (server, result) = ask(Answer::ResetUnread).await;
+    no_reply(result);
+    server.saw(1, 1);
+}
+
+#[tokio::test]
+async fn silence_and_dripping_end_at_the_reply_time_out() {
+    let silent = Answer::When(Arc::new(Notify::new()));
+    let endless = Answer::Drip(b"HTTP/1.1 200 OK\r\ncontent-length: 5000\r\n\r\n".to_vec());
+    for answer in [silent, endless] {
+        let (server, result) = ask(answer).await;
+        let waited = no_reply(result);
+        assert!((400..2000).contains(&waited.as_millis()), "{waited:?}");
+        server.saw(1, 1);
+    }
+}
+
+#[track_caller]
+fn not_sent(result: Result<Reply, SendError>, expected: Unreached) {
+    match result {
+        Err(SendError::NotSent { cause }) => {
+            assert_eq!(cause, expected);
+            assert!(!cause.hint().is_empty());
+        }
+        Err(other) => panic!("{other}, not {expected}"),
+        Ok(reply) => panic!("a reply with status {}", reply.status()),
+    }
+}
+
+#[tokio::test]
+async fn a_certificate_that_is_not_good_gets_no_request() {
+    for (cert, problem) in [
+        (
+            Cert {
+                years: (2020, 2021),
+                ..GOOD
+            },
+            Certificate::Expired,
+        ),
+        (
+            Cert {
+                years: (2089, 2090),
+                ..GOOD
+            },
+            Certificate::NotYetValid,
+        ),
+        (
+            Cert {
+                name: "127.0.0.2",
+                ..GOOD
+            },
+            Certificate::OtherName,
+        ),
+        (
+            Cert {
+                issued: false,
+                ..GOOD
+            },
+            Certificate::UnknownIssuer,
+        ),
+    ] {
+        let server = Server::start(cert, Answer::Bytes(ok(b"{}"))).await;
+        let sender = Sender::new(&server.config()).unwrap();
+        not_sent(sender.send(charge()).await, Unreached::Certificate(problem));
+        assert_eq!(sender.probe().await, Err(Unreached::Certificate(problem)));
+        server.saw(2, 0);
+    }
+    // The authority is not among the system's.
+    let server = Server::start(GOOD, Answer::Bytes(ok(b"{}"))).await;
+    let other = Server::start(GOOD, Answer::Bytes(ok(b"{}"))).await;
+    let config = EndpointConfig {
+        ca_file: Some(other.ca.path().into()),
+        ..server.config()
+    };
+    let unknown = Unreached::Certificate(Certificate::UnknownIssuer);
+    not_sent(Sender::new(&config).unwrap().send(charge()).await, unknown);
+    server.saw(1, 0);
+}
+
+#[tokio::test]
+async fn what_was_never_reached_is_not_sent() {
+    let server = Server::start(GOOD, Answer::Bytes(ok(b"{}"))).await;
+    let to = |url: String| {
+        Sender::new(&EndpointConfig {
+            url,
+            ..server.config()
+        })
+        .unwrap()
+    };
+
+    // RFC 6761, 6.4: never a name.
+    let nowhere = to("https://acquirer.invalid/".into());
+    not_sent(nowhere.send(charge()).await, Unreached::UnknownHost);
+    assert_eq!(nowhere.probe().await, Err(Unreached::UnknownHost));
+
+    let free = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let closed = free.local_addr().unwrap();
+    drop(free);
+    let refused = to(format!("https://{closed}/"));
+    not_sent(refused.send(charge()).await, Unreached::Refused);
+    assert_eq!(refused.probe().await, Err(Unreached::Refused));
+
+    // A peer that closes, or speaks no TLS.
+    for (greeting, cause) in [
+        (
+            &b""[..],
+            Unreached::Tls("the peer closed the connection during the handshake"),
+        ),
+        (
+            b"220 mail.example ESMTP\r\n",
+            Unreached::Tls("the peer does not speak TLS"),
+        ),
+    ] {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                // The hello first, or the kernel would answer it with a reset.
+                let mut hello = [0; 4096];
+                assert!(stream.read(&mut hello).await.unwrap() > 0);
+                stream.write_all(greeting).await.unwrap();
+            }
+        });
+        let sender = to(format!("https://{address}/"));
+        not_sent(sender.send(charge()).await, cause);
+        assert_eq!(sender.probe().await, Err(cause));
+    }
+
+    // A peer that takes the connection and never speaks.
+    let mute = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let config = EndpointConfig {
+        url: format!("https://{}/", mute.local_addr().unwrap()),
+        connect_timeout: Duration::from_millis(200),
+        ..server.config()
+    };
+    let sender = Sender::new(&config).unwrap();
+    not_sent(sender.send(charge()).await, Unreached::TimedOut);
+    assert_eq!(sender.probe().await, Err(Unreached::TimedOut));
+
+    not_sent(
+        Sender::offline().send(charge()).await,
+        Unreached::NoEndpoint,
+    );
+    server.saw(0, 0);
+}
+
+#[tokio::test]
+async fn a_probe_shakes_hands_and_asks_nothing() {
+    let server = Server::start(GOOD, Answer::Bytes(ok(b"{}"))).await;
+    let reached = Sender::new(&server.config())
+        .unwrap()
+        .probe()
+        .await
+        .unwrap();
+    assert_eq!((reached.peer, reached.tls), (server.address, "TLS 1.3"));
+    server.saw(1, 0);
+}
+
+/// A body that tells when it is dropped.
+struct Told(Option<oneshot::Sender<Instant>>);
+
+impl AsRef<[u8]> for Told {
+    fn as_ref(&self) -> &[u8] {
+        BODY
+    }
+}
+
+impl Drop for Told {
+    fn drop(&mut self) {
+        if let Some(tell) = self.0.take() {
+            tell.send(Instant::now()).unwrap_or_default();
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_body_is_dropped_while_the_answer_is_awaited() {
+    let answer = Arc::new(Notify::new());
+    let mut server = Server::start(GOOD, Answer::When(answer.clone())).await;
+    let config = EndpointConfig {
+        reply_timeout: Duration::from_secs(20),
+        ..server.config()
+    };
+    let sender = Arc::new(Sender::new(&config).unwrap());
+    let (tell, dropped) = oneshot::channel();
+    let exchange = tokio::spawn({
+        let sender = sender.clone();
+        async move {
+            let head = http::HeaderMap::new();
+            sender
+                .endpoint()
+                .unwrap()
+                .exchange(Method::Post, "", head, Told(Some(tell)))
+                .await
+        }
+    });
+    // The server has the whole request and says nothing.
+    server.heads.recv().await.unwrap();
+    tokio::time::timeout(Duration::from_secs(5), dropped)
+        .await
+        .expect("dropped before the answer")
+        .unwrap();
+    assert!(!exchange.is_finished());
+    answer.notify_one();
+    assert_eq!(exchange.await.unwrap().map(|r| r.status()).ok(), Some(200));
+    server.saw(1, 1);
+}
