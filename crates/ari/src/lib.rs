@@ -1,1 +1,36 @@
-//! Asterisk REST Interface: redacting socket, events, requests, one queue a channel.
+//! Asterisk REST Interface: a redacting socket, the events and requests that we use, one bounded queue a channel.
+//!
+//! [`connect`] starts one reader task that holds the websocket of one application, and gives a [`Client`] for requests
+//! and [`Calls`] for what comes in. The reader never waits for anything but the socket: Asterisk closes the socket of a
+//! reader that is 100 ms late (`websocket_write_timeout`) and replays nothing.
+//!
+//! A key press passes through in three pieces that never meet in a library's memory: [`redact`] takes the key out of the
+//! event while the bytes are still in locked memory; the event goes on through tungstenite and serde with `x` in its
+//! place; the reader puts the key into the call's own [`KeyRing`](ivrpay_secret::KeyRing) and
+//! [`CallEvent::KeyWaiting`] into the call's queue.
+//!
+//! Does not know what a call is for: neither dialogue, prompts, cards nor money.
+
+mod client;
+mod config;
+pub mod contract;
+mod error;
+mod event;
+mod ids;
+pub mod redact;
+mod request;
+mod route;
+mod scan;
+mod socket;
+
+pub use client::Client;
+pub use config::{Config, ConfigError};
+pub use error::{RequestError, Trouble};
+pub use event::{Caller, Channel, Dialplan, Event, Malformed, Playback, read};
+pub use ids::{ChannelId, InvalidId, PlaybackId};
+pub use request::{Application, Direction, HangupReason, Info, LogChannel, Module};
+pub use route::{CallEvent, Counters, Inbox, Outlet, Refusal, Start, Why, pair};
+pub use socket::{Calls, Status, connect};
+
+/// Channel variable that tells the dialplan how the payment ended.
+pub const RESULT_VARIABLE: &str = "IVRPAY_RESULT";

@@ -1,0 +1,125 @@
+//! What requests carry, and what Asterisk answers.
+
+use serde::{Deserialize, Serialize};
+
+/// Which voice a mute takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Direction {
+    /// What the channel sends.
+    In,
+    /// What the channel hears.
+    Out,
+    /// Both.
+    Both,
+}
+
+/// What the other side is told about a hang-up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum HangupReason {
+    /// Normal end.
+    Normal,
+    /// Busy.
+    Busy,
+    /// No circuit or capacity.
+    Congestion,
+    /// Something failed.
+    Failure,
+}
+
+#[derive(Serialize)]
+pub(crate) struct Hangup {
+    pub(crate) reason: HangupReason,
+}
+
+#[derive(Serialize)]
+pub(crate) struct Continue<'a> {
+    pub(crate) context: &'a str,
+    pub(crate) extension: &'a str,
+    pub(crate) priority: u32,
+}
+
+#[derive(Serialize)]
+pub(crate) struct SetVariable<'a> {
+    pub(crate) variable: &'a str,
+    pub(crate) value: &'a str,
+}
+
+#[derive(Serialize)]
+pub(crate) struct GetVariable<'a> {
+    pub(crate) variable: &'a str,
+}
+
+#[derive(Deserialize)]
+pub(crate) struct Variable {
+    pub(crate) value: String,
+}
+
+#[derive(Serialize)]
+pub(crate) struct Play<'a> {
+    pub(crate) media: &'a [&'a str],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) lang: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+pub(crate) struct Mute {
+    pub(crate) direction: Direction,
+}
+
+/// The text of a refusal. Only compared, never shown: it may hold anything.
+#[derive(Deserialize)]
+pub(crate) struct Message {
+    #[serde(default)]
+    pub(crate) message: String,
+}
+
+/// A log channel of Asterisk (logger.conf).
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct LogChannel {
+    /// File name, `Console`, `syslog:…`.
+    pub channel: String,
+    /// `File`, `Console`, `Syslog`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// `Enabled` or `Disabled`.
+    pub status: String,
+    /// Its levels, as one text, `DTMF` among them.
+    pub configuration: String,
+}
+
+/// An ARI application, as Asterisk knows it.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Application {
+    /// Name.
+    pub name: String,
+    /// Channels it is subscribed to.
+    pub channel_ids: Vec<String>,
+}
+
+/// About Asterisk.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Info {
+    /// Version, for example `22.10.1`.
+    #[serde(rename = "system", deserialize_with = "version")]
+    pub version: String,
+}
+
+fn version<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    #[derive(Deserialize)]
+    struct System {
+        version: String,
+    }
+    System::deserialize(deserializer).map(|system| system.version)
+}
+
+/// A loadable module.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Module {
+    /// File name, for example `res_pjsip.so`.
+    pub name: String,
+    /// `Running` or not.
+    pub status: String,
+}
