@@ -1,0 +1,143 @@
+//! What the acquirer remembers, and the control port that tells it.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+
+use serde::Serialize;
+use serde_json::json;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+
+use super::http::{Received, answer};
+
+/// A charge as it was asked: what makes two requests under one id the same.
+#[derive(Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Asked {
+    pub(crate) amount: u64,
+    pub(crate) currency: String,
+    pub(crate) brand: &'static str,
+    pub(crate) last4: String,
+    pub(crate) parameters: BTreeMap<String, String>,
+}
+
+/// A transaction: the first request under its id, and all that came after.
+#[derive(Clone, Serialize)]
+pub(crate) struct Entry {
+    pub(crate) transaction_id: String,
+    #[serde(flatten)]
+    pub(crate) asked: Asked,
+    /// `approved`, or the error code.
+    pub(crate) result: String,
+    /// Whether money was taken.
+    pub(crate) booked: bool,
+    /// Requests under this id.
+    pub(crate) requests: u64,
+    #[serde(skip)]
+    pub(crate) charge_id: Option<String>,
+}
+
+#[derive(Default)]
+struct State {
+    /// Requests on the HTTPS port, those refused included.
+    requests: u64,
+    /// Requests that are not the contract's.
+    refused: u64,
+    /// What was wrong with them: names of fields and headers, never values.
+    wrong: Vec<&'static str>,
+    entries: Vec<Entry>,
+}
+
+/// The books.
+#[derive(Default)]
+pub(crate) struct Books {
+    state: Mutex<State>,
+}
+
+impl Books {
+    pub(crate) fn count_request(&self) {
+        self.with(|state| state.requests += 1);
+    }
+
+    pub(crate) fn refuse(&self, wrong: &'static str) {
+        self.with(|state| {
+            state.refused += 1;
+            state.wrong.push(wrong);
+        });
+    }
+
+    /// The entry of `transaction_id`, as it stands or made by `decide` (result, booked). `None`: the id was used for something else.
+    pub(crate) fn enter(
+        &self,
+        transaction_id: &str,
+        asked: Asked,
+        decide: impl FnOnce() -> (String, bool),
+    ) -> Option<Entry> {
+        self.with(|state| {
+            if let Some(entry) = state
+                .entries
+                .iter_mut()
+                .find(|e| e.transaction_id == transaction_id)
+            {
+                entry.requests += 1;
+                return (entry.asked == asked).then(|| entry.clone());
+            }
+            let (result, booked) = decide();
+            let charge_id = booked.then(|| format!("ch_{}", uuid::Uuid::now_v7().simple()));
+            let transaction_id = transaction_id.to_owned();
+            let entry = Entry {
+                transaction_id,
+                asked,
+                result,
+                booked,
+                requests: 1,
+                charge_id,
+            };
+            state.entries.push(entry.clone());
+            Some(entry)
+        })
+    }
+
+    pub(crate) async fn serve_control(&self, mut stream: TcpStream) {
+        let Ok(Some(request)) = Received::read(&mut stream).await else {
+            return;
+        };
+        let reply = match (request.method.as_str(), request.path.as_str()) {
+            ("GET", "/ready") => answer(200, "application/json", r#"{"ready":true}"#),
+            ("GET", "/log") => answer(200, "application/json", &self.log().to_string()),
+            ("POST", "/reset") => {
+                self.with(|state| *state = State::default());
+                answer(200, "application/json", r#"{"reset":true}"#)
+            }
+            _ => answer(
+                404,
+                "application/json",
+                r#"{"error":"GET /ready, GET /log, POST /reset"}"#,
+            ),
+        };
+        if stream.write_all(&reply).await.is_ok() {
+            // A client that is gone needs no farewell.
+            stream.shutdown().await.unwrap_or_default();
+        }
+    }
+
+    pub(crate) fn log(&self) -> serde_json::Value {
+        self.with(|state| {
+            let booked: Vec<_> = state.entries.iter().filter(|e| e.booked).collect();
+            json!({
+                "requests": state.requests,
+                "refused": state.refused,
+                "wrong": state.wrong,
+                "booked": booked.len(),
+                "booked_amount": booked.iter().map(|e| e.asked.amount).sum::<u64>(),
+                "transactions": state.entries,
+            })
+        })
+    }
+
+    fn with<R>(&self, f: impl FnOnce(&mut State) -> R) -> R {
+        f(&mut self
+            .state
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner))
+    }
+}

@@ -1,0 +1,108 @@
+//! As much of HTTP/1.1 as a server needs that also has to answer wrongly on purpose.
+
+use tokio::io::{AsyncRead, AsyncReadExt};
+
+/// Longest head, bytes.
+const HEAD_MAX: usize = 16 * 1024;
+/// Longest body, bytes.
+const BODY_MAX: usize = 16 * 1024;
+
+/// A request.
+pub(crate) struct Received {
+    pub(crate) method: String,
+    pub(crate) path: String,
+    headers: Vec<(String, String)>,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Received {
+    /// `Ok(None)`: the connection ended before one began, `Err`: not HTTP, too long or cut off.
+    pub(crate) async fn read(stream: &mut (impl AsyncRead + Unpin)) -> Result<Option<Self>, ()> {
+        let mut read = Vec::new();
+        let mut chunk = [0; 4096];
+        let end = loop {
+            if let Some(end) = read.windows(4).position(|w| w == b"\r\n\r\n") {
+                break end + 4;
+            }
+            match stream.read(&mut chunk).await {
+                Ok(0) | Err(_) if read.is_empty() => return Ok(None),
+                Ok(n) if n > 0 && read.len() < HEAD_MAX => {
+                    read.extend_from_slice(chunk.get(..n).unwrap_or_default())
+                }
+                _ => return Err(()),
+            }
+        };
+        let mut body = read.split_off(end);
+        let head = String::from_utf8(read).map_err(|_| ())?;
+        let mut lines = head.split("\r\n");
+        let mut first = lines.next().unwrap_or_default().split(' ');
+        let (Some(method), Some(path), Some("HTTP/1.1")) =
+            (first.next(), first.next(), first.next())
+        else {
+            return Err(());
+        };
+        let headers: Vec<_> = lines
+            .filter_map(|line| line.split_once(':'))
+            .map(|(name, value)| (name.trim().to_ascii_lowercase(), value.trim().to_owned()))
+            .collect();
+        let (method, path) = (method.to_owned(), path.to_owned());
+        let mut request = Self {
+            method,
+            path,
+            headers,
+            body: Vec::new(),
+        };
+        let length = match request.header("content-length") {
+            Some(length) => length.parse().map_err(|_| ())?,
+            None if request.header("transfer-encoding").is_some() => return Err(()),
+            None => 0,
+        };
+        if length > BODY_MAX || body.len() > length {
+            return Err(());
+        }
+        let have = body.len();
+        body.resize(length, 0);
+        stream
+            .read_exact(body.get_mut(have..).unwrap_or_default())
+            .await
+            .map_err(|_| ())?;
+        request.body = body;
+        Ok(Some(request))
+    }
+
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers
+            .iter()
+            .find(|(n, _)| n == name)
+            .map(|(_, value)| value.as_str())
+    }
+}
+
+/// A whole answer.
+pub(crate) fn answer(status: u16, content_type: &str, body: &str) -> Vec<u8> {
+    let reason = match status {
+        200 => "OK",
+        302 => "Found",
+        400 => "Bad Request",
+        401 => "Unauthorized",
+        402 => "Payment Required",
+        404 => "Not Found",
+        405 => "Method Not Allowed",
+        409 => "Conflict",
+        415 => "Unsupported Media Type",
+        429 => "Too Many Requests",
+        503 => "Service Unavailable",
+        _ => "Internal Server Error",
+    };
+    let more = match status {
+        302 => "location: /elsewhere\r\n",
+        401 => "www-authenticate: Basic realm=\"acquirer\"\r\n",
+        429 | 503 => "retry-after: 0\r\n",
+        _ => "",
+    };
+    format!(
+        "HTTP/1.1 {status} {reason}\r\ncontent-type: {content_type}\r\n{more}content-length: {}\r\n\r\n{body}",
+        body.len()
+    )
+    .into_bytes()
+}
