@@ -2,6 +2,8 @@
 //!
 //! Needs `IVRPAY_TEST_ARI_URL`, `IVRPAY_TEST_ARI_USER` and `IVRPAY_TEST_ARI_PASSWORD_FILE`; `make e2e` sets them.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 use std::{
     collections::HashMap,
     env, fs,

@@ -1,5 +1,8 @@
 //! The client against a small HTTP server: what goes out, and what each answer becomes.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+#[allow(dead_code, unreachable_pub, reason = "shared by several tests")]
 mod fake;
 
 use std::{io, time::Duration};

@@ -1,5 +1,8 @@
 //! The reader, its router and the client together, against a small Asterisk in this process.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+#[allow(dead_code, unreachable_pub, reason = "shared by several tests")]
 mod fake;
 
 use std::time::Duration;
@@ -146,7 +149,8 @@ async fn keys_reach_their_own_call_in_order() {
 #[tokio::test]
 async fn a_key_that_cant_be_read_never_becomes_another_one() {
     let mut fake = Fake::start().await;
-    let (_client, mut calls, mut socket) = up(&mut fake, config(&fake)).await;
+    let config = config(&fake);
+    let (_client, mut calls, mut socket) = up(&mut fake, config).await;
     let mut inbox = enter(&mut calls, &mut socket, "1").await.inbox;
     send(
         &mut socket,
@@ -253,7 +257,8 @@ async fn calls_that_cant_be_taken_are_refused_or_given_back() {
 #[tokio::test]
 async fn after_a_lost_socket_every_call_is_told_and_orphans_go_back() {
     let mut fake = Fake::start().await;
-    let (_client, mut calls, mut socket) = up(&mut fake, config(&fake)).await;
+    let config = config(&fake);
+    let (_client, mut calls, mut socket) = up(&mut fake, config).await;
     let mut stays = enter(&mut calls, &mut socket, "stays").await.inbox;
     let mut goes = enter(&mut calls, &mut socket, "goes").await.inbox;
     let listing = format!(
@@ -304,7 +309,8 @@ async fn a_call_that_is_listed_before_it_starts_is_no_orphan() {
         "/channels" => Some((200, listing.clone())),
         _ => default_answer(request),
     });
-    let (_client, mut calls, mut socket) = up(&mut fake, config(&fake)).await;
+    let config = config(&fake);
+    let (_client, mut calls, mut socket) = up(&mut fake, config).await;
     fake.request(|r| r.path == "/channels").await;
     let mut inbox = enter(&mut calls, &mut socket, "new").await.inbox;
     fake.request(|r| r.path == "/channels/orphan/continue")
@@ -437,7 +443,8 @@ async fn a_message_over_the_limit_ends_the_connection_and_is_told() {
 #[tokio::test]
 async fn stop_closes_the_socket() {
     let mut fake = Fake::start().await;
-    let (_client, calls, mut socket) = up(&mut fake, config(&fake)).await;
+    let config = config(&fake);
+    let (_client, calls, mut socket) = up(&mut fake, config).await;
     let status = calls.status.clone();
     let closed =
         tokio::spawn(async move { matches!(socket.next().await, Some(Ok(Message::Close(_)))) });

@@ -26,13 +26,15 @@ pub struct Request {
 
 /// What is answered: status and body, or nothing, ever.
 pub type Answer = Option<(u16, String)>;
+/// An event socket, with uri and headers of its request.
+pub type Socket = (WebSocketStream<TcpStream>, Vec<(String, String)>);
 type Answers = Box<dyn FnMut(&Request) -> Answer + Send>;
 
 /// The fake Asterisk. Ends with the runtime of its test.
 pub struct Fake {
     pub at: SocketAddr,
-    /// Event sockets, with the head of their request.
-    pub sockets: mpsc::UnboundedReceiver<(WebSocketStream<TcpStream>, Vec<(String, String)>)>,
+    /// Event sockets.
+    pub sockets: mpsc::UnboundedReceiver<Socket>,
     pub requests: mpsc::UnboundedReceiver<Request>,
     answers: Arc<Mutex<Answers>>,
 }
@@ -97,7 +99,7 @@ pub fn default_answer(request: &Request) -> Answer {
 #[allow(clippy::result_large_err, reason = "tungstenite's callback")]
 async fn serve(
     mut stream: TcpStream,
-    sockets: mpsc::UnboundedSender<(WebSocketStream<TcpStream>, Vec<(String, String)>)>,
+    sockets: mpsc::UnboundedSender<Socket>,
     requests: mpsc::UnboundedSender<Request>,
     answers: Arc<Mutex<Answers>>,
 ) {
