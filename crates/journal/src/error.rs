@@ -58,14 +58,24 @@ impl Error {
     #[must_use]
     pub const fn hint(&self) -> &'static str {
         match self {
-            Self::Busy => "end the program that holds the journal open for writing (a backup, a sqlite3 shell), then try again",
+            Self::Busy => {
+                "end the program that holds the journal open for writing (a backup, a sqlite3 shell), then try again"
+            }
             Self::Corrupt { .. } => {
                 "do not start on it and do not delete it: keep the file with its -wal, restore the last backup, and compare with the acquirer's list"
             }
-            Self::Full => "free space on the journal's file system; payments are accepted again at once, no restart is needed",
-            Self::InUse { .. } => "one daemon a journal: stop the other one, or give this one its own journal path",
-            Self::Io { .. } => "check that the folder of the journal exists and belongs to the service's user",
-            Self::ReadOnly => "give the service's user write permission on the journal and its folder, or remount the file system writable",
+            Self::Full => {
+                "free space on the journal's file system; payments are accepted again at once, no restart is needed"
+            }
+            Self::InUse { .. } => {
+                "one daemon a journal: stop the other one, or give this one its own journal path"
+            }
+            Self::Io { .. } => {
+                "check that the folder of the journal exists and belongs to the service's user"
+            }
+            Self::ReadOnly => {
+                "give the service's user write permission on the journal and its folder, or remount the file system writable"
+            }
             Self::Store { .. } => "see the cause; `ivrpay journal verify` checks the file",
             Self::Version { found, known } => {
                 if *found > *known {
@@ -90,9 +100,13 @@ impl From<sqlx::Error> for Error {
         match code.map(|code| code & 0xff) {
             Some(5 | 6) => Self::Busy,
             Some(8) => Self::ReadOnly,
-            Some(11) => Self::Corrupt { what: "SQLite found a malformed page (SQLITE_CORRUPT)" },
+            Some(11) => Self::Corrupt {
+                what: "SQLite found a malformed page (SQLITE_CORRUPT)",
+            },
             Some(13) => Self::Full,
-            Some(26) => Self::Corrupt { what: "the file is not a SQLite database (SQLITE_NOTADB)" },
+            Some(26) => Self::Corrupt {
+                what: "the file is not a SQLite database (SQLITE_NOTADB)",
+            },
             _ => Self::Store { source },
         }
     }

@@ -6,15 +6,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ivrpay_payment::{
-    CallId, Doubt, Durable, IdempotencyKey, Intent, OperationId, OperationKind, Outcome, PaymentId, State, Why,
+    CallId, Doubt, Durable, IdempotencyKey, Intent, OperationId, OperationKind, Outcome, PaymentId,
+    State, Why,
 };
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::sqlite::{Durability, Holder, Sqlite, Tx};
 use crate::types::{
-    ApiRequest, Claim, Clock, Created, Filter, IntentDraft, Match, NewPayment, OpenOptions, Operation, OperationState,
-    Origin, Payment, Record, Recovered, Task, TaskKind, VerifyReport,
+    ApiRequest, Claim, Clock, Created, Filter, IntentDraft, Match, NewPayment, OpenOptions,
+    Operation, OperationState, Origin, Payment, Record, Recovered, Task, TaskKind, VerifyReport,
 };
 use crate::{ClaimError, CreateError, Error, IntentError, OutcomeError, chain, scrub};
 
@@ -35,7 +36,9 @@ struct Inner {
 
 impl fmt::Debug for Journal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Journal").field("writer", &self.0.store.writer()).finish()
+        f.debug_struct("Journal")
+            .field("writer", &self.0.store.writer())
+            .finish()
     }
 }
 
@@ -47,7 +50,11 @@ impl Journal {
     /// [`Error::InUse`], [`Error::Corrupt`], [`Error::Version`], [`Error::ReadOnly`], [`Error::Io`] ...
     pub async fn open(path: impl AsRef<Path>, options: OpenOptions) -> Result<Self, Error> {
         let store = Sqlite::open(path.as_ref(), &options).await?;
-        Ok(Self(Arc::new(Inner { store, clock: options.clock, task_due: options.task_due })))
+        Ok(Self(Arc::new(Inner {
+            store,
+            clock: options.clock,
+            task_due: options.task_due,
+        })))
     }
 
     /// Opens the journal for reading, beside a daemon that may be writing it. Everything that writes is [`Error::ReadOnly`].
@@ -57,7 +64,11 @@ impl Journal {
     pub async fn open_read_only(path: impl AsRef<Path>) -> Result<Self, Error> {
         let options = OpenOptions::new("reader");
         let store = Sqlite::open_read_only(path.as_ref(), options.busy_timeout).await?;
-        Ok(Self(Arc::new(Inner { store, clock: options.clock, task_due: options.task_due })))
+        Ok(Self(Arc::new(Inner {
+            store,
+            clock: options.clock,
+            task_due: options.task_due,
+        })))
     }
 
     /// Creates a waiting payment, unless the same API call made it before.
@@ -150,8 +161,14 @@ impl Journal {
     ///
     /// # Errors
     /// The journal's own; the claim is kept then, and given back by the next `release` or by [`Self::recover`].
-    pub async fn release(&self, claim: &Claim, result: &str, evidence: Value) -> Result<State, Error> {
-        self.finish(claim.payment.id, Some(claim.call), result, evidence).await
+    pub async fn release(
+        &self,
+        claim: &Claim,
+        result: &str,
+        evidence: Value,
+    ) -> Result<State, Error> {
+        self.finish(claim.payment.id, Some(claim.call), result, evidence)
+            .await
     }
 
     /// The closing record of a payment: result of the call, and what was spoken and pressed. Rides on the next sync.
@@ -159,7 +176,12 @@ impl Journal {
     ///
     /// # Errors
     /// The journal's own.
-    pub async fn close(&self, payment_id: PaymentId, result: &str, evidence: Value) -> Result<State, Error> {
+    pub async fn close(
+        &self,
+        payment_id: PaymentId,
+        result: &str,
+        evidence: Value,
+    ) -> Result<State, Error> {
         self.finish(payment_id, None, result, evidence).await
     }
 
@@ -182,7 +204,11 @@ impl Journal {
     ///
     /// # Errors
     /// [`OutcomeError::AlreadyWritten`]: the first outcome stands. Or the journal's own: the operation is still in flight then.
-    pub async fn write_outcome(&self, intent: &Durable<Intent>, outcome: &Outcome) -> Result<State, OutcomeError> {
+    pub async fn write_outcome(
+        &self,
+        intent: &Durable<Intent>,
+        outcome: &Outcome,
+    ) -> Result<State, OutcomeError> {
         let mut tx = self.begin(Durability::Synced).await?;
         let due_ms = self.due(tx.now_ms);
         let state = write_outcome(&mut tx, intent.get(), outcome, due_ms).await;
@@ -194,7 +220,8 @@ impl Journal {
     /// # Errors
     /// As [`Self::write_outcome`].
     pub async fn not_sent(&self, intent: &Durable<Intent>) -> Result<State, OutcomeError> {
-        self.write_outcome(intent, &Outcome::NotCharged(Why::NotSent)).await
+        self.write_outcome(intent, &Outcome::NotCharged(Why::NotSent))
+            .await
     }
 
     /// What an inquiry, or a person, found out about an unknown operation. An approval makes a call-back task: the caller
@@ -275,14 +302,19 @@ impl Journal {
 }
 
 async fn create(tx: &mut Tx<'_>, new: NewPayment) -> Result<Created, CreateError> {
-    let request = new.request.as_ref().map(|ApiRequest { key, hash }| (chain::digest(key.as_bytes()), *hash));
+    let request = new
+        .request
+        .as_ref()
+        .map(|ApiRequest { key, hash }| (chain::digest(key.as_bytes()), *hash));
     if let Some((key, hash)) = &request
         && let Some((payment, before)) = tx.payment_of_request(&new.tenant, key).await?
     {
         return if before == *hash {
             Ok(Created::Existing(payment))
         } else {
-            Err(CreateError::IdempotencyReused { payment_id: payment.id })
+            Err(CreateError::IdempotencyReused {
+                payment_id: payment.id,
+            })
         };
     }
     if let Some(order) = &new.order
@@ -292,7 +324,10 @@ async fn create(tx: &mut Tx<'_>, new: NewPayment) -> Result<Created, CreateError
         if is_overdue(&holder, tx.now_ms) {
             expire_one(tx, holder).await?;
         } else {
-            return Err(CreateError::OrderTaken { payment_id: holder.id, state: holder.state });
+            return Err(CreateError::OrderTaken {
+                payment_id: holder.id,
+                state: holder.state,
+            });
         }
     }
     let payment = Payment {
@@ -323,7 +358,8 @@ async fn create(tx: &mut Tx<'_>, new: NewPayment) -> Result<Created, CreateError
         evidence: None,
         call: None,
     };
-    tx.insert_payment(&payment, request.as_ref().map(|(key, hash)| (key, hash))).await?;
+    tx.insert_payment(&payment, request.as_ref().map(|(key, hash)| (key, hash)))
+        .await?;
     let body = json!({
         "amount_minor": payment.amount.minor(), "currency": payment.amount.currency().code(), "order": payment.order,
         "part": payment.part, "tenant": payment.tenant, "operator": payment.operator, "mode": payment.mode.name(),
@@ -356,26 +392,41 @@ async fn claim(tx: &mut Tx<'_>, payment_id: PaymentId, call: CallId) -> Result<C
         return Err(ClaimError::Taken);
     }
     if payment.state != State::Waiting {
-        return Err(ClaimError::NotWaiting { state: payment.state });
+        return Err(ClaimError::NotWaiting {
+            state: payment.state,
+        });
     }
     if is_overdue(&payment, tx.now_ms) {
-        return Err(ClaimError::NotWaiting { state: State::Expired });
+        return Err(ClaimError::NotWaiting {
+            state: State::Expired,
+        });
     }
     tx.insert_claim(payment_id, call).await?;
     payment.call = Some(call);
-    tx.append("claimed", &payment, None, json!({ "call": call })).await?;
+    tx.append("claimed", &payment, None, json!({ "call": call }))
+        .await?;
     Ok(Claim { payment, call })
 }
 
-async fn write_intent(tx: &mut Tx<'_>, payment_id: PaymentId, draft: IntentDraft) -> Result<Intent, IntentError> {
+async fn write_intent(
+    tx: &mut Tx<'_>,
+    payment_id: PaymentId,
+    draft: IntentDraft,
+) -> Result<Intent, IntentError> {
     if !matches!(draft.kind, OperationKind::Authorise | OperationKind::Charge) {
         return Err(IntentError::Kind);
     }
     let mut payment = tx.payment(payment_id).await?.ok_or(IntentError::NotFound)?;
     if payment.state != State::Waiting {
-        return Err(IntentError::NotWaiting { state: payment.state });
+        return Err(IntentError::NotWaiting {
+            state: payment.state,
+        });
     }
-    if !tx.claim(payment_id).await?.is_some_and(|holder| holder.ours) {
+    if !tx
+        .claim(payment_id)
+        .await?
+        .is_some_and(|holder| holder.ours)
+    {
         return Err(IntentError::NotClaimed);
     }
     if draft.amount != payment.amount {
@@ -391,11 +442,15 @@ async fn write_intent(tx: &mut Tx<'_>, payment_id: PaymentId, draft: IntentDraft
         idempotency_key: IdempotencyKey::new(fresh_id(tx.now_ms)),
         acquirer_order: tx.next_acquirer_order(floor).await?,
     };
-    tx.insert_operation(&intent).await.map_err(|error| match error {
-        // The index `operations_one_charge` is the backstop of the states above.
-        Error::Store { source: sqlx::Error::Database(cause) } if cause.is_unique_violation() => IntentError::OrderTaken,
-        other => other.into(),
-    })?;
+    tx.insert_operation(&intent)
+        .await
+        .map_err(|error| match error {
+            // The index `operations_one_charge` is the backstop of the states above.
+            Error::Store {
+                source: sqlx::Error::Database(cause),
+            } if cause.is_unique_violation() => IntentError::OrderTaken,
+            other => other.into(),
+        })?;
     payment.state = State::InFlight;
     payment.card = Some(intent.card);
     payment.decline_reason = None;
@@ -406,7 +461,8 @@ async fn write_intent(tx: &mut Tx<'_>, payment_id: PaymentId, draft: IntentDraft
         "idempotency_key": intent.idempotency_key, "acquirer_order": intent.acquirer_order.to_string(),
         "evidence": scrub::json(draft.evidence),
     });
-    tx.append("intent", &payment, Some(intent.operation_id), body).await?;
+    tx.append("intent", &payment, Some(intent.operation_id), body)
+        .await?;
     Ok(intent)
 }
 
@@ -416,11 +472,17 @@ async fn write_outcome(
     outcome: &Outcome,
     due_ms: i64,
 ) -> Result<State, OutcomeError> {
-    let operation = tx.operation(intent.operation_id).await?.ok_or(OutcomeError::NotFound)?;
+    let operation = tx
+        .operation(intent.operation_id)
+        .await?
+        .ok_or(OutcomeError::NotFound)?;
     if operation.state != OperationState::InFlight {
         return Err(OutcomeError::AlreadyWritten);
     }
-    let mut payment = tx.payment(operation.payment).await?.ok_or(OutcomeError::NotFound)?;
+    let mut payment = tx
+        .payment(operation.payment)
+        .await?
+        .ok_or(OutcomeError::NotFound)?;
     payment.state = match outcome {
         Outcome::Approved(_) => State::Approved,
         // The call goes on, perhaps with another card; its end decides.
@@ -428,7 +490,15 @@ async fn write_outcome(
         Outcome::Unknown(_) => State::Unknown,
     };
     if payment.state == State::Unknown {
-        insert_task(tx, &payment, TaskKind::Inquire, Some(operation.id), due_ms, "the acquirer's answer is not known").await?;
+        insert_task(
+            tx,
+            &payment,
+            TaskKind::Inquire,
+            Some(operation.id),
+            due_ms,
+            "the acquirer's answer is not known",
+        )
+        .await?;
     }
     record_outcome(tx, "outcome", &mut payment, operation.id, outcome, None).await?;
     Ok(payment.state)
@@ -441,11 +511,17 @@ async fn settle(
     by: &str,
     due_ms: i64,
 ) -> Result<State, OutcomeError> {
-    let operation = tx.operation(operation_id).await?.ok_or(OutcomeError::NotFound)?;
+    let operation = tx
+        .operation(operation_id)
+        .await?
+        .ok_or(OutcomeError::NotFound)?;
     if operation.state != OperationState::Unknown {
         return Err(OutcomeError::AlreadyWritten);
     }
-    let mut payment = tx.payment(operation.payment).await?.ok_or(OutcomeError::NotFound)?;
+    let mut payment = tx
+        .payment(operation.payment)
+        .await?
+        .ok_or(OutcomeError::NotFound)?;
     payment.state = match outcome {
         Outcome::Approved(_) => State::Approved,
         Outcome::Declined(_) => State::Declined,
@@ -455,10 +531,26 @@ async fn settle(
     let by = scrub::text(by);
     tx.close_task(payment.id, TaskKind::Inquire, &by).await?;
     if payment.state == State::Approved {
-        insert_task(tx, &payment, TaskKind::CallBack, Some(operation_id), due_ms, "approved after the call had ended").await?;
+        insert_task(
+            tx,
+            &payment,
+            TaskKind::CallBack,
+            Some(operation_id),
+            due_ms,
+            "approved after the call had ended",
+        )
+        .await?;
     }
     tx.insert_audit(&by, "settle", &payment).await?;
-    record_outcome(tx, "settled", &mut payment, operation_id, outcome, Some(&by)).await?;
+    record_outcome(
+        tx,
+        "settled",
+        &mut payment,
+        operation_id,
+        outcome,
+        Some(&by),
+    )
+    .await?;
     Ok(payment.state)
 }
 
@@ -475,7 +567,10 @@ async fn record_outcome(
     let state = match &mut outcome {
         Outcome::Approved(approval) => {
             // Sixteen letters and digits are room for a card number, should an acquirer send one back by mistake.
-            approval.code = approval.code.take().map(|code| scrub::text(&code).chars().take(16).collect());
+            approval.code = approval
+                .code
+                .take()
+                .map(|code| scrub::text(&code).chars().take(16).collect());
             payment.approval_code.clone_from(&approval.code);
             payment.acquirer_ref = Some(approval.acquirer_ref.clone());
             OperationState::Approved
@@ -510,7 +605,9 @@ async fn finish(
     evidence: Value,
     due_ms: i64,
 ) -> Result<State, Error> {
-    let payment = tx.payment(payment_id).await?.ok_or(Error::Corrupt { what: "a payment of this process is missing" })?;
+    let payment = tx.payment(payment_id).await?.ok_or(Error::Corrupt {
+        what: "a payment of this process is missing",
+    })?;
     let held = tx.claim(payment_id).await?;
     if !held.is_some_and(|held| held.ours && call.is_none_or(|call| call == held.call)) {
         return Ok(payment.state);
@@ -518,15 +615,31 @@ async fn finish(
     // The call ends while its operation is open: nobody will write the outcome, so nobody may take it for refused.
     let mut payment = payment;
     for operation in tx.in_flight(Some(payment_id)).await? {
-        payment = to_unknown(tx, &operation, due_ms, "the call ended before the acquirer's answer was written").await?;
+        payment = to_unknown(
+            tx,
+            &operation,
+            due_ms,
+            "the call ended before the acquirer's answer was written",
+        )
+        .await?;
     }
     close_call(tx, payment, result, scrub::json(evidence)).await
 }
 
 /// Ends the claim; a payment that is still waiting waits on or is over.
-async fn close_call(tx: &mut Tx<'_>, mut payment: Payment, result: &str, evidence: Value) -> Result<State, Error> {
-    if payment.state == State::Waiting && !(payment.origin == Origin::Api && !is_past(&payment, tx.now_ms)) {
-        payment.state = if payment.decline_reason.is_some() { State::Declined } else { State::Cancelled };
+async fn close_call(
+    tx: &mut Tx<'_>,
+    mut payment: Payment,
+    result: &str,
+    evidence: Value,
+) -> Result<State, Error> {
+    let waits_on = payment.origin == Origin::Api && !is_past(&payment, tx.now_ms);
+    if payment.state == State::Waiting && !waits_on {
+        payment.state = if payment.decline_reason.is_some() {
+            State::Declined
+        } else {
+            State::Cancelled
+        };
     }
     let over = matches!(payment.state, State::Declined | State::Cancelled);
     payment.result = Some(result.to_owned());
@@ -536,7 +649,13 @@ async fn close_call(tx: &mut Tx<'_>, mut payment: Payment, result: &str, evidenc
     payment.call = None;
     tx.delete_claim(payment.id).await?;
     tx.update_payment(&mut payment).await?;
-    tx.append("closed", &payment, None, json!({ "result": result, "evidence": evidence })).await?;
+    tx.append(
+        "closed",
+        &payment,
+        None,
+        json!({ "result": result, "evidence": evidence }),
+    )
+    .await?;
     if over {
         tx.insert_event(fresh_id(tx.now_ms), &payment).await?;
     }
@@ -547,10 +666,18 @@ async fn recover(tx: &mut Tx<'_>, due_ms: i64) -> Result<Recovered, Error> {
     let mut recovered = Recovered::default();
     for operation in tx.in_flight(None).await? {
         recovered.unknown.push(operation.payment);
-        to_unknown(tx, &operation, due_ms, "the daemon stopped while the acquirer was asked").await?;
+        to_unknown(
+            tx,
+            &operation,
+            due_ms,
+            "the daemon stopped while the acquirer was asked",
+        )
+        .await?;
     }
     for Holder { payment: id, .. } in tx.stale_claims().await? {
-        let payment = tx.payment(id).await?.ok_or(Error::Corrupt { what: "a claim without its payment" })?;
+        let payment = tx.payment(id).await?.ok_or(Error::Corrupt {
+            what: "a claim without its payment",
+        })?;
         let result = match payment.state {
             State::Waiting => {
                 recovered.released.push(id);
@@ -558,7 +685,15 @@ async fn recover(tx: &mut Tx<'_>, due_ms: i64) -> Result<Recovered, Error> {
             }
             State::Approved => {
                 // Nobody knows whether the caller heard it.
-                insert_task(tx, &payment, TaskKind::CallBack, None, due_ms, "the daemon stopped before the call was closed").await?;
+                insert_task(
+                    tx,
+                    &payment,
+                    TaskKind::CallBack,
+                    None,
+                    due_ms,
+                    "the daemon stopped before the call was closed",
+                )
+                .await?;
                 recovered.closed.push(id);
                 "success"
             }
@@ -573,12 +708,34 @@ async fn recover(tx: &mut Tx<'_>, due_ms: i64) -> Result<Recovered, Error> {
 }
 
 /// An open operation whose outcome nobody will write: it may have been charged.
-async fn to_unknown(tx: &mut Tx<'_>, operation: &Operation, due_ms: i64, note: &str) -> Result<Payment, Error> {
-    let mut payment =
-        tx.payment(operation.payment).await?.ok_or(Error::Corrupt { what: "an operation without its payment" })?;
+async fn to_unknown(
+    tx: &mut Tx<'_>,
+    operation: &Operation,
+    due_ms: i64,
+    note: &str,
+) -> Result<Payment, Error> {
+    let mut payment = tx.payment(operation.payment).await?.ok_or(Error::Corrupt {
+        what: "an operation without its payment",
+    })?;
     payment.state = State::Unknown;
-    insert_task(tx, &payment, TaskKind::Inquire, Some(operation.id), due_ms, note).await?;
-    record_outcome(tx, "outcome", &mut payment, operation.id, &Outcome::Unknown(Doubt::NoReply), None).await?;
+    insert_task(
+        tx,
+        &payment,
+        TaskKind::Inquire,
+        Some(operation.id),
+        due_ms,
+        note,
+    )
+    .await?;
+    record_outcome(
+        tx,
+        "outcome",
+        &mut payment,
+        operation.id,
+        &Outcome::Unknown(Doubt::NoReply),
+        None,
+    )
+    .await?;
     Ok(payment)
 }
 
@@ -630,12 +787,19 @@ fn is_overdue(payment: &Payment, now_ms: i64) -> bool {
 fn fresh_id(now_ms: i64) -> Uuid {
     let (seconds, rest) = (now_ms.div_euclid(1000).max(0), now_ms.rem_euclid(1000));
     let nanos = u32::try_from(rest * 1_000_000).unwrap_or(0);
-    Uuid::new_v7(uuid::Timestamp::from_unix(uuid::NoContext, seconds.cast_unsigned(), nanos))
+    Uuid::new_v7(uuid::Timestamp::from_unix(
+        uuid::NoContext,
+        seconds.cast_unsigned(),
+        nanos,
+    ))
 }
 
 /// Least acquirer order number at this time: milliseconds and four random digits. The counter alone would begin anew with
 /// a new journal, and two installations may share one account at an acquirer. It begins with 1 until 2033, which no card does.
 fn acquirer_order_floor(now_ms: i64) -> i64 {
     let random = Uuid::now_v7().as_u64_pair().1 % 10_000;
-    now_ms.clamp(0, 9_999_999_999_999).saturating_mul(10_000).saturating_add(random.cast_signed())
+    now_ms
+        .clamp(0, 9_999_999_999_999)
+        .saturating_mul(10_000)
+        .saturating_add(random.cast_signed())
 }

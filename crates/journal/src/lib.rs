@@ -19,6 +19,7 @@ mod types;
 pub use error::{ClaimError, CreateError, Error, IntentError, OutcomeError};
 pub use journal::Journal;
 pub use types::{
-    ApiRequest, Break, Claim, Clock, Created, EnteredBy, Filter, IntentDraft, Match, Mode, NewPayment, OpenOptions,
-    Operation, OperationState, Origin, Payment, Record, Recovered, Task, TaskKind, VerifyReport,
+    ApiRequest, Break, Claim, Clock, Created, EnteredBy, Filter, IntentDraft, Match, Mode,
+    NewPayment, OpenOptions, Operation, OperationState, Origin, Payment, Record, Recovered, Task,
+    TaskKind, VerifyReport,
 };

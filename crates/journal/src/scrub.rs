@@ -14,7 +14,13 @@ pub(crate) fn looks_like_card(text: &str) -> bool {
 pub(crate) fn text(text: &str) -> String {
     let found = card_bytes(text);
     text.char_indices()
-        .map(|(at, c)| if found.iter().any(|range| range.contains(&at)) && c.is_ascii_digit() { '*' } else { c })
+        .map(|(at, c)| {
+            if found.iter().any(|range| range.contains(&at)) && c.is_ascii_digit() {
+                '*'
+            } else {
+                c
+            }
+        })
         .collect()
 }
 
@@ -24,7 +30,10 @@ pub(crate) fn json(value: Value) -> Value {
         Value::String(string) => Value::String(text(&string)),
         Value::Number(number) if looks_like_card(&number.to_string()) => Value::Null,
         Value::Array(items) => Value::Array(items.into_iter().map(json).collect()),
-        Value::Object(fields) => fields.into_iter().map(|(key, value)| (text(&key), json(value))).collect(),
+        Value::Object(fields) => fields
+            .into_iter()
+            .map(|(key, value)| (text(&key), json(value)))
+            .collect(),
         other => other,
     }
 }
@@ -91,6 +100,9 @@ mod tests {
     #[test]
     fn json_is_searched_through() {
         let dirty = serde_json::json!({"a": ["4242424242424242", 4_242_424_242_424_242_u64, 1200], "amount": "1"});
-        assert_eq!(json(dirty), serde_json::json!({"a": ["****************", null, 1200], "amount": "1"}));
+        assert_eq!(
+            json(dirty),
+            serde_json::json!({"a": ["****************", null, 1200], "amount": "1"})
+        );
     }
 }

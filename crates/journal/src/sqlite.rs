@@ -7,24 +7,24 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ivrpay_payment::{
-    AcquirerOrder, AcquirerRef, Brand, CallId, Currency, IdempotencyKey, Intent, Money, OperationId, OperationKind,
-    OperatorId, OrderId, PaymentId, SiteId, State, TenantId, Truncated,
+    AcquirerOrder, AcquirerRef, Brand, CallId, Currency, IdempotencyKey, Intent, Money,
+    OperationId, OperationKind, OperatorId, OrderId, PaymentId, SiteId, State, TenantId, Truncated,
 };
 use serde_json::{Value, json};
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow,
-    SqliteSynchronous,
+    SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
+    SqliteRow, SqliteSynchronous,
 };
 use sqlx::{ConnectOptions as _, Connection as _, Row as _};
 use tokio::sync::{Mutex, MutexGuard};
 
+use crate::Error;
 use crate::chain::{self, Link};
 use crate::types::{
-    Break, Clock, EnteredBy, Filter, Match, Mode, OpenOptions, Operation, OperationState, Origin, Payment, Record,
-    Task, TaskKind, VerifyReport, lock_path,
+    Break, Clock, EnteredBy, Filter, Match, Mode, OpenOptions, Operation, OperationState, Origin,
+    Payment, Record, Task, TaskKind, VerifyReport, lock_path,
 };
-use crate::Error;
 
 static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
 
@@ -109,12 +109,21 @@ impl Sqlite {
             inspect(path, options.busy_timeout).await?;
         }
         let mut connection = connect.connect().await?;
-        sqlx::query("PRAGMA application_id = 0x69767270").execute(&mut connection).await?;
-        MIGRATIONS.run(&mut connection).await.map_err(migration_error)?;
+        sqlx::query("PRAGMA application_id = 0x69767270")
+            .execute(&mut connection)
+            .await?;
+        MIGRATIONS
+            .run(&mut connection)
+            .await
+            .map_err(migration_error)?;
         check_ends(&mut connection).await?;
         let epoch = register(&mut connection, &options.writer, (options.clock)()).await?;
         // A new file's directory entry must survive a loss of power as well.
-        if fresh && let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        if fresh
+            && let Some(folder) = path
+                .parent()
+                .filter(|folder| !folder.as_os_str().is_empty())
+        {
             File::open(folder)?.sync_all()?;
         }
         let slot = Slot {
@@ -125,7 +134,12 @@ impl Sqlite {
         };
         Ok(Self {
             reads: readers(path, options.busy_timeout).await?,
-            write: Some(Write { connect, writer: options.writer.clone(), epoch, slot: Mutex::new(slot) }),
+            write: Some(Write {
+                connect,
+                writer: options.writer.clone(),
+                epoch,
+                slot: Mutex::new(slot),
+            }),
         })
     }
 
@@ -134,7 +148,9 @@ impl Sqlite {
         inspect(path, busy_timeout).await?;
         let reads = readers(path, busy_timeout).await?;
         let found: i64 =
-            sqlx::query_scalar("SELECT coalesce(max(version), 0) FROM _sqlx_migrations").fetch_one(&reads).await?;
+            sqlx::query_scalar("SELECT coalesce(max(version), 0) FROM _sqlx_migrations")
+                .fetch_one(&reads)
+                .await?;
         let known = known_version();
         if found != known {
             return Err(Error::Version { found, known });
@@ -143,11 +159,17 @@ impl Sqlite {
     }
 
     pub(crate) fn writer(&self) -> Option<(&str, i64)> {
-        self.write.as_ref().map(|write| (write.writer.as_str(), write.epoch))
+        self.write
+            .as_ref()
+            .map(|write| (write.writer.as_str(), write.epoch))
     }
 
     /// Begins a transaction with the write lock in hand.
-    pub(crate) async fn begin(&self, durability: Durability, clock: &Clock) -> Result<Tx<'_>, Error> {
+    pub(crate) async fn begin(
+        &self,
+        durability: Durability,
+        clock: &Clock,
+    ) -> Result<Tx<'_>, Error> {
         let write = self.write.as_ref().ok_or(Error::ReadOnly)?;
         let mut slot = write.slot.lock().await;
         if slot.lock.is_none() {
@@ -169,7 +191,10 @@ impl Sqlite {
             sqlx::query(pragma).execute(&mut connection).await?;
             slot.durability = Some(durability);
         }
-        if let Err(error) = sqlx::query("BEGIN IMMEDIATE").execute(&mut connection).await {
+        if let Err(error) = sqlx::query("BEGIN IMMEDIATE")
+            .execute(&mut connection)
+            .await
+        {
             let error = Error::from(error);
             if matches!(error, Error::Busy) {
                 slot.connection = Some(connection);
@@ -177,7 +202,15 @@ impl Sqlite {
             return Err(error);
         }
         let head = slot.head;
-        Ok(Tx { connection, slot, writer: &write.writer, epoch: write.epoch, now_ms: clock(), head, appended: false })
+        Ok(Tx {
+            connection,
+            slot,
+            writer: &write.writer,
+            epoch: write.epoch,
+            now_ms: clock(),
+            head,
+            appended: false,
+        })
     }
 
     /// Checkpoints the WAL into the file, closes every connection and gives the lock back.
@@ -186,7 +219,9 @@ impl Sqlite {
             let mut slot = write.slot.lock().await;
             self.reads.close().await;
             if let Some(mut connection) = slot.connection.take() {
-                sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&mut connection).await?;
+                sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)")
+                    .execute(&mut connection)
+                    .await?;
                 connection.close().await?;
             }
             slot.lock = None;
@@ -197,7 +232,10 @@ impl Sqlite {
     }
 
     pub(crate) async fn payment(&self, id: PaymentId) -> Result<Option<Payment>, Error> {
-        let row = sqlx::query(select_payment!("WHERE p.id = ?1")).bind(id.to_string()).fetch_optional(&self.reads).await?;
+        let row = sqlx::query(select_payment!("WHERE p.id = ?1"))
+            .bind(id.to_string())
+            .fetch_optional(&self.reads)
+            .await?;
         row.as_ref().map(payment).transpose()
     }
 
@@ -247,7 +285,13 @@ impl Sqlite {
                 0,
             ),
         };
-        let rows = sqlx::query(sql).bind(now_ms).bind(tenant.as_str()).bind(value).bind(part).fetch_all(&self.reads).await?;
+        let rows = sqlx::query(sql)
+            .bind(now_ms)
+            .bind(tenant.as_str())
+            .bind(value)
+            .bind(part)
+            .fetch_all(&self.reads)
+            .await?;
         rows.iter().map(payment).collect()
     }
 
@@ -281,9 +325,10 @@ impl Sqlite {
     }
 
     pub(crate) async fn tasks(&self) -> Result<Vec<Task>, Error> {
-        let rows = sqlx::query("SELECT * FROM tasks WHERE state = 'open' ORDER BY due_ms, id LIMIT 1000")
-            .fetch_all(&self.reads)
-            .await?;
+        let rows =
+            sqlx::query("SELECT * FROM tasks WHERE state = 'open' ORDER BY due_ms, id LIMIT 1000")
+                .fetch_all(&self.reads)
+                .await?;
         rows.iter()
             .map(|row| {
                 Ok(Task {
@@ -341,7 +386,11 @@ impl Tx<'_> {
             }
             Err(error) => {
                 // SQLite may have rolled back by itself (disk full); then this fails and the connection is not used again.
-                if sqlx::query("ROLLBACK").execute(&mut self.connection).await.is_ok() {
+                if sqlx::query("ROLLBACK")
+                    .execute(&mut self.connection)
+                    .await
+                    .is_ok()
+                {
                     self.slot.connection = Some(self.connection);
                 }
                 Err(error)
@@ -384,7 +433,10 @@ impl Tx<'_> {
                     .bind(self.writer)
                     .fetch_one(&mut self.connection)
                     .await?;
-                Head { records: row.try_get("records")?, hash: bytes32(&row, "head")? }
+                Head {
+                    records: row.try_get("records")?,
+                    hash: bytes32(&row, "head")?,
+                }
             }
         };
         let (payment, operation) = (payment.id.to_string(), operation.map(|id| id.to_string()));
@@ -420,14 +472,19 @@ impl Tx<'_> {
         .bind(head.hash.as_slice())
         .execute(&mut self.connection)
         .await?;
-        self.head = Some(Head { records: number, hash });
+        self.head = Some(Head {
+            records: number,
+            hash,
+        });
         self.appended = true;
         Ok(())
     }
 
     pub(crate) async fn payment(&mut self, id: PaymentId) -> Result<Option<Payment>, Error> {
-        let row =
-            sqlx::query(select_payment!("WHERE p.id = ?1")).bind(id.to_string()).fetch_optional(&mut self.connection).await?;
+        let row = sqlx::query(select_payment!("WHERE p.id = ?1"))
+            .bind(id.to_string())
+            .fetch_optional(&mut self.connection)
+            .await?;
         row.as_ref().map(payment).transpose()
     }
 
@@ -437,12 +494,15 @@ impl Tx<'_> {
         tenant: &TenantId,
         key: &[u8; 32],
     ) -> Result<Option<(Payment, [u8; 32])>, Error> {
-        let row = sqlx::query(select_payment!("WHERE p.tenant = ?1 AND p.request_key = ?2"))
-            .bind(tenant.as_str())
-            .bind(key.as_slice())
-            .fetch_optional(&mut self.connection)
-            .await?;
-        row.map(|row| Ok((payment(&row)?, bytes32(&row, "request_hash")?))).transpose()
+        let row = sqlx::query(select_payment!(
+            "WHERE p.tenant = ?1 AND p.request_key = ?2"
+        ))
+        .bind(tenant.as_str())
+        .bind(key.as_slice())
+        .fetch_optional(&mut self.connection)
+        .await?;
+        row.map(|row| Ok((payment(&row)?, bytes32(&row, "request_hash")?)))
+            .transpose()
     }
 
     /// The payment that locks an order.
@@ -555,7 +615,10 @@ impl Tx<'_> {
     }
 
     /// Operations that are in flight: all of a payment, or those of processes that are gone.
-    pub(crate) async fn in_flight(&mut self, payment: Option<PaymentId>) -> Result<Vec<Operation>, Error> {
+    pub(crate) async fn in_flight(
+        &mut self,
+        payment: Option<PaymentId>,
+    ) -> Result<Vec<Operation>, Error> {
         let rows = match payment {
             Some(payment) => {
                 sqlx::query("SELECT * FROM operations WHERE state = 'in-flight' AND payment = ?1 ORDER BY id")
@@ -582,13 +645,15 @@ impl Tx<'_> {
         state: OperationState,
         outcome: &Value,
     ) -> Result<(), Error> {
-        sqlx::query("UPDATE operations SET state = ?2, outcome = ?3, updated_ms = ?4 WHERE id = ?1")
-            .bind(id.to_string())
-            .bind(state.name())
-            .bind(outcome.to_string())
-            .bind(self.now_ms)
-            .execute(&mut self.connection)
-            .await?;
+        sqlx::query(
+            "UPDATE operations SET state = ?2, outcome = ?3, updated_ms = ?4 WHERE id = ?1",
+        )
+        .bind(id.to_string())
+        .bind(state.name())
+        .bind(outcome.to_string())
+        .bind(self.now_ms)
+        .execute(&mut self.connection)
+        .await?;
         Ok(())
     }
 
@@ -603,7 +668,9 @@ impl Tx<'_> {
         u64::try_from(number)
             .ok()
             .and_then(AcquirerOrder::new)
-            .ok_or(Error::Corrupt { what: "the counter of acquirer orders is out of range" })
+            .ok_or(Error::Corrupt {
+                what: "the counter of acquirer orders is out of range",
+            })
     }
 
     pub(crate) async fn claim(&mut self, payment: PaymentId) -> Result<Option<Holder>, Error> {
@@ -616,11 +683,13 @@ impl Tx<'_> {
 
     /// Claims of processes that are gone.
     pub(crate) async fn stale_claims(&mut self) -> Result<Vec<Holder>, Error> {
-        let rows = sqlx::query("SELECT * FROM claims WHERE NOT (writer = ?1 AND epoch = ?2) ORDER BY payment")
-            .bind(self.writer)
-            .bind(self.epoch)
-            .fetch_all(&mut self.connection)
-            .await?;
+        let rows = sqlx::query(
+            "SELECT * FROM claims WHERE NOT (writer = ?1 AND epoch = ?2) ORDER BY payment",
+        )
+        .bind(self.writer)
+        .bind(self.epoch)
+        .fetch_all(&mut self.connection)
+        .await?;
         rows.iter().map(|row| self.holder(row)).collect()
     }
 
@@ -633,15 +702,21 @@ impl Tx<'_> {
         })
     }
 
-    pub(crate) async fn insert_claim(&mut self, payment: PaymentId, call: CallId) -> Result<(), Error> {
-        sqlx::query("INSERT INTO claims (payment, call, writer, epoch, at_ms) VALUES (?1, ?2, ?3, ?4, ?5)")
-            .bind(payment.to_string())
-            .bind(call.to_string())
-            .bind(self.writer)
-            .bind(self.epoch)
-            .bind(self.now_ms)
-            .execute(&mut self.connection)
-            .await?;
+    pub(crate) async fn insert_claim(
+        &mut self,
+        payment: PaymentId,
+        call: CallId,
+    ) -> Result<(), Error> {
+        sqlx::query(
+            "INSERT INTO claims (payment, call, writer, epoch, at_ms) VALUES (?1, ?2, ?3, ?4, ?5)",
+        )
+        .bind(payment.to_string())
+        .bind(call.to_string())
+        .bind(self.writer)
+        .bind(self.epoch)
+        .bind(self.now_ms)
+        .execute(&mut self.connection)
+        .await?;
         Ok(())
     }
 
@@ -665,7 +740,11 @@ impl Tx<'_> {
     }
 
     /// A webhook event about the payment as it is now.
-    pub(crate) async fn insert_event(&mut self, id: uuid::Uuid, payment: &Payment) -> Result<(), Error> {
+    pub(crate) async fn insert_event(
+        &mut self,
+        id: uuid::Uuid,
+        payment: &Payment,
+    ) -> Result<(), Error> {
         let body = json!({
             "payment_id": payment.id, "tenant": payment.tenant, "order": payment.order, "part": payment.part,
             "state": payment.state.name(), "amount_minor": payment.amount.minor(),
@@ -706,7 +785,12 @@ impl Tx<'_> {
         Ok(())
     }
 
-    pub(crate) async fn close_task(&mut self, payment: PaymentId, kind: TaskKind, by: &str) -> Result<(), Error> {
+    pub(crate) async fn close_task(
+        &mut self,
+        payment: PaymentId,
+        kind: TaskKind,
+        by: &str,
+    ) -> Result<(), Error> {
         sqlx::query(
             "UPDATE tasks SET state = 'done', closed_ms = ?3, closed_by = ?4 WHERE payment = ?1 AND kind = ?2 AND state = 'open'",
         )
@@ -719,15 +803,22 @@ impl Tx<'_> {
         Ok(())
     }
 
-    pub(crate) async fn insert_audit(&mut self, who: &str, what: &str, payment: &Payment) -> Result<(), Error> {
-        sqlx::query("INSERT INTO audit (who, what, tenant, payment, at_ms) VALUES (?1, ?2, ?3, ?4, ?5)")
-            .bind(who)
-            .bind(what)
-            .bind(payment.tenant.as_str())
-            .bind(payment.id.to_string())
-            .bind(self.now_ms)
-            .execute(&mut self.connection)
-            .await?;
+    pub(crate) async fn insert_audit(
+        &mut self,
+        who: &str,
+        what: &str,
+        payment: &Payment,
+    ) -> Result<(), Error> {
+        sqlx::query(
+            "INSERT INTO audit (who, what, tenant, payment, at_ms) VALUES (?1, ?2, ?3, ?4, ?5)",
+        )
+        .bind(who)
+        .bind(what)
+        .bind(payment.tenant.as_str())
+        .bind(payment.id.to_string())
+        .bind(self.now_ms)
+        .execute(&mut self.connection)
+        .await?;
         Ok(())
     }
 
@@ -741,7 +832,9 @@ impl Tx<'_> {
     }
 }
 
-const DAMAGED: Error = Error::Corrupt { what: "a column holds what this program never wrote" };
+const DAMAGED: Error = Error::Corrupt {
+    what: "a column holds what this program never wrote",
+};
 
 /// Takes the lock that keeps a second daemon away. The kernel gives it back when the process ends, however it ends.
 fn claim_file(path: &Path) -> Result<File, Error> {
@@ -750,7 +843,10 @@ fn claim_file(path: &Path) -> Result<File, Error> {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
             let mut text = String::new();
-            let pid = lock.read_to_string(&mut text).ok().and_then(|_| text.trim().parse().ok());
+            let pid = lock
+                .read_to_string(&mut text)
+                .ok()
+                .and_then(|_| text.trim().parse().ok());
             return Err(Error::InUse { pid });
         }
         Err(TryLockError::Error(error)) => return Err(error.into()),
@@ -786,7 +882,11 @@ fn private() -> fs::OpenOptions {
 
 async fn readers(path: &Path, busy_timeout: Duration) -> Result<SqlitePool, Error> {
     let connect = reading(path, busy_timeout);
-    Ok(SqlitePoolOptions::new().max_connections(READERS).acquire_timeout(busy_timeout).connect_with(connect).await?)
+    Ok(SqlitePoolOptions::new()
+        .max_connections(READERS)
+        .acquire_timeout(busy_timeout)
+        .connect_with(connect)
+        .await?)
 }
 
 fn reading(path: &Path, busy_timeout: Duration) -> SqliteConnectOptions {
@@ -801,14 +901,28 @@ fn reading(path: &Path, busy_timeout: Duration) -> SqliteConnectOptions {
 /// Reads the whole structure of an existing file before it is written to.
 async fn inspect(path: &Path, busy_timeout: Duration) -> Result<(), Error> {
     let mut connection = reading(path, busy_timeout).connect().await?;
-    let application: i64 = sqlx::query_scalar("PRAGMA application_id").fetch_one(&mut connection).await?;
-    let tables: i64 = sqlx::query_scalar("SELECT count(*) FROM sqlite_schema").fetch_one(&mut connection).await?;
+    let application: i64 = sqlx::query_scalar("PRAGMA application_id")
+        .fetch_one(&mut connection)
+        .await?;
+    let tables: i64 = sqlx::query_scalar("SELECT count(*) FROM sqlite_schema")
+        .fetch_one(&mut connection)
+        .await?;
     if application != APPLICATION_ID && tables > 0 {
-        return Err(Error::Corrupt { what: "the file is a database of another program" });
+        return Err(Error::Corrupt {
+            what: "the file is a database of another program",
+        });
     }
-    let verdict: String = sqlx::query_scalar("PRAGMA quick_check(1)").fetch_one(&mut connection).await?;
+    let verdict: String = sqlx::query_scalar("PRAGMA quick_check(1)")
+        .fetch_one(&mut connection)
+        .await?;
     connection.close().await?;
-    if verdict == "ok" { Ok(()) } else { Err(Error::Corrupt { what: "SQLite's quick_check found a damaged page" }) }
+    if verdict == "ok" {
+        Ok(())
+    } else {
+        Err(Error::Corrupt {
+            what: "SQLite's quick_check found a damaged page",
+        })
+    }
 }
 
 /// Every chain must end where its writer left it: a file put back from a copy without its `-wal`, or cut, is noticed at the start.
@@ -819,11 +933,21 @@ async fn check_ends(connection: &mut SqliteConnection) -> Result<(), Error> {
     )
     .fetch_one(connection)
     .await?;
-    if broken == 0 { Ok(()) } else { Err(Error::Corrupt { what: "the last records of a writer are missing or changed" }) }
+    if broken == 0 {
+        Ok(())
+    } else {
+        Err(Error::Corrupt {
+            what: "the last records of a writer are missing or changed",
+        })
+    }
 }
 
 /// A new epoch for this writer: whatever an earlier one left open belongs to a process that is gone.
-async fn register(connection: &mut SqliteConnection, writer: &str, now_ms: i64) -> Result<i64, Error> {
+async fn register(
+    connection: &mut SqliteConnection,
+    writer: &str,
+    now_ms: i64,
+) -> Result<i64, Error> {
     let epoch = sqlx::query_scalar(
         "INSERT INTO writers (name, epoch, pid, started_ms, seen_ms, head) VALUES (?1, 1, ?2, ?3, ?3, ?4)
          ON CONFLICT (name) DO UPDATE SET epoch = epoch + 1, pid = excluded.pid, started_ms = excluded.started_ms,
@@ -842,32 +966,45 @@ async fn register(connection: &mut SqliteConnection, writer: &str, now_ms: i64) 
 fn migration_error(error: MigrateError) -> Error {
     match error {
         MigrateError::VersionMissing(found) | MigrateError::VersionTooNew(found, _) => {
-            Error::Version { found, known: known_version() }
+            Error::Version {
+                found,
+                known: known_version(),
+            }
         }
-        MigrateError::VersionMismatch(_) | MigrateError::Dirty(_) => {
-            Error::Corrupt { what: "a migration of the schema was changed or left half done" }
-        }
+        MigrateError::VersionMismatch(_) | MigrateError::Dirty(_) => Error::Corrupt {
+            what: "a migration of the schema was changed or left half done",
+        },
         MigrateError::Execute(source) | MigrateError::ExecuteMigration(source, _) => source.into(),
-        other => Error::Store { source: sqlx::Error::Migrate(Box::new(other)) },
+        other => Error::Store {
+            source: sqlx::Error::Migrate(Box::new(other)),
+        },
     }
 }
 
 fn known_version() -> i64 {
-    MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or(0)
+    MIGRATIONS
+        .iter()
+        .map(|migration| migration.version)
+        .max()
+        .unwrap_or(0)
 }
 
 async fn walk(connection: &mut SqliteConnection, report: &mut VerifyReport) -> Result<(), Error> {
-    let writers = sqlx::query("SELECT name, records, head FROM writers ORDER BY name").fetch_all(&mut *connection).await?;
+    let writers = sqlx::query("SELECT name, records, head FROM writers ORDER BY name")
+        .fetch_all(&mut *connection)
+        .await?;
     for writer in &writers {
         let name: &str = writer.try_get("name")?;
         let (mut before, mut number) = (chain::ROOT, 0_i64);
         loop {
-            let rows = sqlx::query("SELECT * FROM records WHERE writer = ?1 AND number > ?2 ORDER BY number LIMIT ?3")
-                .bind(name)
-                .bind(number)
-                .bind(PAGE)
-                .fetch_all(&mut *connection)
-                .await?;
+            let rows = sqlx::query(
+                "SELECT * FROM records WHERE writer = ?1 AND number > ?2 ORDER BY number LIMIT ?3",
+            )
+            .bind(name)
+            .bind(number)
+            .bind(PAGE)
+            .fetch_all(&mut *connection)
+            .await?;
             if rows.is_empty() {
                 break;
             }
@@ -897,10 +1034,17 @@ async fn walk(connection: &mut SqliteConnection, report: &mut VerifyReport) -> R
             }
         }
         if number != writer.try_get::<i64, _>("records")? || before != bytes32(writer, "head")? {
-            note(report, Break::End { writer: name.to_owned() });
+            note(
+                report,
+                Break::End {
+                    writer: name.to_owned(),
+                },
+            );
         }
     }
-    let payments: i64 = sqlx::query_scalar("SELECT count(*) FROM payments").fetch_one(&mut *connection).await?;
+    let payments: i64 = sqlx::query_scalar("SELECT count(*) FROM payments")
+        .fetch_one(&mut *connection)
+        .await?;
     report.payments = payments.cast_unsigned();
     let odd = sqlx::query(
         "SELECT p.id FROM payments p WHERE p.state IS NOT
@@ -910,7 +1054,12 @@ async fn walk(connection: &mut SqliteConnection, report: &mut VerifyReport) -> R
     .fetch_all(&mut *connection)
     .await?;
     for row in &odd {
-        note(report, Break::State { payment: parsed(row, "id")?.ok_or(DAMAGED)? });
+        note(
+            report,
+            Break::State {
+                payment: parsed(row, "id")?.ok_or(DAMAGED)?,
+            },
+        );
     }
     Ok(())
 }
@@ -963,7 +1112,10 @@ fn operation(row: &SqliteRow) -> Result<Operation, Error> {
         idempotency_key: parsed::<IdempotencyKey>(row, "idempotency_key")?.ok_or(DAMAGED)?,
         acquirer_order: AcquirerOrder::new(order.cast_unsigned()).ok_or(DAMAGED)?,
         state: named(row, "state", OperationState::from_name)?,
-        outcome: outcome.map(serde_json::from_value).transpose().map_err(|_| DAMAGED)?,
+        outcome: outcome
+            .map(serde_json::from_value)
+            .transpose()
+            .map_err(|_| DAMAGED)?,
         card: card(row)?.ok_or(DAMAGED)?,
         created_ms: row.try_get("created_ms")?,
         updated_ms: row.try_get("updated_ms")?,
@@ -998,25 +1150,39 @@ fn minor(amount: Money) -> i64 {
 }
 
 fn card(row: &SqliteRow) -> Result<Option<Truncated>, Error> {
-    let (brand, last4): (Option<&str>, Option<&str>) = (row.try_get("brand")?, row.try_get("last4")?);
-    let (Some(brand), Some(last4)) = (brand, last4) else { return Ok(None) };
-    let brand = Brand::ALL.into_iter().find(|known| known.name() == brand).ok_or(DAMAGED)?;
+    let (brand, last4): (Option<&str>, Option<&str>) =
+        (row.try_get("brand")?, row.try_get("last4")?);
+    let (Some(brand), Some(last4)) = (brand, last4) else {
+        return Ok(None);
+    };
+    let brand = Brand::ALL
+        .into_iter()
+        .find(|known| known.name() == brand)
+        .ok_or(DAMAGED)?;
     let digits: [u8; 4] = last4.as_bytes().try_into().map_err(|_| DAMAGED)?;
-    Truncated::new(brand, digits.map(|digit| digit.wrapping_sub(b'0'))).map(Some).ok_or(DAMAGED)
+    Truncated::new(brand, digits.map(|digit| digit.wrapping_sub(b'0')))
+        .map(Some)
+        .ok_or(DAMAGED)
 }
 
 fn parsed<T: std::str::FromStr>(row: &SqliteRow, column: &str) -> Result<Option<T>, Error> {
     let text: Option<&str> = row.try_get(column)?;
-    text.map(|text| text.parse().map_err(|_| DAMAGED)).transpose()
+    text.map(|text| text.parse().map_err(|_| DAMAGED))
+        .transpose()
 }
 
-fn named<T>(row: &SqliteRow, column: &str, from_name: impl Fn(&str) -> Option<T>) -> Result<T, Error> {
+fn named<T>(
+    row: &SqliteRow,
+    column: &str,
+    from_name: impl Fn(&str) -> Option<T>,
+) -> Result<T, Error> {
     from_name(row.try_get(column)?).ok_or(DAMAGED)
 }
 
 fn document(row: &SqliteRow, column: &str) -> Result<Option<Value>, Error> {
     let text: Option<&str> = row.try_get(column)?;
-    text.map(|text| serde_json::from_str(text).map_err(|_| DAMAGED)).transpose()
+    text.map(|text| serde_json::from_str(text).map_err(|_| DAMAGED))
+        .transpose()
 }
 
 fn bytes32(row: &SqliteRow, column: &str) -> Result<[u8; 32], Error> {

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ivrpay_payment::{
-    AcquirerOrder, AcquirerRef, CallId, IdempotencyKey, Money, OperationId, OperationKind, OperatorId, OrderId,
-    Outcome, PaymentId, SiteId, State, TenantId, Truncated,
+    AcquirerOrder, AcquirerRef, CallId, IdempotencyKey, Money, OperationId, OperationKind,
+    OperatorId, OrderId, Outcome, PaymentId, SiteId, State, TenantId, Truncated,
 };
 use serde::{Serialize, Serializer};
 
@@ -486,7 +486,10 @@ struct CardText {
 
 impl From<Truncated> for CardText {
     fn from(card: Truncated) -> Self {
-        Self { brand: card.brand.name(), last4: card.last4_text() }
+        Self {
+            brand: card.brand.name(),
+            last4: card.last4_text(),
+        }
     }
 }
 

@@ -1,5 +1,7 @@
 //! What a user of the journal would notice: who may charge, what is kept, and what happens when the machine fails.
 
+#![allow(clippy::unwrap_used, reason = "a test")]
+
 mod common;
 
 use std::os::unix::fs::PermissionsExt as _;
@@ -7,10 +9,12 @@ use std::sync::atomic::Ordering;
 
 use common::{NOON, Place, announced, approved, call, declined, draft, order, under_key, visa};
 use ivrpay_journal::{
-    Break, ClaimError, CreateError, Created, Error, Filter, IntentError, Journal, Match, NewPayment, OpenOptions,
-    OperationState, OutcomeError, TaskKind,
+    Break, ClaimError, CreateError, Created, Error, Filter, IntentError, Journal, Match,
+    NewPayment, OpenOptions, OperationState, OutcomeError, TaskKind,
 };
-use ivrpay_payment::{Approval, Decline, Doubt, Durable, Intent, Outcome, PaymentId, Reason, State, TenantId};
+use ivrpay_payment::{
+    Approval, Decline, Doubt, Durable, Intent, Outcome, PaymentId, Reason, State, TenantId,
+};
 use serde_json::json;
 use sqlx::Row as _;
 
@@ -45,8 +49,17 @@ async fn a_payment_from_create_to_close() {
     let intent = journal.write_intent(id, draft()).await.unwrap();
     assert_eq!(intent.get().acquirer_order.to_string().len(), 17);
     assert_eq!(state(&journal, id).await, State::InFlight);
-    assert_eq!(journal.write_outcome(&intent, &approved()).await.unwrap(), State::Approved);
-    assert_eq!(journal.close(id, "success", json!([{"prompt": "result-approved"}])).await.unwrap(), State::Approved);
+    assert_eq!(
+        journal.write_outcome(&intent, &approved()).await.unwrap(),
+        State::Approved
+    );
+    assert_eq!(
+        journal
+            .close(id, "success", json!([{"prompt": "result-approved"}]))
+            .await
+            .unwrap(),
+        State::Approved
+    );
 
     let payment = journal.payment(id).await.unwrap().unwrap();
     let shown = serde_json::to_value(&payment).unwrap();
@@ -54,7 +67,13 @@ async fn a_payment_from_create_to_close() {
     assert_eq!(shown["approval_code"], "A1B2C3");
     assert_eq!(shown["result"], "success");
     assert_eq!(shown["call"], json!(null));
-    let kinds: Vec<_> = journal.records(id).await.unwrap().into_iter().map(|record| record.kind).collect();
+    let kinds: Vec<_> = journal
+        .records(id)
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|record| record.kind)
+        .collect();
     assert_eq!(kinds, ["created", "claimed", "intent", "outcome", "closed"]);
     let operations = journal.operations(id).await.unwrap();
     assert_eq!(operations.len(), 1);
@@ -62,7 +81,10 @@ async fn a_payment_from_create_to_close() {
     assert_eq!(operations[0].idempotency_key, intent.get().idempotency_key);
     assert!(journal.tasks().await.unwrap().is_empty());
     let mut raw = place.raw().await;
-    let events: Vec<String> = sqlx::query_scalar("SELECT kind FROM outbox").fetch_all(&mut raw).await.unwrap();
+    let events: Vec<String> = sqlx::query_scalar("SELECT kind FROM outbox")
+        .fetch_all(&mut raw)
+        .await
+        .unwrap();
     assert_eq!(events, ["payment.approved"]);
     let report = journal.verify().await.unwrap();
     assert!(report.is_sound(), "{report:?}");
@@ -76,14 +98,25 @@ async fn a_second_card_is_another_operation() {
     let (id, first) = in_flight(&journal, "A-1").await;
     assert!(matches!(
         journal.write_intent(id, draft()).await,
-        Err(IntentError::NotWaiting { state: State::InFlight })
+        Err(IntentError::NotWaiting {
+            state: State::InFlight
+        })
     ));
-    assert_eq!(journal.write_outcome(&first, &declined()).await.unwrap(), State::Waiting);
+    assert_eq!(
+        journal.write_outcome(&first, &declined()).await.unwrap(),
+        State::Waiting
+    );
     let second = journal.write_intent(id, draft()).await.unwrap();
     assert_ne!(first.get().idempotency_key, second.get().idempotency_key);
     assert!(first.get().acquirer_order < second.get().acquirer_order);
     assert_eq!(journal.not_sent(&second).await.unwrap(), State::Waiting);
-    assert_eq!(journal.close(id, "payment-connector-error", json!(null)).await.unwrap(), State::Cancelled);
+    assert_eq!(
+        journal
+            .close(id, "payment-connector-error", json!(null))
+            .await
+            .unwrap(),
+        State::Cancelled
+    );
     // The order is free again.
     journal.create(order("A-1")).await.unwrap();
 }
@@ -94,24 +127,68 @@ async fn what_a_call_leaves_behind() {
     let journal = place.open().await;
 
     let id = claimed(&journal, order("dialplan-nothing-sent")).await;
-    assert_eq!(journal.close(id, "caller-hung-up", json!(null)).await.unwrap(), State::Cancelled);
+    assert_eq!(
+        journal
+            .close(id, "caller-hung-up", json!(null))
+            .await
+            .unwrap(),
+        State::Cancelled
+    );
 
     let (id, intent) = in_flight(&journal, "dialplan-declined").await;
     journal.write_outcome(&intent, &declined()).await.unwrap();
-    assert_eq!(journal.close(id, "payment-connector-error", json!(null)).await.unwrap(), State::Declined);
+    assert_eq!(
+        journal
+            .close(id, "payment-connector-error", json!(null))
+            .await
+            .unwrap(),
+        State::Declined
+    );
 
-    let id = journal.create(announced("api", NOON + 1000)).await.unwrap().payment().id;
+    let id = journal
+        .create(announced("api", NOON + 1000))
+        .await
+        .unwrap()
+        .payment()
+        .id;
     let claim = journal.claim(id, call()).await.unwrap();
-    assert_eq!(journal.release(&claim, "caller-hung-up", json!(null)).await.unwrap(), State::Waiting);
+    assert_eq!(
+        journal
+            .release(&claim, "caller-hung-up", json!(null))
+            .await
+            .unwrap(),
+        State::Waiting
+    );
     let again = journal.claim(id, call()).await.unwrap();
     // A claim that is over can't end the one after it.
-    assert_eq!(journal.release(&claim, "caller-hung-up", json!(null)).await.unwrap(), State::Waiting);
-    assert_eq!(journal.payment(id).await.unwrap().unwrap().call, Some(again.call()));
+    assert_eq!(
+        journal
+            .release(&claim, "caller-hung-up", json!(null))
+            .await
+            .unwrap(),
+        State::Waiting
+    );
+    assert_eq!(
+        journal.payment(id).await.unwrap().unwrap().call,
+        Some(again.call())
+    );
     place.now.fetch_add(1000, Ordering::SeqCst);
-    assert_eq!(journal.release(&again, "caller-hung-up", json!(null)).await.unwrap(), State::Cancelled);
+    assert_eq!(
+        journal
+            .release(&again, "caller-hung-up", json!(null))
+            .await
+            .unwrap(),
+        State::Cancelled
+    );
 
     let (id, _) = in_flight(&journal, "in-flight").await;
-    assert_eq!(journal.close(id, "caller-hung-up", json!(null)).await.unwrap(), State::Unknown);
+    assert_eq!(
+        journal
+            .close(id, "caller-hung-up", json!(null))
+            .await
+            .unwrap(),
+        State::Unknown
+    );
     assert_eq!(journal.tasks().await.unwrap()[0].kind, TaskKind::Inquire);
 }
 
@@ -127,7 +204,10 @@ async fn an_outcome_is_written_once() {
         let (id, intent) = in_flight(&journal, name).await;
         let after = journal.write_outcome(&intent, &first).await.unwrap();
         for second in [approved(), declined()] {
-            assert!(matches!(journal.write_outcome(&intent, &second).await, Err(OutcomeError::AlreadyWritten)));
+            assert!(matches!(
+                journal.write_outcome(&intent, &second).await,
+                Err(OutcomeError::AlreadyWritten)
+            ));
         }
         assert_eq!(state(&journal, id).await, after);
     }
@@ -139,21 +219,50 @@ async fn an_unknown_outcome_is_a_task_until_it_is_settled() {
     let journal = place.open().await;
     let (id, intent) = in_flight(&journal, "A-1").await;
     let doubt = Outcome::Unknown(Doubt::NoReply);
-    assert_eq!(journal.write_outcome(&intent, &doubt).await.unwrap(), State::Unknown);
+    assert_eq!(
+        journal.write_outcome(&intent, &doubt).await.unwrap(),
+        State::Unknown
+    );
     let tasks = journal.tasks().await.unwrap();
-    assert_eq!((tasks[0].kind, tasks[0].payment, tasks[0].due_ms), (TaskKind::Inquire, id, NOON + 30 * 60 * 1000));
+    assert_eq!(
+        (tasks[0].kind, tasks[0].payment, tasks[0].due_ms),
+        (TaskKind::Inquire, id, NOON + 30 * 60 * 1000)
+    );
     assert!(matches!(
         journal.write_intent(id, draft()).await,
-        Err(IntentError::NotWaiting { state: State::Unknown })
+        Err(IntentError::NotWaiting {
+            state: State::Unknown
+        })
     ));
-    assert!(matches!(journal.create(order("A-1")).await, Err(CreateError::OrderTaken { state: State::Unknown, .. })));
+    assert!(matches!(
+        journal.create(order("A-1")).await,
+        Err(CreateError::OrderTaken {
+            state: State::Unknown,
+            ..
+        })
+    ));
 
     let operation = intent.get().operation_id;
-    assert!(matches!(journal.settle(operation, &doubt, "query").await, Err(OutcomeError::AlreadyWritten)));
-    assert_eq!(journal.settle(operation, &approved(), "query").await.unwrap(), State::Approved);
-    assert!(matches!(journal.settle(operation, &declined(), "query").await, Err(OutcomeError::AlreadyWritten)));
+    assert!(matches!(
+        journal.settle(operation, &doubt, "query").await,
+        Err(OutcomeError::AlreadyWritten)
+    ));
+    assert_eq!(
+        journal
+            .settle(operation, &approved(), "query")
+            .await
+            .unwrap(),
+        State::Approved
+    );
+    assert!(matches!(
+        journal.settle(operation, &declined(), "query").await,
+        Err(OutcomeError::AlreadyWritten)
+    ));
     let tasks = journal.tasks().await.unwrap();
-    assert_eq!(tasks.iter().map(|task| task.kind).collect::<Vec<_>>(), [TaskKind::CallBack]);
+    assert_eq!(
+        tasks.iter().map(|task| task.kind).collect::<Vec<_>>(),
+        [TaskKind::CallBack]
+    );
     assert!(journal.verify().await.unwrap().is_sound());
 }
 
@@ -162,18 +271,36 @@ async fn only_a_claimed_payment_is_charged_and_only_its_amount() {
     let place = Place::new();
     let journal = place.open().await;
     let id = journal.create(order("A-1")).await.unwrap().payment().id;
-    assert!(matches!(journal.write_intent(id, draft()).await, Err(IntentError::NotClaimed)));
+    assert!(matches!(
+        journal.write_intent(id, draft()).await,
+        Err(IntentError::NotClaimed)
+    ));
     journal.claim(id, call()).await.unwrap();
-    assert!(matches!(journal.claim(id, call()).await, Err(ClaimError::Taken)));
+    assert!(matches!(
+        journal.claim(id, call()).await,
+        Err(ClaimError::Taken)
+    ));
     let mut other = draft();
     other.amount = common::yen(1201);
-    assert!(matches!(journal.write_intent(id, other).await, Err(IntentError::AmountDiffers)));
+    assert!(matches!(
+        journal.write_intent(id, other).await,
+        Err(IntentError::AmountDiffers)
+    ));
     let mut other = draft();
     other.kind = ivrpay_payment::OperationKind::Void;
-    assert!(matches!(journal.write_intent(id, other).await, Err(IntentError::Kind)));
+    assert!(matches!(
+        journal.write_intent(id, other).await,
+        Err(IntentError::Kind)
+    ));
     let nobody = PaymentId::new(uuid::Uuid::now_v7());
-    assert!(matches!(journal.write_intent(nobody, draft()).await, Err(IntentError::NotFound)));
-    assert!(matches!(journal.claim(nobody, call()).await, Err(ClaimError::NotFound)));
+    assert!(matches!(
+        journal.write_intent(nobody, draft()).await,
+        Err(IntentError::NotFound)
+    ));
+    assert!(matches!(
+        journal.claim(nobody, call()).await,
+        Err(ClaimError::NotFound)
+    ));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -189,7 +316,10 @@ async fn fifty_at_once_for_one_order_and_one_gets_it() {
     while let Some(created) = tasks.join_next().await {
         match created.unwrap() {
             Ok(created) => made.push(created.payment().id),
-            Err(CreateError::OrderTaken { payment_id, state: State::Waiting }) => refused.push(payment_id),
+            Err(CreateError::OrderTaken {
+                payment_id,
+                state: State::Waiting,
+            }) => refused.push(payment_id),
             Err(other) => panic!("{other}"),
         }
     }
@@ -215,9 +345,29 @@ async fn the_index_holds_the_order_lock_by_itself() {
     let place = Place::new();
     let journal = place.open().await;
     journal.create(order("A-1")).await.unwrap();
-    let free = journal.create(NewPayment { order: None, ..order("x") }).await.unwrap().payment().id;
-    journal.create(NewPayment { order: None, ..order("x") }).await.unwrap();
-    journal.create(NewPayment { part: 1, ..order("A-1") }).await.unwrap();
+    let free = journal
+        .create(NewPayment {
+            order: None,
+            ..order("x")
+        })
+        .await
+        .unwrap()
+        .payment()
+        .id;
+    journal
+        .create(NewPayment {
+            order: None,
+            ..order("x")
+        })
+        .await
+        .unwrap();
+    journal
+        .create(NewPayment {
+            part: 1,
+            ..order("A-1")
+        })
+        .await
+        .unwrap();
     let mut raw = place.raw().await;
     let error = sqlx::query("UPDATE payments SET order_id = 'A-1' WHERE id = ?1")
         .bind(free.to_string())
@@ -232,7 +382,9 @@ async fn the_same_request_makes_one_payment() {
     let place = Place::new();
     let journal = place.open().await;
     let first = journal.create(under_key("A-1", "k-1", 1)).await.unwrap();
-    let Created::New(first) = first else { panic!("{first:?}") };
+    let Created::New(first) = first else {
+        panic!("{first:?}")
+    };
     match journal.create(under_key("A-1", "k-1", 1)).await.unwrap() {
         Created::Existing(payment) => assert_eq!(payment, first),
         other => panic!("{other:?}"),
@@ -241,7 +393,10 @@ async fn the_same_request_makes_one_payment() {
         journal.create(under_key("A-2", "k-1", 2)).await,
         Err(CreateError::IdempotencyReused { payment_id }) if payment_id == first.id
     ));
-    let other = NewPayment { tenant: TenantId::new("other").unwrap(), ..under_key("A-1", "k-1", 2) };
+    let other = NewPayment {
+        tenant: TenantId::new("other").unwrap(),
+        ..under_key("A-1", "k-1", 2)
+    };
     assert!(matches!(journal.create(other).await, Ok(Created::New(_))));
 }
 
@@ -250,9 +405,19 @@ async fn a_call_finds_its_payment() {
     let place = Place::new();
     let journal = place.open().await;
     let tenant = TenantId::new("acme").unwrap();
-    let by_order = Match::Order { tenant: tenant.clone(), order: "A-1".parse().unwrap(), part: 0 };
-    let by_extension = Match::OperatorExtension { tenant: tenant.clone(), extension: "201".into() };
-    let by_caller = Match::CallerNumber { tenant, number: "+81312345678".into() };
+    let by_order = Match::Order {
+        tenant: tenant.clone(),
+        order: "A-1".parse().unwrap(),
+        part: 0,
+    };
+    let by_extension = Match::OperatorExtension {
+        tenant: tenant.clone(),
+        extension: "201".into(),
+    };
+    let by_caller = Match::CallerNumber {
+        tenant,
+        number: "+81312345678".into(),
+    };
     let mut ids = Vec::new();
     for name in ["A-1", "A-2"] {
         let new = NewPayment {
@@ -263,7 +428,13 @@ async fn a_call_finds_its_payment() {
         ids.push(journal.create(new).await.unwrap().payment().id);
     }
     let found = async |by: &Match| {
-        journal.waiting_for(by).await.unwrap().into_iter().map(|payment| payment.id).collect::<Vec<_>>()
+        journal
+            .waiting_for(by)
+            .await
+            .unwrap()
+            .into_iter()
+            .map(|payment| payment.id)
+            .collect::<Vec<_>>()
     };
     assert_eq!(found(&by_order).await, ids[..1]);
     let mut both = found(&by_extension).await;
@@ -278,7 +449,9 @@ async fn a_call_finds_its_payment() {
     assert!(found(&by_caller).await.is_empty());
     assert!(matches!(
         journal.claim(ids[1], call()).await,
-        Err(ClaimError::NotWaiting { state: State::Expired })
+        Err(ClaimError::NotWaiting {
+            state: State::Expired
+        })
     ));
     // A call that works on it is not cut off.
     assert_eq!(journal.expire(NOON + 1000).await.unwrap(), ids[1..]);
@@ -291,7 +464,12 @@ async fn a_call_finds_its_payment() {
 async fn an_overdue_payment_does_not_keep_the_order() {
     let place = Place::new();
     let journal = place.open().await;
-    let old = journal.create(announced("A-1", NOON + 1)).await.unwrap().payment().id;
+    let old = journal
+        .create(announced("A-1", NOON + 1))
+        .await
+        .unwrap()
+        .payment()
+        .id;
     place.now.fetch_add(1, Ordering::SeqCst);
     journal.create(announced("A-1", NOON + 1000)).await.unwrap();
     assert_eq!(state(&journal, old).await, State::Expired);
@@ -306,18 +484,31 @@ async fn lists_page_by_page() {
         place.now.fetch_add(1, Ordering::SeqCst);
         journal.create(order(&format!("A-{n}"))).await.unwrap();
     }
-    let mut filter = Filter { limit: Some(2), ..Filter::default() };
+    let mut filter = Filter {
+        limit: Some(2),
+        ..Filter::default()
+    };
     let mut seen = Vec::new();
     loop {
         let page = journal.payments(&filter).await.unwrap();
         let Some(last) = page.last() else { break };
         filter.before = Some(last.id);
-        seen.extend(page.iter().map(|payment| payment.order.clone().unwrap().to_string()));
+        seen.extend(
+            page.iter()
+                .map(|payment| payment.order.clone().unwrap().to_string()),
+        );
     }
     assert_eq!(seen, ["A-4", "A-3", "A-2", "A-1", "A-0"]);
-    let filter = Filter { state: Some(State::Approved), ..Filter::default() };
+    let filter = Filter {
+        state: Some(State::Approved),
+        ..Filter::default()
+    };
     assert!(journal.payments(&filter).await.unwrap().is_empty());
-    let filter = Filter { since_ms: Some(NOON + 5), order: Some("A-4".parse().unwrap()), ..Filter::default() };
+    let filter = Filter {
+        since_ms: Some(NOON + 5),
+        order: Some("A-4".parse().unwrap()),
+        ..Filter::default()
+    };
     assert_eq!(journal.payments(&filter).await.unwrap().len(), 1);
 }
 
@@ -330,7 +521,10 @@ async fn recovery_charges_nobody_and_forgets_nothing() {
     let announced = claimed(&journal, announced("announced", NOON + 1000)).await;
     let (unheard, answer) = in_flight(&journal, "unheard").await;
     journal.write_outcome(&answer, &approved()).await.unwrap();
-    assert!(journal.recover().await.unwrap().is_empty(), "a living call is not touched");
+    assert!(
+        journal.recover().await.unwrap().is_empty(),
+        "a living call is not touched"
+    );
     die(journal).await;
 
     let journal = place.open().await;
@@ -343,13 +537,27 @@ async fn recovery_charges_nobody_and_forgets_nothing() {
     assert_eq!(state(&journal, started).await, State::Cancelled);
     assert_eq!(state(&journal, announced).await, State::Waiting);
     assert_eq!(state(&journal, unheard).await, State::Approved);
-    let mut tasks: Vec<_> =
-        journal.tasks().await.unwrap().into_iter().map(|task| (task.payment, task.kind)).collect();
+    let mut tasks: Vec<_> = journal
+        .tasks()
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|task| (task.payment, task.kind))
+        .collect();
     tasks.sort_by_key(|(payment, _)| *payment != flying);
-    assert_eq!(tasks, [(flying, TaskKind::Inquire), (unheard, TaskKind::CallBack)]);
+    assert_eq!(
+        tasks,
+        [(flying, TaskKind::Inquire), (unheard, TaskKind::CallBack)]
+    );
     // The old process's answer comes too late, its claim is over.
-    assert!(matches!(journal.write_outcome(&intent, &approved()).await, Err(OutcomeError::AlreadyWritten)));
-    assert!(matches!(journal.write_intent(announced, draft()).await, Err(IntentError::NotClaimed)));
+    assert!(matches!(
+        journal.write_outcome(&intent, &approved()).await,
+        Err(OutcomeError::AlreadyWritten)
+    ));
+    assert!(matches!(
+        journal.write_intent(announced, draft()).await,
+        Err(IntentError::NotClaimed)
+    ));
 
     let records = journal.verify().await.unwrap().records;
     for _ in 0..2 {
@@ -376,7 +584,16 @@ async fn closing_survives_the_end_of_the_process() {
     assert!(!place.folder.path().join("journal.db-wal").exists());
     let journal = place.open().await;
     assert!(journal.recover().await.unwrap().is_empty());
-    assert_eq!(journal.payment(id).await.unwrap().unwrap().result.as_deref(), Some("success"));
+    assert_eq!(
+        journal
+            .payment(id)
+            .await
+            .unwrap()
+            .unwrap()
+            .result
+            .as_deref(),
+        Some("success")
+    );
 }
 
 #[tokio::test]
@@ -404,8 +621,19 @@ async fn files_are_for_the_service_alone() {
     let place = Place::new();
     let journal = place.open().await;
     journal.create(order("A-1")).await.unwrap();
-    let mode = |name: &str| std::fs::metadata(place.folder.path().join(name)).unwrap().permissions().mode() & 0o777;
-    for name in ["journal.db", "journal.db-wal", "journal.db-shm", "journal.db.lock"] {
+    let mode = |name: &str| {
+        std::fs::metadata(place.folder.path().join(name))
+            .unwrap()
+            .permissions()
+            .mode()
+            & 0o777
+    };
+    for name in [
+        "journal.db",
+        "journal.db-wal",
+        "journal.db-shm",
+        "journal.db.lock",
+    ] {
         assert_eq!(mode(name), 0o600, "{name}");
     }
     journal.stop().await.unwrap();
@@ -423,8 +651,14 @@ async fn a_full_disk_refuses_and_goes_on_when_there_is_room() {
     let journal = Journal::open(place.path(), options).await.unwrap();
     let id = claimed(&journal, order("A-1")).await;
     let mut raw = place.raw().await;
-    sqlx::query("CREATE TABLE ballast (x BLOB)").execute(&mut raw).await.unwrap();
-    sqlx::query("INSERT INTO ballast VALUES (zeroblob(600000))").execute(&mut raw).await.unwrap();
+    sqlx::query("CREATE TABLE ballast (x BLOB)")
+        .execute(&mut raw)
+        .await
+        .unwrap();
+    sqlx::query("INSERT INTO ballast VALUES (zeroblob(600000))")
+        .execute(&mut raw)
+        .await
+        .unwrap();
     // Whatever room the last pages of the tables still have is used up first.
     let mut filler = 0;
     let refused = loop {
@@ -434,19 +668,31 @@ async fn a_full_disk_refuses_and_goes_on_when_there_is_room() {
         }
         assert!(filler < 2000, "never full");
     };
-    assert!(matches!(refused, CreateError::Journal(Error::Full)), "{refused:?}");
+    assert!(
+        matches!(refused, CreateError::Journal(Error::Full)),
+        "{refused:?}"
+    );
     assert!(refused.hint().unwrap().contains("free space"));
     let mut big = draft();
     big.evidence = json!(["x".repeat(10_000)]);
     let error = journal.write_intent(id, big.clone()).await.unwrap_err();
-    assert!(matches!(error, IntentError::Journal(Error::Full)), "{error:?}");
+    assert!(
+        matches!(error, IntentError::Journal(Error::Full)),
+        "{error:?}"
+    );
     assert_eq!(state(&journal, id).await, State::Waiting);
     assert!(journal.operations(id).await.unwrap().is_empty());
     assert!(journal.verify().await.unwrap().is_sound());
 
-    sqlx::query("DROP TABLE ballast").execute(&mut raw).await.unwrap();
+    sqlx::query("DROP TABLE ballast")
+        .execute(&mut raw)
+        .await
+        .unwrap();
     let intent = journal.write_intent(id, big).await.unwrap();
-    assert_eq!(journal.write_outcome(&intent, &approved()).await.unwrap(), State::Approved);
+    assert_eq!(
+        journal.write_outcome(&intent, &approved()).await.unwrap(),
+        State::Approved
+    );
     assert!(journal.verify().await.unwrap().is_sound());
 }
 
@@ -456,9 +702,15 @@ async fn a_locked_journal_is_busy_and_then_is_not() {
     let journal = place.open().await;
     let id = claimed(&journal, order("A-1")).await;
     let mut raw = place.raw().await;
-    sqlx::query("BEGIN IMMEDIATE").execute(&mut raw).await.unwrap();
+    sqlx::query("BEGIN IMMEDIATE")
+        .execute(&mut raw)
+        .await
+        .unwrap();
     let error = journal.write_intent(id, draft()).await.unwrap_err();
-    assert!(matches!(error, IntentError::Journal(Error::Busy)), "{error:?}");
+    assert!(
+        matches!(error, IntentError::Journal(Error::Busy)),
+        "{error:?}"
+    );
     assert!(matches!(journal.ping().await, Err(Error::Busy)));
     assert_eq!(state(&journal, id).await, State::Waiting, "reading goes on");
     sqlx::query("ROLLBACK").execute(&mut raw).await.unwrap();
@@ -506,16 +758,28 @@ async fn a_caller_that_goes_away_leaves_nothing_half_done() {
 async fn a_place_that_cannot_be_written_is_named() {
     let place = Place::new();
     let missing = place.folder.path().join("missing/journal.db");
-    assert!(matches!(Journal::open(&missing, place.options()).await, Err(Error::Io { .. })));
-    assert!(matches!(Journal::open_read_only(&missing).await, Err(Error::Io { .. })));
+    assert!(matches!(
+        Journal::open(&missing, place.options()).await,
+        Err(Error::Io { .. })
+    ));
+    assert!(matches!(
+        Journal::open_read_only(&missing).await,
+        Err(Error::Io { .. })
+    ));
     assert!(!missing.exists());
 
     let locked = place.folder.path().join("locked");
     std::fs::create_dir(&locked).unwrap();
     std::fs::set_permissions(&locked, std::fs::Permissions::from_mode(0o555)).unwrap();
     // Root may write anywhere but in the kernel's own trees.
-    let folder = if std::fs::write(locked.join("probe"), "").is_ok() { "/sys/kernel".into() } else { locked };
-    let error = Journal::open(folder.join("journal.db"), OpenOptions::new("edge-1")).await.unwrap_err();
+    let folder = if std::fs::write(locked.join("probe"), "").is_ok() {
+        "/sys/kernel".into()
+    } else {
+        locked
+    };
+    let error = Journal::open(folder.join("journal.db"), OpenOptions::new("edge-1"))
+        .await
+        .unwrap_err();
     assert!(matches!(error, Error::ReadOnly), "{error:?}");
     assert!(error.hint().contains("write permission"));
 }
@@ -539,7 +803,11 @@ async fn a_damaged_file_stops_the_start() {
         ("a torn page in the middle", torn),
         ("a cut file", whole[..whole.len() / 2].to_vec()),
         ("a zeroed header", header),
-        ("text", b"this is no database, but it is long enough to be looked at as if it were one; ".repeat(100)),
+        (
+            "text",
+            b"this is no database, but it is long enough to be looked at as if it were one; "
+                .repeat(100),
+        ),
         ("a few bytes", b"x".repeat(40)),
     ] {
         std::fs::write(place.path(), &bytes).unwrap();
@@ -552,7 +820,11 @@ async fn a_damaged_file_stops_the_start() {
             let error = opened.expect_err(what);
             assert!(matches!(error, Error::Corrupt { .. }), "{what}: {error:?}");
         }
-        assert_eq!(std::fs::read(place.path()).unwrap(), bytes, "{what}: the evidence is kept as it was");
+        assert_eq!(
+            std::fs::read(place.path()).unwrap(),
+            bytes,
+            "{what}: the evidence is kept as it was"
+        );
     }
     std::fs::write(place.path(), &whole).unwrap();
     assert!(place.open().await.verify().await.unwrap().is_sound());
@@ -563,9 +835,15 @@ async fn another_database_and_another_version_are_refused() {
     let place = Place::new();
     std::fs::write(place.path(), "").unwrap();
     let mut raw = place.raw().await;
-    sqlx::query("CREATE TABLE recipes (cake TEXT)").execute(&mut raw).await.unwrap();
+    sqlx::query("CREATE TABLE recipes (cake TEXT)")
+        .execute(&mut raw)
+        .await
+        .unwrap();
     sqlx::Connection::close(raw).await.unwrap();
-    assert!(matches!(Journal::open(place.path(), place.options()).await, Err(Error::Corrupt { .. })));
+    assert!(matches!(
+        Journal::open(place.path(), place.options()).await,
+        Err(Error::Corrupt { .. })
+    ));
 
     let place = Place::new();
     place.open().await.stop().await.unwrap();
@@ -579,10 +857,21 @@ async fn another_database_and_another_version_are_refused() {
     .unwrap();
     sqlx::Connection::close(raw).await.unwrap();
     for error in [
-        Journal::open(place.path(), place.options()).await.unwrap_err(),
+        Journal::open(place.path(), place.options())
+            .await
+            .unwrap_err(),
         Journal::open_read_only(place.path()).await.unwrap_err(),
     ] {
-        assert!(matches!(error, Error::Version { found: 99, known: 1 }), "{error:?}");
+        assert!(
+            matches!(
+                error,
+                Error::Version {
+                    found: 99,
+                    known: 1
+                }
+            ),
+            "{error:?}"
+        );
         assert!(error.hint().contains("newer"));
     }
 }
@@ -606,12 +895,26 @@ async fn tampering_is_found() {
         journal.close(id, "success", json!(null)).await.unwrap();
         let mut raw = place.raw().await;
         if what != "state" {
-            sqlx::query(sql).execute(&mut raw).await.expect_err("records are append-only");
-            for trigger in ["DROP TRIGGER records_are_never_changed", "DROP TRIGGER records_are_never_deleted"] {
+            sqlx::query(sql)
+                .execute(&mut raw)
+                .await
+                .expect_err("records are append-only");
+            for trigger in [
+                "DROP TRIGGER records_are_never_changed",
+                "DROP TRIGGER records_are_never_deleted",
+            ] {
                 sqlx::query(trigger).execute(&mut raw).await.unwrap();
             }
         }
-        assert_ne!(sqlx::query(sql).execute(&mut raw).await.unwrap().rows_affected(), 0, "{what}");
+        assert_ne!(
+            sqlx::query(sql)
+                .execute(&mut raw)
+                .await
+                .unwrap()
+                .rows_affected(),
+            0,
+            "{what}"
+        );
         let report = journal.verify().await.unwrap();
         let found = match &report.breaks[0] {
             Break::Content { .. } => "Content",
@@ -624,7 +927,10 @@ async fn tampering_is_found() {
         assert_eq!(report.breaks.len(), 1, "{what}: {report:?}");
         if what == "beheaded" {
             journal.stop().await.unwrap();
-            assert!(matches!(Journal::open(place.path(), place.options()).await, Err(Error::Corrupt { .. })));
+            assert!(matches!(
+                Journal::open(place.path(), place.options()).await,
+                Err(Error::Corrupt { .. })
+            ));
         }
     }
 }
@@ -632,24 +938,53 @@ async fn tampering_is_found() {
 /// Acquirers and callers of this crate do their worst; no card number arrives in any column, page or file (I10).
 #[tokio::test]
 async fn no_card_number_can_come_in() {
-    let cards = ["4111111111111111", "378282246310005", "36227206271667", "4111 1111 1111 1111", "4111-1111-1111-1111"];
+    let cards = [
+        "4111111111111111",
+        "378282246310005",
+        "36227206271667",
+        "4111 1111 1111 1111",
+        "4111-1111-1111-1111",
+    ];
     let place = Place::new();
     let journal = place.open().await;
     for (n, card) in cards.into_iter().enumerate() {
-        let refused = NewPayment { caller_number: Some(card.into()), ..order("R") };
-        assert!(matches!(journal.create(refused).await, Err(CreateError::Field { field: "caller_number" })));
-        let refused = NewPayment { operator_extension: Some(card.into()), ..order("R") };
-        assert!(matches!(journal.create(refused).await, Err(CreateError::Field { field: "operator_extension" })));
+        let refused = NewPayment {
+            caller_number: Some(card.into()),
+            ..order("R")
+        };
+        assert!(matches!(
+            journal.create(refused).await,
+            Err(CreateError::Field {
+                field: "caller_number"
+            })
+        ));
+        let refused = NewPayment {
+            operator_extension: Some(card.into()),
+            ..order("R")
+        };
+        assert!(matches!(
+            journal.create(refused).await,
+            Err(CreateError::Field {
+                field: "operator_extension"
+            })
+        ));
 
         let id = claimed(&journal, under_key(&format!("A-{n}"), card, 1)).await;
         let mut dirty = draft();
         dirty.evidence = json!({"prompt": card, card: [card], "number": card.parse::<u64>().ok()});
         let first = journal.write_intent(id, dirty.clone()).await.unwrap();
-        let echo = Outcome::Declined(Decline { reason: Reason::InvalidNumber, code: format!("bad {card}") });
+        let echo = Outcome::Declined(Decline {
+            reason: Reason::InvalidNumber,
+            code: format!("bad {card}"),
+        });
         journal.write_outcome(&first, &echo).await.unwrap();
         let second = journal.write_intent(id, dirty.clone()).await.unwrap();
         let reference = "ch_2".parse().unwrap();
-        let echo = Outcome::Approved(Approval { acquirer_ref: reference, code: Some(card.into()), card: Some(visa()) });
+        let echo = Outcome::Approved(Approval {
+            acquirer_ref: reference,
+            code: Some(card.into()),
+            card: Some(visa()),
+        });
         journal.write_outcome(&second, &echo).await.unwrap();
         // A result is a name; anything else is refused by the schema.
         assert!(journal.close(id, card, json!(null)).await.is_err());
@@ -658,10 +993,18 @@ async fn no_card_number_can_come_in() {
     journal.stop().await.unwrap();
     let file = std::fs::read(place.path()).unwrap();
     for card in cards {
-        assert!(!file.windows(card.len()).any(|window| window == card.as_bytes()), "a number in the file");
+        assert!(
+            !file
+                .windows(card.len())
+                .any(|window| window == card.as_bytes()),
+            "a number in the file"
+        );
     }
     // And the control: what is looked for this way is found.
-    assert!(file.windows(8).any(|window| window == b"\"visa\",\"") || file.windows(4).any(|window| window == b"visa"));
+    assert!(
+        file.windows(8).any(|window| window == b"\"visa\",\"")
+            || file.windows(4).any(|window| window == b"visa")
+    );
 }
 
 /// No column is for more than brand and last four.
@@ -683,7 +1026,9 @@ async fn the_schema_has_no_place_for_a_card() {
     assert!(columns.len() > 80);
     for column in columns {
         let name = column.rsplit('.').next().unwrap();
-        for word in ["pan", "card", "cvv", "cvc", "security", "expiry", "digits", "track", "holder"] {
+        for word in [
+            "pan", "card", "cvv", "cvc", "security", "expiry", "digits", "track", "holder",
+        ] {
             assert!(!name.contains(word), "{column}");
         }
     }

@@ -1,16 +1,23 @@
 //! A journal in a folder of its own, and payments to put into it.
 
-#![allow(dead_code, unreachable_pub, missing_docs, reason = "each test program uses some of it")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    missing_docs,
+    reason = "each test program uses some of it"
+)]
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use ivrpay_journal::{ApiRequest, EnteredBy, IntentDraft, Journal, Mode, NewPayment, OpenOptions, Origin};
+use ivrpay_journal::{
+    ApiRequest, EnteredBy, IntentDraft, Journal, Mode, NewPayment, OpenOptions, Origin,
+};
 use ivrpay_payment::{
-    AcquirerRef, Approval, Brand, CallId, Currency, Decline, Money, OperationKind, OrderId, Outcome, Reason, TenantId,
-    Truncated,
+    AcquirerRef, Approval, Brand, CallId, Currency, Decline, Money, OperationKind, OrderId,
+    Outcome, Reason, TenantId, Truncated,
 };
 
 pub const NOON: i64 = 1_795_435_200_000;
@@ -22,7 +29,10 @@ pub struct Place {
 
 impl Place {
     pub fn new() -> Self {
-        Self { folder: tempfile::tempdir().unwrap(), now: Arc::new(AtomicI64::new(NOON)) }
+        Self {
+            folder: tempfile::tempdir().unwrap(),
+            now: Arc::new(AtomicI64::new(NOON)),
+        }
     }
 
     pub fn path(&self) -> PathBuf {
@@ -44,7 +54,11 @@ impl Place {
     /// A connection of somebody else, past the journal.
     pub async fn raw(&self) -> sqlx::SqliteConnection {
         use sqlx::ConnectOptions as _;
-        sqlx::sqlite::SqliteConnectOptions::new().filename(self.path()).connect().await.unwrap()
+        sqlx::sqlite::SqliteConnectOptions::new()
+            .filename(self.path())
+            .connect()
+            .await
+            .unwrap()
     }
 }
 
@@ -74,11 +88,21 @@ pub fn order(text: &str) -> NewPayment {
 }
 
 pub fn announced(text: &str, expires_ms: i64) -> NewPayment {
-    NewPayment { origin: Origin::Api, expires_ms: Some(expires_ms), ..order(text) }
+    NewPayment {
+        origin: Origin::Api,
+        expires_ms: Some(expires_ms),
+        ..order(text)
+    }
 }
 
 pub fn under_key(text: &str, key: &str, hash: u8) -> NewPayment {
-    NewPayment { request: Some(ApiRequest { key: key.into(), hash: [hash; 32] }), ..announced(text, NOON + 60_000) }
+    NewPayment {
+        request: Some(ApiRequest {
+            key: key.into(),
+            hash: [hash; 32],
+        }),
+        ..announced(text, NOON + 60_000)
+    }
 }
 
 pub fn call() -> CallId {
@@ -107,5 +131,8 @@ pub fn approved() -> Outcome {
 }
 
 pub fn declined() -> Outcome {
-    Outcome::Declined(Decline { reason: Reason::InsufficientFunds, code: "G02".into() })
+    Outcome::Declined(Decline {
+        reason: Reason::InsufficientFunds,
+        code: "G02".into(),
+    })
 }

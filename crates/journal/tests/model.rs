@@ -1,0 +1,188 @@
+//! Any order of operations, crashes and time, against a model that knows only the rules of money.
+
+#![allow(clippy::unwrap_used, reason = "a test")]
+
+mod common;
+
+use std::collections::HashMap;
+use std::sync::atomic::Ordering;
+
+use common::{NOON, Place, announced, approved, call, declined, draft, order};
+use ivrpay_journal::{CreateError, Journal};
+use ivrpay_payment::{Doubt, Durable, Intent, Outcome, PaymentId, State};
+use proptest::prelude::*;
+
+#[derive(Debug, Clone)]
+enum Step {
+    /// About one of two orders, by API or by dialplan.
+    Create {
+        order: usize,
+        api: bool,
+    },
+    Claim,
+    Intent,
+    Outcome(u8),
+    Close,
+    /// The process dies and starts again.
+    Crash,
+    Wait(i64),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        3 => (0..2_usize, any::<bool>()).prop_map(|(order, api)| Step::Create { order, api }),
+        3 => Just(Step::Claim),
+        4 => Just(Step::Intent),
+        4 => (0..4_u8).prop_map(Step::Outcome),
+        2 => Just(Step::Close),
+        1 => Just(Step::Crash),
+        1 => (1..2000_i64).prop_map(Step::Wait),
+    ]
+}
+
+/// What was promised to the outside: nothing of it may ever change.
+#[derive(Default)]
+struct Model {
+    /// Approvals that were confirmed, by order.
+    approved: HashMap<usize, PaymentId>,
+    order_of: HashMap<PaymentId, usize>,
+    /// Intents that were durable and have no outcome.
+    open: Vec<Durable<Intent>>,
+}
+
+async fn run(steps: Vec<Step>) {
+    let place = Place::new();
+    let mut journal = place.open().await;
+    let mut model = Model::default();
+    // The payments are few: every step tries each of them, and what the rules forbid must be refused.
+    for step in steps {
+        match step {
+            Step::Create { order: which, api } => {
+                let name = format!("A-{which}");
+                let new = if api {
+                    announced(&name, place.now.load(Ordering::SeqCst) + 1000)
+                } else {
+                    order(&name)
+                };
+                match journal.create(new).await {
+                    Ok(created) => {
+                        assert!(
+                            !model.approved.contains_key(&which),
+                            "an approved order was opened again"
+                        );
+                        model.order_of.insert(created.payment().id, which);
+                    }
+                    Err(CreateError::OrderTaken { state, .. }) => assert!(state.locks_order()),
+                    Err(other) => panic!("{other}"),
+                }
+            }
+            Step::Claim => {
+                for id in model.order_of.keys() {
+                    let was = state(&journal, *id).await;
+                    if journal.claim(*id, call()).await.is_ok() {
+                        assert_eq!(was, State::Waiting);
+                    }
+                }
+            }
+            Step::Intent => {
+                for (id, which) in &model.order_of {
+                    if let Ok(intent) = journal.write_intent(*id, draft()).await {
+                        assert!(
+                            !model.approved.contains_key(which),
+                            "a paid order was sent again"
+                        );
+                        let open = model
+                            .open
+                            .iter()
+                            .any(|other| model.order_of[&other.get().payment_id] == *which);
+                        assert!(!open, "two intents of one order at once");
+                        model.open.push(intent);
+                    }
+                }
+            }
+            Step::Outcome(kind) => {
+                for intent in std::mem::take(&mut model.open) {
+                    let outcome = match kind {
+                        0 => approved(),
+                        1 => declined(),
+                        2 => Outcome::NotCharged(ivrpay_payment::Why::Busy),
+                        _ => Outcome::Unknown(Doubt::NoReply),
+                    };
+                    let id = intent.get().payment_id;
+                    // An outcome that comes after the call's end or after a crash is refused: the operation is unknown by then.
+                    match journal.write_outcome(&intent, &outcome).await {
+                        Ok(State::Approved) => {
+                            let twice = model.approved.insert(model.order_of[&id], id);
+                            assert_eq!(twice, None, "an order was charged twice");
+                        }
+                        Ok(_) => {}
+                        Err(_) => assert_eq!(state(&journal, id).await, State::Unknown),
+                    }
+                }
+            }
+            Step::Close => {
+                for id in model.order_of.keys() {
+                    journal
+                        .close(*id, "caller-hung-up", serde_json::Value::Null)
+                        .await
+                        .unwrap();
+                }
+            }
+            Step::Crash => {
+                drop(journal);
+                journal = place.open().await;
+                journal.recover().await.unwrap();
+                assert!(
+                    journal.recover().await.unwrap().is_empty(),
+                    "recovery is idempotent"
+                );
+            }
+            Step::Wait(ms) => {
+                let now = place.now.fetch_add(ms, Ordering::SeqCst) + ms;
+                assert!(now > NOON);
+                journal.expire(now).await.unwrap();
+            }
+        }
+        check(&journal, &model).await;
+    }
+    assert!(journal.verify().await.unwrap().is_sound());
+}
+
+async fn check(journal: &Journal, model: &Model) {
+    let mut locked = [0; 2];
+    let tasks = journal.tasks().await.unwrap();
+    for (id, which) in &model.order_of {
+        let payment = journal.payment(*id).await.unwrap().unwrap();
+        locked[*which] += usize::from(payment.state.locks_order());
+        if payment.state == State::Unknown {
+            assert!(
+                tasks.iter().any(|task| task.payment == *id),
+                "an unknown payment is nobody's task"
+            );
+        }
+    }
+    assert!(
+        locked.iter().all(|count| *count <= 1),
+        "two payments hold one order"
+    );
+    for id in model.approved.values() {
+        assert_eq!(
+            state(journal, *id).await,
+            State::Approved,
+            "an approval was forgotten"
+        );
+    }
+}
+
+async fn state(journal: &Journal, id: PaymentId) -> State {
+    journal.payment(id).await.unwrap().unwrap().state
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn an_order_is_charged_at_most_once(steps in prop::collection::vec(step(), 1..40)) {
+        tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(run(steps));
+    }
+}
