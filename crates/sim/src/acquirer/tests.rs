@@ -1,5 +1,7 @@
 //! The server over real HTTPS, with a client that knows the contract and not our connector.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use super::*;
@@ -69,12 +71,18 @@ impl Lab {
 
     async fn log(&self) -> Value {
         let url = format!("http://{}/log", self.running.control);
-        let text = reqwest::get(url).await.unwrap().text().await.unwrap();
+        let text = self
+            .client
+            .get(url)
+            .send()
+            .await
+            .unwrap()
+            .text()
+            .await
+            .unwrap();
         serde_json::from_str(&text).unwrap()
     }
 }
-
-use std::time::Duration;
 
 fn charge(id: &str, number: &str, amount: u64) -> Value {
     json!({
