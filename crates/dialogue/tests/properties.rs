@@ -1,0 +1,329 @@
+//! What holds for every sequence of inputs.
+
+mod common;
+
+use std::time::Duration;
+
+use common::{Runner, approved, key, outcome, setup};
+use ivrpay_dialogue::{At, CallResult, Command, Input, NotWritten, Say, Settings, Step};
+use ivrpay_payment::Outcome;
+use ivrpay_secret::Key;
+use proptest::prelude::*;
+
+/// Published test numbers of every length that the default brands have.
+const NUMBERS: [&str; 8] = [
+    "4111111111111111",
+    "4242424242424242",
+    "5555555555554444",
+    "378282246310005",
+    "371449635398431",
+    "3530111333300000",
+    "36227206271667",
+    "30569309025904",
+];
+
+#[derive(Debug, Clone)]
+enum Act {
+    Key(u8, u16),
+    Keys(&'static str, u64),
+    Wait(u64),
+    Hear,
+    HangUp,
+    KeysLost,
+    Command(Command),
+    Answer(&'static str),
+    AnswerAfter(u64),
+    Journal(Option<NotWritten>),
+    StrayPromptEnded,
+    StrayDeadline,
+    StrayAnswer,
+    StrayNotWritten,
+}
+
+fn act() -> impl Strategy<Value = Act> {
+    let keys = prop_oneof![
+        Just("1"),
+        Just("2"),
+        Just("4111111111111111#"),
+        Just("378282246310005"),
+        Just("4111111111111112#"),
+        Just("1228"),
+        Just("1025"),
+        Just("123"),
+        Just("**"),
+        Just("1444444444444444444444444444444444444444"),
+    ];
+    let answer = prop_oneof![
+        Just("approved"),
+        Just("insufficient_funds"),
+        Just("cvv_mismatch"),
+        Just("duplicate"),
+        Just("unknown"),
+        Just("not-sent"),
+    ];
+    let command = prop_oneof![
+        Just(Command::Pause),
+        Just(Command::Resume),
+        Just(Command::ReAsk(Step::PaymentCardNumber)),
+        Just(Command::ReAsk(Step::ExpirationDate)),
+        Just(Command::ReAsk(Step::SecurityCode)),
+        Just(Command::ReAsk(Step::Greeting)),
+    ];
+    prop_oneof![
+        6 => (prop::sample::select(b"0123456789*#A".to_vec()), 0..1_500_u16).prop_map(|(k, held)| Act::Key(k, held)),
+        12 => (keys, prop_oneof![Just(0_u64), 20..160_u64, 200..3_000_u64]).prop_map(|(k, gap)| Act::Keys(k, gap)),
+        5 => (0..20_000_u64).prop_map(Act::Wait),
+        1 => (0..400_000_u64).prop_map(Act::Wait),
+        8 => Just(Act::Hear),
+        1 => Just(Act::KeysLost),
+        2 => command.prop_map(Act::Command),
+        3 => answer.prop_map(Act::Answer),
+        1 => (0..90_000_u64).prop_map(Act::AnswerAfter),
+        1 => prop_oneof![Just(None), Just(Some(NotWritten::Failed)), Just(Some(NotWritten::OrderTaken))].prop_map(Act::Journal),
+        1 => prop_oneof![
+            Just(Act::StrayPromptEnded),
+            Just(Act::StrayDeadline),
+            Just(Act::StrayAnswer),
+            Just(Act::StrayNotWritten),
+        ],
+    ]
+}
+
+/// A caller who, mostly, would like to pay; and at times does anything.
+fn acts() -> impl Strategy<Value = Vec<Act>> {
+    let good = prop_oneof![
+        Just(vec![
+            Act::Hear,
+            Act::Keys("1", 300),
+            Act::Hear,
+            Act::Keys("4111111111111111#", 250),
+            Act::Hear,
+            Act::Keys("1228", 250),
+            Act::Hear,
+            Act::Keys("123", 250),
+            Act::Hear,
+            Act::Keys("1", 300),
+        ]),
+        Just(Vec::new()),
+    ];
+    let last = prop_oneof![
+        4 => Just(Vec::new()),
+        1 => Just(vec![Act::HangUp]),
+        1 => Just(vec![Act::Command(Command::Cancel)]),
+        1 => Just(vec![Act::Command(Command::Shutdown)]),
+    ];
+    (prop::collection::vec(act(), 0..6), good, prop::collection::vec(act(), 0..30), last).prop_map(|(a, b, c, d)| [a, b, c, d].concat())
+}
+
+fn perform(runner: &mut Runner, act: &Act) {
+    let later = |runner: &Runner, ms: u64| runner.now.plus(Duration::from_millis(ms));
+    match act {
+        Act::Key(byte, held) => {
+            runner.key(Duration::from_millis(300), key(char::from(*byte)), Duration::from_millis(u64::from(*held)));
+        }
+        Act::Keys(keys, gap) => {
+            for c in keys.chars() {
+                runner.key(Duration::from_millis(*gap), key(c), Duration::ZERO);
+            }
+        }
+        Act::Wait(ms) => runner.advance(later(runner, *ms)),
+        Act::Hear => {
+            runner.until(|r| !r.playing());
+        }
+        Act::HangUp => runner.hang_up(),
+        Act::KeysLost => runner.keys_lost(),
+        Act::Command(command) => runner.command(*command),
+        Act::Answer(answer) => runner.acquirer.push_back(outcome(answer)),
+        Act::AnswerAfter(ms) => runner.acquirer_after = Duration::from_millis(*ms),
+        Act::Journal(answer) => runner.journal.push_back(*answer),
+        Act::StrayPromptEnded => runner.stray(Input::PromptEnded),
+        Act::StrayDeadline => runner.stray(Input::DeadlineReached),
+        // Only where nothing is in flight: the driver answers each `Authorise` once.
+        Act::StrayAnswer if runner.step != Some(Step::PaymentProcessing) => runner.stray(Input::Answered(approved())),
+        Act::StrayNotWritten if runner.step != Some(Step::PaymentProcessing) => {
+            runner.stray(Input::NotWritten(NotWritten::Failed));
+        }
+        Act::StrayAnswer | Act::StrayNotWritten => {}
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: cases(), ..ProptestConfig::default() })]
+
+    #[test]
+    fn every_call_ends(acts in acts(), can_pause: bool, attended: bool, security_code: bool) {
+        let call = ivrpay_dialogue::Setup { can_pause, attended, security_code, reference: Some(12_345), ..setup(1_500) };
+        let amount = call.amount;
+        let settings = Settings::default();
+        let mut runner = Runner::new(settings.clone(), call);
+        for act in &acts {
+            perform(&mut runner, act);
+        }
+        prop_assert!(runner.until(|r| r.end.is_some()), "it never ends\n{}", runner.transcript);
+        let ended = runner.now;
+        // Nothing after the end, whatever still happens (`drain` asserts it).
+        runner.key(Duration::from_millis(100), Key::Digit(1), Duration::ZERO);
+        runner.stray(Input::PromptEnded);
+        runner.command(Command::Resume);
+        runner.stray(Input::HungUp);
+        prop_assert!(runner.deadline().is_none(), "a deadline after the end");
+
+        prop_assert!(!runner.played_to_nobody, "played to nobody\n{}", runner.transcript);
+        // Session, the longest answers of three cards, and the last prompt; what the acts waited after the end is not the call's.
+        let longest = settings.session + Duration::from_secs(3 * 90) + settings.prompt_max;
+        let waited = runner.transcript.lines().rfind(|l| l.contains("-> end")).unwrap_or_default();
+        let at: f64 = waited.split(' ').next().unwrap_or_default().parse().unwrap_or(f64::MAX);
+        prop_assert!(at <= longest.as_secs_f64(), "ended at {at} s\n{}", runner.transcript);
+        prop_assert!(ended >= At::default());
+
+        // Digits are spoken of the amount, the reference, and of a card the last four alone.
+        for say in &runner.said {
+            match say {
+                Say::Amount(said) => prop_assert_eq!(*said, amount),
+                Say::Confirm(card, said) => {
+                    prop_assert_eq!(*said, amount);
+                    prop_assert!(["1111", "0005"].contains(&card.last4_text().as_str()) || card.last4_text().len() == 4);
+                }
+                Say::Reference(number) => prop_assert!(!attended && *number == 12_345),
+                Say::Line(_) | Say::Brands(_) => {}
+            }
+        }
+        for sent in &runner.sent {
+            let digits: Vec<u8> = sent.pan.iter().rev().take(4).rev().map(|b| b - b'0').collect();
+            prop_assert_eq!(&digits[..], &sent.last4[..]);
+            prop_assert!(runner.said.iter().any(|s| matches!(s, Say::Confirm(card, _) if card.last4() == sent.last4)), "unconfirmed");
+        }
+        prop_assert!(runner.sent.len() <= usize::from(settings.cards_max), "{} cards", runner.sent.len());
+
+        let end = runner.end.as_ref().unwrap();
+        prop_assert!(end.evidence.len() <= 64);
+        // I3, I4: success is said of an approval and of nothing else; after an unknown no other card is sent.
+        prop_assert_eq!(end.result == CallResult::Success, matches!(end.outcome, Some(Outcome::Approved(_))));
+        prop_assert_eq!(end.result == CallResult::OutcomeUnknown, matches!(end.outcome, Some(Outcome::Unknown(_))));
+        prop_assert!(runner.transcript.matches("<- unknown").count() <= 1);
+        prop_assert!(runner.transcript.matches("<- approved").count() <= 1);
+    }
+
+    /// Whatever Asterisk or the telephone adds: the number that is sent is the one that was keyed, or none is sent.
+    #[test]
+    fn never_a_wrong_number(
+        number in prop::sample::select(&NUMBERS[..]),
+        echoes in echoes(),
+        on in 40..1_200_u64,
+        off in 20..900_u64,
+        jitter in prop::collection::vec(0..12_u64, 20),
+        which in prop::collection::vec(any::<bool>(), 20),
+        pauses in prop::collection::vec(prop_oneof![6 => Just(0_u64), 1 => 500..9_000_u64], 20),
+        hash: bool,
+    ) {
+        let call = ivrpay_dialogue::Setup { greeting: false, amount_confirmed: true, ..setup(1_500) };
+        let mut runner = Runner::new(Settings::default(), call);
+        runner.until(|r| !r.playing());
+        let (on, off) = echoes.pace(on, off);
+        // (arrival, key, length)
+        let mut events: Vec<(At, char, u64)> = Vec::new();
+        let mut at = 300;
+        for (n, c) in number.chars().enumerate() {
+            at += pauses[n];
+            let (down, up) = (at, at + on);
+            at = up + off;
+            let arrival = |ms: u64| runner.now.plus(Duration::from_millis(ms));
+            match echoes {
+                Echoes::None => events.push((arrival(up + jitter[n]), c, on)),
+                // The first on time, then once or twice more as it is read again.
+                Echoes::Asterisk(lag) => {
+                    events.push((arrival(up), c, on));
+                    if n > 0 && which[n] {
+                        events.push((arrival(up + lag + jitter[n]), c, on));
+                    }
+                }
+                Echoes::AtRelease(twice) => {
+                    events.push((arrival(up), c, on));
+                    events.push((arrival(up + jitter[n]), c, 100));
+                    if twice {
+                        events.push((arrival(up + jitter[n] + 1), c, 100));
+                    }
+                }
+                Echoes::PressAndRelease(known) => {
+                    events.push((arrival(down + jitter[n]), c, if known { 100 } else { 0 }));
+                    events.push((arrival(up + jitter[n]), c, if known { on } else { 0 }));
+                }
+            }
+        }
+        if hash {
+            events.push((runner.now.plus(Duration::from_millis(at + 400)), '#', 100));
+        }
+        events.sort_by_key(|event| event.0);
+        for (arrival, c, length) in events {
+            let gap = arrival.since(runner.now);
+            runner.key(gap, key(c), Duration::from_millis(length));
+        }
+        // Who is asked for the expiry goes on, at ease.
+        runner.until(|r| !r.playing() && r.step == Some(Step::ExpirationDate) || r.last_error.is_some());
+        if runner.step == Some(Step::ExpirationDate) {
+            for (keys, next) in [("1228", Step::SecurityCode), ("1234", Step::Confirmation)] {
+                runner.until(|r| !r.playing());
+                for c in keys.chars() {
+                    if runner.step != Some(next) {
+                        runner.key(Duration::from_millis(400), key(c), Duration::from_millis(100));
+                    }
+                }
+            }
+            runner.until(|r| !r.playing());
+            runner.key(Duration::from_millis(700), key('1'), Duration::from_millis(100));
+        }
+        runner.until(|r| r.end.is_some());
+        for sent in &runner.sent {
+            prop_assert!(sent.pan == number.as_bytes(), "a wrong number was sent: {echoes:?} {on}/{off}\n{}", runner.transcript);
+        }
+        // And who keys at a human pace, on a telephone without echoes or with plain ones, is not troubled.
+        if matches!(echoes, Echoes::None | Echoes::AtRelease(_)) && on >= 80 && off >= 100 {
+            prop_assert_eq!(runner.sent.len(), 1, "{}", runner.transcript);
+        }
+    }
+}
+
+/// Where second events come from.
+#[derive(Debug, Clone, Copy)]
+enum Echoes {
+    None,
+    /// Some keys once more, so many ms later; only at a pace at which Asterisk does that.
+    Asterisk(u64),
+    /// RFC 4733 and INFO, both at the release; once or twice more.
+    AtRelease(bool),
+    /// INFO at the press, RFC 4733 at the release; with or without a length.
+    PressAndRelease(bool),
+}
+
+impl Echoes {
+    fn pace(self, on: u64, off: u64) -> (u64, u64) {
+        match self {
+            // Doubling was measured at periods of 120 ms and below.
+            Self::Asterisk(_) => (on.min(100), off.min(120 - on.min(100)).max(20)),
+            // Two releases of one key are not closer than its pause.
+            Self::None | Self::AtRelease(_) | Self::PressAndRelease(true) => (on, off.max(60)),
+            // Without a length only the rhythm tells, and only if there is one.
+            Self::PressAndRelease(false) => {
+                if on * 2 > off && off * 2 > on {
+                    (on, on * 2 + 100)
+                } else {
+                    (on, off)
+                }
+            }
+        }
+    }
+}
+
+fn echoes() -> impl Strategy<Value = Echoes> {
+    prop_oneof![
+        Just(Echoes::None),
+        (0..150_u64).prop_map(Echoes::Asterisk),
+        any::<bool>().prop_map(Echoes::AtRelease),
+        any::<bool>().prop_map(Echoes::PressAndRelease),
+    ]
+}
+
+/// `PROPTEST_CASES` where it is set (`make prove`), else what a quick check can spend.
+fn cases() -> u32 {
+    std::env::var("PROPTEST_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(400)
+}

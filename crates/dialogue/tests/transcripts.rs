@@ -1,0 +1,154 @@
+//! Scripts of keys and waits; the whole transcript is a snapshot. See `scripts/README.md` for the words of a script.
+
+mod common;
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::time::Duration;
+
+use common::{Runner, key, outcome, setup, step};
+use ivrpay_dialogue::{Command, NotWritten, Settings};
+
+#[test]
+fn transcripts() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scripts");
+    let mut scripts: Vec<_> = std::fs::read_dir(&folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|e| e == "txt"))
+        .collect();
+    scripts.sort();
+    assert!(
+        scripts.len() >= 30,
+        "scripts are missing: {}",
+        scripts.len()
+    );
+    let mut settings = insta::Settings::clone_current();
+    settings.set_prepend_module_to_snapshot(false);
+    settings.set_omit_expression(true);
+    settings.bind(|| {
+        for path in scripts {
+            let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
+            let script = std::fs::read_to_string(&path).unwrap();
+            let transcript = play(&name, &script);
+            insta::assert_snapshot!(name, transcript);
+        }
+    });
+}
+
+fn play(name: &str, script: &str) -> String {
+    let lines: Vec<&str> = script
+        .lines()
+        .map(str::trim)
+        .filter(|l| !l.is_empty() && !l.starts_with("//"))
+        .collect();
+    let (mut call_setup, mut rest) = (setup(1_500), lines.as_slice());
+    while let Some((first, behind)) = rest.split_first() {
+        let Some(given) = first.strip_prefix("setup ") else {
+            break;
+        };
+        for word in given.split_whitespace() {
+            match word {
+                "self-service" => call_setup.attended = false,
+                "training" => call_setup.training = true,
+                "no-greeting" => call_setup.greeting = false,
+                "amount-confirmed" => call_setup.amount_confirmed = true,
+                "no-code" => call_setup.security_code = false,
+                "can-pause" => call_setup.can_pause = true,
+                "reference" => call_setup.reference = Some(4_711),
+                _ => panic!("{name}: no such setup: {word}"),
+            }
+        }
+        rest = behind;
+    }
+    let mut runner = Runner::new(Settings::default(), call_setup);
+    for line in rest {
+        obey(name, &mut runner, line);
+    }
+    assert!(
+        runner.end.is_some(),
+        "{name}: the script stops before the call ends\n{}",
+        runner.transcript
+    );
+    runner.transcript
+}
+
+fn obey(name: &str, runner: &mut Runner, line: &str) {
+    let mut words = line.split_whitespace();
+    let verb = words.next().unwrap();
+    let (options, plain): (Vec<&str>, Vec<&str>) = words.partition(|w| w.contains('='));
+    let options: HashMap<&str, &str> = options
+        .into_iter()
+        .filter_map(|o| o.split_once('='))
+        .collect();
+    let span = |key: &str, default: u64| {
+        Duration::from_millis(options.get(key).map_or(default, |ms| {
+            ms.parse().unwrap_or_else(|_| panic!("{name}: {line}"))
+        }))
+    };
+    let word = plain.first().copied().unwrap_or_default();
+    match verb {
+        "wait" => {
+            let wanted = step(word);
+            assert!(
+                runner.until(|r| r.step == Some(wanted)),
+                "{name}: `{line}` never comes\n{}",
+                runner.transcript
+            );
+        }
+        "hear" => assert!(runner.until(|r| !r.playing()), "{name}: it never ends"),
+        "keys" => {
+            for c in word.chars() {
+                runner.key(span("gap", 250), key(c), span("held", 100));
+            }
+        }
+        // Each key as two events, `lag` apart; `first=single`: but the first.
+        "doubled" => {
+            for (n, c) in word.chars().enumerate() {
+                runner.key(span("gap", 250), key(c), span("held", 100));
+                if n > 0 || options.get("first") != Some(&"single") {
+                    runner.key(span("lag", 5), key(c), span("second-held", 100));
+                }
+            }
+        }
+        "pause" => {
+            let seconds: f64 = word.trim_end_matches('s').parse().unwrap();
+            runner.advance(runner.now.plus(Duration::from_secs_f64(seconds)));
+        }
+        "acquirer" => runner.acquirer.push_back(outcome(word)),
+        "acquirer-after" => {
+            runner.acquirer_after = Duration::from_secs(word.trim_end_matches('s').parse().unwrap())
+        }
+        "journal" => match word {
+            "failed" => runner.journal.push_back(Some(NotWritten::Failed)),
+            "taken" => runner.journal.push_back(Some(NotWritten::OrderTaken)),
+            _ => panic!("{name}: {line}"),
+        },
+        "journal-after" => {
+            runner.journal_after = Duration::from_secs(word.trim_end_matches('s').parse().unwrap())
+        }
+        "hang-up" => runner.hang_up(),
+        "keys-lost" => runner.keys_lost(),
+        "cancel" => runner.command(Command::Cancel),
+        "operator-pauses" => runner.command(Command::Pause),
+        "resume" => runner.command(Command::Resume),
+        "shutdown" => runner.command(Command::Shutdown),
+        "re-ask" => runner.command(Command::ReAsk(step(word))),
+        "end" => {
+            assert!(
+                runner.until(|r| r.end.is_some()),
+                "{name}: it never ends\n{}",
+                runner.transcript
+            );
+            if !word.is_empty() {
+                assert_eq!(
+                    runner.result().map(ivrpay_dialogue::CallResult::name),
+                    Some(word),
+                    "{name}\n{}",
+                    runner.transcript
+                );
+            }
+        }
+        _ => panic!("{name}: no such word: {line}"),
+    }
+}
