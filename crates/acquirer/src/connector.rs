@@ -159,28 +159,28 @@ impl From<Full> for BuildError {
 #[non_exhaustive]
 pub enum Kind {
     /// The "Generic Pay" contract: an HTTPS endpoint of the merchant or of a payment provider.
-    GenericPay,
+    Generic,
     /// Training and canary calls: nothing leaves, no money moves.
-    Training,
+    Null,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Kind; 2] = [Self::GenericPay, Self::Training];
+    pub const ALL: [Kind; 2] = [Self::Generic, Self::Null];
 
     /// Spelling in the configuration.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
-            Self::GenericPay => "generic-pay",
-            Self::Training => "training",
+            Self::Generic => "generic",
+            Self::Null => "null",
         }
     }
 
     /// Whether it sends anything, and so needs an [`crate::EndpointConfig`].
     #[must_use]
     pub const fn needs_endpoint(self) -> bool {
-        !matches!(self, Self::Training)
+        !matches!(self, Self::Null)
     }
 }
 
@@ -192,7 +192,7 @@ impl fmt::Display for Kind {
 
 /// No connector of that name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("unknown acquirer kind; known are generic-pay, training")]
+#[error("unknown acquirer kind; known are generic, null")]
 pub struct UnknownKind;
 
 impl FromStr for Kind {
@@ -210,8 +210,8 @@ impl FromStr for Kind {
 #[must_use]
 pub fn connector(kind: Kind) -> Box<dyn Connector> {
     match kind {
-        Kind::GenericPay => Box::new(generic::Generic::default()),
-        Kind::Training => Box::new(null::Null),
+        Kind::Generic => Box::new(generic::Generic::default()),
+        Kind::Null => Box::new(null::Null),
     }
 }
 
@@ -231,7 +231,7 @@ mod tests {
 
     #[test]
     fn what_an_acquirer_lacks_is_refused_by_name() {
-        let generic = connector(Kind::GenericPay);
+        let generic = connector(Kind::Generic);
         assert_eq!(
             generic.capabilities().require(OperationKind::Charge),
             Ok(())

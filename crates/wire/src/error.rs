@@ -68,7 +68,7 @@ impl Unreached {
     pub const fn hint(&self) -> &'static str {
         match self {
             Self::Certificate(problem) => problem.hint(),
-            Self::NoEndpoint => "set the acquirer's url, or its kind to training",
+            Self::NoEndpoint => "set the acquirer's url, or its kind to null",
             Self::Refused => {
                 "nothing listens there: check host and port of the acquirer's url, and the acquirer's status"
             }

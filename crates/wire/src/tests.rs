@@ -604,7 +604,7 @@ fn intent() -> Durable<Intent> {
 
 #[tokio::test]
 async fn a_charge_ends_in_one_of_four_ways_after_one_request() {
-    let connector = connector(Kind::GenericPay);
+    let connector = connector(Kind::Generic);
     let approval = ok(br#"{"charge_id":"ch_1","error_code":null,"parameters":{"amount":"1500"}}"#);
     let refusal = ok(br#"{"charge_id":null,"error_code":"insufficient_funds"}"#);
     let unknown = |doubt| Outcome::Unknown(doubt);
@@ -667,7 +667,7 @@ async fn a_charge_ends_in_one_of_four_ways_after_one_request() {
 
 #[tokio::test]
 async fn training_needs_no_endpoint() {
-    let connector = connector(Kind::Training);
+    let connector = connector(Kind::Null);
     let outcome = run(connector.as_ref(), &Sender::offline(), &intent(), card()).await;
     assert!(matches!(outcome, Outcome::Approved(_)));
 }
@@ -677,7 +677,7 @@ struct TwoSteps;
 
 impl Connector for TwoSteps {
     fn kind(&self) -> Kind {
-        Kind::GenericPay
+        Kind::Generic
     }
 
     fn capabilities(&self) -> &Capabilities {
@@ -701,7 +701,7 @@ impl Connector for TwoSteps {
                 };
                 Ok(Step::Send(charge(), next))
             }
-            (2, None) => connector(Kind::Training).step(op, None, progress, None),
+            (2, None) => connector(Kind::Null).step(op, None, progress, None),
             _ => panic!("stage {} with a card: {}", progress.stage, card.is_some()),
         }
     }

@@ -134,7 +134,7 @@ impl Generic {
 
 impl Connector for Generic {
     fn kind(&self) -> Kind {
-        Kind::GenericPay
+        Kind::Generic
     }
 
     fn capabilities(&self) -> &Capabilities {

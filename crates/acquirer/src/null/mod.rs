@@ -25,7 +25,7 @@ const CAPABILITIES: Capabilities = Capabilities {
 
 impl Connector for Null {
     fn kind(&self) -> Kind {
-        Kind::Training
+        Kind::Null
     }
 
     fn capabilities(&self) -> &Capabilities {

@@ -236,3 +236,139 @@ async fn every_amount_of_the_table_does_what_it_says() {
     }
     assert_eq!(log["requests"], fault::AMOUNTS.len());
 }
+
+/// Our connector and sender against this server: what they make of every answer, and what the books say.
+mod ours {
+    use ivrpay_acquirer::{EndpointConfig, Kind, connector};
+    use ivrpay_card::{Card, Digits, Expiry, Month, Pan, Rules, SecurityCode};
+    use ivrpay_payment::{
+        AcquirerOrder, Brand, Currency, Doubt, Durable, IdempotencyKey, Intent, Money, OperationId,
+        OperationKind, Outcome, PaymentId, Reason,
+    };
+
+    use super::*;
+
+    fn digits(text: &str) -> Digits {
+        let mut digits = Digits::take().unwrap();
+        for byte in text.bytes() {
+            digits.push(byte - b'0').unwrap();
+        }
+        digits
+    }
+
+    /// Pays `amount` yen with the card as a call would.
+    async fn pay(lab: &Lab, number: &str, amount: u64) -> Outcome {
+        let config = EndpointConfig {
+            ca_file: Some(lab._dir.path().join("ca.pem")),
+            user: "shop".into(),
+            password: Some("secret".into()),
+            reply_timeout: Duration::from_secs(5),
+            ..EndpointConfig::new(format!("https://{}/", lab.running.listen))
+        };
+        let sender = ivrpay_wire::Sender::new(&config).unwrap();
+        let rules = Rules {
+            brands: Brand::ALL.to_vec(),
+            luhn: true,
+        };
+        let pan = Pan::parse(digits(number), &rules).unwrap();
+        let id = uuid::Uuid::now_v7();
+        let intent = Durable::attest(Intent {
+            payment_id: PaymentId::new(id),
+            operation_id: OperationId::new(id),
+            kind: OperationKind::Charge,
+            amount: Money::new(amount, Currency::Jpy).unwrap(),
+            card: pan.truncated(),
+            idempotency_key: IdempotencyKey::new(id),
+            acquirer_order: AcquirerOrder::new(amount).unwrap(),
+        });
+        let card = Card {
+            expiry: Expiry::parse(
+                digits("1240"),
+                Month {
+                    year: 2026,
+                    month: 11,
+                },
+            )
+            .unwrap(),
+            code: Some(SecurityCode::parse(digits("123"), pan.brand()).unwrap()),
+            pan,
+        };
+        ivrpay_wire::run(connector(Kind::Generic).as_ref(), &sender, &intent, card).await
+    }
+
+    /// The outcome in short.
+    fn short(outcome: &Outcome) -> String {
+        match outcome {
+            Outcome::Approved(_) => "approved".into(),
+            Outcome::Declined(decline) => decline.reason.name().into(),
+            Outcome::NotCharged(why) => format!("{why:?}"),
+            Outcome::Unknown(Doubt::Status { status }) => status.to_string(),
+            Outcome::Unknown(doubt) => format!("{doubt:?}"),
+        }
+    }
+
+    #[tokio::test]
+    async fn every_answer_is_read_as_what_the_books_allow() {
+        let lab = Arc::new(Lab::start().await);
+        let paid = fault::AMOUNTS.iter().map(|&(amount, ..)| {
+            let lab = lab.clone();
+            async move { (amount, pay(&lab, VISA, amount).await) }
+        });
+        let paid = futures_util::future::join_all(paid).await;
+        let log = lab.log().await;
+        for (amount, outcome) in &paid {
+            let expected = match amount {
+                9001 | 9013 => "approved",
+                9002..=9007 | 9020 => "NoReply",
+                9008 | 9009 | 9012 | 9018 | 9023 => "Malformed",
+                9010 | 9011 => "500",
+                9014 | 9021 => "Mismatch",
+                9015 => Reason::CardUnusable.name(),
+                9016 => "Busy",
+                9017 => "503",
+                9019 => Reason::RequestRefused.name(),
+                9022 => "302",
+                _ => panic!("{amount} is new: say what is expected"),
+            };
+            assert_eq!(short(outcome), expected, "{amount}");
+            let entries = log["transactions"].as_array().unwrap();
+            let entry = entries.iter().find(|e| e["amount"] == *amount).unwrap();
+            assert_eq!(entry["requests"], 1, "{amount}: one request on the wire");
+            // Money: never "no" when it was booked, never "yes" when it was not.
+            match outcome {
+                Outcome::Approved(_) => assert_eq!(entry["booked"], true, "{amount}"),
+                Outcome::Declined(_) | Outcome::NotCharged(_) => {
+                    assert_eq!(entry["booked"], false, "{amount}")
+                }
+                Outcome::Unknown(_) => {}
+            }
+        }
+        assert_eq!(
+            (&log["requests"], &log["refused"]),
+            (&json!(fault::AMOUNTS.len()), &json!(0))
+        );
+    }
+
+    #[tokio::test]
+    async fn every_decline_has_its_reason() {
+        let lab = Lab::start().await;
+        for (card, code) in fault::CARDS {
+            let expected = match *code {
+                "generic_decline" => Reason::CardUnusable.name(),
+                "lost_card" | "stolen_card" => Reason::LostOrStolen.name(),
+                "incorrect_cvc" => Reason::CvvMismatch.name(),
+                "card_velocity_exceeded" => Reason::LimitExceeded.name(),
+                "fraudulent" => Reason::FraudSuspected.name(),
+                "processing_error" => "UnlistedCode",
+                other => other,
+            };
+            assert_eq!(short(&pay(&lab, card, 1500).await), expected, "{code}");
+        }
+        assert_eq!(
+            short(&pay(&lab, VISA, 9444).await),
+            Reason::CvvMismatch.name(),
+            "G44"
+        );
+        assert_eq!(short(&pay(&lab, VISA, 1500).await), "approved");
+    }
+}
