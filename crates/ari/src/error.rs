@@ -117,6 +117,9 @@ impl Trouble {
             Self::NoAri => {
                 "set enabled = yes in ari.conf, load res_ari.so and res_ari_events.so, and check prefix in http.conf against [asterisk] url"
             }
+            Self::NotUpgraded(503) => {
+                "Asterisk is still starting; if this stays, see `core waitfullybooted` and its log"
+            }
             Self::NotUpgraded(_) => {
                 "load res_http_websocket.so and res_ari_events.so; see Asterisk's log at this time"
             }

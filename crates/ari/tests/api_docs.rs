@@ -116,6 +116,10 @@ fn the_running_asterisk_has_all_that_we_use() {
             ));
         }
     }
+    // Has no field of its own.
+    if !documents["events.json"]["models"]["ApplicationReplaced"].is_object() {
+        missing.push("ApplicationReplaced".to_owned());
+    }
     for sent in REQUESTS {
         let operation = documents[sent.document]["apis"]
             .as_array()
