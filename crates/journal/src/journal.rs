@@ -803,3 +803,101 @@ fn acquirer_order_floor(now_ms: i64) -> i64 {
         .saturating_mul(10_000)
         .saturating_add(random.cast_signed())
 }
+
+#[cfg(test)]
+mod tests {
+    use ivrpay_payment::{Brand, Currency, Money, TenantId, Truncated};
+
+    use super::*;
+    use crate::{EnteredBy, Mode};
+
+    const FULL: i64 = 2;
+    const NORMAL: i64 = 1;
+
+    fn payment(origin: Origin) -> NewPayment {
+        NewPayment {
+            tenant: TenantId::new("acme").unwrap(),
+            order: None,
+            part: 0,
+            operator: None,
+            site: None,
+            amount: Money::new(1200, Currency::Jpy).unwrap(),
+            mode: Mode::Test,
+            connector: "null".into(),
+            language: "en".into(),
+            prompt_version: "1".into(),
+            origin,
+            entered_by: EnteredBy::Caller,
+            expires_ms: None,
+            operator_extension: None,
+            caller_number: None,
+            request: None,
+        }
+    }
+
+    /// Intent, outcome and what an API caller was told wait for the disk; the rest rides on the next sync.
+    #[tokio::test]
+    async fn what_is_synced() {
+        let folder = tempfile::tempdir().unwrap();
+        let journal = Journal::open(folder.path().join("journal.db"), OpenOptions::new("edge-1"))
+            .await
+            .unwrap();
+        let synchronous = async |what: &str, expected: i64| {
+            assert_eq!(journal.0.store.synchronous().await, expected, "{what}");
+        };
+        journal.create(payment(Origin::Api)).await.unwrap();
+        synchronous("create by API", FULL).await;
+        let id = journal
+            .create(payment(Origin::Dialplan))
+            .await
+            .unwrap()
+            .payment()
+            .id;
+        synchronous("create by dialplan", NORMAL).await;
+        journal
+            .claim(id, CallId::new(Uuid::now_v7()))
+            .await
+            .unwrap();
+        synchronous("claim", NORMAL).await;
+        let draft = IntentDraft {
+            kind: OperationKind::Authorise,
+            amount: Money::new(1200, Currency::Jpy).unwrap(),
+            card: Truncated::new(Brand::Visa, [1, 1, 1, 1]).unwrap(),
+            evidence: Value::Null,
+        };
+        let intent = journal.write_intent(id, draft).await.unwrap();
+        synchronous("intent", FULL).await;
+        journal.ping().await.unwrap();
+        synchronous("ping", NORMAL).await;
+        let unknown = Outcome::Unknown(Doubt::NoReply);
+        journal.write_outcome(&intent, &unknown).await.unwrap();
+        synchronous("outcome", FULL).await;
+        journal
+            .close(id, OUTCOME_UNKNOWN, Value::Null)
+            .await
+            .unwrap();
+        synchronous("close", NORMAL).await;
+        journal
+            .settle(
+                intent.get().operation_id,
+                &Outcome::NotCharged(Why::Busy),
+                "query",
+            )
+            .await
+            .unwrap();
+        synchronous("settle", FULL).await;
+        journal.expire(0).await.unwrap();
+        journal.recover().await.unwrap();
+        synchronous("recover", FULL).await;
+    }
+
+    #[test]
+    fn acquirer_orders_never_begin_like_a_card() {
+        // 2026-11-23 and 2033-01-01, UTC.
+        for now_ms in [1_795_435_200_000, 1_988_150_400_000] {
+            let number = acquirer_order_floor(now_ms);
+            assert_eq!(number / 10_000, now_ms);
+            assert_eq!(format!("{number:017}").chars().next(), Some('1'));
+        }
+    }
+}

@@ -231,6 +231,23 @@ impl Sqlite {
         Ok(())
     }
 
+    /// SQLite's own word on how the last transaction was committed: 2 is FULL, 1 NORMAL (sqlite.org/pragma.html#pragma_synchronous).
+    #[cfg(test)]
+    pub(crate) async fn synchronous(&self) -> i64 {
+        let mut slot = self
+            .write
+            .as_ref()
+            .expect("open for writing")
+            .slot
+            .lock()
+            .await;
+        let connection = slot.connection.as_mut().expect("between two transactions");
+        sqlx::query_scalar("PRAGMA synchronous")
+            .fetch_one(connection)
+            .await
+            .expect("a pragma")
+    }
+
     pub(crate) async fn payment(&self, id: PaymentId) -> Result<Option<Payment>, Error> {
         let row = sqlx::query(select_payment!("WHERE p.id = ?1"))
             .bind(id.to_string())

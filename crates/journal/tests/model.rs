@@ -136,6 +136,15 @@ async fn run(steps: Vec<Step>) {
                     journal.recover().await.unwrap().is_empty(),
                     "recovery is idempotent"
                 );
+                for id in model.order_of.keys() {
+                    let payment = journal.payment(*id).await.unwrap().unwrap();
+                    assert_ne!(
+                        payment.state,
+                        State::InFlight,
+                        "nobody will write this outcome"
+                    );
+                    assert_eq!(payment.call, None, "a claim of a dead process");
+                }
             }
             Step::Wait(ms) => {
                 let now = place.now.fetch_add(ms, Ordering::SeqCst) + ms;
