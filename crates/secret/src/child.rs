@@ -42,13 +42,12 @@ pub(crate) fn without_memlock() {
         rlim_max: 0,
     };
     // SAFETY: a valid limit; the process is the test's own.
-    assert_eq!(
-        unsafe { libc::setrlimit(libc::RLIMIT_MEMLOCK, &raw const none) },
-        0
-    );
+    let set = unsafe { libc::setrlimit(libc::RLIMIT_MEMLOCK, &raw const none) };
+    assert_eq!(set, 0);
     // Root has CAP_IPC_LOCK, which lifts the limit: become nobody.
     // SAFETY: changes the user of the test's own process.
-    assert!(unsafe { libc::geteuid() } != 0 || unsafe { libc::setuid(65_534) } == 0);
+    let nobody = unsafe { libc::geteuid() != 0 || libc::setuid(65_534) == 0 };
+    assert!(nobody);
 }
 
 /// Has `call` fail with `errno` from now on, as a seccomp profile of a container or an old kernel would.
