@@ -280,8 +280,8 @@ impl Field {
             Phase::Keying(last) => {
                 let waited = now.since(*last);
                 let quiet = waited >= self.quiet(call);
-                let legal =
-                    matches!(self.kind, Kind::Number) && legal(&self.digits, &call.setup.rules);
+                let legal = matches!(self.kind, Kind::Number)
+                    && ivrpay_card::legal(&self.digits, &call.setup.rules);
                 if quiet || legal || self.long {
                     call.late_hash = Some(now.plus(call.settings.late_hash));
                     return self.verdict(false);
@@ -358,8 +358,4 @@ impl Field {
             error,
         });
     }
-}
-
-fn legal(_digits: &Digits, _rules: &ivrpay_card::Rules) -> bool {
-    false
 }

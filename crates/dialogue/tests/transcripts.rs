@@ -75,7 +75,7 @@ fn play(name: &str, script: &str) -> String {
 
 fn obey(name: &str, runner: &mut Runner, line: &str) {
     let mut words = line.split_whitespace();
-    let verb = words.next().unwrap();
+    let verb = words.next().expect("empty lines are left out");
     let (options, plain): (Vec<&str>, Vec<&str>) = words.partition(|w| w.contains('='));
     let options: HashMap<&str, &str> = options
         .into_iter()
@@ -112,12 +112,13 @@ fn obey(name: &str, runner: &mut Runner, line: &str) {
             }
         }
         "pause" => {
-            let seconds: f64 = word.trim_end_matches('s').parse().unwrap();
+            let seconds: f64 = word.trim_end_matches('s').parse().expect("seconds");
             runner.advance(runner.now.plus(Duration::from_secs_f64(seconds)));
         }
         "acquirer" => runner.acquirer.push_back(outcome(word)),
         "acquirer-after" => {
-            runner.acquirer_after = Duration::from_secs(word.trim_end_matches('s').parse().unwrap())
+            runner.acquirer_after =
+                Duration::from_secs(word.trim_end_matches('s').parse().expect("seconds"))
         }
         "journal" => match word {
             "failed" => runner.journal.push_back(Some(NotWritten::Failed)),
@@ -125,7 +126,8 @@ fn obey(name: &str, runner: &mut Runner, line: &str) {
             _ => panic!("{name}: {line}"),
         },
         "journal-after" => {
-            runner.journal_after = Duration::from_secs(word.trim_end_matches('s').parse().unwrap())
+            runner.journal_after =
+                Duration::from_secs(word.trim_end_matches('s').parse().expect("seconds"))
         }
         "hang-up" => runner.hang_up(),
         "keys-lost" => runner.keys_lost(),

@@ -22,47 +22,47 @@ use ivrpay_secret::Key;
 /// Longest that anything is waited for in a script.
 const WAIT_MAX: Duration = Duration::from_secs(2_000);
 
-pub fn setup(minor: u64) -> Setup {
+pub(crate) fn setup(minor: u64) -> Setup {
     Setup {
         month: Month {
             year: 2026,
             month: 11,
         },
-        ..Setup::default_for(Money::new(minor, Currency::Jpy).unwrap())
+        ..Setup::default_for(Money::new(minor, Currency::Jpy).expect("in range"))
     }
 }
 
 /// A card as the acquirer got it, and what the draft said of it.
-pub struct Sent {
-    pub pan: Vec<u8>,
-    pub last4: [u8; 4],
+pub(crate) struct Sent {
+    pub(crate) pan: Vec<u8>,
+    pub(crate) last4: [u8; 4],
 }
 
-pub struct Runner {
+pub(crate) struct Runner {
     dialogue: Dialogue,
-    pub now: At,
-    pub transcript: String,
-    pub step: Option<Step>,
-    pub end: Option<End>,
-    pub said: Vec<Say>,
-    pub sent: Vec<Sent>,
-    pub last_error: Option<&'static str>,
+    pub(crate) now: At,
+    pub(crate) transcript: String,
+    pub(crate) step: Option<Step>,
+    pub(crate) end: Option<End>,
+    pub(crate) said: Vec<Say>,
+    pub(crate) sent: Vec<Sent>,
+    pub(crate) last_error: Option<&'static str>,
     /// A `Play` after the caller had hung up.
-    pub played_to_nobody: bool,
-    pub hung_up: bool,
+    pub(crate) played_to_nobody: bool,
+    pub(crate) hung_up: bool,
     prompt_ends: Option<At>,
     /// When the journal answers; `None` where it has nothing to say, or stays silent.
     written: Option<(At, Result<Durable<Intent>, NotWritten>)>,
     answered: Option<(At, Outcome)>,
-    pub journal: VecDeque<Option<NotWritten>>,
+    pub(crate) journal: VecDeque<Option<NotWritten>>,
     /// The journal's delay.
-    pub journal_after: Duration,
-    pub acquirer: VecDeque<Outcome>,
-    pub acquirer_after: Duration,
+    pub(crate) journal_after: Duration,
+    pub(crate) acquirer: VecDeque<Outcome>,
+    pub(crate) acquirer_after: Duration,
 }
 
 impl Runner {
-    pub fn new(settings: Settings, setup: Setup) -> Self {
+    pub(crate) fn new(settings: Settings, setup: Setup) -> Self {
         let mut dialogue =
             Dialogue::new(Arc::new(settings), setup).expect("tests stay within the arena");
         dialogue.start(At::default());
@@ -89,16 +89,16 @@ impl Runner {
         runner
     }
 
-    pub fn deadline(&self) -> Option<At> {
+    pub(crate) fn deadline(&self) -> Option<At> {
         self.dialogue.deadline()
     }
 
-    pub fn playing(&self) -> bool {
+    pub(crate) fn playing(&self) -> bool {
         self.prompt_ends.is_some()
     }
 
     /// A key after `gap`, held for `held`.
-    pub fn key(&mut self, gap: Duration, key: Key, held: Duration) {
+    pub(crate) fn key(&mut self, gap: Duration, key: Key, held: Duration) {
         self.advance(self.now.plus(gap));
         let shown = match key {
             Key::Digit(_) => '•',
@@ -110,30 +110,30 @@ impl Runner {
         self.input(Input::Key(key, held));
     }
 
-    pub fn command(&mut self, command: Command) {
+    pub(crate) fn command(&mut self, command: Command) {
         self.note("<-", &format!("{command:?}").to_lowercase());
         self.input(Input::Command(command));
     }
 
-    pub fn hang_up(&mut self) {
+    pub(crate) fn hang_up(&mut self) {
         self.note("<-", "hung up");
         self.hung_up = true;
         self.prompt_ends = None;
         self.input(Input::HungUp);
     }
 
-    pub fn keys_lost(&mut self) {
+    pub(crate) fn keys_lost(&mut self) {
         self.note("<-", "keys lost");
         self.input(Input::KeysLost);
     }
 
     /// Gives an input that no journal and no acquirer was asked for.
-    pub fn stray(&mut self, input: Input) {
+    pub(crate) fn stray(&mut self, input: Input) {
         self.input(input);
     }
 
     /// Lets time pass, and everything in it happen.
-    pub fn advance(&mut self, to: At) {
+    pub(crate) fn advance(&mut self, to: At) {
         while let Some(at) = self.next().filter(|at| *at <= to) {
             self.now = self.now.max(at);
             self.happen();
@@ -142,7 +142,7 @@ impl Runner {
     }
 
     /// Until `done`, or until the call is over; false after [`WAIT_MAX`] or when nothing more can happen.
-    pub fn until(&mut self, done: impl Fn(&Self) -> bool) -> bool {
+    pub(crate) fn until(&mut self, done: impl Fn(&Self) -> bool) -> bool {
         let limit = self.now.plus(WAIT_MAX);
         while !done(self) {
             match self.next() {
@@ -350,12 +350,12 @@ impl Runner {
         .expect("a string takes everything");
     }
 
-    pub fn result(&self) -> Option<CallResult> {
+    pub(crate) fn result(&self) -> Option<CallResult> {
         self.end.as_ref().map(|end| end.result)
     }
 }
 
-pub fn intent(draft: &Draft) -> Intent {
+pub(crate) fn intent(draft: &Draft) -> Intent {
     let id = "01890a5d-ac96-774b-bcce-b302099a8057";
     Intent {
         payment_id: id.parse().expect("a UUID"),
@@ -368,7 +368,7 @@ pub fn intent(draft: &Draft) -> Intent {
     }
 }
 
-pub fn approved() -> Outcome {
+pub(crate) fn approved() -> Outcome {
     Outcome::Approved(Approval {
         acquirer_ref: AcquirerRef::new("ch_1").expect("an id"),
         code: None,
@@ -376,14 +376,14 @@ pub fn approved() -> Outcome {
     })
 }
 
-pub fn declined(reason: Reason) -> Outcome {
+pub(crate) fn declined(reason: Reason) -> Outcome {
     Outcome::Declined(Decline {
         reason,
         code: "51".to_owned(),
     })
 }
 
-pub fn outcome(text: &str) -> Outcome {
+pub(crate) fn outcome(text: &str) -> Outcome {
     match text {
         "approved" => approved(),
         "not-sent" => Outcome::NotCharged(Why::NotSent),
@@ -406,7 +406,7 @@ fn name(outcome: &Outcome) -> String {
     }
 }
 
-pub fn step(name: &str) -> Step {
+pub(crate) fn step(name: &str) -> Step {
     const STEPS: [Step; 12] = [
         Step::Greeting,
         Step::PaymentAmount,
@@ -427,6 +427,6 @@ pub fn step(name: &str) -> Step {
         .unwrap_or_else(|| panic!("no such step: {name}"))
 }
 
-pub fn key(c: char) -> Key {
+pub(crate) fn key(c: char) -> Key {
     Key::from_byte(u8::try_from(c).expect("ASCII")).unwrap_or_else(|| panic!("no such key: {c}"))
 }
