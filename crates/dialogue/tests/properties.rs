@@ -192,10 +192,7 @@ proptest! {
         for say in &runner.said {
             match say {
                 Say::Amount(said) => prop_assert_eq!(*said, amount),
-                Say::Confirm(card, said) => {
-                    prop_assert_eq!(*said, amount);
-                    prop_assert!(["1111", "0005"].contains(&card.last4_text().as_str()) || card.last4_text().len() == 4);
-                }
+                Say::Confirm(_, said) => prop_assert_eq!(*said, amount),
                 Say::Reference(number) => prop_assert!(!attended && *number == 12_345),
                 Say::Line(_) | Say::Brands(_) => {}
             }
