@@ -93,8 +93,8 @@ that error), heard until a prompt was heard and 600 ms of silence, sleep:MS, han
 
 The last line is `call: RESULT`: the daemon's word, or `ended-without-result`, `hung-up`, `rejected STATUS`, `timeout waiting for ...`.
 
-Exit codes: 0 the call ended with a result, or with what --expect names; 1 with another one; 2 rejected; 3 timeout; \
-4 ended without a result; 5 the keys wait for steps and no daemon announces any; 64 wrong use; 74 no socket or file.";
+Exit codes: 0 the call ended with a result, or with what --expect names; 1 with another one; 2 or 64 wrong use; 3 timeout; \
+4 ended without a result; 5 the keys wait for steps and no daemon announces any; 6 rejected; 74 no socket or file.";
 
 /// The process's exit code. Several calls: the first that is not 0.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -102,10 +102,11 @@ Exit codes: 0 the call ended with a result, or with what --expect names; 1 with 
 enum Exit {
     Done = 0,
     Unexpected = 1,
-    Rejected = 2,
     TimedOut = 3,
     WithoutResult = 4,
     NoEvents = 5,
+    // Not 2, with which clap ends.
+    Rejected = 6,
     Usage = 64,
     Io = 74,
 }

@@ -392,7 +392,7 @@ async fn every_speed_and_way_brings_the_same_keys() {
 #[tokio::test]
 async fn many_calls_in_one_process() {
     let mut calls = tokio::task::JoinSet::new();
-    for _ in 0..60 {
+    for _ in 0..92 {
         calls.spawn(call(Far::default(), "123456# hangup", |_| {}));
     }
     while let Some(done) = calls.join_next().await {
