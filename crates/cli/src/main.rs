@@ -86,8 +86,8 @@ impl From<Exit> for ExitCode {
 }
 
 fn main() -> ExitCode {
-    // A pipe that is closed early (`ivrpay payment list | head`) ends us quietly.
     let cli = Cli::parse();
+    ivrpay_daemon::install_crypto();
     // A panic is a bug; what it says may hold what it was about, so only the place is printed.
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(|l| format!("{}:{}", l.file(), l.line())).unwrap_or_default();

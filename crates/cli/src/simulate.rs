@@ -9,11 +9,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use ivrpay_acquirer::ConnectorKind;
+use ivrpay_acquirer::Kind;
 use ivrpay_card::{Month, Rules};
 use ivrpay_daemon::settle::{Route, Settle};
 use ivrpay_dialogue::{At, Dialogue, End, Input, NotWritten, Output, Prompt, Settings, Setup};
-use ivrpay_journal::{Created, Journal, NewPayment, OpenOptions, Origin};
+use ivrpay_journal::{Created, EnteredBy, Journal, Mode, NewPayment, OpenOptions, Origin};
 use ivrpay_payment::{Brand, CallId, Currency, Doubt, Durable, Intent, Money, Outcome, PaymentId, TenantId};
 use ivrpay_prompts::Language;
 use ivrpay_secret::{Key, KeyRing};
@@ -65,10 +65,10 @@ async fn simulate(language: Language, amount: Money) -> anyhow::Result<End> {
     drop(ivrpay_secret::harden());
     ivrpay_secret::init(ivrpay_secret::Policy::Any, ivrpay_secret::Layout::for_calls(1))?;
     let folder = tempfile::tempdir().context("a folder for the journal of this practice")?;
-    let journal = Journal::open(&folder.path().join("journal.sqlite"), OpenOptions::default()).await?;
+    let journal = Journal::open(&folder.path().join("journal.sqlite"), OpenOptions::new("simulate")).await?;
     let routes = BTreeMap::from([(
         "training".to_owned(),
-        Route { connector: ivrpay_acquirer::connector(ConnectorKind::Null, ""), sender: None },
+        Route::offline(ivrpay_acquirer::connector(Kind::Null)),
     )]);
     let settle = Settle::new(journal.clone(), routes);
     let new = NewPayment {
@@ -78,15 +78,16 @@ async fn simulate(language: Language, amount: Money) -> anyhow::Result<End> {
         operator: None,
         site: None,
         amount,
-        live: false,
+        mode: Mode::Test,
+        entered_by: EnteredBy::Caller,
         connector: "training".into(),
         language: language.to_string(),
         prompt_version: ivrpay_prompts::VERSION.to_owned(),
         operator_extension: None,
         caller_number: None,
         origin: Origin::Dialplan,
-        idempotency: None,
-        waiting_max: Duration::from_secs(3600),
+        request: None,
+        expires_ms: None,
     };
     let (Created::New(payment) | Created::Existing(payment)) = journal.create(new).await?;
     let claim = journal.claim(payment.id, CallId::new(uuid::Uuid::now_v7())).await?;
@@ -107,7 +108,7 @@ async fn simulate(language: Language, amount: Money) -> anyhow::Result<End> {
         .await?;
     settle.drain().await;
     journal.release(&claim, end.result.name(), serde_json::Value::Null).await?;
-    journal.close().await?;
+    journal.stop().await?;
     Ok(end)
 }
 
@@ -277,6 +278,6 @@ impl RawTerminal {
 
 impl Drop for RawTerminal {
     fn drop(&mut self) {
-        drop(rustix::termios::tcsetattr(std::io::stdin(), rustix::termios::OptionalActions::Now, &self.0));
+        rustix::termios::tcsetattr(std::io::stdin(), rustix::termios::OptionalActions::Now, &self.0).ok();
     }
 }

@@ -6,11 +6,11 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ivrpay_ari::{CallEvent, Client, Inbox, PlaybackId, Start};
+use ivrpay_ari::{CallEvent, Client, Inbox, PlaybackId, RequestError, Start};
 use ivrpay_card::{Month, Rules};
 use ivrpay_dialogue::{At, CallResult, Command, Dialogue, End, Input, Line, NotWritten, Output, Prompt, Say, Setup};
-use ivrpay_journal::{Claim, CreateError, Created, Match, NewPayment, Origin, Payment};
-use ivrpay_payment::{CallId, Durable, Intent, Money, Outcome, PaymentId};
+use ivrpay_journal::{Claim, CreateError, Created, EnteredBy, Match, Mode as PaymentMode, NewPayment, Origin, Payment};
+use ivrpay_payment::{CallId, Durable, Intent, Money, Outcome};
 use ivrpay_prompts::Language;
 use tokio::sync::{mpsc, oneshot};
 
@@ -60,7 +60,7 @@ pub(crate) async fn run(shared: Arc<Shared>, start: Start, commands: mpsc::Recei
         about: About {
             call_id: CallId::new(uuid::Uuid::now_v7()),
             channel_id: start.channel.id.clone(),
-            sip_call_id: start.channel.protocol_id.clone(),
+            sip_call_id: Some(start.channel.protocol_id.clone()).filter(|id| !id.is_empty()),
             tenant: None,
             payment_id: None,
         },
@@ -104,6 +104,8 @@ struct Call {
 /// What the dialogue waits for beside events.
 #[derive(Default)]
 struct Pending {
+    /// An intent that the dialogue has been told of, and has not answered with a charge.
+    unsent: Option<Durable<Intent>>,
     written: Option<oneshot::Receiver<Result<Durable<Intent>, NotWritten>>>,
     answered: Option<oneshot::Receiver<Outcome>>,
 }
@@ -240,15 +242,17 @@ impl Call {
             operator: args.operator.clone(),
             site: tenant.site.clone(),
             amount,
-            live: tenant.live && args.mode != Mode::Training,
+            mode: if tenant.live && args.mode != Mode::Training { PaymentMode::Live } else { PaymentMode::Test },
+            entered_by: EnteredBy::Caller,
             connector: if args.mode == Mode::Training { TRAINING.to_owned() } else { tenant.connector.clone() },
             language: language.to_string(),
             prompt_version: ivrpay_prompts::VERSION.to_owned(),
             operator_extension: args.operator_extension.clone(),
             caller_number: Some(channel.caller.number.clone()).filter(|n| !n.is_empty()),
             origin: Origin::Dialplan,
-            idempotency: None,
-            waiting_max: tenant.waiting_max,
+            request: None,
+            // This call's own: it ends with the call.
+            expires_ms: None,
         };
         match self.shared.settle.journal().create(new).await {
             Ok(Created::New(payment) | Created::Existing(payment)) => Ok(payment),
@@ -256,11 +260,12 @@ impl Call {
                 events::order_taken(&self.about, payment_id, state);
                 Err(Refused { result: CallResult::OrderAlreadyPaid, say: Line::OrderAlreadyPaid, language })
             }
-            Err(CreateError::IdempotencyReused) => {
-                Err(Refused { result: CallResult::InternalError, say: Line::InternalError, language })
-            }
             Err(CreateError::Journal(error)) => {
                 events::journal_failed(None, "create", &error);
+                Err(Refused { result: CallResult::InternalError, say: Line::InternalError, language })
+            }
+            Err(_) => {
+                events::arguments_refused(&self.about, "a field looks like a card number or is too long");
                 Err(Refused { result: CallResult::InternalError, say: Line::InternalError, language })
             }
         }
@@ -312,7 +317,18 @@ impl Call {
         let mut pending = Pending::default();
         dialogue.start(self.now());
         loop {
-            if let Some(end) = self.drain(dialogue, order, &mut pending).await {
+            let end = self.drain(dialogue, order, &mut pending).await;
+            if let Some(intent) = pending.unsent.take() {
+                // The caller hung up, or the call was ended, between the intent and the charge: nothing was sent.
+                self.shared.settle.not_sent(&intent).await;
+            }
+            if let Some(end) = end {
+                // The dialogue may be over with an intent still on its way to the disk: it is not sent either.
+                if let Some(writing) = pending.written.take()
+                    && let Ok(Ok(intent)) = writing.await
+                {
+                    self.shared.settle.not_sent(&intent).await;
+                }
                 return end;
             }
             let deadline = dialogue.deadline().map(|at| tokio::time::Instant::from_std(self.began + at.0));
@@ -333,8 +349,15 @@ impl Call {
                 () = sleep_until(deadline) => Some(Input::DeadlineReached),
             };
             if let Some(input) = input {
-                let now = self.now();
-                dialogue.handle(now, input);
+                if let Input::Written(intent) = &input {
+                    pending.unsent = Some(intent.clone());
+                }
+                // A key counts from when it came off the socket, however late its turn is.
+                let at = match (&input, self.key_arrived) {
+                    (Input::Key(..), Some(arrived)) => At(arrived.saturating_duration_since(self.began)),
+                    _ => self.now(),
+                };
+                dialogue.handle(at, input);
             }
         }
     }
@@ -361,7 +384,14 @@ impl Call {
                 events::keys_lost(&self.about);
                 Some(Input::KeysLost)
             }
-            Some(CallEvent::HangupRequest | CallEvent::StasisEnd | CallEvent::Destroyed { .. } | CallEvent::Gone)
+            // Overflow: events, keys among them, came faster than any caller can press; the call ends as if hung up.
+            Some(
+                CallEvent::HangupRequest
+                | CallEvent::StasisEnd
+                | CallEvent::Destroyed { .. }
+                | CallEvent::Gone
+                | CallEvent::Overflow,
+            )
             | None => {
                 if self.gone {
                     return None;
@@ -387,6 +417,7 @@ impl Call {
                     pending.written = Some(receiver);
                 }
                 Output::Authorise(intent, card) => {
+                    pending.unsent = None;
                     pending.answered = Some(self.shared.settle.authorise(&order.connector, intent, card));
                 }
                 Output::End(end) => return Some(end),
@@ -401,14 +432,15 @@ impl Call {
             return;
         }
         self.playbacks += 1;
-        let Ok(id) = PlaybackId::new(format!("ivrpay-{}-{}", self.about.call_id, self.playbacks)) else { return };
+        let Ok(id) = PlaybackId::new(&format!("ivrpay-{}-{}", self.about.call_id, self.playbacks)) else { return };
         let media: Vec<String> = ivrpay_prompts::clips(prompt, self.language)
             .iter()
             .map(|clip| format!("sound:ivrpay/{clip}"))
             .collect();
+        let media: Vec<&str> = media.iter().map(String::as_str).collect();
         self.request_begins();
         let played =
-            self.shared.client.play(&self.about.channel_id, &id, &media, Some(&self.language.to_string())).await;
+            self.shared.client.play(&self.about.channel_id, &id, &media, Some(self.language.code())).await;
         match played {
             Ok(()) => self.playback = Some(id),
             Err(error) => events::ari_request_failed(&self.about, "play", &error),
@@ -422,10 +454,7 @@ impl Call {
         }
         self.request_begins();
         if let Err(error) = self.shared.client.stop_playback(&id).await {
-            // It may have ended by itself in between.
-            if !error.is_gone() {
-                events::ari_request_failed(&self.about, "stop", &error);
-            }
+            events::ari_request_failed(&self.about, "stop", &error);
         }
     }
 
@@ -481,8 +510,8 @@ impl Call {
                 events::ari_request_failed(&self.about, "variable", &error);
             }
         }
-        if let Err(error) = self.shared.client.continue_in_dialplan(&self.about.channel_id).await
-            && !error.is_gone()
+        if let Err(error) = self.shared.client.continue_in_dialplan(&self.about.channel_id, None).await
+            && !matches!(error, RequestError::Gone | RequestError::NotInStasis)
         {
             events::ari_request_failed(&self.about, "continue", &error);
         }

@@ -5,9 +5,14 @@
 
 use std::path::Path;
 
+use ivrpay_journal::{Filter, Journal};
+use ivrpay_payment::State;
 use serde::Serialize;
 
 use crate::config::{Config, ConfigError};
+
+/// Where a request of ours failed in a way that has no better advice.
+const SEE_LOG: &str = "see Asterisk's log at this time";
 
 /// How a fact is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -142,7 +147,7 @@ impl<'a> Check<'a> {
     }
 
     fn secret_memory(&mut self, config: &Config) {
-        match ivrpay_secret::probe(config.secret_policy) {
+        match ivrpay_secret::probe(config.secret_policy, ivrpay_secret::Layout::for_calls(config.limits.calls_max)) {
             Ok(report) if report.backing.is_locked() => self.good("secret-memory", report.to_string()),
             Ok(report) => self.warn(
                 "secret-memory",
@@ -154,48 +159,74 @@ impl<'a> Check<'a> {
     }
 
     async fn journal(&mut self, config: &Config) {
-        match ivrpay_journal::Journal::probe(&config.journal).await {
-            Ok(fact) => self.good("journal", fact),
-            Err(error) => self.bad("journal", format!("{}: {error}", config.journal.display()), error.hint()),
+        let path = config.journal.display();
+        if !config.journal.exists() {
+            let folder = config.journal.parent().unwrap_or(Path::new("."));
+            let probe = folder.join(format!(".ivrpay-check-{}", std::process::id()));
+            let made = std::fs::write(&probe, b"").and_then(|()| std::fs::remove_file(&probe));
+            return match made {
+                Ok(()) => self.good("journal", format!("{path} is not there yet and can be made")),
+                Err(error) => self.bad(
+                    "journal",
+                    format!("{path} is not there and can't be made: {error}"),
+                    "make the folder, owned by the user of the service, mode 0700",
+                ),
+            };
+        }
+        let writable = std::fs::OpenOptions::new().append(true).open(&config.journal);
+        let read = async {
+            let journal = Journal::open_read_only(&config.journal).await?;
+            let open = journal.payments(&Filter { state: Some(State::Unknown), ..Filter::default() }).await?;
+            Ok::<_, ivrpay_journal::Error>(open.len())
+        };
+        match (writable, read.await) {
+            (Ok(_), Ok(0)) => self.good("journal", format!("{path} is readable and writable")),
+            (Ok(_), Ok(unknown)) => self.warn(
+                "journal",
+                format!("{path} holds {unknown} payment(s) whose outcome is unknown"),
+                "look each up at the acquirer; see `ivrpay payment list --state unknown`",
+            ),
+            (Err(error), _) => self.bad(
+                "journal",
+                format!("{path} can't be written: {error}"),
+                "let the user of the service own it, mode 0600",
+            ),
+            (_, Err(error)) => self.bad("journal", format!("{path}: {error}"), error.hint()),
         }
     }
 
     async fn asterisk(&mut self, config: &Config) {
-        let client = ivrpay_ari::Client::new(&ivrpay_ari::Config {
-            url: config.ari.url.clone(),
-            app: config.ari.app.clone(),
-            user: config.ari.user.clone(),
-            password: config.ari.password.clone(),
-            request_timeout: config.ari.request_timeout,
-            calls_max: 1,
-            starts_max: 1,
-        });
+        let client = ivrpay_ari::Client::new(&config.ari);
         let client = match client {
             Ok(client) => client,
             Err(error) => return self.bad("asterisk", error.to_string(), error.hint()),
         };
         match client.info().await {
-            Ok(info) => self.good("asterisk", format!("Asterisk {} answers at {}", info.system.version, config.ari.url)),
-            Err(error) => return self.bad("asterisk", error.to_string(), error.hint()),
+            Ok(info) => self.good("asterisk", format!("Asterisk {} answers at {}", info.version, config.ari.url)),
+            Err(error) => return self.bad("asterisk", error.to_string(), error.hint().unwrap_or(SEE_LOG)),
         }
         match client.logging().await {
             Ok(channels) => match crate::guard::verdict(&channels) {
                 Ok(()) => self.good("asterisk", format!("{} log channel(s), none writes keys", channels.len())),
                 Err(why) => self.bad("asterisk", why, "include asterisk-conf/ivrpay-logger.conf and run `logger reload`"),
             },
-            Err(error) => self.bad("asterisk", format!("does not say what it logs: {error}"), error.hint()),
+            Err(error) => self.bad("asterisk", format!("does not say what it logs: {error}"), error.hint().unwrap_or(SEE_LOG)),
         }
     }
 
     async fn acquirers(&mut self, config: &Config) {
-        rustls::crypto::ring::default_provider().install_default().ok();
+        crate::install_crypto();
         for (name, connector) in &config.connectors {
             let Some(endpoint) = &connector.endpoint else {
                 self.good("acquirer", format!("{name}: nothing leaves (null connector)"));
                 continue;
             };
-            let probed = match ivrpay_wire::Sender::new(endpoint.clone()) {
-                Ok(sender) => sender.probe().await.map_err(|e| (e.to_string(), e.hint())),
+            let probed = match ivrpay_wire::Sender::new(endpoint) {
+                Ok(sender) => sender
+                    .probe()
+                    .await
+                    .map(|reached| format!("{} answers with {}", reached.peer, reached.tls))
+                    .map_err(|e| (e.to_string(), e.hint())),
                 Err(error) => Err((error.to_string(), error.hint())),
             };
             match probed {

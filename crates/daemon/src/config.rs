@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use ivrpay_acquirer::ConnectorKind;
+use ivrpay_acquirer::{EndpointConfig, Kind};
 use ivrpay_dialogue::Settings;
 use ivrpay_payment::{Brand, Currency, SiteId, TenantId};
 use ivrpay_prompts::Language;
@@ -81,7 +81,7 @@ pub struct Config {
     /// Where the file was.
     pub path: PathBuf,
     /// Asterisk.
-    pub ari: Ari,
+    pub ari: ivrpay_ari::Config,
     /// HTTP API.
     pub http: Http,
     /// Unix socket of the CLI.
@@ -100,20 +100,6 @@ pub struct Config {
     pub tenants: Vec<Tenant>,
     /// Connectors by name.
     pub connectors: BTreeMap<String, Connector>,
-}
-
-/// `[ari]`, checked.
-pub struct Ari {
-    /// `http://127.0.0.1:8088/ari`.
-    pub url: String,
-    /// Application of `Stasis()`.
-    pub app: String,
-    /// User of `ari.conf`.
-    pub user: String,
-    /// Its password.
-    pub password: SecretString,
-    /// Longest wait for one request.
-    pub request_timeout: Duration,
 }
 
 /// `[http]`, checked.
@@ -150,9 +136,9 @@ pub struct Tenant {
 /// A connector, checked.
 pub struct Connector {
     /// Which contract.
-    pub kind: ConnectorKind,
+    pub kind: Kind,
     /// Where; `None` for the null connector.
-    pub endpoint: Option<ivrpay_wire::Endpoint>,
+    pub endpoint: Option<EndpointConfig>,
 }
 
 /// `[limits]`: every limit by its name.
@@ -432,13 +418,7 @@ impl Config {
         };
         Ok(Self {
             path: path.to_owned(),
-            ari: Ari {
-                url: ari_url(raw.ari.url)?,
-                app: word("ari.app", raw.ari.app)?,
-                user: word("ari.user", raw.ari.user)?,
-                password: secret("ari.password_file", &folder.join(raw.ari.password_file))?,
-                request_timeout: span("ari.request_timeout", raw.ari.request_timeout, 500, 60_000)?,
-            },
+            ari: ari(raw.ari, folder)?,
             http: Http { listen: raw.http.listen, keys },
             admin_socket,
             journal,
@@ -461,16 +441,13 @@ impl Config {
     }
 }
 
-/// The address of ARI. Plain HTTP only to this machine: digits travel here, and a TLS library would keep them in its
-/// buffers (ARCHITECTURE.md, "What remains"); a distant Asterisk is reached through a TLS proxy on this side.
-fn ari_url(url: String) -> Result<String, ConfigError> {
-    let rest = url.strip_prefix("http://").ok_or_else(|| {
-        ConfigError::value("ari.url", "begins with http://; put a TLS proxy on this machine before a distant Asterisk")
-    })?;
-    if rest.contains('@') || rest.contains('?') {
-        return Err(ConfigError::value("ari.url", "holds no user, password or parameter; they have keys of their own"));
-    }
-    Ok(url.trim_end_matches('/').to_owned())
+fn ari(raw: RawAri, folder: &Path) -> Result<ivrpay_ari::Config, ConfigError> {
+    let password = secret("ari.password_file", &folder.join(raw.password_file))?;
+    let mut ari = ivrpay_ari::Config::new(&raw.url, &raw.user, password, &raw.app);
+    ari.request_timeout = span("ari.request_timeout", raw.request_timeout, 500, 60_000)?;
+    // Checks address, user and name; connects nowhere.
+    ivrpay_ari::Client::new(&ari).map_err(|e| ConfigError::value("ari", format!("{e}; {}", e.hint())))?;
+    Ok(ari)
 }
 
 fn word(key: &str, text: String) -> Result<String, ConfigError> {
@@ -544,7 +521,7 @@ fn tenant(
         ConfigError::value(at("connector"), format!("there is no [connectors.{}]; known: {known:?}", raw.connector))
     })?;
     let live = raw.mode == RawMode::Live;
-    if live && connector.kind == ConnectorKind::Null {
+    if live && connector.kind == Kind::Null {
         return Err(ConfigError::value(at("mode"), "a live tenant can't use a null connector: nobody would be charged"));
     }
     if raw.valid_card_types.is_empty() {
@@ -571,23 +548,24 @@ fn tenant(
 
 fn connector(name: &str, raw: RawConnector, folder: &Path) -> Result<Connector, ConfigError> {
     let at = |key: &str| format!("connectors.{name}.{key}");
-    let kind: ConnectorKind = raw.kind.parse().map_err(|e| ConfigError::value(at("kind"), e))?;
-    if kind == ConnectorKind::Null {
+    let kind: Kind = raw.kind.parse().map_err(|e| ConfigError::value(at("kind"), e))?;
+    if !kind.needs_endpoint() {
         return Ok(Connector { kind, endpoint: None });
     }
     let url = raw.url.ok_or_else(|| ConfigError::value(at("url"), "is missing"))?;
     let user = raw.user.ok_or_else(|| ConfigError::value(at("user"), "is missing"))?;
     let password_file =
         raw.password_file.ok_or_else(|| ConfigError::value(at("password_file"), "is missing"))?;
-    let endpoint = ivrpay_wire::Endpoint {
+    let endpoint = EndpointConfig {
         url,
         user,
-        password: secret(&at("password_file"), &folder.join(password_file))?,
+        password: Some(secret(&at("password_file"), &folder.join(password_file))?),
         ca_file: raw.ca_file.map(|f| folder.join(f)),
-        connect_timeout: span(&at("connect_timeout"), raw.connect_timeout.unwrap_or(Span(Duration::from_secs(5))), 100, 60_000)?,
-        reply_timeout: span(&at("reply_timeout"), raw.reply_timeout.unwrap_or(Span(Duration::from_secs(10))), 100, 120_000)?,
+        connect_timeout: span(&at("connect_timeout"), raw.connect_timeout.unwrap_or(Span(EndpointConfig::CONNECT_TIMEOUT)), 100, 60_000)?,
+        reply_timeout: span(&at("reply_timeout"), raw.reply_timeout.unwrap_or(Span(EndpointConfig::REPLY_TIMEOUT)), 100, 120_000)?,
     };
-    endpoint.validate().map_err(|e| ConfigError::value(at("url"), e))?;
+    // Reads the authorities too, so that a wrong file is told at start-up.
+    ivrpay_wire::Sender::new(&endpoint).map_err(|e| ConfigError::value(format!("connectors.{name}"), format!("{e}; {}", e.hint())))?;
     Ok(Connector { kind, endpoint: Some(endpoint) })
 }
 
@@ -705,9 +683,9 @@ mod tests {
         refused(("tenant = \"shop\"", "tenant = \"chop\""), "http.keys[0].tenant");
         refused(("sha256 = \"00", "sha256 = \"0"), "http.keys[0].sha256");
         refused(("listen = \"127.0.0.1:9480\"", "listen = \"9480\""), "listen");
-        refused(("#url = \"http://127.0.0.1:8088/ari\"", "url = \"https://pbx/ari\""), "ari.url: begins with http://");
-        refused(("#url = \"http://127.0.0.1:8088/ari\"", "url = \"http://u:p@pbx/ari\""), "ari.url: holds no user");
-        refused(("url = \"https://pay.example.com/charge\"", "url = \"http://pay.example.com/charge\""), "connectors.generic.url");
+        refused(("#url = \"http://127.0.0.1:8088/ari\"", "url = \"https://pbx/ari\""), "ari: ARI over TLS");
+        refused(("#url = \"http://127.0.0.1:8088/ari\"", "url = \"http://u:p@pbx/ari\""), "ari: the address");
+        refused(("url = \"https://pay.example.com/charge\"", "url = \"http://pay.example.com/charge\""), "connectors.generic");
         refused(("password_file = \"ari-password\"", "password_file = \"none\""), "can't be read");
         refused(("password_file = \"ari-password\"", "password = \"secret\""), "password");
     }

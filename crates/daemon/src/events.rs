@@ -50,7 +50,7 @@ impl Events {
             seq: self.seq.fetch_add(1, Ordering::Relaxed),
             at: jiff::Timestamp::now().to_string(),
             call_id: about.call_id,
-            channel_id: about.channel_id.to_string(),
+            channel_id: about.channel_id.as_str().to_owned(),
             sip_call_id: about.sip_call_id.clone(),
             tenant: about.tenant.as_ref().map(ToString::to_string).unwrap_or_default(),
             event: kind,
@@ -67,7 +67,7 @@ impl Events {
     }
 
     pub(crate) fn call_started(&self, about: &About, calls: usize) {
-        info!(call_id = %about.call_id, channel_id = %about.channel_id, calls, "call started");
+        info!(call_id = %about.call_id, channel_id = about.channel_id.as_str(), calls, "call started");
         counter!("ivrpay_calls_started_total").increment(1);
         gauge!("ivrpay_calls").set(as_f64(calls));
         self.send(about, api::EventKind::CallStarted, |_| {});
@@ -132,20 +132,24 @@ pub(crate) fn serving(calls_max: usize) {
 }
 
 pub(crate) fn asterisk(status: &ivrpay_ari::Status) {
+    use ivrpay_ari::Status;
+    gauge!("ivrpay_ari_connected").set(if *status == Status::Connected { 1.0 } else { 0.0 });
     match status {
-        ivrpay_ari::Status::Connected => {
-            gauge!("ivrpay_ari_connected").set(1.0);
-            info!("connected to Asterisk");
+        Status::Connected => info!("connected to Asterisk"),
+        Status::Connecting { attempt, error: Some(error) } => {
+            warn!(attempt, reason = %error, hint = error.hint(), "waiting for Asterisk");
         }
-        other => {
-            gauge!("ivrpay_ari_connected").set(0.0);
-            warn!(reason = %other, hint = other.hint(), "waiting for Asterisk");
+        Status::Connecting { .. } => info!("connecting to Asterisk"),
+        Status::Replaced => {
+            let trouble = ivrpay_ari::Trouble::Replaced;
+            error!(reason = %trouble, hint = trouble.hint(), "no events come any more");
         }
+        Status::Stopped => info!("disconnected from Asterisk"),
     }
 }
 
 pub(crate) fn arguments_refused(about: &About, why: &'static str) {
-    warn!(call_id = %about.call_id, channel_id = %about.channel_id, why, "the arguments of Stasis() can't be used");
+    warn!(call_id = %about.call_id, channel_id = about.channel_id.as_str(), why, "the arguments of Stasis() can't be used");
     counter!("ivrpay_arguments_refused_total").increment(1);
 }
 
@@ -163,11 +167,11 @@ pub(crate) fn capture_refused(about: &About, why: &'static str) {
 }
 
 pub(crate) fn capacity(channel: &ChannelId) {
-    warn!(channel_id = %channel, "no place for another call; raise [limits] calls_max");
+    warn!(channel_id = channel.as_str(), "no place for another call; raise [limits] calls_max");
     counter!("ivrpay_capacity_exceeded_total").increment(1);
 }
 
-pub(crate) fn ari_request_failed(about: &About, what: &'static str, error: &ivrpay_ari::Error) {
+pub(crate) fn ari_request_failed(about: &About, what: &'static str, error: &ivrpay_ari::RequestError) {
     debug!(call_id = %about.call_id, what, error = %error, "a request to Asterisk failed");
     counter!("ivrpay_ari_request_failures_total").increment(1);
 }
@@ -217,10 +221,6 @@ pub(crate) fn outcome(payment: PaymentId, operation: OperationId, outcome: &Outc
     histogram!("ivrpay_acquirer_seconds").record(waited.as_secs_f64());
 }
 
-pub(crate) fn acquirer_failed(payment: PaymentId, error: &ivrpay_wire::SendError) {
-    warn!(payment_id = %payment, error = %error, hint = error.hint(), "the acquirer gave no answer");
-}
-
 pub(crate) fn recovered(in_flight: usize, released: usize) {
     if in_flight > 0 {
         error!(in_flight, "payments were in flight when the service last stopped: now unknown, each with a task for a person");
@@ -247,7 +247,11 @@ pub(crate) fn call_panicked() {
     counter!("ivrpay_panics_total").increment(1);
 }
 
-pub(crate) fn outcome_not_written(payment: PaymentId, error: &ivrpay_journal::Error) {
+pub(crate) fn outcome_not_written(payment: PaymentId, error: &ivrpay_journal::OutcomeError) {
     error!(payment_id = %payment, error = %error, hint = error.hint(), "an outcome could not be journalled; trying again");
     counter!("ivrpay_journal_failures_total").increment(1);
+}
+
+pub(crate) fn intent_refused(payment: PaymentId, error: &ivrpay_journal::IntentError) {
+    error!(payment_id = %payment, error = %error, "an intent was refused; nothing was sent");
 }

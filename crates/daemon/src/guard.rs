@@ -36,9 +36,32 @@ impl Guard {
 
 /// A log channel with the level DTMF writes every key to a file (`DTMF begin … received on …`, main/channel.c).
 pub(crate) fn verdict(channels: &[LogChannel]) -> Result<(), &'static str> {
-    if channels.iter().any(LogChannel::logs_keys) {
+    if channels.iter().any(writes_keys) {
         Err("a log channel has the level DTMF (logger.conf: take `dtmf` and `*` out, then `logger reload`)")
     } else {
         Ok(())
+    }
+}
+
+/// `configuration` is a list of level names in capitals, with blanks between them.
+fn writes_keys(channel: &LogChannel) -> bool {
+    channel.status.eq_ignore_ascii_case("Enabled")
+        && channel.configuration.split_whitespace().any(|level| level.eq_ignore_ascii_case("DTMF"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn channel(status: &str, levels: &str) -> LogChannel {
+        LogChannel { channel: "/var/log/full".into(), kind: "File".into(), status: status.into(), configuration: levels.into() }
+    }
+
+    #[test]
+    fn a_log_of_keys_refuses_capture() {
+        assert!(verdict(&[channel("Enabled", "NOTICE WARNING ERROR ")]).is_ok());
+        assert!(verdict(&[channel("Enabled", "NOTICE "), channel("Enabled", "DEBUG NOTICE WARNING ERROR VERBOSE DTMF FAX ")]).is_err());
+        assert!(verdict(&[channel("Disabled", "DTMF ")]).is_ok());
+        assert!(verdict(&[]).is_ok());
     }
 }

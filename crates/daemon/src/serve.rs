@@ -14,7 +14,7 @@ use ivrpay_payment::PaymentId;
 use ivrpay_web::Web;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tokio::net::{TcpListener, UnixListener};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -35,7 +35,7 @@ const HOUSEKEEPING: Duration = Duration::from_secs(5);
 /// # Errors
 /// What kept it from starting, with what to do.
 pub async fn serve(config: Config, secret_memory: ivrpay_secret::Report) -> anyhow::Result<()> {
-    rustls::crypto::ring::default_provider().install_default().ok();
+    crate::install_crypto();
     let metrics = metrics_recorder()?;
     let instance = uuid::Uuid::now_v7().to_string();
     events::starting(&instance, secret_memory.backing.name());
@@ -45,24 +45,19 @@ pub async fn serve(config: Config, secret_memory: ivrpay_secret::Report) -> anyh
         events::secret_memory_not_locked();
     }
 
-    let journal = Journal::open(&config.journal, OpenOptions { writer: instance.clone(), ..OpenOptions::default() })
+    let journal = Journal::open(&config.journal, OpenOptions::new(&instance))
         .await
         .map_err(|error| anyhow::anyhow!("the journal {}: {error}\nhint: {}", config.journal.display(), error.hint()))?;
     let recovered = journal.recover().await.context("the journal could not be recovered")?;
-    events::recovered(recovered.in_flight, recovered.released);
+    events::recovered(recovered.unknown.len(), recovered.released.len());
 
     let settle = Settle::new(journal.clone(), routes(&config)?);
     let stream = Events::new();
-    let (client, mut calls) = ivrpay_ari::connect(ivrpay_ari::Config {
-        url: config.ari.url.clone(),
-        app: config.ari.app.clone(),
-        user: config.ari.user.clone(),
-        password: config.ari.password.clone(),
-        request_timeout: config.ari.request_timeout,
-        calls_max: config.limits.calls_max,
-        starts_max: STARTS_MAX,
-    })
-    .map_err(|error| anyhow::anyhow!("{error}\nhint: {}", error.hint()))?;
+    let mut ari = config.ari.clone();
+    ari.starts_max = STARTS_MAX;
+    let (client, calls) =
+        ivrpay_ari::connect(ari).map_err(|error| anyhow::anyhow!("{error}\nhint: {}", error.hint()))?;
+    let ivrpay_ari::Calls { mut starts, mut refusals, status, stop: halt, .. } = calls;
 
     let stopping = CancellationToken::new();
     let on = Arc::new(AtomicUsize::new(0));
@@ -70,7 +65,7 @@ pub async fn serve(config: Config, secret_memory: ivrpay_secret::Report) -> anyh
     let servers = TaskTracker::new();
     let web = web(&config, &journal, &stream, &metrics, &on, &connected, &stopping, secret_memory.backing.name());
     listen(&config, web, &servers, &stopping).await?;
-    watch(&client, &connected, &stopping, &servers);
+    watch(status, &connected, &stopping, &servers);
     housekeeping(journal.clone(), metrics, &stopping, &servers);
 
     let shared = Arc::new(Shared {
@@ -95,9 +90,19 @@ pub async fn serve(config: Config, secret_memory: ivrpay_secret::Report) -> anyh
         let start = tokio::select! {
             biased;
             () = &mut stop => break,
-            start = calls.recv() => start,
+            Some(refusal) = refusals.recv() => {
+                events::capacity(&refusal.channel);
+                tokio::spawn(give_back(client.clone(), refusal.channel));
+                continue;
+            }
+            Some(start) = starts.recv() => start,
+            else => break,
         };
-        let Some(start) = start else { break };
+        if on.load(Ordering::Relaxed) >= config.limits.calls_max {
+            events::capacity(&start.channel.id);
+            tokio::spawn(give_back(client.clone(), start.channel.id));
+            continue;
+        }
         commands.retain(|c| !c.is_closed());
         let (sender, receiver) = mpsc::channel(call::COMMANDS_MAX);
         commands.push(sender);
@@ -112,13 +117,20 @@ pub async fn serve(config: Config, secret_memory: ivrpay_secret::Report) -> anyh
         });
     }
 
-    // No new calls: Stasis() would wait for us, so a channel that still comes is given back by `calls` being closed.
+    // New callers are given back at once; the socket stays, for those that are on.
     stopping.cancel();
-    calls.close();
     events::stopping(on.load(Ordering::Relaxed));
+    let late = tokio::spawn({
+        let client = client.clone();
+        async move {
+            while let Some(start) = starts.recv().await {
+                give_back(client.clone(), start.channel.id).await;
+            }
+        }
+    });
     for sender in &commands {
         // A full queue means that the call has enough to do and ends by its limits.
-        drop(sender.try_send(Command::Shutdown));
+        sender.try_send(Command::Shutdown).ok();
     }
     tasks.close();
     let all = async {
@@ -131,8 +143,9 @@ pub async fn serve(config: Config, secret_memory: ivrpay_secret::Report) -> anyh
     };
     servers.close();
     drop(tokio::time::timeout(Duration::from_secs(3), servers.wait()).await);
-    client.close().await;
-    if let Err(error) = journal.close().await {
+    late.abort();
+    halt.stop().await;
+    if let Err(error) = journal.stop().await {
         events::journal_failed(None::<PaymentId>, "close", &error);
     }
     drop(std::fs::remove_file(&config.admin_socket));
@@ -158,15 +171,13 @@ fn routes(config: &Config) -> anyhow::Result<BTreeMap<String, Route>> {
         let sender = connector
             .endpoint
             .as_ref()
-            .map(|endpoint| ivrpay_wire::Sender::new(endpoint.clone()))
-            .transpose()
+            .map_or_else(|| Ok(ivrpay_wire::Sender::offline()), ivrpay_wire::Sender::new)
             .map_err(|error| anyhow::anyhow!("[connectors.{name}]: {error}\nhint: {}", error.hint()))?;
-        let path = connector.endpoint.as_ref().map(|e| e.path().to_owned()).unwrap_or_default();
-        routes.insert(name.clone(), Route { connector: ivrpay_acquirer::connector(connector.kind, &path), sender });
+        routes.insert(name.clone(), Route { connector: ivrpay_acquirer::connector(connector.kind), sender });
     }
     routes.entry(call::TRAINING.to_owned()).or_insert_with(|| Route {
-        connector: ivrpay_acquirer::connector(ivrpay_acquirer::ConnectorKind::Null, ""),
-        sender: None,
+        connector: ivrpay_acquirer::connector(ivrpay_acquirer::Kind::Null),
+        sender: ivrpay_wire::Sender::offline(),
     });
     Ok(routes)
 }
@@ -216,6 +227,7 @@ fn web(
             }
         }),
         metrics: metrics.clone(),
+        clock: Arc::new(now_ms),
         prompt_version: ivrpay_prompts::VERSION.to_owned(),
     }
 }
@@ -252,19 +264,17 @@ async fn listen(
 }
 
 fn watch(
-    client: &ivrpay_ari::Client,
+    mut status: watch::Receiver<ivrpay_ari::Status>,
     connected: &Arc<AtomicBool>,
     stopping: &CancellationToken,
     servers: &TaskTracker,
 ) {
-    let (mut status, connected, stopping) = (client.status(), Arc::clone(connected), stopping.clone());
+    let (connected, stopping) = (Arc::clone(connected), stopping.clone());
     servers.spawn(async move {
         loop {
-            {
-                let now = status.borrow_and_update();
-                connected.store(matches!(*now, ivrpay_ari::Status::Connected), Ordering::Relaxed);
-                events::asterisk(&now);
-            }
+            let now = *status.borrow_and_update();
+            connected.store(now == ivrpay_ari::Status::Connected, Ordering::Relaxed);
+            events::asterisk(&now);
             tokio::select! {
                 changed = status.changed() => if changed.is_err() { break },
                 () = stopping.cancelled() => break,
@@ -288,7 +298,7 @@ fn housekeeping(
                 () = stopping.cancelled() => break,
             }
             metrics.run_upkeep();
-            if let Err(error) = journal.expire().await {
+            if let Err(error) = journal.expire(now_ms()).await {
                 events::journal_failed(None, "expire", &error);
             }
         }
@@ -314,4 +324,16 @@ fn notify_ready() {
     {
         drop(socket.send_to(b"READY=1", path));
     }
+}
+
+fn now_ms() -> i64 {
+    jiff::Timestamp::now().as_millisecond()
+}
+
+/// Gives a channel that we can't take back to the dialplan.
+async fn give_back(client: ivrpay_ari::Client, channel: ivrpay_ari::ChannelId) {
+    let result = ivrpay_dialogue::CallResult::CapacityExceeded.name();
+    // Without the variable the dialplan still goes on; it has a fallback for that.
+    drop(client.set_variable(&channel, ivrpay_ari::RESULT_VARIABLE, result).await);
+    drop(client.continue_in_dialplan(&channel, None).await);
 }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use ivrpay_acquirer::Connector;
 use ivrpay_card::Card;
 use ivrpay_dialogue::{Draft, NotWritten};
-use ivrpay_journal::{IntentDraft, IntentError, Journal};
+use ivrpay_journal::{IntentDraft, IntentError, Journal, OutcomeError};
 use ivrpay_payment::{Doubt, Durable, Intent, OperationKind, Outcome, PaymentId};
 use ivrpay_wire::Sender;
 use tokio::sync::oneshot;
@@ -25,9 +25,9 @@ const OUTCOME_WRITE_WAIT: Duration = Duration::from_millis(200);
 /// A connector, ready to be used.
 pub struct Route {
     /// Builds requests and reads replies.
-    pub connector: Box<dyn Connector + Send + Sync>,
-    /// Sends them; `None` for a connector from which nothing leaves.
-    pub sender: Option<Sender>,
+    pub connector: Box<dyn Connector>,
+    /// Sends them.
+    pub sender: Sender,
 }
 
 /// Journal and acquirers.
@@ -36,6 +36,14 @@ pub struct Settle {
     journal: Journal,
     routes: Arc<BTreeMap<String, Route>>,
     in_flight: TaskTracker,
+}
+
+impl Route {
+    /// Over a connector from which nothing leaves.
+    #[must_use]
+    pub fn offline(connector: Box<dyn Connector>) -> Self {
+        Self { connector, sender: Sender::offline() }
+    }
 }
 
 impl Settle {
@@ -70,7 +78,10 @@ impl Settle {
                 events::journal_failed(Some(payment), "intent", &error);
                 Err(NotWritten::Failed)
             }
-            Err(_) => Err(NotWritten::Failed),
+            Err(error) => {
+                events::intent_refused(payment, &error);
+                Err(NotWritten::Failed)
+            }
         }
     }
 
@@ -94,12 +105,7 @@ impl Settle {
         let (payment, operation) = (intent.get().payment_id, intent.get().operation_id);
         let route = self.routes.get(connector);
         let outcome = match route {
-            Some(route) => {
-                ivrpay_wire::run(route.connector.as_ref(), route.sender.as_ref(), intent, card, |error| {
-                    events::acquirer_failed(payment, error);
-                })
-                .await
-            }
+            Some(route) => ivrpay_wire::run(route.connector.as_ref(), &route.sender, intent, card).await,
             // A tenant's connector is checked when the configuration is read; nothing was sent.
             None => Outcome::NotCharged(ivrpay_payment::Why::NotSent),
         };
@@ -107,7 +113,9 @@ impl Settle {
         let mut wait = OUTCOME_WRITE_WAIT;
         for _ in 0..OUTCOME_WRITES_MAX {
             match self.journal.write_outcome(intent, &outcome).await {
-                Ok(()) => return outcome,
+                Ok(_) => return outcome,
+                // The first outcome stands, and this is the only task that writes one.
+                Err(OutcomeError::AlreadyWritten | OutcomeError::NotFound) => break,
                 Err(error) => {
                     events::outcome_not_written(payment, &error);
                     tokio::time::sleep(wait).await;
@@ -119,6 +127,13 @@ impl Settle {
         match outcome {
             Outcome::NotCharged(why) => Outcome::NotCharged(why),
             Outcome::Approved(_) | Outcome::Declined(_) | Outcome::Unknown(_) => Outcome::Unknown(Doubt::NoReply),
+        }
+    }
+
+    /// Closes an intent that was written and not sent.
+    pub async fn not_sent(&self, intent: &Durable<Intent>) {
+        if let Err(error) = self.journal.not_sent(intent).await {
+            events::outcome_not_written(intent.get().payment_id, &error);
         }
     }
 

@@ -64,8 +64,16 @@ pub struct Web {
     pub health: Arc<dyn Fn() -> api::Health + Send + Sync>,
     /// What `GET /metrics` shows.
     pub metrics: PrometheusHandle,
+    /// Wall clock, milliseconds since 1970 (UTC).
+    pub clock: Arc<dyn Fn() -> i64 + Send + Sync>,
     /// Version of the prompt table, stored with every payment.
     pub prompt_version: String,
+}
+
+impl Web {
+    fn now_ms(&self) -> i64 {
+        (self.clock)()
+    }
 }
 
 impl FromRef<Web> for Journal {

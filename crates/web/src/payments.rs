@@ -6,7 +6,7 @@ use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use ivrpay_api as api;
-use ivrpay_journal::{CreateError, Created, Filter, NewPayment, Origin, Payment};
+use ivrpay_journal::{ApiRequest, CreateError, Created, EnteredBy, Filter, Mode, NewPayment, Origin, Payment};
 use ivrpay_payment::{Currency, IdError, Money, OperatorId, OrderId, PaymentId, SiteId, State as PaymentState, TenantId};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
@@ -31,7 +31,7 @@ pub(crate) async fn create(
         .ok_or_else(|| ApiError::forbidden("payments are announced with a tenant's key"))?;
     let Json(body) = body?;
     let key = idempotency_key(&headers)?;
-    let request_hash = key.as_ref().map(|_| hash(&body));
+    let request = key.map(|key| ApiRequest { key, hash: hash(&body) });
 
     let currency = match &body.currency {
         None => tenant.currency,
@@ -49,15 +49,16 @@ pub(crate) async fn create(
         operator: body.operator.map(|o| id("operator", OperatorId::new(o))).transpose()?,
         site: body.site.map(|s| id("site", SiteId::new(s))).transpose()?,
         amount,
-        live: tenant.live,
+        mode: if tenant.live { Mode::Live } else { Mode::Test },
+        entered_by: EnteredBy::Caller,
         connector: tenant.connector.clone(),
         language,
         prompt_version: web.prompt_version.clone(),
         operator_extension: body.operator_extension.map(|e| number("operator_extension", e)).transpose()?,
         caller_number: body.caller_number.map(|n| number("caller_number", n)).transpose()?,
         origin: Origin::Api,
-        idempotency: key.zip(request_hash),
-        waiting_max: tenant.waiting_max,
+        request,
+        expires_ms: Some(web.now_ms().saturating_add(i64::try_from(tenant.waiting_max.as_millis()).unwrap_or(i64::MAX))),
     };
     match web.journal.create(new).await {
         Ok(Created::New(payment)) => {
@@ -69,8 +70,10 @@ pub(crate) async fn create(
             format!("this order has a payment that is {}; it is in payment_id", state.name()),
             payment_id,
         )),
-        Err(CreateError::IdempotencyReused) => Err(ApiError::idempotency_reused()),
+        Err(CreateError::IdempotencyReused { .. }) => Err(ApiError::idempotency_reused()),
         Err(CreateError::Journal(error)) => Err(error.into()),
+        // Every field was checked above; what the journal refuses all the same looks like a card number.
+        Err(error) => Err(ApiError::invalid(error.to_string())),
     }
 }
 
@@ -108,7 +111,7 @@ pub(crate) async fn list(
         tenant,
         order: query.order_id.map(|o| id("order_id", OrderId::new(o))).transpose()?,
         state: query.state,
-        limit,
+        limit: Some(limit),
         ..Filter::default()
     };
     let payments = web.journal.payments(&filter).await?;
@@ -147,9 +150,9 @@ fn view(payment: &Payment) -> api::Payment {
         last4: payment.card.map(|c| c.last4_text()),
         acquirer_ref: payment.acquirer_ref.as_ref().map(ToString::to_string),
         approval_code: payment.approval_code.clone(),
-        mode: if payment.live { "live" } else { "test" }.into(),
-        created_at: payment.created_at(),
-        updated_at: payment.updated_at(),
+        mode: payment.mode.name().into(),
+        created_at: rfc3339(payment.created_ms),
+        updated_at: rfc3339(payment.updated_ms),
     }
 }
 
@@ -160,9 +163,13 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, ApiError> {
         .ok_or_else(|| ApiError::invalid("Idempotency-Key: 1 to 255 visible ASCII characters"))
 }
 
-fn hash(body: &api::CreatePayment) -> String {
+fn rfc3339(ms: i64) -> String {
+    jiff::Timestamp::from_millisecond(ms).map(|t| t.to_string()).unwrap_or_default()
+}
+
+fn hash(body: &api::CreatePayment) -> [u8; 32] {
     let text = serde_json::to_string(body).unwrap_or_default();
-    Sha256::digest(text.as_bytes()).iter().map(|b| format!("{b:02x}")).collect()
+    Sha256::digest(text.as_bytes()).into()
 }
 
 fn id<T>(field: &str, result: Result<T, IdError>) -> Result<T, ApiError> {
