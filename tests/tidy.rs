@@ -11,14 +11,31 @@ const RINGS: [(&str, &[&str]); 14] = [
     ("ivrpay-secret", &[]),
     ("ivrpay-payment", &[]),
     ("ivrpay-card", &["ivrpay-secret", "ivrpay-payment"]),
-    ("ivrpay-dialogue", &["ivrpay-secret", "ivrpay-payment", "ivrpay-card"]),
+    (
+        "ivrpay-dialogue",
+        &["ivrpay-secret", "ivrpay-payment", "ivrpay-card"],
+    ),
     ("ivrpay-prompts", &["ivrpay-payment", "ivrpay-dialogue"]),
-    ("ivrpay-acquirer", &["ivrpay-secret", "ivrpay-payment", "ivrpay-card"]),
+    (
+        "ivrpay-acquirer",
+        &["ivrpay-secret", "ivrpay-payment", "ivrpay-card"],
+    ),
     ("ivrpay-api", &["ivrpay-payment"]),
     ("ivrpay-ari", &["ivrpay-secret"]),
-    ("ivrpay-wire", &["ivrpay-secret", "ivrpay-payment", "ivrpay-card", "ivrpay-acquirer"]),
+    (
+        "ivrpay-wire",
+        &[
+            "ivrpay-secret",
+            "ivrpay-payment",
+            "ivrpay-card",
+            "ivrpay-acquirer",
+        ],
+    ),
     ("ivrpay-journal", &["ivrpay-payment"]),
-    ("ivrpay-web", &["ivrpay-api", "ivrpay-payment", "ivrpay-journal"]),
+    (
+        "ivrpay-web",
+        &["ivrpay-api", "ivrpay-payment", "ivrpay-journal"],
+    ),
     (
         "ivrpay-daemon",
         &[
@@ -53,17 +70,40 @@ const RINGS: [(&str, &[&str]); 14] = [
 ];
 
 /// No tokio, no clock, no randomness, no I/O. `secret` talks to the kernel about memory, and to nothing else.
-const PURE: [&str; 6] =
-    ["ivrpay-payment", "ivrpay-card", "ivrpay-dialogue", "ivrpay-prompts", "ivrpay-acquirer", "ivrpay-api"];
+const PURE: [&str; 6] = [
+    "ivrpay-payment",
+    "ivrpay-card",
+    "ivrpay-dialogue",
+    "ivrpay-prompts",
+    "ivrpay-acquirer",
+    "ivrpay-api",
+];
 
 /// What makes a crate an edge.
 const EFFECTS: [&str; 14] = [
-    "tokio", "hyper", "reqwest", "axum", "sqlx", "mio", "socket2", "async-std", "rand", "getrandom", "rustls", "chrono",
-    "time", "tungstenite",
+    "tokio",
+    "hyper",
+    "reqwest",
+    "axum",
+    "sqlx",
+    "mio",
+    "socket2",
+    "async-std",
+    "rand",
+    "getrandom",
+    "rustls",
+    "chrono",
+    "time",
+    "tungstenite",
 ];
 
 /// These can't name card data: not even through a dependency.
-const CARD_FREE: [&str; 4] = ["ivrpay-payment", "ivrpay-journal", "ivrpay-api", "ivrpay-web"];
+const CARD_FREE: [&str; 4] = [
+    "ivrpay-payment",
+    "ivrpay-journal",
+    "ivrpay-api",
+    "ivrpay-web",
+];
 
 /// Licences that a dependency may offer; one of an `OR` is enough.
 const LICENCES: [&str; 14] = [
@@ -84,7 +124,10 @@ const LICENCES: [&str; 14] = [
 ];
 
 fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ lies in the project").to_owned()
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("tests/ lies in the project")
+        .to_owned()
 }
 
 fn metadata() -> Metadata {
@@ -99,12 +142,23 @@ fn metadata() -> Metadata {
 fn reach(metadata: &Metadata, name: &str) -> BTreeSet<String> {
     let resolve = metadata.resolve.as_ref().expect("a resolved graph");
     let nodes: BTreeMap<_, _> = resolve.nodes.iter().map(|n| (&n.id, n)).collect();
-    let names: BTreeMap<_, _> = metadata.packages.iter().map(|p| (&p.id, p.name.to_string())).collect();
-    let start = metadata.packages.iter().find(|p| p.name.as_str() == name).expect("a crate of ours");
+    let names: BTreeMap<_, _> = metadata
+        .packages
+        .iter()
+        .map(|p| (&p.id, p.name.to_string()))
+        .collect();
+    let start = metadata
+        .packages
+        .iter()
+        .find(|p| p.name.as_str() == name)
+        .expect("a crate of ours");
     let (mut seen, mut open) = (BTreeSet::new(), vec![&start.id]);
     while let Some(id) = open.pop() {
         for dep in &nodes[id].deps {
-            let built = dep.dep_kinds.iter().any(|k| k.kind == DependencyKind::Normal);
+            let built = dep
+                .dep_kinds
+                .iter()
+                .any(|k| k.kind == DependencyKind::Normal);
             if built && seen.insert(&dep.pkg) {
                 open.push(&dep.pkg);
             }
@@ -121,10 +175,17 @@ fn crates_know_only_those_further_in() {
         if package.name.as_str() == "ivrpay-tests" {
             continue;
         }
-        let allowed = rings
-            .get(package.name.as_str())
-            .unwrap_or_else(|| panic!("{} is not in the rings of tests/tidy.rs and ARCHITECTURE.md", package.name));
-        for dependency in package.dependencies.iter().filter(|d| d.kind == DependencyKind::Normal && d.path.is_some()) {
+        let allowed = rings.get(package.name.as_str()).unwrap_or_else(|| {
+            panic!(
+                "{} is not in the rings of tests/tidy.rs and ARCHITECTURE.md",
+                package.name
+            )
+        });
+        for dependency in package
+            .dependencies
+            .iter()
+            .filter(|d| d.kind == DependencyKind::Normal && d.path.is_some())
+        {
             assert!(
                 allowed.contains(&dependency.name.as_str()),
                 "{} may not know {}",
@@ -142,7 +203,10 @@ fn pure_crates_have_no_effects() {
         let reach = reach(&metadata, name);
         let effects: Vec<_> = EFFECTS.iter().filter(|e| reach.contains(**e)).collect();
         // `uuid` and `jiff` are here as types; what would make them effects is not switched on.
-        assert!(effects.is_empty(), "{name} is pure, and reaches {effects:?}");
+        assert!(
+            effects.is_empty(),
+            "{name} is pure, and reaches {effects:?}"
+        );
     }
 }
 
@@ -151,7 +215,12 @@ fn card_data_can_not_be_named_where_it_has_no_business() {
     let metadata = metadata();
     for name in CARD_FREE {
         let reach = reach(&metadata, name);
-        for forbidden in ["ivrpay-secret", "ivrpay-card", "ivrpay-dialogue", "ivrpay-acquirer"] {
+        for forbidden in [
+            "ivrpay-secret",
+            "ivrpay-card",
+            "ivrpay-dialogue",
+            "ivrpay-acquirer",
+        ] {
             assert!(!reach.contains(forbidden), "{name} reaches {forbidden}");
         }
     }
@@ -162,12 +231,19 @@ fn licences_of_dependencies_allow_us() {
     let metadata = metadata();
     let mut bad = Vec::new();
     for package in metadata.packages.iter().filter(|p| p.source.is_some()) {
-        let licence = package.license.clone().unwrap_or_default().replace('/', " OR ");
+        let licence = package
+            .license
+            .clone()
+            .unwrap_or_default()
+            .replace('/', " OR ");
         if !allowed(&licence) {
             bad.push(format!("{} {}: {licence:?}", package.name, package.version));
         }
     }
-    assert!(bad.is_empty(), "licences that are not on the list of tests/tidy.rs: {bad:#?}");
+    assert!(
+        bad.is_empty(),
+        "licences that are not on the list of tests/tidy.rs: {bad:#?}"
+    );
 }
 
 /// Understands `A OR B`, `A AND B` and brackets around them, as far as the dependencies use them.
@@ -210,7 +286,10 @@ fn split(text: &str, by: &str) -> Vec<String> {
 /// Every Rust source of the project.
 fn sources() -> Vec<(PathBuf, String)> {
     fn walk(folder: &Path, found: &mut Vec<(PathBuf, String)>) {
-        for entry in std::fs::read_dir(folder).expect("a folder of ours").flatten() {
+        for entry in std::fs::read_dir(folder)
+            .expect("a folder of ours")
+            .flatten()
+        {
             let path = entry.path();
             if path.is_dir() {
                 if path.file_name().is_none_or(|n| n != "target") {
@@ -234,38 +313,63 @@ fn sources() -> Vec<(PathBuf, String)> {
 fn only_the_journal_says_that_something_is_durable() {
     let call = ["Durable", "::attest("].concat();
     for (path, text) in sources() {
-        let relative = path.strip_prefix(root()).expect("below the root").display().to_string();
+        let relative = path
+            .strip_prefix(root())
+            .expect("below the root")
+            .display()
+            .to_string();
         let in_journal = relative.starts_with("crates/journal/");
         // The tests of pure crates stand in for the journal: they send nothing to anybody.
         let product = text.split("#[cfg(test)]").next().unwrap_or_default();
-        let in_tests = relative.contains("/tests/") || relative.contains("/tests.rs") || relative.starts_with("fuzz/");
-        assert!(in_journal || in_tests || !product.contains(&call), "{relative} attests what is on disk");
+        let in_tests = relative.contains("/tests/")
+            || relative.contains("/tests.rs")
+            || relative.starts_with("fuzz/");
+        assert!(
+            in_journal || in_tests || !product.contains(&call),
+            "{relative} attests what is on disk"
+        );
     }
 }
 
 #[test]
 fn unsafe_code_stands_in_secret_alone() {
     for (path, text) in sources() {
-        let relative = path.strip_prefix(root()).expect("below the root").display().to_string();
+        let relative = path
+            .strip_prefix(root())
+            .expect("below the root")
+            .display()
+            .to_string();
         let has = text.lines().any(|l| {
             let code = l.split("//").next().unwrap_or_default();
-            [["unsafe", " {"], ["unsafe", " fn"], ["unsafe", " impl"]].iter().any(|w| code.contains(&w.concat()))
+            [["unsafe", " {"], ["unsafe", " fn"], ["unsafe", " impl"]]
+                .iter()
+                .any(|w| code.contains(&w.concat()))
         });
-        assert!(!has || relative.starts_with("crates/secret/"), "{relative} has unsafe code");
+        assert!(
+            !has || relative.starts_with("crates/secret/"),
+            "{relative} has unsafe code"
+        );
     }
 }
 
 #[test]
 fn events_are_logged_in_one_file() {
     for (path, text) in sources() {
-        let relative = path.strip_prefix(root()).expect("below the root").display().to_string();
+        let relative = path
+            .strip_prefix(root())
+            .expect("below the root")
+            .display()
+            .to_string();
         if relative == "crates/daemon/src/events.rs" || relative.starts_with("tests/") {
             continue;
         }
         for word in ["trace", "debug", "info", "warn", "error"] {
             let call = format!("tracing::{word}!(");
             let import = format!("use tracing::{word}");
-            assert!(!text.contains(&call) && !text.contains(&import), "{relative} logs; daemon/src/events.rs is the place");
+            assert!(
+                !text.contains(&call) && !text.contains(&import),
+                "{relative} logs; daemon/src/events.rs is the place"
+            );
         }
     }
 }

@@ -40,7 +40,11 @@ impl Call {
     /// A call to `extension` with `keys`.
     #[must_use]
     pub fn new(extension: impl Into<String>, keys: impl Into<String>) -> Self {
-        Self { extension: extension.into(), keys: keys.into(), options: Vec::new() }
+        Self {
+            extension: extension.into(),
+            keys: keys.into(),
+            options: Vec::new(),
+        }
     }
 
     /// With more options.
@@ -57,21 +61,37 @@ impl Call {
     pub async fn place(&self, lab: &Lab) -> anyhow::Result<Report> {
         let bound = self.options.iter().any(|o| o == "--bind");
         let mut command = Command::new(binary("ivrpay-sim")?);
-        command.arg("call").arg(&self.extension).arg(&self.keys).arg("--json");
+        command
+            .arg("call")
+            .arg(&self.extension)
+            .arg(&self.keys)
+            .arg("--json");
         command.args(["--to", &format!("{}:5060", lab.get("ASTERISK_IP")?)]);
         if !bound {
             command.args(["--bind", lab.get("TRUNK_IP")?]);
         }
         command.args(["--events", &format!("{}/v1/events", lab.get("API_URL")?)]);
         command.arg("--key-file").arg(lab.path("API_KEY_FILE")?);
-        command.args(&self.options).stdin(Stdio::null()).stderr(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
+        command
+            .args(&self.options)
+            .stdin(Stdio::null())
+            .stderr(Stdio::piped())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true);
         let output = tokio::time::timeout(Duration::from_secs(240), command.output())
             .await
             .context("the caller did not end within 240 s")??;
         let text = String::from_utf8_lossy(&output.stdout);
-        let line = text.lines().rev().find(|l| l.starts_with('{')).with_context(|| {
-            format!("the caller gave no report: {text}{}", String::from_utf8_lossy(&output.stderr))
-        })?;
+        let line = text
+            .lines()
+            .rev()
+            .find(|l| l.starts_with('{'))
+            .with_context(|| {
+                format!(
+                    "the caller gave no report: {text}{}",
+                    String::from_utf8_lossy(&output.stderr)
+                )
+            })?;
         Ok(serde_json::from_str(line)?)
     }
 }

@@ -9,7 +9,10 @@ use anyhow::{Context as _, ensure};
 /// The project's folder.
 #[must_use]
 pub fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new(".")).to_owned()
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .unwrap_or(Path::new("."))
+        .to_owned()
 }
 
 /// A binary of ours, beside the one that runs.
@@ -18,7 +21,12 @@ pub fn root() -> PathBuf {
 /// When it is not built.
 pub fn binary(name: &str) -> anyhow::Result<PathBuf> {
     let own = std::env::current_exe()?;
-    let found = own.ancestors().skip(1).take(3).map(|folder| folder.join(name)).find(|path| path.is_file());
+    let found = own
+        .ancestors()
+        .skip(1)
+        .take(3)
+        .map(|folder| folder.join(name))
+        .find(|path| path.is_file());
     found.with_context(|| format!("{name} is not built; run cargo build --workspace"))
 }
 
@@ -48,13 +56,24 @@ impl Lab {
             String::from_utf8_lossy(&up.stderr)
         );
         let folder = root().join(".lab").join(&number);
-        let env = std::fs::read_to_string(folder.join("env")).context("the lab wrote no env file")?;
+        let env =
+            std::fs::read_to_string(folder.join("env")).context("the lab wrote no env file")?;
         let env = env
             .lines()
             .filter_map(|line| line.split_once('='))
-            .map(|(k, v)| (k.trim().to_owned(), v.trim().trim_matches(['"', '\'']).to_owned()))
+            .map(|(k, v)| {
+                (
+                    k.trim().to_owned(),
+                    v.trim().trim_matches(['"', '\'']).to_owned(),
+                )
+            })
             .collect();
-        Ok(Self { instance, folder, env, down: !was_up })
+        Ok(Self {
+            instance,
+            folder,
+            env,
+            down: !was_up,
+        })
     }
 
     /// A value of the env file.
@@ -62,7 +81,10 @@ impl Lab {
     /// # Errors
     /// When the lab did not write it.
     pub fn get(&self, key: &str) -> anyhow::Result<&str> {
-        self.env.get(key).map(String::as_str).with_context(|| format!("the lab's env file has no {key}"))
+        self.env
+            .get(key)
+            .map(String::as_str)
+            .with_context(|| format!("the lab's env file has no {key}"))
     }
 
     /// The path that the env file gives, relative ones below the project.

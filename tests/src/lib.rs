@@ -1,5 +1,9 @@
 //! Shared by the test programs: the lab, the daemon under test, calls. Sees only what a user sees: binaries, files, HTTP.
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "test programs speak there")]
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "test programs speak there"
+)]
 
 pub mod call;
 pub mod lab;

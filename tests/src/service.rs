@@ -60,13 +60,18 @@ impl Service {
         change(&mut config);
         std::fs::write(folder.join("ivrpay.toml"), config.to_string())?;
         let api = lab.get("API_URL")?.to_owned();
-        let key = std::fs::read_to_string(lab.path("API_KEY_FILE")?)?.trim().to_owned();
+        let key = std::fs::read_to_string(lab.path("API_KEY_FILE")?)?
+            .trim()
+            .to_owned();
         let mut service = Self {
             child: None,
             folder,
             api,
             key,
-            http: reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(10)).build()?,
+            http: reqwest::Client::builder()
+                .no_proxy()
+                .timeout(Duration::from_secs(10))
+                .build()?,
         };
         service.spawn()?;
         service.ready(wait_for_asterisk).await?;
@@ -78,13 +83,19 @@ impl Service {
     /// # Errors
     /// When the binary can't be run.
     pub fn spawn(&mut self) -> anyhow::Result<()> {
-        let log = std::fs::OpenOptions::new().create(true).append(true).open(self.folder.join("log"))?;
+        let log = std::fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(self.folder.join("log"))?;
         self.child = Some(
             Command::new(binary("ivrpay")?)
                 .arg("serve")
                 .arg("--config")
                 .arg(self.folder.join("ivrpay.toml"))
-                .env("IVRPAY_LOG", std::env::var("IVRPAY_LOG").unwrap_or_else(|_| "trace".into()))
+                .env(
+                    "IVRPAY_LOG",
+                    std::env::var("IVRPAY_LOG").unwrap_or_else(|_| "trace".into()),
+                )
                 .stdin(Stdio::null())
                 .stdout(Stdio::null())
                 .stderr(log)
@@ -101,8 +112,15 @@ impl Service {
     pub async fn ready(&mut self, wait_for_asterisk: bool) -> anyhow::Result<()> {
         let began = Instant::now();
         while began.elapsed() < Duration::from_secs(15) {
-            if let Some(status) = self.child.as_mut().and_then(|c| c.try_wait().ok().flatten()) {
-                bail!("ivrpay serve ended with {status}; its log ends:\n{}", self.log_tail());
+            if let Some(status) = self
+                .child
+                .as_mut()
+                .and_then(|c| c.try_wait().ok().flatten())
+            {
+                bail!(
+                    "ivrpay serve ended with {status}; its log ends:\n{}",
+                    self.log_tail()
+                );
             }
             if let Ok(answer) = self.http.get(format!("{}/healthz", self.api)).send().await
                 && (answer.status().is_success() || !wait_for_asterisk)
@@ -111,7 +129,10 @@ impl Service {
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        bail!("ivrpay serve is not ready after 15 s; its log ends:\n{}", self.log_tail())
+        bail!(
+            "ivrpay serve is not ready after 15 s; its log ends:\n{}",
+            self.log_tail()
+        )
     }
 
     /// Process id.
@@ -131,17 +152,30 @@ impl Service {
     /// # Errors
     /// When there is no answer.
     pub async fn get(&self, path: &str) -> anyhow::Result<(u16, Value)> {
-        let answer = self.http.get(format!("{}{path}", self.api)).bearer_auth(&self.key).send().await?;
+        let answer = self
+            .http
+            .get(format!("{}{path}", self.api))
+            .bearer_auth(&self.key)
+            .send()
+            .await?;
         let status = answer.status().as_u16();
         let text = answer.text().await?;
-        Ok((status, serde_json::from_str(&text).unwrap_or(Value::String(text))))
+        Ok((
+            status,
+            serde_json::from_str(&text).unwrap_or(Value::String(text)),
+        ))
     }
 
     /// POST of JSON with the lab's key; status and body.
     ///
     /// # Errors
     /// When there is no answer.
-    pub async fn post(&self, path: &str, body: &Value, idempotency_key: Option<&str>) -> anyhow::Result<(u16, Value)> {
+    pub async fn post(
+        &self,
+        path: &str,
+        body: &Value,
+        idempotency_key: Option<&str>,
+    ) -> anyhow::Result<(u16, Value)> {
         let mut request = self
             .http
             .post(format!("{}{path}", self.api))
@@ -154,7 +188,10 @@ impl Service {
         let answer = request.send().await?;
         let status = answer.status().as_u16();
         let text = answer.text().await?;
-        Ok((status, serde_json::from_str(&text).unwrap_or(Value::String(text))))
+        Ok((
+            status,
+            serde_json::from_str(&text).unwrap_or(Value::String(text)),
+        ))
     }
 
     /// The payment of that id.
@@ -163,7 +200,10 @@ impl Service {
     /// When there is none.
     pub async fn payment(&self, id: &str) -> anyhow::Result<Value> {
         let (status, body) = self.get(&format!("/v1/payments/{id}")).await?;
-        ensure!(status == 200, "GET /v1/payments/{id} answered {status}: {body}");
+        ensure!(
+            status == 200,
+            "GET /v1/payments/{id} answered {status}: {body}"
+        );
         Ok(body)
     }
 
@@ -190,7 +230,10 @@ impl Service {
     /// # Errors
     /// When it can't be sent.
     pub fn signal(&self, signal: &str) -> anyhow::Result<()> {
-        let sent = Command::new("kill").arg(signal).arg(self.pid().to_string()).status()?;
+        let sent = Command::new("kill")
+            .arg(signal)
+            .arg(self.pid().to_string())
+            .status()?;
         ensure!(sent.success(), "kill {signal} failed");
         Ok(())
     }
@@ -205,14 +248,20 @@ impl Service {
         while began.elapsed() < limit {
             if let Some(status) = child.try_wait()? {
                 self.child = None;
-                return Ok(Ended { code: status.code(), took: began.elapsed() });
+                return Ok(Ended {
+                    code: status.code(),
+                    took: began.elapsed(),
+                });
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         child.kill()?;
         child.wait()?;
         self.child = None;
-        bail!("ivrpay serve did not end within {limit:?}; its log ends:\n{}", self.log_tail())
+        bail!(
+            "ivrpay serve did not end within {limit:?}; its log ends:\n{}",
+            self.log_tail()
+        )
     }
 }
 
@@ -234,7 +283,8 @@ fn absolute(config: &mut toml::Table, folder: &std::path::Path) {
         match value {
             toml::Value::Table(table) => {
                 for (key, value) in table.iter_mut() {
-                    if let (true, toml::Value::String(path)) = (key.ends_with("_file"), &mut *value) {
+                    if let (true, toml::Value::String(path)) = (key.ends_with("_file"), &mut *value)
+                    {
                         *path = folder.join(&*path).display().to_string();
                     }
                     visit(value, folder);
@@ -252,7 +302,9 @@ pub fn set(config: &mut toml::Table, path: &str, value: impl Into<toml::Value>) 
     let Some(last) = keys.pop() else { return };
     let mut table = config;
     for key in keys {
-        let entry = table.entry(key).or_insert_with(|| toml::Value::Table(toml::Table::new()));
+        let entry = table
+            .entry(key)
+            .or_insert_with(|| toml::Value::Table(toml::Table::new()));
         match entry {
             toml::Value::Table(inner) => table = inner,
             _ => return,

@@ -1,5 +1,9 @@
 //! `ivrpay`: card payments by telephone keypad on your own Asterisk.
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line speaks there")]
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command line speaks there"
+)]
 
 mod payment;
 mod simulate;
@@ -66,7 +70,12 @@ enum Command {
 #[derive(clap::Args)]
 pub(crate) struct ConfigPath {
     /// The configuration.
-    #[arg(long, short, env = "IVRPAY_CONFIG", default_value = "/etc/ivrpay/ivrpay.toml")]
+    #[arg(
+        long,
+        short,
+        env = "IVRPAY_CONFIG",
+        default_value = "/etc/ivrpay/ivrpay.toml"
+    )]
     config: PathBuf,
 }
 
@@ -90,12 +99,20 @@ fn main() -> ExitCode {
     ivrpay_daemon::install_crypto();
     // A panic is a bug; what it says may hold what it was about, so only the place is printed.
     std::panic::set_hook(Box::new(|panic| {
-        let place = panic.location().map(|l| format!("{}:{}", l.file(), l.line())).unwrap_or_default();
+        let place = panic
+            .location()
+            .map(|l| format!("{}:{}", l.file(), l.line()))
+            .unwrap_or_default();
         eprintln!("ivrpay: a bug at {place}; please report it");
     }));
     match cli.command {
         Command::Serve { config } => serve(&config.config),
-        Command::Check { config, offline, json, deny_warnings } => check(&config.config, offline, json, deny_warnings),
+        Command::Check {
+            config,
+            offline,
+            json,
+            deny_warnings,
+        } => check(&config.config, offline, json, deny_warnings),
         Command::Simulate(args) => simulate::run(&args),
         Command::Payment { command } => payment::run(command),
         Command::Completions { shell } => {
@@ -106,7 +123,9 @@ fn main() -> ExitCode {
 }
 
 pub(crate) fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
-    Ok(tokio::runtime::Builder::new_multi_thread().enable_all().build()?)
+    Ok(tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?)
 }
 
 pub(crate) fn fail(error: &anyhow::Error) -> ExitCode {
@@ -141,7 +160,8 @@ fn serve(path: &std::path::Path) -> ExitCode {
             return Exit::Config.into();
         }
     };
-    let served = runtime().and_then(|runtime| runtime.block_on(ivrpay_daemon::serve(config, report)));
+    let served =
+        runtime().and_then(|runtime| runtime.block_on(ivrpay_daemon::serve(config, report)));
     match served {
         Ok(()) => Exit::Done.into(),
         Err(error) => fail(&error),
@@ -152,8 +172,15 @@ fn serve(path: &std::path::Path) -> ExitCode {
 fn log() {
     use tracing_subscriber::EnvFilter;
     let filter = EnvFilter::try_from_env("IVRPAY_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
-    if std::io::stderr().is_terminal() { builder.init() } else { builder.json().flatten_event(true).init() }
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_target(false);
+    if std::io::stderr().is_terminal() {
+        builder.init()
+    } else {
+        builder.json().flatten_event(true).init()
+    }
 }
 
 fn check(path: &std::path::Path, offline: bool, json: bool, deny_warnings: bool) -> ExitCode {
@@ -176,13 +203,23 @@ fn check(path: &std::path::Path, offline: bool, json: bool, deny_warnings: bool)
         Ok(runtime) => runtime.block_on(Check::new(&mut tell).run(path, offline)),
         Err(error) => return fail(&error),
     };
-    let worst = facts.iter().map(|f| f.verdict).max().unwrap_or(Verdict::Bad);
+    let worst = facts
+        .iter()
+        .map(|f| f.verdict)
+        .max()
+        .unwrap_or(Verdict::Bad);
     let (bad, warnings) = (
         facts.iter().filter(|f| f.verdict == Verdict::Bad).count(),
-        facts.iter().filter(|f| f.verdict == Verdict::Warning).count(),
+        facts
+            .iter()
+            .filter(|f| f.verdict == Verdict::Warning)
+            .count(),
     );
     if !json {
-        println!("check: {} facts, {warnings} warnings, {bad} bad", facts.len());
+        println!(
+            "check: {} facts, {warnings} warnings, {bad} bad",
+            facts.len()
+        );
     }
     match worst {
         Verdict::Bad if facts.len() == 1 => Exit::Config.into(),

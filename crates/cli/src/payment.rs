@@ -50,7 +50,13 @@ pub(crate) struct From {
 
 pub(crate) fn run(command: Command) -> ExitCode {
     let (from, path) = match &command {
-        Command::List { from, tenant, order, state, limit } => {
+        Command::List {
+            from,
+            tenant,
+            order,
+            state,
+            limit,
+        } => {
             let mut path = format!("/v1/payments?limit={limit}");
             for (key, value) in [("tenant", tenant), ("order_id", order), ("state", state)] {
                 if let Some(value) = value {
@@ -88,7 +94,10 @@ pub(crate) fn run(command: Command) -> ExitCode {
 }
 
 async fn get(socket: &std::path::Path, path: &str) -> anyhow::Result<String> {
-    let client = reqwest::Client::builder().unix_socket(socket).no_proxy().build()?;
+    let client = reqwest::Client::builder()
+        .unix_socket(socket)
+        .no_proxy()
+        .build()?;
     let answer = client.get(format!("http://ivrpay{path}")).send().await.with_context(|| {
         format!("the service does not answer at {}; is `ivrpay serve` running, and may you open it?", socket.display())
     })?;
@@ -109,7 +118,10 @@ fn list(answer: &str) -> anyhow::Result<()> {
         println!("no payments");
         return Ok(());
     }
-    println!("{:<36}  {:<10}  {:>14}  {:<20}  {:<16}  created", "id", "state", "amount", "order", "card");
+    println!(
+        "{:<36}  {:<10}  {:>14}  {:<20}  {:<16}  created",
+        "id", "state", "amount", "order", "card"
+    );
     for p in &payments {
         println!(
             "{:<36}  {:<10}  {:>14}  {:<20}  {:<16}  {}",
@@ -138,7 +150,10 @@ fn show(answer: &str) -> anyhow::Result<()> {
         ("operator", p.operator.clone().unwrap_or_default()),
         ("card", card(&p)),
         ("approval code", p.approval_code.clone().unwrap_or_default()),
-        ("acquirer's reference", p.acquirer_ref.clone().unwrap_or_default()),
+        (
+            "acquirer's reference",
+            p.acquirer_ref.clone().unwrap_or_default(),
+        ),
         ("mode", p.mode.clone()),
         ("created", p.created_at.clone()),
         ("updated", p.updated_at.clone()),
@@ -156,7 +171,10 @@ fn amount(p: &Payment) -> String {
         .parse()
         .ok()
         .and_then(|currency| ivrpay_payment::Money::new(p.amount, currency).ok())
-        .map_or_else(|| format!("{} {}", p.amount, p.currency), |money| money.to_string())
+        .map_or_else(
+            || format!("{} {}", p.amount, p.currency),
+            |money| money.to_string(),
+        )
 }
 
 fn card(p: &Payment) -> String {

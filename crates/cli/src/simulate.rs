@@ -14,7 +14,9 @@ use ivrpay_card::{Month, Rules};
 use ivrpay_daemon::settle::{Route, Settle};
 use ivrpay_dialogue::{At, Dialogue, End, Input, NotWritten, Output, Prompt, Settings, Setup};
 use ivrpay_journal::{Created, EnteredBy, Journal, Mode, NewPayment, OpenOptions, Origin};
-use ivrpay_payment::{Brand, CallId, Currency, Doubt, Durable, Intent, Money, Outcome, PaymentId, TenantId};
+use ivrpay_payment::{
+    Brand, CallId, Currency, Doubt, Durable, Intent, Money, Outcome, PaymentId, TenantId,
+};
 use ivrpay_prompts::Language;
 use ivrpay_secret::{Key, KeyRing};
 use tokio::sync::{mpsc, oneshot};
@@ -63,9 +65,16 @@ pub(crate) fn run(args: &Args) -> ExitCode {
 async fn simulate(language: Language, amount: Money) -> anyhow::Result<End> {
     // A person may type a real number: hardened and locked where this machine can, as in the service.
     drop(ivrpay_secret::harden());
-    ivrpay_secret::init(ivrpay_secret::Policy::Any, ivrpay_secret::Layout::for_calls(1))?;
+    ivrpay_secret::init(
+        ivrpay_secret::Policy::Any,
+        ivrpay_secret::Layout::for_calls(1),
+    )?;
     let folder = tempfile::tempdir().context("a folder for the journal of this practice")?;
-    let journal = Journal::open(&folder.path().join("journal.sqlite"), OpenOptions::new("simulate")).await?;
+    let journal = Journal::open(
+        &folder.path().join("journal.sqlite"),
+        OpenOptions::new("simulate"),
+    )
+    .await?;
     let routes = BTreeMap::from([(
         "training".to_owned(),
         Route::offline(ivrpay_acquirer::connector(Kind::Null)),
@@ -90,7 +99,9 @@ async fn simulate(language: Language, amount: Money) -> anyhow::Result<End> {
         expires_ms: None,
     };
     let (Created::New(payment) | Created::Existing(payment)) = journal.create(new).await?;
-    let claim = journal.claim(payment.id, CallId::new(uuid::Uuid::now_v7())).await?;
+    let claim = journal
+        .claim(payment.id, CallId::new(uuid::Uuid::now_v7()))
+        .await?;
 
     let keys = Arc::new(KeyRing::take(64)?);
     let terminal = std::io::stdin().is_terminal();
@@ -103,11 +114,20 @@ async fn simulate(language: Language, amount: Money) -> anyhow::Result<End> {
     if terminal {
         say("keys 0-9 * # as on a telephone; q hangs up. Practice: nobody is charged.");
     }
-    let end = Simulation { language, settle: settle.clone(), payment: payment.id, keys, typing, terminal }
-        .drive(amount)
-        .await?;
+    let end = Simulation {
+        language,
+        settle: settle.clone(),
+        payment: payment.id,
+        keys,
+        typing,
+        terminal,
+    }
+    .drive(amount)
+    .await?;
     settle.drain().await;
-    journal.release(&claim, end.result.name(), serde_json::Value::Null).await?;
+    journal
+        .release(&claim, end.result.name(), serde_json::Value::Null)
+        .await?;
     journal.stop().await?;
     Ok(end)
 }
@@ -124,7 +144,10 @@ struct Simulation {
 impl Simulation {
     async fn drive(mut self, amount: Money) -> anyhow::Result<End> {
         let setup = Setup {
-            rules: Rules { brands: Brand::ALL.to_vec(), luhn: true },
+            rules: Rules {
+                brands: Brand::ALL.to_vec(),
+                luhn: true,
+            },
             month: this_month(),
             training: true,
             ..Setup::default_for(amount)
@@ -140,13 +163,17 @@ impl Simulation {
         loop {
             while let Some(output) = dialogue.poll_output() {
                 match output {
-                    Output::Play(prompt) => prompt_ends = Some(Instant::now() + self.speak(&prompt)),
+                    Output::Play(prompt) => {
+                        prompt_ends = Some(Instant::now() + self.speak(&prompt))
+                    }
                     Output::StopPlay => prompt_ends = None,
                     Output::Progress(progress) => self.progress(&progress),
                     Output::Write(draft) => {
                         let (done, receiver) = oneshot::channel();
                         let (settle, payment) = (self.settle.clone(), self.payment);
-                        tokio::spawn(async move { drop(done.send(settle.write(payment, draft).await)) });
+                        tokio::spawn(
+                            async move { drop(done.send(settle.write(payment, draft).await)) },
+                        );
                         written = Some(receiver);
                     }
                     Output::Authorise(intent, card) => {
@@ -194,15 +221,26 @@ impl Simulation {
     /// Shows a prompt; how long a voice would need for it (a script need not wait for voices).
     fn speak(&self, prompt: &Prompt) -> Duration {
         let text = ivrpay_prompts::text(prompt, self.language);
-        let spoken = if self.terminal { Duration::from_millis(60) * u32::try_from(text.chars().count()).unwrap_or(100) } else { Duration::from_millis(50) };
+        let spoken = if self.terminal {
+            Duration::from_millis(60) * u32::try_from(text.chars().count()).unwrap_or(100)
+        } else {
+            Duration::from_millis(50)
+        };
         say(&format!("♪ {text}"));
         spoken
     }
 
     fn progress(&self, progress: &ivrpay_dialogue::Progress) {
         if progress.asked {
-            let error = progress.error.map(|e| format!(" ({})", e.name())).unwrap_or_default();
-            say(&format!("  [{}, attempt {}{error}]", progress.step.name(), progress.attempt));
+            let error = progress
+                .error
+                .map(|e| format!(" ({})", e.name()))
+                .unwrap_or_default();
+            say(&format!(
+                "  [{}, attempt {}{error}]",
+                progress.step.name(),
+                progress.attempt
+            ));
         } else if self.terminal {
             let digits = usize::from(progress.digits.unwrap_or(0));
             print!("\r  {:<24}", "•".repeat(digits));
@@ -240,7 +278,9 @@ fn read_keys(keys: &KeyRing, typed: &mpsc::Sender<Typed>) {
     }
 }
 
-async fn wait<T>(receiver: &mut Option<oneshot::Receiver<T>>) -> Result<T, oneshot::error::RecvError> {
+async fn wait<T>(
+    receiver: &mut Option<oneshot::Receiver<T>>,
+) -> Result<T, oneshot::error::RecvError> {
     match receiver {
         Some(waiting) => {
             let value = waiting.await;
@@ -260,7 +300,10 @@ async fn until(at: Option<Instant>) {
 
 fn this_month() -> Month {
     let now = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC);
-    Month { year: u16::try_from(now.year()).unwrap_or(2099), month: u8::try_from(now.month()).unwrap_or(12) }
+    Month {
+        year: u16::try_from(now.year()).unwrap_or(2099),
+        month: u8::try_from(now.month()).unwrap_or(12),
+    }
 }
 
 /// The terminal key by key, without echo; as it was when dropped.
@@ -271,13 +314,23 @@ impl RawTerminal {
         let before = rustix::termios::tcgetattr(std::io::stdin()).context("the terminal")?;
         let mut raw = before.clone();
         raw.make_raw();
-        rustix::termios::tcsetattr(std::io::stdin(), rustix::termios::OptionalActions::Now, &raw).context("the terminal")?;
+        rustix::termios::tcsetattr(
+            std::io::stdin(),
+            rustix::termios::OptionalActions::Now,
+            &raw,
+        )
+        .context("the terminal")?;
         Ok(Self(before))
     }
 }
 
 impl Drop for RawTerminal {
     fn drop(&mut self) {
-        rustix::termios::tcsetattr(std::io::stdin(), rustix::termios::OptionalActions::Now, &self.0).ok();
+        rustix::termios::tcsetattr(
+            std::io::stdin(),
+            rustix::termios::OptionalActions::Now,
+            &self.0,
+        )
+        .ok();
     }
 }

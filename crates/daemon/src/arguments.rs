@@ -38,20 +38,37 @@ impl Arguments {
     pub(crate) fn parse(args: &[String]) -> Result<Self, &'static str> {
         let mut read = Self::default();
         for arg in args {
-            let (key, value) = arg.split_once('=').ok_or("an argument is not of the form key=value")?;
+            let (key, value) = arg
+                .split_once('=')
+                .ok_or("an argument is not of the form key=value")?;
             let value = value.trim();
             if value.is_empty() {
                 continue;
             }
             match key.trim() {
                 "tenant" => read.tenant = Some(value.to_owned()),
-                "payment" => read.payment = Some(value.parse().map_err(|_| "payment is no payment id")?),
-                "order" => read.order = Some(OrderId::new(value).map_err(|_| "order is no order id (64 letters, digits, -_.:/ at most, no card number)")?),
+                "payment" => {
+                    read.payment = Some(value.parse().map_err(|_| "payment is no payment id")?)
+                }
+                "order" => read.order = Some(OrderId::new(value).map_err(
+                    |_| "order is no order id (64 letters, digits, -_.:/ at most, no card number)",
+                )?),
                 "part" => read.part = value.parse().map_err(|_| "part is no whole number")?,
                 "amount" => read.amount = Some(value.to_owned()),
-                "currency" => read.currency = Some(value.parse().map_err(|_| "currency is not one that we know")?),
-                "language" => read.language = Some(value.parse().map_err(|_| "language is ja or en")?),
-                "operator" => read.operator = Some(OperatorId::new(value).map_err(|_| "operator is no operator id")?),
+                "currency" => {
+                    read.currency = Some(
+                        value
+                            .parse()
+                            .map_err(|_| "currency is not one that we know")?,
+                    )
+                }
+                "language" => {
+                    read.language = Some(value.parse().map_err(|_| "language is ja or en")?)
+                }
+                "operator" => {
+                    read.operator =
+                        Some(OperatorId::new(value).map_err(|_| "operator is no operator id")?)
+                }
                 "extension" => read.operator_extension = Some(value.to_owned()),
                 "mode" => {
                     read.mode = match value {
@@ -61,7 +78,11 @@ impl Arguments {
                         _ => return Err("mode is attended, self-service or training"),
                     };
                 }
-                _ => return Err("an argument is not known; known are tenant, payment, order, part, amount, currency, language, operator, extension, mode"),
+                _ => {
+                    return Err(
+                        "an argument is not known; known are tenant, payment, order, part, amount, currency, language, operator, extension, mode",
+                    );
+                }
             }
         }
         Ok(read)
@@ -90,16 +111,29 @@ mod tests {
 
     #[test]
     fn arguments_of_the_dialplan() {
-        let read = parse("tenant=demo,order=A-1,amount=1200,currency=JPY,mode=self-service,language=en").unwrap();
+        let read =
+            parse("tenant=demo,order=A-1,amount=1200,currency=JPY,mode=self-service,language=en")
+                .unwrap();
         assert_eq!(read.tenant.as_deref(), Some("demo"));
-        assert_eq!(read.money(Currency::Usd).unwrap().unwrap().to_string(), "1200 JPY");
+        assert_eq!(
+            read.money(Currency::Usd).unwrap().unwrap().to_string(),
+            "1200 JPY"
+        );
         assert_eq!(read.mode, Mode::SelfService);
         assert_eq!(parse("tenant=demo,order=,amount=").unwrap().amount, None);
     }
 
     #[test]
     fn bad_arguments_are_named_without_their_value() {
-        for bad in ["demo", "order=a b", "currency=XXX", "mode=x", "colour=red", "payment=1", "order=4111111111111111"] {
+        for bad in [
+            "demo",
+            "order=a b",
+            "currency=XXX",
+            "mode=x",
+            "colour=red",
+            "payment=1",
+            "order=4111111111111111",
+        ] {
             let why = parse(bad).unwrap_err();
             assert!(!why.contains("4111"), "{why}");
         }

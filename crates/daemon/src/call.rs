@@ -8,8 +8,12 @@ use std::time::{Duration, Instant};
 
 use ivrpay_ari::{CallEvent, Client, Inbox, PlaybackId, RequestError, Start};
 use ivrpay_card::{Month, Rules};
-use ivrpay_dialogue::{At, CallResult, Command, Dialogue, End, Input, Line, NotWritten, Output, Prompt, Say, Setup};
-use ivrpay_journal::{Claim, CreateError, Created, EnteredBy, Match, Mode as PaymentMode, NewPayment, Origin, Payment};
+use ivrpay_dialogue::{
+    At, CallResult, Command, Dialogue, End, Input, Line, NotWritten, Output, Prompt, Say, Setup,
+};
+use ivrpay_journal::{
+    Claim, CreateError, Created, EnteredBy, Match, Mode as PaymentMode, NewPayment, Origin, Payment,
+};
 use ivrpay_payment::{CallId, Durable, Intent, Money, Outcome};
 use ivrpay_prompts::Language;
 use tokio::sync::{mpsc, oneshot};
@@ -77,11 +81,18 @@ pub(crate) async fn run(shared: Arc<Shared>, start: Start, commands: mpsc::Recei
     let result = match call.order(&start.channel, &start.args).await {
         Ok(order) => call.pay(order).await,
         Err(refused) => {
-            call.shared.events.call_started(&call.about, (call.shared.calls)());
+            call.shared
+                .events
+                .call_started(&call.about, (call.shared.calls)());
             call.refuse(refused).await
         }
     };
-    call.shared.events.call_ended(&call.about, result, began.elapsed(), (call.shared.calls)().saturating_sub(1));
+    call.shared.events.call_ended(
+        &call.about,
+        result,
+        began.elapsed(),
+        (call.shared.calls)().saturating_sub(1),
+    );
 }
 
 struct Call {
@@ -112,8 +123,16 @@ struct Pending {
 
 impl Call {
     /// Finds or makes the payment that this call is about, and claims it.
-    async fn order(&mut self, channel: &ivrpay_ari::Channel, args: &[String]) -> Result<Order, Refused> {
-        let refused = |result, say, language| Refused { result, say, language };
+    async fn order(
+        &mut self,
+        channel: &ivrpay_ari::Channel,
+        args: &[String],
+    ) -> Result<Order, Refused> {
+        let refused = |result, say, language| Refused {
+            result,
+            say,
+            language,
+        };
         let internal = |language| refused(CallResult::InternalError, Line::InternalError, language);
         let args = Arguments::parse(args).map_err(|why| {
             events::arguments_refused(&self.about, why);
@@ -123,10 +142,16 @@ impl Call {
         let name = args.tenant.as_deref().unwrap_or_default();
         let tenant = match (shared.tenants.as_slice(), name) {
             ([only], "") => only,
-            (tenants, name) => tenants.iter().find(|t| t.id.as_str() == name).ok_or_else(|| {
-                events::arguments_refused(&self.about, "tenant is not one of the configuration");
-                internal(args.language.unwrap_or(Language::Ja))
-            })?,
+            (tenants, name) => tenants
+                .iter()
+                .find(|t| t.id.as_str() == name)
+                .ok_or_else(|| {
+                    events::arguments_refused(
+                        &self.about,
+                        "tenant is not one of the configuration",
+                    );
+                    internal(args.language.unwrap_or(Language::Ja))
+                })?,
         };
         self.about.tenant = Some(tenant.id.clone());
         let language = args.language.unwrap_or(tenant.language);
@@ -143,30 +168,55 @@ impl Call {
                     events::no_payment_matched(&self.about, 0);
                     return Err(internal(language));
                 };
-                self.create(&args, tenant, amount, channel, language).await?
+                self.create(&args, tenant, amount, channel, language)
+                    .await?
             }
         };
         if amount.is_some_and(|amount| amount != payment.amount) {
             // Two sources that differ: nobody guesses about money (I7).
-            events::arguments_refused(&self.about, "amount differs from that of the announced payment");
+            events::arguments_refused(
+                &self.about,
+                "amount differs from that of the announced payment",
+            );
             return Err(internal(language));
         }
-        let language = args.language.or_else(|| payment.language.parse().ok()).unwrap_or(language);
+        let language = args
+            .language
+            .or_else(|| payment.language.parse().ok())
+            .unwrap_or(language);
         self.language = language;
-        let connector =
-            if args.mode == Mode::Training { TRAINING.to_owned() } else { payment.connector.clone() };
-        let claim = shared.settle.journal().claim(payment.id, self.about.call_id).await.map_err(|error| {
-            match error {
-                ivrpay_journal::ClaimError::Journal(error) => {
-                    events::journal_failed(Some(payment.id), "claim", &error);
-                    internal(language)
+        let connector = if args.mode == Mode::Training {
+            TRAINING.to_owned()
+        } else {
+            payment.connector.clone()
+        };
+        let claim = shared
+            .settle
+            .journal()
+            .claim(payment.id, self.about.call_id)
+            .await
+            .map_err(|error| {
+                match error {
+                    ivrpay_journal::ClaimError::Journal(error) => {
+                        events::journal_failed(Some(payment.id), "claim", &error);
+                        internal(language)
+                    }
+                    // Somebody else's call has it, or it ended in between.
+                    _ => refused(
+                        CallResult::OrderAlreadyPaid,
+                        Line::OrderAlreadyPaid,
+                        language,
+                    ),
                 }
-                // Somebody else's call has it, or it ended in between.
-                _ => refused(CallResult::OrderAlreadyPaid, Line::OrderAlreadyPaid, language),
-            }
-        })?;
+            })?;
         self.about.payment_id = Some(payment.id);
-        Ok(Order { claim, payment, connector, language, mode: args.mode })
+        Ok(Order {
+            claim,
+            payment,
+            connector,
+            language,
+            mode: args.mode,
+        })
     }
 
     /// An announced payment: by argument, by the operator's channel, or, on attended calls, by the caller's number. Several
@@ -178,13 +228,21 @@ impl Call {
         tenant: &Tenant,
     ) -> Result<Option<Payment>, Refused> {
         let journal = self.shared.settle.journal();
-        let internal = || Refused { result: CallResult::InternalError, say: Line::InternalError, language: self.language };
+        let internal = || Refused {
+            result: CallResult::InternalError,
+            say: Line::InternalError,
+            language: self.language,
+        };
         let failed = |error: ivrpay_journal::Error| {
             events::journal_failed(None, "find", &error);
             internal()
         };
         if let Some(id) = args.payment {
-            let payment = journal.payment(id).await.map_err(failed)?.filter(|p| p.tenant == tenant.id);
+            let payment = journal
+                .payment(id)
+                .await
+                .map_err(failed)?
+                .filter(|p| p.tenant == tenant.id);
             return payment.map(Some).ok_or_else(|| {
                 events::arguments_refused(&self.about, "payment is not one of this tenant's");
                 internal()
@@ -192,14 +250,24 @@ impl Call {
         }
         let mut matches = Vec::new();
         if let Some(order) = &args.order {
-            matches.push(Match::Order { tenant: tenant.id.clone(), order: order.clone(), part: args.part });
+            matches.push(Match::Order {
+                tenant: tenant.id.clone(),
+                order: order.clone(),
+                part: args.part,
+            });
         } else {
             if let Some(extension) = self.operator_extension(args).await {
-                matches.push(Match::OperatorExtension { tenant: tenant.id.clone(), extension });
+                matches.push(Match::OperatorExtension {
+                    tenant: tenant.id.clone(),
+                    extension,
+                });
             }
             if args.mode == Mode::Attended && !channel.caller.number.is_empty() {
                 let number = channel.caller.number.clone();
-                matches.push(Match::CallerNumber { tenant: tenant.id.clone(), number });
+                matches.push(Match::CallerNumber {
+                    tenant: tenant.id.clone(),
+                    number,
+                });
             }
         }
         for by in &matches {
@@ -222,9 +290,19 @@ impl Call {
         if args.operator_extension.is_some() {
             return args.operator_extension.clone();
         }
-        let channel = self.shared.client.get_variable(&self.about.channel_id, "BLINDTRANSFER").await.ok()??;
-        let endpoint = channel.rsplit_once('-').map_or(channel.as_str(), |(endpoint, _)| endpoint);
-        endpoint.split_once('/').map(|(_, extension)| extension.to_owned()).filter(|e| !e.is_empty())
+        let channel = self
+            .shared
+            .client
+            .get_variable(&self.about.channel_id, "BLINDTRANSFER")
+            .await
+            .ok()??;
+        let endpoint = channel
+            .rsplit_once('-')
+            .map_or(channel.as_str(), |(endpoint, _)| endpoint);
+        endpoint
+            .split_once('/')
+            .map(|(_, extension)| extension.to_owned())
+            .filter(|e| !e.is_empty())
     }
 
     async fn create(
@@ -242,9 +320,17 @@ impl Call {
             operator: args.operator.clone(),
             site: tenant.site.clone(),
             amount,
-            mode: if tenant.live && args.mode != Mode::Training { PaymentMode::Live } else { PaymentMode::Test },
+            mode: if tenant.live && args.mode != Mode::Training {
+                PaymentMode::Live
+            } else {
+                PaymentMode::Test
+            },
             entered_by: EnteredBy::Caller,
-            connector: if args.mode == Mode::Training { TRAINING.to_owned() } else { tenant.connector.clone() },
+            connector: if args.mode == Mode::Training {
+                TRAINING.to_owned()
+            } else {
+                tenant.connector.clone()
+            },
             language: language.to_string(),
             prompt_version: ivrpay_prompts::VERSION.to_owned(),
             operator_extension: args.operator_extension.clone(),
@@ -258,27 +344,49 @@ impl Call {
             Ok(Created::New(payment) | Created::Existing(payment)) => Ok(payment),
             Err(CreateError::OrderTaken { payment_id, state }) => {
                 events::order_taken(&self.about, payment_id, state);
-                Err(Refused { result: CallResult::OrderAlreadyPaid, say: Line::OrderAlreadyPaid, language })
+                Err(Refused {
+                    result: CallResult::OrderAlreadyPaid,
+                    say: Line::OrderAlreadyPaid,
+                    language,
+                })
             }
             Err(CreateError::Journal(error)) => {
                 events::journal_failed(None, "create", &error);
-                Err(Refused { result: CallResult::InternalError, say: Line::InternalError, language })
+                Err(Refused {
+                    result: CallResult::InternalError,
+                    say: Line::InternalError,
+                    language,
+                })
             }
             Err(_) => {
-                events::arguments_refused(&self.about, "a field looks like a card number or is too long");
-                Err(Refused { result: CallResult::InternalError, say: Line::InternalError, language })
+                events::arguments_refused(
+                    &self.about,
+                    "a field looks like a card number or is too long",
+                );
+                Err(Refused {
+                    result: CallResult::InternalError,
+                    say: Line::InternalError,
+                    language,
+                })
             }
         }
     }
 
     /// Leads the caller through the payment.
     async fn pay(&mut self, order: Order) -> CallResult {
-        self.shared.events.call_started(&self.about, (self.shared.calls)());
+        self.shared
+            .events
+            .call_started(&self.about, (self.shared.calls)());
         if let Err(why) = self.shared.guard.check(&self.shared.client).await {
             events::capture_refused(&self.about, why);
-            self.release(&order, CallResult::InternalError, serde_json::Value::Null).await;
+            self.release(&order, CallResult::InternalError, serde_json::Value::Null)
+                .await;
             return self
-                .refuse(Refused { result: CallResult::InternalError, say: Line::InternalError, language: order.language })
+                .refuse(Refused {
+                    result: CallResult::InternalError,
+                    say: Line::InternalError,
+                    language: order.language,
+                })
                 .await;
         }
         let shared = Arc::clone(&self.shared);
@@ -286,7 +394,10 @@ impl Call {
         let setup = Setup {
             amount: order.payment.amount,
             attended: order.mode != Mode::SelfService,
-            rules: Rules { brands: tenant.map(|t| t.brands.clone()).unwrap_or_default(), luhn: true },
+            rules: Rules {
+                brands: tenant.map(|t| t.brands.clone()).unwrap_or_default(),
+                luhn: true,
+            },
             month: this_month(),
             training: order.mode == Mode::Training,
             security_code: tenant.is_none_or(|t| t.security_code),
@@ -294,7 +405,12 @@ impl Call {
         };
         let Ok(mut dialogue) = Dialogue::new(Arc::clone(&shared.settings), setup) else {
             events::capacity(&self.about.channel_id);
-            self.release(&order, CallResult::CapacityExceeded, serde_json::Value::Null).await;
+            self.release(
+                &order,
+                CallResult::CapacityExceeded,
+                serde_json::Value::Null,
+            )
+            .await;
             return self
                 .refuse(Refused {
                     result: CallResult::CapacityExceeded,
@@ -331,7 +447,9 @@ impl Call {
                 }
                 return end;
             }
-            let deadline = dialogue.deadline().map(|at| tokio::time::Instant::from_std(self.began + at.0));
+            let deadline = dialogue
+                .deadline()
+                .map(|at| tokio::time::Instant::from_std(self.began + at.0));
             let input = tokio::select! {
                 // Keys before deadlines: a key that has arrived counts, however late we are.
                 biased;
@@ -354,7 +472,9 @@ impl Call {
                 }
                 // A key counts from when it came off the socket, however late its turn is.
                 let at = match (&input, self.key_arrived) {
-                    (Input::Key(..), Some(arrived)) => At(arrived.saturating_duration_since(self.began)),
+                    (Input::Key(..), Some(arrived)) => {
+                        At(arrived.saturating_duration_since(self.began))
+                    }
                     _ => self.now(),
                 };
                 dialogue.handle(at, input);
@@ -404,7 +524,12 @@ impl Call {
     }
 
     /// Does what the dialogue asks for. `Some` when it is over.
-    async fn drain(&mut self, dialogue: &mut Dialogue, order: &Order, pending: &mut Pending) -> Option<End> {
+    async fn drain(
+        &mut self,
+        dialogue: &mut Dialogue,
+        order: &Order,
+        pending: &mut Pending,
+    ) -> Option<End> {
         while let Some(output) = dialogue.poll_output() {
             match output {
                 Output::Play(prompt) => self.play(&prompt).await,
@@ -413,12 +538,15 @@ impl Call {
                 Output::Write(draft) => {
                     let (done, receiver) = oneshot::channel();
                     let (settle, payment) = (self.shared.settle.clone(), order.payment.id);
-                    tokio::spawn(async move { drop(done.send(settle.write(payment, draft).await)) });
+                    tokio::spawn(
+                        async move { drop(done.send(settle.write(payment, draft).await)) },
+                    );
                     pending.written = Some(receiver);
                 }
                 Output::Authorise(intent, card) => {
                     pending.unsent = None;
-                    pending.answered = Some(self.shared.settle.authorise(&order.connector, intent, card));
+                    pending.answered =
+                        Some(self.shared.settle.authorise(&order.connector, intent, card));
                 }
                 Output::End(end) => return Some(end),
             }
@@ -432,15 +560,26 @@ impl Call {
             return;
         }
         self.playbacks += 1;
-        let Ok(id) = PlaybackId::new(&format!("ivrpay-{}-{}", self.about.call_id, self.playbacks)) else { return };
+        let Ok(id) = PlaybackId::new(&format!("ivrpay-{}-{}", self.about.call_id, self.playbacks))
+        else {
+            return;
+        };
         let media: Vec<String> = ivrpay_prompts::clips(prompt, self.language)
             .iter()
             .map(|clip| format!("sound:ivrpay/{clip}"))
             .collect();
         let media: Vec<&str> = media.iter().map(String::as_str).collect();
         self.request_begins();
-        let played =
-            self.shared.client.play(&self.about.channel_id, &id, &media, Some(self.language.code())).await;
+        let played = self
+            .shared
+            .client
+            .play(
+                &self.about.channel_id,
+                &id,
+                &media,
+                Some(self.language.code()),
+            )
+            .await;
         match played {
             Ok(()) => self.playback = Some(id),
             Err(error) => events::ari_request_failed(&self.about, "play", &error),
@@ -448,7 +587,9 @@ impl Call {
     }
 
     async fn stop_play(&mut self) {
-        let Some(id) = self.playback.take() else { return };
+        let Some(id) = self.playback.take() else {
+            return;
+        };
         if self.gone {
             return;
         }
@@ -480,7 +621,13 @@ impl Call {
     }
 
     async fn release(&self, order: &Order, result: CallResult, evidence: serde_json::Value) {
-        if let Err(error) = self.shared.settle.journal().release(&order.claim, result.name(), evidence).await {
+        if let Err(error) = self
+            .shared
+            .settle
+            .journal()
+            .release(&order.claim, result.name(), evidence)
+            .await
+        {
             events::journal_failed(Some(order.payment.id), "release", &error);
         }
     }
@@ -506,11 +653,20 @@ impl Call {
             }
         }
         for (name, value) in &variables {
-            if let Err(error) = self.shared.client.set_variable(&self.about.channel_id, name, value).await {
+            if let Err(error) = self
+                .shared
+                .client
+                .set_variable(&self.about.channel_id, name, value)
+                .await
+            {
                 events::ari_request_failed(&self.about, "variable", &error);
             }
         }
-        if let Err(error) = self.shared.client.continue_in_dialplan(&self.about.channel_id, None).await
+        if let Err(error) = self
+            .shared
+            .client
+            .continue_in_dialplan(&self.about.channel_id, None)
+            .await
             && !matches!(error, RequestError::Gone | RequestError::NotInStasis)
         {
             events::ari_request_failed(&self.about, "continue", &error);
@@ -547,5 +703,8 @@ async fn sleep_until(deadline: Option<tokio::time::Instant>) {
 /// The month now, in UTC: a card is good through the last day of its month, and no time zone is more than a day away.
 fn this_month() -> Month {
     let now = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC);
-    Month { year: u16::try_from(now.year()).unwrap_or(2099), month: u8::try_from(now.month()).unwrap_or(12) }
+    Month {
+        year: u16::try_from(now.year()).unwrap_or(2099),
+        month: u8::try_from(now.month()).unwrap_or(12),
+    }
 }

@@ -49,11 +49,25 @@ pub struct Check<'a> {
 impl<'a> Check<'a> {
     /// `tell` is called for every fact at once, so that a person sees progress.
     pub fn new(tell: &'a mut dyn FnMut(&Fact)) -> Self {
-        Self { facts: Vec::new(), tell }
+        Self {
+            facts: Vec::new(),
+            tell,
+        }
     }
 
-    fn say(&mut self, ring: &'static str, verdict: Verdict, fact: impl Into<String>, hint: Option<String>) {
-        let fact = Fact { ring, verdict, fact: fact.into(), hint };
+    fn say(
+        &mut self,
+        ring: &'static str,
+        verdict: Verdict,
+        fact: impl Into<String>,
+        hint: Option<String>,
+    ) {
+        let fact = Fact {
+            ring,
+            verdict,
+            fact: fact.into(),
+            hint,
+        };
         (self.tell)(&fact);
         self.facts.push(fact);
     }
@@ -115,7 +129,11 @@ impl<'a> Check<'a> {
             );
         }
         if config.http.listen.is_some() && config.http.keys.is_empty() {
-            self.warn("values", "the HTTP API has no key: nobody can use it", "add [[http.keys]], or take [http] listen out");
+            self.warn(
+                "values",
+                "the HTTP API has no key: nobody can use it",
+                "add [[http.keys]], or take [http] listen out",
+            );
         }
     }
 
@@ -131,16 +149,26 @@ impl<'a> Check<'a> {
         let (mut files, mut missing) = (0, Vec::new());
         for (language, name) in ivrpay_prompts::every_file() {
             files += 1;
-            let file = folder.join(language.to_string()).join("ivrpay").join(format!("{name}.wav"));
+            let file = folder
+                .join(language.to_string())
+                .join("ivrpay")
+                .join(format!("{name}.wav"));
             if !file.is_file() {
                 missing.push(file);
             }
         }
         match missing.first() {
-            None => self.good("prompts", format!("all {files} sound files are in {}", folder.display())),
+            None => self.good(
+                "prompts",
+                format!("all {files} sound files are in {}", folder.display()),
+            ),
             Some(first) => self.bad(
                 "prompts",
-                format!("{} of {files} sound files are missing, the first: {}", missing.len(), first.display()),
+                format!(
+                    "{} of {files} sound files are missing, the first: {}",
+                    missing.len(),
+                    first.display()
+                ),
                 "copy asterisk-conf/sounds/{ja,en}/ivrpay there",
             ),
         }
@@ -165,7 +193,10 @@ impl<'a> Check<'a> {
             let probe = folder.join(format!(".ivrpay-check-{}", std::process::id()));
             let made = std::fs::write(&probe, b"").and_then(|()| std::fs::remove_file(&probe));
             return match made {
-                Ok(()) => self.good("journal", format!("{path} is not there yet and can be made")),
+                Ok(()) => self.good(
+                    "journal",
+                    format!("{path} is not there yet and can be made"),
+                ),
                 Err(error) => self.bad(
                     "journal",
                     format!("{path} is not there and can't be made: {error}"),
@@ -173,10 +204,17 @@ impl<'a> Check<'a> {
                 ),
             };
         }
-        let writable = std::fs::OpenOptions::new().append(true).open(&config.journal);
+        let writable = std::fs::OpenOptions::new()
+            .append(true)
+            .open(&config.journal);
         let read = async {
             let journal = Journal::open_read_only(&config.journal).await?;
-            let open = journal.payments(&Filter { state: Some(State::Unknown), ..Filter::default() }).await?;
+            let open = journal
+                .payments(&Filter {
+                    state: Some(State::Unknown),
+                    ..Filter::default()
+                })
+                .await?;
             Ok::<_, ivrpay_journal::Error>(open.len())
         };
         match (writable, read.await) {
@@ -202,15 +240,35 @@ impl<'a> Check<'a> {
             Err(error) => return self.bad("asterisk", error.to_string(), error.hint()),
         };
         match client.info().await {
-            Ok(info) => self.good("asterisk", format!("Asterisk {} answers at {}", info.version, config.ari.url)),
-            Err(error) => return self.bad("asterisk", error.to_string(), error.hint().unwrap_or(SEE_LOG)),
+            Ok(info) => self.good(
+                "asterisk",
+                format!("Asterisk {} answers at {}", info.version, config.ari.url),
+            ),
+            Err(error) => {
+                return self.bad(
+                    "asterisk",
+                    error.to_string(),
+                    error.hint().unwrap_or(SEE_LOG),
+                );
+            }
         }
         match client.logging().await {
             Ok(channels) => match crate::guard::verdict(&channels) {
-                Ok(()) => self.good("asterisk", format!("{} log channel(s), none writes keys", channels.len())),
-                Err(why) => self.bad("asterisk", why, "include asterisk-conf/ivrpay-logger.conf and run `logger reload`"),
+                Ok(()) => self.good(
+                    "asterisk",
+                    format!("{} log channel(s), none writes keys", channels.len()),
+                ),
+                Err(why) => self.bad(
+                    "asterisk",
+                    why,
+                    "include asterisk-conf/ivrpay-logger.conf and run `logger reload`",
+                ),
             },
-            Err(error) => self.bad("asterisk", format!("does not say what it logs: {error}"), error.hint().unwrap_or(SEE_LOG)),
+            Err(error) => self.bad(
+                "asterisk",
+                format!("does not say what it logs: {error}"),
+                error.hint().unwrap_or(SEE_LOG),
+            ),
         }
     }
 
@@ -218,7 +276,10 @@ impl<'a> Check<'a> {
         crate::install_crypto();
         for (name, connector) in &config.connectors {
             let Some(endpoint) = &connector.endpoint else {
-                self.good("acquirer", format!("{name}: nothing leaves (null connector)"));
+                self.good(
+                    "acquirer",
+                    format!("{name}: nothing leaves (null connector)"),
+                );
                 continue;
             };
             let probed = match ivrpay_wire::Sender::new(endpoint) {

@@ -62,9 +62,15 @@ impl ConfigError {
     #[must_use]
     pub fn hint(&self) -> &'static str {
         match self {
-            Self::Read { .. } => "name the file with --config, and let the user of the service read it",
-            Self::Syntax { .. } => "asterisk-conf/ivrpay.sample.toml shows every key with its default",
-            Self::Value { .. } => "mend the value; asterisk-conf/ivrpay.sample.toml shows what each key takes",
+            Self::Read { .. } => {
+                "name the file with --config, and let the user of the service read it"
+            }
+            Self::Syntax { .. } => {
+                "asterisk-conf/ivrpay.sample.toml shows every key with its default"
+            }
+            Self::Value { .. } => {
+                "mend the value; asterisk-conf/ivrpay.sample.toml shows what each key takes"
+            }
             Self::Secret { .. } => {
                 "write the secret alone into that file, owned by the user of the service, with mode 0600"
             }
@@ -72,7 +78,10 @@ impl ConfigError {
     }
 
     fn value(key: impl Into<String>, message: impl fmt::Display) -> Self {
-        Self::Value { key: key.into(), message: message.to_string() }
+        Self::Value {
+            key: key.into(),
+            message: message.to_string(),
+        }
     }
 }
 
@@ -153,7 +162,10 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { calls_max: 200, shutdown_seconds: 60 }
+        Self {
+            calls_max: 200,
+            shutdown_seconds: 60,
+        }
     }
 }
 
@@ -164,7 +176,11 @@ pub struct Span(pub Duration);
 impl<'de> Deserialize<'de> for Span {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        let bad = || serde::de::Error::custom(format!("{text:?} is no length of time; write \"10s\", \"1500ms\", \"5m\" or \"2h\""));
+        let bad = || {
+            serde::de::Error::custom(format!(
+                "{text:?} is no length of time; write \"10s\", \"1500ms\", \"5m\" or \"2h\""
+            ))
+        };
         let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
         let (number, unit) = text.split_at(digits);
         let number: u64 = number.parse().map_err(|_| bad())?;
@@ -175,7 +191,9 @@ impl<'de> Deserialize<'de> for Span {
             "h" => 3_600_000,
             _ => return Err(bad()),
         };
-        Ok(Self(Duration::from_millis(number.checked_mul(millis).ok_or_else(bad)?)))
+        Ok(Self(Duration::from_millis(
+            number.checked_mul(millis).ok_or_else(bad)?,
+        )))
     }
 }
 
@@ -267,7 +285,9 @@ struct RawJournal {
 
 impl Default for RawJournal {
     fn default() -> Self {
-        Self { path: "/var/lib/ivrpay/journal.sqlite".into() }
+        Self {
+            path: "/var/lib/ivrpay/journal.sqlite".into(),
+        }
     }
 }
 
@@ -336,7 +356,13 @@ enum RawMode {
 }
 
 fn default_brands() -> Vec<Brand> {
-    vec![Brand::Visa, Brand::Mastercard, Brand::Jcb, Brand::Amex, Brand::DinersClub]
+    vec![
+        Brand::Visa,
+        Brand::Mastercard,
+        Brand::Jcb,
+        Brand::Amex,
+        Brand::DinersClub,
+    ]
 }
 
 fn default_waiting_max() -> Span {
@@ -365,19 +391,31 @@ impl Config {
     /// # Errors
     /// [`ConfigError`]: what is wrong, where, and by `hint()` what to do.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
-        let text = std::fs::read_to_string(path)
-            .map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+        let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read {
+            path: path.to_owned(),
+            source,
+        })?;
         let folder = path.parent().unwrap_or(Path::new("."));
         Self::parse(&text, path, folder)
     }
 
     fn parse(text: &str, path: &Path, folder: &Path) -> Result<Self, ConfigError> {
-        let syntax = |message: String| ConfigError::Syntax { path: path.to_owned(), message };
-        let document = toml::Deserializer::parse(text).map_err(|e| syntax(e.to_string().trim().to_owned()))?;
+        let syntax = |message: String| ConfigError::Syntax {
+            path: path.to_owned(),
+            message,
+        };
+        let document =
+            toml::Deserializer::parse(text).map_err(|e| syntax(e.to_string().trim().to_owned()))?;
         let raw: RawConfig = serde_path_to_error::deserialize(document).map_err(|e| {
             let key = e.path().to_string();
             let inner = e.into_inner();
-            let line = inner.span().map_or(0, |s| text.get(..s.start).unwrap_or_default().lines().count().max(1));
+            let line = inner.span().map_or(0, |s| {
+                text.get(..s.start)
+                    .unwrap_or_default()
+                    .lines()
+                    .count()
+                    .max(1)
+            });
             syntax(format!("line {line}, {key}: {}", inner.message()))
         })?;
 
@@ -387,13 +425,19 @@ impl Config {
             .map(|(name, raw)| Ok((name.clone(), connector(&name, raw, folder)?)))
             .collect::<Result<BTreeMap<_, _>, ConfigError>>()?;
         if raw.tenants.is_empty() {
-            return Err(ConfigError::value("tenants", "none; add a [[tenants]] table for the merchant"));
+            return Err(ConfigError::value(
+                "tenants",
+                "none; add a [[tenants]] table for the merchant",
+            ));
         }
         let mut tenants: Vec<Tenant> = Vec::new();
         for (index, raw) in raw.tenants.into_iter().enumerate() {
             let tenant = tenant(index, raw, &connectors)?;
             if tenants.iter().any(|t| t.id == tenant.id) {
-                return Err(ConfigError::value(format!("tenants[{index}].name"), "two tenants have this name"));
+                return Err(ConfigError::value(
+                    format!("tenants[{index}].name"),
+                    "two tenants have this name",
+                ));
             }
             tenants.push(tenant);
         }
@@ -419,7 +463,10 @@ impl Config {
         Ok(Self {
             path: path.to_owned(),
             ari: ari(raw.ari, folder)?,
-            http: Http { listen: raw.http.listen, keys },
+            http: Http {
+                listen: raw.http.listen,
+                keys,
+            },
             admin_socket,
             journal,
             limits,
@@ -446,7 +493,8 @@ fn ari(raw: RawAri, folder: &Path) -> Result<ivrpay_ari::Config, ConfigError> {
     let mut ari = ivrpay_ari::Config::new(&raw.url, &raw.user, password, &raw.app);
     ari.request_timeout = span("ari.request_timeout", raw.request_timeout, 500, 60_000)?;
     // Checks address, user and name; connects nowhere.
-    ivrpay_ari::Client::new(&ari).map_err(|e| ConfigError::value("ari", format!("{e}; {}", e.hint())))?;
+    ivrpay_ari::Client::new(&ari)
+        .map_err(|e| ConfigError::value("ari", format!("{e}; {}", e.hint())))?;
     Ok(ari)
 }
 
@@ -469,16 +517,25 @@ fn span(key: &str, span: Span, min_ms: u64, max_ms: u64) -> Result<Duration, Con
 /// Reads a secret from a file of its own, which nobody else may read (PCI DSS v4.0.1, 8.6.2).
 fn secret(key: &str, path: &Path) -> Result<SecretString, ConfigError> {
     use std::os::unix::fs::PermissionsExt as _;
-    let bad = |message: String| ConfigError::Secret { key: key.to_owned(), path: path.to_owned(), message };
+    let bad = |message: String| ConfigError::Secret {
+        key: key.to_owned(),
+        path: path.to_owned(),
+        message,
+    };
     let meta = std::fs::metadata(path).map_err(|e| bad(format!("can't be read: {e}")))?;
     if !meta.is_file() {
         return Err(bad("is no file".into()));
     }
     if meta.permissions().mode() & 0o077 != 0 {
-        return Err(bad(format!("may be read by others (mode {:03o})", meta.permissions().mode() & 0o777)));
+        return Err(bad(format!(
+            "may be read by others (mode {:03o})",
+            meta.permissions().mode() & 0o777
+        )));
     }
     if meta.len() > 4096 {
-        return Err(bad("is longer than 4,096 bytes; it should hold the secret alone".into()));
+        return Err(bad(
+            "is longer than 4,096 bytes; it should hold the secret alone".into(),
+        ));
     }
     let text = std::fs::read_to_string(path).map_err(|e| bad(format!("can't be read: {e}")))?;
     let text = text.trim_end_matches(['\n', '\r']);
@@ -486,7 +543,9 @@ fn secret(key: &str, path: &Path) -> Result<SecretString, ConfigError> {
         return Err(bad("is empty".into()));
     }
     if text.contains(['\n', '\r']) {
-        return Err(bad("has more than one line; it should hold the secret alone".into()));
+        return Err(bad(
+            "has more than one line; it should hold the secret alone".into(),
+        ));
     }
     Ok(SecretString::from(text.to_owned()))
 }
@@ -497,7 +556,10 @@ fn api_key(index: usize, raw: RawKey, tenants: &[Tenant]) -> Result<ApiKey, Conf
         .iter()
         .find(|t| t.id.as_str() == raw.tenant)
         .ok_or_else(|| ConfigError::value(at("tenant"), "there is no tenant of this name"))?;
-    let hash: KeyHash = raw.sha256.parse().map_err(|e| ConfigError::value(at("sha256"), e))?;
+    let hash: KeyHash = raw
+        .sha256
+        .parse()
+        .map_err(|e| ConfigError::value(at("sha256"), e))?;
     let scopes = raw
         .scopes
         .into_iter()
@@ -507,7 +569,12 @@ fn api_key(index: usize, raw: RawKey, tenants: &[Tenant]) -> Result<ApiKey, Conf
             RawScope::Payments => Scope::Payments,
         })
         .collect();
-    Ok(ApiKey { name: word(&at("name"), raw.name)?, tenant: tenant.id.clone(), hash, scopes })
+    Ok(ApiKey {
+        name: word(&at("name"), raw.name)?,
+        tenant: tenant.id.clone(),
+        hash,
+        scopes,
+    })
 }
 
 fn tenant(
@@ -518,14 +585,26 @@ fn tenant(
     let at = |key: &str| format!("tenants[{index}].{key}");
     let connector = connectors.get(&raw.connector).ok_or_else(|| {
         let known: Vec<&str> = connectors.keys().map(String::as_str).collect();
-        ConfigError::value(at("connector"), format!("there is no [connectors.{}]; known: {known:?}", raw.connector))
+        ConfigError::value(
+            at("connector"),
+            format!(
+                "there is no [connectors.{}]; known: {known:?}",
+                raw.connector
+            ),
+        )
     })?;
     let live = raw.mode == RawMode::Live;
     if live && connector.kind == Kind::Null {
-        return Err(ConfigError::value(at("mode"), "a live tenant can't use a null connector: nobody would be charged"));
+        return Err(ConfigError::value(
+            at("mode"),
+            "a live tenant can't use a null connector: nobody would be charged",
+        ));
     }
     if raw.valid_card_types.is_empty() {
-        return Err(ConfigError::value(at("valid_card_types"), "names at least one brand"));
+        return Err(ConfigError::value(
+            at("valid_card_types"),
+            "names at least one brand",
+        ));
     }
     Ok(Tenant {
         id: TenantId::new(raw.name).map_err(|e| ConfigError::value(at("name"), e))?,
@@ -540,48 +619,133 @@ fn tenant(
             .map_err(|e| ConfigError::value(at("currency"), e))?,
         brands: raw.valid_card_types,
         connector: raw.connector,
-        site: raw.site.map(SiteId::new).transpose().map_err(|e| ConfigError::value(at("site"), e))?,
-        waiting_max: span(&at("waiting_max"), raw.waiting_max, 60_000, 7 * 24 * 3_600_000)?,
+        site: raw
+            .site
+            .map(SiteId::new)
+            .transpose()
+            .map_err(|e| ConfigError::value(at("site"), e))?,
+        waiting_max: span(
+            &at("waiting_max"),
+            raw.waiting_max,
+            60_000,
+            7 * 24 * 3_600_000,
+        )?,
         security_code: raw.security_code,
     })
 }
 
 fn connector(name: &str, raw: RawConnector, folder: &Path) -> Result<Connector, ConfigError> {
     let at = |key: &str| format!("connectors.{name}.{key}");
-    let kind: Kind = raw.kind.parse().map_err(|e| ConfigError::value(at("kind"), e))?;
+    let kind: Kind = raw
+        .kind
+        .parse()
+        .map_err(|e| ConfigError::value(at("kind"), e))?;
     if !kind.needs_endpoint() {
-        return Ok(Connector { kind, endpoint: None });
+        return Ok(Connector {
+            kind,
+            endpoint: None,
+        });
     }
-    let url = raw.url.ok_or_else(|| ConfigError::value(at("url"), "is missing"))?;
-    let user = raw.user.ok_or_else(|| ConfigError::value(at("user"), "is missing"))?;
-    let password_file =
-        raw.password_file.ok_or_else(|| ConfigError::value(at("password_file"), "is missing"))?;
+    let url = raw
+        .url
+        .ok_or_else(|| ConfigError::value(at("url"), "is missing"))?;
+    let user = raw
+        .user
+        .ok_or_else(|| ConfigError::value(at("user"), "is missing"))?;
+    let password_file = raw
+        .password_file
+        .ok_or_else(|| ConfigError::value(at("password_file"), "is missing"))?;
     let endpoint = EndpointConfig {
         url,
         user,
         password: Some(secret(&at("password_file"), &folder.join(password_file))?),
         ca_file: raw.ca_file.map(|f| folder.join(f)),
-        connect_timeout: span(&at("connect_timeout"), raw.connect_timeout.unwrap_or(Span(EndpointConfig::CONNECT_TIMEOUT)), 100, 60_000)?,
-        reply_timeout: span(&at("reply_timeout"), raw.reply_timeout.unwrap_or(Span(EndpointConfig::REPLY_TIMEOUT)), 100, 120_000)?,
+        connect_timeout: span(
+            &at("connect_timeout"),
+            raw.connect_timeout
+                .unwrap_or(Span(EndpointConfig::CONNECT_TIMEOUT)),
+            100,
+            60_000,
+        )?,
+        reply_timeout: span(
+            &at("reply_timeout"),
+            raw.reply_timeout
+                .unwrap_or(Span(EndpointConfig::REPLY_TIMEOUT)),
+            100,
+            120_000,
+        )?,
     };
     // Reads the authorities too, so that a wrong file is told at start-up.
-    ivrpay_wire::Sender::new(&endpoint).map_err(|e| ConfigError::value(format!("connectors.{name}"), format!("{e}; {}", e.hint())))?;
-    Ok(Connector { kind, endpoint: Some(endpoint) })
+    ivrpay_wire::Sender::new(&endpoint).map_err(|e| {
+        ConfigError::value(format!("connectors.{name}"), format!("{e}; {}", e.hint()))
+    })?;
+    Ok(Connector {
+        kind,
+        endpoint: Some(endpoint),
+    })
 }
 
 fn dialogue(raw: &RawDialogue) -> Result<Settings, ConfigError> {
     let mut settings = Settings::default();
     let spans: [(&str, Option<Span>, &mut Duration, u64, u64); 10] = [
-        ("first_key_card_number", raw.first_key_card_number, &mut settings.first_key_card_number, 1_000, 300_000),
-        ("first_key", raw.first_key, &mut settings.first_key, 1_000, 120_000),
-        ("reminder_after", raw.reminder_after, &mut settings.reminder_after, 1_000, 60_000),
-        ("reminder_every", raw.reminder_every, &mut settings.reminder_every, 1_000, 60_000),
-        ("inter_digit_timeout", raw.inter_digit_timeout, &mut settings.inter_digit_timeout, 1_000, 60_000),
+        (
+            "first_key_card_number",
+            raw.first_key_card_number,
+            &mut settings.first_key_card_number,
+            1_000,
+            300_000,
+        ),
+        (
+            "first_key",
+            raw.first_key,
+            &mut settings.first_key,
+            1_000,
+            120_000,
+        ),
+        (
+            "reminder_after",
+            raw.reminder_after,
+            &mut settings.reminder_after,
+            1_000,
+            60_000,
+        ),
+        (
+            "reminder_every",
+            raw.reminder_every,
+            &mut settings.reminder_every,
+            1_000,
+            60_000,
+        ),
+        (
+            "inter_digit_timeout",
+            raw.inter_digit_timeout,
+            &mut settings.inter_digit_timeout,
+            1_000,
+            60_000,
+        ),
         ("quiet", raw.quiet, &mut settings.quiet, 500, 5_000),
-        ("no_progress", raw.no_progress, &mut settings.no_progress, 5_000, 900_000),
-        ("session", raw.session, &mut settings.session, 10_000, 1_800_000),
+        (
+            "no_progress",
+            raw.no_progress,
+            &mut settings.no_progress,
+            5_000,
+            900_000,
+        ),
+        (
+            "session",
+            raw.session,
+            &mut settings.session,
+            10_000,
+            1_800_000,
+        ),
         ("pause", raw.pause, &mut settings.pause, 1_000, 120_000),
-        ("processing_long", raw.processing_long, &mut settings.processing_long, 1_000, 60_000),
+        (
+            "processing_long",
+            raw.processing_long,
+            &mut settings.processing_long,
+            1_000,
+            60_000,
+        ),
     ];
     for (key, given, setting, min, max) in spans {
         if let Some(given) = given {
@@ -639,20 +803,41 @@ mod tests {
         let folder = Folder::new();
         let commented: String = SAMPLE
             .lines()
-            .map(|l| l.strip_prefix('#').filter(|l| l.contains(" = ") && !l.starts_with(' ')).unwrap_or(l))
+            .map(|l| {
+                l.strip_prefix('#')
+                    .filter(|l| l.contains(" = ") && !l.starts_with(' '))
+                    .unwrap_or(l)
+            })
             .filter(|l| !l.starts_with("ca_file") && !l.starts_with("site"))
             .map(|l| format!("{l}\n"))
             .collect();
-        let (sample, full) = (folder.load(SAMPLE).unwrap(), folder.load(&commented).unwrap());
+        let (sample, full) = (
+            folder.load(SAMPLE).unwrap(),
+            folder.load(&commented).unwrap(),
+        );
         assert_eq!(sample.dialogue, full.dialogue);
         assert_eq!(sample.limits, full.limits);
         assert_eq!(sample.journal, full.journal);
-        assert_eq!((&sample.ari.url, &sample.ari.app, &sample.ari.user), (&full.ari.url, &full.ari.app, &full.ari.user));
+        assert_eq!(
+            (&sample.ari.url, &sample.ari.app, &sample.ari.user),
+            (&full.ari.url, &full.ari.app, &full.ari.user)
+        );
         assert_eq!(sample.ari.request_timeout, full.ari.request_timeout);
         let (a, b) = (&sample.tenants[0], &full.tenants[0]);
-        assert_eq!((a.language, a.currency, &a.brands), (b.language, b.currency, &b.brands));
-        assert_eq!((a.security_code, a.waiting_max), (b.security_code, b.waiting_max));
-        let timeouts = |c: &Config| c.connectors["generic"].endpoint.as_ref().map(|e| (e.connect_timeout, e.reply_timeout));
+        assert_eq!(
+            (a.language, a.currency, &a.brands),
+            (b.language, b.currency, &b.brands)
+        );
+        assert_eq!(
+            (a.security_code, a.waiting_max),
+            (b.security_code, b.waiting_max)
+        );
+        let timeouts = |c: &Config| {
+            c.connectors["generic"]
+                .endpoint
+                .as_ref()
+                .map(|e| (e.connect_timeout, e.reply_timeout))
+        };
         assert_eq!(timeouts(&sample), timeouts(&full));
     }
 
@@ -660,7 +845,10 @@ mod tests {
     fn refused(change: (&str, &str), message: &str) {
         let folder = Folder::new();
         assert!(SAMPLE.contains(change.0), "the sample has no {}", change.0);
-        let error = folder.load(&SAMPLE.replace(change.0, change.1)).err().expect("to be refused");
+        let error = folder
+            .load(&SAMPLE.replace(change.0, change.1))
+            .err()
+            .expect("to be refused");
         let text = error.to_string();
         assert!(text.contains(message), "{text:?} does not say {message:?}");
         assert!(!error.hint().is_empty());
@@ -669,25 +857,82 @@ mod tests {
     #[test]
     fn bad_values_are_named() {
         refused(("[admin]", "[amdin]"), "amdin");
-        refused(("#calls_max = 200 ", "calls_max = 0 "), "limits.calls_max: 1 to 2000");
+        refused(
+            ("#calls_max = 200 ", "calls_max = 0 "),
+            "limits.calls_max: 1 to 2000",
+        );
         refused(("#calls_max = 200 ", "calls_max = \"many\" "), "calls_max");
-        refused(("#shutdown_seconds = 60", "shutdown_seconds = 0"), "limits.shutdown_seconds");
-        refused(("#max_attempts = 3", "max_attempts = 0"), "dialogue.max_attempts: 1 to 10");
-        refused(("#quiet = \"1500ms\"", "quiet = \"1500\""), "no length of time");
+        refused(
+            ("#shutdown_seconds = 60", "shutdown_seconds = 0"),
+            "limits.shutdown_seconds",
+        );
+        refused(
+            ("#max_attempts = 3", "max_attempts = 0"),
+            "dialogue.max_attempts: 1 to 10",
+        );
+        refused(
+            ("#quiet = \"1500ms\"", "quiet = \"1500\""),
+            "no length of time",
+        );
         refused(("#quiet = \"1500ms\"", "quiet = \"9s\""), "dialogue.quiet");
         refused(("mode = \"test\"", "mode = \"tset\""), "tset");
-        refused(("connector = \"generic\"", "connector = \"gmo\""), "there is no [connectors.gmo]");
-        refused(("kind = \"generic\"", "kind = \"gmo\""), "connectors.generic.kind");
-        refused(("#currency = \"JPY\"", "currency = \"YEN\""), "tenants[0].currency");
-        refused(("#language = \"ja\"", "language = \"de\""), "tenants[0].language");
-        refused(("tenant = \"shop\"", "tenant = \"chop\""), "http.keys[0].tenant");
+        refused(
+            ("connector = \"generic\"", "connector = \"gmo\""),
+            "there is no [connectors.gmo]",
+        );
+        refused(
+            ("kind = \"generic\"", "kind = \"gmo\""),
+            "connectors.generic.kind",
+        );
+        refused(
+            ("#currency = \"JPY\"", "currency = \"YEN\""),
+            "tenants[0].currency",
+        );
+        refused(
+            ("#language = \"ja\"", "language = \"de\""),
+            "tenants[0].language",
+        );
+        refused(
+            ("tenant = \"shop\"", "tenant = \"chop\""),
+            "http.keys[0].tenant",
+        );
         refused(("sha256 = \"00", "sha256 = \"0"), "http.keys[0].sha256");
-        refused(("listen = \"127.0.0.1:9480\"", "listen = \"9480\""), "listen");
-        refused(("#url = \"http://127.0.0.1:8088/ari\"", "url = \"https://pbx/ari\""), "ari: ARI over TLS");
-        refused(("#url = \"http://127.0.0.1:8088/ari\"", "url = \"http://u:p@pbx/ari\""), "ari: the address");
-        refused(("url = \"https://pay.example.com/charge\"", "url = \"http://pay.example.com/charge\""), "connectors.generic");
-        refused(("password_file = \"ari-password\"", "password_file = \"none\""), "can't be read");
-        refused(("password_file = \"ari-password\"", "password = \"secret\""), "password");
+        refused(
+            ("listen = \"127.0.0.1:9480\"", "listen = \"9480\""),
+            "listen",
+        );
+        refused(
+            (
+                "#url = \"http://127.0.0.1:8088/ari\"",
+                "url = \"https://pbx/ari\"",
+            ),
+            "ari: ARI over TLS",
+        );
+        refused(
+            (
+                "#url = \"http://127.0.0.1:8088/ari\"",
+                "url = \"http://u:p@pbx/ari\"",
+            ),
+            "ari: the address",
+        );
+        refused(
+            (
+                "url = \"https://pay.example.com/charge\"",
+                "url = \"http://pay.example.com/charge\"",
+            ),
+            "connectors.generic",
+        );
+        refused(
+            (
+                "password_file = \"ari-password\"",
+                "password_file = \"none\"",
+            ),
+            "can't be read",
+        );
+        refused(
+            ("password_file = \"ari-password\"", "password = \"secret\""),
+            "password",
+        );
     }
 
     #[test]
@@ -700,21 +945,32 @@ mod tests {
         ] {
             folder.secret("ari-password", text, mode);
             let error = folder.load(SAMPLE).err().unwrap().to_string();
-            assert!(error.contains(message), "{error:?} does not say {message:?}");
+            assert!(
+                error.contains(message),
+                "{error:?} does not say {message:?}"
+            );
         }
     }
 
     #[test]
     fn a_missing_file_says_so() {
-        let error = Config::load(Path::new("/nonexistent/ivrpay.toml")).err().unwrap();
+        let error = Config::load(Path::new("/nonexistent/ivrpay.toml"))
+            .err()
+            .unwrap();
         assert!(matches!(error, ConfigError::Read { .. }), "{error}");
     }
 
     #[test]
     fn a_live_tenant_needs_a_real_connector() {
         let folder = Folder::new();
-        let text = SAMPLE.replace("mode = \"test\"", "mode = \"live\"").replace("connector = \"generic\"", "connector = \"t\"");
-        let error = folder.load(&format!("{text}\n[connectors.t]\nkind = \"null\"\n")).err().unwrap().to_string();
+        let text = SAMPLE
+            .replace("mode = \"test\"", "mode = \"live\"")
+            .replace("connector = \"generic\"", "connector = \"t\"");
+        let error = folder
+            .load(&format!("{text}\n[connectors.t]\nkind = \"null\"\n"))
+            .err()
+            .unwrap()
+            .to_string();
         assert!(error.contains("nobody would be charged"), "{error}");
     }
 }

@@ -2,7 +2,10 @@
 //!
 //! Fields are ids, enums, counts and durations; free text from outside has no way in. `clippy.toml` bans the macros of
 //! `tracing` everywhere else, so this file is the list of all that can be logged (PCI DSS v4.0.1, 3.4.1 and 10.3).
-#![allow(clippy::disallowed_macros, reason = "this is the one file that may log")]
+#![allow(
+    clippy::disallowed_macros,
+    reason = "this is the one file that may log"
+)]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -38,7 +41,10 @@ pub(crate) struct About {
 
 impl Events {
     pub(crate) fn new() -> Self {
-        Self { stream: broadcast::channel(LISTENER_LAG_MAX).0, seq: Arc::new(AtomicU64::new(0)) }
+        Self {
+            stream: broadcast::channel(LISTENER_LAG_MAX).0,
+            seq: Arc::new(AtomicU64::new(0)),
+        }
     }
 
     pub(crate) fn stream(&self) -> broadcast::Sender<Arc<api::Event>> {
@@ -52,7 +58,11 @@ impl Events {
             call_id: about.call_id,
             channel_id: about.channel_id.as_str().to_owned(),
             sip_call_id: about.sip_call_id.clone(),
-            tenant: about.tenant.as_ref().map(ToString::to_string).unwrap_or_default(),
+            tenant: about
+                .tenant
+                .as_ref()
+                .map(ToString::to_string)
+                .unwrap_or_default(),
             event: kind,
             step: None,
             attempt: None,
@@ -74,7 +84,11 @@ impl Events {
     }
 
     pub(crate) fn progress(&self, about: &About, progress: &Progress) {
-        let kind = if progress.asked { api::EventKind::Step } else { api::EventKind::Digits };
+        let kind = if progress.asked {
+            api::EventKind::Step
+        } else {
+            api::EventKind::Digits
+        };
         if progress.asked {
             debug!(
                 call_id = %about.call_id,
@@ -93,7 +107,13 @@ impl Events {
         });
     }
 
-    pub(crate) fn call_ended(&self, about: &About, result: CallResult, lasted: Duration, calls: usize) {
+    pub(crate) fn call_ended(
+        &self,
+        about: &About,
+        result: CallResult,
+        lasted: Duration,
+        calls: usize,
+    ) {
         info!(
             call_id = %about.call_id,
             payment_id = about.payment_id.map(tracing::field::display),
@@ -104,21 +124,33 @@ impl Events {
         counter!("ivrpay_calls_ended_total", "result" => result.name()).increment(1);
         histogram!("ivrpay_call_seconds").record(lasted.as_secs_f64());
         gauge!("ivrpay_calls").set(as_f64(calls));
-        self.send(about, api::EventKind::CallEnded, |event| event.result = Some(result.name().to_owned()));
+        self.send(about, api::EventKind::CallEnded, |event| {
+            event.result = Some(result.name().to_owned())
+        });
     }
 }
 
-#[expect(clippy::cast_precision_loss, reason = "a count of calls is far below 2^52")]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "a count of calls is far below 2^52"
+)]
 fn as_f64(count: usize) -> f64 {
     count as f64
 }
 
 pub(crate) fn starting(instance: &str, backing: &str) {
-    info!(instance, secret_memory = backing, version = env!("CARGO_PKG_VERSION"), "starting");
+    info!(
+        instance,
+        secret_memory = backing,
+        version = env!("CARGO_PKG_VERSION"),
+        "starting"
+    );
 }
 
 pub(crate) fn secret_memory_not_locked() {
-    warn!("secret memory is not locked ([secret] policy = \"any\"): card data may reach swap or a core file");
+    warn!(
+        "secret memory is not locked ([secret] policy = \"any\"): card data may reach swap or a core file"
+    );
     gauge!("ivrpay_secret_memory_locked").set(0.0);
 }
 
@@ -133,10 +165,17 @@ pub(crate) fn serving(calls_max: usize) {
 
 pub(crate) fn asterisk(status: &ivrpay_ari::Status) {
     use ivrpay_ari::Status;
-    gauge!("ivrpay_ari_connected").set(if *status == Status::Connected { 1.0 } else { 0.0 });
+    gauge!("ivrpay_ari_connected").set(if *status == Status::Connected {
+        1.0
+    } else {
+        0.0
+    });
     match status {
         Status::Connected => info!("connected to Asterisk"),
-        Status::Connecting { attempt, error: Some(error) } => {
+        Status::Connecting {
+            attempt,
+            error: Some(error),
+        } => {
             warn!(attempt, reason = %error, hint = error.hint(), "waiting for Asterisk");
         }
         Status::Connecting { .. } => info!("connecting to Asterisk"),
@@ -167,11 +206,18 @@ pub(crate) fn capture_refused(about: &About, why: &'static str) {
 }
 
 pub(crate) fn capacity(channel: &ChannelId) {
-    warn!(channel_id = channel.as_str(), "no place for another call; raise [limits] calls_max");
+    warn!(
+        channel_id = channel.as_str(),
+        "no place for another call; raise [limits] calls_max"
+    );
     counter!("ivrpay_capacity_exceeded_total").increment(1);
 }
 
-pub(crate) fn ari_request_failed(about: &About, what: &'static str, error: &ivrpay_ari::RequestError) {
+pub(crate) fn ari_request_failed(
+    about: &About,
+    what: &'static str,
+    error: &ivrpay_ari::RequestError,
+) {
     debug!(call_id = %about.call_id, what, error = %error, "a request to Asterisk failed");
     counter!("ivrpay_ari_request_failures_total").increment(1);
 }
@@ -190,7 +236,11 @@ pub(crate) fn key_to_request(lasted: Duration) {
     histogram!("ivrpay_key_to_request_seconds").record(lasted.as_secs_f64());
 }
 
-pub(crate) fn journal_failed(payment: Option<PaymentId>, what: &'static str, error: &ivrpay_journal::Error) {
+pub(crate) fn journal_failed(
+    payment: Option<PaymentId>,
+    what: &'static str,
+    error: &ivrpay_journal::Error,
+) {
     error!(
         payment_id = payment.map(tracing::field::display),
         what,
@@ -205,7 +255,12 @@ pub(crate) fn intent(payment: PaymentId, operation: OperationId) {
     debug!(payment_id = %payment, operation_id = %operation, "intent is durable");
 }
 
-pub(crate) fn outcome(payment: PaymentId, operation: OperationId, outcome: &Outcome, waited: Duration) {
+pub(crate) fn outcome(
+    payment: PaymentId,
+    operation: OperationId,
+    outcome: &Outcome,
+    waited: Duration,
+) {
     let (name, reason) = match outcome {
         Outcome::Approved(_) => ("approved", ""),
         Outcome::Declined(decline) => ("declined", decline.reason.name()),
@@ -223,10 +278,16 @@ pub(crate) fn outcome(payment: PaymentId, operation: OperationId, outcome: &Outc
 
 pub(crate) fn recovered(in_flight: usize, released: usize) {
     if in_flight > 0 {
-        error!(in_flight, "payments were in flight when the service last stopped: now unknown, each with a task for a person");
+        error!(
+            in_flight,
+            "payments were in flight when the service last stopped: now unknown, each with a task for a person"
+        );
     }
     if released > 0 {
-        info!(released, "payments of calls that ended with the last service wait again or are cancelled");
+        info!(
+            released,
+            "payments of calls that ended with the last service wait again or are cancelled"
+        );
     }
 }
 
@@ -238,7 +299,10 @@ pub(crate) fn stopped(left: usize) {
     if left == 0 {
         info!("stopped");
     } else {
-        warn!(left, "stopped with calls on; Asterisk gives them back to the dialplan, their payments are settled at the next start");
+        warn!(
+            left,
+            "stopped with calls on; Asterisk gives them back to the dialplan, their payments are settled at the next start"
+        );
     }
 }
 

@@ -18,7 +18,10 @@ impl Guard {
     /// # Errors
     /// Why no card may be keyed now, in words for an admin.
     pub(crate) async fn check(&self, client: &Client) -> Result<(), &'static str> {
-        let last = *self.last.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let last = *self
+            .last
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         if let Some((asked, answer)) = last
             && asked.elapsed() < ANSWER_KEPT
         {
@@ -29,7 +32,10 @@ impl Guard {
             // Not knowing is not safe. The answer is not kept: the next call asks anew.
             Err(_) => return Err("Asterisk does not say what it logs"),
         };
-        *self.last.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some((Instant::now(), answer));
+        *self
+            .last
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner) = Some((Instant::now(), answer));
         answer
     }
 }
@@ -37,7 +43,9 @@ impl Guard {
 /// A log channel with the level DTMF writes every key to a file (`DTMF begin … received on …`, main/channel.c).
 pub(crate) fn verdict(channels: &[LogChannel]) -> Result<(), &'static str> {
     if channels.iter().any(writes_keys) {
-        Err("a log channel has the level DTMF (logger.conf: take `dtmf` and `*` out, then `logger reload`)")
+        Err(
+            "a log channel has the level DTMF (logger.conf: take `dtmf` and `*` out, then `logger reload`)",
+        )
     } else {
         Ok(())
     }
@@ -46,7 +54,10 @@ pub(crate) fn verdict(channels: &[LogChannel]) -> Result<(), &'static str> {
 /// `configuration` is a list of level names in capitals, with blanks between them.
 fn writes_keys(channel: &LogChannel) -> bool {
     channel.status.eq_ignore_ascii_case("Enabled")
-        && channel.configuration.split_whitespace().any(|level| level.eq_ignore_ascii_case("DTMF"))
+        && channel
+            .configuration
+            .split_whitespace()
+            .any(|level| level.eq_ignore_ascii_case("DTMF"))
 }
 
 #[cfg(test)]
@@ -54,13 +65,24 @@ mod tests {
     use super::*;
 
     fn channel(status: &str, levels: &str) -> LogChannel {
-        LogChannel { channel: "/var/log/full".into(), kind: "File".into(), status: status.into(), configuration: levels.into() }
+        LogChannel {
+            channel: "/var/log/full".into(),
+            kind: "File".into(),
+            status: status.into(),
+            configuration: levels.into(),
+        }
     }
 
     #[test]
     fn a_log_of_keys_refuses_capture() {
         assert!(verdict(&[channel("Enabled", "NOTICE WARNING ERROR ")]).is_ok());
-        assert!(verdict(&[channel("Enabled", "NOTICE "), channel("Enabled", "DEBUG NOTICE WARNING ERROR VERBOSE DTMF FAX ")]).is_err());
+        assert!(
+            verdict(&[
+                channel("Enabled", "NOTICE "),
+                channel("Enabled", "DEBUG NOTICE WARNING ERROR VERBOSE DTMF FAX ")
+            ])
+            .is_err()
+        );
         assert!(verdict(&[channel("Disabled", "DTMF ")]).is_ok());
         assert!(verdict(&[]).is_ok());
     }

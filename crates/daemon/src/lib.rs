@@ -14,5 +14,7 @@ pub use serve::serve;
 /// One provider of cryptography for every TLS of the process: ring.
 pub fn install_crypto() {
     // An error only says that it is there already.
-    rustls::crypto::ring::default_provider().install_default().ok();
+    rustls::crypto::ring::default_provider()
+        .install_default()
+        .ok();
 }

@@ -47,23 +47,47 @@ pub async fn serve(config: Config, secret_memory: ivrpay_secret::Report) -> anyh
 
     let journal = Journal::open(&config.journal, OpenOptions::new(&instance))
         .await
-        .map_err(|error| anyhow::anyhow!("the journal {}: {error}\nhint: {}", config.journal.display(), error.hint()))?;
-    let recovered = journal.recover().await.context("the journal could not be recovered")?;
+        .map_err(|error| {
+            anyhow::anyhow!(
+                "the journal {}: {error}\nhint: {}",
+                config.journal.display(),
+                error.hint()
+            )
+        })?;
+    let recovered = journal
+        .recover()
+        .await
+        .context("the journal could not be recovered")?;
     events::recovered(recovered.unknown.len(), recovered.released.len());
 
     let settle = Settle::new(journal.clone(), routes(&config)?);
     let stream = Events::new();
     let mut ari = config.ari.clone();
     ari.starts_max = STARTS_MAX;
-    let (client, calls) =
-        ivrpay_ari::connect(ari).map_err(|error| anyhow::anyhow!("{error}\nhint: {}", error.hint()))?;
-    let ivrpay_ari::Calls { mut starts, mut refusals, status, stop: halt, .. } = calls;
+    let (client, calls) = ivrpay_ari::connect(ari)
+        .map_err(|error| anyhow::anyhow!("{error}\nhint: {}", error.hint()))?;
+    let ivrpay_ari::Calls {
+        mut starts,
+        mut refusals,
+        status,
+        stop: halt,
+        ..
+    } = calls;
 
     let stopping = CancellationToken::new();
     let on = Arc::new(AtomicUsize::new(0));
     let connected = Arc::new(AtomicBool::new(false));
     let servers = TaskTracker::new();
-    let web = web(&config, &journal, &stream, &metrics, &on, &connected, &stopping, secret_memory.backing.name());
+    let web = web(
+        &config,
+        &journal,
+        &stream,
+        &metrics,
+        &on,
+        &connected,
+        &stopping,
+        secret_memory.backing.name(),
+    );
     listen(&config, web, &servers, &stopping).await?;
     watch(status, &connected, &stopping, &servers);
     housekeeping(journal.clone(), metrics, &stopping, &servers);
@@ -149,7 +173,11 @@ pub async fn serve(config: Config, secret_memory: ivrpay_secret::Report) -> anyh
         events::journal_failed(None::<PaymentId>, "close", &error);
     }
     drop(std::fs::remove_file(&config.admin_socket));
-    events::stopped(if waited { 0 } else { on.load(Ordering::Relaxed) });
+    events::stopped(if waited {
+        0
+    } else {
+        on.load(Ordering::Relaxed)
+    });
     Ok(())
 }
 
@@ -157,7 +185,8 @@ fn metrics_recorder() -> anyhow::Result<PrometheusHandle> {
     // Buckets instead of summaries: summaries grow with time, and can't be added up over daemons.
     PrometheusBuilder::new()
         .set_buckets(&[
-            0.000_1, 0.000_2, 0.000_5, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 60.0, 300.0, 900.0,
+            0.000_1, 0.000_2, 0.000_5, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1.0, 5.0,
+            10.0, 60.0, 300.0, 900.0,
         ])
         .context("metric buckets")?
         .install_recorder()
@@ -171,18 +200,34 @@ fn routes(config: &Config) -> anyhow::Result<BTreeMap<String, Route>> {
         let sender = connector
             .endpoint
             .as_ref()
-            .map_or_else(|| Ok(ivrpay_wire::Sender::offline()), ivrpay_wire::Sender::new)
-            .map_err(|error| anyhow::anyhow!("[connectors.{name}]: {error}\nhint: {}", error.hint()))?;
-        routes.insert(name.clone(), Route { connector: ivrpay_acquirer::connector(connector.kind), sender });
+            .map_or_else(
+                || Ok(ivrpay_wire::Sender::offline()),
+                ivrpay_wire::Sender::new,
+            )
+            .map_err(|error| {
+                anyhow::anyhow!("[connectors.{name}]: {error}\nhint: {}", error.hint())
+            })?;
+        routes.insert(
+            name.clone(),
+            Route {
+                connector: ivrpay_acquirer::connector(connector.kind),
+                sender,
+            },
+        );
     }
-    routes.entry(call::TRAINING.to_owned()).or_insert_with(|| Route {
-        connector: ivrpay_acquirer::connector(ivrpay_acquirer::Kind::Null),
-        sender: ivrpay_wire::Sender::offline(),
-    });
+    routes
+        .entry(call::TRAINING.to_owned())
+        .or_insert_with(|| Route {
+            connector: ivrpay_acquirer::connector(ivrpay_acquirer::Kind::Null),
+            sender: ivrpay_wire::Sender::offline(),
+        });
     Ok(routes)
 }
 
-#[expect(clippy::too_many_arguments, reason = "each is one thing that the API shows")]
+#[expect(
+    clippy::too_many_arguments,
+    reason = "each is one thing that the API shows"
+)]
 fn web(
     config: &Config,
     journal: &Journal,
@@ -193,8 +238,12 @@ fn web(
     stopping: &CancellationToken,
     secret_memory: &'static str,
 ) -> Web {
-    let (on, connected, stopping, calls_max) =
-        (Arc::clone(on), Arc::clone(connected), stopping.clone(), config.limits.calls_max);
+    let (on, connected, stopping, calls_max) = (
+        Arc::clone(on),
+        Arc::clone(connected),
+        stopping.clone(),
+        config.limits.calls_max,
+    );
     Web {
         journal: journal.clone(),
         keys: Arc::new(ivrpay_web::Keys(config.http.keys.clone())),
@@ -218,7 +267,12 @@ fn web(
             let stopping = stopping.is_cancelled();
             api::Health {
                 ok: asterisk && !stopping,
-                asterisk: if asterisk { "connected" } else { "not connected" }.into(),
+                asterisk: if asterisk {
+                    "connected"
+                } else {
+                    "not connected"
+                }
+                .into(),
                 journal: "writable".into(),
                 calls: on.load(Ordering::Relaxed),
                 calls_max,
@@ -241,14 +295,22 @@ async fn listen(
     let socket = &config.admin_socket;
     // The journal's lock is ours by now, so a socket that lies here is of a daemon that is gone.
     drop(std::fs::remove_file(socket));
-    let unix = UnixListener::bind(socket)
-        .with_context(|| format!("the socket {} can't be made; set [admin] socket", socket.display()))?;
+    let unix = UnixListener::bind(socket).with_context(|| {
+        format!(
+            "the socket {} can't be made; set [admin] socket",
+            socket.display()
+        )
+    })?;
     std::fs::set_permissions(socket, std::fs::Permissions::from_mode(0o600))
         .with_context(|| format!("the mode of {} can't be set", socket.display()))?;
     let stopped = stopping.clone();
     let admin = ivrpay_web::admin_router(web.clone());
     servers.spawn(async move {
-        drop(axum::serve(unix, admin).with_graceful_shutdown(stopped.cancelled_owned()).await);
+        drop(
+            axum::serve(unix, admin)
+                .with_graceful_shutdown(stopped.cancelled_owned())
+                .await,
+        );
     });
     if let Some(address) = config.http.listen {
         let tcp = TcpListener::bind(address).await.with_context(|| {
@@ -257,7 +319,11 @@ async fn listen(
         let stopped = stopping.clone();
         let router = ivrpay_web::router(web);
         servers.spawn(async move {
-            drop(axum::serve(tcp, router).with_graceful_shutdown(stopped.cancelled_owned()).await);
+            drop(
+                axum::serve(tcp, router)
+                    .with_graceful_shutdown(stopped.cancelled_owned())
+                    .await,
+            );
         });
     }
     Ok(())
@@ -307,7 +373,10 @@ fn housekeeping(
 
 async fn stop_signal() {
     use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
+    let (Ok(mut term), Ok(mut int)) = (
+        signal(SignalKind::terminate()),
+        signal(SignalKind::interrupt()),
+    ) else {
         // Without handlers the default action of the signal ends the process.
         return std::future::pending().await;
     };
@@ -334,6 +403,10 @@ fn now_ms() -> i64 {
 async fn give_back(client: ivrpay_ari::Client, channel: ivrpay_ari::ChannelId) {
     let result = ivrpay_dialogue::CallResult::CapacityExceeded.name();
     // Without the variable the dialplan still goes on; it has a fallback for that.
-    drop(client.set_variable(&channel, ivrpay_ari::RESULT_VARIABLE, result).await);
+    drop(
+        client
+            .set_variable(&channel, ivrpay_ari::RESULT_VARIABLE, result)
+            .await,
+    );
     drop(client.continue_in_dialplan(&channel, None).await);
 }

@@ -42,7 +42,10 @@ impl Route {
     /// Over a connector from which nothing leaves.
     #[must_use]
     pub fn offline(connector: Box<dyn Connector>) -> Self {
-        Self { connector, sender: Sender::offline() }
+        Self {
+            connector,
+            sender: Sender::offline(),
+        }
     }
 }
 
@@ -50,7 +53,11 @@ impl Settle {
     /// Over a journal and the connectors by name.
     #[must_use]
     pub fn new(journal: Journal, routes: BTreeMap<String, Route>) -> Self {
-        Self { journal, routes: Arc::new(routes), in_flight: TaskTracker::new() }
+        Self {
+            journal,
+            routes: Arc::new(routes),
+            in_flight: TaskTracker::new(),
+        }
     }
 
     pub(crate) fn journal(&self) -> &Journal {
@@ -61,7 +68,11 @@ impl Settle {
     ///
     /// # Errors
     /// [`NotWritten`]: the order is taken, or the journal can't be written.
-    pub async fn write(&self, payment: PaymentId, draft: Draft) -> Result<Durable<Intent>, NotWritten> {
+    pub async fn write(
+        &self,
+        payment: PaymentId,
+        draft: Draft,
+    ) -> Result<Durable<Intent>, NotWritten> {
         let draft = IntentDraft {
             kind: OperationKind::Charge,
             amount: draft.amount,
@@ -88,7 +99,12 @@ impl Settle {
     /// Asks the acquirer and journals what came of it, in a task of its own. The receiver gets the outcome once it is on
     /// disk: what is spoken to the caller is what the journal says (I3).
     #[must_use]
-    pub fn authorise(&self, connector: &str, intent: Durable<Intent>, card: Card) -> oneshot::Receiver<Outcome> {
+    pub fn authorise(
+        &self,
+        connector: &str,
+        intent: Durable<Intent>,
+        card: Card,
+    ) -> oneshot::Receiver<Outcome> {
         let (answer, receiver) = oneshot::channel();
         let this = self.clone();
         let connector = connector.to_owned();
@@ -105,7 +121,9 @@ impl Settle {
         let (payment, operation) = (intent.get().payment_id, intent.get().operation_id);
         let route = self.routes.get(connector);
         let outcome = match route {
-            Some(route) => ivrpay_wire::run(route.connector.as_ref(), &route.sender, intent, card).await,
+            Some(route) => {
+                ivrpay_wire::run(route.connector.as_ref(), &route.sender, intent, card).await
+            }
             // A tenant's connector is checked when the configuration is read; nothing was sent.
             None => Outcome::NotCharged(ivrpay_payment::Why::NotSent),
         };
@@ -126,7 +144,9 @@ impl Settle {
         // What is not on disk is not spoken as a fact: the caller hears that it is being checked.
         match outcome {
             Outcome::NotCharged(why) => Outcome::NotCharged(why),
-            Outcome::Approved(_) | Outcome::Declined(_) | Outcome::Unknown(_) => Outcome::Unknown(Doubt::NoReply),
+            Outcome::Approved(_) | Outcome::Declined(_) | Outcome::Unknown(_) => {
+                Outcome::Unknown(Doubt::NoReply)
+            }
         }
     }
 

@@ -191,7 +191,11 @@ impl AcquirerOrder {
     /// `None` above [`Self::MAX`].
     #[must_use]
     pub const fn new(number: u64) -> Option<Self> {
-        if number <= Self::MAX { Some(Self(number)) } else { None }
+        if number <= Self::MAX {
+            Some(Self(number))
+        } else {
+            None
+        }
     }
 
     /// The number.
@@ -220,7 +224,10 @@ fn check(
     if text.len() > max {
         return Err(IdError::TooLong { what, max });
     }
-    if !text.chars().all(|c| c.is_ascii_alphanumeric() || allowed.contains(c)) {
+    if !text
+        .chars()
+        .all(|c| c.is_ascii_alphanumeric() || allowed.contains(c))
+    {
         return Err(IdError::Character { what, allowed });
     }
     if card && looks_like_card(text) {
@@ -276,8 +283,20 @@ mod tests {
         order("A-1024", Ok(()));
         order("2026/11/000123", Ok(()));
         order("", Err(IdError::Empty { what: "order" }));
-        order("a b", Err(IdError::Character { what: "order", allowed: "-_.:/" }));
-        order(&"9".repeat(65), Err(IdError::TooLong { what: "order", max: 64 }));
+        order(
+            "a b",
+            Err(IdError::Character {
+                what: "order",
+                allowed: "-_.:/",
+            }),
+        );
+        order(
+            &"9".repeat(65),
+            Err(IdError::TooLong {
+                what: "order",
+                max: 64,
+            }),
+        );
     }
 
     #[test]
@@ -292,7 +311,10 @@ mod tests {
 
     #[test]
     fn acquirer_orders_have_seventeen_digits() {
-        assert_eq!(AcquirerOrder::new(42).unwrap().to_string(), "00000000000000042");
+        assert_eq!(
+            AcquirerOrder::new(42).unwrap().to_string(),
+            "00000000000000042"
+        );
         assert!(AcquirerOrder::new(AcquirerOrder::MAX + 1).is_none());
     }
 }

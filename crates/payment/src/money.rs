@@ -93,7 +93,10 @@ impl FromStr for Currency {
     type Err = MoneyError;
 
     fn from_str(text: &str) -> Result<Self, MoneyError> {
-        Self::ALL.into_iter().find(|c| c.code().eq_ignore_ascii_case(text)).ok_or(MoneyError::Currency)
+        Self::ALL
+            .into_iter()
+            .find(|c| c.code().eq_ignore_ascii_case(text))
+            .ok_or(MoneyError::Currency)
     }
 }
 
@@ -113,7 +116,11 @@ impl Money {
     /// # Errors
     /// [`MoneyError::Range`] for zero and above [`Self::MAX`].
     pub const fn new(minor: u64, currency: Currency) -> Result<Self, MoneyError> {
-        if minor == 0 || minor > Self::MAX { Err(MoneyError::Range) } else { Ok(Self { minor, currency }) }
+        if minor == 0 || minor > Self::MAX {
+            Err(MoneyError::Range)
+        } else {
+            Ok(Self { minor, currency })
+        }
     }
 
     /// Reads minor units as the dialplan gives them: ASCII digits, nothing else.
@@ -169,9 +176,11 @@ mod tests {
 
     #[test]
     fn amounts_are_exact() {
-        for (minor, currency, decimal) in
-            [(1500, Currency::Jpy, "1500"), (2500, Currency::Usd, "25.00"), (5, Currency::Eur, "0.05")]
-        {
+        for (minor, currency, decimal) in [
+            (1500, Currency::Jpy, "1500"),
+            (2500, Currency::Usd, "25.00"),
+            (5, Currency::Eur, "0.05"),
+        ] {
             assert_eq!(Money::new(minor, currency).unwrap().decimal(), decimal);
         }
     }
@@ -179,10 +188,18 @@ mod tests {
     #[test]
     fn bad_amounts_are_refused() {
         for text in ["", "-1", "1.5", "１２", "1e3", "12 ", "9999999999999"] {
-            assert_eq!(Money::parse(text, Currency::Jpy), Err(MoneyError::Syntax), "{text}");
+            assert_eq!(
+                Money::parse(text, Currency::Jpy),
+                Err(MoneyError::Syntax),
+                "{text}"
+            );
         }
         for text in ["0", "100000000", "00"] {
-            assert_eq!(Money::parse(text, Currency::Jpy), Err(MoneyError::Range), "{text}");
+            assert_eq!(
+                Money::parse(text, Currency::Jpy),
+                Err(MoneyError::Range),
+                "{text}"
+            );
         }
     }
 

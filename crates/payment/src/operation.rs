@@ -123,6 +123,9 @@ impl State {
     /// Whether a payment in this state keeps others of the same order away.
     #[must_use]
     pub const fn locks_order(self) -> bool {
-        matches!(self, Self::Waiting | Self::InFlight | Self::Unknown | Self::Approved)
+        matches!(
+            self,
+            Self::Waiting | Self::InFlight | Self::Unknown | Self::Approved
+        )
     }
 }

@@ -113,7 +113,9 @@ impl Reason {
     #[must_use]
     pub const fn action(self) -> Action {
         match self {
-            Self::CvvMismatch | Self::CvvMissing | Self::InvalidExpiry | Self::InvalidNumber => Action::ReEnter,
+            Self::CvvMismatch | Self::CvvMissing | Self::InvalidExpiry | Self::InvalidNumber => {
+                Action::ReEnter
+            }
             Self::AmountError
             | Self::Duplicate
             | Self::IssuerUnavailable

@@ -69,7 +69,10 @@ impl Truncated {
     /// `None` if one of the four is not a digit.
     #[must_use]
     pub fn new(brand: Brand, last4: [u8; 4]) -> Option<Self> {
-        last4.iter().all(|d| *d <= 9).then_some(Self { brand, last4 })
+        last4
+            .iter()
+            .all(|d| *d <= 9)
+            .then_some(Self { brand, last4 })
     }
 
     /// The last four digits as values, 0 to 9.

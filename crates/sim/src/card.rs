@@ -20,7 +20,11 @@ pub(crate) fn run(args: &Args) -> u8 {
 pub(crate) fn card(bin: &str, length: usize) -> String {
     loop {
         let random = uuid::Uuid::new_v4().as_u128();
-        let mut digits: Vec<u8> = bin.bytes().filter(u8::is_ascii_digit).map(|b| b - b'0').collect();
+        let mut digits: Vec<u8> = bin
+            .bytes()
+            .filter(u8::is_ascii_digit)
+            .map(|b| b - b'0')
+            .collect();
         let mut rest = random;
         while digits.len() < length - 1 {
             digits.push(u8::try_from(rest % 10).unwrap_or(0));
@@ -30,7 +34,12 @@ pub(crate) fn card(bin: &str, length: usize) -> String {
         let distinct = (0..10).filter(|d| digits.contains(d)).count();
         if distinct >= 7 && !digits.windows(3).any(|w| w[0] == w[1] && w[1] == w[2]) {
             let pan: String = digits.iter().map(|d| char::from(b'0' + d)).collect();
-            return format!("{pan} {:02}{:02} {:03}", random >> 100 & 7 | 1, 30 + (random >> 110 & 7), 100 + (random >> 90) % 900);
+            return format!(
+                "{pan} {:02}{:02} {:03}",
+                random >> 100 & 7 | 1,
+                30 + (random >> 110 & 7),
+                100 + (random >> 90) % 900
+            );
         }
     }
 }

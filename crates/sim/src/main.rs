@@ -30,7 +30,9 @@ enum Command {
 #[tokio::main]
 async fn main() -> std::process::ExitCode {
     // One provider for every TLS of ours; a second call says that there is one already.
-    rustls::crypto::ring::default_provider().install_default().ok();
+    rustls::crypto::ring::default_provider()
+        .install_default()
+        .ok();
     let code = match Cli::parse().command {
         Command::Acquirer(args) => acquirer::run(args).await,
         Command::Call(args) => caller::run(args).await,

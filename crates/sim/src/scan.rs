@@ -67,7 +67,10 @@ fn scan(args: &Args) -> anyhow::Result<u8> {
     }
     let found: usize = hits.iter().map(|h| h.count).sum();
     if args.json {
-        println!("{}", serde_json::json!({ "places": places, "bytes": bytes, "found": found, "hits": hits }));
+        println!(
+            "{}",
+            serde_json::json!({ "places": places, "bytes": bytes, "found": found, "hits": hits })
+        );
     } else {
         for hit in &hits {
             println!("found: {} x {} in {}", hit.count, hit.form, hit.place);
@@ -84,24 +87,42 @@ fn forms(cards: &Path) -> anyhow::Result<Vec<Form>> {
     for line in BufReader::new(File::open(cards)?).lines() {
         let line = line?;
         let mut words = line.split_whitespace();
-        let (Some(pan), Some(expiry), Some(code)) = (words.next(), words.next(), words.next()) else {
+        let (Some(pan), Some(expiry), Some(code)) = (words.next(), words.next(), words.next())
+        else {
             anyhow::bail!("a line of the cards' file is not `PAN MMYY CODE`");
         };
-        anyhow::ensure!(pan.len() >= 12 && pan.bytes().all(|b| b.is_ascii_digit()), "a card number is 12 to 19 digits");
+        anyhow::ensure!(
+            pan.len() >= 12 && pan.bytes().all(|b| b.is_ascii_digit()),
+            "a card number is 12 to 19 digits"
+        );
         let digits: Vec<u8> = pan.bytes().map(|b| b - b'0').collect();
         let mut add = |name, bytes: Vec<u8>| forms.push(Form { name, bytes });
         // All but the last four, any window of eight.
         let secret = pan.as_bytes().get(..pan.len() - 4).unwrap_or_default();
         for window in secret.windows(8) {
             add("ASCII, 8 digits", window.to_vec());
-            add("reversed ASCII, 8 digits", window.iter().rev().copied().collect());
-            add("UTF-16LE, 8 digits", window.iter().flat_map(|b| [*b, 0]).collect());
-            add("UTF-16BE, 8 digits", window.iter().flat_map(|b| [0, *b]).collect());
-            add("UTF-32LE, 8 digits", window.iter().flat_map(|b| [*b, 0, 0, 0]).collect());
+            add(
+                "reversed ASCII, 8 digits",
+                window.iter().rev().copied().collect(),
+            );
+            add(
+                "UTF-16LE, 8 digits",
+                window.iter().flat_map(|b| [*b, 0]).collect(),
+            );
+            add(
+                "UTF-16BE, 8 digits",
+                window.iter().flat_map(|b| [0, *b]).collect(),
+            );
+            add(
+                "UTF-32LE, 8 digits",
+                window.iter().flat_map(|b| [*b, 0, 0, 0]).collect(),
+            );
         }
         let grouped = |by: &str| {
-            let groups: Vec<&str> =
-                (0..pan.len()).step_by(4).filter_map(|i| pan.get(i..(i + 4).min(pan.len()))).collect();
+            let groups: Vec<&str> = (0..pan.len())
+                .step_by(4)
+                .filter_map(|i| pan.get(i..(i + 4).min(pan.len())))
+                .collect();
             groups.join(by).into_bytes()
         };
         add("grouped by blanks", grouped(" "));
@@ -112,28 +133,62 @@ fn forms(cards: &Path) -> anyhow::Result<Vec<Form>> {
             if odd {
                 all.remove(0);
             }
-            all.chunks_exact(2).map(|p| if swap { p[1] << 4 | p[0] } else { p[0] << 4 | p[1] }).collect::<Vec<u8>>()
+            all.chunks_exact(2)
+                .map(|p| {
+                    if swap {
+                        p[1] << 4 | p[0]
+                    } else {
+                        p[0] << 4 | p[1]
+                    }
+                })
+                .collect::<Vec<u8>>()
         };
         for (odd, swap) in [(false, false), (false, true), (true, false), (true, true)] {
             add("BCD", nibbles(odd, swap));
         }
         for offset in 0..3_usize {
-            let padded: Vec<u8> = std::iter::repeat_n(b' ', offset).chain(pan.bytes()).collect();
-            for engine in [base64::engine::general_purpose::STANDARD_NO_PAD, base64::engine::general_purpose::URL_SAFE_NO_PAD] {
+            let padded: Vec<u8> = std::iter::repeat_n(b' ', offset)
+                .chain(pan.bytes())
+                .collect();
+            for engine in [
+                base64::engine::general_purpose::STANDARD_NO_PAD,
+                base64::engine::general_purpose::URL_SAFE_NO_PAD,
+            ] {
                 let text = engine.encode(&padded);
                 // The first group depends on what stands before, the last on what stands behind.
-                let middle = text.as_bytes().get(4..text.len() / 4 * 4 - 4).unwrap_or_default();
+                let middle = text
+                    .as_bytes()
+                    .get(4..text.len() / 4 * 4 - 4)
+                    .unwrap_or_default();
                 if middle.len() >= 12 {
                     add("base64", middle.to_vec());
                 }
             }
         }
-        add("digit events", pan.bytes().flat_map(|b| [b'"', b'd', b'i', b'g', b'i', b't', b'"', b':', b'"', b, b'"', b',']).take(36).collect());
-        for text in [format!("\"cvv\":\"{code}\""), format!("cvc={code}"), format!("{code}#{expiry}"), format!("{pan}#{expiry}")] {
+        add(
+            "digit events",
+            pan.bytes()
+                .flat_map(|b| {
+                    [
+                        b'"', b'd', b'i', b'g', b'i', b't', b'"', b':', b'"', b, b'"', b',',
+                    ]
+                })
+                .take(36)
+                .collect(),
+        );
+        for text in [
+            format!("\"cvv\":\"{code}\""),
+            format!("cvc={code}"),
+            format!("{code}#{expiry}"),
+            format!("{pan}#{expiry}"),
+        ] {
             add("code or expiry in its context", text.into_bytes());
         }
     }
-    anyhow::ensure!(!forms.is_empty(), "the cards' file is empty: nothing to look for");
+    anyhow::ensure!(
+        !forms.is_empty(),
+        "the cards' file is empty: nothing to look for"
+    );
     Ok(forms)
 }
 
@@ -146,9 +201,16 @@ fn search(place: &str, data: &[u8], seen: usize, forms: &[Form], hits: &mut Vec<
     for (start, byte) in data.iter().enumerate() {
         for form in &by_first[usize::from(*byte)] {
             if data[start..].starts_with(&form.bytes) && start + form.bytes.len() > seen {
-                match hits.iter_mut().find(|h| h.place == place && h.form == form.name) {
+                match hits
+                    .iter_mut()
+                    .find(|h| h.place == place && h.form == form.name)
+                {
                     Some(hit) => hit.count += 1,
-                    None => hits.push(Hit { place: place.to_owned(), form: form.name, count: 1 }),
+                    None => hits.push(Hit {
+                        place: place.to_owned(),
+                        form: form.name,
+                        count: 1,
+                    }),
                 }
             }
         }
@@ -161,20 +223,29 @@ fn memory(pid: u32, forms: &[Form], hits: &mut Vec<Hit>) -> anyhow::Result<u64> 
     let mut bytes = 0;
     for line in maps.lines() {
         let mut words = line.split_whitespace();
-        let (Some(range), Some(rights)) = (words.next(), words.next()) else { continue };
+        let (Some(range), Some(rights)) = (words.next(), words.next()) else {
+            continue;
+        };
         let name = words.nth(3).unwrap_or("anonymous");
         if !rights.starts_with('r') || name == "[vvar]" || name == "[vsyscall]" {
             continue;
         }
-        let Some((start, end)) = range.split_once('-') else { continue };
-        let (start, end) = (u64::from_str_radix(start, 16)?, u64::from_str_radix(end, 16)?);
+        let Some((start, end)) = range.split_once('-') else {
+            continue;
+        };
+        let (start, end) = (
+            u64::from_str_radix(start, 16)?,
+            u64::from_str_radix(end, 16)?,
+        );
         let place = format!("memory of {pid}, {name}");
         let mut buffer = vec![0; PIECE];
         let (mut at, mut keep) = (start, 0_usize);
         while at < end {
             let want = usize::try_from(end - at).unwrap_or(PIECE).min(PIECE - keep);
             // EIO: secret memory, which nobody can read; that is the point.
-            let Ok(n) = memory.read_at(&mut buffer[keep..keep + want], at) else { break };
+            let Ok(n) = memory.read_at(&mut buffer[keep..keep + want], at) else {
+                break;
+            };
             if n == 0 {
                 break;
             }

@@ -31,7 +31,9 @@ pub struct KeyHash([u8; 32]);
 
 /// Not 64 hexadecimal digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the SHA-256 of a key is 64 hexadecimal digits; make one with: printf %s \"$KEY\" | sha256sum")]
+#[error(
+    "the SHA-256 of a key is 64 hexadecimal digits; make one with: printf %s \"$KEY\" | sha256sum"
+)]
 pub struct KeyHashError;
 
 impl std::str::FromStr for KeyHash {
@@ -72,7 +74,11 @@ impl Keys {
         let hash = Sha256::digest(key.as_bytes());
         // Every key is compared, whether one was found or not.
         self.0.iter().fold(None, |found, known| {
-            if bool::from(known.hash.0.as_slice().ct_eq(hash.as_slice())) { Some(known) } else { found }
+            if bool::from(known.hash.0.as_slice().ct_eq(hash.as_slice())) {
+                Some(known)
+            } else {
+                found
+            }
         })
     }
 }
@@ -119,7 +125,11 @@ impl<S: Send + Sync> FromRequestParts<S> for Who {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, ApiError> {
-        parts.extensions.get::<Who>().cloned().ok_or_else(ApiError::unauthorized)
+        parts
+            .extensions
+            .get::<Who>()
+            .cloned()
+            .ok_or_else(ApiError::unauthorized)
     }
 }
 
@@ -154,7 +164,9 @@ mod tests {
         for bad in ["", "ab", &"g".repeat(64), &"é".repeat(32)] {
             assert!(bad.parse::<KeyHash>().is_err(), "{bad}");
         }
-        let hash = "2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b".parse().unwrap();
+        let hash = "2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b"
+            .parse()
+            .unwrap();
         let key = ApiKey {
             name: "shop".into(),
             tenant: TenantId::new("demo").unwrap(),

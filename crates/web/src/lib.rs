@@ -109,7 +109,8 @@ fn finish(routes: Router<Web>, web: Web) -> Router {
         .route("/healthz", get(health))
         .fallback(|| async { ApiError::not_found("there is no such path; see docs/api.md") })
         .method_not_allowed_fallback(|| async {
-            ApiError::invalid("this path does not take that method").with_status(StatusCode::METHOD_NOT_ALLOWED)
+            ApiError::invalid("this path does not take that method")
+                .with_status(StatusCode::METHOD_NOT_ALLOWED)
         })
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .layer(middleware::from_fn(no_store))
@@ -118,7 +119,9 @@ fn finish(routes: Router<Web>, web: Web) -> Router {
 
 async fn no_store(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
-    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+        .headers_mut()
+        .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }
 
@@ -128,13 +131,21 @@ async fn health(State(web): State<Web>) -> Response {
         health.ok = false;
         health.journal = error.to_string();
     }
-    let status = if health.ok { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let status = if health.ok {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
     (status, Json(health)).into_response()
 }
 
 async fn metrics(State(web): State<Web>, who: auth::Who) -> Result<Response, ApiError> {
     who.need(Scope::Metrics)?;
-    Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], web.metrics.render()).into_response())
+    Ok((
+        [(header::CONTENT_TYPE, "text/plain; version=0.0.4")],
+        web.metrics.render(),
+    )
+        .into_response())
 }
 
 async fn events(
@@ -144,13 +155,16 @@ async fn events(
     who.need(Scope::Events)?;
     let stream = BroadcastStream::new(web.events.subscribe()).filter_map(move |item| {
         let event = match item {
-            Ok(event) if who.sees(&event.tenant) => {
-                axum::response::sse::Event::default().json_data(event.as_ref()).ok().map(Ok)
-            }
+            Ok(event) if who.sees(&event.tenant) => axum::response::sse::Event::default()
+                .json_data(event.as_ref())
+                .ok()
+                .map(Ok),
             Ok(_) => None,
             // A listener that does not read loses events, and is told so: it must list the payments anew.
             Err(BroadcastStreamRecvError::Lagged(lost)) => {
-                Some(Ok(axum::response::sse::Event::default().event("lost").data(lost.to_string())))
+                Some(Ok(axum::response::sse::Event::default()
+                    .event("lost")
+                    .data(lost.to_string())))
             }
         };
         std::future::ready(event)

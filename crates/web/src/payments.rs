@@ -6,14 +6,19 @@ use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use ivrpay_api as api;
-use ivrpay_journal::{ApiRequest, CreateError, Created, EnteredBy, Filter, Mode, NewPayment, Origin, Payment};
-use ivrpay_payment::{Currency, IdError, Money, OperatorId, OrderId, PaymentId, SiteId, State as PaymentState, TenantId};
+use ivrpay_journal::{
+    ApiRequest, CreateError, Created, EnteredBy, Filter, Mode, NewPayment, Origin, Payment,
+};
+use ivrpay_payment::{
+    Currency, IdError, Money, OperatorId, OrderId, PaymentId, SiteId, State as PaymentState,
+    TenantId,
+};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
+use crate::Web;
 use crate::auth::{Scope, Who};
 use crate::error::ApiError;
-use crate::Web;
 
 /// Longest `Idempotency-Key`, characters.
 const IDEMPOTENCY_KEY_MAX: usize = 255;
@@ -31,14 +36,23 @@ pub(crate) async fn create(
         .ok_or_else(|| ApiError::forbidden("payments are announced with a tenant's key"))?;
     let Json(body) = body?;
     let key = idempotency_key(&headers)?;
-    let request = key.map(|key| ApiRequest { key, hash: hash(&body) });
+    let request = key.map(|key| ApiRequest {
+        key,
+        hash: hash(&body),
+    });
 
     let currency = match &body.currency {
         None => tenant.currency,
-        Some(code) => code.parse::<Currency>().map_err(|e| ApiError::invalid(format!("currency: {e}")))?,
+        Some(code) => code
+            .parse::<Currency>()
+            .map_err(|e| ApiError::invalid(format!("currency: {e}")))?,
     };
-    let amount = Money::new(body.amount, currency).map_err(|e| ApiError::invalid(format!("amount: {e}")))?;
-    let language = body.language.clone().unwrap_or_else(|| tenant.language.clone());
+    let amount =
+        Money::new(body.amount, currency).map_err(|e| ApiError::invalid(format!("amount: {e}")))?;
+    let language = body
+        .language
+        .clone()
+        .unwrap_or_else(|| tenant.language.clone());
     if !["ja", "en"].contains(&language.as_str()) {
         return Err(ApiError::invalid("language: ja or en"));
     }
@@ -46,7 +60,10 @@ pub(crate) async fn create(
         tenant: tenant.id.clone(),
         order: Some(id("order_id", OrderId::new(body.order_id))?),
         part: body.part,
-        operator: body.operator.map(|o| id("operator", OperatorId::new(o))).transpose()?,
+        operator: body
+            .operator
+            .map(|o| id("operator", OperatorId::new(o)))
+            .transpose()?,
         site: body.site.map(|s| id("site", SiteId::new(s))).transpose()?,
         amount,
         mode: if tenant.live { Mode::Live } else { Mode::Test },
@@ -54,20 +71,39 @@ pub(crate) async fn create(
         connector: tenant.connector.clone(),
         language,
         prompt_version: web.prompt_version.clone(),
-        operator_extension: body.operator_extension.map(|e| number("operator_extension", e)).transpose()?,
-        caller_number: body.caller_number.map(|n| number("caller_number", n)).transpose()?,
+        operator_extension: body
+            .operator_extension
+            .map(|e| number("operator_extension", e))
+            .transpose()?,
+        caller_number: body
+            .caller_number
+            .map(|n| number("caller_number", n))
+            .transpose()?,
         origin: Origin::Api,
         request,
-        expires_ms: Some(web.now_ms().saturating_add(i64::try_from(tenant.waiting_max.as_millis()).unwrap_or(i64::MAX))),
+        expires_ms: Some(
+            web.now_ms()
+                .saturating_add(i64::try_from(tenant.waiting_max.as_millis()).unwrap_or(i64::MAX)),
+        ),
     };
     match web.journal.create(new).await {
         Ok(Created::New(payment)) => {
             let location = format!("/v1/payments/{}", payment.id);
-            Ok((StatusCode::CREATED, [(header::LOCATION, location)], Json(view(&payment))).into_response())
+            Ok((
+                StatusCode::CREATED,
+                [(header::LOCATION, location)],
+                Json(view(&payment)),
+            )
+                .into_response())
         }
-        Ok(Created::Existing(payment)) => Ok((StatusCode::OK, Json(view(&payment))).into_response()),
+        Ok(Created::Existing(payment)) => {
+            Ok((StatusCode::OK, Json(view(&payment))).into_response())
+        }
         Err(CreateError::OrderTaken { payment_id, state }) => Err(ApiError::order_taken(
-            format!("this order has a payment that is {}; it is in payment_id", state.name()),
+            format!(
+                "this order has a payment that is {}; it is in payment_id",
+                state.name()
+            ),
             payment_id,
         )),
         Err(CreateError::IdempotencyReused { .. }) => Err(ApiError::idempotency_reused()),
@@ -95,8 +131,11 @@ pub(crate) async fn list(
     query: Result<Query<ListQuery>, QueryRejection>,
 ) -> Result<Json<api::Payments>, ApiError> {
     who.need(Scope::Payments)?;
-    let Query(query) = query
-        .map_err(|_| ApiError::invalid("parameters are order_id, state, limit (1 to 200), and tenant for an admin"))?;
+    let Query(query) = query.map_err(|_| {
+        ApiError::invalid(
+            "parameters are order_id, state, limit (1 to 200), and tenant for an admin",
+        )
+    })?;
     let limit = query.limit.unwrap_or(50);
     if !(1..=LIST_MAX).contains(&limit) {
         return Err(ApiError::invalid("limit: 1 to 200"));
@@ -104,18 +143,25 @@ pub(crate) async fn list(
     let tenant = match (who.tenant(), query.tenant) {
         (Some(own), None) => Some(own.clone()),
         (Some(own), Some(asked)) if own.as_str() == asked => Some(own.clone()),
-        (Some(_), Some(_)) => return Err(ApiError::forbidden("this key sees its own tenant alone")),
+        (Some(_), Some(_)) => {
+            return Err(ApiError::forbidden("this key sees its own tenant alone"));
+        }
         (None, asked) => asked.map(|t| id("tenant", TenantId::new(t))).transpose()?,
     };
     let filter = Filter {
         tenant,
-        order: query.order_id.map(|o| id("order_id", OrderId::new(o))).transpose()?,
+        order: query
+            .order_id
+            .map(|o| id("order_id", OrderId::new(o)))
+            .transpose()?,
         state: query.state,
         limit: Some(limit),
         ..Filter::default()
     };
     let payments = web.journal.payments(&filter).await?;
-    Ok(Json(api::Payments { payments: payments.iter().map(view).collect() }))
+    Ok(Json(api::Payments {
+        payments: payments.iter().map(view).collect(),
+    }))
 }
 
 pub(crate) async fn show(
@@ -124,7 +170,9 @@ pub(crate) async fn show(
     Path(payment): Path<String>,
 ) -> Result<Json<api::Payment>, ApiError> {
     who.need(Scope::Payments)?;
-    let payment: PaymentId = payment.parse().map_err(|e| ApiError::invalid(format!("{e}")))?;
+    let payment: PaymentId = payment
+        .parse()
+        .map_err(|e| ApiError::invalid(format!("{e}")))?;
     // Another tenant's payment is not told from one that does not exist.
     web.journal
         .payment(payment)
@@ -157,14 +205,21 @@ fn view(payment: &Payment) -> api::Payment {
 }
 
 fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, ApiError> {
-    let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
-    let key = value.to_str().ok().filter(|k| !k.is_empty() && k.len() <= IDEMPOTENCY_KEY_MAX);
+    let Some(value) = headers.get("idempotency-key") else {
+        return Ok(None);
+    };
+    let key = value
+        .to_str()
+        .ok()
+        .filter(|k| !k.is_empty() && k.len() <= IDEMPOTENCY_KEY_MAX);
     key.map(|k| Some(k.to_owned()))
         .ok_or_else(|| ApiError::invalid("Idempotency-Key: 1 to 255 visible ASCII characters"))
 }
 
 fn rfc3339(ms: i64) -> String {
-    jiff::Timestamp::from_millisecond(ms).map(|t| t.to_string()).unwrap_or_default()
+    jiff::Timestamp::from_millisecond(ms)
+        .map(|t| t.to_string())
+        .unwrap_or_default()
 }
 
 fn hash(body: &api::CreatePayment) -> [u8; 32] {
@@ -180,7 +235,9 @@ fn id<T>(field: &str, result: Result<T, IdError>) -> Result<T, ApiError> {
 fn number(field: &str, text: String) -> Result<String, ApiError> {
     let digits = text.strip_prefix('+').unwrap_or(&text);
     if digits.is_empty() || digits.len() > 15 || !digits.bytes().all(|b| b.is_ascii_digit()) {
-        return Err(ApiError::invalid(format!("{field}: 1 to 15 digits, a + in front is allowed")));
+        return Err(ApiError::invalid(format!(
+            "{field}: 1 to 15 digits, a + in front is allowed"
+        )));
     }
     Ok(text)
 }
