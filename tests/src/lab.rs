@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, bail, ensure};
 
 /// The project's folder.
 #[must_use]
@@ -93,6 +94,23 @@ impl Lab {
     /// When the lab did not write it.
     pub fn path(&self, key: &str) -> anyhow::Result<PathBuf> {
         Ok(root().join(self.get(key)?))
+    }
+
+    /// Waits until the dialplan has gone on after a call of ours: the lab's dialplan writes one line then, with what it got.
+    ///
+    /// # Errors
+    /// When no such line has come after 5 s.
+    pub async fn dialplan_went_on(&self, result: &str, payment: &str) -> anyhow::Result<()> {
+        let line = format!("ivrpay result={result} payment={payment} ");
+        let began = Instant::now();
+        while began.elapsed() < Duration::from_secs(5) {
+            let log = tokio::fs::read(self.folder.join("log/ivrpay.log")).await?;
+            if String::from_utf8_lossy(&log).contains(&line) {
+                return Ok(());
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        bail!("the dialplan did not go on with result={result} payment={payment}")
     }
 
     /// The configuration that the lab wrote.

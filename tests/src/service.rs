@@ -20,6 +20,44 @@ pub struct Service {
     http: reqwest::Client,
 }
 
+/// `GET /v1/events`.
+pub struct Events {
+    stream: reqwest::Response,
+    read: String,
+}
+
+impl Events {
+    /// Waits until a call enters this step; the event.
+    ///
+    /// # Errors
+    /// After 60 s, or when the stream ends.
+    pub async fn step(&mut self, step: &str) -> anyhow::Result<Value> {
+        let found = async {
+            loop {
+                while let Some((line, rest)) = self.read.split_once('\n') {
+                    let event: Option<Value> = line
+                        .strip_prefix("data:")
+                        .and_then(|d| serde_json::from_str(d).ok());
+                    self.read = rest.to_owned();
+                    if let Some(event) = event.filter(|e| e["event"] == "step" && e["step"] == step)
+                    {
+                        return Ok(event);
+                    }
+                }
+                let more = self
+                    .stream
+                    .chunk()
+                    .await?
+                    .context("the stream of events ended")?;
+                self.read.push_str(&String::from_utf8_lossy(&more));
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), found)
+            .await
+            .with_context(|| format!("no call came to {step}"))?
+    }
+}
+
 /// How a service ended.
 #[derive(Debug)]
 pub struct Ended {
@@ -145,6 +183,22 @@ impl Service {
         let log = std::fs::read_to_string(self.folder.join("log")).unwrap_or_default();
         let lines: Vec<&str> = log.lines().rev().take(12).collect();
         lines.into_iter().rev().collect::<Vec<_>>().join("\n")
+    }
+
+    /// Opens the stream of events; what happens from now on is in it.
+    ///
+    /// # Errors
+    /// When there is no answer.
+    pub async fn events(&self) -> anyhow::Result<Events> {
+        let http = reqwest::Client::builder().no_proxy().build()?;
+        let request = http
+            .get(format!("{}/v1/events", self.api))
+            .bearer_auth(&self.key);
+        let stream = request.send().await?.error_for_status()?;
+        Ok(Events {
+            stream,
+            read: String::new(),
+        })
     }
 
     /// GET with the lab's key; status and body.

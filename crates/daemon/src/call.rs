@@ -405,19 +405,11 @@ impl Call {
         };
         let Ok(mut dialogue) = Dialogue::new(Arc::clone(&shared.settings), setup) else {
             events::capacity(&self.about.channel_id);
-            self.release(
-                &order,
-                CallResult::CapacityExceeded,
-                serde_json::Value::Null,
-            )
-            .await;
-            return self
-                .refuse(Refused {
-                    result: CallResult::CapacityExceeded,
-                    say: Line::CapacityExceeded,
-                    language: order.language,
-                })
-                .await;
+            let result = CallResult::CapacityExceeded;
+            self.release(&order, result, serde_json::Value::Null).await;
+            // The dialplan speaks: it does so too where the daemon has no place to lead a call.
+            self.give_back(result, Some(&order), None).await;
+            return result;
         };
         let end = self.drive(&mut dialogue, &order).await;
         // The digits are gone before anybody hears of the caller again.
@@ -453,7 +445,8 @@ impl Call {
             let input = tokio::select! {
                 // Keys before deadlines: a key that has arrived counts, however late we are.
                 biased;
-                event = self.inbox.recv() => self.input(event),
+                // A channel that is gone says no more, and says so at once: it would starve the answer.
+                event = self.inbox.recv(), if !self.gone => self.input(event),
                 Some(command) = self.commands.recv() => Some(Input::Command(command)),
                 written = wait(&mut pending.written) => Some(match written {
                     Some(Ok(intent)) => Input::Written(intent),
@@ -513,9 +506,6 @@ impl Call {
                 | CallEvent::Overflow,
             )
             | None => {
-                if self.gone {
-                    return None;
-                }
                 self.gone = true;
                 Some(Input::HungUp)
             }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use ivrpay_api as api;
-use ivrpay_dialogue::Command;
+use ivrpay_dialogue::{CallResult, Command};
 use ivrpay_journal::{Journal, OpenOptions};
 use ivrpay_payment::PaymentId;
 use ivrpay_web::Web;
@@ -116,7 +116,11 @@ pub async fn serve(config: Config, secret_memory: ivrpay_secret::Report) -> anyh
             () = &mut stop => break,
             Some(refusal) = refusals.recv() => {
                 events::capacity(&refusal.channel);
-                tokio::spawn(give_back(client.clone(), refusal.channel));
+                tokio::spawn(give_back(
+                    client.clone(),
+                    refusal.channel,
+                    CallResult::CapacityExceeded,
+                ));
                 continue;
             }
             Some(start) = starts.recv() => start,
@@ -124,7 +128,11 @@ pub async fn serve(config: Config, secret_memory: ivrpay_secret::Report) -> anyh
         };
         if on.load(Ordering::Relaxed) >= config.limits.calls_max {
             events::capacity(&start.channel.id);
-            tokio::spawn(give_back(client.clone(), start.channel.id));
+            tokio::spawn(give_back(
+                client.clone(),
+                start.channel.id,
+                CallResult::CapacityExceeded,
+            ));
             continue;
         }
         commands.retain(|c| !c.is_closed());
@@ -132,11 +140,14 @@ pub async fn serve(config: Config, secret_memory: ivrpay_secret::Report) -> anyh
         commands.push(sender);
         on.fetch_add(1, Ordering::Relaxed);
         let (shared, on) = (Arc::clone(&shared), Arc::clone(&on));
+        let (client, channel) = (client.clone(), start.channel.id.clone());
         tasks.spawn(async move {
             let ended = tokio::spawn(call::run(shared, start, receiver)).await;
             on.fetch_sub(1, Ordering::Relaxed);
             if ended.is_err() {
+                // A bug of ours; the caller must not pay for it with silence.
                 events::call_panicked();
+                give_back(client, channel, CallResult::InternalError).await;
             }
         });
     }
@@ -148,7 +159,7 @@ pub async fn serve(config: Config, secret_memory: ivrpay_secret::Report) -> anyh
         let client = client.clone();
         async move {
             while let Some(start) = starts.recv().await {
-                give_back(client.clone(), start.channel.id).await;
+                give_back(client.clone(), start.channel.id, CallResult::InternalError).await;
             }
         }
     });
@@ -400,12 +411,11 @@ fn now_ms() -> i64 {
 }
 
 /// Gives a channel that we can't take back to the dialplan.
-async fn give_back(client: ivrpay_ari::Client, channel: ivrpay_ari::ChannelId) {
-    let result = ivrpay_dialogue::CallResult::CapacityExceeded.name();
+async fn give_back(client: ivrpay_ari::Client, channel: ivrpay_ari::ChannelId, result: CallResult) {
     // Without the variable the dialplan still goes on; it has a fallback for that.
     drop(
         client
-            .set_variable(&channel, ivrpay_ari::RESULT_VARIABLE, result)
+            .set_variable(&channel, ivrpay_ari::RESULT_VARIABLE, result.name())
             .await,
     );
     drop(client.continue_in_dialplan(&channel, None).await);

@@ -1,0 +1,272 @@
+//! Calls on a real Asterisk: what a caller hears and what the books say afterwards.
+//!
+//! `e2e [--suite sid|bullseye|host] [--instance N] [--filter TEXT] [--full]`; ends with `e2e: N calls, N as expected`.
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a test program speaks there"
+)]
+
+mod outages;
+mod scenarios;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail, ensure};
+use ivrpay_tests::lab::Lab;
+use ivrpay_tests::service::{SHORT_WAITS, Service, set};
+use tokio::sync::Semaphore;
+
+use crate::scenarios::{Books, Scenario, judge};
+
+/// Calls at once in the long part. A call is mostly waiting; the limit keeps two cores from being late with RTP.
+const SIDE_BY_SIDE: usize = 24;
+
+#[derive(Default)]
+struct Tally {
+    calls: usize,
+    good: usize,
+}
+
+impl Tally {
+    async fn one(&mut self, name: &str, check: impl Future<Output = anyhow::Result<()>>) {
+        let began = Instant::now();
+        let result = check.await;
+        self.count(name, began.elapsed(), result);
+    }
+
+    fn count(&mut self, name: &str, took: Duration, result: anyhow::Result<()>) {
+        self.calls += 1;
+        match result {
+            Ok(()) => {
+                self.good += 1;
+                println!("ok    {:>6.1} s  {name}", took.as_secs_f64());
+            }
+            Err(error) => println!("WRONG {:>6.1} s  {name}: {error:#}", took.as_secs_f64()),
+        }
+    }
+}
+
+async fn side_by_side(
+    scenarios: Vec<Scenario>,
+    width: usize,
+    lab: &Arc<Lab>,
+    service: &Arc<Service>,
+    books: &Arc<Books>,
+    tally: &mut Tally,
+) {
+    let places = Arc::new(Semaphore::new(width));
+    let mut tasks = tokio::task::JoinSet::new();
+    for scenario in scenarios {
+        let (places, lab, service, books) = (
+            Arc::clone(&places),
+            Arc::clone(lab),
+            Arc::clone(service),
+            Arc::clone(books),
+        );
+        tasks.spawn(async move {
+            let _place = places.acquire_owned().await;
+            let began = Instant::now();
+            let result = async {
+                let report = scenario.call.place(&lab).await?;
+                judge(&scenario, &report, &lab, &service, &books)
+                    .await
+                    .with_context(|| format!("{} steps {}", report.result, report.steps))
+            };
+            let result = result.await;
+            (scenario.name.clone(), began.elapsed(), result)
+        });
+    }
+    while let Some(done) = tasks.join_next().await {
+        match done {
+            Ok((name, took, result)) => tally.count(&name, took, result),
+            Err(error) => tally.count("a scenario", Duration::ZERO, Err(error.into())),
+        }
+    }
+}
+
+struct Args {
+    suite: String,
+    instance: u32,
+    filter: String,
+    full: bool,
+}
+
+fn args() -> anyhow::Result<Args> {
+    let mut args = Args {
+        suite: "sid".into(),
+        instance: 3,
+        filter: String::new(),
+        full: false,
+    };
+    let mut given = std::env::args().skip(1);
+    while let Some(arg) = given.next() {
+        let mut value = || given.next().with_context(|| format!("{arg} needs a value"));
+        match arg.as_str() {
+            "--suite" => args.suite = value()?,
+            "--instance" => args.instance = value()?.parse()?,
+            "--filter" => args.filter = value()?,
+            "--full" => args.full = true,
+            _ => bail!(
+                "usage: e2e [--suite sid|bullseye|host] [--instance N] [--filter TEXT] [--full]"
+            ),
+        }
+    }
+    Ok(args)
+}
+
+pub(crate) fn short(config: &mut toml::Table) {
+    if let Ok(waits) = SHORT_WAITS.parse::<toml::Table>() {
+        set(config, "dialogue", waits);
+    }
+    set(config, "connectors.generic.reply_timeout", "4s");
+    set(config, "limits.calls_max", 100);
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    rustls::crypto::ring::default_provider()
+        .install_default()
+        .ok();
+    let mut tally = Tally::default();
+    if let Err(error) = run(&mut tally).await {
+        eprintln!("e2e: {error:#}");
+        tally.calls += 1;
+    }
+    println!("e2e: {} calls, {} as expected", tally.calls, tally.good);
+    println!(
+        "{} passed; {} failed;",
+        tally.good,
+        tally.calls - tally.good
+    );
+    if tally.calls == tally.good && tally.calls > 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}
+
+async fn run(tally: &mut Tally) -> anyhow::Result<()> {
+    let args = args()?;
+    let lab = Arc::new(Lab::up(args.instance, &args.suite)?);
+    let books = Arc::new(Books::new(&lab)?);
+    let wanted = |name: &str| args.filter.is_empty() || name.contains(&args.filter);
+
+    let mut all: Vec<Scenario> = Vec::new();
+    // The longest first, so that the end is not one slow call alone.
+    all.extend(scenarios::speeds(&lab, args.full)?.into_iter().rev());
+    all.extend(scenarios::corrections());
+    all.extend(scenarios::happy());
+    all.extend(scenarios::hang_ups());
+    all.extend(scenarios::declines());
+    all.extend(scenarios::acquirer_faults());
+    all.retain(|s| wanted(&s.name));
+    let mut twenty = scenarios::twenty();
+    twenty.retain(|s| wanted(&s.name));
+
+    let service = Arc::new(Service::start(&lab, "main", true, short).await?);
+    side_by_side(all, SIDE_BY_SIDE, &lab, &service, &books, tally).await;
+    side_by_side(twenty, 20, &lab, &service, &books, tally).await;
+    if wanted("announced by the API") {
+        let announced = outages::announced(&lab, &service, &books);
+        tally
+            .one(
+                "announced by the API: matched, paid once, refused twice",
+                announced,
+            )
+            .await;
+    }
+    tally
+        .one(
+            "after all these calls: no call is left",
+            no_call_is_left(&service),
+        )
+        .await;
+    drop(service);
+
+    if wanted("daemon away") {
+        tally
+            .one(
+                "daemon away: the dialplan speaks and goes on",
+                outages::away(&lab),
+            )
+            .await;
+    }
+    if wanted("stop") {
+        tally
+            .one(
+                "stop: SIGTERM gives the caller back",
+                outages::orderly_stop(&lab),
+            )
+            .await;
+    }
+    if wanted("killed in flight") {
+        let killed = outages::killed_in_flight(&lab, &books);
+        tally
+            .one(
+                "killed in flight: unknown after the restart, never charged again",
+                killed,
+            )
+            .await;
+    }
+    if wanted("killed during entry") {
+        let killed = outages::killed_during_entry(&lab);
+        tally
+            .one(
+                "killed during entry: the next daemon gives the caller back",
+                killed,
+            )
+            .await;
+    }
+    if wanted("capacity") {
+        tally
+            .one(
+                "capacity: one call more than there are places",
+                outages::capacity(&lab),
+            )
+            .await;
+    }
+    if wanted("disk full") {
+        tally
+            .one(
+                "disk full at the intent: nothing is sent",
+                outages::disk_full(&lab, &books),
+            )
+            .await;
+    }
+    if wanted("acquirer away") {
+        tally
+            .one(
+                "acquirer away: nothing is sent",
+                outages::acquirer_away(&lab),
+            )
+            .await;
+    }
+    if wanted("Asterisk away") {
+        tally
+            .one(
+                "Asterisk away at the start: waits and says so",
+                outages::asterisk_away(&lab),
+            )
+            .await;
+    }
+    Ok(())
+}
+
+async fn no_call_is_left(service: &Service) -> anyhow::Result<()> {
+    let began = Instant::now();
+    loop {
+        let (_, health) = service.get("/healthz").await?;
+        if health["calls"] == 0 {
+            return Ok(());
+        }
+        ensure!(
+            began.elapsed() < Duration::from_secs(10),
+            "{} calls are left",
+            health["calls"]
+        );
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
