@@ -46,8 +46,7 @@ const WRITE_WAIT: Duration = Duration::from_secs(1);
 const LISTING_WAIT: Duration = Duration::from_secs(1);
 /// Attempts to give a channel back to the dialplan.
 const GIVE_BACK_TRIES: u32 = 3;
-/// Results that a caller of an earlier life, or one that nobody could be told about, is given back with.
-const ORPHAN_RESULT: &str = "internal-error";
+/// What a caller for whom there was no place is given back with.
 const BUSY_RESULT: &str = "capacity-exceeded";
 
 /// How the event socket is.
@@ -276,7 +275,9 @@ impl Reader {
                     }
                     Told::Settle(suspects) => {
                         for orphan in self.router.unknown(suspects) {
-                            self.give_back(orphan, ORPHAN_RESULT);
+                            count(&self.counters.orphans);
+                            // Its result stays as its last driver left it.
+                            self.give_back(orphan, None);
                         }
                     }
                 },
@@ -306,7 +307,7 @@ impl Reader {
                     };
                     match then {
                         Then::Nothing => {}
-                        Then::GiveBack(channel) => self.give_back(channel, BUSY_RESULT),
+                        Then::GiveBack(channel) => self.give_back(channel, Some(BUSY_RESULT)),
                         Then::Replaced => return Ended::Lost(Trouble::Replaced),
                     }
                 }
@@ -314,15 +315,14 @@ impl Reader {
         }
     }
 
-    fn give_back(&mut self, channel: ChannelId, result: &'static str) {
-        if result == ORPHAN_RESULT {
-            count(&self.counters.orphans);
-        }
+    fn give_back(&mut self, channel: ChannelId, result: Option<&'static str>) {
         let client = self.client.clone();
         self.tasks.spawn(async move {
             // Whatever comes of the variable, the caller must go on. Where an old prompt holds it up (OutcomeUnknown), it is
             // still set before the channel continues, since Asterisk keeps the order.
-            drop(client.set_variable(&channel, RESULT_VARIABLE, result).await);
+            if let Some(result) = result {
+                drop(client.set_variable(&channel, RESULT_VARIABLE, result).await);
+            }
             for _ in 0..GIVE_BACK_TRIES {
                 match client.continue_in_dialplan(&channel, None).await {
                     Err(RequestError::NotSent { .. } | RequestError::Refused { .. }) => {

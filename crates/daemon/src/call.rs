@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ivrpay_ari::{CallEvent, Client, Inbox, PlaybackId, RequestError, Start};
+use ivrpay_ari::{CallEvent, Client, Inbox, PlaybackId, RESULT_VARIABLE, RequestError, Start};
 use ivrpay_card::{Month, Rules};
 use ivrpay_dialogue::{
     At, CallResult, Command, Dialogue, End, Input, Line, NotWritten, Output, Prompt, Say, Setup,
@@ -76,6 +76,7 @@ pub(crate) async fn run(shared: Arc<Shared>, start: Start, commands: mpsc::Recei
         playback: None,
         playbacks: 0,
         gone: false,
+        settled: false,
         key_arrived: None,
     };
     let result = match call.order(&start.channel, &start.args).await {
@@ -108,6 +109,8 @@ struct Call {
     playbacks: u32,
     /// The channel left Stasis or hung up: no request can reach it.
     gone: bool,
+    /// The acquirer has answered: the mark of [`Self::mark_unknown`] is to go.
+    settled: bool,
     /// When the key that is being handled was read from the socket.
     key_arrived: Option<Instant>,
 }
@@ -460,6 +463,7 @@ impl Call {
                 () = sleep_until(deadline) => Some(Input::DeadlineReached),
             };
             if let Some(input) = input {
+                self.settled |= matches!(&input, Input::Answered(outcome) if !matches!(outcome, Outcome::Unknown(_)));
                 if let Input::Written(intent) = &input {
                     pending.unsent = Some(intent.clone());
                 }
@@ -532,6 +536,7 @@ impl Call {
                         async move { drop(done.send(settle.write(payment, draft).await)) },
                     );
                     pending.written = Some(receiver);
+                    self.mark_unknown(order).await;
                 }
                 Output::Authorise(intent, card) => {
                     pending.unsent = None;
@@ -544,10 +549,37 @@ impl Call {
         None
     }
 
+    /// Whatever becomes of this process from here on, the dialplan does not take a charge for no charge: until the answer is
+    /// there, the call's result is that nobody knows (I4: unknown is not declined).
+    async fn mark_unknown(&mut self, order: &Order) {
+        let id = order.payment.id.to_string();
+        self.set("IVRPAY_PAYMENT_ID", &id).await;
+        self.set(RESULT_VARIABLE, CallResult::OutcomeUnknown.name())
+            .await;
+    }
+
+    async fn set(&self, name: &str, value: &str) {
+        if self.gone {
+            return;
+        }
+        if let Err(error) = self
+            .shared
+            .client
+            .set_variable(&self.about.channel_id, name, value)
+            .await
+        {
+            events::ari_request_failed(&self.about, "variable", &error);
+        }
+    }
+
     async fn play(&mut self, prompt: &Prompt) {
         self.stop_play().await;
         if self.gone {
             return;
+        }
+        if std::mem::take(&mut self.settled) {
+            // Here, since setting a variable waits for a prompt that plays.
+            self.set(RESULT_VARIABLE, "").await;
         }
         self.playbacks += 1;
         let Ok(id) = PlaybackId::new(&format!("ivrpay-{}-{}", self.about.call_id, self.playbacks))
@@ -629,7 +661,7 @@ impl Call {
         }
         // Setting a variable waits for a prompt that still plays.
         self.stop_play().await;
-        let mut variables = vec![("IVRPAY_RESULT", result.name().to_owned())];
+        let mut variables = vec![(RESULT_VARIABLE, result.name().to_owned())];
         if let Some(order) = order {
             variables.push(("IVRPAY_PAYMENT_ID", order.payment.id.to_string()));
         }
@@ -643,14 +675,7 @@ impl Call {
             }
         }
         for (name, value) in &variables {
-            if let Err(error) = self
-                .shared
-                .client
-                .set_variable(&self.about.channel_id, name, value)
-                .await
-            {
-                events::ari_request_failed(&self.about, "variable", &error);
-            }
+            self.set(name, value).await;
         }
         if let Err(error) = self
             .shared
