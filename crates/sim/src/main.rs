@@ -1,4 +1,9 @@
 //! `ivrpay-sim`: a simulated acquirer and callers for tests. Never installed.
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command line speaks there"
+)]
 
 use clap::{Parser, Subcommand};
 

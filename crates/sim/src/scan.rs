@@ -57,8 +57,9 @@ pub(crate) async fn run(args: Args) -> u8 {
 fn scan(args: &Args) -> anyhow::Result<u8> {
     let forms = forms(&args.cards)?;
     let (mut hits, mut places, mut bytes) = (Vec::new(), 0_usize, 0_u64);
+    let mut not_searched = Vec::new();
     for pid in &args.pid {
-        bytes += memory(*pid, &forms, &mut hits)?;
+        bytes += memory(*pid, &forms, &mut hits, &mut not_searched)?;
         places += 1;
     }
     for path in &args.path {
@@ -69,11 +70,16 @@ fn scan(args: &Args) -> anyhow::Result<u8> {
     if args.json {
         println!(
             "{}",
-            serde_json::json!({ "places": places, "bytes": bytes, "found": found, "hits": hits })
+            serde_json::json!({
+                "places": places, "bytes": bytes, "found": found, "hits": hits, "not_searched": not_searched
+            })
         );
     } else {
         for hit in &hits {
             println!("found: {} x {} in {}", hit.count, hit.form, hit.place);
+        }
+        for place in &not_searched {
+            println!("not searched: {place}");
         }
         println!("scan: {places} places, {} MiB, {found} found", bytes >> 20);
     }
@@ -217,7 +223,12 @@ fn search(place: &str, data: &[u8], seen: usize, forms: &[Form], hits: &mut Vec<
     }
 }
 
-fn memory(pid: u32, forms: &[Form], hits: &mut Vec<Hit>) -> anyhow::Result<u64> {
+fn memory(
+    pid: u32,
+    forms: &[Form],
+    hits: &mut Vec<Hit>,
+    not_searched: &mut Vec<String>,
+) -> anyhow::Result<u64> {
     let maps = std::fs::read_to_string(format!("/proc/{pid}/maps"))?;
     let memory = File::open(format!("/proc/{pid}/mem"))?;
     let mut bytes = 0;
@@ -243,12 +254,16 @@ fn memory(pid: u32, forms: &[Form], hits: &mut Vec<Hit>) -> anyhow::Result<u64> 
         while at < end {
             let want = usize::try_from(end - at).unwrap_or(PIECE).min(PIECE - keep);
             // EIO: secret memory, which nobody can read; that is the point.
-            let Ok(n) = memory.read_at(&mut buffer[keep..keep + want], at) else {
-                break;
+            let n = match memory.read_at(&mut buffer[keep..keep + want], at) {
+                Ok(n) if n > 0 => n,
+                _ => {
+                    not_searched.push(format!(
+                        "{} KiB of {place}: the kernel lets nobody read it",
+                        (end - at) >> 10
+                    ));
+                    break;
+                }
             };
-            if n == 0 {
-                break;
-            }
             search(&place, &buffer[..keep + n], keep, forms, hits);
             bytes += n as u64;
             at += n as u64;
