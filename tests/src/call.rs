@@ -38,6 +38,25 @@ pub struct Report {
     pub steps: serde_json::Value,
 }
 
+impl Report {
+    /// The steps in one line, as `payment-card-number/invalid-card-number@3524`.
+    #[must_use]
+    pub fn way(&self) -> String {
+        let step = |s: &serde_json::Value| {
+            let error = s["error"]
+                .as_str()
+                .map_or(String::new(), |e| format!("/{e}"));
+            format!(
+                "{}{error}@{}",
+                s["step"].as_str().unwrap_or_default(),
+                s["ms"]
+            )
+        };
+        let steps = self.steps.as_array().map(Vec::as_slice).unwrap_or_default();
+        steps.iter().map(step).collect::<Vec<_>>().join(" ")
+    }
+}
+
 impl Call {
     /// A call to `extension` with `keys`.
     #[must_use]

@@ -103,19 +103,19 @@ impl Trouble {
     pub fn hint(&self) -> &'static str {
         match self {
             Self::Unreachable(_) => {
-                "is Asterisk running? set enabled = yes and bindaddr/bindport in http.conf as in [asterisk] url, then `module reload http`"
+                "is Asterisk running? set enabled = yes and bindaddr/bindport in http.conf as in [ari] url, then `module reload http`"
             }
             Self::TimedOut | Self::Silent => {
                 "Asterisk hangs or is overloaded: see `core show taskprocessors`, or restart it"
             }
             Self::Unauthorized => {
-                "the user's section in ari.conf must have type = user and the same password as [asterisk] password_file; then `module reload res_ari`"
+                "the user's section in ari.conf must have type = user and the same password as [ari] password_file; then `module reload res_ari`"
             }
             Self::Forbidden => {
                 "check permit/deny/acl of our user in ari.conf, then `module reload res_ari`"
             }
             Self::NoAri => {
-                "set enabled = yes in ari.conf, load res_ari.so and res_ari_events.so, and check prefix in http.conf against [asterisk] url"
+                "set enabled = yes in ari.conf, load res_ari.so and res_ari_events.so, and check prefix in http.conf against [ari] url"
             }
             Self::NotUpgraded(503) => {
                 "Asterisk is still starting; if this stays, see `core waitfullybooted` and its log"
@@ -123,7 +123,7 @@ impl Trouble {
             Self::NotUpgraded(_) => {
                 "load res_http_websocket.so and res_ari_events.so; see Asterisk's log at this time"
             }
-            Self::NotAsterisk => "check [asterisk] url: another program answers at this address",
+            Self::NotAsterisk => "check [ari] url: another program answers at this address",
             Self::Closed => {
                 "it is opened again by itself; if this repeats, raise websocket_write_timeout in ari.conf and see Asterisk's log"
             }
@@ -131,7 +131,7 @@ impl Trouble {
                 "it is opened again by itself; if this repeats, check channelvars in ari.conf for huge values"
             }
             Self::Replaced => {
-                "stop the other daemon, or give each its own [asterisk] app and Stasis() argument"
+                "stop the other daemon, or give each its own [ari] app and Stasis() argument"
             }
         }
     }

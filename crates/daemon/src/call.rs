@@ -382,8 +382,7 @@ impl Call {
             .call_started(&self.about, (self.shared.calls)());
         if let Err(why) = self.shared.guard.check(&self.shared.client).await {
             events::capture_refused(&self.about, why);
-            self.release(&order, CallResult::InternalError, serde_json::Value::Null)
-                .await;
+            self.release(&order, CallResult::InternalError, None).await;
             return self
                 .refuse(Refused {
                     result: CallResult::InternalError,
@@ -409,7 +408,7 @@ impl Call {
         let Ok(mut dialogue) = Dialogue::new(Arc::clone(&shared.settings), setup) else {
             events::capacity(&self.about.channel_id);
             let result = CallResult::CapacityExceeded;
-            self.release(&order, result, serde_json::Value::Null).await;
+            self.release(&order, result, None).await;
             // The dialplan speaks: it does so too where the daemon has no place to lead a call.
             self.give_back(result, Some(&order), None).await;
             return result;
@@ -417,8 +416,7 @@ impl Call {
         let end = self.drive(&mut dialogue, &order).await;
         // The digits are gone before anybody hears of the caller again.
         drop(dialogue);
-        let evidence = serde_json::to_value(&end.evidence).unwrap_or_default();
-        self.release(&order, end.result, evidence).await;
+        self.release(&order, end.result, Some(&end)).await;
         self.give_back(end.result, Some(&order), Some(&end)).await;
         end.result
     }
@@ -642,14 +640,19 @@ impl Call {
         refused.result
     }
 
-    async fn release(&self, order: &Order, result: CallResult, evidence: serde_json::Value) {
-        if let Err(error) = self
-            .shared
-            .settle
-            .journal()
-            .release(&order.claim, result.name(), evidence)
-            .await
-        {
+    async fn release(&self, order: &Order, result: CallResult, end: Option<&End>) {
+        let journal = self.shared.settle.journal();
+        let evidence = end
+            .and_then(|end| serde_json::to_value(&end.evidence).ok())
+            .unwrap_or_default();
+        let released = if end.is_some_and(|end| end.hung_up) {
+            journal
+                .release_unheard(&order.claim, result.name(), evidence)
+                .await
+        } else {
+            journal.release(&order.claim, result.name(), evidence).await
+        };
+        if let Err(error) = released {
             events::journal_failed(Some(order.payment.id), "release", &error);
         }
     }

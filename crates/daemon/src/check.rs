@@ -5,8 +5,7 @@
 
 use std::path::Path;
 
-use ivrpay_journal::{Filter, Journal};
-use ivrpay_payment::State;
+use ivrpay_journal::{Journal, TaskKind};
 use serde::Serialize;
 
 use crate::config::{Config, ConfigError};
@@ -207,23 +206,32 @@ impl<'a> Check<'a> {
         let writable = std::fs::OpenOptions::new()
             .append(true)
             .open(&config.journal);
-        let read = async {
+        let tasks = async {
             let journal = Journal::open_read_only(&config.journal).await?;
-            let open = journal
-                .payments(&Filter {
-                    state: Some(State::Unknown),
-                    ..Filter::default()
-                })
-                .await?;
-            Ok::<_, ivrpay_journal::Error>(open.len())
+            journal.tasks().await
         };
-        match (writable, read.await) {
-            (Ok(_), Ok(0)) => self.good("journal", format!("{path} is readable and writable")),
-            (Ok(_), Ok(unknown)) => self.warn(
-                "journal",
-                format!("{path} holds {unknown} payment(s) whose outcome is unknown"),
-                "look each up at the acquirer; see `ivrpay payment list --state unknown`",
-            ),
+        match (writable, tasks.await) {
+            (Ok(_), Ok(tasks)) if tasks.is_empty() => {
+                self.good("journal", format!("{path} is readable and writable"))
+            }
+            (Ok(_), Ok(tasks)) => {
+                let of = |kind| tasks.iter().filter(|t| t.kind == kind).count();
+                let some: Vec<String> = tasks
+                    .iter()
+                    .take(3)
+                    .map(|t| t.payment.to_string())
+                    .collect();
+                self.warn(
+                    "journal",
+                    format!(
+                        "{path}: {} payment(s) whose outcome is unknown, {} approval(s) that the caller did not hear; as {}",
+                        of(TaskKind::Inquire),
+                        of(TaskKind::CallBack),
+                        some.join(", ")
+                    ),
+                    "look the unknown ones up at the acquirer, and call the others back; `ivrpay payment show ID` has the order",
+                )
+            }
             (Err(error), _) => self.bad(
                 "journal",
                 format!("{path} can't be written: {error}"),

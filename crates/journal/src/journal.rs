@@ -167,7 +167,22 @@ impl Journal {
         result: &str,
         evidence: Value,
     ) -> Result<State, Error> {
-        self.finish(claim.payment.id, Some(claim.call), result, evidence)
+        self.finish(claim.payment.id, Some(claim.call), result, evidence, true)
+            .await
+    }
+
+    /// The same as [`Self::release`], for a caller who hung up before the result had been spoken to its end. An approval
+    /// that nobody heard makes a call-back task.
+    ///
+    /// # Errors
+    /// As [`Self::release`].
+    pub async fn release_unheard(
+        &self,
+        claim: &Claim,
+        result: &str,
+        evidence: Value,
+    ) -> Result<State, Error> {
+        self.finish(claim.payment.id, Some(claim.call), result, evidence, false)
             .await
     }
 
@@ -182,7 +197,7 @@ impl Journal {
         result: &str,
         evidence: Value,
     ) -> Result<State, Error> {
-        self.finish(payment_id, None, result, evidence).await
+        self.finish(payment_id, None, result, evidence, true).await
     }
 
     /// Writes and syncs what is about to be asked of an acquirer. Allots operation id, idempotency key and the acquirer's order number.
@@ -293,10 +308,11 @@ impl Journal {
         call: Option<CallId>,
         result: &str,
         evidence: Value,
+        heard: bool,
     ) -> Result<State, Error> {
         let mut tx = self.begin(Durability::Rides).await?;
         let due_ms = self.due(tx.now_ms);
-        let state = finish(&mut tx, payment_id, call, result, evidence, due_ms).await;
+        let state = finish(&mut tx, payment_id, call, result, evidence, heard, due_ms).await;
         tx.end(state).await
     }
 }
@@ -603,6 +619,7 @@ async fn finish(
     call: Option<CallId>,
     result: &str,
     evidence: Value,
+    heard: bool,
     due_ms: i64,
 ) -> Result<State, Error> {
     let payment = tx.payment(payment_id).await?.ok_or(Error::Corrupt {
@@ -620,6 +637,17 @@ async fn finish(
             &operation,
             due_ms,
             "the call ended before the acquirer's answer was written",
+        )
+        .await?;
+    }
+    if payment.state == State::Approved && !heard {
+        insert_task(
+            tx,
+            &payment,
+            TaskKind::CallBack,
+            None,
+            due_ms,
+            "the caller hung up before hearing that the payment is approved",
         )
         .await?;
     }

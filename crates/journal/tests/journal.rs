@@ -267,6 +267,27 @@ async fn an_unknown_outcome_is_a_task_until_it_is_settled() {
 }
 
 #[tokio::test]
+async fn an_approval_that_the_caller_did_not_hear_is_called_back() {
+    for (outcome, tasks) in [(approved(), 1), (declined(), 0)] {
+        let place = Place::new();
+        let journal = place.open().await;
+        let Created::New(payment) = journal.create(order("A-1")).await.unwrap() else {
+            panic!("the order is new");
+        };
+        let claim = journal.claim(payment.id, call()).await.unwrap();
+        let intent = journal.write_intent(payment.id, draft()).await.unwrap();
+        journal.write_outcome(&intent, &outcome).await.unwrap();
+        journal
+            .release_unheard(&claim, "success", serde_json::Value::Null)
+            .await
+            .unwrap();
+        let open = journal.tasks().await.unwrap();
+        assert_eq!(open.len(), tasks, "{outcome:?}");
+        assert!(open.iter().all(|task| task.kind == TaskKind::CallBack));
+    }
+}
+
+#[tokio::test]
 async fn only_a_claimed_payment_is_charged_and_only_its_amount() {
     let place = Place::new();
     let journal = place.open().await;

@@ -73,7 +73,13 @@ async fn side_by_side(
                 let report = scenario.call.place(&lab).await?;
                 judge(&scenario, &report, &lab, &service, &books)
                     .await
-                    .with_context(|| format!("{} steps {}", report.result, report.steps))
+                    .map_err(|error| {
+                        anyhow::anyhow!(
+                            "{error:#}; result {}, steps {}",
+                            report.result,
+                            report.way()
+                        )
+                    })
             };
             let result = result.await;
             (scenario.name.clone(), began.elapsed(), result)
