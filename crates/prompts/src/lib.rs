@@ -1,20 +1,38 @@
-//! From what the dialogue says to clips and words. TEMPORARY interface; being written.
+//! From what the dialogue says to sound files ("clips") and words, in Japanese and English.
+//!
+//! Everything that can be heard stands in one table, `prompts.toml`; `scripts/prompts` speaks it into
+//! `asterisk-conf/sounds/{ja,en}/ivrpay`. This crate chooses: which clips, one after the other, say this prompt with these values.
+//! Pure: it opens no file. It knows a card only as [`Truncated`](ivrpay_payment::Truncated).
 
-use ivrpay_dialogue::Prompt;
+mod number;
+mod table;
+mod value;
 
-/// Version of the table.
-pub const VERSION: &str = "0";
+use std::fmt;
+use std::str::FromStr;
+
+use ivrpay_dialogue::{Prompt, Say};
+
+use crate::table::{Part, Slot, table};
+use crate::value::Value;
+
+/// Version of the table: the journal records it with each call, as evidence of what was said.
+pub const VERSION: &str = table::VERSION;
 
 /// Language of a prompt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[allow(missing_docs)]
 pub enum Language {
+    /// English.
     En,
+    /// Japanese.
     Ja,
 }
 
 impl Language {
-    /// `ja`, `en`
+    /// All that there are.
+    pub const ALL: [Self; 2] = [Self::En, Self::Ja];
+
+    /// Name of the folder of sounds, and of Asterisk's channel language: `ja`, `en`.
     #[must_use]
     pub const fn code(self) -> &'static str {
         match self {
@@ -24,36 +42,94 @@ impl Language {
     }
 }
 
-impl std::fmt::Display for Language {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for Language {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.code())
     }
 }
 
-impl std::str::FromStr for Language {
+impl FromStr for Language {
     type Err = &'static str;
+
     fn from_str(text: &str) -> Result<Self, &'static str> {
-        match text {
-            "ja" => Ok(Self::Ja),
-            "en" => Ok(Self::En),
-            _ => Err("languages are ja and en"),
-        }
+        Self::ALL
+            .into_iter()
+            .find(|language| language.code() == text)
+            .ok_or("languages are ja and en")
     }
 }
 
-/// Clips.
+/// The clips that say this, in order; each is a file `ivrpay/NAME.wav` below the folder of its language.
 #[must_use]
-pub fn clips(_prompt: &Prompt, _language: Language) -> Vec<&'static str> {
-    vec!["beep"]
+pub fn clips(prompt: &Prompt, language: Language) -> Vec<&'static str> {
+    prompt
+        .0
+        .iter()
+        .flat_map(|say| clips_of(say, language))
+        .collect()
 }
 
-/// Text.
+/// The words as they are written, for `ivrpay simulate` and as evidence: `お支払い金額は、12,800円です。…`
 #[must_use]
-pub fn text(prompt: &Prompt, _language: Language) -> String {
-    format!("{prompt:?}")
+pub fn text(prompt: &Prompt, language: Language) -> String {
+    let says: Vec<String> = prompt.0.iter().map(|say| text_of(say, language)).collect();
+    says.join(if language == Language::En { " " } else { "" })
 }
 
-/// Files.
-pub fn every_file() -> impl Iterator<Item = (Language, String)> {
-    std::iter::empty()
+/// What the clips say, one after the other: kana without accents, or English words.
+#[must_use]
+pub fn spoken(prompt: &Prompt, language: Language) -> String {
+    let words: Vec<&str> = clips(prompt, language)
+        .into_iter()
+        .map(|clip| table(language).spoken(clip))
+        .filter(|words| !words.is_empty())
+        .collect();
+    words.join(if language == Language::En { " " } else { "" })
+}
+
+/// Every sound file that there has to be, by language and name.
+pub fn every_file() -> impl Iterator<Item = (Language, &'static str)> {
+    Language::ALL
+        .into_iter()
+        .flat_map(|language| table(language).names().map(move |name| (language, name)))
+}
+
+fn clips_of(say: &Say, language: Language) -> Vec<&'static str> {
+    let mut clips = Vec::new();
+    let mut after_value = false;
+    for part in table(language).sentence(say.name()) {
+        match part {
+            Part::Words { clip, .. } => clips.push(clip.as_str()),
+            Part::Value(slot) => clips.extend(value(say, *slot).clips(language)),
+            Part::Mark(_) => {}
+        }
+        // A clip of words brings its own pause along, a value does not: the next word must not run into it.
+        if after_value && part.begins_with_mark() {
+            let at = clips.len() - usize::from(matches!(part, Part::Words { .. }));
+            clips.insert(at, table(language).clip("pause"));
+        }
+        after_value = matches!(part, Part::Value(_));
+    }
+    clips
+}
+
+fn text_of(say: &Say, language: Language) -> String {
+    table(language)
+        .sentence(say.name())
+        .iter()
+        .map(|part| match part {
+            Part::Words { text, .. } | Part::Mark(text) => text.clone(),
+            Part::Value(slot) => value(say, *slot).text(language),
+        })
+        .collect()
+}
+
+fn value(say: &Say, slot: Slot) -> Value {
+    match (*say, slot) {
+        (Say::Amount(amount) | Say::Confirm(_, amount), Slot::Amount) => Value::Amount(amount),
+        (Say::Confirm(card, _), Slot::Last4) => Value::Last4(card),
+        (Say::Reference(reference), Slot::Reference) => Value::Reference(reference),
+        (Say::Brands(brands), Slot::Brands) => Value::Brands(brands),
+        _ => unreachable!("{} has no {slot:?}: tests speak every sentence", say.name()),
+    }
 }
