@@ -20,6 +20,8 @@ fn intent() -> Intent {
         card: Truncated::new(Brand::Visa, [1, 1, 1, 1]).unwrap(),
         idempotency_key: id.parse::<IdempotencyKey>().unwrap(),
         acquirer_order: AcquirerOrder::new(1).unwrap(),
+        order: None,
+        operator: None,
     }
 }
 

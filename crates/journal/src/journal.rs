@@ -457,6 +457,8 @@ async fn write_intent(
         card: draft.card,
         idempotency_key: IdempotencyKey::new(fresh_id(tx.now_ms)),
         acquirer_order: tx.next_acquirer_order(floor).await?,
+        order: payment.order.clone(),
+        operator: payment.operator.clone(),
     };
     tx.insert_operation(&intent)
         .await

@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{AcquirerOrder, IdempotencyKey, Money, OperationId, PaymentId, Truncated};
+use crate::{
+    AcquirerOrder, IdempotencyKey, Money, OperationId, OperatorId, OrderId, PaymentId, Truncated,
+};
 
 /// What is asked of an acquirer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -61,6 +63,10 @@ pub struct Intent {
     pub idempotency_key: IdempotencyKey,
     /// Our order number at the acquirer.
     pub acquirer_order: AcquirerOrder,
+    /// The merchant's order.
+    pub order: Option<OrderId>,
+    /// The person who took it.
+    pub operator: Option<OperatorId>,
 }
 
 /// State of a payment. In every one but the last four the order is locked: (tenant, order, part) has one such payment at most.

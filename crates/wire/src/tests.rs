@@ -599,6 +599,8 @@ fn intent() -> Durable<Intent> {
         card: Truncated::new(Brand::Visa, [1, 1, 1, 1]).unwrap(),
         idempotency_key: id.parse::<IdempotencyKey>().unwrap(),
         acquirer_order: AcquirerOrder::new(1).unwrap(),
+        order: None,
+        operator: None,
     })
 }
 

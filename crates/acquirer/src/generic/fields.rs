@@ -18,6 +18,10 @@ pub(super) const TRANSACTION_ID: &str = "transaction_id";
 
 /// Our order number at the acquirer, 17 digits.
 pub(super) const ACQUIRER_ORDER: &str = "acquirer_order";
+/// The merchant's order, where there is one.
+pub(super) const ORDER_ID: &str = "order_id";
+/// The person who took the order, where one is known.
+pub(super) const OPERATOR_ID: &str = "operator_id";
 /// Mail order / telephone order: an endpoint passes it on to its acquirer (no 3-D Secure is possible).
 pub(super) const MOTO: &str = "moto";
 /// Our payment, by which the merchant finds the order (`GET /v1/payments/{id}`).

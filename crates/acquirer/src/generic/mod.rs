@@ -70,6 +70,8 @@ impl Generic {
         let ours = [
             fields::PAYMENT_ID,
             fields::ACQUIRER_ORDER,
+            fields::ORDER_ID,
+            fields::OPERATOR_ID,
             fields::PAYMENT_PLAN,
             fields::MOTO,
         ];
@@ -118,6 +120,12 @@ impl Generic {
             }
             parameters.text(fields::PAYMENT_ID, &op.payment_id.to_string())?;
             parameters.text(fields::ACQUIRER_ORDER, &op.acquirer_order.to_string())?;
+            if let Some(order) = &op.order {
+                parameters.text(fields::ORDER_ID, order.as_str())?;
+            }
+            if let Some(operator) = &op.operator {
+                parameters.text(fields::OPERATOR_ID, operator.as_str())?;
+            }
             parameters.text(fields::PAYMENT_PLAN, "lump_sum")?;
             parameters.text(fields::MOTO, "true")
         })?;

@@ -1,7 +1,7 @@
 use ivrpay_card::{Digits, Expiry, Month, Pan, Rules, SecurityCode};
 use ivrpay_payment::{
-    AcquirerOrder, Brand, Decline, IdempotencyKey, Money, OperationId, PaymentId, Reason,
-    Truncated, Why,
+    AcquirerOrder, Brand, Decline, IdempotencyKey, Money, OperationId, OperatorId, OrderId,
+    PaymentId, Reason, Truncated, Why,
 };
 
 use super::*;
@@ -22,6 +22,16 @@ pub(crate) fn intent(minor: u64) -> Durable<Intent> {
         card: Truncated::new(Brand::Visa, [1, 1, 1, 1]).unwrap(),
         idempotency_key: KEY.parse::<IdempotencyKey>().unwrap(),
         acquirer_order: AcquirerOrder::new(42).unwrap(),
+        order: None,
+        operator: None,
+    })
+}
+
+fn of_order(minor: u64, order: &str, operator: &str) -> Durable<Intent> {
+    Durable::attest(Intent {
+        order: Some(OrderId::new(order).unwrap()),
+        operator: Some(OperatorId::new(operator).unwrap()),
+        ..intent(minor).get().clone()
     })
 }
 
@@ -94,8 +104,8 @@ fn the_request_is_the_contracts() {
 fn a_card_without_code_and_parameters_of_the_merchant() {
     let generic = Generic::new(vec![("merchant_id".into(), "花屋 \"A\"\\1".into())]).unwrap();
     insta::assert_snapshot!(
-        body(&generic, &intent(99_999_999), &card("378282246310005", None)),
-        @r#"{"method":"charge","transaction_id":"0193a1b2-0000-7000-8000-000000000003","cardnumber":"<number>","expiry_month":"12","expiry_year":"30","amount":"99999999","currency_code":"JPY","parameters":{"merchant_id":"花屋 \"A\"\\1","payment_id":"0193a1b2-0000-7000-8000-000000000001","acquirer_order":"00000000000000042","payment_plan":"lump_sum","moto":"true"}}"#
+        body(&generic, &of_order(99_999_999, "A-1", "tanaka"), &card("378282246310005", None)),
+        @r#"{"method":"charge","transaction_id":"0193a1b2-0000-7000-8000-000000000003","cardnumber":"<number>","expiry_month":"12","expiry_year":"30","amount":"99999999","currency_code":"JPY","parameters":{"merchant_id":"花屋 \"A\"\\1","payment_id":"0193a1b2-0000-7000-8000-000000000001","acquirer_order":"00000000000000042","order_id":"A-1","operator_id":"tanaka","payment_plan":"lump_sum","moto":"true"}}"#
     );
 }
 
@@ -106,9 +116,10 @@ fn the_longest_parameters_fit_the_request() {
         let generic =
             Generic::new(vec![("p".into(), sign.repeat(Generic::PARAMETERS_MAX - 1))]).unwrap();
         let card = card("4111111111111111", Some("987"));
+        let longest = of_order(99_999_999, &"o".repeat(64), &"p".repeat(64));
         assert!(
             generic
-                .step(&intent(99_999_999), Some(&card), &Progress::default(), None)
+                .step(&longest, Some(&card), &Progress::default(), None)
                 .is_ok()
         );
     }

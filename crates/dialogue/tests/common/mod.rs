@@ -365,6 +365,8 @@ pub(crate) fn intent(draft: &Draft) -> Intent {
         card: draft.card,
         idempotency_key: id.parse().expect("a UUID"),
         acquirer_order: AcquirerOrder::new(1).expect("in range"),
+        order: None,
+        operator: None,
     }
 }
 

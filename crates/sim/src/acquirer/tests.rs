@@ -280,6 +280,8 @@ mod ours {
             card: pan.truncated(),
             idempotency_key: IdempotencyKey::new(id),
             acquirer_order: AcquirerOrder::new(amount).unwrap(),
+            order: None,
+            operator: None,
         });
         let card = Card {
             expiry: Expiry::parse(
