@@ -47,7 +47,7 @@ pub struct Generic {
 pub enum ParameterError {
     /// A name that we use ourselves, or not of `a-z`, `0-9` and `_`.
     #[error(
-        "a parameter's name is of a-z, 0-9 and _, and none of payment_id, acquirer_order, payment_plan, moto"
+        "a parameter's name is of a-z, 0-9 and _, and none of payment_id, acquirer_order, order_id, operator_id, payment_plan, moto"
     )]
     Name,
     /// More than fits.
