@@ -237,6 +237,7 @@ struct Row {
     en: String,
     en_say: Option<String>,
     menu: Option<bool>,
+    own_reading: Option<bool>,
     ja_rate: Option<f32>,
     en_rate: Option<f32>,
 }
@@ -249,6 +250,7 @@ struct ClipRow {
     kana: Option<String>,
     en: Option<String>,
     en_say: Option<String>,
+    own_reading: Option<bool>,
     silence_ms: Option<u32>,
 }
 

@@ -1,5 +1,7 @@
 //! The committed sound files: all there, none unknown, of one format and loudness, within the limits of length.
 
+#![allow(clippy::unwrap_used, reason = "tests")]
+
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
@@ -109,6 +111,139 @@ fn files_are_those_of_the_table() {
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())
             .collect();
         assert_eq!(there, named, "{language}");
+    }
+}
+
+/// The rows of the table, as they stand there.
+fn table() -> toml::Table {
+    toml::from_str(include_str!("../prompts.toml")).unwrap()
+}
+
+fn rows() -> Vec<toml::Value> {
+    table()["prompt"].as_array().unwrap().clone()
+}
+
+/// The words around the `{values}`, by the names of their clips.
+fn parts(name: &str, spoken: &str) -> Vec<(String, String)> {
+    let words: Vec<&str> = spoken
+        .split(['{', '}'])
+        .step_by(2)
+        .map(|words| {
+            words
+                .trim_start_matches(['.', ',', '、', '。', ' '])
+                .trim_end()
+        })
+        .filter(|words| words.contains(char::is_alphanumeric))
+        .collect();
+    match (&words[..], spoken.contains('{')) {
+        ([words], false) => vec![(name.to_owned(), (*words).to_owned())],
+        (words, _) => words
+            .iter()
+            .zip(1..)
+            .map(|(words, n)| (format!("{name}-{n}"), (*words).to_owned()))
+            .collect(),
+    }
+}
+
+/// spoken.txt is written when the files are made: words that changed since then are not in the files yet.
+#[test]
+fn files_say_what_the_table_says() {
+    let table = table();
+    let mut wanted = Vec::new();
+    for (language, spoken) in [(Language::Ja, "kana"), (Language::En, "en")] {
+        let said = |row: &toml::Value| {
+            let text = row
+                .get(format!("{spoken}_say"))
+                .or_else(|| row.get(spoken))?;
+            Some(text.as_str().unwrap().to_owned())
+        };
+        for row in rows() {
+            let name = row["name"].as_str().unwrap();
+            wanted.extend(
+                parts(name, &said(&row).unwrap())
+                    .into_iter()
+                    .map(|(name, words)| (language, name, words)),
+            );
+        }
+        for (name, row) in table["clips"].as_table().unwrap() {
+            let silence = row.get("silence_ms").map(|ms| format!("{ms} ms"));
+            wanted.extend(
+                said(row)
+                    .or(silence)
+                    .map(|words| (language, name.clone(), words)),
+            );
+        }
+    }
+    let mut wanted: Vec<String> = wanted
+        .iter()
+        .map(|(language, name, words)| format!("{language}/ivrpay/{name}.wav\t{words}"))
+        .collect();
+    wanted.sort();
+    let made = std::fs::read_to_string(folder(Language::Ja).join("../../spoken.txt")).unwrap();
+    let made: Vec<&str> = made.lines().collect();
+    for (made, wanted) in made.iter().zip(&wanted) {
+        assert_eq!(made, wanted, "run scripts/prompts");
+    }
+    assert_eq!(made.len(), wanted.len(), "run scripts/prompts");
+    assert_eq!(made.len(), every_file().count());
+}
+
+#[test]
+fn version_is_that_of_the_table() {
+    assert_eq!(table()["version"].as_str(), Some(ivrpay_prompts::VERSION));
+}
+
+/// Text and reading bring the same values in the same order; no language lacks one.
+#[test]
+fn every_row_is_whole() {
+    let values = |text: &toml::Value| -> Vec<String> {
+        text.as_str()
+            .unwrap()
+            .split(['{', '}'])
+            .skip(1)
+            .step_by(2)
+            .map(str::to_owned)
+            .collect()
+    };
+    for row in rows() {
+        let name = row["name"].as_str().unwrap();
+        assert_eq!(values(&row["ja"]), values(&row["kana"]), "{name}");
+        assert_eq!(
+            values(&row["en"]),
+            row.get("en_say").map_or(values(&row["en"]), values),
+            "{name}"
+        );
+        let (mut ja, mut en) = (values(&row["ja"]), values(&row["en"]));
+        ja.sort();
+        en.sort();
+        assert_eq!(ja, en, "{name}");
+        for (_, kana) in parts(name, row["kana"].as_str().unwrap()) {
+            let kanji = kana
+                .chars()
+                .find(|c| ('\u{4e00}'..='\u{9fff}').contains(c) || c.is_ascii_alphanumeric());
+            assert_eq!(kanji, None, "{name}: {kana} is not kana");
+        }
+    }
+}
+
+/// Every row, also those that the dialogue does not use. Two seconds stand for its values.
+#[test]
+fn every_row_keeps_its_limit() {
+    for row in rows() {
+        let name = row["name"].as_str().unwrap();
+        let limit = if row.get("menu").is_some() { 11.0 } else { 8.0 };
+        for (language, text) in [(Language::Ja, "kana"), (Language::En, "en")] {
+            let text = row[text].as_str().unwrap();
+            let words: f64 = parts(name, text)
+                .iter()
+                .map(|(clip, _)| seconds(samples(language, clip).len()))
+                .sum();
+            let values = if text.contains('{') { 2.0 } else { 0.0 };
+            assert!(
+                words + values <= limit,
+                "{language} {name}: {words:.2} s and its values"
+            );
+        }
     }
 }
 

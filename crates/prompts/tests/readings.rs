@@ -1,5 +1,7 @@
 //! What is heard of amounts, digits and brands: tables, and a reader that gets the number back from the sounds alone.
 
+#![allow(clippy::unwrap_used, reason = "tests")]
+
 use ivrpay_dialogue::{Brands, Line, Prompt, Say};
 use ivrpay_payment::{Brand, Currency, Money, Truncated};
 use ivrpay_prompts::{Language, clips, spoken, text};
