@@ -30,6 +30,9 @@ pub struct Report {
     /// Milliseconds of speech that the caller heard.
     #[serde(default)]
     pub heard_ms: u64,
+    /// The latest that a packet of the caller left after its time, ms: over some 20, this machine was too slow for the test.
+    #[serde(default)]
+    pub late_ms_max: u64,
     /// The payment.
     #[serde(default)]
     pub payment_id: Option<String>,

@@ -19,10 +19,15 @@ use ivrpay_tests::lab::Lab;
 use ivrpay_tests::service::{SHORT_WAITS, Service, set};
 use tokio::sync::Semaphore;
 
-use crate::scenarios::{Books, Scenario, judge};
+use crate::scenarios::{Books, OtherResult, Scenario, judge};
 
 /// Calls at once in the long part. A call is mostly waiting; the limit keeps two cores from being late with RTP.
 const SIDE_BY_SIDE: usize = 24;
+
+/// A call whose keys left later than this, ms, and that ended otherwise than it should, is placed again so often: this machine
+/// had no time for it.
+const LATE_MS_MAX: u64 = 40;
+const AGAIN_MAX: usize = 2;
 
 #[derive(Default)]
 struct Tally {
@@ -70,16 +75,26 @@ async fn side_by_side(
             let _place = places.acquire_owned().await;
             let began = Instant::now();
             let result = async {
-                let report = scenario.call.place(&lab).await?;
-                judge(&scenario, &report, &lab, &service, &books)
-                    .await
-                    .map_err(|error| {
-                        anyhow::anyhow!(
-                            "{error:#}; result {}, steps {}",
-                            report.result,
-                            report.way()
-                        )
-                    })
+                for again in 0..=AGAIN_MAX {
+                    let report = scenario.call.place(&lab).await?;
+                    let Err(error) = judge(&scenario, &report, &lab, &service, &books).await else {
+                        return Ok(());
+                    };
+                    // The caller's own keys left late: no such keys were meant to be sent. What came to money stands.
+                    if again < AGAIN_MAX
+                        && report.late_ms_max > LATE_MS_MAX
+                        && error.is::<OtherResult>()
+                    {
+                        println!(
+                            "again: {} (the caller was {} ms late)",
+                            scenario.name, report.late_ms_max
+                        );
+                        continue;
+                    }
+                    let (result, late, way) = (&report.result, report.late_ms_max, report.way());
+                    bail!("{error:#}; result {result}, caller late {late} ms, steps {way}");
+                }
+                Ok(())
             };
             let result = result.await;
             (scenario.name.clone(), began.elapsed(), result)

@@ -580,6 +580,11 @@ impl Books {
     }
 }
 
+/// The call ended otherwise than it should.
+#[derive(Debug, thiserror::Error)]
+#[error("the result is {0}")]
+pub(crate) struct OtherResult(String);
+
 /// Whether the report and the books are as they should be.
 pub(crate) async fn judge(
     scenario: &Scenario,
@@ -625,11 +630,9 @@ pub(crate) async fn judge(
         );
         return Ok(());
     }
-    ensure!(
-        scenario.results.contains(&report.result.as_str()),
-        "the result is {}",
-        report.result
-    );
+    if !scenario.results.contains(&report.result.as_str()) {
+        return Err(OtherResult(report.result.clone()).into());
+    }
     if let Some(state) = scenario.state {
         ensure!(
             payment["state"] == state,
