@@ -181,19 +181,27 @@ async fn one(args: &Args, script: Vec<Action>, feed: Option<&Feed>, n: u32, call
         linger: Duration::from_millis(args.linger),
         keep_audio: args.save_audio.is_some() && n == 1,
     };
-    let seen = |at: Duration, seen: Seen<'_>| {
+    let show = |at: Duration, what: &str| {
         if !args.quiet {
             let which = if calls > 1 {
                 format!("[{n}] ")
             } else {
                 String::new()
             };
-            say(&format!(
-                "{which}{:>7.3} {}",
-                at.as_secs_f64(),
-                shown(&seen)
-            ));
+            say(&format!("{which}{:>7.3} {what}", at.as_secs_f64()));
         }
+    };
+    // Keys in a row are one line, shown when something else happens.
+    let mut keys: Option<(Duration, usize)> = None;
+    let seen = move |at: Duration, seen: Seen<'_>| {
+        if let Seen::Keys(count) = seen {
+            keys.get_or_insert((at, 0)).1 += count;
+            return;
+        }
+        if let Some((began, count)) = keys.take() {
+            show(began, &format!("-> {}", "•".repeat(count)));
+        }
+        show(at, &shown(&seen));
     };
     let report = match place::place(&plan, feed, seen).await {
         Ok(report) => report,
@@ -266,7 +274,7 @@ fn shown(seen: &Seen<'_>) -> String {
         Seen::NoTelephoneEvents => {
             "!! the far end takes no telephone-events: these keys won't be understood".into()
         }
-        Seen::Keys(keys) => format!("-> {}", "•".repeat(*keys)),
+        Seen::Keys(_) => String::new(),
         Seen::Step(step) => {
             let attempt = step
                 .attempt
