@@ -1,0 +1,29 @@
+//! Any status and any bytes of an endpoint give an outcome; an approval only from a 200 that is JSON with a `charge_id`.
+#![no_main]
+
+use ivrpay_acquirer::{Reply, generic};
+use ivrpay_payment::{
+    AcquirerOrder, Brand, Currency, Intent, Money, OperationKind, Outcome, Truncated,
+};
+use libfuzzer_sys::fuzz_target;
+
+const ID: &str = "0193a1b2-0000-7000-8000-000000000001";
+
+fuzz_target!(|input: (u16, &[u8])| {
+    let (status, body) = input;
+    let intent = Intent {
+        payment_id: ID.parse().unwrap(),
+        operation_id: ID.parse().unwrap(),
+        kind: OperationKind::Charge,
+        amount: Money::new(1500, Currency::Jpy).unwrap(),
+        card: Truncated::new(Brand::Visa, [1, 1, 1, 1]).unwrap(),
+        idempotency_key: ID.parse().unwrap(),
+        acquirer_order: AcquirerOrder::new(1).unwrap(),
+        order: None,
+        operator: None,
+    };
+    if let Outcome::Approved(_) = generic::read(&intent, &Reply::new(status, body.to_vec())) {
+        let value: serde_json::Value = serde_json::from_slice(body).expect("an approval is JSON");
+        assert!(status == 200 && !value["charge_id"].is_null());
+    }
+});
