@@ -373,8 +373,9 @@ impl Client {
         let deadline = tokio::time::Instant::now() + inner.timeout;
         let permit = tokio::time::timeout_at(deadline, inner.permits.acquire());
         let _permit = match permit.await {
-            Ok(Ok(permit)) => permit,
-            Ok(Err(_)) | Err(_) => return Err(not_sent(None)),
+            // One that came at the last moment is none: what is not sent is better than what nobody knows of.
+            Ok(Ok(permit)) if tokio::time::Instant::now() < deadline => permit,
+            Ok(Ok(_) | Err(_)) | Err(_) => return Err(not_sent(None)),
         };
         let mut request = inner.http.request(method, format!("{}{path}", inner.base));
         if let Some(body) = body {
