@@ -216,12 +216,17 @@ async fn silence_is_unknown_and_a_closed_port_is_not_sent() {
         client.answer(&channel).await,
         Err(RequestError::OutcomeUnknown)
     ));
-    // No slot comes free in time.
-    config.requests_max = 0;
-    assert!(matches!(
-        Client::new(&config).unwrap().answer(&channel).await,
-        Err(RequestError::NotSent { source: None })
-    ));
+    // The only slot is taken by one for as long as another may wait: of three, one at least gets none in time.
+    let (first, second, third) = tokio::join!(
+        client.answer(&channel),
+        client.answer(&channel),
+        client.answer(&channel)
+    );
+    assert!(
+        [first, second, third]
+            .iter()
+            .any(|result| matches!(result, Err(RequestError::NotSent { source: None })))
+    );
 
     let closed = std::net::TcpListener::bind("127.0.0.1:0")
         .unwrap()
