@@ -3,7 +3,7 @@
 use std::process::Stdio;
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use serde::Deserialize;
 use tokio::process::Command;
 
@@ -84,13 +84,29 @@ impl Call {
     /// # Errors
     /// When the caller can't be run or gives no report.
     pub async fn place(&self, lab: &Lab) -> anyhow::Result<Report> {
+        let mut reports = self.place_many(lab, 1, 1).await?;
+        reports.pop().context("the caller gave no report")
+    }
+
+    /// Places it `count` times, `parallel` at once, and waits for the end of all.
+    ///
+    /// # Errors
+    /// When the caller can't be run or gives no report.
+    pub async fn place_many(
+        &self,
+        lab: &Lab,
+        count: usize,
+        parallel: usize,
+    ) -> anyhow::Result<Vec<Report>> {
         let bound = self.options.iter().any(|o| o == "--bind");
         let mut command = Command::new(binary("ivrpay-sim")?);
         command
             .arg("call")
             .arg(&self.extension)
             .arg(&self.keys)
-            .arg("--json");
+            .arg("--json")
+            .args(["--count", &count.to_string()])
+            .args(["--parallel", &parallel.to_string()]);
         command.args(["--to", &format!("{}:5060", lab.get("ASTERISK_IP")?)]);
         if !bound {
             command.args(["--bind", lab.get("TRUNK_IP")?]);
@@ -110,16 +126,16 @@ impl Call {
             .await
             .context("the caller did not end within 240 s")??;
         let text = String::from_utf8_lossy(&output.stdout);
-        let line = text
+        let reports: Vec<Report> = text
             .lines()
-            .rev()
-            .find(|l| l.starts_with('{'))
-            .with_context(|| {
-                format!(
-                    "the caller gave no report: {text}{}",
-                    String::from_utf8_lossy(&output.stderr)
-                )
-            })?;
-        Ok(serde_json::from_str(line)?)
+            .filter(|line| line.starts_with('{'))
+            .map(serde_json::from_str)
+            .collect::<Result<_, _>>()?;
+        ensure!(
+            !reports.is_empty(),
+            "the caller gave no report: {text}{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        Ok(reports)
     }
 }

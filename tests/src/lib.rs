@@ -7,4 +7,5 @@
 
 pub mod call;
 pub mod lab;
+pub mod local;
 pub mod service;

@@ -27,6 +27,30 @@ pub struct Events {
 }
 
 impl Events {
+    /// The next event.
+    ///
+    /// # Errors
+    /// When the stream ends.
+    pub async fn next(&mut self) -> anyhow::Result<Value> {
+        loop {
+            while let Some((line, rest)) = self.read.split_once('\n') {
+                let event: Option<Value> = line
+                    .strip_prefix("data:")
+                    .and_then(|d| serde_json::from_str(d).ok());
+                self.read = rest.to_owned();
+                if let Some(event) = event {
+                    return Ok(event);
+                }
+            }
+            let more = self
+                .stream
+                .chunk()
+                .await?
+                .context("the stream of events ended")?;
+            self.read.push_str(&String::from_utf8_lossy(&more));
+        }
+    }
+
     /// Waits until a call enters this step; the event.
     ///
     /// # Errors
@@ -34,22 +58,10 @@ impl Events {
     pub async fn step(&mut self, step: &str) -> anyhow::Result<Value> {
         let found = async {
             loop {
-                while let Some((line, rest)) = self.read.split_once('\n') {
-                    let event: Option<Value> = line
-                        .strip_prefix("data:")
-                        .and_then(|d| serde_json::from_str(d).ok());
-                    self.read = rest.to_owned();
-                    if let Some(event) = event.filter(|e| e["event"] == "step" && e["step"] == step)
-                    {
-                        return Ok(event);
-                    }
+                let event = self.next().await?;
+                if event["event"] == "step" && event["step"] == step {
+                    return Ok(event);
                 }
-                let more = self
-                    .stream
-                    .chunk()
-                    .await?
-                    .context("the stream of events ended")?;
-                self.read.push_str(&String::from_utf8_lossy(&more));
             }
         };
         tokio::time::timeout(Duration::from_secs(60), found)

@@ -427,6 +427,8 @@ impl Call {
         dialogue.start(self.now());
         loop {
             let end = self.drain(dialogue, order, &mut pending).await;
+            // A key that asked for nothing: the next request is not its own.
+            self.key_arrived = None;
             if let Some(intent) = pending.unsent.take() {
                 // The caller hung up, or the call was ended, between the intent and the charge: nothing was sent.
                 self.shared.settle.not_sent(&intent).await;

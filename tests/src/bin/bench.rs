@@ -1,0 +1,322 @@
+//! `make bench`: what the service costs, each a ratio or a count of one run on a real Asterisk. Build it with `--release`.
+//!
+//! Prints three lines, each with its aim and `ok` or `missed`; only a call that failed makes the exit code 1, since the speed
+//! of a machine is not a test.
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::cast_precision_loss,
+    reason = "a program that prints measurements"
+)]
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, ensure};
+use ivrpay_tests::call::Call;
+use ivrpay_tests::lab::Lab;
+use ivrpay_tests::local::Callers;
+use ivrpay_tests::service::{Service, set};
+use tokio::sync::Barrier;
+use tokio::task::JoinSet;
+
+/// Calls one after another, and how many run at once without and with SIP and RTP.
+const ALONE: usize = 20;
+const AT_ONCE: usize = 200;
+const AT_ONCE_SIP: usize = 92;
+/// Calls with SIP and RTP in all.
+const SIP: usize = 184;
+/// How long [`AT_ONCE`] calls are kept up.
+const SUSTAINED: Duration = Duration::from_secs(60);
+
+const PAN: &str = "4111111111111111";
+
+/// CPU time of a process so far. `/proc/PID/stat` counts in hundredths of a second on every Linux of ours.
+fn cpu(pid: u32) -> anyhow::Result<Duration> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    // The name, in brackets, may hold blanks.
+    let (_, fields) = stat.rsplit_once(')').context("/proc/PID/stat")?;
+    let fields: Vec<&str> = fields.split_whitespace().collect();
+    let ticks = |n: usize| -> anyhow::Result<u64> {
+        Ok(fields.get(n).context("/proc/PID/stat is short")?.parse()?)
+    };
+    Ok(Duration::from_millis(10 * (ticks(11)? + ticks(12)?)))
+}
+
+/// Resident memory of a process, in KiB.
+fn resident(pid: u32) -> anyhow::Result<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let line = status.lines().find_map(|l| l.strip_prefix("VmRSS:"));
+    let line = line.context("no VmRSS")?;
+    Ok(line.trim().trim_end_matches(" kB").parse()?)
+}
+
+fn asterisk(lab: &Path) -> anyhow::Result<u32> {
+    let text = std::fs::read_to_string(lab.join("asterisk.pid"))?;
+    Ok(text
+        .split_whitespace()
+        .next()
+        .context("asterisk.pid is empty")?
+        .parse()?)
+}
+
+/// The histogram of the time from a key's arrival to our next request: how many took at most so long, by the bucket's bound in ns.
+#[derive(Clone, Default)]
+struct Keys(BTreeMap<u64, u64>);
+
+impl Keys {
+    async fn read(service: &Service) -> anyhow::Result<Self> {
+        let (status, text) = service.get("/metrics").await?;
+        ensure!(status == 200, "GET /metrics answered {status}");
+        let text = text.as_str().unwrap_or_default();
+        let bucket = |line: &str| -> Option<(u64, u64)> {
+            let rest = line.strip_prefix("ivrpay_key_to_request_seconds_bucket{le=\"")?;
+            let (bound, count) = rest.split_once("\"} ")?;
+            let seconds: f64 = bound.parse().ok()?;
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "bounds are below an hour, infinity becomes the largest"
+            )]
+            Some(((seconds * 1e9) as u64, count.trim().parse().ok()?))
+        };
+        Ok(Self(text.lines().filter_map(bucket).collect()))
+    }
+
+    fn since(&self, before: &Self) -> Self {
+        let diff = |(bound, n): (&u64, &u64)| (*bound, n - before.0.get(bound).unwrap_or(&0));
+        Self(self.0.iter().map(diff).collect())
+    }
+
+    fn count(&self) -> u64 {
+        self.0.values().copied().max().unwrap_or(0)
+    }
+
+    /// In ms, between the bounds of its bucket as if they were spread evenly.
+    fn percentile(&self, p: f64) -> f64 {
+        let rank = self.count() as f64 * p;
+        let (mut below, mut count_below) = (0, 0);
+        for (&bound, &count) in &self.0 {
+            if count as f64 >= rank && count > count_below {
+                if bound > 1_000_000_000_000 {
+                    return f64::INFINITY;
+                }
+                let part = (rank - count_below as f64) / (count - count_below) as f64;
+                return ((bound - below) as f64).mul_add(part, below as f64) / 1e6;
+            }
+            (below, count_below) = (bound, count);
+        }
+        f64::NAN
+    }
+
+    fn text(&self, at: &str) -> String {
+        format!(
+            "{:.2} and {:.2} ms at {at} ({} keys)",
+            self.percentile(0.5),
+            self.percentile(0.99),
+            self.count()
+        )
+    }
+}
+
+fn keys() -> Vec<(&'static str, String)> {
+    vec![
+        ("payment-amount", "1".into()),
+        ("payment-card-number", format!("{PAN}#")),
+        ("expiration-date", "1230".into()),
+        ("security-code", "123".into()),
+        ("confirmation", "1".into()),
+    ]
+}
+
+fn verdict(good: bool) -> &'static str {
+    if good { "ok" } else { "missed" }
+}
+
+/// What 200 calls at once came to.
+struct Crowd {
+    keys: Keys,
+    resident_kib: u64,
+    calls: usize,
+    per_second: f64,
+    failed: usize,
+}
+
+async fn crowd(callers: &Arc<Callers>, service: &Service) -> anyhow::Result<Crowd> {
+    let before = Keys::read(service).await?;
+    let (all_there, go) = (
+        Arc::new(Barrier::new(AT_ONCE + 1)),
+        Arc::new(Barrier::new(AT_ONCE + 1)),
+    );
+    let over = Arc::new(AtomicBool::new(false));
+    let (good, bad) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let mut tasks = JoinSet::new();
+    for n in 0..AT_ONCE {
+        let (callers, all_there, go, over, good, bad) = (
+            Arc::clone(callers),
+            Arc::clone(&all_there),
+            Arc::clone(&go),
+            Arc::clone(&over),
+            Arc::clone(&good),
+            Arc::clone(&bad),
+        );
+        tasks.spawn(async move {
+            // People do not call in the same millisecond.
+            tokio::time::sleep(Duration::from_millis(30 * n as u64)).await;
+            for round in 0.. {
+                let wait = async {
+                    if round == 0 {
+                        all_there.wait().await;
+                        go.wait().await;
+                    }
+                };
+                match callers
+                    .pay(&format!("bench-{n}-{round}"), &keys(), wait)
+                    .await
+                {
+                    Ok(()) => good.fetch_add(1, Ordering::Relaxed),
+                    Err(error) => {
+                        eprintln!("bench: call {n}.{round}: {error:#}");
+                        bad.fetch_add(1, Ordering::Relaxed)
+                    }
+                };
+                if over.load(Ordering::Relaxed) {
+                    break;
+                }
+            }
+        });
+    }
+    tokio::time::timeout(Duration::from_secs(60), all_there.wait())
+        .await
+        .context("200 calls did not come to the card number within 60 s")?;
+    let mut peak = resident(service.pid())?;
+    go.wait().await;
+    let (began, mut at_begin) = (Instant::now(), 0);
+    let mut measured = 0.0;
+    while began.elapsed() < SUSTAINED {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        peak = peak.max(resident(service.pid())?);
+        let done = good.load(Ordering::Relaxed);
+        // All stood at the same place: the first of them come in one heap, and are not a rate.
+        if began.elapsed() < SUSTAINED / 4 {
+            at_begin = done;
+        } else {
+            measured = (done - at_begin) as f64 / (began.elapsed() - SUSTAINED / 4).as_secs_f64();
+        }
+    }
+    let keys = Keys::read(service).await?.since(&before);
+    over.store(true, Ordering::Relaxed);
+    while tasks.join_next().await.is_some() {}
+    Ok(Crowd {
+        keys,
+        resident_kib: peak,
+        calls: good.load(Ordering::Relaxed) + bad.load(Ordering::Relaxed),
+        per_second: measured,
+        failed: bad.load(Ordering::Relaxed),
+    })
+}
+
+/// Real calls over SIP and RTP, which go on to the end of the last prompt: how many failed.
+async fn sip(lab: &Arc<Lab>) -> anyhow::Result<usize> {
+    let script: Vec<String> = keys()
+        .into_iter()
+        .map(|(step, keys)| format!("wait:{step} {keys}"))
+        .collect();
+    let call = Call::new("7711200", script.join(" ")).with(&["--expect", "success", "--quiet"]);
+    let reports = call.place_many(lab, SIP, AT_ONCE_SIP).await?;
+    for report in reports.iter().filter(|r| r.result != "success") {
+        eprintln!("bench: a call over SIP ended as {}", report.result);
+    }
+    let good = reports.iter().filter(|r| r.result == "success").count();
+    Ok(SIP - good)
+}
+
+async fn run() -> anyhow::Result<usize> {
+    let lab = Arc::new(Lab::up(2, "sid")?);
+    let mut service = Service::start(&lab, "bench", true, |config| {
+        set(config, "limits.calls_max", 250);
+    })
+    .await?;
+    let asterisk = asterisk(&lab.folder)?;
+    let callers = Arc::new(Callers::new(&lab, &service).await?);
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let base = resident(service.pid())?;
+
+    eprintln!("bench: {ALONE} calls one after another");
+    let before = Keys::read(&service).await?;
+    let mut failed = 0;
+    for n in 0..ALONE {
+        if let Err(error) = callers
+            .pay(&format!("bench-alone-{n}"), &keys(), async {})
+            .await
+        {
+            eprintln!("bench: call {n}: {error:#}");
+            failed += 1;
+        }
+    }
+    let alone = Keys::read(&service).await?.since(&before);
+
+    eprintln!(
+        "bench: {AT_ONCE} calls at once for {} s",
+        SUSTAINED.as_secs()
+    );
+    let crowd = crowd(&callers, &service).await?;
+    failed += crowd.failed;
+
+    eprintln!("bench: {SIP} calls over SIP and RTP, {AT_ONCE_SIP} at once");
+    let before = Keys::read(&service).await?;
+    let (ours, theirs) = (cpu(service.pid())?, cpu(asterisk)?);
+    let failed_sip = sip(&lab).await?;
+    let (ours, theirs) = (cpu(service.pid())? - ours, cpu(asterisk)? - theirs);
+    let with_sip = Keys::read(&service).await?.since(&before);
+    failed += failed_sip;
+    drop(callers);
+    service.stop(Duration::from_secs(30)).await?;
+
+    let share = 100.0 * ours.as_secs_f64() / theirs.as_secs_f64();
+    let each = |time: Duration| 1e3 * time.as_secs_f64() / SIP as f64;
+    println!(
+        "cpu: ours is {share:.1} % of Asterisk's ({:.1} and {:.1} ms a payment, {SIP} payments over SIP and RTP); aim: at most 10 %: {}",
+        each(ours),
+        each(theirs),
+        verdict(share <= 10.0)
+    );
+    let (one, many) = (alone.percentile(0.99), crowd.keys.percentile(0.99));
+    println!(
+        "key to request: p50 and p99 {}, {}, {}; aim: p99 at {AT_ONCE} under 5 ms and under 4 times that of 1: {}",
+        alone.text("1 call"),
+        crowd.keys.text(&format!("{AT_ONCE} calls")),
+        with_sip.text(&format!("{AT_ONCE_SIP} with SIP and RTP")),
+        verdict(many < 5.0 && many < 4.0 * one)
+    );
+    let base_mib = base as f64 / 1024.0;
+    let a_call = crowd.resident_kib.saturating_sub(base) as f64 / AT_ONCE as f64;
+    println!(
+        "memory: base {base_mib:.1} MiB, {a_call:.1} KiB a call from 0 to {AT_ONCE}, {:.1} calls a second sustained, {} of {} failed; \
+         aim: under 30 MiB, under 32 KiB, none: {}",
+        crowd.per_second,
+        failed,
+        ALONE + crowd.calls + SIP,
+        verdict(base_mib < 30.0 && a_call < 32.0 && failed == 0)
+    );
+    Ok(failed)
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    rustls::crypto::ring::default_provider()
+        .install_default()
+        .ok();
+    match run().await {
+        Ok(0) => ExitCode::SUCCESS,
+        Ok(_) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("bench: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

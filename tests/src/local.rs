@@ -1,0 +1,190 @@
+//! Calls by Local channels: no SIP and no RTP, so that many fit on a small machine. The caller's half stands in an ARI
+//! application of our own, which keys; the other half runs the payment extension.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use anyhow::{Context as _, bail, ensure};
+use futures_util::StreamExt as _;
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
+
+use crate::lab::Lab;
+use crate::service::Service;
+
+const APP: &str = "ivrpay-bench";
+/// Longest wait for a step; a call with every prompt heard takes 60 s.
+const STEP_MAX: Duration = Duration::from_secs(60);
+
+type Told = Arc<Mutex<HashMap<String, mpsc::UnboundedSender<Value>>>>;
+
+/// Places calls.
+pub struct Callers {
+    http: reqwest::Client,
+    base: String,
+    user: String,
+    password: String,
+    told: Told,
+    readers: [JoinHandle<()>; 2],
+}
+
+impl Drop for Callers {
+    fn drop(&mut self) {
+        self.readers.iter().for_each(JoinHandle::abort);
+    }
+}
+
+fn lock(told: &Told) -> MutexGuard<'_, HashMap<String, mpsc::UnboundedSender<Value>>> {
+    told.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Callers {
+    /// Opens the application and the service's stream of events.
+    ///
+    /// # Errors
+    /// When Asterisk or the service does not answer.
+    pub async fn new(lab: &Lab, service: &Service) -> anyhow::Result<Self> {
+        let base = lab.get("ARI_URL")?.trim_end_matches('/').to_owned();
+        let user = lab.get("ARI_USER")?.to_owned();
+        let password = std::fs::read_to_string(lab.path("ARI_PASSWORD_FILE")?)?
+            .trim()
+            .to_owned();
+        let http = reqwest::Client::builder()
+            .no_proxy()
+            .timeout(Duration::from_secs(15))
+            .build()?;
+        let basic = http
+            .get(&base)
+            .basic_auth(&user, Some(&password))
+            .build()?
+            .headers()
+            .get("authorization")
+            .context("no authorization")?
+            .clone();
+        let url = format!("{}/events?app={APP}", base.replacen("http", "ws", 1));
+        let mut request = url.into_client_request()?;
+        request.headers_mut().insert("authorization", basic);
+        let (mut socket, _) = tokio_tungstenite::connect_async(request)
+            .await
+            .context("Asterisk refused the application of the callers")?;
+        let app = tokio::spawn(async move { while let Some(Ok(_)) = socket.next().await {} });
+        let told = Told::default();
+        let mut events = service.events().await?;
+        let tell = Arc::clone(&told);
+        let feed = tokio::spawn(async move {
+            while let Ok(event) = events.next().await {
+                let channel = event["channel_id"].as_str().unwrap_or_default();
+                if let Some(call) = lock(&tell).get(channel) {
+                    drop(call.send(event));
+                }
+            }
+            // Whoever still waits finds his queue closed.
+            lock(&tell).clear();
+        });
+        Ok(Self {
+            http,
+            base,
+            user,
+            password,
+            told,
+            readers: [app, feed],
+        })
+    }
+
+    /// One payment: `keys` are pressed as their steps are announced, `at_card` is awaited before the card number.
+    ///
+    /// # Errors
+    /// When the call does not end with the result `success`.
+    pub async fn pay(
+        &self,
+        id: &str,
+        keys: &[(&str, String)],
+        at_card: impl Future<Output = ()>,
+    ) -> anyhow::Result<()> {
+        let paying = format!("{id}-pay");
+        let (tell, mut told) = mpsc::unbounded_channel();
+        lock(&self.told).insert(paying.clone(), tell);
+        let result = async {
+            self.post(
+                "/channels",
+                &json!({"endpoint": "Local/7711200@lab/n", "app": APP, "channelId": id, "otherChannelId": paying}),
+            )
+            .await?;
+            let mut at_card = Some(at_card);
+            for (step, pressed) in keys {
+                until(&mut told, |e| e["event"] == "step" && e["step"] == *step)
+                    .await
+                    .with_context(|| format!("waiting for {step}"))?;
+                if *step == "payment-card-number"
+                    && let Some(wait) = at_card.take()
+                {
+                    wait.await;
+                }
+                self.post(
+                    &format!("/channels/{id}/dtmf"),
+                    &json!({"dtmf": pressed, "duration": ON_MS, "between": OFF_MS}),
+                )
+                .await?;
+            }
+            let ended = until(&mut told, |e| e["event"] == "call-ended").await?;
+            ensure!(ended["result"] == "success", "ended as {}", ended["result"]);
+            Ok(())
+        }
+        .await;
+        lock(&self.told).remove(&paying);
+        // The dialplan has hung up already where all went well.
+        drop(
+            self.http
+                .delete(format!("{}/channels/{id}", self.base))
+                .basic_auth(&self.user, Some(&self.password))
+                .send()
+                .await,
+        );
+        result
+    }
+
+    async fn post(&self, path: &str, body: &Value) -> anyhow::Result<()> {
+        let answer = self
+            .http
+            .post(format!("{}{path}", self.base))
+            .basic_auth(&self.user, Some(&self.password))
+            .header("content-type", "application/json")
+            .body(body.to_string())
+            .send()
+            .await?;
+        let status = answer.status();
+        if !status.is_success() {
+            bail!("POST {path} answered {status}: {}", answer.text().await?);
+        }
+        Ok(())
+    }
+}
+
+/// A quick but human hand, ms.
+const ON_MS: u32 = 80;
+const OFF_MS: u32 = 80;
+
+async fn until(
+    told: &mut mpsc::UnboundedReceiver<Value>,
+    is: impl Fn(&Value) -> bool,
+) -> anyhow::Result<Value> {
+    let found = async {
+        while let Some(event) = told.recv().await {
+            if is(&event) {
+                return Ok(event);
+            }
+            ensure!(
+                event["event"] != "call-ended",
+                "the call ended as {}",
+                event["result"]
+            );
+        }
+        bail!("the service's events ended")
+    };
+    tokio::time::timeout(STEP_MAX, found)
+        .await
+        .context("not announced within 60 s")?
+}
