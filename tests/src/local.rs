@@ -16,8 +16,8 @@ use crate::lab::Lab;
 use crate::service::Service;
 
 const APP: &str = "ivrpay-bench";
-/// Longest wait for a step; a call with every prompt heard takes 60 s.
-const STEP_MAX: Duration = Duration::from_secs(60);
+/// Longest time without an event; the longest prompt takes half of it.
+const SILENCE_MAX: Duration = Duration::from_secs(30);
 
 type Told = Arc<Mutex<HashMap<String, mpsc::UnboundedSender<Value>>>>;
 
@@ -94,7 +94,8 @@ impl Callers {
         })
     }
 
-    /// One payment: `keys` are pressed as their steps are announced, `at_card` is awaited before the card number.
+    /// One payment: `keys` are pressed as their steps are announced, and more slowly when a step is announced again; `at_card`
+    /// is awaited before the card number. Hangs up as soon as the payment is completed. Gives how often it was asked again.
     ///
     /// # Errors
     /// When the call does not end with the result `success`.
@@ -103,47 +104,86 @@ impl Callers {
         id: &str,
         keys: &[(&str, String)],
         at_card: impl Future<Output = ()>,
-    ) -> anyhow::Result<()> {
+    ) -> anyhow::Result<usize> {
         let paying = format!("{id}-pay");
         let (tell, mut told) = mpsc::unbounded_channel();
         lock(&self.told).insert(paying.clone(), tell);
-        let result = async {
+        let mut heard = Vec::new();
+        let result = self
+            .talk(id, &paying, keys, at_card, &mut told, &mut heard)
+            .await
+            .with_context(|| format!("after {}", heard.join(" ")));
+        lock(&self.told).remove(&paying);
+        if result.is_err() {
+            drop(self.hang_up(id).await);
+        }
+        result
+    }
+
+    async fn talk(
+        &self,
+        id: &str,
+        paying: &str,
+        keys: &[(&str, String)],
+        at_card: impl Future<Output = ()>,
+        told: &mut mpsc::UnboundedReceiver<Value>,
+        heard: &mut Vec<String>,
+    ) -> anyhow::Result<usize> {
+        self.post(
+            "/channels",
+            &json!({"endpoint": "Local/7711200@lab/n", "app": APP, "channelId": id, "otherChannelId": paying}),
+        )
+        .await?;
+        let mut at_card = Some(at_card);
+        let mut again = 0;
+        loop {
+            let event = tokio::time::timeout(SILENCE_MAX, told.recv())
+                .await
+                .with_context(|| format!("no event for {} s", SILENCE_MAX.as_secs()))?
+                .context("the service's events ended")?;
+            if event["event"] == "call-ended" {
+                ensure!(event["result"] == "success", "ended as {}", event["result"]);
+                return Ok(again);
+            }
+            let Some(step) = event["step"].as_str().filter(|_| event["event"] == "step") else {
+                continue;
+            };
+            heard.push(step.to_owned());
+            if let Some(error) = event["error"].as_str() {
+                heard.push(format!("({error})"));
+            }
+            if step == "payment-completed" {
+                self.hang_up(id).await?;
+            }
+            let Some((_, pressed)) = keys.iter().find(|(of, _)| *of == step) else {
+                continue;
+            };
+            if step == "payment-card-number"
+                && let Some(wait) = at_card.take()
+            {
+                wait.await;
+            }
+            let pace = if event["attempt"].as_u64() > Some(1) {
+                again += 1;
+                SLOWER_MS
+            } else {
+                PACE_MS
+            };
             self.post(
-                "/channels",
-                &json!({"endpoint": "Local/7711200@lab/n", "app": APP, "channelId": id, "otherChannelId": paying}),
+                &format!("/channels/{id}/dtmf"),
+                &json!({"dtmf": pressed, "duration": pace, "between": pace}),
             )
             .await?;
-            let mut at_card = Some(at_card);
-            for (step, pressed) in keys {
-                until(&mut told, |e| e["event"] == "step" && e["step"] == *step)
-                    .await
-                    .with_context(|| format!("waiting for {step}"))?;
-                if *step == "payment-card-number"
-                    && let Some(wait) = at_card.take()
-                {
-                    wait.await;
-                }
-                self.post(
-                    &format!("/channels/{id}/dtmf"),
-                    &json!({"dtmf": pressed, "duration": ON_MS, "between": OFF_MS}),
-                )
-                .await?;
-            }
-            let ended = until(&mut told, |e| e["event"] == "call-ended").await?;
-            ensure!(ended["result"] == "success", "ended as {}", ended["result"]);
-            Ok(())
         }
-        .await;
-        lock(&self.told).remove(&paying);
-        // The dialplan has hung up already where all went well.
-        drop(
-            self.http
-                .delete(format!("{}/channels/{id}", self.base))
-                .basic_auth(&self.user, Some(&self.password))
-                .send()
-                .await,
-        );
-        result
+    }
+
+    async fn hang_up(&self, id: &str) -> anyhow::Result<()> {
+        self.http
+            .delete(format!("{}/channels/{id}", self.base))
+            .basic_auth(&self.user, Some(&self.password))
+            .send()
+            .await?;
+        Ok(())
     }
 
     async fn post(&self, path: &str, body: &Value) -> anyhow::Result<()> {
@@ -163,28 +203,6 @@ impl Callers {
     }
 }
 
-/// A quick but human hand, ms.
-const ON_MS: u32 = 80;
-const OFF_MS: u32 = 80;
-
-async fn until(
-    told: &mut mpsc::UnboundedReceiver<Value>,
-    is: impl Fn(&Value) -> bool,
-) -> anyhow::Result<Value> {
-    let found = async {
-        while let Some(event) = told.recv().await {
-            if is(&event) {
-                return Ok(event);
-            }
-            ensure!(
-                event["event"] != "call-ended",
-                "the call ended as {}",
-                event["result"]
-            );
-        }
-        bail!("the service's events ended")
-    };
-    tokio::time::timeout(STEP_MAX, found)
-        .await
-        .context("not announced within 60 s")?
-}
+/// Key on, and off, ms: a quick hand, and one that was asked to press more slowly.
+const PACE_MS: u32 = 80;
+const SLOWER_MS: u32 = 250;
