@@ -336,6 +336,11 @@ impl Router {
     pub(crate) fn handle_connected(&mut self) {
         count(&self.counters.connects);
         self.connection = self.connection.wrapping_add(1);
+        // Before the first key of this connection: a number with a hole in it must not be taken for one without.
+        for _ in &self.routes {
+            count(&self.counters.keys_lost);
+        }
+        self.tell_all(&CallEvent::KeysLost);
     }
 
     pub(crate) fn handle_lost(&mut self) {
@@ -350,7 +355,6 @@ impl Router {
             .map(|channel| &channel.id)
             .collect();
         let connection = self.connection;
-        let counters = &self.counters;
         self.routes.retain(|id, route| {
             // What entered over this connection may have done so after the list was made.
             if route.connection == connection {
@@ -358,8 +362,7 @@ impl Router {
             }
             route.connection = connection;
             if ours.contains(id) {
-                count(&counters.keys_lost);
-                route.outlet.send(CallEvent::KeysLost) && route.outlet.send(CallEvent::SocketBack)
+                route.outlet.send(CallEvent::SocketBack)
             } else {
                 route.outlet.send(CallEvent::Gone);
                 false

@@ -44,6 +44,8 @@ const LIBRARY_BUFFER: usize = 4 * 1024;
 const WRITE_WAIT: Duration = Duration::from_secs(1);
 /// Between attempts to list the channels after a connect.
 const LISTING_WAIT: Duration = Duration::from_secs(1);
+/// Between listings of the channels while a connection stands.
+const LISTING_EVERY: Duration = Duration::from_secs(60);
 /// Attempts to give a channel back to the dialplan.
 const GIVE_BACK_TRIES: u32 = 3;
 /// What a caller for whom there was no place is given back with.
@@ -241,6 +243,8 @@ impl Reader {
         // Ends with this function, and its tasks with it.
         let mut tasks = JoinSet::new();
         tasks.spawn(list(self.client.clone(), tell.clone()));
+        let mut listings = interval_at(tokio::time::Instant::now() + LISTING_EVERY, LISTING_EVERY);
+        listings.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 // The socket comes last: it can always be ready, the others can't.
@@ -260,6 +264,10 @@ impl Reader {
                         Ok(Err(error)) => return Ended::Lost(trouble_of(&error)),
                         Err(_) => return Ended::Lost(Trouble::Silent),
                     }
+                }
+                // One that could not be given back, or whose start was never told, is found here.
+                _ = listings.tick() => {
+                    tasks.spawn(list(self.client.clone(), tell.clone()));
                 }
                 Some(what) = told.recv() => match what {
                     Told::Listed(channels) => {
@@ -328,7 +336,7 @@ impl Reader {
                     Err(RequestError::NotSent { .. } | RequestError::Refused { .. }) => {
                         sleep(LISTING_WAIT).await
                     }
-                    // A channel that could not be reached is listed, and given back, after the next connect.
+                    // A channel that could not be reached is given back after the next listing.
                     Ok(()) | Err(_) => return,
                 }
             }

@@ -277,6 +277,7 @@ async fn after_a_lost_socket_every_call_is_told_and_orphans_go_back() {
     let mut socket = fake.socket().await;
     assert_eq!(stays.recv().await, Some(CallEvent::KeysLost));
     assert_eq!(stays.recv().await, Some(CallEvent::SocketBack));
+    assert_eq!(goes.recv().await, Some(CallEvent::KeysLost));
     assert_eq!(goes.recv().await, Some(CallEvent::Gone));
     assert_eq!(goes.recv().await, None);
     send(&mut socket, &key("stays", '6')).await;
@@ -293,6 +294,28 @@ async fn after_a_lost_socket_every_call_is_told_and_orphans_go_back() {
         fake.requests.try_recv().is_err(),
         "nothing else was touched"
     );
+}
+
+/// A number with a hole in it may pass the Luhn check: what was lost is told before the first key of the new connection, however
+/// long the listing takes.
+#[tokio::test]
+async fn lost_keys_are_told_before_the_next_key() {
+    let mut fake = Fake::start().await;
+    let config = config(&fake);
+    let (_client, mut calls, mut socket) = up(&mut fake, config).await;
+    let mut call = enter(&mut calls, &mut socket, "1").await.inbox;
+    fake.answer(|request| match request.path.as_str() {
+        "/channels" => Some((500, String::new())),
+        _ => default_answer(request),
+    });
+    drop(socket);
+    assert_eq!(call.recv().await, Some(CallEvent::SocketLost));
+    let mut socket = fake.socket().await;
+    send(&mut socket, &key("1", '7')).await;
+    assert_eq!(call.recv().await, Some(CallEvent::KeysLost));
+    let event = call.recv().await;
+    is_key(&call, event, '7');
+    calls.stop.stop().await;
 }
 
 /// A channel may be listed before its `StasisStart` arrives: it is a call, not an orphan.

@@ -12,9 +12,10 @@ use ivrpay_dialogue::{
     At, CallResult, Command, Dialogue, End, Input, Line, NotWritten, Output, Prompt, Say, Setup,
 };
 use ivrpay_journal::{
-    Claim, CreateError, Created, EnteredBy, Match, Mode as PaymentMode, NewPayment, Origin, Payment,
+    Claim, ClaimError, CreateError, Created, EnteredBy, Match, Mode as PaymentMode, NewPayment,
+    Origin, Payment,
 };
-use ivrpay_payment::{CallId, Durable, Intent, Money, Outcome};
+use ivrpay_payment::{CallId, Durable, Intent, Money, Outcome, PaymentId, State as PaymentState};
 use ivrpay_prompts::Language;
 use tokio::sync::{mpsc, oneshot};
 
@@ -76,7 +77,9 @@ pub(crate) async fn run(shared: Arc<Shared>, start: Start, commands: mpsc::Recei
         playback: None,
         playbacks: 0,
         gone: false,
-        settled: false,
+        overflowed: false,
+        settled: None,
+        unheard: false,
         key_arrived: None,
     };
     let result = match call.order(&start.channel, &start.args).await {
@@ -109,8 +112,12 @@ struct Call {
     playbacks: u32,
     /// The channel left Stasis or hung up: no request can reach it.
     gone: bool,
-    /// The acquirer has answered: the mark of [`Self::mark_unknown`] is to go.
-    settled: bool,
+    /// Events came faster than they could be taken, and no more come; the channel is still there.
+    overflowed: bool,
+    /// The acquirer has answered: what takes the place of the mark of [`Self::mark_unknown`].
+    settled: Option<&'static str>,
+    /// The last prompt was not played to the caller.
+    unheard: bool,
     /// When the key that is being handled was read from the socket.
     key_arrived: Option<Instant>,
 }
@@ -131,12 +138,11 @@ impl Call {
         channel: &ivrpay_ari::Channel,
         args: &[String],
     ) -> Result<Order, Refused> {
-        let refused = |result, say, language| Refused {
-            result,
-            say,
+        let internal = |language| Refused {
+            result: CallResult::InternalError,
+            say: Line::InternalError,
             language,
         };
-        let internal = |language| refused(CallResult::InternalError, Line::InternalError, language);
         let args = Arguments::parse(args).map_err(|why| {
             events::arguments_refused(&self.about, why);
             internal(Language::Ja)
@@ -164,7 +170,13 @@ impl Call {
             events::arguments_refused(&self.about, why);
             internal(language)
         })?;
-        let payment = match self.find(channel, &args, tenant).await? {
+        // Practice has a payment of its own: with the null connector, which approves, a real one would be taken for paid.
+        let found = if args.mode == Mode::Training {
+            None
+        } else {
+            self.find(channel, &args, tenant).await?
+        };
+        let payment = match found {
             Some(payment) => payment,
             None => {
                 let Some(amount) = amount else {
@@ -198,19 +210,14 @@ impl Call {
             .journal()
             .claim(payment.id, self.about.call_id)
             .await
-            .map_err(|error| {
-                match error {
-                    ivrpay_journal::ClaimError::Journal(error) => {
-                        events::journal_failed(Some(payment.id), "claim", &error);
-                        internal(language)
-                    }
-                    // Somebody else's call has it, or it ended in between.
-                    _ => refused(
-                        CallResult::OrderAlreadyPaid,
-                        Line::OrderAlreadyPaid,
-                        language,
-                    ),
+            .map_err(|error| match error {
+                ClaimError::Journal(error) => {
+                    events::journal_failed(Some(payment.id), "claim", &error);
+                    internal(language)
                 }
+                ClaimError::NotWaiting { state } => self.taken(payment.id, state, language),
+                // Another call has it at this moment.
+                _ => self.taken(payment.id, PaymentState::Waiting, language),
             })?;
         self.about.payment_id = Some(payment.id);
         Ok(Order {
@@ -259,7 +266,7 @@ impl Call {
                 part: args.part,
             });
         } else {
-            if let Some(extension) = self.operator_extension(args).await {
+            if let Some(extension) = self.operator_extension(args).await? {
                 matches.push(Match::OperatorExtension {
                     tenant: tenant.id.clone(),
                     extension,
@@ -289,23 +296,33 @@ impl Call {
 
     /// The extension of the operator who sent the caller here: an argument, or the endpoint that made a blind transfer
     /// (`PJSIP/201-0000002a` is extension 201).
-    async fn operator_extension(&self, args: &Arguments) -> Option<String> {
+    async fn operator_extension(&self, args: &Arguments) -> Result<Option<String>, Refused> {
         if args.operator_extension.is_some() {
-            return args.operator_extension.clone();
+            return Ok(args.operator_extension.clone());
         }
         let channel = self
             .shared
             .client
             .get_variable(&self.about.channel_id, "BLINDTRANSFER")
             .await
-            .ok()??;
-        let endpoint = channel
-            .rsplit_once('-')
-            .map_or(channel.as_str(), |(endpoint, _)| endpoint);
-        endpoint
-            .split_once('/')
-            .map(|(_, extension)| extension.to_owned())
-            .filter(|e| !e.is_empty())
+            .map_err(|error| {
+                // Not knowing is not "nobody": a second payment would be made beside the announced one.
+                events::ari_request_failed(&self.about, "BLINDTRANSFER", &error);
+                Refused {
+                    result: CallResult::InternalError,
+                    say: Line::InternalError,
+                    language: self.language,
+                }
+            })?;
+        Ok(channel.and_then(|channel| {
+            let endpoint = channel
+                .rsplit_once('-')
+                .map_or(channel.as_str(), |(endpoint, _)| endpoint);
+            endpoint
+                .split_once('/')
+                .map(|(_, extension)| extension.to_owned())
+                .filter(|e| !e.is_empty())
+        }))
     }
 
     async fn create(
@@ -318,7 +335,8 @@ impl Call {
     ) -> Result<Payment, Refused> {
         let new = NewPayment {
             tenant: tenant.id.clone(),
-            order: args.order.clone(),
+            // Practice locks no order.
+            order: args.order.clone().filter(|_| args.mode != Mode::Training),
             part: args.part,
             operator: args.operator.clone(),
             site: tenant.site.clone(),
@@ -346,12 +364,7 @@ impl Call {
         match self.shared.settle.journal().create(new).await {
             Ok(Created::New(payment) | Created::Existing(payment)) => Ok(payment),
             Err(CreateError::OrderTaken { payment_id, state }) => {
-                events::order_taken(&self.about, payment_id, state);
-                Err(Refused {
-                    result: CallResult::OrderAlreadyPaid,
-                    say: Line::OrderAlreadyPaid,
-                    language,
-                })
+                Err(self.taken(payment_id, state, language))
             }
             Err(CreateError::Journal(error)) => {
                 events::journal_failed(None, "create", &error);
@@ -372,6 +385,25 @@ impl Call {
                     language,
                 })
             }
+        }
+    }
+
+    /// What a caller hears whose order has another payment. "Paid" is said of a payment that is approved, and of no other: on
+    /// that word the goods are sent.
+    fn taken(&self, by: PaymentId, state: PaymentState, language: Language) -> Refused {
+        events::order_taken(&self.about, by, state);
+        let (result, say) = match state {
+            PaymentState::Approved => (CallResult::OrderAlreadyPaid, Line::OrderAlreadyPaid),
+            PaymentState::InFlight | PaymentState::Unknown => {
+                (CallResult::OutcomeUnknown, Line::OutcomeUnknown)
+            }
+            // Another call is at it, or it is over; an operator looks it up.
+            _ => (CallResult::InternalError, Line::InternalError),
+        };
+        Refused {
+            result,
+            say,
+            language,
         }
     }
 
@@ -413,7 +445,11 @@ impl Call {
             self.give_back(result, Some(&order), None).await;
             return result;
         };
-        let end = self.drive(&mut dialogue, &order).await;
+        let mut end = self.drive(&mut dialogue, &order).await;
+        if self.overflowed && end.result == CallResult::CallerHungUp {
+            // The dialogue was told so to make it end; the caller is there, and goes back.
+            end.result = CallResult::InternalError;
+        }
         // The digits are gone before anybody hears of the caller again.
         drop(dialogue);
         self.release(&order, end.result, Some(&end)).await;
@@ -449,7 +485,7 @@ impl Call {
                 // Keys before deadlines: a key that has arrived counts, however late we are.
                 biased;
                 // A channel that is gone says no more, and says so at once: it would starve the answer.
-                event = self.inbox.recv(), if !self.gone => self.input(event),
+                event = self.inbox.recv(), if !self.gone && !self.overflowed => self.input(event),
                 Some(command) = self.commands.recv() => Some(Input::Command(command)),
                 written = wait(&mut pending.written) => Some(match written {
                     Some(Ok(intent)) => Input::Written(intent),
@@ -463,7 +499,14 @@ impl Call {
                 () = sleep_until(deadline) => Some(Input::DeadlineReached),
             };
             if let Some(input) = input {
-                self.settled |= matches!(&input, Input::Answered(outcome) if !matches!(outcome, Outcome::Unknown(_)));
+                if let Input::Answered(outcome) = &input {
+                    self.settled = match outcome {
+                        // It is on disk: whatever becomes of the last prompt, the card is charged.
+                        Outcome::Approved(_) => Some(CallResult::Success.name()),
+                        Outcome::Declined(_) | Outcome::NotCharged(_) => Some(""),
+                        Outcome::Unknown(_) => None,
+                    };
+                }
                 if let Input::Written(intent) = &input {
                     pending.unsent = Some(intent.clone());
                 }
@@ -494,6 +537,7 @@ impl Call {
                 if failed && !self.gone {
                     events::prompt_failed(&self.about);
                 }
+                self.unheard |= failed;
                 self.playback = None;
                 Some(Input::PromptEnded)
             }
@@ -501,13 +545,18 @@ impl Call {
                 events::keys_lost(&self.about);
                 Some(Input::KeysLost)
             }
-            // Overflow: events, keys among them, came faster than any caller can press; the call ends as if hung up.
+            // Events, keys among them, came faster than any caller can press, and nothing more is told of this channel: the
+            // dialogue ends as if hung up, and the caller is given back.
+            Some(CallEvent::Overflow) => {
+                events::overflow(&self.about);
+                self.overflowed = true;
+                Some(Input::HungUp)
+            }
             Some(
                 CallEvent::HangupRequest
                 | CallEvent::StasisEnd
                 | CallEvent::Destroyed { .. }
-                | CallEvent::Gone
-                | CallEvent::Overflow,
+                | CallEvent::Gone,
             )
             | None => {
                 self.gone = true;
@@ -577,9 +626,9 @@ impl Call {
         if self.gone {
             return;
         }
-        if std::mem::take(&mut self.settled) {
+        if let Some(result) = self.settled.take() {
             // Here, since setting a variable waits for a prompt that plays.
-            self.set(RESULT_VARIABLE, "").await;
+            self.set(RESULT_VARIABLE, result).await;
         }
         self.playbacks += 1;
         let Ok(id) = PlaybackId::new(&format!("ivrpay-{}-{}", self.about.call_id, self.playbacks))
@@ -603,8 +652,14 @@ impl Call {
             )
             .await;
         match played {
-            Ok(()) => self.playback = Some(id),
-            Err(error) => events::ari_request_failed(&self.about, "play", &error),
+            Ok(()) => {
+                self.playback = Some(id);
+                self.unheard = false;
+            }
+            Err(error) => {
+                self.unheard = true;
+                events::ari_request_failed(&self.about, "play", &error);
+            }
         }
     }
 
@@ -632,7 +687,7 @@ impl Call {
         self.language = refused.language;
         self.play(&Prompt(vec![Say::Line(refused.say)])).await;
         let limit = tokio::time::Instant::now() + REFUSAL_MAX;
-        while self.playback.is_some() && !self.gone {
+        while self.playback.is_some() && !self.gone && !self.overflowed {
             tokio::select! {
                 event = self.inbox.recv() => drop(self.input(event)),
                 () = tokio::time::sleep_until(limit) => break,
@@ -647,7 +702,8 @@ impl Call {
         let evidence = end
             .and_then(|end| serde_json::to_value(&end.evidence).ok())
             .unwrap_or_default();
-        let released = if end.is_some_and(|end| end.hung_up) {
+        // Heard is what was played, not what was meant to be.
+        let released = if end.is_some_and(|end| end.hung_up || self.unheard) {
             journal
                 .release_unheard(&order.claim, result.name(), evidence)
                 .await
@@ -682,19 +738,31 @@ impl Call {
         for (name, value) in &variables {
             self.set(name, value).await;
         }
-        if let Err(error) = self
-            .shared
-            .client
-            .continue_in_dialplan(&self.about.channel_id, None)
-            .await
-            && !matches!(error, RequestError::Gone | RequestError::NotInStasis)
-        {
-            events::ari_request_failed(&self.about, "continue", &error);
-        }
+        go_on(&self.shared.client, &self.about.channel_id).await;
     }
 
     fn now(&self) -> At {
         At(self.began.elapsed())
+    }
+}
+
+/// Times a channel is asked to go on in the dialplan, and the wait between, which doubles: 15 s in all.
+const GO_ON_TRIES: u32 = 5;
+const GO_ON_WAIT: Duration = Duration::from_secs(1);
+
+/// Lets a channel go on in the dialplan, and asks again where Asterisk did not take it: a caller must not sit in silence until
+/// `TIMEOUT(absolute)`. What could not be reached even so is found by the next listing of channels.
+pub(crate) async fn go_on(client: &Client, channel: &ivrpay_ari::ChannelId) {
+    let mut wait = GO_ON_WAIT;
+    for tries_left in (0..GO_ON_TRIES).rev() {
+        match client.continue_in_dialplan(channel, None).await {
+            Ok(()) | Err(RequestError::Gone | RequestError::NotInStasis) => return,
+            Err(error) => events::not_given_back(channel, &error, tries_left),
+        }
+        if tries_left > 0 {
+            tokio::time::sleep(wait).await;
+            wait *= 2;
+        }
     }
 }
 
@@ -720,9 +788,10 @@ async fn sleep_until(deadline: Option<tokio::time::Instant>) {
     }
 }
 
-/// The month now, in UTC: a card is good through the last day of its month, and no time zone is more than a day away.
+/// The month now where it is latest over, UTC-12: a card is good through the last day of its month, wherever the caller is. Up to
+/// a day more is the issuer's to refuse.
 fn this_month() -> Month {
-    let now = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC);
+    let now = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::fixed(jiff::tz::offset(-12)));
     Month {
         year: u16::try_from(now.year()).unwrap_or(2099),
         month: u8::try_from(now.month()).unwrap_or(12),

@@ -201,7 +201,7 @@ pub(crate) fn order_taken(about: &About, payment: PaymentId, state: State) {
 }
 
 pub(crate) fn capture_refused(about: &About, why: &'static str) {
-    error!(call_id = %about.call_id, why, "capture refused: Asterisk would betray the card; run `ivrpay check`");
+    error!(call_id = %about.call_id, why, "capture refused: it is not known to be safe; run `ivrpay check`");
     counter!("ivrpay_capture_refused_total").increment(1);
 }
 
@@ -220,6 +220,35 @@ pub(crate) fn ari_request_failed(
 ) {
     debug!(call_id = %about.call_id, what, error = %error, "a request to Asterisk failed");
     counter!("ivrpay_ari_request_failures_total").increment(1);
+}
+
+pub(crate) fn not_given_back(
+    channel: &ChannelId,
+    error: &ivrpay_ari::RequestError,
+    tries_left: u32,
+) {
+    warn!(channel_id = channel.as_str(), error = %error, tries_left, "Asterisk did not take a caller back into the dialplan");
+    counter!("ivrpay_ari_request_failures_total").increment(1);
+}
+
+pub(crate) fn overflow(about: &About) {
+    warn!(call_id = %about.call_id, "events came faster than they could be taken; the call ends and the caller is given back");
+}
+
+/// What the ARI reader has counted so far.
+pub(crate) fn ari(counters: &ivrpay_ari::Counters) {
+    use std::sync::atomic::Ordering::Relaxed;
+    for (name, counted) in [
+        ("ivrpay_ari_connects_total", &counters.connects),
+        ("ivrpay_ari_messages_total", &counters.messages),
+        ("ivrpay_ari_messages_malformed_total", &counters.malformed),
+        ("ivrpay_ari_messages_unknown_total", &counters.unknown),
+        ("ivrpay_ari_messages_unrouted_total", &counters.unrouted),
+        ("ivrpay_ari_orphans_total", &counters.orphans),
+        ("ivrpay_ari_overflows_total", &counters.overflows),
+    ] {
+        counter!(name).absolute(counted.load(Relaxed));
+    }
 }
 
 pub(crate) fn keys_lost(about: &About) {
@@ -301,13 +330,15 @@ pub(crate) fn stopped(left: usize) {
     } else {
         warn!(
             left,
-            "stopped with calls on; Asterisk gives them back to the dialplan, their payments are settled at the next start"
+            "stopped with calls on; they were given back to the dialplan, their payments are settled at the next start"
         );
     }
 }
 
 pub(crate) fn call_panicked() {
-    error!("a call ended by a panic, which is a bug; its payment is settled from the journal");
+    error!(
+        "a call ended by a panic, which is a bug; its payment is settled at the next start, and its order is locked until then"
+    );
     counter!("ivrpay_panics_total").increment(1);
 }
 

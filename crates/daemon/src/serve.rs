@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt as _;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -15,6 +15,7 @@ use ivrpay_web::Web;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -26,6 +27,9 @@ use crate::settle::{Route, Settle};
 
 /// Calls that may wait to be taken while others are being started; one more is refused.
 const STARTS_MAX: usize = 64;
+
+/// Longest that the calls which are left at a shutdown, and those that come during it, may take to be given back.
+const GIVE_BACK_MAX: Duration = Duration::from_secs(5);
 
 /// How often waiting payments are looked through for those that have waited too long, and metrics are tidied.
 const HOUSEKEEPING: Duration = Duration::from_secs(5);
@@ -64,16 +68,6 @@ pub async fn serve(config: Config, secret_memory: ivrpay_secret::Report) -> anyh
     let stream = Events::new();
     let mut ari = config.ari.clone();
     ari.starts_max = STARTS_MAX;
-    let (client, calls) = ivrpay_ari::connect(ari)
-        .map_err(|error| anyhow::anyhow!("{error}\nhint: {}", error.hint()))?;
-    let ivrpay_ari::Calls {
-        mut starts,
-        mut refusals,
-        status,
-        stop: halt,
-        ..
-    } = calls;
-
     let stopping = CancellationToken::new();
     let on = Arc::new(AtomicUsize::new(0));
     let connected = Arc::new(AtomicBool::new(false));
@@ -89,8 +83,19 @@ pub async fn serve(config: Config, secret_memory: ivrpay_secret::Report) -> anyh
         secret_memory.backing.name(),
     );
     listen(&config, web, &servers, &stopping).await?;
+    // Callers come from here on: nothing that can keep the service from starting may follow.
+    let (client, calls) = ivrpay_ari::connect(ari)
+        .map_err(|error| anyhow::anyhow!("{error}\nhint: {}", error.hint()))?;
+    let ivrpay_ari::Calls {
+        mut starts,
+        mut refusals,
+        status,
+        stop: halt,
+        counters,
+        ..
+    } = calls;
     watch(status, &connected, &stopping, &servers);
-    housekeeping(journal.clone(), metrics, &stopping, &servers);
+    housekeeping(journal.clone(), metrics, counters, &stopping, &servers);
 
     let shared = Arc::new(Shared {
         client: client.clone(),
@@ -108,7 +113,7 @@ pub async fn serve(config: Config, secret_memory: ivrpay_secret::Report) -> anyh
     notify_ready();
 
     let tasks = TaskTracker::new();
-    let mut commands: Vec<mpsc::Sender<Command>> = Vec::new();
+    let live = Arc::new(Live::default());
     let mut stop = std::pin::pin!(stop_signal());
     loop {
         let start = tokio::select! {
@@ -119,7 +124,7 @@ pub async fn serve(config: Config, secret_memory: ivrpay_secret::Report) -> anyh
                 tokio::spawn(give_back(
                     client.clone(),
                     refusal.channel,
-                    CallResult::CapacityExceeded,
+                    Some(CallResult::CapacityExceeded),
                 ));
                 continue;
             }
@@ -131,24 +136,26 @@ pub async fn serve(config: Config, secret_memory: ivrpay_secret::Report) -> anyh
             tokio::spawn(give_back(
                 client.clone(),
                 start.channel.id,
-                CallResult::CapacityExceeded,
+                Some(CallResult::CapacityExceeded),
             ));
             continue;
         }
-        commands.retain(|c| !c.is_closed());
         let (sender, receiver) = mpsc::channel(call::COMMANDS_MAX);
-        commands.push(sender);
+        let channel = start.channel.id.clone();
+        let number = live.add(channel.clone(), sender);
         on.fetch_add(1, Ordering::Relaxed);
-        let (shared, on) = (Arc::clone(&shared), Arc::clone(&on));
-        let (client, channel) = (client.clone(), start.channel.id.clone());
+        let (shared, on, live) = (Arc::clone(&shared), Arc::clone(&on), Arc::clone(&live));
+        let client = client.clone();
         tasks.spawn(async move {
             let ended = tokio::spawn(call::run(shared, start, receiver)).await;
-            on.fetch_sub(1, Ordering::Relaxed);
             if ended.is_err() {
-                // A bug of ours; the caller must not pay for it with silence.
+                // A bug of ours; the caller must not pay for it with silence. A charge may be on its way: the result
+                // stays as it was marked.
                 events::call_panicked();
-                give_back(client, channel, CallResult::InternalError).await;
+                give_back(client, channel, None).await;
             }
+            live.remove(number);
+            on.fetch_sub(1, Ordering::Relaxed);
         });
     }
 
@@ -158,15 +165,20 @@ pub async fn serve(config: Config, secret_memory: ivrpay_secret::Report) -> anyh
     let late = tokio::spawn({
         let client = client.clone();
         async move {
-            while let Some(start) = starts.recv().await {
-                give_back(client.clone(), start.channel.id, CallResult::InternalError).await;
+            let mut given = JoinSet::new();
+            loop {
+                let (channel, result) = tokio::select! {
+                    Some(start) = starts.recv() => (start.channel.id, CallResult::InternalError),
+                    Some(refusal) = refusals.recv() => (refusal.channel, CallResult::CapacityExceeded),
+                    // The reader is gone, and with it whoever could enter.
+                    else => break,
+                };
+                given.spawn(give_back(client.clone(), channel, Some(result)));
             }
+            given.join_all().await;
         }
     });
-    for sender in &commands {
-        // A full queue means that the call has enough to do and ends by its limits.
-        sender.try_send(Command::Shutdown).ok();
-    }
+    live.tell(Command::Shutdown);
     tasks.close();
     let all = async {
         tasks.wait().await;
@@ -178,17 +190,25 @@ pub async fn serve(config: Config, secret_memory: ivrpay_secret::Report) -> anyh
     };
     servers.close();
     drop(tokio::time::timeout(Duration::from_secs(3), servers.wait()).await);
-    late.abort();
+    let left = live.channels();
+    // Their results stay as they were marked: a charge whose answer is out is unknown.
+    let mut given: JoinSet<()> = left
+        .iter()
+        .map(|channel| give_back(client.clone(), channel.clone(), None))
+        .collect();
+    drop(
+        tokio::time::timeout(GIVE_BACK_MAX, async {
+            while given.join_next().await.is_some() {}
+        })
+        .await,
+    );
     halt.stop().await;
+    drop(tokio::time::timeout(GIVE_BACK_MAX, late).await);
     if let Err(error) = journal.stop().await {
         events::journal_failed(None::<PaymentId>, "close", &error);
     }
     drop(std::fs::remove_file(&config.admin_socket));
-    events::stopped(if waited {
-        0
-    } else {
-        on.load(Ordering::Relaxed)
-    });
+    events::stopped(if waited { 0 } else { left.len() });
     Ok(())
 }
 
@@ -374,6 +394,7 @@ fn watch(
 fn housekeeping(
     journal: Journal,
     metrics: PrometheusHandle,
+    counters: Arc<ivrpay_ari::Counters>,
     stopping: &CancellationToken,
     servers: &TaskTracker,
 ) {
@@ -386,6 +407,7 @@ fn housekeeping(
                 () = stopping.cancelled() => break,
             }
             metrics.run_upkeep();
+            events::ari(&counters);
             if let Err(error) = journal.expire(now_ms()).await {
                 events::journal_failed(None, "expire", &error);
             }
@@ -421,13 +443,65 @@ fn now_ms() -> i64 {
     jiff::Timestamp::now().as_millisecond()
 }
 
-/// Gives a channel that we can't take back to the dialplan.
-async fn give_back(client: ivrpay_ari::Client, channel: ivrpay_ari::ChannelId, result: CallResult) {
-    // Without the variable the dialplan still goes on; it has a fallback for that.
-    drop(
-        client
-            .set_variable(&channel, ivrpay_ari::RESULT_VARIABLE, result.name())
-            .await,
-    );
-    drop(client.continue_in_dialplan(&channel, None).await);
+/// Gives a channel that we can't take, or can't lead to its end, back to the dialplan. Without a result, the one that is set stays.
+async fn give_back(
+    client: ivrpay_ari::Client,
+    channel: ivrpay_ari::ChannelId,
+    result: Option<CallResult>,
+) {
+    if let Some(result) = result {
+        // Without the variable the dialplan still goes on; it has a fallback for that.
+        drop(
+            client
+                .set_variable(&channel, ivrpay_ari::RESULT_VARIABLE, result.name())
+                .await,
+        );
+    }
+    call::go_on(&client, &channel).await;
+}
+
+/// The calls that are on: whom to tell of a shutdown, and whom to give back when it takes too long.
+#[derive(Default)]
+struct Live(Mutex<LiveCalls>);
+
+#[derive(Default)]
+struct LiveCalls {
+    next: u64,
+    calls: BTreeMap<u64, (ivrpay_ari::ChannelId, mpsc::Sender<Command>)>,
+}
+
+impl Live {
+    fn lock(&self) -> std::sync::MutexGuard<'_, LiveCalls> {
+        self.0
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// The number under which the call is to be removed: a channel may come back before its last call is over.
+    fn add(&self, channel: ivrpay_ari::ChannelId, commands: mpsc::Sender<Command>) -> u64 {
+        let mut live = self.lock();
+        live.next += 1;
+        let number = live.next;
+        live.calls.insert(number, (channel, commands));
+        number
+    }
+
+    fn remove(&self, number: u64) {
+        self.lock().calls.remove(&number);
+    }
+
+    fn tell(&self, command: Command) {
+        for (_, commands) in self.lock().calls.values() {
+            // A full queue means that the call has enough to do and ends by its limits.
+            commands.try_send(command).ok();
+        }
+    }
+
+    fn channels(&self) -> Vec<ivrpay_ari::ChannelId> {
+        let live = self.lock();
+        live.calls
+            .values()
+            .map(|(channel, _)| channel.clone())
+            .collect()
+    }
 }
