@@ -113,6 +113,37 @@ impl Lab {
         bail!("the dialplan did not go on with result={result} payment={payment}")
     }
 
+    /// Waits until a variable of a channel has this value.
+    ///
+    /// # Errors
+    /// When it has not after 10 s.
+    pub async fn variable_is(
+        &self,
+        channel: &str,
+        variable: &str,
+        value: &str,
+    ) -> anyhow::Result<()> {
+        let http = reqwest::Client::builder().no_proxy().build()?;
+        let url = format!(
+            "{}/channels/{channel}/variable?variable={variable}",
+            self.get("ARI_URL")?
+        );
+        let password = std::fs::read_to_string(self.path("ARI_PASSWORD_FILE")?)?;
+        let began = Instant::now();
+        while began.elapsed() < Duration::from_secs(10) {
+            let request = http
+                .get(&url)
+                .basic_auth(self.get("ARI_USER")?, Some(password.trim()));
+            let answer: serde_json::Value =
+                serde_json::from_str(&request.send().await?.text().await?)?;
+            if answer["value"] == value {
+                return Ok(());
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        bail!("{variable} of {channel} did not become {value}")
+    }
+
     /// The configuration that the lab wrote.
     ///
     /// # Errors

@@ -141,7 +141,7 @@ impl BuildError {
             Self::Full => "raise [limits] calls_max, or wait for a call to end",
             Self::Stage { .. } => "settle this payment in the acquirer's own console",
             Self::Unsupported { .. } => {
-                "choose an operation that `ivrpay check` lists for this acquirer"
+                "this acquirer has no such operation: use a connector that has it"
             }
         }
     }

@@ -60,10 +60,13 @@ pub struct Payment {
     pub site: Option<String>,
     /// Result of the last call (`success`, `caller-hung-up` ...).
     pub result: Option<String>,
-    /// Brand of the card that was accepted.
+    /// Brand of the card that was charged or, where none was, of the last one that was declined.
     pub brand: Option<Brand>,
-    /// Last four digits of the card that was accepted.
+    /// Last four digits of that card.
     pub last4: Option<String>,
+    /// Why the last card was declined, neutral of the acquirer (`insufficient_funds` ...).
+    #[serde(default)]
+    pub decline_reason: Option<String>,
     /// The acquirer's reference.
     pub acquirer_ref: Option<String>,
     /// The issuer's approval code.

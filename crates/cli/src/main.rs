@@ -5,10 +5,15 @@
     reason = "a command line speaks there"
 )]
 
+/// A line on standard output.
+macro_rules! say {
+    ($($text:tt)*) => { $crate::print(&format!($($text)*)) };
+}
+
 mod payment;
 mod simulate;
 
-use std::io::IsTerminal as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -116,8 +121,28 @@ fn main() -> ExitCode {
         Command::Simulate(args) => simulate::run(&args),
         Command::Payment { command } => payment::run(command),
         Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Cli::command(), "ivrpay", &mut std::io::stdout());
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "ivrpay", &mut script);
+            print(String::from_utf8_lossy(&script).trim_end());
             Exit::Done.into()
+        }
+    }
+}
+
+/// Writes a line. Whoever reads may have gone (`| head`): then there is nobody to tell, and no bug.
+pub(crate) fn print(line: &str) {
+    let mut out = std::io::stdout().lock();
+    match out
+        .write_all(line.as_bytes())
+        .and_then(|()| out.write_all(b"\n"))
+    {
+        Ok(()) => {}
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => {
+            std::process::exit(Exit::Done as i32)
+        }
+        Err(error) => {
+            eprintln!("ivrpay: standard output can't be written: {error}");
+            std::process::exit(Exit::Failed as i32)
         }
     }
 }
@@ -186,7 +211,7 @@ fn log() {
 fn check(path: &std::path::Path, offline: bool, json: bool, deny_warnings: bool) -> ExitCode {
     let mut tell = |fact: &ivrpay_daemon::check::Fact| {
         if json {
-            println!("{}", serde_json::to_string(fact).unwrap_or_default());
+            say!("{}", serde_json::to_string(fact).unwrap_or_default());
             return;
         }
         let mark = match fact.verdict {
@@ -194,9 +219,9 @@ fn check(path: &std::path::Path, offline: bool, json: bool, deny_warnings: bool)
             Verdict::Warning => "warn",
             Verdict::Bad => "BAD ",
         };
-        println!("{mark} {:<13} {}", fact.ring, fact.fact);
+        say!("{mark} {:<13} {}", fact.ring, fact.fact);
         if let Some(hint) = &fact.hint {
-            println!("     {:<13} hint: {hint}", "");
+            say!("     {:<13} hint: {hint}", "");
         }
     };
     let facts = match runtime() {
@@ -216,7 +241,7 @@ fn check(path: &std::path::Path, offline: bool, json: bool, deny_warnings: bool)
             .count(),
     );
     if !json {
-        println!(
+        say!(
             "check: {} facts, {warnings} warnings, {bad} bad",
             facts.len()
         );

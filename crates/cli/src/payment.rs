@@ -79,7 +79,7 @@ pub(crate) fn run(command: Command) -> ExitCode {
         Err(error) => return fail(&error),
     };
     let shown = if from.json {
-        println!("{}", answer.trim_end());
+        say!("{}", answer.trim_end());
         Ok(())
     } else {
         match command {
@@ -115,15 +115,19 @@ async fn get(socket: &std::path::Path, path: &str) -> anyhow::Result<String> {
 fn list(answer: &str) -> anyhow::Result<()> {
     let Payments { payments } = serde_json::from_str(answer)?;
     if payments.is_empty() {
-        println!("no payments");
+        say!("no payments");
         return Ok(());
     }
-    println!(
+    say!(
         "{:<36}  {:<10}  {:>14}  {:<20}  {:<16}  created",
-        "id", "state", "amount", "order", "card"
+        "id",
+        "state",
+        "amount",
+        "order",
+        "card"
     );
     for p in &payments {
-        println!(
+        say!(
             "{:<36}  {:<10}  {:>14}  {:<20}  {:<16}  {}",
             p.id.to_string(),
             p.state.name(),
@@ -149,6 +153,7 @@ fn show(answer: &str) -> anyhow::Result<()> {
         ("site", p.site.clone().unwrap_or_default()),
         ("operator", p.operator.clone().unwrap_or_default()),
         ("card", card(&p)),
+        ("declined for", p.decline_reason.clone().unwrap_or_default()),
         ("approval code", p.approval_code.clone().unwrap_or_default()),
         (
             "acquirer's reference",
@@ -160,7 +165,7 @@ fn show(answer: &str) -> anyhow::Result<()> {
     ];
     for (name, value) in rows {
         if !value.is_empty() {
-            println!("{name:<21} {value}");
+            say!("{name:<21} {value}");
         }
     }
     Ok(())

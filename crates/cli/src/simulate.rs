@@ -55,7 +55,7 @@ pub(crate) fn run(args: &Args) -> ExitCode {
         done
     }) {
         Ok(end) => {
-            println!("result: {}", end.result.name());
+            say!("result: {}", end.result.name());
             Exit::Done.into()
         }
         Err(error) => fail(&error),

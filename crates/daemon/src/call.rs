@@ -3,6 +3,7 @@
 //! Starts with a channel that entered Stasis, ends when the channel was given back to the dialplan or hung up. Owns the
 //! dialogue, and with it the call's secret memory. Does not know which prompts follow which, nor any acquirer.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -12,8 +13,8 @@ use ivrpay_dialogue::{
     At, CallResult, Command, Dialogue, End, Input, Line, NotWritten, Output, Prompt, Say, Setup,
 };
 use ivrpay_journal::{
-    Claim, ClaimError, CreateError, Created, EnteredBy, Match, Mode as PaymentMode, NewPayment,
-    Origin, Payment,
+    Claim, ClaimError, CreateError, EnteredBy, Match, Mode as PaymentMode, NewPayment, Origin,
+    Payment,
 };
 use ivrpay_payment::{CallId, Durable, Intent, Money, Outcome, PaymentId, State as PaymentState};
 use ivrpay_prompts::Language;
@@ -39,16 +40,24 @@ pub(crate) struct Shared {
     pub(crate) guard: Guard,
     pub(crate) tenants: Vec<Tenant>,
     pub(crate) settings: Arc<ivrpay_dialogue::Settings>,
-    pub(crate) calls: Box<dyn Fn() -> usize + Send + Sync>,
 }
 
 /// What a call is about, once its payment is known.
 struct Order {
     claim: Claim,
-    payment: Payment,
-    connector: String,
     language: Language,
     mode: Mode,
+}
+
+impl Order {
+    /// Practice goes nowhere, whatever its payment says.
+    fn connector(&self) -> &str {
+        if self.mode == Mode::Training {
+            TRAINING
+        } else {
+            &self.claim.payment().connector
+        }
+    }
 }
 
 /// Why there is no payment for this call, as a result and what is said about it.
@@ -59,11 +68,16 @@ struct Refused {
 }
 
 /// Takes a channel from StasisStart to its end.
-pub(crate) async fn run(shared: Arc<Shared>, start: Start, commands: mpsc::Receiver<Command>) {
+pub(crate) async fn run(
+    shared: Arc<Shared>,
+    id: CallId,
+    start: Start,
+    commands: mpsc::Receiver<Command>,
+) {
     let began = Instant::now();
     let mut call = Call {
         about: About {
-            call_id: CallId::new(uuid::Uuid::now_v7()),
+            call_id: id,
             channel_id: start.channel.id.clone(),
             sip_call_id: Some(start.channel.protocol_id.clone()).filter(|id| !id.is_empty()),
             tenant: None,
@@ -81,22 +95,18 @@ pub(crate) async fn run(shared: Arc<Shared>, start: Start, commands: mpsc::Recei
         settled: None,
         unheard: false,
         key_arrived: None,
+        variables: BTreeMap::new(),
     };
     let result = match call.order(&start.channel, &start.args).await {
         Ok(order) => call.pay(order).await,
         Err(refused) => {
-            call.shared
-                .events
-                .call_started(&call.about, (call.shared.calls)());
+            call.shared.events.call_started(&call.about);
             call.refuse(refused).await
         }
     };
-    call.shared.events.call_ended(
-        &call.about,
-        result,
-        began.elapsed(),
-        (call.shared.calls)().saturating_sub(1),
-    );
+    call.shared
+        .events
+        .call_ended(&call.about, result, began.elapsed());
 }
 
 struct Call {
@@ -120,6 +130,8 @@ struct Call {
     unheard: bool,
     /// When the key that is being handled was read from the socket.
     key_arrived: Option<Instant>,
+    /// What was set on the channel: each request costs Asterisk more than us.
+    variables: BTreeMap<&'static str, String>,
 }
 
 /// What the dialogue waits for beside events.
@@ -176,56 +188,53 @@ impl Call {
         } else {
             self.find(channel, &args, tenant).await?
         };
-        let payment = match found {
-            Some(payment) => payment,
-            None => {
-                let Some(amount) = amount else {
-                    events::no_payment_matched(&self.about, 0);
-                    return Err(internal(language));
-                };
+        let claim = match (found, amount) {
+            (Some(payment), Some(amount)) if amount != payment.amount => {
+                // Two sources that differ: nobody guesses about money (I7).
+                events::arguments_refused(
+                    &self.about,
+                    "amount differs from that of the announced payment",
+                );
+                return Err(internal(language));
+            }
+            (Some(payment), _) => self.claim(&payment, language).await?,
+            (None, Some(amount)) => {
                 self.create(&args, tenant, amount, channel, language)
                     .await?
             }
+            (None, None) => {
+                events::no_payment_matched(&self.about, 0);
+                return Err(internal(language));
+            }
         };
-        if amount.is_some_and(|amount| amount != payment.amount) {
-            // Two sources that differ: nobody guesses about money (I7).
-            events::arguments_refused(
-                &self.about,
-                "amount differs from that of the announced payment",
-            );
-            return Err(internal(language));
-        }
         let language = args
             .language
-            .or_else(|| payment.language.parse().ok())
+            .or_else(|| claim.payment().language.parse().ok())
             .unwrap_or(language);
         self.language = language;
-        let connector = if args.mode == Mode::Training {
-            TRAINING.to_owned()
-        } else {
-            payment.connector.clone()
-        };
-        let claim = shared
-            .settle
-            .journal()
-            .claim(payment.id, self.about.call_id)
-            .await
-            .map_err(|error| match error {
-                ClaimError::Journal(error) => {
-                    events::journal_failed(Some(payment.id), "claim", &error);
-                    internal(language)
-                }
-                ClaimError::NotWaiting { state } => self.taken(payment.id, state, language),
-                // Another call has it at this moment.
-                _ => self.taken(payment.id, PaymentState::Waiting, language),
-            })?;
-        self.about.payment_id = Some(payment.id);
+        self.about.payment_id = Some(claim.payment().id);
         Ok(Order {
             claim,
-            payment,
-            connector,
             language,
             mode: args.mode,
+        })
+    }
+
+    async fn claim(&self, payment: &Payment, language: Language) -> Result<Claim, Refused> {
+        let journal = self.shared.settle.journal();
+        let claimed = journal.claim(payment.id, self.about.call_id).await;
+        claimed.map_err(|error| match error {
+            ClaimError::Journal(error) => {
+                events::journal_failed(Some(payment.id), "claim", &error);
+                Refused {
+                    result: CallResult::InternalError,
+                    say: Line::InternalError,
+                    language,
+                }
+            }
+            ClaimError::NotWaiting { state } => self.taken(payment.id, state, language),
+            // Another call has it at this moment.
+            _ => self.taken(payment.id, PaymentState::Waiting, language),
         })
     }
 
@@ -258,27 +267,26 @@ impl Call {
                 internal()
             });
         }
-        let mut matches = Vec::new();
         if let Some(order) = &args.order {
-            matches.push(Match::Order {
+            let holder = journal.order_holder(&tenant.id, order, args.part).await;
+            return match holder.map_err(failed)? {
+                Some(p) if p.state == PaymentState::Waiting && p.call.is_none() => Ok(Some(p)),
+                Some(p) => Err(self.taken(p.id, p.state, self.language)),
+                None => Ok(None),
+            };
+        }
+        let mut matches = Vec::new();
+        if let Some(extension) = self.operator_extension(args).await? {
+            matches.push(Match::OperatorExtension {
                 tenant: tenant.id.clone(),
-                order: order.clone(),
-                part: args.part,
+                extension,
             });
-        } else {
-            if let Some(extension) = self.operator_extension(args).await? {
-                matches.push(Match::OperatorExtension {
-                    tenant: tenant.id.clone(),
-                    extension,
-                });
-            }
-            if args.mode == Mode::Attended && !channel.caller.number.is_empty() {
-                let number = channel.caller.number.clone();
-                matches.push(Match::CallerNumber {
-                    tenant: tenant.id.clone(),
-                    number,
-                });
-            }
+        }
+        if args.mode == Mode::Attended && !channel.caller.number.is_empty() {
+            matches.push(Match::CallerNumber {
+                tenant: tenant.id.clone(),
+                number: channel.caller.number.clone(),
+            });
         }
         for by in &matches {
             let mut found = journal.waiting_for(by).await.map_err(failed)?;
@@ -332,7 +340,12 @@ impl Call {
         amount: Money,
         channel: &ivrpay_ari::Channel,
         language: Language,
-    ) -> Result<Payment, Refused> {
+    ) -> Result<Claim, Refused> {
+        // A foreign number may look like a card's; then it is not kept.
+        let number = channel.caller.number.as_str();
+        let number =
+            (!number.is_empty() && number.len() <= 24 && !ivrpay_journal::looks_like_card(number))
+                .then(|| number.to_owned());
         let new = NewPayment {
             tenant: tenant.id.clone(),
             // Practice locks no order.
@@ -355,14 +368,15 @@ impl Call {
             language: language.to_string(),
             prompt_version: ivrpay_prompts::VERSION.to_owned(),
             operator_extension: args.operator_extension.clone(),
-            caller_number: Some(channel.caller.number.clone()).filter(|n| !n.is_empty()),
+            caller_number: number,
             origin: Origin::Dialplan,
             request: None,
             // This call's own: it ends with the call.
             expires_ms: None,
         };
-        match self.shared.settle.journal().create(new).await {
-            Ok(Created::New(payment) | Created::Existing(payment)) => Ok(payment),
+        let journal = self.shared.settle.journal();
+        match journal.create_claimed(new, self.about.call_id).await {
+            Ok(claim) => Ok(claim),
             Err(CreateError::OrderTaken { payment_id, state }) => {
                 Err(self.taken(payment_id, state, language))
             }
@@ -374,10 +388,15 @@ impl Call {
                     language,
                 })
             }
-            Err(_) => {
+            Err(error) => {
                 events::arguments_refused(
                     &self.about,
-                    "a field looks like a card number or is too long",
+                    match error {
+                        CreateError::PartNotDeclared { .. } => {
+                            "part is not a declared part of the order"
+                        }
+                        _ => "a field looks like a card number or is too long",
+                    },
                 );
                 Err(Refused {
                     result: CallResult::InternalError,
@@ -409,12 +428,11 @@ impl Call {
 
     /// Leads the caller through the payment.
     async fn pay(&mut self, order: Order) -> CallResult {
-        self.shared
-            .events
-            .call_started(&self.about, (self.shared.calls)());
+        self.shared.events.call_started(&self.about);
         if let Err(why) = self.shared.guard.check(&self.shared.client).await {
             events::capture_refused(&self.about, why);
-            self.release(&order, CallResult::InternalError, None).await;
+            self.release(order.claim, CallResult::InternalError, None)
+                .await;
             return self
                 .refuse(Refused {
                     result: CallResult::InternalError,
@@ -424,9 +442,12 @@ impl Call {
                 .await;
         }
         let shared = Arc::clone(&self.shared);
-        let tenant = shared.tenants.iter().find(|t| t.id == order.payment.tenant);
+        let tenant = shared
+            .tenants
+            .iter()
+            .find(|t| t.id == order.claim.payment().tenant);
         let setup = Setup {
-            amount: order.payment.amount,
+            amount: order.claim.payment().amount,
             attended: order.mode != Mode::SelfService,
             rules: Rules {
                 brands: tenant.map(|t| t.brands.clone()).unwrap_or_default(),
@@ -435,14 +456,14 @@ impl Call {
             month: this_month(),
             training: order.mode == Mode::Training,
             security_code: tenant.is_none_or(|t| t.security_code),
-            ..Setup::default_for(order.payment.amount)
+            ..Setup::default_for(order.claim.payment().amount)
         };
         let Ok(mut dialogue) = Dialogue::new(Arc::clone(&shared.settings), setup) else {
             events::capacity(&self.about.channel_id);
             let result = CallResult::CapacityExceeded;
-            self.release(&order, result, None).await;
+            self.release(order.claim, result, None).await;
             // The dialplan speaks: it does so too where the daemon has no place to lead a call.
-            self.give_back(result, Some(&order), None).await;
+            self.give_back(result, None).await;
             return result;
         };
         let mut end = self.drive(&mut dialogue, &order).await;
@@ -452,8 +473,8 @@ impl Call {
         }
         // The digits are gone before anybody hears of the caller again.
         drop(dialogue);
-        self.release(&order, end.result, Some(&end)).await;
-        self.give_back(end.result, Some(&order), Some(&end)).await;
+        self.release(order.claim, end.result, Some(&end)).await;
+        self.give_back(end.result, Some(&end)).await;
         end.result
     }
 
@@ -580,7 +601,7 @@ impl Call {
                 Output::Progress(progress) => self.shared.events.progress(&self.about, &progress),
                 Output::Write(draft) => {
                     let (done, receiver) = oneshot::channel();
-                    let (settle, payment) = (self.shared.settle.clone(), order.payment.id);
+                    let (settle, payment) = (self.shared.settle.clone(), order.claim.payment().id);
                     tokio::spawn(
                         async move { drop(done.send(settle.write(payment, draft).await)) },
                     );
@@ -589,8 +610,11 @@ impl Call {
                 }
                 Output::Authorise(intent, card) => {
                     pending.unsent = None;
-                    pending.answered =
-                        Some(self.shared.settle.authorise(&order.connector, intent, card));
+                    pending.answered = Some(self.shared.settle.authorise(
+                        order.connector(),
+                        intent,
+                        card,
+                    ));
                 }
                 Output::End(end) => return Some(end),
             }
@@ -601,23 +625,26 @@ impl Call {
     /// Whatever becomes of this process from here on, the dialplan does not take a charge for no charge: until the answer is
     /// there, the call's result is that nobody knows (I4: unknown is not declined).
     async fn mark_unknown(&mut self, order: &Order) {
-        let id = order.payment.id.to_string();
+        let id = order.claim.payment().id.to_string();
         self.set("IVRPAY_PAYMENT_ID", &id).await;
         self.set(RESULT_VARIABLE, CallResult::OutcomeUnknown.name())
             .await;
     }
 
-    async fn set(&self, name: &str, value: &str) {
+    async fn set(&mut self, name: &'static str, value: &str) {
         if self.gone {
             return;
         }
-        if let Err(error) = self
-            .shared
-            .client
+        if self.variables.get(name).is_some_and(|set| set == value) {
+            return;
+        }
+        let client = &self.shared.client;
+        match client
             .set_variable(&self.about.channel_id, name, value)
             .await
         {
-            events::ari_request_failed(&self.about, "variable", &error);
+            Ok(()) => drop(self.variables.insert(name, value.to_owned())),
+            Err(error) => events::ari_request_failed(&self.about, "variable", &error),
         }
     }
 
@@ -693,38 +720,30 @@ impl Call {
                 () = tokio::time::sleep_until(limit) => break,
             }
         }
-        self.give_back(refused.result, None, None).await;
+        self.give_back(refused.result, None).await;
         refused.result
     }
 
-    async fn release(&self, order: &Order, result: CallResult, end: Option<&End>) {
-        let journal = self.shared.settle.journal();
+    async fn release(&self, claim: Claim, result: CallResult, end: Option<&End>) {
         let evidence = end
             .and_then(|end| serde_json::to_value(&end.evidence).ok())
             .unwrap_or_default();
         // Heard is what was played, not what was meant to be.
-        let released = if end.is_some_and(|end| end.hung_up || self.unheard) {
-            journal
-                .release_unheard(&order.claim, result.name(), evidence)
-                .await
-        } else {
-            journal.release(&order.claim, result.name(), evidence).await
-        };
-        if let Err(error) = released {
-            events::journal_failed(Some(order.payment.id), "release", &error);
-        }
+        let heard = !end.is_some_and(|end| end.hung_up || self.unheard);
+        let settle = &self.shared.settle;
+        settle.release(claim, result.name(), evidence, heard).await;
     }
 
     /// Result variables, then the next priority of the dialplan.
-    async fn give_back(&mut self, result: CallResult, order: Option<&Order>, end: Option<&End>) {
+    async fn give_back(&mut self, result: CallResult, end: Option<&End>) {
         if self.gone {
             return;
         }
         // Setting a variable waits for a prompt that still plays.
         self.stop_play().await;
         let mut variables = vec![(RESULT_VARIABLE, result.name().to_owned())];
-        if let Some(order) = order {
-            variables.push(("IVRPAY_PAYMENT_ID", order.payment.id.to_string()));
+        if let Some(id) = self.about.payment_id {
+            variables.push(("IVRPAY_PAYMENT_ID", id.to_string()));
         }
         if let Some(end) = end {
             if let Some(card) = end.card {

@@ -5,6 +5,7 @@
 
 use std::path::Path;
 
+use ivrpay_ari::{ChannelId, RequestError};
 use ivrpay_journal::{Journal, TaskKind};
 use serde::Serialize;
 
@@ -260,6 +261,27 @@ impl<'a> Check<'a> {
                 );
             }
         }
+        // Nothing has this id: who may write is told that it is not there, who may not is refused.
+        match ChannelId::new("ivrpay-check") {
+            Ok(nobody) => match client.set_variable(&nobody, "IVRPAY_CHECK", "1").await {
+                Err(RequestError::Gone) => self.good(
+                    "asterisk",
+                    format!("the ARI user {} may read and write", config.ari.user),
+                ),
+                Err(error) => self.bad(
+                    "asterisk",
+                    format!("the ARI user {} may not write: {error}", config.ari.user),
+                    error.hint().unwrap_or(SEE_LOG),
+                ),
+                Ok(()) => self.bad(
+                    "asterisk",
+                    "a channel that is not there took a variable",
+                    SEE_LOG,
+                ),
+            },
+            Err(error) => self.bad("asterisk", error.to_string(), SEE_LOG),
+        }
+        self.application(&client, &config.ari.app).await;
         match client.logging().await {
             Ok(channels) => match crate::guard::verdict(&channels) {
                 Ok(()) => self.good(
@@ -275,6 +297,29 @@ impl<'a> Check<'a> {
             Err(error) => self.bad(
                 "asterisk",
                 format!("does not say what it logs: {error}"),
+                error.hint().unwrap_or(SEE_LOG),
+            ),
+        }
+    }
+
+    /// Whether calls would reach the service: the dialplan's `Stasis()` has to name the application that we open.
+    async fn application(&mut self, client: &ivrpay_ari::Client, app: &str) {
+        match client.applications().await {
+            Ok(known) if known.iter().any(|a| a.name == app) => self.good(
+                "asterisk",
+                format!("a service is connected as application {app}: Stasis({app},…) reaches it"),
+            ),
+            Ok(known) => {
+                let names: Vec<&str> = known.iter().map(|a| a.name.as_str()).collect();
+                self.warn(
+                    "asterisk",
+                    format!("no service is connected as application {app}; connected are {names:?}"),
+                    "start `ivrpay serve`; if it runs, name the application of [ari] app in the dialplan's Stasis(), or the other way round: until then callers hear the fallback",
+                );
+            }
+            Err(error) => self.bad(
+                "asterisk",
+                format!("does not list its applications: {error}"),
                 error.hint().unwrap_or(SEE_LOG),
             ),
         }

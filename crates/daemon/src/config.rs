@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use ivrpay_acquirer::{EndpointConfig, Kind};
 use ivrpay_dialogue::Settings;
-use ivrpay_payment::{Brand, Currency, SiteId, TenantId};
+use ivrpay_payment::{Brand, Currency, OperationKind, SiteId, TenantId};
 use ivrpay_prompts::Language;
 use ivrpay_web::{ApiKey, KeyHash, Scope};
 use secrecy::SecretString;
@@ -404,19 +404,15 @@ impl Config {
             path: path.to_owned(),
             message,
         };
-        let document =
-            toml::Deserializer::parse(text).map_err(|e| syntax(e.to_string().trim().to_owned()))?;
+        let document = toml::Deserializer::parse(text).map_err(|e| syntax(at_line(text, &e)))?;
         let raw: RawConfig = serde_path_to_error::deserialize(document).map_err(|e| {
             let key = e.path().to_string();
             let inner = e.into_inner();
-            let line = inner.span().map_or(0, |s| {
-                text.get(..s.start)
-                    .unwrap_or_default()
-                    .lines()
-                    .count()
-                    .max(1)
-            });
-            syntax(format!("line {line}, {key}: {}", inner.message()))
+            let place = at_line(text, &inner);
+            syntax(match key.as_str() {
+                "" | "." => place,
+                _ => format!("{key}: {place}"),
+            })
         })?;
 
         let connectors = raw
@@ -485,6 +481,15 @@ impl Config {
     #[must_use]
     pub fn tenant(&self, name: &str) -> Option<&Tenant> {
         self.tenants.iter().find(|t| t.id.as_str() == name)
+    }
+}
+
+/// Where and why, without the line itself: a password written in the wrong place must not come into a log.
+fn at_line(text: &str, error: &toml::de::Error) -> String {
+    let message = error.message();
+    match error.span().and_then(|span| text.get(..span.start)) {
+        Some(before) => format!("line {}: {message}", before.matches('\n').count() + 1),
+        None => message.to_owned(),
     }
 }
 
@@ -593,6 +598,11 @@ fn tenant(
             ),
         )
     })?;
+    // A call charges; a connector that can't is told now, not to a caller.
+    ivrpay_acquirer::connector(connector.kind)
+        .capabilities()
+        .require(OperationKind::Charge)
+        .map_err(|e| ConfigError::value(at("connector"), e))?;
     let live = raw.mode == RawMode::Live;
     if live && connector.kind == Kind::Null {
         return Err(ConfigError::value(
@@ -640,7 +650,19 @@ fn connector(name: &str, raw: RawConnector, folder: &Path) -> Result<Connector, 
         .kind
         .parse()
         .map_err(|e| ConfigError::value(at("kind"), e))?;
+    if name == crate::call::TRAINING && kind != Kind::Null {
+        return Err(ConfigError::value(
+            at("kind"),
+            "the connector of practice calls is of kind null: nobody is charged there; give this one another name",
+        ));
+    }
     if !kind.needs_endpoint() {
+        if raw.url.is_some() || raw.user.is_some() || raw.password_file.is_some() {
+            return Err(ConfigError::value(
+                at("url"),
+                "a null connector sends nothing: take url, user and password_file out, or set another kind",
+            ));
+        }
         return Ok(Connector {
             kind,
             endpoint: None,
@@ -933,6 +955,46 @@ mod tests {
             ("password_file = \"ari-password\"", "password = \"secret\""),
             "password",
         );
+    }
+
+    /// A secret that stands in the wrong place is not repeated where it would be logged.
+    #[test]
+    fn bad_syntax_is_told_by_its_line_alone() {
+        for (text, line) in [
+            ("[ari]\npassword = sesame-open\n", "line 2"),
+            (
+                "[ari]\npassword_file = \"a\"\nsesame-open = \"x\n",
+                "line 3",
+            ),
+        ] {
+            let error = Folder::new().load(text).err().expect("refused").to_string();
+            assert!(!error.contains("sesame"), "{error}");
+            assert!(error.contains(line), "{error}");
+        }
+    }
+
+    #[test]
+    fn practice_can_charge_nobody() {
+        let generic = SAMPLE
+            .split("\n[connectors.generic]")
+            .nth(1)
+            .expect("the sample has it");
+        let text = format!("{SAMPLE}\n[connectors.training]{generic}");
+        let error = Folder::new()
+            .load(&text)
+            .err()
+            .expect("refused")
+            .to_string();
+        assert!(error.contains("connectors.training.kind"), "{error}");
+        let text = format!(
+            "{SAMPLE}\n[connectors.t]\nkind = \"null\"\nurl = \"https://pay.example.com/\"\n"
+        );
+        let error = Folder::new()
+            .load(&text)
+            .err()
+            .expect("refused")
+            .to_string();
+        assert!(error.contains("connectors.t.url"), "{error}");
     }
 
     #[test]

@@ -1,11 +1,7 @@
 //! Every event of the service: its log line, its metric and what `GET /v1/events` streams, in one place.
 //!
-//! Fields are ids, enums, counts and durations; free text from outside has no way in. `clippy.toml` bans the macros of
+//! Fields are ids, enums, counts and durations; free text from outside has no way in. `tests/tidy.rs` bans the macros of
 //! `tracing` everywhere else, so this file is the list of all that can be logged (PCI DSS v4.0.1, 3.4.1 and 10.3).
-#![allow(
-    clippy::disallowed_macros,
-    reason = "this is the one file that may log"
-)]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,6 +11,7 @@ use ivrpay_api as api;
 use ivrpay_ari::ChannelId;
 use ivrpay_dialogue::{CallResult, Progress};
 use ivrpay_payment::{CallId, OperationId, Outcome, PaymentId, State, TenantId};
+use ivrpay_wire::Trouble;
 use metrics::{counter, gauge, histogram};
 use tokio::sync::broadcast;
 use tracing::{debug, error, info, warn};
@@ -76,10 +73,9 @@ impl Events {
         drop(self.stream.send(Arc::new(event)));
     }
 
-    pub(crate) fn call_started(&self, about: &About, calls: usize) {
-        info!(call_id = %about.call_id, channel_id = about.channel_id.as_str(), calls, "call started");
+    pub(crate) fn call_started(&self, about: &About) {
+        info!(call_id = %about.call_id, channel_id = about.channel_id.as_str(), "call started");
         counter!("ivrpay_calls_started_total").increment(1);
-        gauge!("ivrpay_calls").set(as_f64(calls));
         self.send(about, api::EventKind::CallStarted, |_| {});
     }
 
@@ -107,13 +103,7 @@ impl Events {
         });
     }
 
-    pub(crate) fn call_ended(
-        &self,
-        about: &About,
-        result: CallResult,
-        lasted: Duration,
-        calls: usize,
-    ) {
+    pub(crate) fn call_ended(&self, about: &About, result: CallResult, lasted: Duration) {
         info!(
             call_id = %about.call_id,
             payment_id = about.payment_id.map(tracing::field::display),
@@ -123,7 +113,6 @@ impl Events {
         );
         counter!("ivrpay_calls_ended_total", "result" => result.name()).increment(1);
         histogram!("ivrpay_call_seconds").record(lasted.as_secs_f64());
-        gauge!("ivrpay_calls").set(as_f64(calls));
         self.send(about, api::EventKind::CallEnded, |event| {
             event.result = Some(result.name().to_owned())
         });
@@ -136,6 +125,16 @@ impl Events {
 )]
 fn as_f64(count: usize) -> f64 {
     count as f64
+}
+
+/// One call more, or one fewer.
+pub(crate) fn call_on(began: bool) {
+    let calls = gauge!("ivrpay_calls");
+    if began {
+        calls.increment(1.0);
+    } else {
+        calls.decrement(1.0);
+    }
 }
 
 pub(crate) fn starting(instance: &str, backing: &str) {
@@ -280,6 +279,15 @@ pub(crate) fn journal_failed(
     counter!("ivrpay_journal_failures_total").increment(1);
 }
 
+const fn outcome_name(outcome: &Outcome) -> &'static str {
+    match outcome {
+        Outcome::Approved(_) => "approved",
+        Outcome::Declined(_) => "declined",
+        Outcome::NotCharged(_) => "not-charged",
+        Outcome::Unknown(_) => "unknown",
+    }
+}
+
 pub(crate) fn intent(payment: PaymentId, operation: OperationId) {
     debug!(payment_id = %payment, operation_id = %operation, "intent is durable");
 }
@@ -288,18 +296,28 @@ pub(crate) fn outcome(
     payment: PaymentId,
     operation: OperationId,
     outcome: &Outcome,
+    trouble: Option<&Trouble>,
     waited: Duration,
 ) {
-    let (name, reason) = match outcome {
-        Outcome::Approved(_) => ("approved", ""),
-        Outcome::Declined(decline) => ("declined", decline.reason.name()),
-        Outcome::NotCharged(_) => ("not-charged", ""),
-        Outcome::Unknown(_) => ("unknown", ""),
-    };
-    if name == "unknown" {
-        error!(payment_id = %payment, operation_id = %operation, outcome = ?outcome, "outcome unknown: do not charge again");
-    } else {
-        info!(payment_id = %payment, operation_id = %operation, outcome = name, reason, "answered");
+    let (name, reason) = (
+        outcome_name(outcome),
+        match outcome {
+            Outcome::Declined(decline) => decline.reason.name(),
+            _ => "",
+        },
+    );
+    let hint = trouble.map(Trouble::hint);
+    let trouble = trouble.map(tracing::field::display);
+    match outcome {
+        Outcome::Unknown(doubt) => {
+            error!(payment_id = %payment, operation_id = %operation, doubt = ?doubt, reason = trouble, hint, "outcome unknown: do not charge again");
+        }
+        Outcome::NotCharged(why) => {
+            warn!(payment_id = %payment, operation_id = %operation, why = ?why, reason = trouble, hint, "nothing was charged");
+        }
+        _ => {
+            info!(payment_id = %payment, operation_id = %operation, outcome = name, reason, "answered");
+        }
     }
     counter!("ivrpay_outcomes_total", "outcome" => name, "reason" => reason).increment(1);
     histogram!("ivrpay_acquirer_seconds").record(waited.as_secs_f64());
@@ -336,14 +354,30 @@ pub(crate) fn stopped(left: usize) {
 }
 
 pub(crate) fn call_panicked() {
-    error!(
-        "a call ended by a panic, which is a bug; its payment is settled at the next start, and its order is locked until then"
-    );
+    error!("a call ended by a panic, which is a bug: please report it; the caller was given back");
     counter!("ivrpay_panics_total").increment(1);
 }
 
-pub(crate) fn outcome_not_written(payment: PaymentId, error: &ivrpay_journal::OutcomeError) {
-    error!(payment_id = %payment, error = %error, hint = error.hint(), "an outcome could not be journalled; trying again");
+/// With all that an admin needs should the journal never take it.
+pub(crate) fn outcome_not_written(
+    payment: PaymentId,
+    operation: OperationId,
+    outcome: &Outcome,
+    error: &ivrpay_journal::OutcomeError,
+) {
+    let acquirer_ref = match outcome {
+        Outcome::Approved(approval) => Some(approval.acquirer_ref.as_str()),
+        _ => None,
+    };
+    error!(
+        payment_id = %payment,
+        operation_id = %operation,
+        outcome = outcome_name(outcome),
+        acquirer_ref,
+        error = %error,
+        hint = error.hint(),
+        "an outcome could not be journalled; trying again"
+    );
     counter!("ivrpay_journal_failures_total").increment(1);
 }
 

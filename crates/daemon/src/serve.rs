@@ -1,7 +1,7 @@
 //! `ivrpay serve`: brings everything up, takes calls until it is told to stop, and gives every caller back.
 
 use std::collections::BTreeMap;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -10,7 +10,7 @@ use anyhow::Context as _;
 use ivrpay_api as api;
 use ivrpay_dialogue::{CallResult, Command};
 use ivrpay_journal::{Journal, OpenOptions};
-use ivrpay_payment::PaymentId;
+use ivrpay_payment::{CallId, PaymentId};
 use ivrpay_web::Web;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tokio::net::{TcpListener, UnixListener};
@@ -31,6 +31,12 @@ const STARTS_MAX: usize = 64;
 /// Longest that the calls which are left at a shutdown, and those that come during it, may take to be given back.
 const GIVE_BACK_MAX: Duration = Duration::from_secs(5);
 
+/// Longest that the last answers of the API may take at a shutdown.
+const SERVERS_MAX: Duration = Duration::from_secs(3);
+
+/// Our name in the journal. Its lock lets in one daemon at a time; which start of it, its epoch tells.
+const WRITER: &str = "ivrpay";
+
 /// How often waiting payments are looked through for those that have waited too long, and metrics are tidied.
 const HOUSEKEEPING: Duration = Duration::from_secs(5);
 
@@ -49,7 +55,7 @@ pub async fn serve(config: Config, secret_memory: ivrpay_secret::Report) -> anyh
         events::secret_memory_not_locked();
     }
 
-    let journal = Journal::open(&config.journal, OpenOptions::new(&instance))
+    let journal = Journal::open(&config.journal, OpenOptions::new(WRITER))
         .await
         .map_err(|error| {
             anyhow::anyhow!(
@@ -68,7 +74,8 @@ pub async fn serve(config: Config, secret_memory: ivrpay_secret::Report) -> anyh
     let stream = Events::new();
     let mut ari = config.ari.clone();
     ari.starts_max = STARTS_MAX;
-    let stopping = CancellationToken::new();
+    // New calls are refused from the first on; the API answers until the second.
+    let (stopping, closing) = (CancellationToken::new(), CancellationToken::new());
     let on = Arc::new(AtomicUsize::new(0));
     let connected = Arc::new(AtomicBool::new(false));
     let servers = TaskTracker::new();
@@ -80,9 +87,10 @@ pub async fn serve(config: Config, secret_memory: ivrpay_secret::Report) -> anyh
         &on,
         &connected,
         &stopping,
+        &closing,
         secret_memory.backing.name(),
     );
-    listen(&config, web, &servers, &stopping).await?;
+    listen(&config, web, &servers, &closing).await?;
     // Callers come from here on: nothing that can keep the service from starting may follow.
     let (client, calls) = ivrpay_ari::connect(ari)
         .map_err(|error| anyhow::anyhow!("{error}\nhint: {}", error.hint()))?;
@@ -104,10 +112,6 @@ pub async fn serve(config: Config, secret_memory: ivrpay_secret::Report) -> anyh
         guard: Guard::default(),
         tenants: config.tenants.clone(),
         settings: Arc::new(config.dialogue.clone()),
-        calls: Box::new({
-            let on = Arc::clone(&on);
-            move || on.load(Ordering::Relaxed)
-        }),
     });
     events::serving(config.limits.calls_max);
     notify_ready();
@@ -144,18 +148,23 @@ pub async fn serve(config: Config, secret_memory: ivrpay_secret::Report) -> anyh
         let channel = start.channel.id.clone();
         let number = live.add(channel.clone(), sender);
         on.fetch_add(1, Ordering::Relaxed);
+        events::call_on(true);
+        let id = CallId::new(uuid::Uuid::now_v7());
         let (shared, on, live) = (Arc::clone(&shared), Arc::clone(&on), Arc::clone(&live));
         let client = client.clone();
         tasks.spawn(async move {
-            let ended = tokio::spawn(call::run(shared, start, receiver)).await;
+            let settle = shared.settle.clone();
+            let ended = tokio::spawn(call::run(shared, id, start, receiver)).await;
             if ended.is_err() {
                 // A bug of ours; the caller must not pay for it with silence. A charge may be on its way: the result
                 // stays as it was marked.
                 events::call_panicked();
+                settle.abandon(id).await;
                 give_back(client, channel, None).await;
             }
             live.remove(number);
             on.fetch_sub(1, Ordering::Relaxed);
+            events::call_on(false);
         });
     }
 
@@ -188,8 +197,6 @@ pub async fn serve(config: Config, secret_memory: ivrpay_secret::Report) -> anyh
         done = tokio::time::timeout(Duration::from_secs(config.limits.shutdown_seconds), all) => done.is_ok(),
         () = stop_signal() => false,
     };
-    servers.close();
-    drop(tokio::time::timeout(Duration::from_secs(3), servers.wait()).await);
     let left = live.channels();
     // Their results stay as they were marked: a charge whose answer is out is unknown.
     let mut given: JoinSet<()> = left
@@ -204,6 +211,9 @@ pub async fn serve(config: Config, secret_memory: ivrpay_secret::Report) -> anyh
     );
     halt.stop().await;
     drop(tokio::time::timeout(GIVE_BACK_MAX, late).await);
+    closing.cancel();
+    servers.close();
+    drop(tokio::time::timeout(SERVERS_MAX, servers.wait()).await);
     if let Err(error) = journal.stop().await {
         events::journal_failed(None::<PaymentId>, "close", &error);
     }
@@ -278,6 +288,7 @@ fn web(
     on: &Arc<AtomicUsize>,
     connected: &Arc<AtomicBool>,
     stopping: &CancellationToken,
+    closing: &CancellationToken,
     secret_memory: &'static str,
 ) -> Web {
     let (on, connected, stopping, calls_max) = (
@@ -325,6 +336,8 @@ fn web(
         metrics: metrics.clone(),
         clock: Arc::new(now_ms),
         prompt_version: ivrpay_prompts::VERSION.to_owned(),
+        closing: closing.clone(),
+        journal_health: ivrpay_web::JournalHealth::default(),
     }
 }
 
@@ -332,11 +345,18 @@ async fn listen(
     config: &Config,
     web: Web,
     servers: &TaskTracker,
-    stopping: &CancellationToken,
+    closing: &CancellationToken,
 ) -> anyhow::Result<()> {
     let socket = &config.admin_socket;
-    // The journal's lock is ours by now, so a socket that lies here is of a daemon that is gone.
-    drop(std::fs::remove_file(socket));
+    match std::fs::symlink_metadata(socket) {
+        // The journal's lock is ours by now, so a socket that lies here is of a daemon that is gone.
+        Ok(found) if found.file_type().is_socket() => drop(std::fs::remove_file(socket)),
+        Ok(_) => anyhow::bail!(
+            "{} is there and is no socket; name another path in [admin] socket",
+            socket.display()
+        ),
+        Err(_) => {}
+    }
     let unix = UnixListener::bind(socket).with_context(|| {
         format!(
             "the socket {} can't be made; set [admin] socket",
@@ -345,7 +365,7 @@ async fn listen(
     })?;
     std::fs::set_permissions(socket, std::fs::Permissions::from_mode(0o600))
         .with_context(|| format!("the mode of {} can't be set", socket.display()))?;
-    let stopped = stopping.clone();
+    let stopped = closing.clone();
     let admin = ivrpay_web::admin_router(web.clone());
     servers.spawn(async move {
         drop(
@@ -358,15 +378,8 @@ async fn listen(
         let tcp = TcpListener::bind(address).await.with_context(|| {
             format!("[http] listen = \"{address}\": the address can't be used; is another ivrpay running?")
         })?;
-        let stopped = stopping.clone();
-        let router = ivrpay_web::router(web);
-        servers.spawn(async move {
-            drop(
-                axum::serve(tcp, router)
-                    .with_graceful_shutdown(stopped.cancelled_owned())
-                    .await,
-            );
-        });
+        let stopped = closing.clone().cancelled_owned();
+        servers.spawn(ivrpay_web::serve(tcp, ivrpay_web::router(web), stopped));
     }
     Ok(())
 }
@@ -379,10 +392,14 @@ fn watch(
 ) {
     let (connected, stopping) = (Arc::clone(connected), stopping.clone());
     servers.spawn(async move {
+        let mut last = None;
         loop {
             let now = *status.borrow_and_update();
             connected.store(now == ivrpay_ari::Status::Connected, Ordering::Relaxed);
-            events::asterisk(&now);
+            // The reader says the same again when it tries again.
+            if last.replace(now) != Some(now) {
+                events::asterisk(&now);
+            }
             tokio::select! {
                 changed = status.changed() => if changed.is_err() { break },
                 () = stopping.cancelled() => break,

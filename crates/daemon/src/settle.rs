@@ -9,18 +9,21 @@ use std::time::{Duration, Instant};
 use ivrpay_acquirer::Connector;
 use ivrpay_card::Card;
 use ivrpay_dialogue::{Draft, NotWritten};
-use ivrpay_journal::{IntentDraft, IntentError, Journal, OutcomeError};
-use ivrpay_payment::{Doubt, Durable, Intent, OperationKind, Outcome, PaymentId};
+use ivrpay_journal::{Claim, IntentDraft, IntentError, Journal, OutcomeError};
+use ivrpay_payment::{CallId, Doubt, Durable, Intent, OperationKind, Outcome, PaymentId};
 use ivrpay_wire::Sender;
 use tokio::sync::oneshot;
 use tokio_util::task::TaskTracker;
 
 use crate::events;
 
-/// Times an outcome is written again when the journal refuses it (disk full, locked), and the wait between, which doubles.
-/// After the last one the operation stays in flight in the journal, and recovery makes it unknown: never a second charge.
-const OUTCOME_WRITES_MAX: u32 = 6;
-const OUTCOME_WRITE_WAIT: Duration = Duration::from_millis(200);
+/// The wait before the journal is written again after it refused (disk full, locked): it doubles, up to the second one.
+const REWRITE_WAIT: Duration = Duration::from_millis(200);
+const REWRITE_WAIT_MAX: Duration = Duration::from_secs(10);
+/// Times an outcome is written before the caller is told that it is being checked: 12 s.
+const SPOKEN_AFTER_WRITES: u32 = 6;
+/// Who settles an operation whose answer came to the journal after its call had been closed.
+const LATE_ANSWER: &str = "late answer";
 
 /// A connector, ready to be used.
 pub struct Route {
@@ -36,6 +39,20 @@ pub struct Settle {
     journal: Journal,
     routes: Arc<BTreeMap<String, Route>>,
     in_flight: TaskTracker,
+}
+
+/// The pauses between two writes.
+#[derive(Default)]
+struct Pauses {
+    taken: u32,
+}
+
+impl Pauses {
+    async fn next(&mut self) {
+        let wait = REWRITE_WAIT.saturating_mul(1 << self.taken.min(10));
+        tokio::time::sleep(wait.min(REWRITE_WAIT_MAX)).await;
+        self.taken += 1;
+    }
 }
 
 impl Route {
@@ -108,52 +125,125 @@ impl Settle {
         let (answer, receiver) = oneshot::channel();
         let this = self.clone();
         let connector = connector.to_owned();
-        self.in_flight.spawn(async move {
-            let outcome = this.run(&connector, &intent, card).await;
-            // The caller may be gone; the journal has it.
-            drop(answer.send(outcome));
-        });
+        self.in_flight
+            .spawn(async move { this.run(&connector, &intent, card, answer).await });
         receiver
     }
 
-    async fn run(&self, connector: &str, intent: &Durable<Intent>, card: Card) -> Outcome {
+    async fn run(
+        &self,
+        connector: &str,
+        intent: &Durable<Intent>,
+        card: Card,
+        answer: oneshot::Sender<Outcome>,
+    ) {
         let started = Instant::now();
         let (payment, operation) = (intent.get().payment_id, intent.get().operation_id);
         let route = self.routes.get(connector);
-        let outcome = match route {
+        let (outcome, trouble) = match route {
             Some(route) => {
-                ivrpay_wire::run(route.connector.as_ref(), &route.sender, intent, card).await
+                let ran =
+                    ivrpay_wire::run(route.connector.as_ref(), &route.sender, intent, card).await;
+                (ran.outcome, ran.trouble)
             }
             // A tenant's connector is checked when the configuration is read; nothing was sent.
-            None => Outcome::NotCharged(ivrpay_payment::Why::NotSent),
+            None => (Outcome::NotCharged(ivrpay_payment::Why::NotSent), None),
         };
-        events::outcome(payment, operation, &outcome, started.elapsed());
-        let mut wait = OUTCOME_WRITE_WAIT;
-        for _ in 0..OUTCOME_WRITES_MAX {
-            match self.journal.write_outcome(intent, &outcome).await {
-                Ok(_) => return outcome,
-                // The first outcome stands, and this is the only task that writes one.
-                Err(OutcomeError::AlreadyWritten | OutcomeError::NotFound) => break,
-                Err(error) => {
-                    events::outcome_not_written(payment, &error);
-                    tokio::time::sleep(wait).await;
-                    wait *= 2;
+        events::outcome(
+            payment,
+            operation,
+            &outcome,
+            trouble.as_ref(),
+            started.elapsed(),
+        );
+        let mut answer = Some(answer);
+        let mut pauses = Pauses::default();
+        while let Err(error) = self.keep(intent, &outcome).await {
+            // The log has the acquirer's reference, should this process end before the journal has it.
+            events::outcome_not_written(payment, operation, &outcome, &error);
+            if pauses.taken + 1 == SPOKEN_AFTER_WRITES
+                && let Some(answer) = answer.take()
+            {
+                // What is not on disk is not spoken as a fact: the caller hears that it is being checked.
+                drop(answer.send(match outcome {
+                    Outcome::NotCharged(why) => Outcome::NotCharged(why),
+                    Outcome::Approved(_) | Outcome::Declined(_) | Outcome::Unknown(_) => {
+                        Outcome::Unknown(Doubt::NoReply)
+                    }
+                }));
+            }
+            pauses.next().await;
+        }
+        if let Some(answer) = answer {
+            // The caller may be gone; the journal has it.
+            drop(answer.send(outcome));
+        }
+    }
+
+    /// Writes an outcome. Where the call was closed meanwhile, its operation is unknown, and now is settled.
+    async fn keep(&self, intent: &Durable<Intent>, outcome: &Outcome) -> Result<(), OutcomeError> {
+        let written = match self.journal.write_outcome(intent, outcome).await {
+            Err(OutcomeError::AlreadyWritten) => {
+                let operation = intent.get().operation_id;
+                self.journal.settle(operation, outcome, LATE_ANSWER).await
+            }
+            other => other,
+        };
+        match written {
+            // The first outcome stands, and this is the only task that writes one.
+            Ok(_) | Err(OutcomeError::AlreadyWritten) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Ends a call's work on its payment. What the journal refuses is written as soon as it takes it, in a task of its own: the
+    /// payment and its order stay locked until then.
+    pub(crate) async fn release(
+        &self,
+        claim: Claim,
+        result: &'static str,
+        evidence: serde_json::Value,
+        heard: bool,
+    ) {
+        let this = self.clone();
+        let mut pauses = Pauses::default();
+        let id = claim.payment().id;
+        let release = async move |journal: &Journal| {
+            let evidence = evidence.clone();
+            if heard {
+                journal.release(&claim, result, evidence).await
+            } else {
+                journal.release_unheard(&claim, result, evidence).await
+            }
+        };
+        let Err(error) = release(&self.journal).await else {
+            return;
+        };
+        events::journal_failed(Some(id), "release", &error);
+        self.in_flight.spawn(async move {
+            loop {
+                pauses.next().await;
+                match release(&this.journal).await {
+                    Ok(_) => return,
+                    Err(error) => events::journal_failed(Some(id), "release", &error),
                 }
             }
-        }
-        // What is not on disk is not spoken as a fact: the caller hears that it is being checked.
-        match outcome {
-            Outcome::NotCharged(why) => Outcome::NotCharged(why),
-            Outcome::Approved(_) | Outcome::Declined(_) | Outcome::Unknown(_) => {
-                Outcome::Unknown(Doubt::NoReply)
-            }
+        });
+    }
+
+    /// Ends what a call held that died by a bug.
+    pub(crate) async fn abandon(&self, call: CallId) {
+        if let Err(error) = self.journal.abandon(call).await {
+            events::journal_failed(None, "abandon", &error);
         }
     }
 
     /// Closes an intent that was written and not sent.
     pub async fn not_sent(&self, intent: &Durable<Intent>) {
         if let Err(error) = self.journal.not_sent(intent).await {
-            events::outcome_not_written(intent.get().payment_id, &error);
+            let intent = intent.get();
+            let outcome = Outcome::NotCharged(ivrpay_payment::Why::NotSent);
+            events::outcome_not_written(intent.payment_id, intent.operation_id, &outcome, &error);
         }
     }
 

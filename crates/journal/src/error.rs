@@ -76,7 +76,7 @@ impl Error {
             Self::ReadOnly => {
                 "give the service's user write permission on the journal and its folder, or remount the file system writable"
             }
-            Self::Store { .. } => "see the cause; `ivrpay journal verify` checks the file",
+            Self::Store { .. } => "see the cause; `ivrpay check` reads the whole file",
             Self::Version { found, known } => {
                 if *found > *known {
                     "install the newer ivrpay that wrote this journal; an older one must not write it"
@@ -137,6 +137,12 @@ pub enum CreateError {
     IdempotencyReused {
         /// The payment of the first request.
         payment_id: PaymentId,
+    },
+    /// Only a declared part of an order has a lock of its own.
+    #[error("part {part} of this order was not declared; the whole order is part 0")]
+    PartNotDeclared {
+        /// The part.
+        part: u32,
     },
     /// The order (part) has a payment that is waiting, in flight, unknown or approved.
     #[error("the order already has payment {payment_id}, which is {}", state.name())]

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ivrpay_payment::{
-    CallId, Doubt, Durable, IdempotencyKey, Intent, OperationId, OperationKind, Outcome, PaymentId,
-    State, Why,
+    CallId, Doubt, Durable, IdempotencyKey, Intent, OperationId, OperationKind, OrderId, Outcome,
+    PaymentId, State, TenantId, Why,
 };
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -21,6 +21,8 @@ use crate::{ClaimError, CreateError, Error, IntentError, OutcomeError, chain, sc
 
 /// Result of a call whose process died before the call was closed (prompts.md's names).
 const INTERRUPTED: &str = "internal-error";
+/// Result of a call whose caller said that the amount is wrong.
+const AMOUNT_REJECTED: &str = "amount-rejected";
 /// Result of a call whose operation has no known outcome.
 const OUTCOME_UNKNOWN: &str = "outcome-unknown";
 
@@ -88,6 +90,37 @@ impl Journal {
         tx.end(created).await
     }
 
+    /// Creates a payment that begins with its call, and gives it to that call: both or neither, so that none is left behind waiting
+    /// for a call that is over.
+    ///
+    /// # Errors
+    /// As [`Self::create`].
+    pub async fn create_claimed(
+        &self,
+        new: NewPayment,
+        call: CallId,
+    ) -> Result<Claim, CreateError> {
+        check_fields(&new)?;
+        let mut tx = self.begin(Durability::Rides).await?;
+        let claim = create_claimed(&mut tx, new, call).await;
+        tx.end(claim).await
+    }
+
+    /// The payment that holds the order (part): waiting and not overdue, in flight, unknown or approved.
+    ///
+    /// # Errors
+    /// The journal's own.
+    pub async fn order_holder(
+        &self,
+        tenant: &TenantId,
+        order: &OrderId,
+        part: u32,
+    ) -> Result<Option<Payment>, Error> {
+        let holder = self.0.store.order_holder(tenant, order, part).await?;
+        let now_ms = (self.0.clock)();
+        Ok(holder.filter(|payment| !is_overdue(payment, now_ms)))
+    }
+
     /// One payment.
     ///
     /// # Errors
@@ -128,7 +161,7 @@ impl Journal {
         self.0.store.tasks().await
     }
 
-    /// Payments that wait for a call like this one: unclaimed, unexpired, at most ten. More than one is for a person to choose from.
+    /// Announced payments that wait for a call like this one: unclaimed, unexpired, at most ten. More than one is for a person to choose from.
     ///
     /// # Errors
     /// The journal's own.
@@ -198,6 +231,17 @@ impl Journal {
         evidence: Value,
     ) -> Result<State, Error> {
         self.finish(payment_id, None, result, evidence, true).await
+    }
+
+    /// Ends the work of a call that died in this process, as [`Self::release_unheard`] does; says on which payment it was.
+    ///
+    /// # Errors
+    /// As [`Self::release`].
+    pub async fn abandon(&self, call: CallId) -> Result<Option<PaymentId>, Error> {
+        let mut tx = self.begin(Durability::Rides).await?;
+        let due_ms = self.due(tx.now_ms);
+        let abandoned = abandon(&mut tx, call, due_ms).await;
+        tx.end(abandoned).await
     }
 
     /// Writes and syncs what is about to be asked of an acquirer. Allots operation id, idempotency key and the acquirer's order number.
@@ -334,6 +378,12 @@ async fn create(tx: &mut Tx<'_>, new: NewPayment) -> Result<Created, CreateError
         };
     }
     if let Some(order) = &new.order
+        && new.part != 0
+        && !tx.part_is_declared(&new.tenant, order, new.part).await?
+    {
+        return Err(CreateError::PartNotDeclared { part: new.part });
+    }
+    if let Some(order) = &new.order
         && let Some(holder) = tx.payment_of_order(&new.tenant, order, new.part).await?
     {
         // One that is overdue does not keep the order; the minute's `expire` has only not come by yet.
@@ -384,6 +434,41 @@ async fn create(tx: &mut Tx<'_>, new: NewPayment) -> Result<Created, CreateError
     });
     tx.append("created", &payment, None, body).await?;
     Ok(Created::New(payment))
+}
+
+async fn create_claimed(
+    tx: &mut Tx<'_>,
+    new: NewPayment,
+    call: CallId,
+) -> Result<Claim, CreateError> {
+    let created = create(tx, new).await?;
+    let payment_id = created.payment().id;
+    claim(tx, payment_id, call)
+        .await
+        .map_err(|error| match error {
+            ClaimError::Journal(error) => CreateError::Journal(error),
+            // It was made in this transaction: nobody else can have it.
+            _ => CreateError::Journal(Error::Corrupt {
+                what: "a payment just made can't be claimed",
+            }),
+        })
+}
+
+async fn abandon(tx: &mut Tx<'_>, call: CallId, due_ms: i64) -> Result<Option<PaymentId>, Error> {
+    let Some(payment) = tx.claim_of_call(call).await? else {
+        return Ok(None);
+    };
+    finish(
+        tx,
+        payment,
+        Some(call),
+        INTERRUPTED,
+        Value::Null,
+        false,
+        due_ms,
+    )
+    .await?;
+    Ok(Some(payment))
 }
 
 async fn expire(tx: &mut Tx<'_>, now_ms: i64) -> Result<Vec<PaymentId>, Error> {
@@ -642,16 +727,15 @@ async fn finish(
         )
         .await?;
     }
-    if payment.state == State::Approved && !heard {
-        insert_task(
-            tx,
-            &payment,
-            TaskKind::CallBack,
-            None,
-            due_ms,
-            "the caller hung up before hearing that the payment is approved",
-        )
-        .await?;
+    // The outcome may have come to the disk after the caller had been told that it is being checked.
+    let told_otherwise = result == OUTCOME_UNKNOWN;
+    if payment.state == State::Approved && (!heard || told_otherwise) {
+        let note = if told_otherwise {
+            "approved, and the caller was told that it is being checked"
+        } else {
+            "the caller did not hear that the payment is approved"
+        };
+        insert_task(tx, &payment, TaskKind::CallBack, None, due_ms, note).await?;
     }
     close_call(tx, payment, result, scrub::json(evidence)).await
 }
@@ -663,8 +747,13 @@ async fn close_call(
     result: &str,
     evidence: Value,
 ) -> Result<State, Error> {
-    let waits_on = payment.origin == Origin::Api && !is_past(&payment, tx.now_ms);
-    if payment.state == State::Waiting && !waits_on {
+    // A wrong amount is announced anew: nobody can pay this one.
+    let waits_on =
+        payment.origin == Origin::Api && !is_past(&payment, tx.now_ms) && result != AMOUNT_REJECTED;
+    if payment.state == State::Waiting && waits_on {
+        // The card that was declined is the operation's; the next caller begins anew.
+        (payment.card, payment.decline_reason) = (None, None);
+    } else if payment.state == State::Waiting {
         payment.state = if payment.decline_reason.is_some() {
             State::Declined
         } else {

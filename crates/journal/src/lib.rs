@@ -18,6 +18,7 @@ mod types;
 
 pub use error::{ClaimError, CreateError, Error, IntentError, OutcomeError};
 pub use journal::Journal;
+pub use scrub::looks_like_card;
 pub use types::{
     ApiRequest, Break, Claim, Clock, Created, EnteredBy, Filter, IntentDraft, Match, Mode,
     NewPayment, OpenOptions, Operation, OperationState, Origin, Payment, Record, Recovered, Task,

@@ -2,11 +2,13 @@
 //!
 //! The last line of defence, not the first: no caller should ever hand one over (PCI DSS v4.0.1, 3.3.1; I10).
 
+use ivrpay_payment::{CARD_LENGTHS, is_card_like};
 use serde_json::Value;
 
 /// Whether a run of digits (blanks, dots and hyphens between them allowed) holds 13 to 19 in a row that begin like a card
 /// and pass the Luhn check.
-pub(crate) fn looks_like_card(text: &str) -> bool {
+#[must_use]
+pub fn looks_like_card(text: &str) -> bool {
     !card_bytes(text).is_empty()
 }
 
@@ -41,40 +43,28 @@ pub(crate) fn json(value: Value) -> Value {
 /// Byte ranges that look like card numbers.
 fn card_bytes(text: &str) -> Vec<std::ops::RangeInclusive<usize>> {
     let mut found = Vec::new();
-    let mut run: Vec<(usize, u32)> = Vec::new();
+    let (mut places, mut run): (Vec<usize>, Vec<u8>) = <_>::default();
     for (at, c) in text.char_indices().chain([(text.len(), 'x')]) {
         match c.to_digit(10) {
-            Some(digit) => run.push((at, digit)),
-            None if matches!(c, ' ' | '-' | '.') && !run.is_empty() => {}
+            Some(digit) => {
+                places.push(at);
+                run.push(u8::try_from(digit).unwrap_or_default());
+            }
+            None if matches!(c, ' ' | '-' | '.') => {}
             None => {
                 for from in 0..run.len() {
-                    for length in 13..=19.min(run.len() - from) {
-                        let window = &run[from..from + length];
-                        if (2..=6).contains(&window[0].1) && luhn(window) {
-                            found.push(window[0].0..=window[length - 1].0);
+                    for length in CARD_LENGTHS {
+                        if run.get(from..from + length).is_some_and(is_card_like) {
+                            found.push(places[from]..=places[from + length - 1]);
                         }
                     }
                 }
+                places.clear();
                 run.clear();
             }
         }
     }
     found
-}
-
-/// ISO/IEC 7812-1, annex B.
-fn luhn(digits: &[(usize, u32)]) -> bool {
-    let sum: u32 = digits
-        .iter()
-        .rev()
-        .enumerate()
-        .map(|(place, (_, digit))| match (place % 2, *digit) {
-            (0, digit) => digit,
-            (_, digit) if digit > 4 => digit * 2 - 9,
-            (_, digit) => digit * 2,
-        })
-        .sum();
-    sum.is_multiple_of(10)
 }
 
 #[cfg(test)]

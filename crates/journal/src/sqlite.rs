@@ -47,6 +47,12 @@ macro_rules! select_payment {
     };
 }
 
+/// The payment that locks an order (part): at most one, by the index `payments_one_an_order`.
+const ORDER_HOLDER: &str = select_payment!(
+    "WHERE p.tenant = ?1 AND p.order_id = ?2 AND p.part = ?3
+       AND p.state IN ('waiting', 'in-flight', 'unknown', 'approved')"
+);
+
 /// The journal's file.
 pub(crate) struct Sqlite {
     reads: SqlitePool,
@@ -273,43 +279,47 @@ impl Sqlite {
     }
 
     pub(crate) async fn waiting_for(&self, by: &Match, now_ms: i64) -> Result<Vec<Payment>, Error> {
-        let (sql, tenant, value, part) = match by {
-            Match::Order { tenant, order, part } => (
-                select_payment!(
-                    "WHERE p.state = 'waiting' AND c.call IS NULL AND (p.expires_ms IS NULL OR p.expires_ms > ?1)
-                       AND p.tenant = ?2 AND p.order_id = ?3 AND p.part = ?4 ORDER BY p.id LIMIT 10"
-                ),
-                tenant,
-                order.as_str(),
-                *part,
-            ),
+        let (sql, tenant, value) = match by {
             Match::OperatorExtension { tenant, extension } => (
                 select_payment!(
-                    "WHERE p.state = 'waiting' AND c.call IS NULL AND (p.expires_ms IS NULL OR p.expires_ms > ?1)
-                       AND p.tenant = ?2 AND p.match_operator_extension = ?3 AND ?4 = 0 ORDER BY p.id LIMIT 10"
+                    "WHERE p.state = 'waiting' AND p.origin = 'api' AND c.call IS NULL AND (p.expires_ms IS NULL OR p.expires_ms > ?1)
+                       AND p.tenant = ?2 AND p.match_operator_extension = ?3 ORDER BY p.id LIMIT 10"
                 ),
                 tenant,
-                extension.as_str(),
-                0,
+                extension,
             ),
             Match::CallerNumber { tenant, number } => (
                 select_payment!(
-                    "WHERE p.state = 'waiting' AND c.call IS NULL AND (p.expires_ms IS NULL OR p.expires_ms > ?1)
-                       AND p.tenant = ?2 AND p.match_caller_number = ?3 AND ?4 = 0 ORDER BY p.id LIMIT 10"
+                    "WHERE p.state = 'waiting' AND p.origin = 'api' AND c.call IS NULL AND (p.expires_ms IS NULL OR p.expires_ms > ?1)
+                       AND p.tenant = ?2 AND p.match_caller_number = ?3 ORDER BY p.id LIMIT 10"
                 ),
                 tenant,
-                number.as_str(),
-                0,
+                number,
             ),
         };
         let rows = sqlx::query(sql)
             .bind(now_ms)
             .bind(tenant.as_str())
             .bind(value)
-            .bind(part)
             .fetch_all(&self.reads)
             .await?;
         rows.iter().map(payment).collect()
+    }
+
+    /// The payment that locks an order.
+    pub(crate) async fn order_holder(
+        &self,
+        tenant: &TenantId,
+        order: &OrderId,
+        part: u32,
+    ) -> Result<Option<Payment>, Error> {
+        let row = sqlx::query(ORDER_HOLDER)
+            .bind(tenant.as_str())
+            .bind(order.as_str())
+            .bind(part)
+            .fetch_optional(&self.reads)
+            .await?;
+        row.as_ref().map(payment).transpose()
     }
 
     pub(crate) async fn operations(&self, payment: PaymentId) -> Result<Vec<Operation>, Error> {
@@ -529,16 +539,31 @@ impl Tx<'_> {
         order: &OrderId,
         part: u32,
     ) -> Result<Option<Payment>, Error> {
-        let row = sqlx::query(select_payment!(
-            "WHERE p.tenant = ?1 AND p.order_id = ?2 AND p.part = ?3
-               AND p.state IN ('waiting', 'in-flight', 'unknown', 'approved')"
-        ))
+        let row = sqlx::query(ORDER_HOLDER)
+            .bind(tenant.as_str())
+            .bind(order.as_str())
+            .bind(part)
+            .fetch_optional(&mut self.connection)
+            .await?;
+        row.as_ref().map(payment).transpose()
+    }
+
+    /// Whether the order has such a part beside its part 0.
+    pub(crate) async fn part_is_declared(
+        &mut self,
+        tenant: &TenantId,
+        order: &OrderId,
+        part: u32,
+    ) -> Result<bool, Error> {
+        let found: i64 = sqlx::query_scalar(
+            "SELECT count(*) FROM order_parts WHERE tenant = ?1 AND order_id = ?2 AND part = ?3",
+        )
         .bind(tenant.as_str())
         .bind(order.as_str())
         .bind(part)
-        .fetch_optional(&mut self.connection)
+        .fetch_one(&mut self.connection)
         .await?;
-        row.as_ref().map(payment).transpose()
+        Ok(found > 0)
     }
 
     pub(crate) async fn insert_payment(
@@ -696,6 +721,20 @@ impl Tx<'_> {
             .fetch_optional(&mut self.connection)
             .await?;
         row.map(|row| self.holder(&row)).transpose()
+    }
+
+    /// The payment that a call of this process works on.
+    pub(crate) async fn claim_of_call(&mut self, call: CallId) -> Result<Option<PaymentId>, Error> {
+        let row = sqlx::query(
+            "SELECT payment FROM claims WHERE call = ?1 AND writer = ?2 AND epoch = ?3",
+        )
+        .bind(call.to_string())
+        .bind(self.writer)
+        .bind(self.epoch)
+        .fetch_optional(&mut self.connection)
+        .await?;
+        row.map(|row| parsed(&row, "payment")?.ok_or(DAMAGED))
+            .transpose()
     }
 
     /// Claims of processes that are gone.

@@ -145,7 +145,8 @@ pub struct NewPayment {
     pub tenant: TenantId,
     /// The merchant's order; without one nothing is locked.
     pub order: Option<OrderId>,
-    /// Part of the order; 0 unless a split or an additional payment was declared.
+    /// Part of the order; 0 unless a split or an additional payment was declared. A part that was not is refused: it would be a
+    /// way around the order's lock.
     pub part: u32,
     /// The person who leads the payment.
     pub operator: Option<OperatorId>,
@@ -332,15 +333,6 @@ impl Filter {
 /// By what a call finds its waiting payment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Match {
-    /// The dialplan names the order.
-    Order {
-        /// The merchant.
-        tenant: TenantId,
-        /// The order.
-        order: OrderId,
-        /// Its part.
-        part: u32,
-    },
     /// The operator's extension brought the call.
     OperatorExtension {
         /// The merchant.

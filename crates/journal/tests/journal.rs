@@ -382,13 +382,6 @@ async fn the_index_holds_the_order_lock_by_itself() {
         })
         .await
         .unwrap();
-    journal
-        .create(NewPayment {
-            part: 1,
-            ..order("A-1")
-        })
-        .await
-        .unwrap();
     let mut raw = place.raw().await;
     let error = sqlx::query("UPDATE payments SET order_id = 'A-1' WHERE id = ?1")
         .bind(free.to_string())
@@ -396,6 +389,128 @@ async fn the_index_holds_the_order_lock_by_itself() {
         .await
         .unwrap_err();
     assert!(error.as_database_error().unwrap().is_unique_violation());
+}
+
+#[tokio::test]
+async fn only_a_declared_part_has_a_lock_of_its_own() {
+    let place = Place::new();
+    let journal = place.open().await;
+    journal.create(order("A-1")).await.unwrap();
+    let part = || NewPayment {
+        part: 1,
+        ..order("A-1")
+    };
+    assert!(matches!(
+        journal.create(part()).await,
+        Err(CreateError::PartNotDeclared { part: 1 })
+    ));
+    sqlx::query(
+        "INSERT INTO order_parts (tenant, order_id, part, kind, declared_ms) VALUES ('acme', 'A-1', 1, 'split', 0)",
+    )
+    .execute(&mut place.raw().await)
+    .await
+    .unwrap();
+    journal.create(part()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_payment_is_made_with_its_call_or_not_at_all() {
+    let place = Place::new();
+    let journal = place.open().await;
+    let claim = journal.create_claimed(order("A-1"), call()).await.unwrap();
+    assert_eq!(claim.payment().call, Some(claim.call()));
+    assert!(matches!(
+        journal.create_claimed(order("A-1"), call()).await,
+        Err(CreateError::OrderTaken { payment_id, state: State::Waiting }) if payment_id == claim.payment().id
+    ));
+    assert_eq!(
+        journal
+            .release(&claim, "caller-hung-up", json!(null))
+            .await
+            .unwrap(),
+        State::Cancelled
+    );
+}
+
+/// A bug ends a call's task: what it held is over at once, not at the next start.
+#[tokio::test]
+async fn a_call_that_died_gives_its_payment_back() {
+    let place = Place::new();
+    let journal = place.open().await;
+    let claim = journal.create_claimed(order("A-1"), call()).await.unwrap();
+    let id = claim.payment().id;
+    assert_eq!(journal.abandon(call()).await.unwrap(), None);
+    assert_eq!(journal.abandon(claim.call()).await.unwrap(), Some(id));
+    assert_eq!(state(&journal, id).await, State::Cancelled);
+    assert_eq!(journal.abandon(claim.call()).await.unwrap(), None);
+
+    // With the acquirer's answer out: unknown, and known when it comes.
+    let claim = journal.create_claimed(order("A-1"), call()).await.unwrap();
+    let id = claim.payment().id;
+    let intent = journal.write_intent(id, draft()).await.unwrap();
+    journal.abandon(claim.call()).await.unwrap();
+    assert_eq!(state(&journal, id).await, State::Unknown);
+    assert!(matches!(
+        journal.write_outcome(&intent, &approved()).await,
+        Err(OutcomeError::AlreadyWritten)
+    ));
+    let operation = intent.get().operation_id;
+    journal
+        .settle(operation, &approved(), "answer")
+        .await
+        .unwrap();
+    assert_eq!(state(&journal, id).await, State::Approved);
+    let tasks = journal.tasks().await.unwrap();
+    assert_eq!(tasks.len(), 1);
+    assert_eq!(tasks[0].kind, TaskKind::CallBack);
+}
+
+/// The disk was full when the answer came, so the caller heard "is being checked"; then there was room again.
+#[tokio::test]
+async fn an_approval_after_other_words_is_called_back() {
+    let place = Place::new();
+    let journal = place.open().await;
+    let claim = journal.create_claimed(order("A-1"), call()).await.unwrap();
+    let intent = journal
+        .write_intent(claim.payment().id, draft())
+        .await
+        .unwrap();
+    journal.write_outcome(&intent, &approved()).await.unwrap();
+    let state = journal
+        .release(&claim, "outcome-unknown", json!(null))
+        .await
+        .unwrap();
+    assert_eq!(state, State::Approved);
+    let tasks = journal.tasks().await.unwrap();
+    assert_eq!(tasks.len(), 1);
+    assert_eq!(tasks[0].kind, TaskKind::CallBack);
+}
+
+/// What an announced payment is after a call that did not pay it.
+#[tokio::test]
+async fn an_announced_payment_after_a_call() {
+    let place = Place::new();
+    let journal = place.open().await;
+    for (result, expected) in [
+        ("caller-hung-up", State::Waiting),
+        ("payment-declined", State::Waiting),
+        // It is announced anew with the right amount.
+        ("amount-rejected", State::Cancelled),
+    ] {
+        let new = announced(result, NOON + 100_000);
+        let id = claimed(&journal, new).await;
+        if result == "payment-declined" {
+            let intent = journal.write_intent(id, draft()).await.unwrap();
+            journal.write_outcome(&intent, &declined()).await.unwrap();
+        }
+        let state = journal.close(id, result, json!(null)).await.unwrap();
+        assert_eq!(state, expected, "{result}");
+        let payment = journal.payment(id).await.unwrap().unwrap();
+        assert_eq!(
+            payment.card, None,
+            "{result}: a card of a payment that waits"
+        );
+    }
 }
 
 #[tokio::test]
@@ -426,19 +541,21 @@ async fn a_call_finds_its_payment() {
     let place = Place::new();
     let journal = place.open().await;
     let tenant = TenantId::new("acme").unwrap();
-    let by_order = Match::Order {
-        tenant: tenant.clone(),
-        order: "A-1".parse().unwrap(),
-        part: 0,
-    };
     let by_extension = Match::OperatorExtension {
         tenant: tenant.clone(),
         extension: "201".into(),
     };
     let by_caller = Match::CallerNumber {
-        tenant,
+        tenant: tenant.clone(),
         number: "+81312345678".into(),
     };
+    // A call's own payment is never another call's.
+    let own = NewPayment {
+        operator_extension: Some("201".into()),
+        caller_number: Some("+81312345678".into()),
+        ..order("A-0")
+    };
+    journal.create(own).await.unwrap();
     let mut ids = Vec::new();
     for name in ["A-1", "A-2"] {
         let new = NewPayment {
@@ -457,17 +574,26 @@ async fn a_call_finds_its_payment() {
             .map(|payment| payment.id)
             .collect::<Vec<_>>()
     };
-    assert_eq!(found(&by_order).await, ids[..1]);
+    let holder = async |order: &str| {
+        let order = order.parse().unwrap();
+        let holder = journal.order_holder(&tenant, &order, 0).await.unwrap();
+        holder.map(|payment| payment.id)
+    };
+    assert_eq!(holder("A-1").await, Some(ids[0]));
+    assert_eq!(holder("A-9").await, None);
     let mut both = found(&by_extension).await;
+    let mut sorted = ids.clone();
     both.sort();
-    ids.sort();
-    assert_eq!(both, ids);
+    sorted.sort();
+    assert_eq!(both, sorted);
     assert_eq!(found(&by_caller).await.len(), 2);
 
     let claim = journal.claim(ids[0], call()).await.unwrap();
     assert_eq!(found(&by_caller).await, ids[1..]);
     place.now.fetch_add(1000, Ordering::SeqCst);
     assert!(found(&by_caller).await.is_empty());
+    assert_eq!(holder("A-2").await, None, "overdue");
+    assert_eq!(holder("A-1").await, Some(ids[0]), "a call has it");
     assert!(matches!(
         journal.claim(ids[1], call()).await,
         Err(ClaimError::NotWaiting {

@@ -5,6 +5,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::is_card_like;
+
 /// Why a text is not an id.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -236,36 +238,21 @@ fn check(
     Ok(())
 }
 
-/// A run of 13 to 19 digits, `-` between them allowed, that begins as a card does and passes the Luhn check. An order
-/// number that happens to look so is refused too: better one order renamed than one card number in every log.
+/// A run of digits, `-_.:/` between them allowed, that could be a card number as a whole. An order number that happens to look
+/// so is refused too: better one order renamed than one card number in every log.
 fn looks_like_card(text: &str) -> bool {
-    let (mut sum, mut run) = ([0_u32; 2], 0_u32);
-    let mut first = 0;
+    let mut run = Vec::new();
     let mut found = false;
-    let mut end = |sum: [u32; 2], run: u32, first: u32| {
-        if (13..=19).contains(&run) && (2..=6).contains(&first) && sum[0].is_multiple_of(10) {
-            found = true;
-        }
-    };
-    for c in text.chars() {
+    for c in text.chars().chain(['\0']) {
         match c.to_digit(10) {
-            Some(digit) => {
-                if run == 0 {
-                    first = digit;
-                }
-                // Luhn from the left, both parities: sum[0] is the sum in which this digit, now the last, counts once.
-                let doubled = if digit > 4 { digit * 2 - 9 } else { digit * 2 };
-                sum = [sum[1] + digit, sum[0] + doubled];
-                run += 1;
-            }
-            None if c == '-' && run > 0 => {}
+            Some(digit) => run.push(u8::try_from(digit).unwrap_or_default()),
+            None if "-_.:/".contains(c) => {}
             None => {
-                end(sum, run, first);
-                (sum, run) = ([0; 2], 0);
+                found |= is_card_like(&run);
+                run.clear();
             }
         }
     }
-    end(sum, run, first);
     found
 }
 
@@ -304,9 +291,11 @@ mod tests {
         let card = Err(IdError::LooksLikeCard { what: "order" });
         order("4111111111111111", card.clone());
         order("4111-1111-1111-1111", card.clone());
-        order("TEL:378282246310005", card);
+        order("TEL:378282246310005", card.clone());
+        order("4111_1111.1111/1111", card);
         order("4111111111111112", Ok(()));
-        order("20261123000001", Ok(()));
+        // Passes the Luhn check, and is a date and a number.
+        order("2026/11/23/000006", Ok(()));
     }
 
     #[test]

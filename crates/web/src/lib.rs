@@ -4,11 +4,12 @@
 
 mod auth;
 mod error;
+mod listen;
 mod payments;
 
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::extract::{DefaultBodyLimit, FromRef, Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
@@ -22,12 +23,14 @@ use ivrpay_api as api;
 use ivrpay_journal::Journal;
 use ivrpay_payment::{Currency, TenantId};
 use metrics_exporter_prometheus::PrometheusHandle;
-use tokio::sync::broadcast;
+use tokio::sync::{Mutex, broadcast};
 use tokio_stream::wrappers::BroadcastStream;
 use tokio_stream::wrappers::errors::BroadcastStreamRecvError;
+use tokio_util::sync::CancellationToken;
 
 pub use auth::{ApiKey, KeyHash, KeyHashError, Keys, Scope};
 use error::ApiError;
+pub use listen::{CONNECTIONS_MAX, HEAD_MAX, serve};
 
 /// Largest body that is read, bytes. A payment is a few hundred.
 pub const BODY_BYTES_MAX: usize = 16 * 1024;
@@ -68,6 +71,40 @@ pub struct Web {
     pub clock: Arc<dyn Fn() -> i64 + Send + Sync>,
     /// Version of the prompt table, stored with every payment.
     pub prompt_version: String,
+    /// Ends the streams of events; no answer is cut off.
+    pub closing: CancellationToken,
+    /// What `GET /healthz` last found out about the journal.
+    pub journal_health: JournalHealth,
+}
+
+/// How long a word on the journal stands: whoever polls `GET /healthz` does not make it write without end.
+const JOURNAL_HEALTH_KEPT: Duration = Duration::from_secs(1);
+
+/// Whether the journal can be written, asked at most once in a second.
+#[derive(Clone, Default)]
+pub struct JournalHealth(Arc<Mutex<Option<Asked>>>);
+
+struct Asked {
+    at: Instant,
+    trouble: Option<String>,
+}
+
+impl JournalHealth {
+    /// What is wrong with the journal, if anything.
+    async fn trouble(&self, journal: &Journal) -> Option<String> {
+        let mut last = self.0.lock().await;
+        if let Some(asked) = &*last
+            && asked.at.elapsed() < JOURNAL_HEALTH_KEPT
+        {
+            return asked.trouble.clone();
+        }
+        let trouble = journal.ping().await.err().map(|error| error.to_string());
+        *last = Some(Asked {
+            at: Instant::now(),
+            trouble: trouble.clone(),
+        });
+        trouble
+    }
 }
 
 impl Web {
@@ -127,9 +164,9 @@ async fn no_store(request: Request, next: Next) -> Response {
 
 async fn health(State(web): State<Web>) -> Response {
     let mut health = (web.health)();
-    if let Err(error) = web.journal.ping().await {
+    if let Some(trouble) = web.journal_health.trouble(&web.journal).await {
         health.ok = false;
-        health.journal = error.to_string();
+        health.journal = trouble;
     }
     let status = if health.ok {
         StatusCode::OK
@@ -169,5 +206,6 @@ async fn events(
         };
         std::future::ready(event)
     });
+    let stream = stream.take_until(web.closing.cancelled_owned());
     Ok(Sse::new(stream).keep_alive(KeepAlive::new().interval(Duration::from_secs(15))))
 }

@@ -1,7 +1,7 @@
 //! `/v1/payments`.
 
 use axum::Json;
-use axum::extract::rejection::{JsonRejection, QueryRejection};
+use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -167,9 +167,10 @@ pub(crate) async fn list(
 pub(crate) async fn show(
     State(web): State<Web>,
     who: Who,
-    Path(payment): Path<String>,
+    payment: Result<Path<String>, PathRejection>,
 ) -> Result<Json<api::Payment>, ApiError> {
     who.need(Scope::Payments)?;
+    let Path(payment) = payment.map_err(|_| ApiError::invalid("the payment's id is no text"))?;
     let payment: PaymentId = payment
         .parse()
         .map_err(|e| ApiError::invalid(format!("{e}")))?;
@@ -196,6 +197,7 @@ fn view(payment: &Payment) -> api::Payment {
         result: payment.result.clone(),
         brand: payment.card.map(|c| c.brand),
         last4: payment.card.map(|c| c.last4_text()),
+        decline_reason: payment.decline_reason.clone(),
         acquirer_ref: payment.acquirer_ref.as_ref().map(ToString::to_string),
         approval_code: payment.approval_code.clone(),
         mode: payment.mode.name().into(),

@@ -26,7 +26,7 @@ impl SendError {
         match self {
             Self::NotSent { cause } => cause.hint(),
             Self::NoReply { .. } => {
-                "do not charge again; look the payment up at the acquirer, then settle it with `ivrpay payment`"
+                "do not charge again; look the payment up at the acquirer: `ivrpay payment show ID` has the order"
             }
         }
     }

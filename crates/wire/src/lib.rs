@@ -18,5 +18,5 @@ mod tls;
 
 pub use error::{Certificate, ConfigError, SendError, Unreached};
 pub use probe::Reached;
-pub use run::{Checkpoint, NotWritten, run, run_from};
+pub use run::{Checkpoint, NotWritten, Ran, Trouble, run, run_from};
 pub use send::Sender;

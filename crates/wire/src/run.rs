@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::pin::Pin;
 
-use ivrpay_acquirer::{Connector, Progress, Step};
+use ivrpay_acquirer::{BuildError, Connector, Progress, Step};
 use ivrpay_card::Card;
 use ivrpay_payment::{Doubt, Durable, Intent, Outcome, Why};
 
@@ -28,13 +28,55 @@ pub trait Checkpoint: Send {
 #[error("the progress of an operation could not be written; the next request was not sent")]
 pub struct NotWritten;
 
+/// What an operation came to.
+#[derive(Debug)]
+#[must_use]
+pub struct Ran {
+    /// What is known about the money.
+    pub outcome: Outcome,
+    /// What kept a request from going out or its answer from coming; for the log, where an admin looks for what to mend.
+    pub trouble: Option<Trouble>,
+}
+
+/// Why an operation stopped before the connector was done with it. No text from outside, so that it may be logged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Trouble {
+    /// The request could not be made.
+    #[error(transparent)]
+    Build(#[from] BuildError),
+    /// The progress could not be journalled.
+    #[error(transparent)]
+    NotWritten(#[from] NotWritten),
+    /// The request did not go out, or no answer came.
+    #[error(transparent)]
+    Send(#[from] SendError),
+    /// The connector wanted more requests than any acquirer has.
+    #[error("the operation did not end after {STEPS_MAX} requests")]
+    Steps,
+}
+
+impl Trouble {
+    /// What the operator can do.
+    #[must_use]
+    pub const fn hint(&self) -> &'static str {
+        match self {
+            Self::Build(error) => error.hint(),
+            Self::NotWritten(_) => {
+                "free space on the journal's file system, then look the payment up at the acquirer"
+            }
+            Self::Send(error) => error.hint(),
+            Self::Steps => "this is a bug of ivrpay: please report it",
+        }
+    }
+}
+
 /// Runs an operation of one request. A connector that wants a second one needs [`run_from`]; here it ends as unknown.
 pub async fn run(
     connector: &dyn Connector,
     sender: &Sender,
     op: &Durable<Intent>,
     card: Card,
-) -> Outcome {
+) -> Ran {
     run_from(
         connector,
         sender,
@@ -54,32 +96,44 @@ pub async fn run_from(
     mut card: Option<Card>,
     mut progress: Progress,
     checkpoint: &mut dyn Checkpoint,
-) -> Outcome {
+) -> Ran {
+    let unknown = Outcome::Unknown(Doubt::NoReply);
+    let stopped = |outcome, trouble| Ran {
+        outcome,
+        trouble: Some(trouble),
+    };
     let mut sent = progress.stage > 0;
     let mut last = None;
     for _ in 0..STEPS_MAX {
         let request = match connector.step(op, card.as_ref(), &progress, last.as_ref()) {
-            Ok(Step::Done(outcome)) => return outcome,
+            Ok(Step::Done(outcome)) => {
+                return Ran {
+                    outcome,
+                    trouble: None,
+                };
+            }
             Ok(Step::Send(request, next)) => {
                 progress = next;
                 request
             }
-            Err(_) => return nothing_more(sent),
+            Err(error) => return stopped(nothing_more(sent), error.into()),
         };
         if !progress.needs_card {
             card = None;
         }
-        if sent && checkpoint.write(op, &progress).await.is_err() {
-            return Outcome::Unknown(Doubt::NoReply);
+        if sent && let Err(error) = checkpoint.write(op, &progress).await {
+            return stopped(unknown, error.into());
         }
         match sender.send(request).await {
             Ok(reply) => last = Some(reply),
-            Err(SendError::NotSent { .. }) => return nothing_more(sent),
-            Err(SendError::NoReply { .. }) => return Outcome::Unknown(Doubt::NoReply),
+            Err(error @ SendError::NotSent { .. }) => {
+                return stopped(nothing_more(sent), error.into());
+            }
+            Err(error @ SendError::NoReply { .. }) => return stopped(unknown, error.into()),
         }
         sent = true;
     }
-    Outcome::Unknown(Doubt::Malformed)
+    stopped(Outcome::Unknown(Doubt::Malformed), Trouble::Steps)
 }
 
 /// What it means that the next request did not go out: nothing was charged, unless an earlier one of the operation did go out.

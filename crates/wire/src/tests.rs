@@ -22,7 +22,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, oneshot};
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
-use crate::{Certificate, Checkpoint, NotWritten, SendError, Sender, Unreached, run, run_from};
+use crate::{
+    Certificate, Checkpoint, NotWritten, SendError, Sender, Trouble, Unreached, run, run_from,
+};
 
 const BODY: &[u8] = br#"{"method":"charge"}"#;
 
@@ -636,7 +638,9 @@ async fn a_charge_ends_in_one_of_four_ways_after_one_request() {
         let server = Server::start(GOOD, answer).await;
         let sender = Sender::new(&server.config()).unwrap();
         assert_eq!(
-            run(connector.as_ref(), &sender, &intent(), card()).await,
+            run(connector.as_ref(), &sender, &intent(), card())
+                .await
+                .outcome,
             expected
         );
         server.saw(1, 1);
@@ -644,7 +648,10 @@ async fn a_charge_ends_in_one_of_four_ways_after_one_request() {
     for (answer, approved) in [(approval, true), (refusal, false)] {
         let server = Server::start(GOOD, Answer::Bytes(answer)).await;
         let sender = Sender::new(&server.config()).unwrap();
-        match run(connector.as_ref(), &sender, &intent(), card()).await {
+        match run(connector.as_ref(), &sender, &intent(), card())
+            .await
+            .outcome
+        {
             Outcome::Approved(a) => assert!(approved && a.acquirer_ref.as_str() == "ch_1"),
             Outcome::Declined(d) => assert!(!approved && d.reason == Reason::InsufficientFunds),
             other => panic!("{other:?}"),
@@ -660,18 +667,18 @@ async fn a_charge_ends_in_one_of_four_ways_after_one_request() {
     )
     .await;
     let sender = Sender::new(&server.config()).unwrap();
-    assert_eq!(
-        run(connector.as_ref(), &sender, &intent(), card()).await,
-        Outcome::NotCharged(Why::NotSent)
-    );
+    let ran = run(connector.as_ref(), &sender, &intent(), card()).await;
+    assert_eq!(ran.outcome, Outcome::NotCharged(Why::NotSent));
+    let trouble = ran.trouble.expect("said for the log");
+    assert!(trouble.to_string().contains("certificate"), "{trouble}");
     server.saw(1, 0);
 }
 
 #[tokio::test]
 async fn training_needs_no_endpoint() {
     let connector = connector(Kind::Null);
-    let outcome = run(connector.as_ref(), &Sender::offline(), &intent(), card()).await;
-    assert!(matches!(outcome, Outcome::Approved(_)));
+    let ran = run(connector.as_ref(), &Sender::offline(), &intent(), card()).await;
+    assert!(matches!(ran.outcome, Outcome::Approved(_)));
 }
 
 /// Two requests, the card needed in both, as GMO's entry and execution.
@@ -739,7 +746,7 @@ async fn a_second_request_waits_for_its_record_and_the_card_goes_before_the_last
             written: Vec::new(),
             full,
         };
-        let outcome = run_from(
+        let ran = run_from(
             &TwoSteps,
             &sender,
             &intent(),
@@ -750,10 +757,12 @@ async fn a_second_request_waits_for_its_record_and_the_card_goes_before_the_last
         .await;
         assert_eq!(disk.written, [2]);
         if full {
-            assert_eq!(outcome, Outcome::Unknown(Doubt::NoReply));
+            assert_eq!(ran.outcome, Outcome::Unknown(Doubt::NoReply));
+            assert_eq!(ran.trouble, Some(Trouble::NotWritten(NotWritten)));
             server.saw(1, 1);
         } else {
-            assert!(matches!(outcome, Outcome::Approved(_)));
+            assert!(matches!(ran.outcome, Outcome::Approved(_)));
+            assert_eq!(ran.trouble, None);
             server.saw(2, 2);
         }
     }

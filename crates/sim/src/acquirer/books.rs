@@ -17,6 +17,8 @@ pub(crate) struct Asked {
     pub(crate) currency: String,
     pub(crate) brand: &'static str,
     pub(crate) last4: String,
+    /// Whether the whole number is a published test number: another one was not keyed by any test.
+    pub(crate) published: bool,
     pub(crate) parameters: BTreeMap<String, String>,
 }
 

@@ -207,6 +207,7 @@ impl Charge {
             currency,
             brand: brand(&number),
             last4,
+            published: fault::is_published(&number),
             parameters,
         };
         let transaction_id = text("transaction_id")?.to_owned();

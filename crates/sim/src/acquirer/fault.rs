@@ -119,6 +119,33 @@ pub(crate) const CARDS: &[(&str, &str)] = &[
     ("4000002500003155", "authentication_required"),
 ];
 
+/// Published test numbers that are approved (docs.stripe.com/testing).
+const APPROVED: &[&str] = &[
+    "30569309025904",
+    "3530111333300000",
+    "3566002020360505",
+    "36227206271667",
+    "371449635398431",
+    "378282246310005",
+    "4000056655665556",
+    "4111111111111111",
+    "4242424242424242",
+    "5105105105105100",
+    "5200828282828210",
+    "5555555555554444",
+    "6011000990139424",
+    "6011111111111117",
+    "6200000000000005",
+];
+
+/// Whether this is a published test number.
+pub(crate) fn is_published(number: &str) -> bool {
+    APPROVED.contains(&number) || CARDS.iter().any(|row| row.0 == number)
+}
+
+/// Codes that neither a test card nor an issuer's code asks for, by the amount's last four digits.
+const CODES: &[(u64, &str)] = &[(9501, "duplicate_transaction")];
+
 /// Issuer codes of CAFIS/CARDNET by amount: 9402 answers G02 and so on.
 const ISSUER: &[u64] = &[
     2, 3, 4, 5, 6, 7, 12, 22, 30, 42, 44, 45, 46, 54, 55, 56, 60, 61, 65, 67, 68, 69, 70, 71, 72,
@@ -140,6 +167,10 @@ pub(crate) fn refusal(number: &str, minor: u64) -> Option<String> {
         .iter()
         .find(|row| row.0 == number)
         .map(|row| row.1.to_owned())
+        .or_else(|| {
+            let code = CODES.iter().find(|row| row.0 == last);
+            code.map(|row| row.1.to_owned())
+        })
         .or_else(|| {
             (last / 100 == 94 && ISSUER.contains(&(last % 100)))
                 .then(|| format!("G{:02}", last % 100))
@@ -166,6 +197,9 @@ pub(crate) fn table() -> String {
     );
     for (amount, _, what) in AMOUNTS {
         line(&amount.to_string(), what);
+    }
+    for (amount, code) in CODES {
+        line(&amount.to_string(), &format!("200, {code}; not booked"));
     }
     line("94nn", "200, issuer code Gnn (9412 is G12); not booked");
     text

@@ -295,7 +295,9 @@ mod ours {
             code: Some(SecurityCode::parse(digits("123"), pan.brand()).unwrap()),
             pan,
         };
-        ivrpay_wire::run(connector(Kind::Generic).as_ref(), &sender, &intent, card).await
+        ivrpay_wire::run(connector(Kind::Generic).as_ref(), &sender, &intent, card)
+            .await
+            .outcome
     }
 
     /// The outcome in short.

@@ -232,6 +232,15 @@ async fn run(tally: &mut Tally) -> anyhow::Result<()> {
             )
             .await;
     }
+    if wanted("killed while the result is spoken") {
+        let killed = outages::killed_after_the_answer(&lab, &books);
+        tally
+            .one(
+                "killed while the result is spoken: the dialplan knows that it is paid",
+                killed,
+            )
+            .await;
+    }
     if wanted("killed during entry") {
         let killed = outages::killed_during_entry(&lab);
         tally
@@ -257,11 +266,38 @@ async fn run(tally: &mut Tally) -> anyhow::Result<()> {
             )
             .await;
     }
-    if wanted("acquirer away") {
+    if wanted("disk full at the outcome") {
         tally
             .one(
-                "acquirer away: nothing is sent",
-                outages::acquirer_away(&lab),
+                "disk full at the outcome: kept when there is room again",
+                outages::disk_full_at_the_outcome(&lab, &books),
+            )
+            .await;
+    }
+    for (name, url, why) in [
+        (
+            "acquirer away: port closed",
+            "https://127.0.0.1:9/charge",
+            "refused",
+        ),
+        (
+            "acquirer away: host unknown",
+            "https://acquirer.invalid/charge",
+            "host name",
+        ),
+        ("acquirer away: certificate not trusted", "", "certificate"),
+    ] {
+        if wanted(name) {
+            tally
+                .one(name, outages::acquirer_away(&lab, url, why))
+                .await;
+        }
+    }
+    if wanted("wrong application") {
+        tally
+            .one(
+                "wrong application: the dialplan speaks, check says it",
+                outages::other_application(&lab),
             )
             .await;
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use ivrpay_tests::call::Call;
-use ivrpay_tests::lab::Lab;
+use ivrpay_tests::lab::{Lab, binary};
 use ivrpay_tests::service::{Service, set};
 use serde_json::json;
 
@@ -13,7 +13,11 @@ use crate::short;
 
 pub(crate) async fn announced(lab: &Lab, service: &Service, books: &Books) -> anyhow::Result<()> {
     let from = format!("03{:08}", std::process::id() % 100_000_000);
-    let order = format!("E2E-{}", uuid::Uuid::now_v7());
+    // Digits alone, so that an extension can hold it; it begins with 1, as no card does.
+    let order = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)?
+        .as_millis()
+        .to_string();
     let body = json!({"amount": 3210, "order_id": order, "language": "en", "caller_number": from});
     let (status, first) = service.post("/v1/payments", &body, Some(&order)).await?;
     ensure!(status == 201, "announcing answered {status}: {first}");
@@ -27,6 +31,24 @@ pub(crate) async fn announced(lab: &Lab, service: &Service, books: &Books) -> an
         status == 409 && taken["error"]["code"] == "order-taken",
         "a second payment of the order answered {status}: {taken}"
     );
+    // Practice with the same order pays nothing.
+    let report = Call::new(format!("79{order}"), keys(VISA, "1230", "123"))
+        .place(lab)
+        .await?;
+    ensure!(
+        report.result == "success" && report.payment_id.as_deref() != first["id"].as_str(),
+        "practice ended with {} and payment {:?}",
+        report.result,
+        report.payment_id
+    );
+    let waits = service
+        .payment(first["id"].as_str().unwrap_or_default())
+        .await?;
+    ensure!(
+        waits["state"] == "waiting",
+        "after practice the announced payment is {}",
+        waits["state"]
+    );
     let call = Call::new("8803", keys(VISA, "1230", "123")).with(&["--from", &from]);
     let report = call.place(lab).await?;
     ensure!(
@@ -39,8 +61,16 @@ pub(crate) async fn announced(lab: &Lab, service: &Service, books: &Books) -> an
         "the call was not matched"
     );
     // The order is paid: nobody is asked for a card again.
-    let report = call.place(lab).await?;
-    ensure!(report.result != "success", "the order was paid twice");
+    let again = Call::new(format!("78{order}"), "until-end");
+    for (call, result) in [(again, "order-already-paid"), (call, "internal-error")] {
+        let report = call.place(lab).await?;
+        ensure!(
+            report.result == result,
+            "after it was paid, a call to {} ended with {}, not {result}",
+            call.extension,
+            report.result
+        );
+    }
     let booked = books
         .of(first["id"].as_str().unwrap_or_default())
         .await?
@@ -140,6 +170,37 @@ pub(crate) async fn killed_in_flight(lab: &Lab, books: &Books) -> anyhow::Result
         .sum();
     ensure!(requests == 1, "the acquirer got {requests} requests");
     lab.dialplan_went_on("outcome-unknown", &id).await
+}
+
+/// SIGKILL while the caller hears that he has paid: the dialplan knows it too.
+pub(crate) async fn killed_after_the_answer(lab: &Lab, books: &Books) -> anyhow::Result<()> {
+    let mut service = Service::start(lab, "killed-paid", true, short).await?;
+    let mut events = service.events().await?;
+    let call = Call::new(
+        extension(1, 1200),
+        format!("{} until-end", keys(VISA, "1230", "123")),
+    );
+    let kill = async {
+        let event = events.step("payment-completed").await?;
+        let text = |key: &str| event[key].as_str().context("no id").map(str::to_owned);
+        let (id, channel) = (text("payment_id")?, text("channel_id")?);
+        lab.variable_is(&channel, "IVRPAY_RESULT", "success")
+            .await?;
+        service.kill().await?;
+        service.spawn()?;
+        service.ready(true).await?;
+        Ok::<_, anyhow::Error>(id)
+    };
+    let (report, id) = tokio::join!(call.place(lab), kill);
+    let (_, id) = (report?, id?);
+    let state = service.payment(&id).await?["state"].clone();
+    ensure!(
+        state == "approved",
+        "after the restart the payment is {state}"
+    );
+    let booked = books.of(&id).await?.len();
+    ensure!(booked == 1, "the acquirer holds {booked} transactions");
+    lab.dialplan_went_on("success", &id).await
 }
 
 /// SIGKILL during entry: the next daemon gives the caller back.
@@ -254,6 +315,53 @@ pub(crate) async fn disk_full(lab: &Lab, books: &Books) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// The disk fills up while the acquirer has the request: nothing is said as a fact that the journal does not hold, and when there
+/// is room again, it holds the approval.
+pub(crate) async fn disk_full_at_the_outcome(lab: &Lab, books: &Books) -> anyhow::Result<()> {
+    let disk = SmallDisk::mount(&lab.folder.join("small-disk"))?;
+    let path = disk.0.join("journal.sqlite");
+    let service = Service::start(lab, "disk-full-outcome", true, |config| {
+        short(config);
+        set(config, "journal.path", path.display().to_string());
+        let socket = lab.folder.join("disk-full.sock").display().to_string();
+        set(config, "admin.socket", socket);
+    })
+    .await?;
+    let mut events = service.events().await?;
+    let call = Call::new(
+        extension(1, 9001),
+        format!("{} until-end", keys(VISA, "1230", "123")),
+    );
+    let fill = async {
+        let event = events.step("payment-processing").await?;
+        let id = event["payment_id"].as_str().context("no payment")?;
+        books.received(id).await?;
+        disk.fill()?;
+        Ok::<_, anyhow::Error>(id.to_owned())
+    };
+    let (report, id) = tokio::join!(call.place(lab), fill);
+    let (report, id) = (report?, id?);
+    ensure!(
+        report.result == "outcome-unknown",
+        "the call ended with {}",
+        report.result
+    );
+    lab.dialplan_went_on("outcome-unknown", &id).await?;
+    disk.empty()?;
+    let began = std::time::Instant::now();
+    loop {
+        let payment = service.payment(&id).await?;
+        if payment["state"] == "approved" && payment["result"] == "outcome-unknown" {
+            return Ok(());
+        }
+        ensure!(
+            began.elapsed() < Duration::from_secs(40),
+            "with room again the payment is {payment}"
+        );
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
 /// A file system of 3 MiB.
 struct SmallDisk(std::path::PathBuf);
 
@@ -279,6 +387,12 @@ impl SmallDisk {
     }
 }
 
+impl SmallDisk {
+    fn empty(&self) -> anyhow::Result<()> {
+        Ok(std::fs::remove_file(self.0.join("filler"))?)
+    }
+}
+
 impl Drop for SmallDisk {
     fn drop(&mut self) {
         drop(
@@ -290,15 +404,21 @@ impl Drop for SmallDisk {
     }
 }
 
-/// The acquirer's port is closed: nothing was sent, and the caller hears just that.
-pub(crate) async fn acquirer_away(lab: &Lab) -> anyhow::Result<()> {
+/// The acquirer can't be reached: nothing was sent, the caller hears just that, and the log says why.
+pub(crate) async fn acquirer_away(lab: &Lab, url: &str, why: &str) -> anyhow::Result<()> {
     let service = Service::start(lab, "acquirer-away", true, |config| {
         short(config);
-        set(
-            config,
-            "connectors.generic.url",
-            "https://127.0.0.1:9/charge",
-        );
+        if url.is_empty() {
+            // Its own authority is not trusted any more.
+            if let Some(toml::Value::Table(generic)) = config
+                .get_mut("connectors")
+                .and_then(|c| c.get_mut("generic"))
+            {
+                generic.remove("ca_file");
+            }
+        } else {
+            set(config, "connectors.generic.url", url);
+        }
     })
     .await?;
     let report = Call::new(extension(1, 1200), keys(VISA, "1230", "123"))
@@ -317,6 +437,45 @@ pub(crate) async fn acquirer_away(lab: &Lab) -> anyhow::Result<()> {
         "the payment is {}",
         payment["state"]
     );
+    let log = std::fs::read_to_string(service.folder.join("log"))?;
+    let line = log
+        .lines()
+        .find(|l| l.contains("nothing was charged"))
+        .context("the log does not say that nothing was charged")?;
+    ensure!(
+        line.contains(why) && line.contains("hint"),
+        "the log does not say why: {line}"
+    );
+    Ok(())
+}
+
+/// The dialplan names another application than the configuration: the caller hears the fallback, and `check` says it.
+pub(crate) async fn other_application(lab: &Lab) -> anyhow::Result<()> {
+    let service = Service::start(lab, "other-app", true, |config| {
+        short(config);
+        set(config, "ari.app", "ivrpay-other");
+    })
+    .await?;
+    away(lab).await?;
+    // The configuration of the lab has the application that the dialplan names.
+    for (config, good) in [
+        (service.folder.join("ivrpay.toml"), true),
+        (lab.path("CONFIG")?, false),
+    ] {
+        let facts = std::process::Command::new(binary("ivrpay")?)
+            .args(["check", "--json", "--config"])
+            .arg(config)
+            .output()?;
+        let facts = String::from_utf8_lossy(&facts.stdout).into_owned();
+        let fact = facts
+            .lines()
+            .find(|l| l.contains("connected as application"))
+            .context("check says nothing about the application")?;
+        ensure!(
+            fact.contains("\"good\"") == good && fact.contains("ivrpay-other"),
+            "check says {fact}"
+        );
+    }
     Ok(())
 }
 

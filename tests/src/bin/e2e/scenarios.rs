@@ -31,6 +31,10 @@ pub(crate) struct Scenario {
     or_slower: bool,
     /// Speech that the caller must have heard, ms.
     heard_ms: u64,
+    /// Why the journal says that the card was declined.
+    reason: Option<&'static str>,
+    /// Either way is good, if the journal and the acquirer's books say the same.
+    either: bool,
 }
 
 pub(crate) fn extension(language: u8, amount: u64) -> String {
@@ -60,6 +64,8 @@ pub(crate) fn scenario(
         booked: None,
         or_slower: false,
         heard_ms: 200,
+        reason: None,
+        either: false,
     }
 }
 
@@ -74,6 +80,11 @@ impl Scenario {
     fn not_charged(mut self, state: &'static str) -> Self {
         self.state = Some(state);
         self.booked = Some(0);
+        self
+    }
+
+    fn reason(mut self, reason: &'static str) -> Self {
+        self.reason = Some(reason);
         self
     }
 
@@ -333,8 +344,14 @@ pub(crate) fn corrections() -> Vec<Scenario> {
         .not_charged("cancelled"),
     );
     all.push(
-        scenario("40 keys at once", extension(1, 1200), "wait:payment-amount 1 wait:payment-card-number 4242424242424242424242424242424242424242# wait:payment-card-number/invalid-card-number hangup".into(), HUNG_UP)
+        scenario("40 keys in a row", extension(1, 1200), "wait:payment-amount 1 wait:payment-card-number 4242424242424242424242424242424242424242# wait:payment-card-number/invalid-card-number hangup".into(), HUNG_UP)
             .not_charged("cancelled"),
+    );
+    // INFO after INFO, without a pause.
+    all.push(
+        scenario("40 keys at once", extension(1, 1200), "wait:payment-amount 1 wait:payment-card-number 4242424242424242424242424242424242424242 sleep:8000 hangup".into(), HUNG_UP)
+            .not_charged("cancelled")
+            .options(&["--dtmf", "info", "--on", "1", "--off", "1"]),
     );
     all
 }
@@ -374,6 +391,40 @@ pub(crate) fn hang_ups() -> Vec<Scenario> {
             s
         })
         .collect();
+    // The intent may be written, the request out, or neither.
+    let mut behind = scenario(
+        "hang-up right behind the confirmation",
+        extension(1, 1200),
+        format!("{} hangup", keys(VISA, "1230", "123")),
+        &["caller-hung-up", "success"],
+    );
+    (behind.heard_ms, behind.either) = (0, true);
+    all.push(behind);
+    all.push(
+        scenario(
+            "hang-up while the result is spoken",
+            extension(1, 1200),
+            format!(
+                "{} wait:payment-completed hangup",
+                keys(VISA, "1230", "123")
+            ),
+            &["caller-hung-up", "success"],
+        )
+        .approved(VISA),
+    );
+    all.push(
+        scenario(
+            "hang-up at the menu after a decline",
+            extension(1, 1200),
+            format!(
+                "{} wait:card-declined hangup",
+                keys("4000000000000002", "1230", "123")
+            ),
+            HUNG_UP,
+        )
+        .not_charged("declined")
+        .reason("card_unusable"),
+    );
     // The answer takes 3 s: the caller is gone, and the approval is in the journal all the same.
     all.push(
         scenario(
@@ -392,24 +443,50 @@ pub(crate) fn hang_ups() -> Vec<Scenario> {
 
 pub(crate) fn declines() -> Vec<Scenario> {
     let mut all = Vec::new();
-    for (card, code) in [
-        ("4000000000000002", "generic_decline"),
-        ("4000000000009995", "insufficient_funds"),
-        ("4000000000009987", "lost_card"),
-        ("4000000000009979", "stolen_card"),
-        ("4000000000000069", "expired_card"),
-        ("4000000000006975", "card_velocity_exceeded"),
-        ("4100000000000019", "fraudulent"),
-        ("4000002500003155", "authentication_required"),
+    // Every reason of crates/payment/src/outcome.rs: by published test card, else by amount.
+    for (card, amount, reason) in [
+        (VISA, 9468, "amount_error"),
+        ("4000002500003155", 1200, "authentication_required"),
+        (VISA, 9485, "card_not_supported"),
+        ("4000000000000002", 1200, "card_unusable"),
+        ("4000000000000127", 1200, "cvv_mismatch"),
+        (VISA, 9445, "cvv_missing"),
+        (VISA, 9501, "duplicate"),
+        ("4000000000000069", 1200, "expired_card"),
+        ("4100000000000019", 1200, "fraud_suspected"),
+        ("4000000000009995", 1200, "insufficient_funds"),
+        (VISA, 9461, "invalid_card"),
+        (VISA, 9483, "invalid_expiry"),
+        (VISA, 9465, "invalid_number"),
+        (VISA, 9491, "issuer_unavailable"),
+        ("4000000000006975", 1200, "limit_exceeded"),
+        ("4000000000009979", 1200, "lost_or_stolen"),
+        (VISA, 9446, "merchant_config"),
+        (VISA, 9422, "payment_forbidden"),
+        (VISA, 9456, "pickup"),
+        (VISA, 9442, "pin_error"),
+        (VISA, 9470, "plan_not_allowed"),
+        (VISA, 9430, "referral"),
+        (VISA, 9492, "request_refused"),
     ] {
+        // What the caller may do next: the same card again, nothing, or another card.
+        let (then, results) = match reason {
+            "cvv_mismatch" | "cvv_missing" | "invalid_expiry" | "invalid_number" => {
+                ("wait:payment-card-number/card-declined hangup", HUNG_UP)
+            }
+            "amount_error" | "duplicate" | "issuer_unavailable" | "merchant_config"
+            | "plan_not_allowed" => ("until-end", CONNECTOR),
+            _ => ("wait:card-declined , 2", CONNECTOR),
+        };
         all.push(
             scenario(
-                &format!("declined: {code}"),
-                extension(1, 1200),
-                format!("{} wait:card-declined , 2", keys(card, "1230", "123")),
-                CONNECTOR,
+                &format!("declined: {reason}"),
+                extension(1, amount),
+                format!("{} {then}", keys(card, "1230", "123")),
+                results,
             )
-            .not_charged("declined"),
+            .not_charged("declined")
+            .reason(reason),
         );
     }
     all.push(
@@ -546,7 +623,11 @@ impl Books {
         let url = format!("http://{}:9480/log", lab.get("ACQUIRER_IP")?);
         Ok(Self {
             url,
-            http: reqwest::Client::builder().no_proxy().build()?,
+            // The simulator closes after each answer: a kept connection could be met while it closes.
+            http: reqwest::Client::builder()
+                .no_proxy()
+                .pool_max_idle_per_host(0)
+                .build()?,
         })
     }
 
@@ -615,6 +696,10 @@ pub(crate) async fn judge(
                 "a wrong number was sent to the acquirer"
             );
         }
+        ensure!(
+            entries.iter().all(|e| e["published"] == true),
+            "a number that nobody keyed was sent to the acquirer"
+        );
         if scenario.or_slower {
             // Nothing but the right number may have reached the acquirer, booked or not.
             ensure!(
@@ -637,6 +722,21 @@ pub(crate) async fn judge(
         ensure!(
             payment["state"] == state,
             "the payment is {}",
+            payment["state"]
+        );
+    }
+    if let Some(reason) = scenario.reason {
+        ensure!(
+            payment["decline_reason"] == reason,
+            "the journal says that it was declined for {}",
+            payment["decline_reason"]
+        );
+    }
+    if scenario.either {
+        let expected = if booked == 1 { "approved" } else { "cancelled" };
+        ensure!(
+            payment["state"] == expected,
+            "the payment is {}, and the acquirer booked {booked}",
             payment["state"]
         );
     }
