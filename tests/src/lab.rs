@@ -113,6 +113,26 @@ impl Lab {
         bail!("the dialplan did not go on with result={result} payment={payment}")
     }
 
+    /// A request to Asterisk's ARI; the answer's JSON, null where it has none.
+    ///
+    /// # Errors
+    /// When there is no answer, or a refusal but 404.
+    pub async fn ari(&self, method: &str, path: &str) -> anyhow::Result<serde_json::Value> {
+        let http = reqwest::Client::builder().no_proxy().build()?;
+        let password = std::fs::read_to_string(self.path("ARI_PASSWORD_FILE")?)?;
+        let url = format!("{}{path}", self.get("ARI_URL")?);
+        let request = http
+            .request(method.parse()?, url)
+            .basic_auth(self.get("ARI_USER")?, Some(password.trim()));
+        let answer = request.send().await?;
+        let status = answer.status();
+        ensure!(
+            status.is_success() || status.as_u16() == 404,
+            "{method} {path} answered {status}"
+        );
+        Ok(serde_json::from_str(&answer.text().await?).unwrap_or_default())
+    }
+
     /// Waits until a variable of a channel has this value.
     ///
     /// # Errors
@@ -123,19 +143,10 @@ impl Lab {
         variable: &str,
         value: &str,
     ) -> anyhow::Result<()> {
-        let http = reqwest::Client::builder().no_proxy().build()?;
-        let url = format!(
-            "{}/channels/{channel}/variable?variable={variable}",
-            self.get("ARI_URL")?
-        );
-        let password = std::fs::read_to_string(self.path("ARI_PASSWORD_FILE")?)?;
+        let path = format!("/channels/{channel}/variable?variable={variable}");
         let began = Instant::now();
         while began.elapsed() < Duration::from_secs(10) {
-            let request = http
-                .get(&url)
-                .basic_auth(self.get("ARI_USER")?, Some(password.trim()));
-            let answer: serde_json::Value =
-                serde_json::from_str(&request.send().await?.text().await?)?;
+            let answer = self.ari("GET", &path).await?;
             if answer["value"] == value {
                 return Ok(());
             }

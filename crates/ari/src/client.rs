@@ -25,7 +25,7 @@ use crate::{
     ids::{ChannelId, PlaybackId, encode_segment},
     request::{
         Application, Continue, Direction, GetVariable, Hangup, HangupReason, Info, LogChannel,
-        Message, Module, Mute, Play, SetVariable, Variable,
+        Message, Module, Mute, Play, SetVariable, Sound, Variable,
     },
 };
 
@@ -337,6 +337,14 @@ impl Client {
     /// [`RequestError`].
     pub async fn modules(&self) -> Result<Vec<Module>, RequestError> {
         self.get("/asterisk/modules").await
+    }
+
+    /// Every sound that Asterisk can play.
+    ///
+    /// # Errors
+    /// [`RequestError`].
+    pub async fn sounds(&self) -> Result<Vec<Sound>, RequestError> {
+        self.get("/sounds").await
     }
 
     /// Whether Asterisk answers, and how fast.

@@ -89,6 +89,7 @@ pub const REQUESTS: &[Sent] = &[
     sent("asterisk.json", "GET", "/asterisk/logging", &[]),
     sent("asterisk.json", "GET", "/asterisk/modules", &[]),
     sent("asterisk.json", "GET", "/asterisk/ping", &[]),
+    sent("sounds.json", "GET", "/sounds", &[]),
 ];
 
 /// A field that we read.
@@ -237,4 +238,13 @@ pub const FIELDS: &[Read] = &[
     ),
     read("asterisk.json", "Module", "name", "string", true),
     read("asterisk.json", "Module", "status", "string", true),
+    read("sounds.json", "Sound", "id", "string", true),
+    read(
+        "sounds.json",
+        "Sound",
+        "formats",
+        "List[FormatLangPair]",
+        true,
+    ),
+    read("sounds.json", "FormatLangPair", "language", "string", true),
 ];

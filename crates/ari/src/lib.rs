@@ -28,7 +28,9 @@ pub use config::{Config, ConfigError};
 pub use error::{RequestError, Trouble};
 pub use event::{Caller, Channel, Dialplan, Event, Malformed, Playback, read};
 pub use ids::{ChannelId, InvalidId, PlaybackId};
-pub use request::{Application, Direction, HangupReason, Info, LogChannel, Module};
+pub use request::{
+    Application, Direction, HangupReason, Info, LogChannel, Module, Sound, SoundLanguage,
+};
 pub use route::{CallEvent, Counters, Inbox, Outlet, Refusal, Start, Why, pair};
 pub use socket::{Calls, Status, connect};
 

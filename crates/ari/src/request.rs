@@ -123,3 +123,20 @@ pub struct Module {
     /// `Running` or not.
     pub status: String,
 }
+
+/// A sound that Asterisk found below its folder of sounds when it started.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Sound {
+    /// As in `sound:ID`, for example `ivrpay/greeting`.
+    pub id: String,
+    /// The languages in which it is there.
+    #[serde(rename = "formats")]
+    pub languages: Vec<SoundLanguage>,
+}
+
+/// A language of a [`Sound`].
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct SoundLanguage {
+    /// For example `ja`.
+    pub language: String,
+}

@@ -344,8 +344,16 @@ fn text() -> impl Strategy<Value = String> {
     prop_oneof![3 => event, 3 => object, 1 => "[ -~]{0,40}", 1 => ".{0,10}"]
 }
 
+/// `make prove` sets the number.
+fn cases() -> u32 {
+    std::env::var("PROPTEST_CASES")
+        .ok()
+        .and_then(|n| n.parse().ok())
+        .unwrap_or(2_000)
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: cases(), failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn redactor_and_serde_are_serde_but_for_the_digit(

@@ -30,7 +30,7 @@ static ALLOCATOR: ivrpay_secret::ZeroOnFree = ivrpay_secret::ZeroOnFree;
 #[command(
     name = "ivrpay",
     version,
-    after_help = "Exit codes: 0 done; 1 failed; 2 wrong usage; 78 the configuration can't be used."
+    after_help = "Exit codes: 0 done; 1 failed; 2 wrong usage; 78 the configuration can't be used.\nIVRPAY_LOG sets how much `serve` logs: error, warn, info (the default), debug, trace."
 )]
 struct Cli {
     #[command(subcommand)]

@@ -596,7 +596,12 @@ impl Call {
     ) -> Option<End> {
         while let Some(output) = dialogue.poll_output() {
             match output {
-                Output::Play(prompt) => self.play(&prompt).await,
+                Output::Play(prompt) => {
+                    if !self.play(&prompt).await {
+                        // Nothing will end it: the dialogue goes on without.
+                        dialogue.handle(self.now(), Input::PromptEnded);
+                    }
+                }
                 Output::StopPlay => self.stop_play().await,
                 Output::Progress(progress) => self.shared.events.progress(&self.about, &progress),
                 Output::Write(draft) => {
@@ -648,10 +653,11 @@ impl Call {
         }
     }
 
-    async fn play(&mut self, prompt: &Prompt) {
+    /// Whether it plays, or nobody is there to hear it.
+    async fn play(&mut self, prompt: &Prompt) -> bool {
         self.stop_play().await;
         if self.gone {
-            return;
+            return true;
         }
         if let Some(result) = self.settled.take() {
             // Here, since setting a variable waits for a prompt that plays.
@@ -660,7 +666,7 @@ impl Call {
         self.playbacks += 1;
         let Ok(id) = PlaybackId::new(&format!("ivrpay-{}-{}", self.about.call_id, self.playbacks))
         else {
-            return;
+            return false;
         };
         let media: Vec<String> = ivrpay_prompts::clips(prompt, self.language)
             .iter()
@@ -682,10 +688,18 @@ impl Call {
             Ok(()) => {
                 self.playback = Some(id);
                 self.unheard = false;
+                true
+            }
+            // It may play all the same; then its end is told.
+            Err(RequestError::OutcomeUnknown) => {
+                self.playback = Some(id);
+                events::ari_request_failed(&self.about, "play", &RequestError::OutcomeUnknown);
+                true
             }
             Err(error) => {
                 self.unheard = true;
                 events::ari_request_failed(&self.about, "play", &error);
+                false
             }
         }
     }

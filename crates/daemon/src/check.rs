@@ -282,6 +282,7 @@ impl<'a> Check<'a> {
             Err(error) => self.bad("asterisk", error.to_string(), SEE_LOG),
         }
         self.application(&client, &config.ari.app).await;
+        self.sounds(&client).await;
         match client.logging().await {
             Ok(channels) => match crate::guard::verdict(&channels) {
                 Ok(()) => self.good(
@@ -321,6 +322,44 @@ impl<'a> Check<'a> {
                 "asterisk",
                 format!("does not list its applications: {error}"),
                 error.hint().unwrap_or(SEE_LOG),
+            ),
+        }
+    }
+
+    /// Whether Asterisk itself has the prompts, wherever its folder of sounds is.
+    async fn sounds(&mut self, client: &ivrpay_ari::Client) {
+        let known = match client.sounds().await {
+            Ok(known) => known,
+            Err(error) => {
+                return self.bad(
+                    "asterisk",
+                    format!("does not list its sounds: {error}"),
+                    error.hint().unwrap_or(SEE_LOG),
+                );
+            }
+        };
+        let has = |language: &str, name: &str| {
+            known.iter().any(|sound| {
+                sound.id.strip_prefix("ivrpay/") == Some(name)
+                    && sound.languages.iter().any(|l| l.language == language)
+            })
+        };
+        let (mut prompts, mut missing) = (0, Vec::new());
+        for (language, name) in ivrpay_prompts::every_file() {
+            prompts += 1;
+            if !has(language.code(), name) {
+                missing.push(format!("{language}/ivrpay/{name}"));
+            }
+        }
+        match missing.first() {
+            None => self.good("asterisk", format!("Asterisk has all {prompts} prompts")),
+            Some(first) => self.bad(
+                "asterisk",
+                format!(
+                    "Asterisk has {} of {prompts} prompts not, the first: {first}",
+                    missing.len()
+                ),
+                "copy asterisk-conf/sounds/{ja,en}/ivrpay into the languages' folders below `sounds` of its data directory (`core show settings` names it), let its user read them, and restart Asterisk",
             ),
         }
     }

@@ -79,8 +79,14 @@ fn answered(call: &mut Call, now: At, outcome: &Outcome) -> State {
         Outcome::Declined(decline)
             if call.hung_up || call.stopping || decline.reason.action() == Action::Operator =>
         {
-            // One neutral sentence: the reason is the operator's to know.
-            ending::say(call, now, CallResult::PaymentConnectorError, &[last])
+            // One neutral sentence: the reason is the operator's to know. Where no operator tells the caller that nothing was
+            // charged, this does; the decline is journalled.
+            let line = if call.setup.attended {
+                last
+            } else {
+                Line::TooManyFailedAttempts
+            };
+            ending::say(call, now, CallResult::PaymentConnectorError, &[line])
         }
         Outcome::Declined(decline) => declined::enter(call, now, decline.reason.action()),
         Outcome::NotCharged(_) => ending::say(

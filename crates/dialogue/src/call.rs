@@ -5,6 +5,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use ivrpay_card::Digits;
 use ivrpay_payment::{Outcome, Truncated};
@@ -20,6 +21,17 @@ const FIELDS: usize = 3;
 /// Most entries of evidence; then the oldest prompt makes room, so that what was pressed stays.
 const EVIDENCE_MAX: usize = 64;
 
+/// Keys that belong to what is over are thrown away.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Flush {
+    No,
+    /// After an error: until there is a pause between two keys.
+    UntilPause,
+    /// Where the middle of a number is missing, its rest could pass for a whole one: until the question was heard to its end, and
+    /// there is a pause.
+    UntilHeard,
+}
+
 pub(crate) struct Call {
     pub(crate) settings: Arc<Settings>,
     pub(crate) setup: Setup,
@@ -32,8 +44,8 @@ pub(crate) struct Call {
     pub(crate) keyed: bool,
     /// Until when a `#` belongs to the field that has just ended by itself.
     pub(crate) late_hash: Option<At>,
-    /// After an error: keys are thrown away until there is a pause.
-    pub(crate) flush: bool,
+    /// Whether keys are thrown away at the moment.
+    pub(crate) flush: Flush,
     pub(crate) hung_up: bool,
     /// The service is being stopped; remembered while the acquirer is being asked.
     pub(crate) stopping: bool,
@@ -59,7 +71,7 @@ impl Call {
             progress_at: At::default(),
             keyed: false,
             late_hash: None,
-            flush: false,
+            flush: Flush::No,
             hung_up: false,
             stopping: false,
             cards: 0,
@@ -126,6 +138,25 @@ impl Call {
 
     pub(crate) fn prompt_ended(&mut self) {
         self.audible = false;
+        if self.flush == Flush::UntilHeard {
+            self.flush = Flush::UntilPause;
+        }
+    }
+
+    /// Whether a key belongs to what is over; `gap` is the time since the key before.
+    pub(crate) fn throws_away(&mut self, gap: Option<Duration>) -> bool {
+        let speaks = self.audible || self.outputs.iter().any(|o| matches!(o, Output::Play(_)));
+        let waits = match self.flush {
+            Flush::No => false,
+            Flush::UntilHeard if speaks => return true,
+            Flush::UntilHeard | Flush::UntilPause => {
+                gap.is_some_and(|gap| gap < self.settings.after_error)
+            }
+        };
+        if !waits {
+            self.flush = Flush::No;
+        }
+        waits
     }
 
     pub(crate) fn progress(&mut self, progress: Progress) {

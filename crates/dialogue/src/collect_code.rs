@@ -5,7 +5,7 @@
 
 use ivrpay_card::{Card, Expiry, Pan, SecurityCode};
 
-use crate::call::Call;
+use crate::call::{Call, Flush};
 use crate::field::{Asked, Field, Kind, Verdict};
 use crate::io::{At, ErrorType, Line, Say, Step};
 use crate::{State, What, collect_expiry, collect_pan, confirm, ending, paused};
@@ -131,7 +131,7 @@ fn again(
     error: ErrorType,
     say: Option<Line>,
 ) -> State {
-    call.flush = true;
+    call.flush = Flush::UntilPause;
     if attempt >= call.settings.max_attempts {
         return ending::too_many(call, now);
     }

@@ -5,7 +5,7 @@
 
 use ivrpay_card::{Expiry, ExpiryError, Pan};
 
-use crate::call::Call;
+use crate::call::{Call, Flush};
 use crate::field::{Asked, Field, Kind, Verdict};
 use crate::io::{At, ErrorType, Line, Say, Step};
 use crate::{State, What, collect_code, collect_pan, ending, expiry_past, paused};
@@ -99,12 +99,16 @@ impl CollectExpiry {
         let attempt = self.field.attempt();
         match Expiry::parse(self.field.into_digits(), call.setup.month) {
             Ok(expiry) => collect_code::enter(call, now, self.pan, expiry),
+            // A menu whose answers lead nowhere is not offered.
+            Err(ExpiryError::Past) if attempt >= call.settings.max_attempts => {
+                ending::too_many(call, now)
+            }
             Err(ExpiryError::Past) => {
-                call.flush = true;
+                call.flush = Flush::UntilPause;
                 expiry_past::enter(call, now, self.pan, attempt)
             }
             Err(_) => {
-                call.flush = true;
+                call.flush = Flush::UntilPause;
                 again(
                     call,
                     now,
@@ -121,7 +125,7 @@ impl CollectExpiry {
         let Self { pan, field } = self;
         let attempt = field.attempt();
         drop(field);
-        call.flush = true;
+        call.flush = Flush::UntilPause;
         again(call, now, pan, attempt, error, say)
     }
 }

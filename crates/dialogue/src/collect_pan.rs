@@ -6,7 +6,7 @@
 
 use ivrpay_card::{Pan, PanError};
 
-use crate::call::Call;
+use crate::call::{Call, Flush};
 use crate::field::{Asked, Field, Kind, Verdict};
 use crate::io::{At, Brands, ErrorType, Line, Say, Step};
 use crate::{State, What, collect_expiry, ending, paused};
@@ -121,14 +121,13 @@ impl CollectPan {
 }
 
 fn again(call: &mut Call, now: At, attempt: u8, error: ErrorType, say: Option<Say>) -> State {
-    call.flush = true;
+    call.flush = Flush::UntilPause;
     if attempt >= call.settings.max_attempts {
         return ending::too_many(call, now);
     }
-    let says = say
-        .into_iter()
-        .chain([Say::Line(Kind::Number.again())])
-        .collect();
+    // A card that nobody takes is not to be keyed again.
+    let again = (error != ErrorType::InvalidCardType).then_some(Say::Line(Kind::Number.again()));
+    let says = say.into_iter().chain(again).collect();
     ask(
         call,
         now,

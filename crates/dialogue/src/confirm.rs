@@ -17,7 +17,7 @@ pub(crate) struct Confirm {
 
 pub(crate) fn enter(call: &mut Call, now: At, card: Card) -> State {
     let says = vec![Say::Confirm(card.pan.truncated(), call.setup.amount)];
-    let menu = Menu::ask(call, now, Step::Confirmation, says, None);
+    let menu = Menu::ask_to_be_heard(call, now, Step::Confirmation, says);
     State::Confirm(Confirm { card, menu })
 }
 

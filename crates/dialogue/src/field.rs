@@ -221,6 +221,10 @@ impl Field {
             Key::Digit(digit) => self.digit(call, now, digit, touch),
             Key::Hash => {
                 call.stop_play();
+                if !self.digits.is_empty() {
+                    // Who presses it twice means one.
+                    call.late_hash = Some(now.plus(call.settings.late_hash));
+                }
                 self.verdict(false)
             }
             Key::Star => self.star(call, now),
@@ -259,7 +263,8 @@ impl Field {
             return Verdict::Operator;
         } else {
             self.star = true;
-            self.say(call, now, vec![Say::Line(Line::Help)]);
+            let says = vec![Say::Line(Line::Help), Say::Line(self.kind.question())];
+            self.say(call, now, says);
         }
         Verdict::Stay
     }

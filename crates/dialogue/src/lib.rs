@@ -53,7 +53,7 @@ use std::sync::Arc;
 use ivrpay_payment::{Durable, Intent, Outcome};
 use ivrpay_secret::{Full, Key};
 
-use crate::call::Call;
+use crate::call::{Call, Flush};
 pub use crate::io::*;
 use crate::pace::Touch;
 pub use crate::settings::{Settings, Setup};
@@ -203,11 +203,8 @@ impl Dialogue {
             Key::Star | Key::Hash if touch.echo() => return,
             _ => {}
         }
-        if call.flush {
-            if touch.gap.is_some_and(|gap| gap < call.settings.after_error) {
-                return;
-            }
-            call.flush = false;
+        if call.throws_away(touch.gap) {
+            return;
         }
         if let Some(until) = call.late_hash {
             if touch.same_press() {
@@ -227,6 +224,15 @@ impl Dialogue {
         let now = self.now;
         let state = std::mem::replace(&mut self.state, State::Over);
         let call = &mut self.call;
+        match what {
+            // A caller who is keying goes on: what follows is the rest of a number whose beginning is gone.
+            What::KeysLost => call.flush = Flush::UntilHeard,
+            What::ReAsk(step) if state.re_asks(step) => {
+                call.flush = Flush::UntilHeard;
+                call.progress_at = now;
+            }
+            _ => {}
+        }
         self.state = match what {
             what if !state.interruptible() => state.handle(call, now, what),
             What::HungUp => {
@@ -332,6 +338,27 @@ impl State {
             self,
             Self::New | Self::Authorise(_) | Self::Ending(_) | Self::Over
         )
+    }
+
+    /// Whether a person may have this asked anew from here.
+    fn re_asks(&self, step: Step) -> bool {
+        match (self, step) {
+            (Self::Paused(paused), step) => paused.re_asks(step),
+            (Self::Amount(_), Step::PaymentAmount)
+            | (Self::Confirm(_), Step::Confirmation)
+            | (Self::Confirm(_) | Self::CollectCode(_), Step::SecurityCode)
+            | (
+                Self::Confirm(_)
+                | Self::CollectCode(_)
+                | Self::ExpiryPast(_)
+                | Self::CollectExpiry(_),
+                Step::ExpirationDate,
+            )
+            | (Self::Declined(_), Step::CardDeclined) => true,
+            (Self::Writing(_), _) => false,
+            (state, Step::PaymentCardNumber) => state.holds_card(),
+            _ => false,
+        }
     }
 
     fn pausable(&self) -> bool {

@@ -5,8 +5,8 @@
 use ivrpay_secret::Key;
 
 use crate::What;
-use crate::call::Call;
-use crate::io::{At, ErrorType, Say, Step};
+use crate::call::{Call, Flush};
+use crate::io::{At, ErrorType, Line, Say, Step};
 use crate::wait::{self, Turn, Wait};
 
 pub(crate) struct Menu {
@@ -17,6 +17,8 @@ pub(crate) struct Menu {
     attempt: u8,
     star: bool,
     wait: Wait,
+    /// Until then no key counts, and the step is not announced: it can't have been heard yet.
+    deaf_until: Option<At>,
 }
 
 /// What became of the menu.
@@ -59,9 +61,24 @@ impl Menu {
             attempt: 1,
             star: false,
             wait,
+            deaf_until: None,
         };
         menu.say(call, now, error);
         menu
+    }
+
+    /// As [`Self::ask`], but a key that was typed ahead answers nothing: the question has to be heard.
+    pub(crate) fn ask_to_be_heard(call: &mut Call, now: At, step: Step, says: Vec<Say>) -> Self {
+        call.play(now, says.clone());
+        Self {
+            step,
+            says,
+            wrong: None,
+            attempt: 1,
+            star: false,
+            wait: Wait::after_prompt(call, now, call.settings.first_key, false),
+            deaf_until: Some(now.plus(call.settings.after_error)),
+        }
     }
 
     /// The question once more; no attempt is counted.
@@ -70,7 +87,12 @@ impl Menu {
     }
 
     pub(crate) fn handle(&mut self, call: &mut Call, now: At, what: &What) -> Choice {
+        if self.deaf_until.is_some_and(|until| now >= until) {
+            self.deaf_until = None;
+            call.entered(self.step, self.attempt, None);
+        }
         match what {
+            What::Key(..) if self.deaf_until.is_some() => Choice::Stay,
             // An echo in a menu changes nothing that was chosen: dropped.
             What::Key(_, touch) if touch.echo() => Choice::Stay,
             What::Key(key, _) => self.key(call, now, *key),
@@ -96,7 +118,8 @@ impl Menu {
     }
 
     pub(crate) fn deadline(&self, call: &Call) -> At {
-        self.wait.deadline(call)
+        let wait = self.wait.deadline(call);
+        self.deaf_until.map_or(wait, |until| until.min(wait))
     }
 
     fn key(&mut self, call: &mut Call, now: At, key: Key) -> Choice {
@@ -111,13 +134,14 @@ impl Menu {
                 if digit == 1 { Choice::One } else { Choice::Two }
             }
             Key::Digit(_) | Key::Hash => {
-                call.flush = true;
+                call.flush = Flush::UntilPause;
                 self.failed(call, now, self.wrong)
             }
             Key::Star if self.star => Choice::Operator,
             Key::Star => {
                 self.star = true;
-                call.play(now, vec![Say::Line(crate::io::Line::Help)]);
+                let says = [Say::Line(Line::Help)].into_iter().chain(self.says.clone());
+                call.play(now, says.collect());
                 self.wait = Wait::after_prompt(call, now, call.settings.first_key, false);
                 Choice::Stay
             }
@@ -136,6 +160,7 @@ impl Menu {
 
     fn say(&mut self, call: &mut Call, now: At, error: Option<ErrorType>) {
         self.star = false;
+        self.deaf_until = None;
         call.entered(self.step, self.attempt, error);
         call.play(now, self.says.clone());
         self.wait = Wait::after_prompt(call, now, call.settings.first_key, false);

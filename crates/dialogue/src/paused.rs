@@ -50,13 +50,14 @@ impl Paused {
     pub(crate) fn handle(self, call: &mut Call, now: At, what: What) -> State {
         match what {
             What::Resume => self.resume(call, now),
-            // A person asks for a field: that resumes too.
-            What::ReAsk(_) => match self.held {
-                Held::Step(state) => state.handle(call, now, what),
-                Held::Nothing => self.resume(call, now),
+            // A person asks for a field: that resumes too, at that field where it can.
+            What::ReAsk(step) => match self.held {
+                Held::Step(state) if state.re_asks(step) => state.handle(call, now, what),
+                held => Self { held, ..self }.resume(call, now),
             },
             What::Time if self.wipe_at.is_some_and(|at| now >= at) => {
                 drop(self.held);
+                call.trail.wipe();
                 State::Paused(Self {
                     held: Held::Nothing,
                     wipe_at: None,
@@ -64,6 +65,10 @@ impl Paused {
             }
             _ => State::Paused(self),
         }
+    }
+
+    pub(crate) fn re_asks(&self, step: Step) -> bool {
+        matches!(&self.held, Held::Step(state) if state.re_asks(step))
     }
 
     pub(crate) fn deadline(&self) -> Option<At> {

@@ -18,8 +18,22 @@ pub(crate) struct Wait {
 enum Phase {
     /// Something is being said, until this time at the latest.
     Prompt(At),
-    /// Silence since, with so many reminders.
-    Silence(At, u32),
+    Silence {
+        since: At,
+        reminders: u32,
+        /// When the last reminder ends: at the latest, until its end is known. Time to answer it is given behind it.
+        reminded: Option<At>,
+    },
+}
+
+impl Phase {
+    const fn silence(since: At) -> Self {
+        Self::Silence {
+            since,
+            reminders: 0,
+            reminded: None,
+        }
+    }
 }
 
 /// What the time has brought.
@@ -41,8 +55,9 @@ impl Wait {
     }
 
     pub(crate) fn prompt_ended(&mut self, now: At) {
-        if let Phase::Prompt(_) = self.phase {
-            self.phase = Phase::Silence(now, 0);
+        match &mut self.phase {
+            Phase::Prompt(_) => self.phase = Phase::silence(now),
+            Phase::Silence { reminded, .. } => *reminded = reminded.map(|_| now),
         }
     }
 
@@ -52,12 +67,20 @@ impl Wait {
         }
         match self.phase {
             Phase::Prompt(_) => {
-                self.phase = Phase::Silence(now, 0);
+                self.phase = Phase::silence(now);
                 Turn::Nothing
             }
-            Phase::Silence(since, _) if now >= since.plus(self.longest) => Turn::Over,
-            Phase::Silence(since, reminders) => {
-                self.phase = Phase::Silence(since, reminders.saturating_add(1));
+            Phase::Silence {
+                since, reminded, ..
+            } if now >= self.over(call, since, reminded) => Turn::Over,
+            Phase::Silence {
+                since, reminders, ..
+            } => {
+                self.phase = Phase::Silence {
+                    since,
+                    reminders: reminders.saturating_add(1),
+                    reminded: Some(now.plus(call.settings.prompt_max)),
+                };
                 Turn::Remind(reminders)
             }
         }
@@ -66,15 +89,29 @@ impl Wait {
     pub(crate) fn deadline(&self, call: &Call) -> At {
         match self.phase {
             Phase::Prompt(until) => until,
-            Phase::Silence(since, reminders) => {
-                let over = since.plus(self.longest);
+            Phase::Silence {
+                since,
+                reminders,
+                reminded,
+            } => {
+                let over = self.over(call, since, reminded);
                 if reminders > 0 && !self.repeat {
                     return over;
                 }
                 let every = call.settings.reminder_every.saturating_mul(reminders);
-                over.min(since.plus(call.settings.reminder_after.saturating_add(every)))
+                let next = since.plus(call.settings.reminder_after.saturating_add(every));
+                if next >= since.plus(self.longest) {
+                    over
+                } else {
+                    next
+                }
             }
         }
+    }
+
+    fn over(&self, call: &Call, since: At, reminded: Option<At>) -> At {
+        let over = since.plus(self.longest);
+        reminded.map_or(over, |end| over.max(end.plus(call.settings.reminder_after)))
     }
 }
 

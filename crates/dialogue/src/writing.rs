@@ -31,13 +31,14 @@ impl Writing {
             What::NotWritten(why) => {
                 drop(self);
                 match why {
+                    // What holds the order may be approved or open: "paid" is not said of it.
                     NotWritten::OrderTaken => {
                         let last = ending::goodbye(call);
                         ending::say(
                             call,
                             now,
-                            CallResult::OrderAlreadyPaid,
-                            &[Line::OrderAlreadyPaid, last],
+                            CallResult::OutcomeUnknown,
+                            &[Line::OutcomeUnknown, last],
                         )
                     }
                     NotWritten::Failed => {

@@ -1,6 +1,6 @@
 //! Calls on a real Asterisk: what a caller hears and what the books say afterwards.
 //!
-//! `e2e [--suite sid|bullseye|host] [--instance N] [--filter TEXT] [--full]`; ends with `e2e: N calls, N as expected`.
+//! `e2e [--suite sid|bullseye] [--instance N] [--filter TEXT] [--full]`; ends with `e2e: N calls, N as expected`.
 #![allow(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -130,9 +130,7 @@ fn args() -> anyhow::Result<Args> {
             "--instance" => args.instance = value()?.parse()?,
             "--filter" => args.filter = value()?,
             "--full" => args.full = true,
-            _ => bail!(
-                "usage: e2e [--suite sid|bullseye|host] [--instance N] [--filter TEXT] [--full]"
-            ),
+            _ => bail!("usage: e2e [--suite sid|bullseye] [--instance N] [--filter TEXT] [--full]"),
         }
     }
     Ok(args)
@@ -199,6 +197,14 @@ async fn run(tally: &mut Tally) -> anyhow::Result<()> {
             )
             .await;
     }
+    if wanted("transferred") {
+        tally
+            .one(
+                "transferred by an operator: his announced payment, never one of two",
+                outages::transferred(&lab, &service),
+            )
+            .await;
+    }
     tally
         .one(
             "after all these calls: no call is left",
@@ -207,6 +213,14 @@ async fn run(tally: &mut Tally) -> anyhow::Result<()> {
         .await;
     drop(service);
 
+    if wanted("keys are logged") {
+        tally
+            .one(
+                "keys are logged by Asterisk: nobody is asked for a card",
+                outages::keys_are_logged(&lab),
+            )
+            .await;
+    }
     if wanted("daemon away") {
         tally
             .one(

@@ -82,6 +82,82 @@ pub(crate) async fn announced(lab: &Lab, service: &Service, books: &Books) -> an
     Ok(())
 }
 
+/// The payment that was announced for an operator's extension is taken by the call that this operator transferred.
+pub(crate) async fn transferred(lab: &Lab, service: &Service) -> anyhow::Result<()> {
+    let announce = async |order: String| {
+        let body = json!({"amount": 3211, "order_id": order, "operator_extension": "4711"});
+        let (status, payment) = service.post("/v1/payments", &body, None).await?;
+        ensure!(status == 201, "announcing answered {status}: {payment}");
+        Ok(payment["id"].as_str().unwrap_or_default().to_owned())
+    };
+    let call = Call::new("764711", keys(VISA, "1230", "123"));
+    let id = announce(format!("T-{}", uuid::Uuid::now_v7())).await?;
+    let report = call.place(lab).await?;
+    ensure!(
+        report.result == "success" && report.payment_id == Some(id),
+        "the call ended with {} and payment {:?}",
+        report.result,
+        report.payment_id
+    );
+    // Two that wait: nothing is guessed.
+    for n in 0..2 {
+        announce(format!("T{n}-{}", uuid::Uuid::now_v7())).await?;
+    }
+    let report = Call::new("764711", "until-end").place(lab).await?;
+    ensure!(
+        report.result == "internal-error" && report.payment_id.is_none(),
+        "with two candidates the call ended with {} and payment {:?}",
+        report.result,
+        report.payment_id
+    );
+    Ok(())
+}
+
+/// Asterisk is told to log keys: nobody is asked for a card, and `check` says why.
+pub(crate) async fn keys_are_logged(lab: &Lab) -> anyhow::Result<()> {
+    let service = Service::start(lab, "keys-logged", true, short).await?;
+    let pay = async || {
+        let call = Call::new(extension(1, 1200), keys(VISA, "1230", "123"));
+        Ok::<_, anyhow::Error>(call.place(lab).await?.result)
+    };
+    lab.ari("POST", "/asterisk/logging/keys.log?configuration=dtmf")
+        .await?;
+    let refused = Call::new(extension(1, 1200), "until-end").place(lab).await;
+    let checked = std::process::Command::new(binary("ivrpay")?)
+        .args(["check", "--json", "--config"])
+        .arg(service.folder.join("ivrpay.toml"))
+        .output();
+    lab.ari("DELETE", "/asterisk/logging/keys.log").await?;
+    let (refused, checked) = (refused?, checked?);
+    ensure!(
+        refused.result == "internal-error" && !refused.way().contains("payment-card-number"),
+        "while keys are logged, the call ended with {} by {}",
+        refused.result,
+        refused.way()
+    );
+    let facts = String::from_utf8_lossy(&checked.stdout).into_owned();
+    ensure!(
+        checked.status.code() == Some(1)
+            && facts
+                .lines()
+                .any(|l| l.contains("\"bad\"") && l.contains("level DTMF")),
+        "check ended with {:?} and says {facts}",
+        checked.status.code()
+    );
+    // The answer of Asterisk is kept for some seconds.
+    let began = std::time::Instant::now();
+    loop {
+        let result = pay().await?;
+        if result == "success" {
+            return Ok(());
+        }
+        ensure!(
+            began.elapsed() < Duration::from_secs(30),
+            "without that log the call ended with {result}"
+        );
+    }
+}
+
 /// SIGTERM while a caller keys: he is told, given back to the dialplan, and the service ends well.
 pub(crate) async fn orderly_stop(lab: &Lab) -> anyhow::Result<()> {
     let mut service = Service::start(lab, "stop", true, short).await?;
