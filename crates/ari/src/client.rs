@@ -24,8 +24,8 @@ use crate::{
     event::Channel,
     ids::{ChannelId, PlaybackId, encode_segment},
     request::{
-        Application, Continue, Direction, GetVariable, Hangup, HangupReason, Info, LogChannel,
-        Message, Module, Mute, Play, SetVariable, Sound, Variable,
+        Application, Continue, Direction, EventFilter, EventType, GetVariable, Hangup,
+        HangupReason, Info, LogChannel, Message, Module, Mute, Play, SetVariable, Sound, Variable,
     },
 };
 
@@ -321,6 +321,18 @@ impl Client {
     pub async fn application(&self, name: &str) -> Result<Application, RequestError> {
         self.get(&format!("/applications/{}", encode_segment(name)))
             .await
+    }
+
+    /// Has Asterisk send an application no other events than these.
+    ///
+    /// # Errors
+    /// [`RequestError`]; [`RequestError::Gone`] where Asterisk does not know the application, or is too old for this.
+    pub async fn allow_events(&self, name: &str, types: &[&str]) -> Result<(), RequestError> {
+        let filter = EventFilter {
+            allowed: types.iter().map(|kind| EventType { kind }).collect(),
+        };
+        let path = format!("/applications/{}/eventFilter", encode_segment(name));
+        self.done(Method::PUT, &path, Some(filter)).await
     }
 
     /// About Asterisk.

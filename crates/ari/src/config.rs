@@ -51,7 +51,7 @@ impl Config {
             password,
             app: app.to_owned(),
             request_timeout: Duration::from_secs(5),
-            requests_max: 32,
+            requests_max: 16,
             ping_every: Duration::from_secs(5),
             backoff_min: Duration::from_millis(200),
             backoff_max: Duration::from_secs(5),
@@ -155,6 +155,9 @@ pub enum ConfigError {
     /// No locked memory.
     #[error("no secret memory is free for the event socket")]
     NoMemory,
+    /// No thread for the reader.
+    #[error("the system gives no thread for the event socket")]
+    Thread,
 }
 
 impl From<Full> for ConfigError {
@@ -183,6 +186,7 @@ impl ConfigError {
             Self::User => "use the name of the section in ari.conf",
             Self::ZeroLimit => "set it to 1 or more",
             Self::NoMemory => "raise LimitMEMLOCK of the service, or lower [limits] calls_max",
+            Self::Thread => "raise TasksMax and LimitNPROC of the service",
         }
     }
 }

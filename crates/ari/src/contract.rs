@@ -85,6 +85,13 @@ pub const REQUESTS: &[Sent] = &[
         "/applications/{applicationName}",
         &[],
     ),
+    // The body is the parameter.
+    sent(
+        "applications.json",
+        "PUT",
+        "/applications/{applicationName}/eventFilter",
+        &["filter"],
+    ),
     sent("asterisk.json", "GET", "/asterisk/info", &[]),
     sent("asterisk.json", "GET", "/asterisk/logging", &[]),
     sent("asterisk.json", "GET", "/asterisk/modules", &[]),

@@ -69,6 +69,17 @@ pub(crate) struct Mute {
     pub(crate) direction: Direction,
 }
 
+#[derive(Serialize)]
+pub(crate) struct EventFilter<'a> {
+    pub(crate) allowed: Vec<EventType<'a>>,
+}
+
+#[derive(Serialize)]
+pub(crate) struct EventType<'a> {
+    #[serde(rename = "type")]
+    pub(crate) kind: &'a str,
+}
+
 /// The text of a refusal. Only compared, never shown: it may hold anything.
 #[derive(Deserialize)]
 pub(crate) struct Message {

@@ -118,6 +118,14 @@ impl Scanner {
     /// wherever the original was: characters of a string become `x`, any other value becomes `0` and blanks.
     pub(crate) fn look(&mut self, byte: u8) -> Option<u8> {
         if self.in_string {
+            // Most bytes of most messages: text that is neither a name nor a value at the top.
+            if self.role == Role::Other
+                && matches!(self.escape, Escape::No)
+                && byte != b'"'
+                && byte != b'\\'
+            {
+                return self.blanking.then_some(b' ');
+            }
             if matches!(self.escape, Escape::No) && byte == b'"' {
                 self.end_string();
                 return self.blanking.then_some(b' ');

@@ -15,7 +15,7 @@ use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
     sync::{mpsc, oneshot, watch},
-    task::{JoinHandle, JoinSet},
+    task::JoinSet,
     time::{MissedTickBehavior, interval_at, sleep, timeout},
 };
 use tokio_tungstenite::{
@@ -32,7 +32,7 @@ use crate::{
     client::{Client, authorization},
     config::{Address, Config, ConfigError},
     error::{RequestError, Trouble},
-    event::Channel,
+    event::{Channel, NEEDED},
     ids::ChannelId,
     redact::{Fault, Redact, Window},
     route::{Counters, Refusal, Router, Start, Then, count},
@@ -86,19 +86,20 @@ pub struct Calls {
 /// Stops the reader; so does dropping it.
 pub struct Stop {
     signal: oneshot::Sender<()>,
-    reader: JoinHandle<()>,
+    /// Ends with the reader's thread, however that ends.
+    ended: oneshot::Receiver<()>,
 }
 
 impl Stop {
     /// Closes the socket. New callers get the dialplan's fallback from now on; the inboxes of the others end.
     pub async fn stop(self) {
         drop(self.signal);
-        // A reader that panicked has stopped too.
-        self.reader.await.unwrap_or_default();
+        self.ended.await.unwrap_or_default();
     }
 }
 
-/// Starts the reader task on the running tokio runtime.
+/// Starts the reader, on a thread and a runtime of its own: whatever the rest of the program does, and wherever it waits, a slow
+/// log or a burst of calls, the socket is read. Asterisk gives a slow reader up, and replays nothing.
 ///
 /// # Errors
 /// [`ConfigError`]. Asterisk being away is no error: see [`Calls::status`].
@@ -117,17 +118,30 @@ pub fn connect(config: Config) -> Result<(Client, Calls), ConfigError> {
     let (signal, stopped) = oneshot::channel();
     let router = Router::new(&config, starts, refusals, Arc::clone(&counters));
     let reader = Reader {
+        authorization,
+        // Of its own: a connection lives on the runtime that made it.
+        client: Client::at(&address, &config)?,
         config,
         address,
-        authorization,
-        client: client.clone(),
         status,
         router,
         counters: Arc::clone(&counters),
         tasks: JoinSet::new(),
     };
-    let reader = tokio::spawn(reader.run(window, stopped));
-    let stop = Stop { signal, reader };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|_| ConfigError::Thread)?;
+    let (end, ended) = oneshot::channel();
+    std::thread::Builder::new()
+        .name("ivrpay-ari".to_owned())
+        .spawn(move || {
+            // Dropped by a panic as well.
+            let _end: oneshot::Sender<()> = end;
+            runtime.block_on(reader.run(window, stopped));
+        })
+        .map_err(|_| ConfigError::Thread)?;
+    let stop = Stop { signal, ended };
     Ok((
         client,
         Calls {
@@ -243,6 +257,11 @@ impl Reader {
         // Ends with this function, and its tasks with it.
         let mut tasks = JoinSet::new();
         tasks.spawn(list(self.client.clone(), tell.clone()));
+        let (client, app) = (self.client.clone(), self.config.app.clone());
+        tasks.spawn(async move {
+            // It only saves work: an Asterisk that does not know it sends more than is needed.
+            drop(client.allow_events(&app, &NEEDED).await);
+        });
         let mut listings = interval_at(tokio::time::Instant::now() + LISTING_EVERY, LISTING_EVERY);
         listings.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {

@@ -97,11 +97,12 @@ pub(crate) async fn run(
         key_arrived: None,
         variables: BTreeMap::new(),
     };
-    let result = match call.order(&start.channel, &start.args).await {
+    // A call is one task, as large as its largest wait. What takes a moment is boxed, so that the minutes of keying are small.
+    let result = match Box::pin(call.order(&start.channel, &start.args)).await {
         Ok(order) => call.pay(order).await,
         Err(refused) => {
             call.shared.events.call_started(&call.about);
-            call.refuse(refused).await
+            Box::pin(call.refuse(refused)).await
         }
     };
     call.shared
@@ -429,17 +430,16 @@ impl Call {
     /// Leads the caller through the payment.
     async fn pay(&mut self, order: Order) -> CallResult {
         self.shared.events.call_started(&self.about);
-        if let Err(why) = self.shared.guard.check(&self.shared.client).await {
+        if let Err(why) = Box::pin(self.shared.guard.check(&self.shared.client)).await {
             events::capture_refused(&self.about, why);
             self.release(order.claim, CallResult::InternalError, None)
                 .await;
-            return self
-                .refuse(Refused {
-                    result: CallResult::InternalError,
-                    say: Line::InternalError,
-                    language: order.language,
-                })
-                .await;
+            return Box::pin(self.refuse(Refused {
+                result: CallResult::InternalError,
+                say: Line::InternalError,
+                language: order.language,
+            }))
+            .await;
         }
         let shared = Arc::clone(&self.shared);
         let tenant = shared
@@ -488,14 +488,14 @@ impl Call {
             self.key_arrived = None;
             if let Some(intent) = pending.unsent.take() {
                 // The caller hung up, or the call was ended, between the intent and the charge: nothing was sent.
-                self.shared.settle.not_sent(&intent).await;
+                Box::pin(self.shared.settle.not_sent(&intent)).await;
             }
             if let Some(end) = end {
                 // The dialogue may be over with an intent still on its way to the disk: it is not sent either.
                 if let Some(writing) = pending.written.take()
                     && let Ok(Ok(intent)) = writing.await
                 {
-                    self.shared.settle.not_sent(&intent).await;
+                    Box::pin(self.shared.settle.not_sent(&intent)).await;
                 }
                 return end;
             }
@@ -745,7 +745,7 @@ impl Call {
         // Heard is what was played, not what was meant to be.
         let heard = !end.is_some_and(|end| end.hung_up || self.unheard);
         let settle = &self.shared.settle;
-        settle.release(claim, result.name(), evidence, heard).await;
+        Box::pin(settle.release(claim, result.name(), evidence, heard)).await;
     }
 
     /// Result variables, then the next priority of the dialplan.
@@ -771,7 +771,7 @@ impl Call {
         for (name, value) in &variables {
             self.set(name, value).await;
         }
-        go_on(&self.shared.client, &self.about.channel_id).await;
+        Box::pin(go_on(&self.shared.client, &self.about.channel_id)).await;
     }
 
     fn now(&self) -> At {

@@ -49,8 +49,12 @@ impl Events {
     }
 
     fn send(&self, about: &About, kind: api::EventKind, fill: impl FnOnce(&mut api::Event)) {
+        let seq = self.seq.fetch_add(1, Ordering::Relaxed);
+        if self.stream.receiver_count() == 0 {
+            return;
+        }
         let mut event = api::Event {
-            seq: self.seq.fetch_add(1, Ordering::Relaxed),
+            seq,
             at: jiff::Timestamp::now().to_string(),
             call_id: about.call_id,
             channel_id: about.channel_id.as_str().to_owned(),

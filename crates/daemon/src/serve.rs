@@ -119,6 +119,7 @@ pub async fn serve(config: Config, secret_memory: ivrpay_secret::Report) -> anyh
     let tasks = TaskTracker::new();
     let live = Arc::new(Live::default());
     let mut stop = std::pin::pin!(stop_signal());
+    let mut reads = true;
     loop {
         let start = tokio::select! {
             biased;
@@ -133,7 +134,10 @@ pub async fn serve(config: Config, secret_memory: ivrpay_secret::Report) -> anyh
                 continue;
             }
             Some(start) = starts.recv() => start,
-            else => break,
+            else => {
+                reads = false;
+                break;
+            }
         };
         if on.load(Ordering::Relaxed) >= config.limits.calls_max {
             events::capacity(&start.channel.id);
@@ -159,8 +163,8 @@ pub async fn serve(config: Config, secret_memory: ivrpay_secret::Report) -> anyh
                 // A bug of ours; the caller must not pay for it with silence. A charge may be on its way: the result
                 // stays as it was marked.
                 events::call_panicked();
-                settle.abandon(id).await;
-                give_back(client, channel, None).await;
+                Box::pin(settle.abandon(id)).await;
+                Box::pin(give_back(client, channel, None)).await;
             }
             live.remove(number);
             on.fetch_sub(1, Ordering::Relaxed);
@@ -219,6 +223,11 @@ pub async fn serve(config: Config, secret_memory: ivrpay_secret::Report) -> anyh
     }
     drop(std::fs::remove_file(&config.admin_socket));
     events::stopped(if waited { 0 } else { left.len() });
+    // The service manager starts it again.
+    anyhow::ensure!(
+        reads,
+        "the reader of Asterisk's events ended by a bug; please report it"
+    );
     Ok(())
 }
 
@@ -405,6 +414,8 @@ fn watch(
                 () = stopping.cancelled() => break,
             }
         }
+        // However it ended: no call can come.
+        connected.store(false, Ordering::Relaxed);
     });
 }
 

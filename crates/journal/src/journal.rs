@@ -441,17 +441,22 @@ async fn create_claimed(
     new: NewPayment,
     call: CallId,
 ) -> Result<Claim, CreateError> {
-    let created = create(tx, new).await?;
-    let payment_id = created.payment().id;
-    claim(tx, payment_id, call)
-        .await
-        .map_err(|error| match error {
-            ClaimError::Journal(error) => CreateError::Journal(error),
-            // It was made in this transaction: nobody else can have it.
-            _ => CreateError::Journal(Error::Corrupt {
-                what: "a payment just made can't be claimed",
-            }),
-        })
+    match create(tx, new).await? {
+        // Made in this transaction: nobody else can have it.
+        Created::New(payment) => Ok(claim_for(tx, payment, call).await?),
+        Created::Existing(payment) => Err(CreateError::OrderTaken {
+            payment_id: payment.id,
+            state: payment.state,
+        }),
+    }
+}
+
+async fn claim_for(tx: &mut Tx<'_>, mut payment: Payment, call: CallId) -> Result<Claim, Error> {
+    tx.insert_claim(payment.id, call).await?;
+    payment.call = Some(call);
+    tx.append("claimed", &payment, None, json!({ "call": call }))
+        .await?;
+    Ok(Claim { payment, call })
 }
 
 async fn abandon(tx: &mut Tx<'_>, call: CallId, due_ms: i64) -> Result<Option<PaymentId>, Error> {
@@ -488,7 +493,7 @@ async fn expire_one(tx: &mut Tx<'_>, mut payment: Payment) -> Result<(), Error> 
 }
 
 async fn claim(tx: &mut Tx<'_>, payment_id: PaymentId, call: CallId) -> Result<Claim, ClaimError> {
-    let mut payment = tx.payment(payment_id).await?.ok_or(ClaimError::NotFound)?;
+    let payment = tx.payment(payment_id).await?.ok_or(ClaimError::NotFound)?;
     if payment.call.is_some() {
         return Err(ClaimError::Taken);
     }
@@ -502,11 +507,7 @@ async fn claim(tx: &mut Tx<'_>, payment_id: PaymentId, call: CallId) -> Result<C
             state: State::Expired,
         });
     }
-    tx.insert_claim(payment_id, call).await?;
-    payment.call = Some(call);
-    tx.append("claimed", &payment, None, json!({ "call": call }))
-        .await?;
-    Ok(Claim { payment, call })
+    Ok(claim_for(tx, payment, call).await?)
 }
 
 async fn write_intent(

@@ -32,7 +32,11 @@ static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
 const APPLICATION_ID: i64 = 0x6976_7270;
 
 /// Connections that read; the API's lists and the console's are few and short.
-const READERS: u32 = 4;
+const READERS: u32 = 2;
+
+/// Page cache of a connection, KiB as SQLite wants them. What is read twice is read within a call; SQLite's default of 2 MiB for each
+/// connection only grows with the journal.
+const CACHE: &str = "-384";
 
 /// Records read at a time by `verify`.
 const PAGE: i64 = 1000;
@@ -106,6 +110,7 @@ impl Sqlite {
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
             .busy_timeout(options.busy_timeout)
+            .pragma("cache_size", CACHE)
             .disable_statement_logging();
         if let Some(pages) = options.max_pages {
             connect = connect.pragma("max_page_count", pages.to_string());
@@ -951,6 +956,7 @@ fn reading(path: &Path, busy_timeout: Duration) -> SqliteConnectOptions {
         .create_if_missing(false)
         .read_only(true)
         .busy_timeout(busy_timeout)
+        .pragma("cache_size", CACHE)
         .disable_statement_logging()
 }
 

@@ -82,6 +82,11 @@ pub fn harden() -> Result<Hardened, HardenError> {
     if unsafe { libc::prctl(libc::PR_SET_DUMPABLE, 0, 0, 0, 0) } != 0 {
         return Err(HardenError::last("prctl(PR_SET_DUMPABLE)"));
     }
+    // Each arena of the C library keeps freed memory for its threads alone: with one a thread, most of what we hold would be that.
+    // SAFETY: sets a number of the allocator, before other threads are there. What it answers is whether it knows the number: an
+    // allocator that does not works all the same.
+    #[cfg(target_env = "gnu")]
+    let _known = unsafe { libc::mallopt(libc::M_ARENA_MAX, 2) };
     Ok(Hardened {
         tracer: tracer(),
         swap: swaps(),
