@@ -8,6 +8,7 @@ use ivrpay_payment::{AcquirerRef, Durable, Intent, OperationKind, Outcome};
 use ivrpay_secret::Full;
 use serde::{Deserialize, Serialize};
 
+use crate::generic::ParameterError;
 use crate::{Reply, Request, generic, null};
 
 /// One acquirer's way of doing operations.
@@ -212,6 +213,21 @@ pub fn connector(kind: Kind) -> Box<dyn Connector> {
     match kind {
         Kind::Generic => Box::new(generic::Generic::default()),
         Kind::Null => Box::new(null::Null),
+    }
+}
+
+/// The connector of that kind, with parameters of the merchant's own that go out with every request.
+///
+/// # Errors
+/// [`ParameterError`]; a connector that sends nothing takes none.
+pub fn configured(
+    kind: Kind,
+    parameters: &[(String, String)],
+) -> Result<Box<dyn Connector>, ParameterError> {
+    match kind {
+        Kind::Generic => Ok(Box::new(generic::Generic::new(parameters.to_vec())?)),
+        Kind::Null if parameters.is_empty() => Ok(connector(kind)),
+        Kind::Null => Err(ParameterError::Name),
     }
 }
 

@@ -19,7 +19,7 @@ pub mod null;
 mod text;
 
 pub use connector::{
-    BuildError, Capabilities, Connector, Kind, Progress, Step, UnknownKind, connector,
+    BuildError, Capabilities, Connector, Kind, Progress, Step, UnknownKind, configured, connector,
 };
 pub use endpoint::EndpointConfig;
 pub use message::{Method, Reply, Request};

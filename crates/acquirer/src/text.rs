@@ -1,6 +1,6 @@
 //! Text from outside, made fit to be kept: short, printable, and no card number.
 
-use ivrpay_payment::Truncated;
+use ivrpay_payment::{Brand, CARD_LENGTHS, Truncated, is_card_like};
 
 /// Longest code that is kept, characters.
 const CODE_MAX: usize = 40;
@@ -22,22 +22,27 @@ pub(crate) fn code(foreign: &str) -> String {
     kept
 }
 
-/// Whether `text` holds 12 to 19 digits in a row, signs between them allowed, that end in the card's last four: then it is
-/// taken for the card's number.
+/// Whether `text` holds the card's number, signs between its digits allowed: digits that could be a card number, and end in the
+/// card's last four. A numeric reference that only ends so is no echo: an approval must not be doubted for that. UnionPay and
+/// Maestro have numbers without a check digit, so there the ending is enough.
 pub(crate) fn echoes(text: &str, card: Truncated) -> bool {
     let digits: Vec<u8> = text
         .bytes()
         .filter(|b| !matches!(b, b'-' | b' ' | b'.' | b'_'))
+        .map(|b| b.wrapping_sub(b'0'))
         .collect();
-    digits
-        .split(|b| !b.is_ascii_digit())
-        .filter(|run| (12..=19).contains(&run.len()))
-        .any(|run| {
-            run.iter()
-                .rev()
-                .zip(card.last4().iter().rev())
-                .all(|(a, b)| a - b'0' == *b)
-        })
+    let last4 = card.last4();
+    let lenient = matches!(card.brand, Brand::Unionpay | Brand::Maestro);
+    digits.split(|digit| *digit > 9).any(|run| {
+        let whole = lenient && (12..=19).contains(&run.len()) && run.ends_with(&last4);
+        whole
+            || (0..run.len()).any(|from| {
+                CARD_LENGTHS.into_iter().any(|length| {
+                    run.get(from..from + length)
+                        .is_some_and(|part| part.ends_with(&last4) && is_card_like(part))
+                })
+            })
+    })
 }
 
 fn longest_run(text: &str) -> usize {
@@ -53,8 +58,6 @@ fn longest_run(text: &str) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use ivrpay_payment::Brand;
-
     use super::*;
 
     #[test]
@@ -77,11 +80,20 @@ mod tests {
         for (text, seen) in [
             ("ch_4111111111111111", true),
             ("4111-1111-1111-1111", true),
+            ("01-4111111111111111", true),
+            ("4111111111111111-01", true),
             ("4111111111111112", false),
             ("ch_54f5f89e649a4ffe9f136010188ee80e", false),
             ("1111", false),
+            // Numbers of the acquirer's own that end as the card does.
+            ("20261125001111", false),
+            ("9000000000001111", false),
+            ("6200000000001111", false),
         ] {
             assert_eq!(echoes(text, card), seen, "{text}");
         }
+        // Without a check digit that could tell.
+        let union_pay = Truncated::new(Brand::Unionpay, [1, 1, 1, 1]).unwrap();
+        assert!(echoes("6200000000001111", union_pay));
     }
 }

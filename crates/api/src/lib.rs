@@ -60,6 +60,9 @@ pub struct Payment {
     pub site: Option<String>,
     /// Result of the last call (`success`, `caller-hung-up` ...).
     pub result: Option<String>,
+    /// The number that a caller without an operator is told.
+    #[serde(default)]
+    pub reference: Option<u32>,
     /// Brand of the card that was charged or, where none was, of the last one that was declined.
     pub brand: Option<Brand>,
     /// Last four digits of that card.

@@ -20,6 +20,9 @@ pub(crate) enum Command {
         /// Only this order.
         #[arg(long)]
         order: Option<String>,
+        /// Only the one whose caller was told this number.
+        #[arg(long)]
+        reference: Option<u32>,
         /// Only this state: waiting, in-flight, unknown, approved, declined, cancelled, expired, voided.
         #[arg(long)]
         state: Option<String>,
@@ -54,10 +57,14 @@ pub(crate) fn run(command: Command) -> ExitCode {
             from,
             tenant,
             order,
+            reference,
             state,
             limit,
         } => {
             let mut path = format!("/v1/payments?limit={limit}");
+            if let Some(reference) = reference {
+                path.push_str(&format!("&reference={reference}"));
+            }
             for (key, value) in [("tenant", tenant), ("order_id", order), ("state", state)] {
                 if let Some(value) = value {
                     path.push_str(&format!("&{key}={}", encode(value)));
@@ -149,6 +156,10 @@ fn show(answer: &str) -> anyhow::Result<()> {
         ("amount", amount(&p)),
         ("order", p.order_id.clone().unwrap_or_default()),
         ("part", p.part.to_string()),
+        (
+            "reference",
+            p.reference.map(|n| n.to_string()).unwrap_or_default(),
+        ),
         ("tenant", p.tenant.clone()),
         ("site", p.site.clone().unwrap_or_default()),
         ("operator", p.operator.clone().unwrap_or_default()),

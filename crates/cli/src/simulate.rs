@@ -79,7 +79,7 @@ async fn simulate(language: Language, amount: Money) -> anyhow::Result<End> {
         "training".to_owned(),
         Route::offline(ivrpay_acquirer::connector(Kind::Null)),
     )]);
-    let settle = Settle::new(journal.clone(), routes);
+    let settle = Settle::new(journal.clone(), routes)?;
     let new = NewPayment {
         tenant: TenantId::new("practice")?,
         order: None,

@@ -455,6 +455,7 @@ impl Call {
             },
             month: this_month(),
             training: order.mode == Mode::Training,
+            reference: order.claim.payment().reference,
             security_code: tenant.is_none_or(|t| t.security_code),
             ..Setup::default_for(order.claim.payment().amount)
         };
@@ -558,7 +559,7 @@ impl Call {
                 if failed && !self.gone {
                     events::prompt_failed(&self.about);
                 }
-                self.unheard |= failed;
+                self.unheard = failed;
                 self.playback = None;
                 Some(Input::PromptEnded)
             }
@@ -578,9 +579,13 @@ impl Call {
                 | CallEvent::StasisEnd
                 | CallEvent::Destroyed { .. }
                 | CallEvent::Gone,
-            )
-            | None => {
+            ) => {
                 self.gone = true;
+                Some(Input::HungUp)
+            }
+            // Nobody reads Asterisk's socket any more; the caller is there, and is given back.
+            None => {
+                self.overflowed = true;
                 Some(Input::HungUp)
             }
             Some(_) => None,
@@ -649,7 +654,11 @@ impl Call {
             .await
         {
             Ok(()) => drop(self.variables.insert(name, value.to_owned())),
-            Err(error) => events::ari_request_failed(&self.about, "variable", &error),
+            Err(error) => {
+                // It may have been set all the same: what the channel has is not known now.
+                self.variables.remove(name);
+                events::ari_request_failed(&self.about, "variable", &error);
+            }
         }
     }
 
@@ -693,6 +702,7 @@ impl Call {
             // It may play all the same; then its end is told.
             Err(RequestError::OutcomeUnknown) => {
                 self.playback = Some(id);
+                self.unheard = true;
                 events::ari_request_failed(&self.about, "play", &RequestError::OutcomeUnknown);
                 true
             }

@@ -148,6 +148,8 @@ pub struct Connector {
     pub kind: Kind,
     /// Where; `None` for the null connector.
     pub endpoint: Option<EndpointConfig>,
+    /// The merchant's own, sent with every request.
+    pub parameters: Vec<(String, String)>,
 }
 
 /// `[limits]`: every limit by its name.
@@ -381,6 +383,8 @@ struct RawConnector {
     user: Option<String>,
     password_file: Option<PathBuf>,
     ca_file: Option<PathBuf>,
+    #[serde(default)]
+    parameters: BTreeMap<String, String>,
     connect_timeout: Option<Span>,
     reply_timeout: Option<Span>,
 }
@@ -657,15 +661,20 @@ fn connector(name: &str, raw: RawConnector, folder: &Path) -> Result<Connector, 
         ));
     }
     if !kind.needs_endpoint() {
-        if raw.url.is_some() || raw.user.is_some() || raw.password_file.is_some() {
+        if raw.url.is_some()
+            || raw.user.is_some()
+            || raw.password_file.is_some()
+            || !raw.parameters.is_empty()
+        {
             return Err(ConfigError::value(
                 at("url"),
-                "a null connector sends nothing: take url, user and password_file out, or set another kind",
+                "a null connector sends nothing: take url, user, password_file and parameters out, or set another kind",
             ));
         }
         return Ok(Connector {
             kind,
             endpoint: None,
+            parameters: Vec::new(),
         });
     }
     let url = raw
@@ -701,9 +710,13 @@ fn connector(name: &str, raw: RawConnector, folder: &Path) -> Result<Connector, 
     ivrpay_wire::Sender::new(&endpoint).map_err(|e| {
         ConfigError::value(format!("connectors.{name}"), format!("{e}; {}", e.hint()))
     })?;
+    let parameters: Vec<_> = raw.parameters.into_iter().collect();
+    ivrpay_acquirer::configured(kind, &parameters)
+        .map_err(|e| ConfigError::value(at("parameters"), e))?;
     Ok(Connector {
         kind,
         endpoint: Some(endpoint),
+        parameters,
     })
 }
 
@@ -830,7 +843,11 @@ mod tests {
                     .filter(|l| l.contains(" = ") && !l.starts_with(' '))
                     .unwrap_or(l)
             })
-            .filter(|l| !l.starts_with("ca_file") && !l.starts_with("site"))
+            .filter(|l| {
+                !["ca_file", "site", "parameters"]
+                    .iter()
+                    .any(|key| l.starts_with(key))
+            })
             .map(|l| format!("{l}\n"))
             .collect();
         let (sample, full) = (
@@ -971,6 +988,30 @@ mod tests {
             assert!(!error.contains("sesame"), "{error}");
             assert!(error.contains(line), "{error}");
         }
+    }
+
+    #[test]
+    fn parameters_of_the_merchants_own() {
+        let with = |parameters: &str| {
+            let line = "#parameters = { merchant_id = \"M-1\" }";
+            assert!(SAMPLE.contains(line));
+            SAMPLE.replace(line, &format!("parameters = {parameters} "))
+        };
+        let config = Folder::new()
+            .load(&with("{ merchant_id = \"M-1\" }"))
+            .map_err(|e| e.to_string())
+            .expect("taken");
+        assert_eq!(
+            config.connectors["generic"].parameters,
+            [("merchant_id".to_owned(), "M-1".to_owned())]
+        );
+        // A name that is ours.
+        let error = Folder::new()
+            .load(&with("{ order_id = \"1\" }"))
+            .err()
+            .expect("refused")
+            .to_string();
+        assert!(error.contains("connectors.generic.parameters"), "{error}");
     }
 
     #[test]

@@ -346,9 +346,11 @@ pub(crate) fn stopping(calls: usize) {
     info!(calls, "stopping: no new calls; those that are on may end");
 }
 
-pub(crate) fn stopped(left: usize) {
-    if left == 0 {
+pub(crate) fn stopped(left: usize, all_written: bool) {
+    if left == 0 && all_written {
         info!("stopped");
+    } else if left == 0 {
+        warn!("stopped before the journal took all; what is missing is settled at the next start");
     } else {
         warn!(
             left,

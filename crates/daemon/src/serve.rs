@@ -70,7 +70,8 @@ pub async fn serve(config: Config, secret_memory: ivrpay_secret::Report) -> anyh
         .context("the journal could not be recovered")?;
     events::recovered(recovered.unknown.len(), recovered.released.len());
 
-    let settle = Settle::new(journal.clone(), routes(&config)?);
+    let settle = Settle::new(journal.clone(), routes(&config)?)
+        .context("no thread for the acquirers; raise TasksMax and LimitNPROC of the service")?;
     let stream = Events::new();
     let mut ari = config.ari.clone();
     ari.starts_max = STARTS_MAX;
@@ -133,11 +134,14 @@ pub async fn serve(config: Config, secret_memory: ivrpay_secret::Report) -> anyh
                 ));
                 continue;
             }
-            Some(start) = starts.recv() => start,
-            else => {
-                reads = false;
-                break;
-            }
+            start = starts.recv() => match start {
+                Some(start) => start,
+                // The reader has ended, and with it whoever could enter.
+                None => {
+                    reads = false;
+                    break;
+                }
+            },
         };
         if on.load(Ordering::Relaxed) >= config.limits.calls_max {
             events::capacity(&start.channel.id);
@@ -222,7 +226,7 @@ pub async fn serve(config: Config, secret_memory: ivrpay_secret::Report) -> anyh
         events::journal_failed(None::<PaymentId>, "close", &error);
     }
     drop(std::fs::remove_file(&config.admin_socket));
-    events::stopped(if waited { 0 } else { left.len() });
+    events::stopped(left.len(), waited);
     // The service manager starts it again.
     anyhow::ensure!(
         reads,
@@ -271,7 +275,8 @@ fn routes(config: &Config) -> anyhow::Result<BTreeMap<String, Route>> {
         routes.insert(
             name.clone(),
             Route {
-                connector: ivrpay_acquirer::connector(connector.kind),
+                connector: ivrpay_acquirer::configured(connector.kind, &connector.parameters)
+                    .map_err(|error| anyhow::anyhow!("[connectors.{name}] parameters: {error}"))?,
                 sender,
             },
         );

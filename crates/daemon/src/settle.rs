@@ -12,6 +12,7 @@ use ivrpay_dialogue::{Draft, NotWritten};
 use ivrpay_journal::{Claim, IntentDraft, IntentError, Journal, OutcomeError};
 use ivrpay_payment::{CallId, Doubt, Durable, Intent, OperationKind, Outcome, PaymentId};
 use ivrpay_wire::Sender;
+use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio_util::task::TaskTracker;
 
@@ -39,6 +40,35 @@ pub struct Settle {
     journal: Journal,
     routes: Arc<BTreeMap<String, Route>>,
     in_flight: TaskTracker,
+    wire: Wire,
+}
+
+/// The thread that talks to acquirers: a TLS handshake costs a millisecond and more of work, during which no call could answer a key.
+#[derive(Clone)]
+struct Wire {
+    handle: Handle,
+    /// Its thread ends with the last clone.
+    _open: Arc<oneshot::Sender<()>>,
+}
+
+impl Wire {
+    fn start() -> std::io::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        let handle = runtime.handle().clone();
+        let (open, closed) = oneshot::channel::<()>();
+        std::thread::Builder::new()
+            .name("ivrpay-wire".to_owned())
+            .spawn(move || {
+                // An error says that nobody can ask for anything any more.
+                runtime.block_on(closed).unwrap_or_default();
+            })?;
+        Ok(Self {
+            handle,
+            _open: Arc::new(open),
+        })
+    }
 }
 
 /// The pauses between two writes.
@@ -68,13 +98,16 @@ impl Route {
 
 impl Settle {
     /// Over a journal and the connectors by name.
-    #[must_use]
-    pub fn new(journal: Journal, routes: BTreeMap<String, Route>) -> Self {
-        Self {
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub fn new(journal: Journal, routes: BTreeMap<String, Route>) -> std::io::Result<Self> {
+        Ok(Self {
             journal,
             routes: Arc::new(routes),
             in_flight: TaskTracker::new(),
-        }
+            wire: Wire::start()?,
+        })
     }
 
     pub(crate) fn journal(&self) -> &Journal {
@@ -125,8 +158,10 @@ impl Settle {
         let (answer, receiver) = oneshot::channel();
         let this = self.clone();
         let connector = connector.to_owned();
-        self.in_flight
-            .spawn(async move { this.run(&connector, &intent, card, answer).await });
+        self.in_flight.spawn_on(
+            async move { this.run(&connector, &intent, card, answer).await },
+            &self.wire.handle,
+        );
         receiver
     }
 
@@ -231,20 +266,56 @@ impl Settle {
         });
     }
 
-    /// Ends what a call held that died by a bug.
+    /// Ends what a call held that died by a bug; as [`Self::release`] does, whenever the journal takes it.
     pub(crate) async fn abandon(&self, call: CallId) {
-        if let Err(error) = self.journal.abandon(call).await {
-            events::journal_failed(None, "abandon", &error);
-        }
+        let Err(error) = self.journal.abandon(call).await else {
+            return;
+        };
+        events::journal_failed(None, "abandon", &error);
+        let this = self.clone();
+        self.in_flight.spawn(async move {
+            let mut pauses = Pauses::default();
+            loop {
+                pauses.next().await;
+                match this.journal.abandon(call).await {
+                    Ok(_) => return,
+                    Err(error) => events::journal_failed(None, "abandon", &error),
+                }
+            }
+        });
     }
 
-    /// Closes an intent that was written and not sent.
+    /// Closes an intent that was written and not sent, whenever the journal takes it.
     pub async fn not_sent(&self, intent: &Durable<Intent>) {
-        if let Err(error) = self.journal.not_sent(intent).await {
-            let intent = intent.get();
-            let outcome = Outcome::NotCharged(ivrpay_payment::Why::NotSent);
-            events::outcome_not_written(intent.payment_id, intent.operation_id, &outcome, &error);
-        }
+        let outcome = Outcome::NotCharged(ivrpay_payment::Why::NotSent);
+        let told = |intent: &Durable<Intent>, error: &OutcomeError| {
+            let Intent {
+                payment_id,
+                operation_id,
+                ..
+            } = *intent.get();
+            events::outcome_not_written(
+                payment_id,
+                operation_id,
+                &Outcome::NotCharged(ivrpay_payment::Why::NotSent),
+                error,
+            );
+        };
+        let Err(error) = self.keep(intent, &outcome).await else {
+            return;
+        };
+        told(intent, &error);
+        let (this, intent) = (self.clone(), intent.clone());
+        self.in_flight.spawn(async move {
+            let mut pauses = Pauses::default();
+            loop {
+                pauses.next().await;
+                match this.keep(&intent, &outcome).await {
+                    Ok(()) => return,
+                    Err(error) => told(&intent, &error),
+                }
+            }
+        });
     }
 
     /// Waits until every answer that is out has come and been journalled.

@@ -416,6 +416,7 @@ async fn create(tx: &mut Tx<'_>, new: NewPayment) -> Result<Created, CreateError
         created_ms: tx.now_ms,
         expires_ms: new.expires_ms,
         updated_ms: tx.now_ms,
+        reference: Some(tx.next_reference().await?),
         card: None,
         approval_code: None,
         acquirer_ref: None,

@@ -270,7 +270,8 @@ impl Sqlite {
     pub(crate) async fn payments(&self, filter: &Filter) -> Result<Vec<Payment>, Error> {
         let rows = sqlx::query(select_payment!(
             "WHERE (?1 IS NULL OR p.tenant = ?1) AND (?2 IS NULL OR p.order_id = ?2) AND (?3 IS NULL OR p.state = ?3)
-               AND (?4 IS NULL OR p.created_ms >= ?4) AND (?5 IS NULL OR p.id < ?5) ORDER BY p.id DESC LIMIT ?6"
+               AND (?4 IS NULL OR p.created_ms >= ?4) AND (?5 IS NULL OR p.id < ?5) AND (?7 IS NULL OR p.reference = ?7)
+             ORDER BY p.id DESC LIMIT ?6"
         ))
         .bind(filter.tenant.as_ref().map(TenantId::as_str))
         .bind(filter.order.as_ref().map(OrderId::as_str))
@@ -278,6 +279,7 @@ impl Sqlite {
         .bind(filter.since_ms)
         .bind(filter.before.map(|id| id.to_string()))
         .bind(filter.limit.unwrap_or(100).min(Filter::MAX))
+        .bind(filter.reference)
         .fetch_all(&self.reads)
         .await?;
         rows.iter().map(payment).collect()
@@ -579,8 +581,8 @@ impl Tx<'_> {
         sqlx::query(
             "INSERT INTO payments (id, tenant, order_id, part, operator, site, amount_minor, currency, state, mode, connector,
                 language, prompt_version, origin, entered_by, match_operator_extension, match_caller_number, request_key,
-                request_hash, created_ms, expires_ms, updated_ms)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?20)",
+                request_hash, created_ms, expires_ms, updated_ms, reference)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?20, ?22)",
         )
         .bind(payment.id.to_string())
         .bind(payment.tenant.as_str())
@@ -603,6 +605,7 @@ impl Tx<'_> {
         .bind(request.map(|(_, hash)| hash.as_slice()))
         .bind(payment.created_ms)
         .bind(payment.expires_ms)
+        .bind(payment.reference)
         .execute(&mut self.connection)
         .await?;
         Ok(())
@@ -718,6 +721,16 @@ impl Tx<'_> {
             .ok_or(Error::Corrupt {
                 what: "the counter of acquirer orders is out of range",
             })
+    }
+
+    /// The next number to tell a caller.
+    pub(crate) async fn next_reference(&mut self) -> Result<u32, Error> {
+        let number: i64 = sqlx::query_scalar(
+            "UPDATE counters SET value = value + 1 WHERE name = 'reference' RETURNING value",
+        )
+        .fetch_one(&mut self.connection)
+        .await?;
+        u32::try_from(number).map_err(|_| DAMAGED)
     }
 
     pub(crate) async fn claim(&mut self, payment: PaymentId) -> Result<Option<Holder>, Error> {
@@ -1153,6 +1166,7 @@ fn payment(row: &SqliteRow) -> Result<Payment, Error> {
         created_ms: row.try_get("created_ms")?,
         expires_ms: row.try_get("expires_ms")?,
         updated_ms: row.try_get("updated_ms")?,
+        reference: row.try_get("reference")?,
         card: card(row)?,
         approval_code: row.try_get("approval_code")?,
         acquirer_ref: parsed(row, "acquirer_ref")?,

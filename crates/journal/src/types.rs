@@ -220,6 +220,8 @@ pub struct Payment {
     pub expires_ms: Option<i64>,
     /// Last change, UTC milliseconds.
     pub updated_ms: i64,
+    /// The number that a caller without an operator is told, at most eight digits; `None` for one of an older version.
+    pub reference: Option<u32>,
     /// Brand and last four of the card of the last operation.
     #[serde(serialize_with = "card")]
     pub card: Option<Truncated>,
@@ -315,6 +317,8 @@ pub struct Filter {
     pub tenant: Option<TenantId>,
     /// Only this order's.
     pub order: Option<OrderId>,
+    /// Only the one with this number.
+    pub reference: Option<u32>,
     /// Only in this state.
     pub state: Option<State>,
     /// Created at or after this time, UTC milliseconds.

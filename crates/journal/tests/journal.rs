@@ -419,6 +419,15 @@ async fn a_payment_is_made_with_its_call_or_not_at_all() {
     let journal = place.open().await;
     let claim = journal.create_claimed(order("A-1"), call()).await.unwrap();
     assert_eq!(claim.payment().call, Some(claim.call()));
+    // The number that its caller is told finds it.
+    let filter = Filter {
+        reference: claim.payment().reference,
+        ..Filter::default()
+    };
+    assert!(filter.reference.is_some());
+    let found = journal.payments(&filter).await.unwrap();
+    assert_eq!(found.len(), 1);
+    assert_eq!(found[0].id, claim.payment().id);
     assert!(matches!(
         journal.create_claimed(order("A-1"), call()).await,
         Err(CreateError::OrderTaken { payment_id, state: State::Waiting }) if payment_id == claim.payment().id
@@ -1014,13 +1023,41 @@ async fn another_database_and_another_version_are_refused() {
                 error,
                 Error::Version {
                     found: 99,
-                    known: 1
+                    known: 2
                 }
             ),
             "{error:?}"
         );
         assert!(error.hint().contains("newer"));
     }
+}
+
+/// A journal of the first version is migrated at the start, and its payments stay as they were.
+#[tokio::test]
+async fn an_older_journal_is_migrated() {
+    let place = Place::new();
+    let journal = place.open().await;
+    let old = journal.create(order("A-1")).await.unwrap().payment().id;
+    journal.stop().await.unwrap();
+    let mut raw = place.raw().await;
+    for undo in [
+        "DROP INDEX payments_reference",
+        "ALTER TABLE payments DROP COLUMN reference",
+        "DELETE FROM counters WHERE name = 'reference'",
+        "DELETE FROM _sqlx_migrations WHERE version = 2",
+    ] {
+        sqlx::query(undo).execute(&mut raw).await.unwrap();
+    }
+    sqlx::Connection::close(raw).await.unwrap();
+    let error = Journal::open_read_only(place.path()).await.unwrap_err();
+    assert!(error.hint().contains("start the daemon once"), "{error:?}");
+
+    let journal = place.open().await;
+    let reference = async |id| journal.payment(id).await.unwrap().unwrap().reference;
+    assert_eq!(reference(old).await, None);
+    let new = journal.create(order("A-2")).await.unwrap().payment().id;
+    assert_eq!(reference(new).await, Some(1));
+    assert!(journal.verify().await.unwrap().is_sound());
 }
 
 #[tokio::test]

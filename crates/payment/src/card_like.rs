@@ -23,7 +23,11 @@ pub fn is_card_like(digits: &[u8]) -> bool {
         17..=19 => matches!(prefix, 3000..=3999 | 4000..=4999 | 5000..=5099 | 5600..=6999),
         _ => false,
     };
-    begins && luhn(digits)
+    // Maestro has every length.
+    let maestro = (13..=15).contains(&digits.len()) && matches!(prefix, 5000..=5099 | 5600..=6999);
+    // UnionPay's newer numbers.
+    let union_pay = (16..=19).contains(&digits.len()) && matches!(prefix, 8100..=8199);
+    (begins || maestro || union_pay) && luhn(digits)
 }
 
 /// ISO/IEC 7812-1, annex B.

@@ -117,6 +117,7 @@ pub(crate) async fn create(
 #[serde(deny_unknown_fields)]
 pub(crate) struct ListQuery {
     order_id: Option<String>,
+    reference: Option<u32>,
     state: Option<PaymentState>,
     tenant: Option<String>,
     limit: Option<u32>,
@@ -133,7 +134,7 @@ pub(crate) async fn list(
     who.need(Scope::Payments)?;
     let Query(query) = query.map_err(|_| {
         ApiError::invalid(
-            "parameters are order_id, state, limit (1 to 200), and tenant for an admin",
+            "parameters are order_id, reference, state, limit (1 to 200), and tenant for an admin",
         )
     })?;
     let limit = query.limit.unwrap_or(50);
@@ -154,6 +155,7 @@ pub(crate) async fn list(
             .order_id
             .map(|o| id("order_id", OrderId::new(o)))
             .transpose()?,
+        reference: query.reference,
         state: query.state,
         limit: Some(limit),
         ..Filter::default()
@@ -195,6 +197,7 @@ fn view(payment: &Payment) -> api::Payment {
         operator: payment.operator.as_ref().map(ToString::to_string),
         site: payment.site.as_ref().map(ToString::to_string),
         result: payment.result.clone(),
+        reference: payment.reference,
         brand: payment.card.map(|c| c.brand),
         last4: payment.card.map(|c| c.last4_text()),
         decline_reason: payment.decline_reason.clone(),

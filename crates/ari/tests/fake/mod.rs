@@ -79,12 +79,17 @@ impl Fake {
 
     /// The next request for which `wanted` holds; others are passed over.
     pub async fn request(&mut self, wanted: impl Fn(&Request) -> bool) -> Request {
-        loop {
-            let request = self.requests.recv().await.unwrap();
-            if wanted(&request) {
-                return request;
+        let found = async {
+            loop {
+                let request = self.requests.recv().await.unwrap();
+                if wanted(&request) {
+                    return request;
+                }
             }
-        }
+        };
+        tokio::time::timeout(std::time::Duration::from_secs(30), found)
+            .await
+            .expect("such a request")
     }
 }
 

@@ -189,6 +189,17 @@ pub(crate) fn happy() -> Vec<Scenario> {
         )
         .approved(VISA),
     );
+    // The number is spoken behind "your payment is complete".
+    all.push(
+        scenario(
+            "without an operator: the result and a number are spoken",
+            "751200".into(),
+            format!("{} wait:payment-completed", keys(VISA, "1230", "123")),
+            SUCCESS,
+        )
+        .approved(VISA),
+    );
+    all.last_mut().expect("just pushed").heard_ms = 6_000;
     all.push(
         scenario(
             "keys by SIP INFO",
