@@ -291,6 +291,16 @@ impl Service {
         self.ended(Duration::from_secs(5)).await
     }
 
+    /// SIGKILL, then another process on the same configuration and journal; returns when it takes calls.
+    ///
+    /// # Errors
+    /// As [`Self::kill`], [`Self::spawn`] and [`Self::ready`].
+    pub async fn kill_and_start(&mut self) -> anyhow::Result<()> {
+        self.kill().await?;
+        self.spawn()?;
+        self.ready(true).await
+    }
+
     /// Sends a signal by name.
     ///
     /// # Errors

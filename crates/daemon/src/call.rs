@@ -67,6 +67,16 @@ struct Refused {
     language: Language,
 }
 
+impl Refused {
+    const fn internal(language: Language) -> Self {
+        Self {
+            result: CallResult::InternalError,
+            say: Line::InternalError,
+            language,
+        }
+    }
+}
+
 /// Takes a channel from StasisStart to its end.
 pub(crate) async fn run(
     shared: Arc<Shared>,
@@ -151,11 +161,7 @@ impl Call {
         channel: &ivrpay_ari::Channel,
         args: &[String],
     ) -> Result<Order, Refused> {
-        let internal = |language| Refused {
-            result: CallResult::InternalError,
-            say: Line::InternalError,
-            language,
-        };
+        let internal = Refused::internal;
         let args = Arguments::parse(args).map_err(|why| {
             events::arguments_refused(&self.about, why);
             internal(Language::Ja)
@@ -227,11 +233,7 @@ impl Call {
         claimed.map_err(|error| match error {
             ClaimError::Journal(error) => {
                 events::journal_failed(Some(payment.id), "claim", &error);
-                Refused {
-                    result: CallResult::InternalError,
-                    say: Line::InternalError,
-                    language,
-                }
+                Refused::internal(language)
             }
             ClaimError::NotWaiting { state } => self.taken(payment.id, state, language),
             // Another call has it at this moment.
@@ -248,11 +250,7 @@ impl Call {
         tenant: &Tenant,
     ) -> Result<Option<Payment>, Refused> {
         let journal = self.shared.settle.journal();
-        let internal = || Refused {
-            result: CallResult::InternalError,
-            say: Line::InternalError,
-            language: self.language,
-        };
+        let internal = || Refused::internal(self.language);
         let failed = |error: ivrpay_journal::Error| {
             events::journal_failed(None, "find", &error);
             internal()
@@ -317,11 +315,7 @@ impl Call {
             .map_err(|error| {
                 // Not knowing is not "nobody": a second payment would be made beside the announced one.
                 events::ari_request_failed(&self.about, "BLINDTRANSFER", &error);
-                Refused {
-                    result: CallResult::InternalError,
-                    say: Line::InternalError,
-                    language: self.language,
-                }
+                Refused::internal(self.language)
             })?;
         Ok(channel.and_then(|channel| {
             let endpoint = channel
@@ -383,11 +377,7 @@ impl Call {
             }
             Err(CreateError::Journal(error)) => {
                 events::journal_failed(None, "create", &error);
-                Err(Refused {
-                    result: CallResult::InternalError,
-                    say: Line::InternalError,
-                    language,
-                })
+                Err(Refused::internal(language))
             }
             Err(error) => {
                 events::arguments_refused(
@@ -399,11 +389,7 @@ impl Call {
                         _ => "a field looks like a card number or is too long",
                     },
                 );
-                Err(Refused {
-                    result: CallResult::InternalError,
-                    say: Line::InternalError,
-                    language,
-                })
+                Err(Refused::internal(language))
             }
         }
     }
@@ -434,12 +420,7 @@ impl Call {
             events::capture_refused(&self.about, why);
             self.release(order.claim, CallResult::InternalError, None)
                 .await;
-            return Box::pin(self.refuse(Refused {
-                result: CallResult::InternalError,
-                say: Line::InternalError,
-                language: order.language,
-            }))
-            .await;
+            return Box::pin(self.refuse(Refused::internal(order.language))).await;
         }
         let shared = Arc::clone(&self.shared);
         let tenant = shared

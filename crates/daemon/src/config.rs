@@ -1006,12 +1006,13 @@ mod tests {
             [("merchant_id".to_owned(), "M-1".to_owned())]
         );
         // A name that is ours.
-        let error = Folder::new()
-            .load(&with("{ order_id = \"1\" }"))
-            .err()
-            .expect("refused")
-            .to_string();
-        assert!(error.contains("connectors.generic.parameters"), "{error}");
+        refused(
+            (
+                "#parameters = { merchant_id = \"M-1\" }",
+                "parameters = { order_id = \"1\" }",
+            ),
+            "connectors.generic.parameters",
+        );
     }
 
     #[test]

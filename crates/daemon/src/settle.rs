@@ -240,79 +240,70 @@ impl Settle {
         evidence: serde_json::Value,
         heard: bool,
     ) {
-        let this = self.clone();
-        let mut pauses = Pauses::default();
         let id = claim.payment().id;
-        let release = async move |journal: &Journal| {
-            let evidence = evidence.clone();
-            if heard {
-                journal.release(&claim, result, evidence).await
-            } else {
-                journal.release_unheard(&claim, result, evidence).await
-            }
-        };
-        let Err(error) = release(&self.journal).await else {
-            return;
-        };
-        events::journal_failed(Some(id), "release", &error);
-        self.in_flight.spawn(async move {
-            loop {
-                pauses.next().await;
-                match release(&this.journal).await {
-                    Ok(_) => return,
-                    Err(error) => events::journal_failed(Some(id), "release", &error),
+        let claim = Arc::new(claim);
+        let release = move |this: Self| {
+            let (claim, evidence) = (Arc::clone(&claim), evidence.clone());
+            async move {
+                if heard {
+                    this.journal.release(&claim, result, evidence).await
+                } else {
+                    this.journal.release_unheard(&claim, result, evidence).await
                 }
             }
-        });
+        };
+        self.until_taken(release, move |error| {
+            events::journal_failed(Some(id), "release", error);
+        })
+        .await;
     }
 
     /// Ends what a call held that died by a bug; as [`Self::release`] does, whenever the journal takes it.
     pub(crate) async fn abandon(&self, call: CallId) {
-        let Err(error) = self.journal.abandon(call).await else {
+        self.until_taken(
+            move |this: Self| async move { this.journal.abandon(call).await },
+            |error| events::journal_failed(None, "abandon", error),
+        )
+        .await;
+    }
+
+    /// Closes an intent that was written and not sent, whenever the journal takes it.
+    pub async fn not_sent(&self, intent: &Durable<Intent>) {
+        const OUTCOME: Outcome = Outcome::NotCharged(ivrpay_payment::Why::NotSent);
+        let (payment, operation) = (intent.get().payment_id, intent.get().operation_id);
+        let intent = intent.clone();
+        let close = move |this: Self| {
+            let intent = intent.clone();
+            async move { this.keep(&intent, &OUTCOME).await }
+        };
+        self.until_taken(close, move |error| {
+            events::outcome_not_written(payment, operation, &OUTCOME, error);
+        })
+        .await;
+    }
+
+    /// Has the journal take something: at once, or, where it refuses, in a task of its own as soon as it does not.
+    async fn until_taken<T, E, F>(
+        &self,
+        attempt: impl Fn(Self) -> F + Send + 'static,
+        refused: impl Fn(&E) + Send + 'static,
+    ) where
+        T: Send,
+        E: Send,
+        F: Future<Output = Result<T, E>> + Send,
+    {
+        let Err(error) = attempt(self.clone()).await else {
             return;
         };
-        events::journal_failed(None, "abandon", &error);
+        refused(&error);
         let this = self.clone();
         self.in_flight.spawn(async move {
             let mut pauses = Pauses::default();
             loop {
                 pauses.next().await;
-                match this.journal.abandon(call).await {
+                match attempt(this.clone()).await {
                     Ok(_) => return,
-                    Err(error) => events::journal_failed(None, "abandon", &error),
-                }
-            }
-        });
-    }
-
-    /// Closes an intent that was written and not sent, whenever the journal takes it.
-    pub async fn not_sent(&self, intent: &Durable<Intent>) {
-        let outcome = Outcome::NotCharged(ivrpay_payment::Why::NotSent);
-        let told = |intent: &Durable<Intent>, error: &OutcomeError| {
-            let Intent {
-                payment_id,
-                operation_id,
-                ..
-            } = *intent.get();
-            events::outcome_not_written(
-                payment_id,
-                operation_id,
-                &Outcome::NotCharged(ivrpay_payment::Why::NotSent),
-                error,
-            );
-        };
-        let Err(error) = self.keep(intent, &outcome).await else {
-            return;
-        };
-        told(intent, &error);
-        let (this, intent) = (self.clone(), intent.clone());
-        self.in_flight.spawn(async move {
-            let mut pauses = Pauses::default();
-            loop {
-                pauses.next().await;
-                match this.keep(&intent, &outcome).await {
-                    Ok(()) => return,
-                    Err(error) => told(&intent, &error),
+                    Err(error) => refused(&error),
                 }
             }
         });

@@ -52,10 +52,23 @@ macro_rules! select_payment {
 }
 
 /// The payment that locks an order (part): at most one, by the index `payments_one_an_order`.
-const ORDER_HOLDER: &str = select_payment!(
-    "WHERE p.tenant = ?1 AND p.order_id = ?2 AND p.part = ?3
-       AND p.state IN ('waiting', 'in-flight', 'unknown', 'approved')"
-);
+async fn order_holder<'a>(
+    executor: impl sqlx::Executor<'a, Database = sqlx::Sqlite>,
+    tenant: &TenantId,
+    order: &OrderId,
+    part: u32,
+) -> Result<Option<Payment>, Error> {
+    let row = sqlx::query(select_payment!(
+        "WHERE p.tenant = ?1 AND p.order_id = ?2 AND p.part = ?3
+           AND p.state IN ('waiting', 'in-flight', 'unknown', 'approved')"
+    ))
+    .bind(tenant.as_str())
+    .bind(order.as_str())
+    .bind(part)
+    .fetch_optional(executor)
+    .await?;
+    row.as_ref().map(payment).transpose()
+}
 
 /// The journal's file.
 pub(crate) struct Sqlite {
@@ -320,13 +333,7 @@ impl Sqlite {
         order: &OrderId,
         part: u32,
     ) -> Result<Option<Payment>, Error> {
-        let row = sqlx::query(ORDER_HOLDER)
-            .bind(tenant.as_str())
-            .bind(order.as_str())
-            .bind(part)
-            .fetch_optional(&self.reads)
-            .await?;
-        row.as_ref().map(payment).transpose()
+        order_holder(&self.reads, tenant, order, part).await
     }
 
     pub(crate) async fn operations(&self, payment: PaymentId) -> Result<Vec<Operation>, Error> {
@@ -546,13 +553,7 @@ impl Tx<'_> {
         order: &OrderId,
         part: u32,
     ) -> Result<Option<Payment>, Error> {
-        let row = sqlx::query(ORDER_HOLDER)
-            .bind(tenant.as_str())
-            .bind(order.as_str())
-            .bind(part)
-            .fetch_optional(&mut self.connection)
-            .await?;
-        row.as_ref().map(payment).transpose()
+        order_holder(&mut self.connection, tenant, order, part).await
     }
 
     /// Whether the order has such a part beside its part 0.

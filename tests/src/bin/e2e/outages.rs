@@ -226,9 +226,7 @@ pub(crate) async fn killed_in_flight(lab: &Lab, books: &Books) -> anyhow::Result
             state == "in-flight",
             "before the kill the payment is {state}"
         );
-        service.kill().await?;
-        service.spawn()?;
-        service.ready(true).await?;
+        service.kill_and_start().await?;
         Ok::<_, anyhow::Error>(id)
     };
     let (report, id) = tokio::join!(call.place(lab), kill);
@@ -262,9 +260,7 @@ pub(crate) async fn killed_after_the_answer(lab: &Lab, books: &Books) -> anyhow:
         let (id, channel) = (text("payment_id")?, text("channel_id")?);
         lab.variable_is(&channel, "IVRPAY_RESULT", "success")
             .await?;
-        service.kill().await?;
-        service.spawn()?;
-        service.ready(true).await?;
+        service.kill_and_start().await?;
         Ok::<_, anyhow::Error>(id)
     };
     let (report, id) = tokio::join!(call.place(lab), kill);
@@ -289,9 +285,7 @@ pub(crate) async fn killed_during_entry(lab: &Lab) -> anyhow::Result<()> {
     );
     let kill = async {
         events.step("payment-card-number").await?;
-        service.kill().await?;
-        service.spawn()?;
-        service.ready(true).await
+        service.kill_and_start().await
     };
     let (report, killed) = tokio::join!(call.place(lab), kill);
     killed?;
