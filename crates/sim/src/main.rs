@@ -28,6 +28,8 @@ enum Command {
     Call(caller::Args),
     /// Print a made-up card inside a published test BIN: `PAN MMYY CODE`.
     Card(card::Args),
+    /// Hold a card in memory in every form, for the control of a search.
+    Hold(scan::HoldArgs),
     /// Look for card numbers in memory and files; says where and how often, never what.
     Scan(scan::Args),
 }
@@ -42,6 +44,7 @@ async fn main() -> std::process::ExitCode {
         Command::Acquirer(args) => acquirer::run(args).await,
         Command::Call(args) => caller::run(args).await,
         Command::Card(args) => card::run(&args),
+        Command::Hold(args) => scan::hold(&args),
         Command::Scan(args) => scan::run(args).await,
     };
     std::process::ExitCode::from(code)
