@@ -5,6 +5,7 @@
 //! at most `requests_max` of them.
 
 use std::{
+    collections::BTreeMap,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -24,8 +25,9 @@ use crate::{
     event::Channel,
     ids::{ChannelId, PlaybackId, encode_segment},
     request::{
-        Application, Continue, Direction, EventFilter, EventType, GetVariable, Hangup,
-        HangupReason, Info, LogChannel, Message, Module, Mute, Play, SetVariable, Sound, Variable,
+        Application, Bridge, Continue, Direction, EventFilter, EventType, GetVariable, Hangup,
+        HangupReason, Info, LogChannel, Message, Module, Mute, Play, SetVariable, Setting, Sound,
+        Variable,
     },
 };
 
@@ -323,13 +325,47 @@ impl Client {
             .await
     }
 
+    /// All bridges, those of `Dial()` and `Queue()` among them.
+    ///
+    /// # Errors
+    /// [`RequestError`].
+    pub async fn bridges(&self) -> Result<Vec<Bridge>, RequestError> {
+        self.get("/bridges").await
+    }
+
+    /// What an object of pjsip.conf is set to, defaults among it; `kind` is `endpoint` or `global`.
+    ///
+    /// # Errors
+    /// [`RequestError`]; [`RequestError::Gone`] where there is no such object, or no PJSIP.
+    pub async fn pjsip_object(
+        &self,
+        kind: &str,
+        id: &str,
+    ) -> Result<BTreeMap<String, String>, RequestError> {
+        let path = format!(
+            "/asterisk/config/dynamic/res_pjsip/{}/{}",
+            encode_segment(kind),
+            encode_segment(id)
+        );
+        let settings: Vec<Setting> = self.get(&path).await?;
+        Ok(settings
+            .into_iter()
+            .map(|s| (s.attribute, s.value))
+            .collect())
+    }
+
     /// Has Asterisk send an application no other events than these.
     ///
     /// # Errors
     /// [`RequestError`]; [`RequestError::Gone`] where Asterisk does not know the application, or is too old for this.
     pub async fn allow_events(&self, name: &str, types: &[&str]) -> Result<(), RequestError> {
         let filter = EventFilter {
-            allowed: types.iter().map(|kind| EventType { kind }).collect(),
+            allowed: types
+                .iter()
+                .map(|kind| EventType {
+                    kind: (*kind).to_owned(),
+                })
+                .collect(),
         };
         let path = format!("/applications/{}/eventFilter", encode_segment(name));
         self.done(Method::PUT, &path, Some(filter)).await

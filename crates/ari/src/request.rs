@@ -70,14 +70,22 @@ pub(crate) struct Mute {
 }
 
 #[derive(Serialize)]
-pub(crate) struct EventFilter<'a> {
-    pub(crate) allowed: Vec<EventType<'a>>,
+pub(crate) struct EventFilter {
+    pub(crate) allowed: Vec<EventType>,
 }
 
-#[derive(Serialize)]
-pub(crate) struct EventType<'a> {
+/// A type of event, in a filter of an application.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EventType {
+    /// For example `ChannelDtmfReceived`.
     #[serde(rename = "type")]
-    pub(crate) kind: &'a str,
+    pub kind: String,
+}
+
+#[derive(Deserialize)]
+pub(crate) struct Setting {
+    pub(crate) attribute: String,
+    pub(crate) value: String,
 }
 
 /// The text of a refusal. Only compared, never shown: it may hold anything.
@@ -106,8 +114,28 @@ pub struct LogChannel {
 pub struct Application {
     /// Name.
     pub name: String,
-    /// Channels it is subscribed to.
+    /// Channels it is subscribed to; `__AST_CHANNEL_ALL_TOPIC` for all.
     pub channel_ids: Vec<String>,
+    /// Endpoints it is subscribed to, as `PJSIP/trunk`: with their channels.
+    #[serde(default)]
+    pub endpoint_ids: Vec<String>,
+    /// The only events it is sent, where there are any; from Asterisk 16.3 on.
+    #[serde(default)]
+    pub events_allowed: Vec<EventType>,
+    /// Events it is not sent.
+    #[serde(default)]
+    pub events_disallowed: Vec<EventType>,
+}
+
+/// A bridge.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Bridge {
+    /// Unique id.
+    pub id: String,
+    /// What carries it now: `simple_bridge`, `softmix`, `native_rtp`, `holding_bridge`.
+    pub technology: String,
+    /// Ids of the channels in it.
+    pub channels: Vec<String>,
 }
 
 /// About Asterisk.

@@ -58,6 +58,9 @@ async fn requests_go_out_as_the_table_says() {
                 r#"[{"channel":"full","type":"File","status":"Enabled","configuration":"NOTICE DTMF "}]"#.into(),
             ),
             ("GET", "/asterisk/modules") => (200, r#"[{"name":"res_pjsip.so","status":"Running","use_count":1}]"#.into()),
+            ("GET", "/asterisk/config/dynamic/res_pjsip/endpoint/trunk") => {
+                (200, r#"[{"attribute":"direct_media","value":"false"}]"#.into())
+            }
             ("GET", _) => (200, "[]".into()),
             _ => (204, String::new()),
         })
@@ -103,6 +106,11 @@ async fn requests_go_out_as_the_table_says() {
     assert_eq!(client.modules().await.unwrap()[0].status, "Running");
     client.ping().await.unwrap();
     assert_eq!(client.sounds().await.unwrap(), []);
+    assert_eq!(client.bridges().await.unwrap(), []);
+    assert_eq!(
+        client.pjsip_object("endpoint", "trunk").await.unwrap()["direct_media"],
+        "false"
+    );
     client
         .allow_events("ivrpay", &["StasisStart"])
         .await

@@ -93,6 +93,7 @@ pub(crate) async fn run(
             tenant: None,
             payment_id: None,
         },
+        channel_name: start.channel.name.clone(),
         shared,
         inbox: start.inbox,
         commands,
@@ -122,6 +123,8 @@ pub(crate) async fn run(
 
 struct Call {
     about: About,
+    /// As Asterisk names it, `PJSIP/trunk-0000002a`.
+    channel_name: String,
     shared: Arc<Shared>,
     inbox: Inbox,
     commands: mpsc::Receiver<Command>,
@@ -416,13 +419,19 @@ impl Call {
     /// Leads the caller through the payment.
     async fn pay(&mut self, order: Order) -> CallResult {
         self.shared.events.call_started(&self.about);
-        if let Err(why) = Box::pin(self.shared.guard.check(&self.shared.client)).await {
-            events::capture_refused(&self.about, why);
-            self.release(order.claim, CallResult::InternalError, None)
-                .await;
-            return Box::pin(self.refuse(Refused::internal(order.language))).await;
-        }
         let shared = Arc::clone(&self.shared);
+        let guard = shared
+            .guard
+            .check(&shared.client, &self.about.channel_id, &self.channel_name);
+        match Box::pin(guard).await {
+            Ok(excepted) => events::captured_by_exception(&self.about, &excepted),
+            Err(danger) => {
+                events::capture_refused(&self.about, danger);
+                self.release(order.claim, CallResult::InternalError, None)
+                    .await;
+                return Box::pin(self.refuse(Refused::internal(order.language))).await;
+            }
+        }
         let tenant = shared
             .tenants
             .iter()

@@ -10,6 +10,7 @@ use ivrpay_journal::{Journal, TaskKind};
 use serde::Serialize;
 
 use crate::config::{Config, ConfigError};
+use crate::guard::{Danger, Facts};
 
 /// Where a request of ours failed in a way that has no better advice.
 const SEE_LOG: &str = "see Asterisk's log at this time";
@@ -283,23 +284,69 @@ impl<'a> Check<'a> {
         }
         self.application(&client, &config.ari.app).await;
         self.sounds(&client).await;
-        match client.logging().await {
-            Ok(channels) => match crate::guard::verdict(&channels) {
-                Ok(()) => self.good(
+        self.dangers(&client, config).await;
+    }
+
+    /// What the guard would refuse a capture for, as far as it is true of every call.
+    async fn dangers(&mut self, client: &ivrpay_ari::Client, config: &Config) {
+        let today = crate::guard::today();
+        for exception in &config.guard_exceptions {
+            let (danger, person, until) = (exception.danger, &exception.person, exception.until);
+            if exception.stands(today) {
+                self.warn(
                     "asterisk",
-                    format!("{} log channel(s), none writes keys", channels.len()),
-                ),
-                Err(why) => self.bad(
+                    format!(
+                        "{person} answers for {danger} until {until}: {}",
+                        danger.why()
+                    ),
+                    danger.hint(),
+                );
+            } else {
+                self.warn(
                     "asterisk",
-                    why,
-                    "include asterisk-conf/ivrpay-logger.conf and run `logger reload`",
-                ),
-            },
-            Err(error) => self.bad(
+                    format!("the exception of {person} for {danger} is over since {until}"),
+                    "take it out of [[guard.exceptions]]",
+                );
+            }
+        }
+        // Configuration files can be read through a channel alone; any that lives will do.
+        let asked = async {
+            let channels = client.channels().await?;
+            let facts = Facts::ask(client, channels.first().map(|c| &c.id)).await?;
+            Ok::<_, RequestError>((facts, channels.is_empty()))
+        };
+        let (facts, quiet) = match asked.await {
+            Ok(asked) => asked,
+            Err(error) => {
+                return self.bad(
+                    "asterisk",
+                    format!("does not say whether it would betray a card: {error}"),
+                    error.hint().unwrap_or(SEE_LOG),
+                );
+            }
+        };
+        let dangers = facts.of_asterisk();
+        for danger in &dangers {
+            self.bad("asterisk", danger.why(), danger.hint());
+        }
+        let listeners = facts.listeners(&config.ari.app);
+        for app in &listeners {
+            self.bad(
                 "asterisk",
-                format!("does not say what it logs: {error}"),
-                error.hint().unwrap_or(SEE_LOG),
-            ),
+                format!("the ARI application {app} gets the keys of every call"),
+                Danger::SubscribedApp.hint(),
+            );
+        }
+        if dangers.is_empty() && listeners.is_empty() {
+            let cel = if quiet {
+                "; CEL was not looked at, since no call is on"
+            } else {
+                ""
+            };
+            self.good(
+                "asterisk",
+                format!("no log, no record and no other application gets keys{cel}"),
+            );
         }
     }
 

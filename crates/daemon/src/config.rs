@@ -17,6 +17,8 @@ use ivrpay_web::{ApiKey, KeyHash, Scope};
 use secrecy::SecretString;
 use serde::Deserialize;
 
+use crate::guard::{Danger, EXCEPTION_DAYS_MAX, Exception};
+
 /// Why a configuration can't be used. Each says where and what to do.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -99,6 +101,8 @@ pub struct Config {
     pub journal: PathBuf,
     /// Limits by name.
     pub limits: Limits,
+    /// Dangers that somebody answers for.
+    pub guard_exceptions: Vec<Exception>,
     /// What to do where memory can't be locked.
     pub secret_policy: ivrpay_secret::Policy,
     /// How callers are led.
@@ -212,6 +216,8 @@ struct RawConfig {
     #[serde(default)]
     limits: Limits,
     #[serde(default)]
+    guard: RawGuard,
+    #[serde(default)]
     secret: RawSecret,
     #[serde(default)]
     dialogue: RawDialogue,
@@ -291,6 +297,22 @@ impl Default for RawJournal {
             path: "/var/lib/ivrpay/journal.sqlite".into(),
         }
     }
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct RawGuard {
+    exceptions: Vec<RawException>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawException {
+    danger: Danger,
+    person: String,
+    reason: String,
+    /// `2026-12-24`
+    until: String,
 }
 
 #[derive(Deserialize, Default)]
@@ -470,6 +492,13 @@ impl Config {
             admin_socket,
             journal,
             limits,
+            guard_exceptions: raw
+                .guard
+                .exceptions
+                .into_iter()
+                .enumerate()
+                .map(|(index, raw)| exception(index, raw, crate::guard::today()))
+                .collect::<Result<_, _>>()?,
             secret_policy: match raw.secret.policy {
                 RawPolicy::Locked => ivrpay_secret::Policy::Locked,
                 RawPolicy::Any => ivrpay_secret::Policy::Any,
@@ -505,6 +534,52 @@ fn ari(raw: RawAri, folder: &Path) -> Result<ivrpay_ari::Config, ConfigError> {
     ivrpay_ari::Client::new(&ari)
         .map_err(|e| ConfigError::value("ari", format!("{e}; {}", e.hint())))?;
     Ok(ari)
+}
+
+/// Words of a person's own, for logs.
+fn words(key: &str, text: String) -> Result<String, ConfigError> {
+    let text = text.trim();
+    if text.is_empty() || text.len() > 200 || text.chars().any(char::is_control) {
+        return Err(ConfigError::value(key, "1 to 200 bytes, in one line"));
+    }
+    Ok(text.to_owned())
+}
+
+fn exception(
+    index: usize,
+    raw: RawException,
+    today: jiff::civil::Date,
+) -> Result<Exception, ConfigError> {
+    let at = |key: &str| format!("guard.exceptions[{index}].{key}");
+    if !raw.danger.may_be_excepted() {
+        return Err(ConfigError::value(
+            at("danger"),
+            format!(
+                "{} can't be excepted: card data would be kept or pass by; {}",
+                raw.danger,
+                raw.danger.hint()
+            ),
+        ));
+    }
+    let until: jiff::civil::Date = raw
+        .until
+        .parse()
+        .map_err(|_| ConfigError::value(at("until"), "a day as 2026-12-24"))?;
+    let last = today
+        .checked_add(jiff::Span::new().days(EXCEPTION_DAYS_MAX))
+        .map_err(|e| ConfigError::value(at("until"), e))?;
+    if until > last {
+        return Err(ConfigError::value(
+            at("until"),
+            format!("at most {EXCEPTION_DAYS_MAX} days from today, {last} or before"),
+        ));
+    }
+    Ok(Exception {
+        danger: raw.danger,
+        person: words(&at("person"), raw.person)?,
+        reason: words(&at("reason"), raw.reason)?,
+        until,
+    })
 }
 
 fn word(key: &str, text: String) -> Result<String, ConfigError> {

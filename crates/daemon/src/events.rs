@@ -12,6 +12,8 @@ use ivrpay_ari::ChannelId;
 use ivrpay_dialogue::{CallResult, Progress};
 use ivrpay_payment::{CallId, OperationId, Outcome, PaymentId, State, TenantId};
 use ivrpay_wire::Trouble;
+
+use crate::guard::{Danger, Exception};
 use metrics::{counter, gauge, histogram};
 use tokio::sync::broadcast;
 use tracing::{debug, error, info, warn};
@@ -203,9 +205,41 @@ pub(crate) fn order_taken(about: &About, payment: PaymentId, state: State) {
     info!(call_id = %about.call_id, taken_by = %payment, state = state.name(), "the order is taken");
 }
 
-pub(crate) fn capture_refused(about: &About, why: &'static str) {
-    error!(call_id = %about.call_id, why, "capture refused: it is not known to be safe; run `ivrpay check`");
-    counter!("ivrpay_capture_refused_total").increment(1);
+pub(crate) fn capture_refused(about: &About, danger: Danger) {
+    error!(
+        call_id = %about.call_id,
+        channel_id = about.channel_id.as_str(),
+        danger = danger.name(),
+        why = danger.why(),
+        hint = danger.hint(),
+        "capture refused: nobody is asked for a card"
+    );
+    counter!("ivrpay_capture_refused_total", "danger" => danger.name()).increment(1);
+}
+
+pub(crate) fn captured_by_exception(about: &About, dangers: &[Danger]) {
+    for danger in dangers {
+        warn!(
+            call_id = %about.call_id,
+            danger = danger.name(),
+            "a card is asked for all the same, by an exception of [guard]"
+        );
+        counter!("ivrpay_captured_by_exception_total", "danger" => danger.name()).increment(1);
+    }
+}
+
+/// Said at every start, as long as it stands in the configuration.
+pub(crate) fn exception(exception: &Exception, today: jiff::civil::Date) {
+    let (danger, person, reason) = (
+        exception.danger.name(),
+        &exception.person,
+        &exception.reason,
+    );
+    if exception.stands(today) {
+        warn!(danger, person, reason, until = %exception.until, "calls are taken in spite of a danger for card data");
+    } else {
+        warn!(danger, person, reason, until = %exception.until, "an exception of [guard] is over and has no effect; take it out");
+    }
 }
 
 pub(crate) fn capacity(channel: &ChannelId) {

@@ -1,53 +1,435 @@
-//! Whether Asterisk would betray a card: asked before every capture, the answer kept for a short, named time.
+//! Whether Asterisk would betray a card: asked before every capture, answers kept for a short, named time.
+//!
+//! What ARI shows is looked at; AMI users, debug switches and MixMonitor it does not show (`ivrpay audit` looks at them, and the
+//! caller's voice is muted for recorders). Not knowing is not safe: what Asterisk does not answer refuses the capture.
 
-use std::sync::Mutex;
+use std::collections::HashMap;
+use std::fmt;
 use std::time::{Duration, Instant};
 
-use ivrpay_ari::{Client, LogChannel};
+use ivrpay_ari::{
+    Application, Bridge, Channel, ChannelId, Client, Info, LogChannel, Module, RequestError,
+};
+use serde::Deserialize;
+use tokio::sync::Mutex;
 
-/// How long an answer of Asterisk stands. A log channel that is switched on in between is seen by the next call.
+/// How long an answer of Asterisk stands. What is switched on in between is seen by the next call.
 pub(crate) const ANSWER_KEPT: Duration = Duration::from_secs(5);
 
-/// Asks Asterisk what it logs.
-#[derive(Default)]
-pub(crate) struct Guard {
-    last: Mutex<Option<(Instant, Result<(), &'static str>)>>,
+/// Endpoints whose settings are kept; one more, and all are asked anew.
+const ENDPOINTS_MAX: usize = 1_000;
+
+/// Longest time that an exception may stand, days.
+pub(crate) const EXCEPTION_DAYS_MAX: i64 = 30;
+
+/// What can betray a card. The names are those of `[[guard.exceptions]]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Danger {
+    /// A log channel writes every key.
+    DtmfLog,
+    /// CEL stores every key.
+    CelKeys,
+    /// A recorder that we can't mute is on the call.
+    Recorder,
+    /// The call is in a bridge that carries keys past Asterisk.
+    NativeBridge,
+    /// Another application gets the caller's keys.
+    SubscribedApp,
+    /// Somebody listens to the caller.
+    Spy,
+    /// The caller's endpoint may send audio and keys past Asterisk.
+    DirectMedia,
+    /// SIP messages, and keys in them, are logged or sent away.
+    SipCopy,
+    /// Asterisk did not answer.
+    NotKnown,
 }
 
-impl Guard {
-    /// # Errors
-    /// Why no card may be keyed now, in words for an admin.
-    pub(crate) async fn check(&self, client: &Client) -> Result<(), &'static str> {
-        let last = *self
-            .last
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
-        if let Some((asked, answer)) = last
-            && asked.elapsed() < ANSWER_KEPT
-        {
-            return answer;
+impl Danger {
+    /// As it is written in the configuration.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::DtmfLog => "dtmf-log",
+            Self::CelKeys => "cel-keys",
+            Self::Recorder => "recorder",
+            Self::NativeBridge => "native-bridge",
+            Self::SubscribedApp => "subscribed-app",
+            Self::Spy => "spy",
+            Self::DirectMedia => "direct-media",
+            Self::SipCopy => "sip-copy",
+            Self::NotKnown => "not-known",
         }
-        let answer = match client.logging().await {
-            Ok(channels) => verdict(&channels),
-            // Not knowing is not safe. The answer is not kept: the next call asks anew.
-            Err(_) => return Err("Asterisk does not say what it logs"),
-        };
-        *self
-            .last
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner) = Some((Instant::now(), answer));
-        answer
+    }
+
+    /// What is so, for an admin.
+    #[must_use]
+    pub const fn why(self) -> &'static str {
+        match self {
+            Self::DtmfLog => "a log channel of Asterisk has the level DTMF: it writes every key",
+            Self::CelKeys => "CEL stores every key (events=ALL or DTMF)",
+            Self::Recorder => "an ARI recording runs on the caller's channel",
+            Self::NativeBridge => {
+                "the caller is in a native bridge: keys go past Asterisk, and to the other side"
+            }
+            Self::SubscribedApp => "another ARI application gets the caller's keys",
+            Self::Spy => "somebody listens to the caller (snoop, ChanSpy, ExtenSpy)",
+            Self::DirectMedia => {
+                "the caller's endpoint has direct_media=yes: audio and keys may go past Asterisk"
+            }
+            Self::SipCopy => {
+                "Asterisk logs SIP messages or sends copies of them away, and keys sent by INFO with them"
+            }
+            Self::NotKnown => "Asterisk does not say whether it is safe",
+        }
+    }
+
+    /// What to change.
+    #[must_use]
+    pub const fn hint(self) -> &'static str {
+        match self {
+            Self::DtmfLog => {
+                "logger.conf: take `dtmf` and `*` out of every line, then `logger reload`; for a channel of the CLI, `logger remove channel NAME`"
+            }
+            Self::CelKeys => {
+                "cel.conf: name the events one by one, without ALL and DTMF, then `cel reload`"
+            }
+            Self::Recorder => "stop the recording, or begin it behind the payment",
+            Self::NativeBridge => "the bridge has to be of type mixing,dtmf_events,proxy_media",
+            Self::SubscribedApp => {
+                "let the other application connect without subscribeAll and without a subscription to this endpoint, or take ChannelDtmfReceived from it: PUT /applications/NAME/eventFilter {\"disallowed\":[{\"type\":\"ChannelDtmfReceived\"}]}"
+            }
+            Self::Spy => "hang up the spying channel; nobody listens while a card is keyed",
+            Self::DirectMedia => {
+                "pjsip.conf: direct_media = no in the endpoint (asterisk-conf/ivrpay-pjsip.conf), then `pjsip reload`"
+            }
+            Self::SipCopy => {
+                "pjsip.conf [global]: debug = no; modules.conf: noload = res_hep_pjsip.so"
+            }
+            Self::NotKnown => {
+                "see that the ARI user may read, and that Asterisk is not too old (16.3 or later)"
+            }
+        }
+    }
+
+    /// Whether a person may answer for it for a while. Never for what stores keys, or carries them past us.
+    #[must_use]
+    pub const fn may_be_excepted(self) -> bool {
+        matches!(
+            self,
+            Self::SubscribedApp | Self::Spy | Self::DirectMedia | Self::SipCopy
+        )
     }
 }
 
-/// A log channel with the level DTMF writes every key to a file (`DTMF begin … received on …`, main/channel.c).
-pub(crate) fn verdict(channels: &[LogChannel]) -> Result<(), &'static str> {
-    if channels.iter().any(writes_keys) {
-        Err(
-            "a log channel has the level DTMF (logger.conf: take `dtmf` and `*` out, then `logger reload`)",
-        )
-    } else {
-        Ok(())
+impl fmt::Display for Danger {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A danger that somebody answers for until a day: `[[guard.exceptions]]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Exception {
+    /// Which.
+    pub danger: Danger,
+    /// Who answers for it.
+    pub person: String,
+    /// Why.
+    pub reason: String,
+    /// Last day, UTC.
+    pub until: jiff::civil::Date,
+}
+
+impl Exception {
+    /// Whether it stands on that day.
+    #[must_use]
+    pub fn stands(&self, today: jiff::civil::Date) -> bool {
+        today <= self.until
+    }
+}
+
+/// Today, UTC.
+pub(crate) fn today() -> jiff::civil::Date {
+    jiff::Timestamp::now()
+        .to_zoned(jiff::tz::TimeZone::UTC)
+        .date()
+}
+
+/// What Asterisk said about itself.
+#[derive(Clone)]
+pub(crate) struct Facts {
+    asked: Instant,
+    logging: Vec<LogChannel>,
+    applications: Vec<Application>,
+    channels: Vec<Channel>,
+    bridges: Vec<Bridge>,
+    modules: Vec<Module>,
+    info: Info,
+    /// `events` of cel.conf, where CEL is on. Not looked at where no call was on that could be asked.
+    cel: Option<String>,
+    /// Whether SIP messages are logged (`debug` of the global section of pjsip.conf).
+    sip_debug: bool,
+}
+
+/// Asks Asterisk before every capture.
+pub(crate) struct Guard {
+    app: String,
+    exceptions: Vec<Exception>,
+    kept: Mutex<Kept>,
+}
+
+#[derive(Default)]
+struct Kept {
+    facts: Option<Facts>,
+    /// Whether an endpoint may send media past Asterisk.
+    direct_media: HashMap<String, (Instant, bool)>,
+}
+
+impl Guard {
+    pub(crate) fn new(app: &str, exceptions: Vec<Exception>) -> Self {
+        Self {
+            app: app.to_owned(),
+            exceptions,
+            kept: Mutex::default(),
+        }
+    }
+
+    /// What somebody answers for today among the dangers of this channel, where that is all there is.
+    ///
+    /// # Errors
+    /// The danger for which no card may be keyed now.
+    pub(crate) async fn check(
+        &self,
+        client: &Client,
+        channel: &ChannelId,
+        name: &str,
+    ) -> Result<Vec<Danger>, Danger> {
+        // One call asks, those that come meanwhile wait for its answer.
+        let mut kept = self.kept.lock().await;
+        let fresh = |asked: Instant| asked.elapsed() < ANSWER_KEPT;
+        if !kept.facts.as_ref().is_some_and(|f| fresh(f.asked)) {
+            // An answer that did not come is not kept: the next call asks anew.
+            kept.facts = Some(
+                Facts::ask(client, Some(channel))
+                    .await
+                    .map_err(|_| Danger::NotKnown)?,
+            );
+        }
+        let mut direct_media = false;
+        if let Some(endpoint) = pjsip_endpoint(name) {
+            direct_media = match kept.direct_media.get(endpoint) {
+                Some((asked, known)) if fresh(*asked) => *known,
+                _ => {
+                    let known = client
+                        .pjsip_object("endpoint", endpoint)
+                        .await
+                        .map_err(|_| Danger::NotKnown)?
+                        .get("direct_media")
+                        .is_none_or(|value| value != "false" && value != "no");
+                    if kept.direct_media.len() >= ENDPOINTS_MAX {
+                        kept.direct_media.clear();
+                    }
+                    kept.direct_media
+                        .insert(endpoint.to_owned(), (Instant::now(), known));
+                    known
+                }
+            };
+        }
+        let Some(facts) = &kept.facts else {
+            return Err(Danger::NotKnown);
+        };
+        let mut dangers = facts.of_asterisk();
+        dangers.extend(facts.of_call(&self.app, channel, name));
+        if direct_media {
+            dangers.push(Danger::DirectMedia);
+        }
+        let today = today();
+        let excepted = |danger: &Danger| {
+            danger.may_be_excepted()
+                && self
+                    .exceptions
+                    .iter()
+                    .any(|e| e.danger == *danger && e.stands(today))
+        };
+        match dangers.iter().find(|danger| !excepted(danger)) {
+            Some(danger) => Err(*danger),
+            None => Ok(dangers),
+        }
+    }
+}
+
+impl Facts {
+    /// `channel`: one that lives, through which configuration files can be read (func_config.so).
+    pub(crate) async fn ask(
+        client: &Client,
+        channel: Option<&ChannelId>,
+    ) -> Result<Self, RequestError> {
+        let asked = Instant::now();
+        let (logging, applications, channels, bridges, modules, info) = tokio::try_join!(
+            client.logging(),
+            client.applications(),
+            client.channels(),
+            client.bridges(),
+            client.modules(),
+            client.info(),
+        )?;
+        let sip_debug = match client.pjsip_object("global", "global").await {
+            Ok(global) => global
+                .get("debug")
+                .is_some_and(|value| value != "no" && value != "false" && !value.is_empty()),
+            // No PJSIP here.
+            Err(RequestError::Gone) => false,
+            Err(error) => return Err(error),
+        };
+        let mut facts = Self {
+            asked,
+            logging,
+            applications,
+            channels,
+            bridges,
+            modules,
+            info,
+            cel: None,
+            sip_debug,
+        };
+        if let Some(channel) = channel
+            && facts.runs("cel_")
+        {
+            facts.cel = facts.cel_events(client, channel).await?;
+        }
+        Ok(facts)
+    }
+
+    /// What CEL stores; all that it can where its configuration can't be read.
+    async fn cel_events(
+        &self,
+        client: &Client,
+        channel: &ChannelId,
+    ) -> Result<Option<String>, RequestError> {
+        if !self.runs("func_config.so") {
+            return Ok(Some("ALL".into()));
+        }
+        let read = async |key: &str| {
+            client
+                .get_variable(channel, &format!("AST_CONFIG(cel.conf,general,{key})"))
+                .await
+                .map(Option::unwrap_or_default)
+        };
+        let on = ["yes", "true", "y", "t", "1", "on"];
+        if on.contains(&read("enable").await?.to_ascii_lowercase().as_str()) {
+            read("events").await.map(Some)
+        } else {
+            Ok(None)
+        }
+    }
+
+    fn runs(&self, module: &str) -> bool {
+        self.modules
+            .iter()
+            .any(|m| m.name.starts_with(module) && m.status == "Running")
+    }
+
+    /// What is true of every call.
+    pub(crate) fn of_asterisk(&self) -> Vec<Danger> {
+        let mut dangers = Vec::new();
+        if self.logging.iter().any(writes_keys) {
+            dangers.push(Danger::DtmfLog);
+        }
+        if self.cel.as_deref().is_some_and(names_keys) && cel_knows_keys(&self.info.version) {
+            dangers.push(Danger::CelKeys);
+        }
+        if self.sip_debug || self.runs("res_hep_pjsip.so") {
+            dangers.push(Danger::SipCopy);
+        }
+        dangers
+    }
+
+    /// Applications that get the keys of all channels.
+    pub(crate) fn listeners(&self, own: &str) -> Vec<&str> {
+        self.applications
+            .iter()
+            .filter(|a| a.name != own && gets_keys(a) && a.channel_ids.iter().any(|c| c == ALL))
+            .map(|a| a.name.as_str())
+            .collect()
+    }
+
+    /// What is true of one call.
+    fn of_call(&self, own: &str, id: &ChannelId, name: &str) -> Vec<Danger> {
+        let mut dangers = Vec::new();
+        let endpoint = name.rsplit_once('-').map_or(name, |(endpoint, _)| endpoint);
+        let subscribed = |app: &Application| {
+            app.channel_ids.iter().any(|c| c == ALL || c == id.as_str())
+                || app.endpoint_ids.iter().any(|e| e == endpoint)
+        };
+        if self
+            .applications
+            .iter()
+            .any(|app| app.name != own && gets_keys(app) && subscribed(app))
+        {
+            dangers.push(Danger::SubscribedApp);
+        }
+        if self.channels.iter().any(|c| listens(c, id, name)) {
+            dangers.push(Danger::Spy);
+        }
+        for bridge in self
+            .bridges
+            .iter()
+            .filter(|b| b.channels.iter().any(|c| c == id.as_str()))
+        {
+            if bridge.technology.starts_with("native") {
+                dangers.push(Danger::NativeBridge);
+            }
+            let recorder = |member: &String| {
+                self.channels
+                    .iter()
+                    .any(|c| c.id.as_str() == member && c.name.starts_with("Recorder/"))
+            };
+            if bridge.channels.iter().any(recorder) {
+                dangers.push(Danger::Recorder);
+            }
+        }
+        dangers
+    }
+}
+
+/// The subscription to every channel, as `GET /applications` names it (res/stasis/app.c).
+const ALL: &str = "__AST_CHANNEL_ALL_TOPIC";
+
+/// `PJSIP/trunk-0000002a` is of endpoint trunk.
+fn pjsip_endpoint(channel: &str) -> Option<&str> {
+    let name = channel.strip_prefix("PJSIP/")?;
+    name.rsplit_once('-').map(|(endpoint, _)| endpoint)
+}
+
+/// An application that is given ChannelDtmfReceived: no filter takes it away.
+fn gets_keys(app: &Application) -> bool {
+    let keys = |types: &[ivrpay_ari::EventType]| {
+        types
+            .iter()
+            .any(|t| t.kind.eq_ignore_ascii_case("ChannelDtmfReceived"))
+    };
+    let allowed = app.events_allowed.is_empty() || keys(&app.events_allowed);
+    allowed && !keys(&app.events_disallowed)
+}
+
+/// A channel that listens to this one: an ARI snoop names it, ChanSpy and ExtenSpy a beginning or nothing.
+fn listens(spy: &Channel, id: &ChannelId, name: &str) -> bool {
+    if let Some(of) = spy.name.strip_prefix("Snoop/") {
+        return of
+            .rsplit_once('-')
+            .map_or(of, |(channel, _)| channel)
+            .starts_with(id.as_str());
+    }
+    match spy.dialplan.app_name.as_str() {
+        "ChanSpy" => {
+            let of = spy.dialplan.app_data.split(',').next().unwrap_or_default();
+            name.starts_with(of)
+        }
+        // Which channel an extension has, it does not say.
+        "ExtenSpy" => true,
+        _ => false,
     }
 }
 
@@ -60,30 +442,202 @@ fn writes_keys(channel: &LogChannel) -> bool {
             .any(|level| level.eq_ignore_ascii_case("DTMF"))
 }
 
+fn names_keys(events: &str) -> bool {
+    events
+        .split(',')
+        .map(str::trim)
+        .any(|e| e.eq_ignore_ascii_case("ALL") || e.eq_ignore_ascii_case("DTMF"))
+}
+
+/// CEL has the event DTMF from 20.16.0, 21.11.0, 22.6.0 and 23.0.0 on (main/cel.c). A version that can't be read may have it.
+fn cel_knows_keys(version: &str) -> bool {
+    let number = version.trim_start_matches("certified/");
+    let mut parts = number
+        .split(['.', '-'])
+        .map_while(|part| part.parse::<u32>().ok());
+    match (parts.next(), parts.next()) {
+        (Some(20), Some(minor)) => minor >= 16,
+        (Some(21), Some(minor)) => minor >= 11,
+        (Some(22), Some(minor)) => minor >= 6,
+        (Some(major), _) => major >= 23,
+        (None, _) => true,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn channel(status: &str, levels: &str) -> LogChannel {
-        LogChannel {
-            channel: "/var/log/full".into(),
-            kind: "File".into(),
-            status: status.into(),
-            configuration: levels.into(),
+    fn facts() -> Facts {
+        Facts {
+            asked: Instant::now(),
+            logging: Vec::new(),
+            applications: Vec::new(),
+            channels: Vec::new(),
+            bridges: Vec::new(),
+            modules: Vec::new(),
+            info: serde_json::from_str(r#"{"system":{"version":"22.10.1"}}"#).unwrap(),
+            cel: None,
+            sip_debug: false,
+        }
+    }
+
+    fn json<T: serde::de::DeserializeOwned>(text: &str) -> T {
+        serde_json::from_str(text).unwrap()
+    }
+
+    fn log(status: &str, levels: &str) -> LogChannel {
+        json(&format!(
+            r#"{{"channel":"/var/log/full","type":"File","status":"{status}","configuration":"{levels}"}}"#
+        ))
+    }
+
+    #[test]
+    fn a_log_of_keys_is_a_danger() {
+        for (status, levels, danger) in [
+            ("Enabled", "NOTICE WARNING ERROR ", false),
+            (
+                "Enabled",
+                "DEBUG NOTICE WARNING ERROR VERBOSE DTMF FAX ",
+                true,
+            ),
+            ("Disabled", "DTMF ", false),
+        ] {
+            let mut facts = facts();
+            facts.logging = vec![log("Enabled", "NOTICE "), log(status, levels)];
+            let found = facts.of_asterisk() == [Danger::DtmfLog];
+            assert_eq!(found, danger, "{status} {levels}");
         }
     }
 
     #[test]
-    fn a_log_of_keys_refuses_capture() {
-        assert!(verdict(&[channel("Enabled", "NOTICE WARNING ERROR ")]).is_ok());
-        assert!(
-            verdict(&[
-                channel("Enabled", "NOTICE "),
-                channel("Enabled", "DEBUG NOTICE WARNING ERROR VERBOSE DTMF FAX ")
-            ])
-            .is_err()
-        );
-        assert!(verdict(&[channel("Disabled", "DTMF ")]).is_ok());
-        assert!(verdict(&[]).is_ok());
+    fn cel_is_a_danger_where_it_knows_keys() {
+        for (version, events, danger) in [
+            ("22.10.1", "ALL", true),
+            ("22.10.1", "CHAN_START, dtmf", true),
+            ("22.10.1", "CHAN_START,HANGUP", false),
+            ("22.5.9", "ALL", false),
+            ("20.16.0", "ALL", true),
+            ("18.26.4", "ALL", false),
+            ("certified/22.8-cert1", "ALL", true),
+            ("GIT-master-1a2b", "ALL", true),
+        ] {
+            let mut facts = facts();
+            facts.info =
+                serde_json::from_str(&format!(r#"{{"system":{{"version":"{version}"}}}}"#))
+                    .unwrap();
+            facts.cel = Some(events.into());
+            let found = facts.of_asterisk() == [Danger::CelKeys];
+            assert_eq!(found, danger, "{version} {events}");
+        }
+    }
+
+    #[test]
+    fn other_applications_are_a_danger_when_they_get_keys() {
+        let id = ChannelId::new("1700000000.7").unwrap();
+        for (app, danger) in [
+            (
+                r#""name":"wallboard","channel_ids":["__AST_CHANNEL_ALL_TOPIC"]"#,
+                true,
+            ),
+            (
+                r#""name":"wallboard","channel_ids":["__AST_CHANNEL_ALL_TOPIC"],"events_disallowed":[{"type":"ChannelDtmfReceived"}]"#,
+                false,
+            ),
+            (
+                r#""name":"wallboard","channel_ids":["__AST_CHANNEL_ALL_TOPIC"],"events_allowed":[{"type":"StasisStart"}]"#,
+                false,
+            ),
+            (
+                r#""name":"wallboard","channel_ids":["__AST_CHANNEL_ALL_TOPIC"],"events_allowed":[{"type":"ChannelDtmfReceived"}]"#,
+                true,
+            ),
+            (r#""name":"cti","channel_ids":["1700000000.7"]"#, true),
+            (r#""name":"cti","channel_ids":["1700000000.8"]"#, false),
+            (
+                r#""name":"cti","channel_ids":[],"endpoint_ids":["PJSIP/trunk"]"#,
+                true,
+            ),
+            (
+                r#""name":"cti","channel_ids":[],"endpoint_ids":["PJSIP/other"]"#,
+                false,
+            ),
+            (
+                r#""name":"ivrpay","channel_ids":["__AST_CHANNEL_ALL_TOPIC"]"#,
+                false,
+            ),
+        ] {
+            let mut facts = facts();
+            facts.applications = vec![json(&format!("{{{app}}}"))];
+            let found = facts.of_call("ivrpay", &id, "PJSIP/trunk-0000002a");
+            assert_eq!(found == [Danger::SubscribedApp], danger, "{app}");
+        }
+    }
+
+    #[test]
+    fn spies_recorders_and_native_bridges_are_dangers() {
+        let id = ChannelId::new("1700000000.7").unwrap();
+        let channel = |id: &str, name: &str, app: &str, data: &str| -> Channel {
+            json(&format!(
+                r#"{{"id":"{id}","name":"{name}","dialplan":{{"app_name":"{app}","app_data":"{data}"}}}}"#
+            ))
+        };
+        let bridge = |technology: &str, members: &str| -> Bridge {
+            json(&format!(
+                r#"{{"id":"b","technology":"{technology}","channels":[{members}]}}"#
+            ))
+        };
+        let own = r#""1700000000.7""#;
+        let both = r#""1700000000.7","r""#;
+        let recorder = channel("r", "Recorder/ARI-0000000b;2", "", "");
+        for (channels, bridges, danger) in [
+            (
+                vec![channel("s", "Snoop/1700000000.7-00000001", "Stasis", "x")],
+                vec![],
+                Some(Danger::Spy),
+            ),
+            (
+                vec![channel("s", "Snoop/1700000000.8-00000001", "Stasis", "x")],
+                vec![],
+                None,
+            ),
+            (
+                vec![channel("s", "PJSIP/201-00000002", "ChanSpy", "PJSIP/tr,q")],
+                vec![],
+                Some(Danger::Spy),
+            ),
+            (
+                vec![channel("s", "PJSIP/201-00000002", "ChanSpy", ",q")],
+                vec![],
+                Some(Danger::Spy),
+            ),
+            (
+                vec![channel("s", "PJSIP/201-00000002", "ChanSpy", "PJSIP/202")],
+                vec![],
+                None,
+            ),
+            (
+                vec![],
+                vec![bridge("native_rtp", own)],
+                Some(Danger::NativeBridge),
+            ),
+            (vec![], vec![bridge("simple_bridge", own)], None),
+            (
+                vec![recorder.clone()],
+                vec![bridge("softmix", both)],
+                Some(Danger::Recorder),
+            ),
+            (
+                vec![recorder.clone()],
+                vec![bridge("softmix", r#""other","r""#)],
+                None,
+            ),
+        ] {
+            let mut facts = facts();
+            facts.channels = channels;
+            facts.bridges = bridges;
+            let found = facts.of_call("ivrpay", &id, "PJSIP/trunk-0000002a");
+            assert_eq!(found, Vec::from_iter(danger));
+        }
     }
 }

@@ -55,6 +55,11 @@ pub async fn serve(config: Config, secret_memory: ivrpay_secret::Report) -> anyh
         events::secret_memory_not_locked();
     }
 
+    let today = crate::guard::today();
+    for exception in &config.guard_exceptions {
+        events::exception(exception, today);
+    }
+
     let journal = Journal::open(&config.journal, OpenOptions::new(WRITER))
         .await
         .map_err(|error| {
@@ -110,7 +115,7 @@ pub async fn serve(config: Config, secret_memory: ivrpay_secret::Report) -> anyh
         client: client.clone(),
         settle: settle.clone(),
         events: stream,
-        guard: Guard::default(),
+        guard: Guard::new(&config.ari.app, config.guard_exceptions.clone()),
         tenants: config.tenants.clone(),
         settings: Arc::new(config.dialogue.clone()),
     });
