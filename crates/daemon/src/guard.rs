@@ -579,7 +579,7 @@ mod tests {
         let id = ChannelId::new("1700000000.7").unwrap();
         let channel = |id: &str, name: &str, app: &str, data: &str| -> Channel {
             json(&format!(
-                r#"{{"id":"{id}","name":"{name}","dialplan":{{"app_name":"{app}","app_data":"{data}"}}}}"#
+                r#"{{"id":"{id}","name":"{name}","state":"Up","dialplan":{{"app_name":"{app}","app_data":"{data}"}}}}"#
             ))
         };
         let bridge = |technology: &str, members: &str| -> Bridge {
