@@ -1,5 +1,6 @@
 //! `ivrpay serve` under test: started with the lab's configuration and some changes, stopped by signal.
 
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -12,6 +13,8 @@ use crate::lab::{Lab, binary};
 /// A running service.
 pub struct Service {
     child: Option<Child>,
+    /// Program and arguments that run the service's own, `exec` at their end; empty for none.
+    wrapper: Vec<String>,
     /// Folder with configuration, journal and log of this service.
     pub folder: PathBuf,
     /// `http://127.0.10.1:9480`
@@ -75,6 +78,10 @@ impl Events {
 pub struct Ended {
     /// Exit code; `None` after a signal.
     pub code: Option<i32>,
+    /// The signal that ended it.
+    pub signal: Option<i32>,
+    /// The kernel wrote a core file, or gave one to the program of core_pattern.
+    pub core_dumped: bool,
     /// How long it took.
     pub took: Duration,
 }
@@ -100,6 +107,20 @@ impl Service {
         wait_for_asterisk: bool,
         change: impl FnOnce(&mut toml::Table),
     ) -> anyhow::Result<Self> {
+        Self::start_by(&[], lab, name, wait_for_asterisk, change).await
+    }
+
+    /// As [`Self::start`], by way of a program that runs it: `wrapper` gets the service's program and arguments behind its own.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub async fn start_by(
+        wrapper: &[&str],
+        lab: &Lab,
+        name: &str,
+        wait_for_asterisk: bool,
+        change: impl FnOnce(&mut toml::Table),
+    ) -> anyhow::Result<Self> {
         let folder = lab.folder.join("service").join(name);
         if !folder.join("keep").exists() {
             drop(std::fs::remove_dir_all(&folder));
@@ -115,6 +136,7 @@ impl Service {
             .to_owned();
         let mut service = Self {
             child: None,
+            wrapper: wrapper.iter().map(|w| (*w).to_owned()).collect(),
             folder,
             api,
             key,
@@ -137,8 +159,17 @@ impl Service {
             .create(true)
             .append(true)
             .open(self.folder.join("log"))?;
+        let ivrpay = binary("ivrpay")?;
+        let mut command = match self.wrapper.split_first() {
+            None => Command::new(ivrpay),
+            Some((program, args)) => {
+                let mut command = Command::new(program);
+                command.args(args).arg(ivrpay);
+                command
+            }
+        };
         self.child = Some(
-            Command::new(binary("ivrpay")?)
+            command
                 .arg("serve")
                 .arg("--config")
                 .arg(self.folder.join("ivrpay.toml"))
@@ -326,6 +357,8 @@ impl Service {
                 self.child = None;
                 return Ok(Ended {
                     code: status.code(),
+                    signal: status.signal(),
+                    core_dumped: status.core_dumped(),
                     took: began.elapsed(),
                 });
             }

@@ -7,12 +7,17 @@ pub(crate) struct Args {
     #[arg(long, default_value = "424242")]
     bin: String,
     /// Digits in all.
-    #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u8).range(12..=19))]
+    #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u8).range(14..=19))]
     length: u8,
+    /// How many cards, one a line.
+    #[arg(long, default_value_t = 1)]
+    count: u32,
 }
 
 pub(crate) fn run(args: &Args) -> u8 {
-    println!("{}", card(&args.bin, usize::from(args.length)));
+    for _ in 0..args.count {
+        println!("{}", card(&args.bin, usize::from(args.length)));
+    }
     0
 }
 
@@ -35,11 +40,15 @@ pub(crate) fn card(bin: &str, length: usize) -> String {
         let distinct = (0..10).filter(|d| digits.contains(d)).count();
         if distinct >= 7 && !digits.windows(3).any(|w| w[0] == w[1] && w[1] == w[2]) {
             let pan: String = digits.iter().map(|d| char::from(b'0' + d)).collect();
+            // American Express: 15 digits, and a code of four.
+            let code = match length {
+                15 => 1_000 + (random >> 90) % 9_000,
+                _ => 100 + (random >> 90) % 900,
+            };
             return format!(
-                "{pan} {:02}{:02} {:03}",
+                "{pan} {:02}{:02} {code}",
                 random >> 100 & 7 | 1,
-                30 + (random >> 110 & 7),
-                100 + (random >> 90) % 900
+                30 + (random >> 110 & 7)
             );
         }
     }

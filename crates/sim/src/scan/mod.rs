@@ -103,9 +103,15 @@ struct Scan {
     /// The cards' own file, which is not a leak.
     own: PathBuf,
     hits: Vec<Hit>,
-    places: usize,
-    bytes: u64,
+    looked: Vec<Looked>,
     not_searched: Vec<String>,
+}
+
+/// A place that was searched.
+#[derive(serde::Serialize)]
+struct Looked {
+    place: String,
+    bytes: u64,
 }
 
 fn scan(args: &Args) -> anyhow::Result<u8> {
@@ -113,8 +119,7 @@ fn scan(args: &Args) -> anyhow::Result<u8> {
         search: Search::new(&forms::cards(&args.cards)?)?,
         own: std::fs::canonicalize(&args.cards)?,
         hits: Vec::new(),
-        places: 0,
-        bytes: 0,
+        looked: Vec::new(),
         not_searched: Vec::new(),
     };
     for pid in &args.pid {
@@ -128,8 +133,8 @@ fn scan(args: &Args) -> anyhow::Result<u8> {
         println!(
             "{}",
             serde_json::json!({
-                "places": scan.places,
-                "bytes": scan.bytes,
+                "places": scan.looked.len(),
+                "looked": scan.looked,
                 "found": found,
                 "hits": scan.hits,
                 "not_searched": scan.not_searched,
@@ -144,15 +149,15 @@ fn scan(args: &Args) -> anyhow::Result<u8> {
         }
         println!(
             "scan: {} places, {} MiB, {found} found",
-            scan.places,
-            scan.bytes >> 20
+            scan.looked.len(),
+            scan.looked.iter().map(|l| l.bytes).sum::<u64>() >> 20
         );
     }
     Ok(u8::from(found > 0))
 }
 
 impl Scan {
-    fn add(&mut self, place: &str, mut found: Found) {
+    fn add(&mut self, place: &str, bytes: u64, mut found: Found) {
         self.search.finish(&mut found);
         for (form, count) in found.forms {
             self.hits.push(Hit {
@@ -161,7 +166,10 @@ impl Scan {
                 count,
             });
         }
-        self.places += 1;
+        self.looked.push(Looked {
+            place: place.to_owned(),
+            bytes,
+        });
     }
 
     /// Searches what `read` gives, piece by piece; `read` answers 0 at the end.
@@ -172,7 +180,7 @@ impl Scan {
     ) -> std::io::Result<()> {
         let mut found = Found::default();
         let mut buffer = vec![0; PIECE];
-        let mut kept = 0;
+        let (mut kept, mut bytes) = (0, 0);
         loop {
             let mut filled = kept;
             while filled < buffer.len() {
@@ -185,12 +193,12 @@ impl Scan {
                 break;
             }
             self.search.feed(&buffer[..filled], kept, &mut found);
-            self.bytes += (filled - kept) as u64;
+            bytes += (filled - kept) as u64;
             let keep = SPAN_MAX.min(filled);
             buffer.copy_within(filled - keep..filled, 0);
             kept = keep;
         }
-        self.add(place, found);
+        self.add(place, bytes, found);
         Ok(())
     }
 
@@ -263,7 +271,9 @@ impl Scan {
         let meta = match std::fs::symlink_metadata(path) {
             Ok(meta) => meta,
             // It went away between the listing and now: a journal's side file, a log that was turned over.
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound && self.places > 0 => {
+            Err(error)
+                if error.kind() == std::io::ErrorKind::NotFound && !self.looked.is_empty() =>
+            {
                 return Ok(());
             }
             Err(error) => return Err(anyhow::Error::new(error).context(path.display().to_string())),
