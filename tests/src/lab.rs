@@ -47,9 +47,21 @@ impl Lab {
     /// # Errors
     /// What `scripts/lab` said.
     pub fn up(instance: u32, suite: &str) -> anyhow::Result<Self> {
+        Self::bring_up(instance, &["--suite", suite])
+    }
+
+    /// As [`Self::up`], with the files of `tests/NAME` over the lab's own.
+    ///
+    /// # Errors
+    /// As [`Self::up`].
+    pub fn up_with(instance: u32, suite: &str, name: &str) -> anyhow::Result<Self> {
+        Self::bring_up(instance, &["--suite", suite, "--with", name])
+    }
+
+    fn bring_up(instance: u32, options: &[&str]) -> anyhow::Result<Self> {
         let number = instance.to_string();
         let was_up = script(&["status", "--instance", &number])?.status.success();
-        let up = script(&["up", "--instance", &number, "--suite", suite])?;
+        let up = script(&[&["up", "--instance", &number], options].concat())?;
         ensure!(
             up.status.success(),
             "scripts/lab up failed:\n{}{}",
@@ -118,12 +130,30 @@ impl Lab {
     /// # Errors
     /// When there is no answer, or a refusal but 404.
     pub async fn ari(&self, method: &str, path: &str) -> anyhow::Result<serde_json::Value> {
+        self.ari_body(method, path, &serde_json::Value::Null).await
+    }
+
+    /// As [`Self::ari`], with a body where it is not null.
+    ///
+    /// # Errors
+    /// As [`Self::ari`].
+    pub async fn ari_body(
+        &self,
+        method: &str,
+        path: &str,
+        body: &serde_json::Value,
+    ) -> anyhow::Result<serde_json::Value> {
         let http = reqwest::Client::builder().no_proxy().build()?;
         let password = std::fs::read_to_string(self.path("ARI_PASSWORD_FILE")?)?;
         let url = format!("{}{path}", self.get("ARI_URL")?);
-        let request = http
+        let mut request = http
             .request(method.parse()?, url)
             .basic_auth(self.get("ARI_USER")?, Some(password.trim()));
+        if !body.is_null() {
+            request = request
+                .header("content-type", "application/json")
+                .body(body.to_string());
+        }
         let answer = request.send().await?;
         let status = answer.status();
         ensure!(

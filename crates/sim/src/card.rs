@@ -3,8 +3,8 @@
 /// Print `PAN MMYY CODE`: a made-up card inside a published test BIN, with a right check digit.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// First digits, of a published test number.
-    #[arg(long, default_value = "424242")]
+    /// First digits, of a published test number; no three equal ones in a row.
+    #[arg(long, default_value = "424242", value_parser = beginning)]
     bin: String,
     /// Digits in all.
     #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u8).range(14..=19))]
@@ -12,6 +12,18 @@ pub(crate) struct Args {
     /// How many cards, one a line.
     #[arg(long, default_value_t = 1)]
     count: u32,
+}
+
+fn beginning(text: &str) -> Result<String, String> {
+    let digits = text.as_bytes();
+    let good = (4..=8).contains(&digits.len()) && digits.iter().all(u8::is_ascii_digit);
+    // A search for such a number would find others.
+    let even = digits.windows(3).any(|w| w[0] == w[1] && w[1] == w[2]);
+    if good && !even {
+        Ok(text.to_owned())
+    } else {
+        Err("4 to 8 digits, no three equal ones in a row".into())
+    }
 }
 
 pub(crate) fn run(args: &Args) -> u8 {

@@ -217,6 +217,18 @@ fn base64_at(digits: &[u8], offset: usize) -> Vec<u8> {
         .into_bytes()
 }
 
+/// Nineteen digits fit into 64 bits.
+fn as_integer(digits: &[u8]) -> u64 {
+    digits
+        .iter()
+        .fold(0_u64, |n, d| n.wrapping_mul(10).wrapping_add(u64::from(*d)))
+}
+
+/// Forms that are more than a row of bytes.
+pub(super) const KEYS_TOGETHER: &str = "keys of events make up a number";
+pub(super) const CODE_FIELD: &str = "code with its field";
+pub(super) const CODE_BESIDE: &str = "code beside its expiry";
+
 /// Names under which a security code is sent or kept, in lower case.
 pub(super) const CODE_FIELDS: &[&str] = &[
     "cvv",
@@ -273,10 +285,7 @@ pub(super) fn needles(cards: &[Card]) -> Vec<Needle> {
                 });
             }
         }
-        let number = card
-            .digits
-            .iter()
-            .fold(0_u64, |n, d| n.wrapping_mul(10).wrapping_add(u64::from(*d)));
+        let number = as_integer(&card.digits);
         needles.push(Needle {
             form: "integer",
             bytes: number.to_le_bytes().to_vec(),
@@ -290,7 +299,7 @@ pub(super) fn needles(cards: &[Card]) -> Vec<Needle> {
             format!("{}#{}", card.code, card.expiry),
         ] {
             needles.push(Needle {
-                form: "code beside its expiry",
+                form: CODE_BESIDE,
                 bytes: text.into_bytes(),
             });
         }
@@ -298,27 +307,51 @@ pub(super) fn needles(cards: &[Card]) -> Vec<Needle> {
     needles
 }
 
-/// One whole copy of the card in each form, for the control: the search has to find every one of them.
-pub(super) fn planted(card: &Card) -> Vec<(String, Vec<u8>)> {
-    let text = ascii(&card.digits);
+/// A copy of a card that the search has to find.
+pub(super) struct Plant {
+    pub(super) name: String,
+    /// The form under which it is found.
+    pub(super) form: &'static str,
+    pub(super) bytes: Vec<u8>,
+}
+
+/// One whole copy of the card in each form, for the control.
+pub(super) fn planted(card: &Card) -> Vec<Plant> {
+    let mut plants = Vec::new();
+    let mut add = |name: String, form, bytes| plants.push(Plant { name, form, bytes });
     let digits = card.digits.as_slice();
-    let mut copies: Vec<(String, Vec<u8>)> = WRITINGS
-        .iter()
-        .map(|writing| (writing.name.to_owned(), (writing.write)(digits)))
-        .collect();
+    for writing in WRITINGS {
+        add(
+            writing.name.to_owned(),
+            writing.name,
+            (writing.write)(digits),
+        );
+    }
     for (form, by) in SEPARATORS {
         let parts: Vec<Vec<u8>> = groups(digits).into_iter().map(ascii).collect();
-        copies.push(((*form).to_owned(), parts.join(by.as_bytes())));
+        add((*form).to_owned(), form, parts.join(by.as_bytes()));
     }
     for offset in 0..3 {
-        copies.push((format!("base64 at {offset}"), base64_at(digits, offset)));
+        add(
+            format!("base64 at {offset}"),
+            "base64",
+            base64_at(digits, offset),
+        );
     }
+    let number = as_integer(digits);
+    add("integer".into(), "integer", number.to_le_bytes().to_vec());
+    add(
+        "integer, big-endian".into(),
+        "integer, big-endian",
+        number.to_be_bytes().to_vec(),
+    );
     // What is left of it when its beginning and the last four are overwritten.
     let hidden = digits.len() - 4;
-    copies.push((
+    add(
         "eight digits in the middle".into(),
-        text[hidden - TEXT_DIGITS..hidden].to_vec(),
-    ));
+        "ASCII",
+        ascii(&digits[hidden - TEXT_DIGITS..hidden]),
+    );
     for stride in [2, 3, 7, 24, 32, 100, 256] {
         let mut apart = vec![b'~'; stride * digits.len()];
         let mut bytes = vec![0xaa; stride * digits.len()];
@@ -326,10 +359,17 @@ pub(super) fn planted(card: &Card) -> Vec<(String, Vec<u8>)> {
             apart[i * stride] = b'0' + digit;
             bytes[i * stride] = *digit;
         }
-        copies.push((format!("ASCII, every {stride} bytes"), apart));
-        copies.push((format!("a byte a digit, every {stride} bytes"), bytes));
+        add(
+            format!("ASCII, every {stride} bytes"),
+            "ASCII at a distance",
+            apart,
+        );
+        add(
+            format!("a byte a digit, every {stride} bytes"),
+            "a byte a digit at a distance",
+            bytes,
+        );
     }
-    let event = |digit: &u8, marker: &str, end: &str| format!("{marker}{digit}{end}");
     for (name, marker, end) in [
         (
             "ARI events",
@@ -353,21 +393,24 @@ pub(super) fn planted(card: &Card) -> Vec<(String, Vec<u8>)> {
         ),
         ("SIP INFO", "Signal=", "\r\nDuration=100\r\n\r\n"),
     ] {
-        let all: String = digits.iter().map(|d| event(d, marker, end)).collect();
-        copies.push((name.to_owned(), all.into_bytes()));
+        let all: String = digits.iter().map(|d| format!("{marker}{d}{end}")).collect();
+        add(name.to_owned(), KEYS_TOGETHER, all.into_bytes());
     }
-    let code = &card.code;
-    copies.push((
-        "code in a form".into(),
-        format!("&cvc={code}&").into_bytes(),
-    ));
-    copies.push((
-        "code in JSON".into(),
-        format!("\"securityCode\": \"{code}\"").into_bytes(),
-    ));
-    copies.push((
-        "code beside its expiry".into(),
-        format!("{}#{code}#", card.expiry).into_bytes(),
-    ));
-    copies
+    let (expiry, code) = (&card.expiry, &card.code);
+    for (name, form, text) in [
+        ("code in a form", CODE_FIELD, format!("&cvc={code}&")),
+        (
+            "code in JSON",
+            CODE_FIELD,
+            format!("\"securityCode\": \"{code}\""),
+        ),
+        (
+            "code beside its expiry",
+            CODE_BESIDE,
+            format!("{expiry}#{code}#"),
+        ),
+    ] {
+        add(name.to_owned(), form, text.into_bytes());
+    }
+    plants
 }

@@ -31,18 +31,15 @@ pub(crate) struct Args {
     json: bool,
 }
 
-/// Holds a card in memory in every form, until its input ends: what a search has to find.
+/// Holds a card in memory in every form until its input ends, or writes it into files: what a search has to find.
 #[derive(clap::Args)]
 pub(crate) struct HoldArgs {
     /// A file with one `PAN MMYY CODE` a line; the first is held.
     #[arg(long)]
     cards: PathBuf,
-    /// This form alone; all of them when absent.
+    /// Write each copy into a file of its own in this folder, and end.
     #[arg(long)]
-    form: Option<String>,
-    /// Print the names of the forms, one a line, and end.
-    #[arg(long)]
-    list: bool,
+    write: Option<PathBuf>,
 }
 
 /// Bytes read at once; what crosses the border is found because the pieces overlap.
@@ -67,34 +64,33 @@ pub(crate) async fn run(args: Args) -> u8 {
     }
 }
 
-/// Says `holding` when the copies are made, and keeps them until standard input ends.
+/// One line a copy, its name and the form under which it is found with a tab between them; then `holding`, until standard input
+/// ends.
 pub(crate) fn hold(args: &HoldArgs) -> u8 {
-    let copies = match forms::cards(&args.cards) {
-        Ok(cards) => forms::planted(&cards[0]),
+    match holding(args) {
+        Ok(()) => 0,
         Err(error) => {
             eprintln!("hold: {error:#}");
-            return 2;
+            2
         }
-    };
-    if args.list {
-        for (name, _) in &copies {
-            println!("{name}");
+    }
+}
+
+fn holding(args: &HoldArgs) -> anyhow::Result<()> {
+    let cards = forms::cards(&args.cards)?;
+    let plants = cards.first().map(forms::planted).unwrap_or_default();
+    for (number, plant) in plants.iter().enumerate() {
+        println!("{number}\t{}\t{}", plant.name, plant.form);
+        if let Some(folder) = &args.write {
+            std::fs::write(folder.join(number.to_string()), &plant.bytes)?;
         }
-        return 0;
     }
-    let held: Vec<Vec<u8>> = copies
-        .into_iter()
-        .filter(|(name, _)| args.form.as_ref().is_none_or(|form| form == name))
-        .map(|(_, bytes)| bytes)
-        .collect();
-    if held.is_empty() {
-        eprintln!("hold: no such form; --list has their names");
-        return 2;
+    if args.write.is_none() {
+        println!("holding");
+        std::io::stdin().read_to_end(&mut Vec::new())?;
     }
-    println!("holding");
-    drop(std::io::stdin().read_to_end(&mut Vec::new()));
-    std::hint::black_box(&held);
-    0
+    std::hint::black_box(&plants);
+    Ok(())
 }
 
 /// What a search went through.

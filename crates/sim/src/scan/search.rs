@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use aho_corasick::{AhoCorasick, AhoCorasickBuilder};
 
 use super::forms::{
-    BYTE_DIGITS, CODE_FIELDS, CODE_NEAR, Card, Needle, STRIDES, TEXT_DIGITS, needles,
+    BYTE_DIGITS, CODE_FIELD, CODE_FIELDS, CODE_NEAR, Card, KEYS_TOGETHER, Needle, STRIDES,
+    TEXT_DIGITS, needles,
 };
 
 /// What stands before a key in an event or a log line, and how Asterisk or a library of ours writes it there.
@@ -96,7 +97,7 @@ impl Search {
         self.at_a_distance(data, seen, found);
         for field in self.fields.find_iter(data) {
             if field.end() + CODE_NEAR > seen && self.code_behind(data, field.end()) {
-                found.add("code with its field");
+                found.add(CODE_FIELD);
             }
         }
         for marker in self.markers.find_iter(data) {
@@ -125,7 +126,7 @@ impl Search {
         for digits in ways.values() {
             for run in digits.windows(TEXT_DIGITS) {
                 if self.windows.contains(run) {
-                    found.add("keys of events make up a number");
+                    found.add(KEYS_TOGETHER);
                 }
             }
         }

@@ -1,0 +1,569 @@
+//! Looks for every card of real calls in every place that it could be in, and shows with a control that the search sees.
+//!
+//! `leakcheck [--instance N] [--control N]`; ends with `leakcheck: N places, 0 found, control found M of M`.
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a test program speaks there"
+)]
+
+mod calls;
+mod control;
+mod places;
+mod watch;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::{Duration, Instant, SystemTime};
+
+use anyhow::{Context as _, bail, ensure};
+use ivrpay_tests::call::Call;
+use ivrpay_tests::lab::{Lab, binary};
+use ivrpay_tests::service::{Service, set};
+use serde_json::json;
+
+use crate::calls::{Planned, Wallet};
+use crate::places::{Files, Places};
+use crate::watch::{WALLBOARD, note};
+
+/// Cards that the calls below use together.
+const CARDS: usize = 60;
+
+/// Calls at once.
+const SIDE_BY_SIDE: usize = 16;
+
+/// What a library keeps of a call that has ended must be gone by then.
+const SETTLED: Duration = Duration::from_secs(1);
+
+struct Args {
+    instance: u32,
+    control: u32,
+    suite: String,
+}
+
+fn args() -> anyhow::Result<Args> {
+    let mut args = Args {
+        instance: 7,
+        control: 9,
+        suite: "sid".into(),
+    };
+    let mut given = std::env::args().skip(1);
+    while let Some(arg) = given.next() {
+        let mut value = || given.next().with_context(|| format!("{arg} needs a value"));
+        match arg.as_str() {
+            "--instance" => args.instance = value()?.parse()?,
+            "--control" => args.control = value()?.parse()?,
+            "--suite" => args.suite = value()?,
+            _ => bail!("usage: leakcheck [--suite sid|bullseye] [--instance N] [--control N]"),
+        }
+    }
+    Ok(args)
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    rustls::crypto::ring::default_provider()
+        .install_default()
+        .ok();
+    match run().await {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("leakcheck: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Everything of one run.
+struct Check {
+    lab: Lab,
+    /// Where the watchers write and the services live.
+    folder: PathBuf,
+    began: SystemTime,
+    places: Places,
+    wallet: Wallet,
+}
+
+fn say(text: &str) {
+    println!("== {text}");
+}
+
+async fn run() -> anyhow::Result<bool> {
+    let args = args()?;
+    let lab = Lab::up_with(args.instance, &args.suite, "records")?;
+    let folder = lab.folder.join("leak");
+    drop(std::fs::remove_dir_all(&folder));
+    std::fs::create_dir_all(&folder)?;
+    let cards = folder.join("cards");
+    let wallet = Wallet::new(CARDS, &cards)?;
+    let mut check = Check {
+        places: Places::new(&cards),
+        folder,
+        lab,
+        // Files have the time of the kernel's last tick.
+        began: SystemTime::now() - Duration::from_secs(1),
+        wallet,
+    };
+    check.calls().await?;
+    check.crashes().await?;
+    check.the_other_application().await?;
+    drop(check.lab);
+
+    say("the control: the same search where everything is betrayed");
+    let control = control::run(args.control, &args.suite).await?;
+    for line in &control.lines {
+        println!("{line}");
+    }
+
+    say("what was searched");
+    check.places.print();
+    for (memory, times) in &check.places.unreadable {
+        println!("not searched: {memory}: the kernel lets nobody read it, {times} times");
+    }
+    // The environment of a service may be empty, and a journal that is closed well has no side files.
+    let empty = check.places.empty(&[]);
+    for place in &empty {
+        println!("EMPTY: {place}: nothing was there to be searched");
+    }
+    let found = check.places.found();
+    println!(
+        "leakcheck: {} places, {found} found, control found {} of {}",
+        check.places.seen().len(),
+        control.found,
+        control.of
+    );
+    Ok(found == 0 && empty.is_empty() && control.found == control.of)
+}
+
+/// Waits of the dialogue that are long enough to search while a caller thinks.
+fn patient(config: &mut toml::Table) {
+    for wait in ["first_key_card_number", "first_key", "inter_digit_timeout"] {
+        set(config, &format!("dialogue.{wait}"), "60s");
+    }
+    set(config, "connectors.generic.reply_timeout", "20s");
+}
+
+fn short(config: &mut toml::Table) {
+    if let Ok(waits) = ivrpay_tests::service::SHORT_WAITS.parse::<toml::Table>() {
+        set(config, "dialogue", waits);
+    }
+    set(config, "connectors.generic.reply_timeout", "4s");
+}
+
+impl Check {
+    fn file(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
+    }
+
+    /// Where files of this run are, each with its name. `service`: whose journal and log.
+    fn files<'a>(&self, service: &Path) -> Vec<Files<'a>> {
+        let lab = &self.lab.folder;
+        let place = |name: &'a str, path: PathBuf| Files { name, path };
+        let mut all = vec![
+            place("Asterisk: log files", lab.join("log/ivrpay.log")),
+            place(
+                "Asterisk: console and standard output",
+                lab.join("log/stdout"),
+            ),
+            place("Asterisk: CDR", lab.join("log/cdr-csv")),
+            place(
+                "Asterisk: CEL, events named one by one",
+                lab.join("log/cel-custom"),
+            ),
+            place("Asterisk: queue_log", lab.join("log/queue_log")),
+            place("Asterisk: database (astdb)", lab.join("db")),
+            place("Asterisk: spool", lab.join("spool")),
+            place("Asterisk: recordings, as bytes", lab.join("spool/monitor")),
+            place("ivrpay: log at trace", service.join("log")),
+            place("ivrpay: journal", service.join("journal.sqlite")),
+            place(
+                "ivrpay: journal, write-ahead log",
+                service.join("journal.sqlite-wal"),
+            ),
+            place(
+                "ivrpay: journal, shared index",
+                service.join("journal.sqlite-shm"),
+            ),
+            place("ivrpay: its folder", service.to_owned()),
+        ];
+        for (name, file) in [
+            ("AMI: events of a user with read=all", "ami"),
+            ("ARI: events of another application, filtered", "ari"),
+            ("API: stream of events", "sse"),
+            ("API: payments", "payments"),
+            ("API: metrics", "metrics"),
+            ("API: health", "health"),
+            ("CLI: payment list and check", "cli"),
+            ("ARI: channels in a call", "channels"),
+            ("ARI: variables of a channel in a call", "variables"),
+            ("CLI of Asterisk: core show channel", "core-show-channel"),
+            ("CLI of Asterisk: globals and database", "globals"),
+        ] {
+            all.push(place(name, self.file(file)));
+        }
+        all
+    }
+
+    /// Files that were written to the places for temporary ones since this check began.
+    fn temporary<'a>(&self) -> Vec<Files<'a>> {
+        let mut all = Vec::new();
+        for folder in ["/tmp", "/var/tmp", "/dev/shm"] {
+            let mut open = vec![PathBuf::from(folder)];
+            while let Some(path) = open.pop() {
+                let Ok(meta) = std::fs::symlink_metadata(&path) else {
+                    continue;
+                };
+                if meta.is_dir() {
+                    let entries = std::fs::read_dir(&path).into_iter().flatten().flatten();
+                    open.extend(entries.map(|e| e.path()));
+                } else if meta.is_file() && meta.modified().is_ok_and(|at| at >= self.began) {
+                    all.push(Files {
+                        name: "temporary files of this machine",
+                        path,
+                    });
+                }
+            }
+        }
+        all
+    }
+
+    /// Searches everything at this moment.
+    async fn search(&mut self, moment: &str, service: &Service) -> anyhow::Result<()> {
+        let began = Instant::now();
+        let mut files = self.files(&service.folder);
+        files.extend(self.temporary());
+        let found = self
+            .places
+            .search(Some((service.pid(), "ivrpay")), &files)
+            .await?;
+        println!(
+            "{:>5} found  {:>5.1} s  {moment}",
+            found,
+            began.elapsed().as_secs_f64()
+        );
+        Ok(())
+    }
+
+    /// What others can ask Asterisk for while a call is on.
+    async fn ask_asterisk(&self) -> anyhow::Result<()> {
+        let channels = self.lab.ari("GET", "/channels").await?;
+        note(self.file("channels"), &channels.to_string()).await?;
+        for channel in channels.as_array().into_iter().flatten() {
+            let (Some(name), Some(id)) = (channel["name"].as_str(), channel["id"].as_str()) else {
+                continue;
+            };
+            // All variables of the channel and of its CDR stand in it.
+            let shown = watch::cli(&self.lab, "AUDIT", &format!("core show channel {name}")).await;
+            note(self.file("core-show-channel"), &shown.unwrap_or_default()).await?;
+            for variable in [
+                "IVRPAY_RESULT",
+                "IVRPAY_PAYMENT_ID",
+                "IVRPAY_BRAND",
+                "IVRPAY_LAST4",
+                "IVRPAY_APPROVAL",
+                "CDR(userfield)",
+                "CHANNEL(dtmf_features)",
+                "MIXMONITOR_FILENAME",
+            ] {
+                let path = format!("/channels/{id}/variable?variable={variable}");
+                let value = self.lab.ari("GET", &path).await.unwrap_or_default();
+                note(self.file("variables"), &format!("{variable} {value}")).await?;
+            }
+        }
+        for command in ["dialplan show globals", "database show"] {
+            let shown = watch::cli(&self.lab, "AUDIT", command).await?;
+            note(self.file("globals"), &shown).await?;
+        }
+        Ok(())
+    }
+
+    /// What our own interfaces answer.
+    async fn ask_ivrpay(&self, service: &Service) -> anyhow::Result<()> {
+        for (file, path) in [
+            ("payments", "/v1/payments"),
+            ("metrics", "/metrics"),
+            ("health", "/healthz"),
+        ] {
+            let (_, answer) = service.get(path).await?;
+            note(self.file(file), &answer.to_string()).await?;
+            if let Some(payments) = answer["payments"].as_array() {
+                for payment in payments {
+                    let id = payment["id"].as_str().unwrap_or_default();
+                    let one = service.payment(id).await?;
+                    note(self.file(file), &one.to_string()).await?;
+                }
+            }
+        }
+        for arguments in [&["payment", "list", "--json"][..], &["check"][..]] {
+            let output = tokio::process::Command::new(binary("ivrpay")?)
+                .args(arguments)
+                .arg("--config")
+                .arg(service.folder.join("ivrpay.toml"))
+                .output()
+                .await?;
+            note(self.file("cli"), &String::from_utf8_lossy(&output.stdout)).await?;
+        }
+        Ok(())
+    }
+
+    /// A service with everybody who could watch it.
+    async fn watched(
+        &self,
+        name: &str,
+        change: fn(&mut toml::Table),
+    ) -> anyhow::Result<(Service, Vec<watch::Watcher>)> {
+        let service = Service::start(&self.lab, name, true, change).await?;
+        let watchers = vec![
+            watch::ami(&self.lab, self.file("ami")).await?,
+            watch::ari(&self.lab, self.file("ari")).await?,
+            watch::sse(&service, self.file("sse")).await?,
+        ];
+        // What it takes to close another application that is subscribed to everything.
+        let filter = json!({"disallowed": [{"type": "ChannelDtmfReceived"}]});
+        self.lab
+            .ari_body(
+                "PUT",
+                &format!("/applications/{WALLBOARD}/eventFilter"),
+                &filter,
+            )
+            .await?;
+        Ok((service, watchers))
+    }
+
+    /// Calls in the middle of which everything is searched, then every ending.
+    async fn calls(&mut self) -> anyhow::Result<()> {
+        let (service, _watchers) = self.watched("leak-patient", patient).await?;
+        self.ask_ivrpay(&service).await?;
+        say(&format!(
+            "{} cards, each of one call; before the first one",
+            self.wallet.made()
+        ));
+        self.search("before the first call", &service).await?;
+        ensure!(
+            self.places.found() == 0,
+            "the search finds cards before they were keyed: it is broken, or a number stands there by chance"
+        );
+
+        say("while callers key and the acquirer is silent");
+        self.in_the_middle(&service).await?;
+        self.ask_ivrpay(&service).await?;
+        tokio::time::sleep(SETTLED).await;
+        self.search("1 s after these calls", &service).await?;
+        drop(service);
+
+        say("every ending");
+        let (service, _watchers) = self.watched("leak-endings", short).await?;
+        let planned = calls::endings(&self.lab, &mut self.wallet)?;
+        self.place(planned).await?;
+        self.ask_ivrpay(&service).await?;
+        tokio::time::sleep(SETTLED).await;
+        self.search("1 s after these calls", &service).await?;
+        let recordings = self.lab.folder.join("spool/monitor");
+        self.places
+            .listen("Asterisk: recordings, tones decoded", &recordings)
+            .await?;
+        Ok(())
+    }
+
+    /// Five calls stop in the middle of a number, a date, a code, at the confirmation, and behind it.
+    async fn in_the_middle(&mut self, service: &Service) -> anyhow::Result<()> {
+        let mut events = service.events().await?;
+        let mut keys = Vec::new();
+        for step in 0..5 {
+            let card = self.wallet.next()?;
+            let (number, last) = card.pan.split_at(card.pan.len() - 1);
+            let (month, year) = card.expiry.split_at(2);
+            let (code, rest) = card.code.split_at(2);
+            let hold = "sleep:9000";
+            keys.push(match step {
+                0 => card.keys().replacen(
+                    &format!("{}#", card.pan),
+                    &format!("{number} {hold} {last}#"),
+                    1,
+                ),
+                1 => card.keys().replacen(
+                    &format!(" {} ", card.expiry),
+                    &format!(" {month} {hold} {year} "),
+                    1,
+                ),
+                2 => card.keys().replacen(
+                    &format!(" {} ", card.code),
+                    &format!(" {code} {hold} {rest} "),
+                    1,
+                ),
+                3 => card.keys().replacen(
+                    "wait:confirmation 1",
+                    &format!("wait:confirmation {hold} 1"),
+                    1,
+                ),
+                _ => card.keys(),
+            });
+        }
+        let calls = keys.into_iter().enumerate().map(|(i, keys)| {
+            // The last one meets an acquirer that never answers.
+            let extension = if i == 4 { "7719003" } else { "7711200" };
+            Call::new(extension, keys)
+        });
+        let lab = &self.lab;
+        let all = async {
+            let mut tasks = Vec::new();
+            for call in calls {
+                tasks.push(async move { call.place(lab).await });
+            }
+            futures_util::future::join_all(tasks).await
+        };
+        let mut all = std::pin::pin!(all);
+        // They are all there when one is at each step: the slowest is the one that waits for its answer.
+        let reached = async {
+            loop {
+                let event = events.next().await?;
+                if event["step"] == "payment-processing" {
+                    return Ok::<_, anyhow::Error>(());
+                }
+            }
+        };
+        tokio::select! {
+            _ = &mut all => bail!("the calls ended before they could be searched"),
+            reached = tokio::time::timeout(Duration::from_secs(60), reached) => reached.context("no call came to its charge")??,
+        }
+        self.ask_asterisk().await?;
+        let mut files = self.files(&service.folder);
+        files.extend(self.temporary());
+        let began = Instant::now();
+        let mut moments = 0;
+        let reports = loop {
+            tokio::select! {
+                reports = &mut all => break reports,
+                found = self.places.search(Some((service.pid(), "ivrpay")), &files) => {
+                    moments += 1;
+                    println!("{:>5} found  {:>5.1} s  moment {moments} in the middle", found?, began.elapsed().as_secs_f64());
+                }
+            }
+        };
+        ensure!(moments > 0, "no moment was searched in the middle");
+        for (i, report) in reports.into_iter().enumerate() {
+            let report = report?;
+            let expected = if i == 4 { "outcome-unknown" } else { "success" };
+            ensure!(
+                report.result == expected,
+                "call {i} ended with {}, not {expected}, by {}",
+                report.result,
+                report.way()
+            );
+        }
+        Ok(())
+    }
+
+    /// Places calls side by side; each must end as it is meant to: else the flow was not what is said here.
+    async fn place(&self, planned: Vec<Planned>) -> anyhow::Result<()> {
+        use futures_util::StreamExt as _;
+        let lab = &self.lab;
+        let placed = planned.into_iter().map(|planned| async move {
+            let mut last = None;
+            // The caller's own keys may leave late on a busy machine.
+            for _ in 0..3 {
+                let report = planned.call.place(lab).await?;
+                if planned.results.contains(&report.result.as_str()) {
+                    return Ok(());
+                }
+                last = Some(report);
+            }
+            let report = last.context("not placed")?;
+            bail!(
+                "{}: ended with {}, not {:?}, by {}",
+                planned.name,
+                report.result,
+                planned.results,
+                report.way()
+            )
+        });
+        let results: Vec<anyhow::Result<()>> = futures_util::stream::iter(placed)
+            .buffer_unordered(SIDE_BY_SIDE)
+            .collect()
+            .await;
+        println!("{} calls", results.len());
+        results.into_iter().collect()
+    }
+
+    /// SIGTERM, SIGKILL and SIGABRT in the middle of a number.
+    async fn crashes(&mut self) -> anyhow::Result<()> {
+        say("stopped, killed and crashed in the middle of a number");
+        for (signal, name) in [
+            ("-TERM", "leak-stopped"),
+            ("-KILL", "leak-killed"),
+            ("-ABRT", "leak-aborted"),
+            ("-SEGV", "leak-crashed"),
+        ] {
+            // As an admin who wants core files would start it.
+            let mut service = Service::start_by(
+                &["sh", "-c", "ulimit -c unlimited; exec \"$@\"", "sh"],
+                &self.lab,
+                name,
+                true,
+                short,
+            )
+            .await?;
+            let mut events = service.events().await?;
+            let card = self.wallet.next()?;
+            let (number, _) = card.pan.split_at(card.pan.len() - 1);
+            let call = Call::new(
+                "7711200",
+                format!("wait:payment-amount 1 wait:payment-card-number {number} until-end"),
+            );
+            let keyed = number.len();
+            let lab = &self.lab;
+            let crash = async {
+                loop {
+                    if events.next().await?["digits"] == keyed {
+                        break;
+                    }
+                }
+                service.signal(signal)?;
+                let ended = service.ended(Duration::from_secs(40)).await?;
+                // The next one gives the caller back.
+                if signal != "-TERM" {
+                    service.spawn()?;
+                    service.ready(true).await?;
+                }
+                Ok::<_, anyhow::Error>((service, ended))
+            };
+            let (report, crashed) = tokio::join!(call.place(lab), crash);
+            let (service, ended) = crashed?;
+            report?;
+            let core = usize::from(ended.core_dumped);
+            self.places
+                .count("ivrpay: core files of ABRT and SEGV", "core file", core);
+            let mut files = self.files(&service.folder);
+            files.extend(self.temporary());
+            let process = (signal != "-TERM").then(|| (service.pid(), "ivrpay"));
+            let found = self.places.search(process, &files).await?;
+            println!(
+                "{found:>5} found  after {signal}: signal {:?}, core {}",
+                ended.signal, ended.core_dumped
+            );
+        }
+        Ok(())
+    }
+
+    /// Another application that is subscribed to every channel, and that nothing filters: nobody is asked for a card.
+    async fn the_other_application(&mut self) -> anyhow::Result<()> {
+        say("another ARI application gets all events: nobody is asked for a card");
+        let service = Service::start(&self.lab, "leak-refused", true, short).await?;
+        let _watcher = watch::ari(&self.lab, self.file("ari-unfiltered")).await?;
+        let report = Call::new("7711200", "until-end").place(&self.lab).await?;
+        ensure!(
+            report.result == "internal-error" && !report.way().contains("payment-card-number"),
+            "with a listening application the call ended with {} by {}",
+            report.result,
+            report.way()
+        );
+        let log = std::fs::read_to_string(service.folder.join("log"))?;
+        ensure!(
+            log.contains("subscribed-app") && log.contains("eventFilter"),
+            "the log does not say why and what to do"
+        );
+        println!("refused, and the log says what to change");
+        Ok(())
+    }
+}
