@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand};
 
 /// Crates of ours, by their folder, and the crates of ours that each may name. The order is that of ARCHITECTURE.md.
-const RINGS: [(&str, &[&str]); 14] = [
+const RINGS: [(&str, &[&str]); 15] = [
     ("ivrpay-secret", &[]),
     ("ivrpay-payment", &[]),
     ("ivrpay-card", &["ivrpay-secret", "ivrpay-payment"]),
@@ -20,6 +20,7 @@ const RINGS: [(&str, &[&str]); 14] = [
         "ivrpay-acquirer",
         &["ivrpay-secret", "ivrpay-payment", "ivrpay-card"],
     ),
+    ("ivrpay-tone", &[]),
     ("ivrpay-api", &["ivrpay-payment"]),
     ("ivrpay-ari", &["ivrpay-secret"]),
     (
@@ -61,6 +62,7 @@ const RINGS: [(&str, &[&str]); 14] = [
             "ivrpay-dialogue",
             "ivrpay-prompts",
             "ivrpay-acquirer",
+            "ivrpay-tone",
             "ivrpay-api",
             "ivrpay-journal",
             "ivrpay-daemon",
@@ -70,12 +72,13 @@ const RINGS: [(&str, &[&str]); 14] = [
 ];
 
 /// No tokio, no clock, no randomness, no I/O. `secret` talks to the kernel about memory, and to nothing else.
-const PURE: [&str; 6] = [
+const PURE: [&str; 7] = [
     "ivrpay-payment",
     "ivrpay-card",
     "ivrpay-dialogue",
     "ivrpay-prompts",
     "ivrpay-acquirer",
+    "ivrpay-tone",
     "ivrpay-api",
 ];
 
