@@ -15,6 +15,12 @@ impl Key {
         Self(*KEYPAD.get(row * 4 + column).unwrap_or(&0))
     }
 
+    /// The key of an ASCII character, as [`Self::expose`] gives it.
+    #[must_use]
+    pub fn from_byte(byte: u8) -> Option<Self> {
+        KEYPAD.contains(&byte).then_some(Self(byte))
+    }
+
     /// 0 to 9, or nothing for `*`, `#` and the letters A to D.
     #[must_use]
     pub fn digit(self) -> Option<u8> {

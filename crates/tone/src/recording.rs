@@ -30,6 +30,9 @@ pub enum RecordingError {
     /// No WAV file, and its name is not that of another kind.
     #[error("is no recording of a kind that can be read")]
     Unknown,
+    /// Sound by its name, of a kind that is not read.
+    #[error("is sound of a kind that can't be read")]
+    Other,
     /// Ends before the sound begins, or has a header that makes no sense.
     #[error("has a broken header: {0}")]
     Header(&'static str),
@@ -60,7 +63,7 @@ impl RecordingError {
                 "WAV, .ulaw, .alaw and .sln files can be read; convert another one first: `sox IN -b 16 OUT.wav`"
             }
             Self::Header(_) => "look whether it is whole; Asterisk writes the header at once",
-            Self::Compressed { .. } | Self::Channels(_) | Self::Rate(_) => {
+            Self::Other | Self::Compressed { .. } | Self::Channels(_) | Self::Rate(_) => {
                 "convert it first: `sox IN -b 16 -r 8000 OUT.wav`, or ffmpeg"
             }
         }

@@ -1,4 +1,5 @@
 //! No keys where nobody pressed one: our prompts, and those of Asterisk where the lab has them. And keys under speech.
+#![allow(clippy::print_stdout, reason = "what was measured can be cited")]
 
 mod made;
 
