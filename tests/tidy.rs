@@ -20,6 +20,7 @@ const RINGS: [(&str, &[&str]); 15] = [
         "ivrpay-acquirer",
         &["ivrpay-secret", "ivrpay-payment", "ivrpay-card"],
     ),
+    ("ivrpay-tone", &[]),
     ("ivrpay-api", &["ivrpay-payment"]),
     ("ivrpay-ari", &["ivrpay-secret"]),
     ("ivrpay-ami", &[]),
@@ -63,6 +64,7 @@ const RINGS: [(&str, &[&str]); 15] = [
             "ivrpay-dialogue",
             "ivrpay-prompts",
             "ivrpay-acquirer",
+            "ivrpay-tone",
             "ivrpay-api",
             "ivrpay-ami",
             "ivrpay-journal",
@@ -73,12 +75,13 @@ const RINGS: [(&str, &[&str]); 15] = [
 ];
 
 /// No tokio, no clock, no randomness, no I/O. `secret` talks to the kernel about memory, and to nothing else.
-const PURE: [&str; 6] = [
+const PURE: [&str; 7] = [
     "ivrpay-payment",
     "ivrpay-card",
     "ivrpay-dialogue",
     "ivrpay-prompts",
     "ivrpay-acquirer",
+    "ivrpay-tone",
     "ivrpay-api",
 ];
 

@@ -10,6 +10,7 @@ macro_rules! say {
     ($($text:tt)*) => { $crate::print(&format!($($text)*)) };
 }
 
+mod audit;
 mod payment;
 mod simulate;
 
@@ -60,6 +61,11 @@ enum Command {
     },
     /// Walk through a payment in this terminal: the same dialogue, keys from the keyboard, no Asterisk, nobody is charged.
     Simulate(simulate::Args),
+    /// Look for card data where it must not be.
+    Audit {
+        #[command(subcommand)]
+        command: audit::Command,
+    },
     /// Payments of the running service.
     Payment {
         #[command(subcommand)]
@@ -89,6 +95,8 @@ pub(crate) struct ConfigPath {
 pub(crate) enum Exit {
     Done = 0,
     Failed = 1,
+    /// A file that was named can't be read; clap says wrong usage by itself.
+    Unread = 2,
     /// `EX_CONFIG` of sysexits.h.
     Config = 78,
 }
@@ -119,6 +127,7 @@ fn main() -> ExitCode {
             deny_warnings,
         } => check(&config.config, offline, json, deny_warnings),
         Command::Simulate(args) => simulate::run(&args),
+        Command::Audit { command } => audit::run(&command),
         Command::Payment { command } => payment::run(command),
         Command::Completions { shell } => {
             let mut script = Vec::new();
