@@ -125,7 +125,7 @@ impl Service {
         if !folder.join("keep").exists() {
             drop(std::fs::remove_dir_all(&folder));
         }
-        std::fs::create_dir_all(&folder)?;
+        std::fs::create_dir_all(folder.join("tmp"))?;
         let mut config = lab.config()?;
         absolute(&mut config, &lab.folder);
         change(&mut config);
@@ -177,6 +177,9 @@ impl Service {
                     "IVRPAY_LOG",
                     std::env::var("IVRPAY_LOG").unwrap_or_else(|_| "trace".into()),
                 )
+                // Where libraries put temporary files: a place of its own, that can be searched.
+                .env("TMPDIR", self.folder.join("tmp"))
+                .env("SQLITE_TMPDIR", self.folder.join("tmp"))
                 .stdin(Stdio::null())
                 .stdout(Stdio::null())
                 .stderr(log)

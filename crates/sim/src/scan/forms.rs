@@ -225,6 +225,8 @@ fn as_integer(digits: &[u8]) -> u64 {
 }
 
 /// Forms that are more than a row of bytes.
+pub(super) const AT_A_DISTANCE: &str = "ASCII at a distance";
+pub(super) const BYTES_AT_A_DISTANCE: &str = "a byte a digit at a distance";
 pub(super) const KEYS_TOGETHER: &str = "keys of events make up a number";
 pub(super) const CODE_FIELD: &str = "code with its field";
 pub(super) const CODE_BESIDE: &str = "code beside its expiry";
@@ -359,14 +361,10 @@ pub(super) fn planted(card: &Card) -> Vec<Plant> {
             apart[i * stride] = b'0' + digit;
             bytes[i * stride] = *digit;
         }
-        add(
-            format!("ASCII, every {stride} bytes"),
-            "ASCII at a distance",
-            apart,
-        );
+        add(format!("ASCII, every {stride} bytes"), AT_A_DISTANCE, apart);
         add(
             format!("a byte a digit, every {stride} bytes"),
-            "a byte a digit at a distance",
+            BYTES_AT_A_DISTANCE,
             bytes,
         );
     }

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use aho_corasick::{AhoCorasick, AhoCorasickBuilder};
 
 use super::forms::{
-    BYTE_DIGITS, CODE_FIELD, CODE_FIELDS, CODE_NEAR, Card, KEYS_TOGETHER, Needle, STRIDES,
-    TEXT_DIGITS, needles,
+    AT_A_DISTANCE, BYTE_DIGITS, BYTES_AT_A_DISTANCE, CODE_FIELD, CODE_FIELDS, CODE_NEAR, Card,
+    KEYS_TOGETHER, Needle, STRIDES, TEXT_DIGITS, needles,
 };
 
 /// What stands before a key in an event or a log line, and how Asterisk or a library of ours writes it there.
@@ -22,8 +22,8 @@ const KEY_MARKERS: &[&str] = &[
 ];
 /// How far from a key the channel is named, bytes.
 const CHANNEL_NEAR: usize = 400;
-/// Digits of a card that are looked up first, at a distance.
-const PIECE: usize = 4;
+/// Bytes whose rows of bits are made at once: they stay in the cache.
+const BLOCK: usize = 64 << 10;
 
 /// Longest that anything we look for is, bytes: pieces of a place overlap by it.
 pub(super) const SPAN_MAX: usize = 256 * 19;
@@ -35,8 +35,8 @@ pub(super) struct Search {
     markers: AhoCorasick,
     fields: AhoCorasick,
     codes: HashSet<Vec<u8>>,
-    /// Four digits in the middle of a card, as a number: card and where they stand in it.
-    pieces: HashMap<usize, Vec<(Vec<u8>, usize)>>,
+    /// Every run of twelve digits, forwards and backwards, as a number.
+    twelves: HashSet<u64>,
     /// Every run of eight secret digits.
     windows: HashSet<Vec<u8>>,
 }
@@ -60,16 +60,15 @@ impl Search {
     pub(super) fn new(cards: &[Card]) -> anyhow::Result<Self> {
         let needles = needles(cards);
         let automaton = AhoCorasick::new(needles.iter().map(|n| &n.bytes))?;
-        let mut pieces: HashMap<usize, Vec<(Vec<u8>, usize)>> = HashMap::new();
+        let mut twelves = HashSet::new();
         let mut windows = HashSet::new();
         for card in cards {
             let backwards: Vec<u8> = card.digits.iter().rev().copied().collect();
             for way in [&card.digits, &backwards] {
-                // Every run of twelve holds at least one of these pieces.
-                for at in (0..=way.len() - PIECE).step_by(PIECE) {
-                    let key = number(way[at..].iter().copied());
-                    pieces.entry(key).or_default().push((way.clone(), at));
-                }
+                twelves.extend(
+                    way.windows(BYTE_DIGITS)
+                        .map(|window| window.iter().fold(0_u64, |n, d| n * 10 + u64::from(*d))),
+                );
             }
             let secret = &card.digits[..card.digits.len() - 4];
             windows.extend(secret.windows(TEXT_DIGITS).map(<[u8]>::to_vec));
@@ -82,7 +81,7 @@ impl Search {
                 .ascii_case_insensitive(true)
                 .build(CODE_FIELDS)?,
             codes: cards.iter().map(|c| c.code.clone().into_bytes()).collect(),
-            pieces,
+            twelves,
             windows,
         })
     }
@@ -134,53 +133,21 @@ impl Search {
 
     /// Twelve digits of a card at a fixed distance, as characters or as numbers. At distance 1 the automaton sees them.
     fn at_a_distance(&self, data: &[u8], seen: usize, found: &mut Found) {
-        for (base, form) in [
-            (b'0', "ASCII at a distance"),
-            (0, "a byte a digit at a distance"),
-        ] {
-            let digit = |at: usize| {
-                data.get(at)
-                    .map(|b| b.wrapping_sub(base))
-                    .filter(|d| *d < 10)
-            };
-            for start in 0..data.len() {
-                // Zeroes are most of a memory; the pieces of a corpus begin with none.
-                let Some(first) = digit(start).filter(|d| base != 0 || *d != 0) else {
-                    continue;
-                };
+        let mut rows = Rows::default();
+        for at in (0..data.len()).step_by(BLOCK) {
+            let block = &data[at..data.len().min(at + BLOCK + SPAN_MAX)];
+            for (base, form) in [(b'0', AT_A_DISTANCE), (0, BYTES_AT_A_DISTANCE)] {
+                rows.digits(block, base);
                 for stride in STRIDES.skip(1) {
-                    let Some(second) = digit(start + stride) else {
-                        continue;
-                    };
-                    let Some(third) = digit(start + 2 * stride) else {
-                        continue;
-                    };
-                    let Some(fourth) = digit(start + 3 * stride) else {
-                        continue;
-                    };
-                    let Some(cards) = self.pieces.get(&number([first, second, third, fourth]))
-                    else {
-                        continue;
-                    };
-                    for (card, at) in cards {
-                        let before = (0..*at)
-                            .rev()
-                            .zip(1..)
-                            .take_while(|(i, n)| {
-                                start
-                                    .checked_sub(n * stride)
-                                    .and_then(digit)
-                                    .is_some_and(|d| d == card[*i])
-                            })
-                            .count();
-                        let behind = (*at..card.len())
-                            .zip(0..)
-                            .take_while(|(i, n)| digit(start + n * stride) == Some(card[*i]))
-                            .count();
-                        if before + behind >= BYTE_DIGITS && start + behind * stride > seen {
+                    rows.candidates(stride, |start| {
+                        let window = (0..BYTE_DIGITS).fold(0_u64, |n, i| {
+                            n * 10 + u64::from(block[start + i * stride] - base)
+                        });
+                        let end = at + start + (BYTE_DIGITS - 1) * stride;
+                        if start < BLOCK && end >= seen && self.twelves.contains(&window) {
                             found.add(form);
                         }
-                    }
+                    });
                 }
             }
         }
@@ -194,12 +161,104 @@ impl Search {
     }
 }
 
-/// The first four digits as a number: a key of [`Search::pieces`].
-fn number(digits: impl IntoIterator<Item = u8>) -> usize {
-    digits
-        .into_iter()
-        .take(PIECE)
-        .fold(0, |n, d| n * 10 + usize::from(d))
+/// Rows of bits, one for each byte of a block: where twelve digits stand at a distance, found for 64 places at once.
+#[derive(Default)]
+struct Rows {
+    /// A digit.
+    digit: Vec<u64>,
+    /// A digit but zero: most of a memory is zero, and the corpus has none in its middle.
+    nonzero: Vec<u64>,
+    two: Vec<u64>,
+    four: Vec<u64>,
+    eight: Vec<u64>,
+    twelve: Vec<u64>,
+    /// As `digit`, `two` and `four`, without zeroes.
+    some_two: Vec<u64>,
+    some_four: Vec<u64>,
+}
+
+impl Rows {
+    fn digits(&mut self, block: &[u8], base: u8) {
+        // Behind the end stand zeroes, as far as a shift can reach.
+        let words = block.len().div_ceil(64) + SPAN_MAX / 64 + 2;
+        for row in [&mut self.digit, &mut self.nonzero] {
+            row.clear();
+            row.resize(words, 0);
+        }
+        for (word, bytes) in block.chunks(64).enumerate() {
+            for (bit, byte) in bytes.iter().enumerate() {
+                let digit = byte.wrapping_sub(base);
+                self.digit[word] |= u64::from(digit < 10) << bit;
+                let some = digit < 10 && (base != 0 || digit != 0);
+                self.nonzero[word] |= u64::from(some) << bit;
+            }
+        }
+        for row in [
+            &mut self.two,
+            &mut self.four,
+            &mut self.eight,
+            &mut self.twelve,
+            &mut self.some_two,
+            &mut self.some_four,
+        ] {
+            row.clear();
+            row.resize(words, 0);
+        }
+    }
+
+    /// Calls `take` for every place where twelve digits stand at this distance, and four of them are not zero where those of
+    /// the corpus are not: the seventh to the tenth, or backwards the second to the fifth.
+    fn candidates(&mut self, stride: usize, mut take: impl FnMut(usize)) {
+        if !both(&mut self.some_two, &self.nonzero, &self.nonzero, stride)
+            || !both(
+                &mut self.some_four,
+                &self.some_two,
+                &self.some_two,
+                2 * stride,
+            )
+        {
+            return;
+        }
+        both(&mut self.two, &self.digit, &self.digit, stride);
+        both(&mut self.four, &self.two, &self.two, 2 * stride);
+        if !both(&mut self.eight, &self.four, &self.four, 4 * stride)
+            || !both(&mut self.twelve, &self.eight, &self.four, 8 * stride)
+        {
+            return;
+        }
+        for (word, twelve) in self.twelve.iter().enumerate() {
+            if *twelve == 0 {
+                continue;
+            }
+            let core = |by: usize| shifted(&self.some_four, word, by * stride);
+            let mut bits = twelve & (core(6) | core(1));
+            while bits != 0 {
+                take(word * 64 + bits.trailing_zeros() as usize);
+                bits &= bits - 1;
+            }
+        }
+    }
+}
+
+/// `into` = `a` and `b`, the latter `by` places further on. Whether a bit is left.
+fn both(into: &mut [u64], a: &[u64], b: &[u64], by: usize) -> bool {
+    let (words, bits) = (by / 64, by % 64);
+    let mut any = 0;
+    let further = b[words..].iter().zip(&b[words + 1..]);
+    for ((into, a), (low, high)) in into.iter_mut().zip(a).zip(further) {
+        *into = a & (low >> bits | high << (63 - bits) << 1);
+        any |= *into;
+    }
+    // Rows end with zeroes: what the shift did not reach is none.
+    let reached = b.len() - words - 1;
+    into[reached..].fill(0);
+    any != 0
+}
+
+fn shifted(row: &[u64], word: usize, by: usize) -> u64 {
+    let (words, bits) = (by / 64, by % 64);
+    let at = |i: usize| row.get(i).copied().unwrap_or_default();
+    at(word + words) >> bits | at(word + words + 1) << (63 - bits) << 1
 }
 
 /// A hash of the channel that is named nearest behind a key, else before it: a unique id (`1700000000.7`) or a channel's

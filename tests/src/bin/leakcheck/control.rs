@@ -65,7 +65,7 @@ pub(crate) async fn run(instance: u32, suite: &str) -> anyhow::Result<Outcome> {
     std::fs::create_dir_all(&folder)?;
     let cards = folder.join("cards");
     let mut wallet = Wallet::new(6, &cards)?;
-    let mut places = Places::new(&cards);
+    let mut places = Places::new(&cards, false);
 
     naive(&lab, &folder, &mut wallet, &mut places).await?;
     for (place, form) in LEAKS {
@@ -201,7 +201,7 @@ async fn in_every_form(cards: &Path, folder: &Path, outcome: &mut Outcome) -> an
         else {
             continue;
         };
-        let mut places = Places::new(cards);
+        let mut places = Places::new(cards, false);
         let path = forms.join(file);
         places.search(None, &[Files { name, path }]).await?;
         outcome.one(&format!("{name} in a file"), places.holds(name, form));
@@ -217,7 +217,7 @@ async fn in_every_form(cards: &Path, folder: &Path, outcome: &mut Outcome) -> an
             .any(|line| line.is_ok_and(|l| l == "holding"));
         ensure!(held, "no process held the forms");
     }
-    let mut places = Places::new(cards);
+    let mut places = Places::new(cards, false);
     let searched = places.search(Some((child.id(), "holder")), &[]).await;
     drop(child.stdin.take());
     child.wait()?;

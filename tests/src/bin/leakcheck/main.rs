@@ -14,7 +14,7 @@ mod watch;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
 use ivrpay_tests::call::Call;
@@ -80,7 +80,6 @@ struct Check {
     lab: Lab,
     /// Where the watchers write and the services live.
     folder: PathBuf,
-    began: SystemTime,
     places: Places,
     wallet: Wallet,
 }
@@ -98,16 +97,15 @@ async fn run() -> anyhow::Result<bool> {
     let cards = folder.join("cards");
     let wallet = Wallet::new(CARDS, &cards)?;
     let mut check = Check {
-        places: Places::new(&cards),
+        places: Places::new(&cards, true),
         folder,
         lab,
-        // Files have the time of the kernel's last tick.
-        began: SystemTime::now() - Duration::from_secs(1),
         wallet,
     };
-    check.calls().await?;
-    check.crashes().await?;
-    check.the_other_application().await?;
+    if let Err(error) = check.all().await {
+        check.places.print();
+        return Err(error);
+    }
     drop(check.lab);
 
     say("the control: the same search where everything is betrayed");
@@ -121,8 +119,8 @@ async fn run() -> anyhow::Result<bool> {
     for (memory, times) in &check.places.unreadable {
         println!("not searched: {memory}: the kernel lets nobody read it, {times} times");
     }
-    // The environment of a service may be empty, and a journal that is closed well has no side files.
-    let empty = check.places.empty(&[]);
+    // Nothing of ours makes temporary files: that there are none is what is looked for.
+    let empty = check.places.empty(&["ivrpay: temporary files"]);
     for place in &empty {
         println!("EMPTY: {place}: nothing was there to be searched");
     }
@@ -152,6 +150,12 @@ fn short(config: &mut toml::Table) {
 }
 
 impl Check {
+    async fn all(&mut self) -> anyhow::Result<()> {
+        self.calls().await?;
+        self.crashes().await?;
+        self.the_other_application().await
+    }
+
     fn file(&self, name: &str) -> PathBuf {
         self.folder.join(name)
     }
@@ -186,6 +190,7 @@ impl Check {
                 service.join("journal.sqlite-shm"),
             ),
             place("ivrpay: its folder", service.to_owned()),
+            place("ivrpay: temporary files", service.join("tmp")),
         ];
         for (name, file) in [
             ("AMI: events of a user with read=all", "ami"),
@@ -205,34 +210,10 @@ impl Check {
         all
     }
 
-    /// Files that were written to the places for temporary ones since this check began.
-    fn temporary<'a>(&self) -> Vec<Files<'a>> {
-        let mut all = Vec::new();
-        for folder in ["/tmp", "/var/tmp", "/dev/shm"] {
-            let mut open = vec![PathBuf::from(folder)];
-            while let Some(path) = open.pop() {
-                let Ok(meta) = std::fs::symlink_metadata(&path) else {
-                    continue;
-                };
-                if meta.is_dir() {
-                    let entries = std::fs::read_dir(&path).into_iter().flatten().flatten();
-                    open.extend(entries.map(|e| e.path()));
-                } else if meta.is_file() && meta.modified().is_ok_and(|at| at >= self.began) {
-                    all.push(Files {
-                        name: "temporary files of this machine",
-                        path,
-                    });
-                }
-            }
-        }
-        all
-    }
-
     /// Searches everything at this moment.
     async fn search(&mut self, moment: &str, service: &Service) -> anyhow::Result<()> {
         let began = Instant::now();
-        let mut files = self.files(&service.folder);
-        files.extend(self.temporary());
+        let files = self.files(&service.folder);
         let found = self
             .places
             .search(Some((service.pid(), "ivrpay")), &files)
@@ -428,8 +409,7 @@ impl Check {
             reached = tokio::time::timeout(Duration::from_secs(60), reached) => reached.context("no call came to its charge")??,
         }
         self.ask_asterisk().await?;
-        let mut files = self.files(&service.folder);
-        files.extend(self.temporary());
+        let files = self.files(&service.folder);
         let began = Instant::now();
         let mut moments = 0;
         let reports = loop {
@@ -534,8 +514,7 @@ impl Check {
             let core = usize::from(ended.core_dumped);
             self.places
                 .count("ivrpay: core files of ABRT and SEGV", "core file", core);
-            let mut files = self.files(&service.folder);
-            files.extend(self.temporary());
+            let files = self.files(&service.folder);
             let process = (signal != "-TERM").then(|| (service.pid(), "ivrpay"));
             let found = self.places.search(process, &files).await?;
             println!(

@@ -22,6 +22,8 @@ pub(crate) struct Seen {
 /// The ledger of a check.
 pub(crate) struct Places {
     cards: PathBuf,
+    /// Says what it finds at once.
+    loud: bool,
     seen: BTreeMap<String, Seen>,
     /// Memory that the kernel gives nobody.
     pub(crate) unreadable: BTreeMap<String, usize>,
@@ -54,9 +56,10 @@ pub(crate) struct Files<'a> {
 }
 
 impl Places {
-    pub(crate) fn new(cards: &Path) -> Self {
+    pub(crate) fn new(cards: &Path, loud: bool) -> Self {
         Self {
             cards: cards.to_owned(),
+            loud,
             seen: BTreeMap::new(),
             unreadable: BTreeMap::new(),
         }
@@ -78,6 +81,7 @@ impl Places {
         }
         for file in files.iter().filter(|f| f.path.exists()) {
             command.arg("--path").arg(&file.path);
+            self.seen.entry(file.name.to_owned()).or_default();
         }
         let output = command.output().await?;
         ensure!(
@@ -112,7 +116,14 @@ impl Places {
         }
         let mut found = 0;
         for hit in report.hits {
-            let seen = self.seen.entry(name(&hit.place)?).or_default();
+            let place = name(&hit.place)?;
+            if self.loud {
+                println!(
+                    "FOUND {} x {} in {place}: {}",
+                    hit.count, hit.form, hit.place
+                );
+            }
+            let seen = self.seen.entry(place).or_default();
             *seen.found.entry(hit.form).or_default() += hit.count;
             found += hit.count;
         }
