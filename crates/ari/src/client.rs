@@ -282,6 +282,35 @@ impl Client {
         .await
     }
 
+    /// Gives a caller his voice back whom a daemon may have muted, unless the dialplan says with
+    /// [`MUTED_VARIABLE`](crate::MUTED_VARIABLE) that it does so itself. Both set the same flag of the channel, which does not
+    /// count (`ast_channel_suppress`, main/channel.c): one unmute undoes any number of mutes.
+    ///
+    /// # Errors
+    /// [`RequestError`]; the caller may still be muted then.
+    pub async fn voice_back(&self, channel: &ChannelId) -> Result<(), RequestError> {
+        match self.get_variable(channel, crate::MUTED_VARIABLE).await {
+            Ok(Some(by_dialplan)) if by_dialplan == "1" => Ok(()),
+            Err(RequestError::Gone) => Err(RequestError::Gone),
+            // Not knowing is "no": a caller whom nobody hears is worse than a moment too early.
+            _ => self.unmute(channel, Direction::In).await,
+        }
+    }
+
+    /// Sends silence to a channel until something else is played. Recorders of that channel keep their time line by it: with the
+    /// caller muted and nothing sent, MixMonitor writes nothing at all (measured, Asterisk 22).
+    ///
+    /// # Errors
+    /// [`RequestError`].
+    pub async fn silence(&self, channel: &ChannelId) -> Result<(), RequestError> {
+        self.done(
+            Method::POST,
+            &format!("/channels/{}/silence", channel.segment()),
+            None::<()>,
+        )
+        .await
+    }
+
     /// All channels of Asterisk.
     ///
     /// # Errors
