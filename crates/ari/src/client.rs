@@ -35,6 +35,9 @@ const ANSWER_MAX: usize = 4 * 1024 * 1024;
 /// closing connection would end as [`RequestError::OutcomeUnknown`].
 const IDLE_MAX: Duration = Duration::from_secs(10);
 
+/// How long somebody whose call was broken off may key on without being heard; the dialplan waits as long (`ivrpay-tail`).
+const TAIL: Duration = Duration::from_secs(2);
+
 /// Sends requests. Cheap to clone.
 #[derive(Clone)]
 pub struct Client(Arc<Inner>);
@@ -282,8 +285,9 @@ impl Client {
         .await
     }
 
-    /// Gives a caller his voice back whom a daemon may have muted, unless the dialplan says with
-    /// [`MUTED_VARIABLE`](crate::MUTED_VARIABLE) that it does so itself. Both set the same flag of the channel, which does not
+    /// Gives a caller his voice back whom a daemon may have muted, and who may be keying at this moment: two seconds later, so that
+    /// the rest of his keys is not heard either. Does nothing where the dialplan says with
+    /// [`MUTED_VARIABLE`](crate::MUTED_VARIABLE) that it does all this itself. Both set the same flag of the channel, which does not
     /// count (`ast_channel_suppress`, main/channel.c): one unmute undoes any number of mutes.
     ///
     /// # Errors
@@ -293,7 +297,10 @@ impl Client {
             Ok(Some(by_dialplan)) if by_dialplan == "1" => Ok(()),
             Err(RequestError::Gone) => Err(RequestError::Gone),
             // Not knowing is "no": a caller whom nobody hears is worse than a moment too early.
-            _ => self.unmute(channel, Direction::In).await,
+            _ => {
+                tokio::time::sleep(TAIL).await;
+                self.unmute(channel, Direction::In).await
+            }
         }
     }
 

@@ -3,6 +3,8 @@
 //! Starts with a channel that entered Stasis, ends when the channel was given back to the dialplan or hung up. Owns the
 //! dialogue, and with it the call's secret memory. Does not know which prompts follow which, nor any acquirer.
 
+mod window;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -105,8 +107,13 @@ pub(crate) async fn run(
         settled: None,
         unheard: false,
         key_arrived: None,
+        last_key: None,
+        muted: false,
+        recorded: false,
+        silent: false,
         variables: BTreeMap::new(),
     };
+    Box::pin(call.close_window()).await;
     // A call is one task, as large as its largest wait. What takes a moment is boxed, so that the minutes of keying are small.
     let result = match Box::pin(call.order(&start.channel, &start.args)).await {
         Ok(order) => call.pay(order).await,
@@ -141,6 +148,14 @@ struct Call {
     unheard: bool,
     /// When the key that is being handled was read from the socket.
     key_arrived: Option<Instant>,
+    /// When the last key was read from the socket.
+    last_key: Option<Instant>,
+    /// Asterisk took the caller's voice away.
+    muted: bool,
+    /// A MixMonitor was begun on this channel.
+    recorded: bool,
+    /// Silence is sent while nothing plays.
+    silent: bool,
     /// What was set on the channel: each request costs Asterisk more than us.
     variables: BTreeMap<&'static str, String>,
 }
@@ -416,7 +431,11 @@ impl Call {
     /// Leads the caller through the payment.
     async fn pay(&mut self, order: Order) -> CallResult {
         self.shared.events.call_started(&self.about);
-        if let Err(why) = Box::pin(self.shared.guard.check(&self.shared.client)).await {
+        let safe = match self.window_is_closed() {
+            Ok(()) => Box::pin(self.shared.guard.check(&self.shared.client)).await,
+            refused => refused,
+        };
+        if let Err(why) = safe {
             events::capture_refused(&self.about, why);
             self.release(order.claim, CallResult::InternalError, None)
                 .await;
@@ -481,6 +500,9 @@ impl Call {
                 }
                 return end;
             }
+            if self.wants_silence() {
+                Box::pin(self.send_silence()).await;
+            }
             let deadline = dialogue
                 .deadline()
                 .map(|at| tokio::time::Instant::from_std(self.began + at.0));
@@ -531,6 +553,7 @@ impl Call {
             Some(CallEvent::KeyWaiting { arrived, lasted }) => {
                 let key = self.inbox.take_key()?;
                 self.key_arrived = Some(arrived);
+                self.last_key = Some(arrived);
                 Some(Input::Key(key, lasted))
             }
             Some(CallEvent::PlaybackFinished { id, failed }) => {
@@ -664,6 +687,7 @@ impl Call {
             .collect();
         let media: Vec<&str> = media.iter().map(String::as_str).collect();
         self.request_begins();
+        self.silent = false;
         let played = self
             .shared
             .client
@@ -746,6 +770,7 @@ impl Call {
         }
         // Setting a variable waits for a prompt that still plays.
         self.stop_play().await;
+        Box::pin(self.tail()).await;
         let mut variables = vec![(RESULT_VARIABLE, result.name().to_owned())];
         if let Some(id) = self.about.payment_id {
             variables.push(("IVRPAY_PAYMENT_ID", id.to_string()));
@@ -762,6 +787,7 @@ impl Call {
         for (name, value) in &variables {
             self.set(name, value).await;
         }
+        Box::pin(self.open_window()).await;
         Box::pin(go_on(&self.shared.client, &self.about.channel_id)).await;
     }
 

@@ -234,6 +234,16 @@ pub(crate) fn not_given_back(
     counter!("ivrpay_ari_request_failures_total").increment(1);
 }
 
+pub(crate) fn not_unmuted(channel: &ChannelId, error: &ivrpay_ari::RequestError, tries_left: u32) {
+    warn!(channel_id = channel.as_str(), error = %error, tries_left, "Asterisk did not give a caller's voice back; the dialplan does, where it has ivrpay-pay");
+    counter!("ivrpay_ari_request_failures_total").increment(1);
+}
+
+pub(crate) fn recorded(about: &About) {
+    debug!(call_id = %about.call_id, "the caller is being recorded; the recording goes on without his voice until he is given back");
+    counter!("ivrpay_calls_recorded_total").increment(1);
+}
+
 pub(crate) fn overflow(about: &About) {
     warn!(call_id = %about.call_id, "events came faster than they could be taken; the call ends and the caller is given back");
 }

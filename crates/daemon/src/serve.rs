@@ -482,13 +482,15 @@ async fn give_back(
     channel: ivrpay_ari::ChannelId,
     result: Option<CallResult>,
 ) {
-    if let Some(result) = result {
+    match result {
         // Without the variable the dialplan still goes on; it has a fallback for that.
-        drop(
+        Some(result) => drop(
             client
                 .set_variable(&channel, ivrpay_ari::RESULT_VARIABLE, result.name())
                 .await,
-        );
+        ),
+        // One that was led until now, and muted by it.
+        None => drop(client.voice_back(&channel).await),
     }
     call::go_on(&client, &channel).await;
 }

@@ -8,6 +8,7 @@
 )]
 
 mod outages;
+mod recordings;
 mod scenarios;
 
 use std::process::ExitCode;
@@ -213,6 +214,40 @@ async fn run(tally: &mut Tally) -> anyhow::Result<()> {
         .await;
     drop(service);
 
+    if wanted("recorded") {
+        let through = recordings::through_a_payment(&lab);
+        tally
+            .one(
+                "recorded in five ways, keys as events and as tones: heard before and after, no key",
+                through,
+            )
+            .await;
+        tally
+            .one(
+                "recorded without us: the same check finds the keys",
+                recordings::control(&lab),
+            )
+            .await;
+        let killed = recordings::daemon_killed(&lab);
+        tally
+            .one(
+                "recorded, the daemon killed during entry: heard again, no key",
+                killed,
+            )
+            .await;
+        tally
+            .one(
+                "recorded, the daemon away: heard again",
+                recordings::daemon_away(&lab),
+            )
+            .await;
+        tally
+            .one(
+                "recorded, the time over during entry: heard again, no key",
+                recordings::time_over(&lab),
+            )
+            .await;
+    }
     if wanted("keys are logged") {
         tally
             .one(
