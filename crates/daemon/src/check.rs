@@ -217,10 +217,22 @@ impl<'a> Check<'a> {
             }
             (Ok(_), Ok(tasks)) => {
                 let of = |kind| tasks.iter().filter(|t| t.kind == kind).count();
+                let recordings = of(TaskKind::Quarantine);
+                if recordings > 0 {
+                    self.warn(
+                        "journal",
+                        format!("{path}: {recordings} recording(s) in which a card was spoken or keyed"),
+                        "`ivrpay recording list` shows them; delete or redact each, then `ivrpay recording resolve ID`",
+                    );
+                }
+                if recordings == tasks.len() {
+                    return;
+                }
                 let some: Vec<String> = tasks
                     .iter()
+                    .filter_map(|t| t.payment)
                     .take(3)
-                    .map(|t| t.payment.to_string())
+                    .map(|id| id.to_string())
                     .collect();
                 self.warn(
                     "journal",
