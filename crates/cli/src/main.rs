@@ -11,6 +11,7 @@ macro_rules! say {
 }
 
 mod payment;
+mod recording;
 mod simulate;
 
 use std::io::{IsTerminal as _, Write as _};
@@ -64,6 +65,11 @@ enum Command {
     Payment {
         #[command(subcommand)]
         command: payment::Command,
+    },
+    /// Recordings in which a card was spoken or keyed: out of reach, into the journal, and what became of them.
+    Recording {
+        #[command(subcommand)]
+        command: recording::Command,
     },
     /// Print completions for a shell.
     Completions {
@@ -120,6 +126,7 @@ fn main() -> ExitCode {
         } => check(&config.config, offline, json, deny_warnings),
         Command::Simulate(args) => simulate::run(&args),
         Command::Payment { command } => payment::run(command),
+        Command::Recording { command } => recording::run(command),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "ivrpay", &mut script);

@@ -26,6 +26,8 @@ use crate::arguments::{Arguments, Mode};
 use crate::config::Tenant;
 use crate::events::{self, About, Events};
 use crate::guard::Guard;
+use crate::quarantine::Mark;
+use crate::recorders::Recorders;
 use crate::settle::Settle;
 
 /// Commands that may wait for a call; more come only from a mistake, and are refused.
@@ -40,6 +42,8 @@ pub(crate) struct Shared {
     pub(crate) settle: Settle,
     pub(crate) events: Events,
     pub(crate) guard: Guard,
+    pub(crate) recorders: Recorders,
+    pub(crate) quarantine: ivrpay_web::Quarantine,
     pub(crate) tenants: Vec<Tenant>,
     pub(crate) settings: Arc<ivrpay_dialogue::Settings>,
 }
@@ -86,6 +90,11 @@ pub(crate) async fn run(
     start: Start,
     commands: mpsc::Receiver<Command>,
 ) {
+    if let Some(mark) = Mark::of(&start.args) {
+        mark.keep(&shared.client, shared.settle.journal(), &shared.quarantine)
+            .await;
+        return go_on(&shared.client, &start.channel.id).await;
+    }
     let began = Instant::now();
     let mut call = Call {
         about: About {
@@ -108,6 +117,7 @@ pub(crate) async fn run(
         unheard: false,
         key_arrived: None,
         last_key: None,
+        seat: None,
         muted: false,
         recorded: false,
         silent: false,
@@ -150,6 +160,8 @@ struct Call {
     key_arrived: Option<Instant>,
     /// When the last key was read from the socket.
     last_key: Option<Instant>,
+    /// Who talks where, for recorders that have to pause; `None` where there are none.
+    seat: Option<Seat>,
     /// Asterisk took the caller's voice away.
     muted: bool,
     /// A MixMonitor was begun on this channel.
@@ -158,6 +170,12 @@ struct Call {
     silent: bool,
     /// What was set on the channel: each request costs Asterisk more than us.
     variables: BTreeMap<&'static str, String>,
+}
+
+/// By what a recorder outside Asterisk finds the call.
+struct Seat {
+    caller: Option<String>,
+    extension: Option<String>,
 }
 
 /// What the dialogue waits for beside events.
@@ -197,6 +215,13 @@ impl Call {
                 })?,
         };
         self.about.tenant = Some(tenant.id.clone());
+        if shared.recorders.any(&tenant.id) {
+            self.seat = Some(Seat {
+                caller: caller_number(channel),
+                // By it a softphone or a screen recorder knows its seat; not knowing keeps nobody from pausing.
+                extension: self.operator_extension(&args).await.unwrap_or_default(),
+            });
+        }
         let language = args.language.unwrap_or(tenant.language);
         self.language = language;
 
@@ -351,11 +376,6 @@ impl Call {
         channel: &ivrpay_ari::Channel,
         language: Language,
     ) -> Result<Claim, Refused> {
-        // A foreign number may look like a card's; then it is not kept.
-        let number = channel.caller.number.as_str();
-        let number =
-            (!number.is_empty() && number.len() <= 24 && !ivrpay_journal::looks_like_card(number))
-                .then(|| number.to_owned());
         let new = NewPayment {
             tenant: tenant.id.clone(),
             // Practice locks no order.
@@ -378,7 +398,7 @@ impl Call {
             language: language.to_string(),
             prompt_version: ivrpay_prompts::VERSION.to_owned(),
             operator_extension: args.operator_extension.clone(),
-            caller_number: number,
+            caller_number: caller_number(channel),
             origin: Origin::Dialplan,
             request: None,
             // This call's own: it ends with the call.
@@ -433,6 +453,10 @@ impl Call {
         self.shared.events.call_started(&self.about);
         let safe = match self.window_is_closed() {
             Ok(()) => Box::pin(self.shared.guard.check(&self.shared.client)).await,
+            refused => refused,
+        };
+        let safe = match safe {
+            Ok(()) => Box::pin(self.pause_recorders()).await,
             refused => refused,
         };
         if let Err(why) = safe {
@@ -766,11 +790,13 @@ impl Call {
     /// Result variables, then the next priority of the dialplan.
     async fn give_back(&mut self, result: CallResult, end: Option<&End>) {
         if self.gone {
+            self.resume_recorders();
             return;
         }
         // Setting a variable waits for a prompt that still plays.
         self.stop_play().await;
         Box::pin(self.tail()).await;
+        self.resume_recorders();
         let mut variables = vec![(RESULT_VARIABLE, result.name().to_owned())];
         if let Some(id) = self.about.payment_id {
             variables.push(("IVRPAY_PAYMENT_ID", id.to_string()));
@@ -836,6 +862,13 @@ async fn sleep_until(deadline: Option<tokio::time::Instant>) {
         Some(deadline) => tokio::time::sleep_until(deadline).await,
         None => std::future::pending().await,
     }
+}
+
+/// The caller's number as the trunk says it. A foreign number may look like a card's; then it is not kept.
+fn caller_number(channel: &ivrpay_ari::Channel) -> Option<String> {
+    let number = channel.caller.number.as_str();
+    (!number.is_empty() && number.len() <= 24 && !ivrpay_journal::looks_like_card(number))
+        .then(|| number.to_owned())
 }
 
 /// The month now where it is latest over, UTC-12: a card is good through the last day of its month, wherever the caller is. Up to

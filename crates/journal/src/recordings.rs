@@ -113,7 +113,9 @@ async fn quarantine(
         Some(_) => RecordingState::Quarantined,
         None => RecordingState::Marked,
     };
-    let known = tx.open_recording(&new.origin).await?;
+    // A second mark of a call is about another of its files; a file that is moved is what was marked.
+    let call = new.file.as_ref().and(new.call.as_deref());
+    let known = tx.open_recording(&new.origin, call).await?;
     let is_new = known.is_none();
     let recording = match known {
         // Marked twice, or told again: the first stands.

@@ -1313,7 +1313,9 @@ async fn a_recording_with_a_card_is_a_task_until_it_is_resolved() {
         (TaskKind::Quarantine, Some(first.id), due)
     );
     assert_eq!(tasks[0].owner, owner);
+    // Found under another name, by its call.
     let moved = NewRecording {
+        origin: "/mnt/monitor/a.wav".into(),
         file: Some("/var/lib/ivrpay/quarantine/1.wav".into()),
         ..marked
     };

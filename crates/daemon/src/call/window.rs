@@ -8,6 +8,7 @@
 use std::time::{Duration, Instant};
 
 use ivrpay_ari::{Direction, RequestError};
+use ivrpay_journal::RecorderPause;
 
 use super::{Call, GO_ON_TRIES, GO_ON_WAIT};
 use crate::events;
@@ -17,6 +18,9 @@ use crate::events;
 const TAIL_QUIET: Duration = Duration::from_secs(1);
 /// Longest that a caller who does not stop keying is held back.
 const TAIL_MAX: Duration = Duration::from_secs(5);
+
+/// As the journal keeps it.
+const EXTENSION_MAX: usize = 40;
 
 /// Where MixMonitor leaves the name of its file. Set when it begins, not cleared when it ends.
 const MIXMONITOR_FILENAME: &str = "MIXMONITOR_FILENAME";
@@ -44,6 +48,31 @@ impl Call {
             Err(
                 "Asterisk did not mute the caller, so that a recording would hear him (may the ARI user write?)",
             )
+        }
+    }
+
+    /// Pauses the recorders outside Asterisk; why nobody may be asked for a card where one of them does not say that it has.
+    pub(super) async fn pause_recorders(&self) -> Result<(), &'static str> {
+        let (Some(seat), Some(tenant)) = (&self.seat, &self.about.tenant) else {
+            return Ok(());
+        };
+        let call = RecorderPause {
+            recorder: String::new(),
+            call: self.about.call_id,
+            channel: self.about.channel_id.as_str().to_owned(),
+            sip_call_id: self.about.sip_call_id.clone(),
+            caller: seat.caller.clone(),
+            extension: seat.extension.clone().filter(|e| e.len() <= EXTENSION_MAX),
+            tenant: tenant.clone(),
+            paused_ms: 0,
+        };
+        self.shared.recorders.pause(&call).await
+    }
+
+    /// Lets them run again, without waiting for it.
+    pub(super) fn resume_recorders(&mut self) {
+        if self.seat.take().is_some() {
+            self.shared.recorders.resume(self.about.call_id);
         }
     }
 

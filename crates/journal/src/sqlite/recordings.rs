@@ -88,13 +88,20 @@ impl Tx<'_> {
         row.as_ref().map(recording).transpose()
     }
 
-    /// The one that nobody has resolved yet, by where it was or where it lies in quarantine.
-    pub(crate) async fn open_recording(&mut self, path: &str) -> Result<Option<Recording>, Error> {
+    /// The one that nobody has resolved yet: by where it was, where it lies in quarantine, or, while it is only marked, by its call
+    /// (Asterisk may know its file by another name, through a link or in a container).
+    pub(crate) async fn open_recording(
+        &mut self,
+        path: &str,
+        call: Option<&str>,
+    ) -> Result<Option<Recording>, Error> {
         let row = sqlx::query(
-            "SELECT * FROM recordings WHERE (origin = ?1 OR file = ?1) AND state IN ('marked', 'quarantined')
-             ORDER BY id LIMIT 1",
+            "SELECT * FROM recordings WHERE state IN ('marked', 'quarantined')
+               AND (origin = ?1 OR file = ?1 OR (call = ?2 AND state = 'marked'))
+             ORDER BY origin = ?1 DESC, id LIMIT 1",
         )
         .bind(path)
+        .bind(call)
         .fetch_optional(&mut self.connection)
         .await?;
         row.as_ref().map(recording).transpose()

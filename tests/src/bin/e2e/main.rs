@@ -8,6 +8,7 @@
 )]
 
 mod outages;
+mod recorders;
 mod recordings;
 mod scenarios;
 
@@ -245,6 +246,37 @@ async fn run(tally: &mut Tally) -> anyhow::Result<()> {
             .one(
                 "recorded, the time over during entry: heard again, no key",
                 recordings::time_over(&lab),
+            )
+            .await;
+    }
+    if wanted("recorder outside") {
+        let paused = recorders::paused_and_resumed(&lab);
+        tally
+            .one(
+                "recorder outside: paused before the first prompt, resumed after",
+                paused,
+            )
+            .await;
+        let refused = recorders::not_acknowledged(&lab);
+        tally
+            .one(
+                "recorder outside, no acknowledgement: nobody is asked for a card",
+                refused,
+            )
+            .await;
+        let killed = recorders::resumed_by_the_next(&lab);
+        tally
+            .one(
+                "recorder outside, the daemon killed: the next one resumes it",
+                killed,
+            )
+            .await;
+    }
+    if wanted("quarantine") {
+        tally
+            .one(
+                "quarantine: marked by the operator's key, moved, deleted",
+                recorders::quarantined_by_key(&lab),
             )
             .await;
     }
