@@ -33,8 +33,15 @@ impl Mark {
         let value = |key| args.iter().find_map(|arg| arg.trim().strip_prefix(key));
         let channel = ChannelId::new(value(MARK)?).ok()?;
         let who = value(OPERATOR).unwrap_or_default();
-        // `201-0000002a` of PJSIP/201-0000002a.
-        let who = who.rsplit_once('-').map_or(who, |(endpoint, _)| endpoint);
+        // `201-0000002a` of PJSIP/201-0000002a: the endpoint, and a number of the call.
+        let who = match who.rsplit_once('-') {
+            Some((endpoint, call))
+                if call.len() == 8 && call.bytes().all(|b| b.is_ascii_hexdigit()) =>
+            {
+                endpoint
+            }
+            _ => who,
+        };
         let who = if who.is_empty() { "an operator" } else { who };
         Some(Self {
             channel,
@@ -88,6 +95,10 @@ mod tests {
         assert_eq!(
             of(&["mark=1795661748.2", "operator=201-0000002a"]),
             mark("1795661748.2", "201")
+        );
+        assert_eq!(
+            of(&["mark=1.2", "operator=front-desk"]),
+            mark("1.2", "front-desk")
         );
         assert_eq!(of(&["mark=1.2", "operator="]), mark("1.2", "an operator"));
     }
