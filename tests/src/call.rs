@@ -33,6 +33,9 @@ pub struct Report {
     /// The latest that a packet of the caller left after its time, ms: over some 20, this machine was too slow for the test.
     #[serde(default)]
     pub late_ms_max: u64,
+    /// From the INVITE to the end, ms.
+    #[serde(default)]
+    pub lasted_ms: u64,
     /// The payment.
     #[serde(default)]
     pub payment_id: Option<String>,

@@ -8,4 +8,5 @@
 pub mod call;
 pub mod lab;
 pub mod local;
+pub mod recording;
 pub mod service;

@@ -201,3 +201,66 @@ pub struct Health {
     /// The daemon is being stopped.
     pub stopping: bool,
 }
+
+/// Body of `POST /v1/recordings` on the Unix socket: a recording in which a card was spoken or keyed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MarkRecording {
+    /// Where it was found; an absolute path.
+    pub origin: String,
+    /// Where it was moved to; absent when it was only marked.
+    #[serde(default)]
+    pub file: Option<String>,
+    /// Its call or channel.
+    #[serde(default)]
+    pub call: Option<String>,
+    /// Who says so, 1 to 64 characters.
+    pub by: String,
+    /// Why, at most 200 characters.
+    #[serde(default)]
+    pub reason: String,
+}
+
+/// Body of `POST /v1/recordings/{id}/resolve` on the Unix socket.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ResolveRecording {
+    /// `deleted` or `redacted`.
+    pub action: String,
+    /// Who did it, 1 to 64 characters.
+    pub by: String,
+}
+
+/// A recording that holds a card.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Recording {
+    /// Its id.
+    pub id: String,
+    /// `marked`, `quarantined`, `deleted` or `redacted`.
+    pub state: String,
+    /// Where it was found.
+    pub origin: String,
+    /// Where it lies in quarantine.
+    pub file: Option<String>,
+    /// Its call or channel.
+    pub call: Option<String>,
+    /// Who found it.
+    pub marked_by: String,
+    /// Why.
+    pub reason: String,
+    /// When it was found, RFC 3339.
+    pub marked_at: String,
+    /// Until when it has to be deleted or redacted, RFC 3339.
+    pub due_at: String,
+    /// Who ended the matter.
+    pub resolved_by: Option<String>,
+    /// When, RFC 3339.
+    pub resolved_at: Option<String>,
+}
+
+/// Answer of `GET /v1/recordings`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Recordings {
+    /// The newest first; at most 1,000.
+    pub recordings: Vec<Recording>,
+}

@@ -37,6 +37,9 @@ const ANSWER_MAX: usize = 4 * 1024 * 1024;
 /// closing connection would end as [`RequestError::OutcomeUnknown`].
 const IDLE_MAX: Duration = Duration::from_secs(10);
 
+/// How long somebody whose call was broken off may key on without being heard; the dialplan waits as long (`ivrpay-tail`).
+const TAIL: Duration = Duration::from_secs(2);
+
 /// Sends requests. Cheap to clone.
 #[derive(Clone)]
 pub struct Client(Arc<Inner>);
@@ -280,6 +283,39 @@ impl Client {
             Method::DELETE,
             &format!("/channels/{}/mute", channel.segment()),
             Some(Mute { direction }),
+        )
+        .await
+    }
+
+    /// Gives a caller his voice back whom a daemon may have muted, and who may be keying at this moment: two seconds later, so that
+    /// the rest of his keys is not heard either. Does nothing where the dialplan says with
+    /// [`MUTED_VARIABLE`](crate::MUTED_VARIABLE) that it does all this itself. Both set the same flag of the channel, which does not
+    /// count (`ast_channel_suppress`, main/channel.c): one unmute undoes any number of mutes.
+    ///
+    /// # Errors
+    /// [`RequestError`]; the caller may still be muted then.
+    pub async fn voice_back(&self, channel: &ChannelId) -> Result<(), RequestError> {
+        match self.get_variable(channel, crate::MUTED_VARIABLE).await {
+            Ok(Some(by_dialplan)) if by_dialplan == "1" => Ok(()),
+            Err(RequestError::Gone) => Err(RequestError::Gone),
+            // Not knowing is "no": a caller whom nobody hears is worse than a moment too early.
+            _ => {
+                tokio::time::sleep(TAIL).await;
+                self.unmute(channel, Direction::In).await
+            }
+        }
+    }
+
+    /// Sends silence to a channel until something else is played. Recorders of that channel keep their time line by it: with the
+    /// caller muted and nothing sent, MixMonitor writes nothing at all (measured, Asterisk 22).
+    ///
+    /// # Errors
+    /// [`RequestError`].
+    pub async fn silence(&self, channel: &ChannelId) -> Result<(), RequestError> {
+        self.done(
+            Method::POST,
+            &format!("/channels/{}/silence", channel.segment()),
+            None::<()>,
         )
         .await
     }

@@ -67,6 +67,12 @@ pub const REQUESTS: &[Sent] = &[
     ),
     sent(
         "channels.json",
+        "POST",
+        "/channels/{channelId}/silence",
+        &[],
+    ),
+    sent(
+        "channels.json",
         "GET",
         "/channels/{channelId}/variable",
         &["variable"],

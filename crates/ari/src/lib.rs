@@ -37,3 +37,6 @@ pub use socket::{Calls, Status, connect};
 
 /// Channel variable that tells the dialplan how the payment ended.
 pub const RESULT_VARIABLE: &str = "IVRPAY_RESULT";
+
+/// Channel variable with which a dialplan says `1` when it has muted the caller itself, and gives the voice back behind `Stasis()`.
+pub const MUTED_VARIABLE: &str = "IVRPAY_MUTED";

@@ -351,6 +351,14 @@ impl Reader {
                 drop(client.set_variable(&channel, RESULT_VARIABLE, result).await);
             }
             for _ in 0..GIVE_BACK_TRIES {
+                // Whoever led an orphan had muted him. One that nobody led (`result`) was not.
+                if result.is_none()
+                    && let Err(RequestError::NotSent { .. } | RequestError::Refused { .. }) =
+                        client.voice_back(&channel).await
+                {
+                    sleep(LISTING_WAIT).await;
+                    continue;
+                }
                 match client.continue_in_dialplan(&channel, None).await {
                     Err(RequestError::NotSent { .. } | RequestError::Refused { .. }) => {
                         sleep(LISTING_WAIT).await

@@ -90,6 +90,8 @@ async fn requests_go_out_as_the_table_says() {
     client.stop_playback(&playback).await.unwrap();
     client.mute(&channel, Direction::In).await.unwrap();
     client.unmute(&channel, Direction::Both).await.unwrap();
+    client.voice_back(&channel).await.unwrap();
+    client.silence(&channel).await.unwrap();
     assert_eq!(client.channels().await.unwrap(), []);
     assert_eq!(client.channel(&channel).await.unwrap().id, channel);
     assert!(

@@ -12,6 +12,7 @@ macro_rules! say {
 
 mod audit;
 mod payment;
+mod recording;
 mod simulate;
 
 use std::io::{IsTerminal as _, Write as _};
@@ -71,6 +72,11 @@ enum Command {
         #[command(subcommand)]
         command: payment::Command,
     },
+    /// Recordings in which a card was spoken or keyed: out of reach, into the journal, and what became of them.
+    Recording {
+        #[command(subcommand)]
+        command: recording::Command,
+    },
     /// Print completions for a shell.
     Completions {
         /// bash, zsh, fish, elvish, powershell
@@ -129,6 +135,7 @@ fn main() -> ExitCode {
         Command::Simulate(args) => simulate::run(&args),
         Command::Audit { command } => audit::run(&command),
         Command::Payment { command } => payment::run(command),
+        Command::Recording { command } => recording::run(command),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "ivrpay", &mut script);

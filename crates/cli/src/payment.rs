@@ -51,6 +51,20 @@ pub(crate) struct From {
     json: bool,
 }
 
+impl From {
+    pub(crate) fn config(&self) -> &std::path::Path {
+        &self.config.config
+    }
+
+    pub(crate) fn socket(&self) -> Option<&PathBuf> {
+        self.socket.as_ref()
+    }
+
+    pub(crate) const fn json(&self) -> bool {
+        self.json
+    }
+}
+
 pub(crate) fn run(command: Command) -> ExitCode {
     let (from, path) = match &command {
         Command::List {
@@ -81,7 +95,7 @@ pub(crate) fn run(command: Command) -> ExitCode {
             Err(code) => return code,
         },
     };
-    let answer = match runtime().and_then(|runtime| runtime.block_on(get(&socket, &path))) {
+    let answer = match runtime().and_then(|runtime| runtime.block_on(ask(&socket, &path, None))) {
         Ok(answer) => answer,
         Err(error) => return fail(&error),
     };
@@ -100,13 +114,29 @@ pub(crate) fn run(command: Command) -> ExitCode {
     }
 }
 
-async fn get(socket: &std::path::Path, path: &str) -> anyhow::Result<String> {
+/// What the running service answers: to a GET, or to a POST where there is a body, which is JSON.
+pub(crate) async fn ask(
+    socket: &std::path::Path,
+    path: &str,
+    body: Option<Vec<u8>>,
+) -> anyhow::Result<String> {
     let client = reqwest::Client::builder()
         .unix_socket(socket)
         .no_proxy()
         .build()?;
-    let answer = client.get(format!("http://ivrpay{path}")).send().await.with_context(|| {
-        format!("the service does not answer at {}; is `ivrpay serve` running, and may you open it?", socket.display())
+    let url = format!("http://ivrpay{path}");
+    let request = match body {
+        Some(body) => client
+            .post(url)
+            .header("content-type", "application/json")
+            .body(body),
+        None => client.get(url),
+    };
+    let answer = request.send().await.with_context(|| {
+        format!(
+            "the service does not answer at {}; is `ivrpay serve` running, and may you open it?",
+            socket.display()
+        )
     })?;
     let good = answer.status().is_success();
     let text = answer.text().await?;
@@ -201,7 +231,7 @@ fn card(p: &Payment) -> String {
 }
 
 /// Percent-encodes all but letters, digits and `-_.~` (RFC 3986, 2.3).
-fn encode(text: &str) -> String {
+pub(crate) fn encode(text: &str) -> String {
     text.bytes()
         .map(|b| {
             if b.is_ascii_alphanumeric() || b"-_.~".contains(&b) {

@@ -3,6 +3,8 @@
 //! Starts with a channel that entered Stasis, ends when the channel was given back to the dialplan or hung up. Owns the
 //! dialogue, and with it the call's secret memory. Does not know which prompts follow which, nor any acquirer.
 
+mod window;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -23,7 +25,9 @@ use tokio::sync::{mpsc, oneshot};
 use crate::arguments::{Arguments, Mode};
 use crate::config::Tenant;
 use crate::events::{self, About, Events};
-use crate::guard::Guard;
+use crate::guard::{Danger, Guard};
+use crate::quarantine::Mark;
+use crate::recorders::Recorders;
 use crate::settle::Settle;
 
 /// Commands that may wait for a call; more come only from a mistake, and are refused.
@@ -38,6 +42,8 @@ pub(crate) struct Shared {
     pub(crate) settle: Settle,
     pub(crate) events: Events,
     pub(crate) guard: Guard,
+    pub(crate) recorders: Recorders,
+    pub(crate) quarantine: ivrpay_web::Quarantine,
     pub(crate) tenants: Vec<Tenant>,
     pub(crate) settings: Arc<ivrpay_dialogue::Settings>,
 }
@@ -84,6 +90,11 @@ pub(crate) async fn run(
     start: Start,
     commands: mpsc::Receiver<Command>,
 ) {
+    if let Some(mark) = Mark::of(&start.args) {
+        mark.keep(&shared.client, shared.settle.journal(), &shared.quarantine)
+            .await;
+        return go_on(&shared.client, &start.channel.id).await;
+    }
     let began = Instant::now();
     let mut call = Call {
         about: About {
@@ -106,8 +117,14 @@ pub(crate) async fn run(
         settled: None,
         unheard: false,
         key_arrived: None,
+        last_key: None,
+        seat: None,
+        muted: false,
+        recorded: false,
+        silent: false,
         variables: BTreeMap::new(),
     };
+    Box::pin(call.close_window()).await;
     // A call is one task, as large as its largest wait. What takes a moment is boxed, so that the minutes of keying are small.
     let result = match Box::pin(call.order(&start.channel, &start.args)).await {
         Ok(order) => call.pay(order).await,
@@ -144,8 +161,24 @@ struct Call {
     unheard: bool,
     /// When the key that is being handled was read from the socket.
     key_arrived: Option<Instant>,
+    /// When the last key was read from the socket.
+    last_key: Option<Instant>,
+    /// Who talks where, for recorders that have to pause; `None` where there are none.
+    seat: Option<Seat>,
+    /// Asterisk took the caller's voice away.
+    muted: bool,
+    /// A MixMonitor was begun on this channel.
+    recorded: bool,
+    /// Silence is sent while nothing plays.
+    silent: bool,
     /// What was set on the channel: each request costs Asterisk more than us.
     variables: BTreeMap<&'static str, String>,
+}
+
+/// By what a recorder outside Asterisk finds the call.
+struct Seat {
+    caller: Option<String>,
+    extension: Option<String>,
 }
 
 /// What the dialogue waits for beside events.
@@ -185,6 +218,13 @@ impl Call {
                 })?,
         };
         self.about.tenant = Some(tenant.id.clone());
+        if shared.recorders.any(&tenant.id) {
+            self.seat = Some(Seat {
+                caller: caller_number(channel),
+                // By it a softphone or a screen recorder knows its seat; not knowing keeps nobody from pausing.
+                extension: self.operator_extension(&args).await.unwrap_or_default(),
+            });
+        }
         let language = args.language.unwrap_or(tenant.language);
         self.language = language;
 
@@ -339,11 +379,6 @@ impl Call {
         channel: &ivrpay_ari::Channel,
         language: Language,
     ) -> Result<Claim, Refused> {
-        // A foreign number may look like a card's; then it is not kept.
-        let number = channel.caller.number.as_str();
-        let number =
-            (!number.is_empty() && number.len() <= 24 && !ivrpay_journal::looks_like_card(number))
-                .then(|| number.to_owned());
         let new = NewPayment {
             tenant: tenant.id.clone(),
             // Practice locks no order.
@@ -366,7 +401,7 @@ impl Call {
             language: language.to_string(),
             prompt_version: ivrpay_prompts::VERSION.to_owned(),
             operator_extension: args.operator_extension.clone(),
-            caller_number: number,
+            caller_number: caller_number(channel),
             origin: Origin::Dialplan,
             request: None,
             // This call's own: it ends with the call.
@@ -416,14 +451,21 @@ impl Call {
         }
     }
 
+    /// Whether a card may be asked for; dangers for which somebody answers.
+    async fn safe(&self) -> Result<Vec<Danger>, Danger> {
+        self.window_is_closed()?;
+        let (client, channel) = (&self.shared.client, &self.about.channel_id);
+        let guard = &self.shared.guard;
+        let excepted = guard.check(client, channel, &self.channel_name).await?;
+        self.pause_recorders().await?;
+        Ok(excepted)
+    }
+
     /// Leads the caller through the payment.
     async fn pay(&mut self, order: Order) -> CallResult {
         self.shared.events.call_started(&self.about);
         let shared = Arc::clone(&self.shared);
-        let guard = shared
-            .guard
-            .check(&shared.client, &self.about.channel_id, &self.channel_name);
-        match Box::pin(guard).await {
+        match Box::pin(self.safe()).await {
             Ok(excepted) => events::captured_by_exception(&self.about, &excepted),
             Err(danger) => {
                 events::capture_refused(&self.about, danger);
@@ -490,6 +532,9 @@ impl Call {
                 }
                 return end;
             }
+            if self.wants_silence() {
+                Box::pin(self.send_silence()).await;
+            }
             let deadline = dialogue
                 .deadline()
                 .map(|at| tokio::time::Instant::from_std(self.began + at.0));
@@ -540,6 +585,7 @@ impl Call {
             Some(CallEvent::KeyWaiting { arrived, lasted }) => {
                 let key = self.inbox.take_key()?;
                 self.key_arrived = Some(arrived);
+                self.last_key = Some(arrived);
                 Some(Input::Key(key, lasted))
             }
             Some(CallEvent::PlaybackFinished { id, failed }) => {
@@ -673,6 +719,7 @@ impl Call {
             .collect();
         let media: Vec<&str> = media.iter().map(String::as_str).collect();
         self.request_begins();
+        self.silent = false;
         let played = self
             .shared
             .client
@@ -751,10 +798,13 @@ impl Call {
     /// Result variables, then the next priority of the dialplan.
     async fn give_back(&mut self, result: CallResult, end: Option<&End>) {
         if self.gone {
+            self.resume_recorders();
             return;
         }
         // Setting a variable waits for a prompt that still plays.
         self.stop_play().await;
+        Box::pin(self.tail()).await;
+        self.resume_recorders();
         let mut variables = vec![(RESULT_VARIABLE, result.name().to_owned())];
         if let Some(id) = self.about.payment_id {
             variables.push(("IVRPAY_PAYMENT_ID", id.to_string()));
@@ -771,6 +821,7 @@ impl Call {
         for (name, value) in &variables {
             self.set(name, value).await;
         }
+        Box::pin(self.open_window()).await;
         Box::pin(go_on(&self.shared.client, &self.about.channel_id)).await;
     }
 
@@ -819,6 +870,13 @@ async fn sleep_until(deadline: Option<tokio::time::Instant>) {
         Some(deadline) => tokio::time::sleep_until(deadline).await,
         None => std::future::pending().await,
     }
+}
+
+/// The caller's number as the trunk says it. A foreign number may look like a card's; then it is not kept.
+fn caller_number(channel: &ivrpay_ari::Channel) -> Option<String> {
+    let number = channel.caller.number.as_str();
+    (!number.is_empty() && number.len() <= 24 && !ivrpay_journal::looks_like_card(number))
+        .then(|| number.to_owned())
 }
 
 /// The month now where it is latest over, UTC-12: a card is good through the last day of its month, wherever the caller is. Up to

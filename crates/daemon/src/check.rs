@@ -30,7 +30,7 @@ pub enum Verdict {
 /// One line.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Fact {
-    /// Ring: `file`, `values`, `prompts`, `secret-memory`, `journal`, `asterisk`, `acquirer`.
+    /// Ring: `file`, `values`, `prompts`, `secret-memory`, `journal`, `asterisk`, `acquirer`, `recorder`.
     pub ring: &'static str,
     /// How it is.
     pub verdict: Verdict,
@@ -106,6 +106,7 @@ impl<'a> Check<'a> {
         if !offline {
             self.asterisk(&config).await;
             self.acquirers(&config).await;
+            self.recorders(&config).await;
         }
         self.facts
     }
@@ -218,10 +219,22 @@ impl<'a> Check<'a> {
             }
             (Ok(_), Ok(tasks)) => {
                 let of = |kind| tasks.iter().filter(|t| t.kind == kind).count();
+                let recordings = of(TaskKind::Quarantine);
+                if recordings > 0 {
+                    self.warn(
+                        "journal",
+                        format!("{path}: {recordings} recording(s) in which a card was spoken or keyed"),
+                        "`ivrpay recording list` shows them; delete or redact each, then `ivrpay recording resolve ID`",
+                    );
+                }
+                if recordings == tasks.len() {
+                    return;
+                }
                 let some: Vec<String> = tasks
                     .iter()
+                    .filter_map(|t| t.payment)
                     .take(3)
-                    .map(|t| t.payment.to_string())
+                    .map(|id| id.to_string())
                     .collect();
                 self.warn(
                     "journal",
@@ -408,6 +421,22 @@ impl<'a> Check<'a> {
                 ),
                 "copy asterisk-conf/sounds/{ja,en}/ivrpay into the languages' folders below `sounds` of its data directory (`core show settings` names it), let its user read them, and restart Asterisk",
             ),
+        }
+    }
+
+    /// Recorders outside Asterisk, which nobody but the configuration knows.
+    async fn recorders(&mut self, config: &Config) {
+        if config.recorders.is_empty() {
+            self.good(
+                "recorder",
+                "none outside Asterisk is named ([[recorders]]): SIPREC, SPAN ports, softphones, screens and transcription are yours to name",
+            );
+        }
+        for recorder in &config.recorders {
+            match recorder.shown().await {
+                Ok(fact) => self.good("recorder", fact),
+                Err((fact, hint)) => self.bad("recorder", fact, hint),
+            }
         }
     }
 

@@ -18,6 +18,7 @@ use secrecy::SecretString;
 use serde::Deserialize;
 
 use crate::guard::{Danger, EXCEPTION_DAYS_MAX, Exception};
+use crate::recorders::{RawRecorder, Recorder};
 
 /// Why a configuration can't be used. Each says where and what to do.
 #[derive(Debug, thiserror::Error)]
@@ -79,7 +80,7 @@ impl ConfigError {
         }
     }
 
-    fn value(key: impl Into<String>, message: impl fmt::Display) -> Self {
+    pub(crate) fn value(key: impl Into<String>, message: impl fmt::Display) -> Self {
         Self::Value {
             key: key.into(),
             message: message.to_string(),
@@ -113,6 +114,12 @@ pub struct Config {
     pub tenants: Vec<Tenant>,
     /// Connectors by name.
     pub connectors: BTreeMap<String, Connector>,
+    /// Recorders outside Asterisk.
+    pub recorders: Vec<Recorder>,
+    /// Folder for recordings in which a card was spoken or keyed.
+    pub quarantine_folder: PathBuf,
+    /// Whose task they are, and by when.
+    pub quarantine: ivrpay_web::Quarantine,
 }
 
 /// `[http]`, checked.
@@ -227,6 +234,18 @@ struct RawConfig {
     tenants: Vec<RawTenant>,
     #[serde(default)]
     connectors: BTreeMap<String, RawConnector>,
+    #[serde(default)]
+    recorders: Vec<RawRecorder>,
+    #[serde(default)]
+    quarantine: RawQuarantine,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct RawQuarantine {
+    path: Option<PathBuf>,
+    owner: Option<String>,
+    due: Option<Span>,
 }
 
 #[derive(Deserialize)]
@@ -482,8 +501,24 @@ impl Config {
             Some(socket) => folder.join(socket),
             None => journal.with_file_name("ivrpay.sock"),
         };
+        let quarantine_folder = match raw.quarantine.path {
+            Some(path) => folder.join(path),
+            None => journal.with_file_name("quarantine"),
+        };
+        let due = raw.quarantine.due.unwrap_or(Span(crate::quarantine::DUE));
+        let quarantine = ivrpay_web::Quarantine {
+            owner: raw
+                .quarantine
+                .owner
+                .map(ivrpay_payment::OperatorId::new)
+                .transpose()
+                .map_err(|e| ConfigError::value("quarantine.owner", e))?,
+            due: span("quarantine.due", due, 3_600_000, 30 * 24 * 3_600_000)?,
+        };
         Ok(Self {
             path: path.to_owned(),
+            quarantine_folder,
+            quarantine,
             ari: ari(raw.ari, folder)?,
             http: Http {
                 listen: raw.http.listen,
@@ -505,6 +540,7 @@ impl Config {
             },
             dialogue: dialogue(&raw.dialogue)?,
             sounds: raw.sounds.path.map(|p| folder.join(p)),
+            recorders: crate::recorders::checked(raw.recorders, &tenants, folder)?,
             tenants,
             connectors,
         })
@@ -582,7 +618,7 @@ fn exception(
     })
 }
 
-fn word(key: &str, text: String) -> Result<String, ConfigError> {
+pub(crate) fn word(key: &str, text: String) -> Result<String, ConfigError> {
     let good = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
     if text.is_empty() || text.len() > 64 || !text.chars().all(good) {
         return Err(ConfigError::value(key, "1 to 64 letters, digits, - _ ."));
@@ -590,7 +626,12 @@ fn word(key: &str, text: String) -> Result<String, ConfigError> {
     Ok(text)
 }
 
-fn span(key: &str, span: Span, min_ms: u64, max_ms: u64) -> Result<Duration, ConfigError> {
+pub(crate) fn span(
+    key: &str,
+    span: Span,
+    min_ms: u64,
+    max_ms: u64,
+) -> Result<Duration, ConfigError> {
     let (min, max) = (Duration::from_millis(min_ms), Duration::from_millis(max_ms));
     if span.0 < min || span.0 > max {
         return Err(ConfigError::value(key, format!("from {min:?} to {max:?}")));
@@ -599,7 +640,7 @@ fn span(key: &str, span: Span, min_ms: u64, max_ms: u64) -> Result<Duration, Con
 }
 
 /// Reads a secret from a file of its own, which nobody else may read (PCI DSS v4.0.1, 8.6.2).
-fn secret(key: &str, path: &Path) -> Result<SecretString, ConfigError> {
+pub(crate) fn secret(key: &str, path: &Path) -> Result<SecretString, ConfigError> {
     use std::os::unix::fs::PermissionsExt as _;
     let bad = |message: String| ConfigError::Secret {
         key: key.to_owned(),
@@ -932,6 +973,8 @@ mod tests {
         assert_eq!(sample.dialogue, full.dialogue);
         assert_eq!(sample.limits, full.limits);
         assert_eq!(sample.journal, full.journal);
+        assert_eq!(sample.quarantine_folder, full.quarantine_folder);
+        assert_eq!(sample.quarantine.due, full.quarantine.due);
         assert_eq!(
             (&sample.ari.url, &sample.ari.app, &sample.ari.user),
             (&full.ari.url, &full.ari.app, &full.ari.user)
@@ -1088,6 +1131,112 @@ mod tests {
             ),
             "connectors.generic.parameters",
         );
+    }
+
+    /// A recorder that somebody named wrongly would hear cards: nothing is guessed.
+    #[test]
+    fn recorders_are_paused_or_vouched_for() {
+        let hooks =
+            "pause_url = \"https://r.example.com/p\"\nresume_url = \"https://r.example.com/r\"";
+        let word = "kept_out_by = \"masked\"\nperson = \"T. Yamada\"\ndate = \"2026-11-26\"";
+        let load = |rest: &str| {
+            Folder::new()
+                .load(&format!(
+                    "{SAMPLE}\n[[recorders]]\nname = \"a\"\nkind = \"siprec\"\n{rest}\n"
+                ))
+                .map(|config| config.recorders.len())
+                .map_err(|error| error.to_string())
+        };
+        for (rest, expected) in [
+            (hooks.to_owned(), Ok(1)),
+            (word.to_owned(), Ok(1)),
+            (
+                format!(
+                    "{hooks}\nsecret_file = \"ari-password\"\ntimeout = \"1s\"\ntenants = [\"shop\"]"
+                ),
+                Ok(1),
+            ),
+            (
+                format!("{hooks}\n{word}"),
+                Err("needs pause_url and resume_url, or kept_out_by"),
+            ),
+            (
+                String::new(),
+                Err("needs pause_url and resume_url, or kept_out_by"),
+            ),
+            (
+                "pause_url = \"https://r.example.com/p\"".to_owned(),
+                Err("needs pause_url and resume_url"),
+            ),
+            (
+                hooks.replace("https", "http"),
+                Err("recorders[0].pause_url: https://"),
+            ),
+            (
+                hooks.replace("https://r.example.com", "http://127.0.0.1:9"),
+                Ok(1),
+            ),
+            (
+                format!("{hooks}\ntimeout = \"1m\""),
+                Err("recorders[0].timeout"),
+            ),
+            (
+                format!("{hooks}\ntenants = [\"chop\"]"),
+                Err("recorders[0].tenants"),
+            ),
+            (
+                format!("{hooks}\nsecret_file = \"none\""),
+                Err("can't be read"),
+            ),
+            (
+                format!("{hooks}\nperson = \"T. Yamada\""),
+                Err("recorders[0].person"),
+            ),
+            (
+                format!("{word}\ntimeout = \"1s\""),
+                Err("recorders[0].kept_out_by"),
+            ),
+            (word.replace("T. Yamada", " "), Err("recorders[0].person")),
+            (
+                word.replace("2026-11-26", "yesterday"),
+                Err("recorders[0].date"),
+            ),
+            (
+                format!("{word}\n[[recorders]]\nname = \"a\"\nkind = \"other\"\n{word}"),
+                Err("two recorders"),
+            ),
+        ] {
+            match (load(&rest), expected) {
+                (Ok(count), Ok(expected)) => assert_eq!(count, expected, "{rest}"),
+                (Err(text), Err(expected)) => {
+                    assert!(
+                        text.contains(expected),
+                        "{text:?} does not say {expected:?}"
+                    );
+                }
+                (loaded, expected) => panic!("{rest}: {loaded:?} instead of {expected:?}"),
+            }
+        }
+    }
+
+    /// The sample's recorders stand in comments, and are right.
+    #[test]
+    fn the_samples_recorders_load() {
+        let folder = Folder::new();
+        folder.secret("recorder-secret", "three", 0o600);
+        let text: String = SAMPLE
+            .split("# [[recorders]]")
+            .skip(1)
+            .flat_map(|part| ["[[recorders]]", part])
+            .flat_map(str::lines)
+            .map(|line| line.trim_start_matches("# "))
+            .filter(|line| !line.starts_with("ca_file"))
+            .map(|line| format!("{line}\n"))
+            .collect();
+        let config = folder
+            .load(&format!("{SAMPLE}\n{text}"))
+            .map_err(|e| e.to_string());
+        assert_eq!(config.expect("taken").recorders.len(), 2);
     }
 
     #[test]

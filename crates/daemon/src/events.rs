@@ -10,7 +10,7 @@ use std::time::Duration;
 use ivrpay_api as api;
 use ivrpay_ari::ChannelId;
 use ivrpay_dialogue::{CallResult, Progress};
-use ivrpay_payment::{CallId, OperationId, Outcome, PaymentId, State, TenantId};
+use ivrpay_payment::{CallId, OperationId, Outcome, PaymentId, RecordingId, State, TenantId};
 use ivrpay_wire::Trouble;
 
 use crate::guard::{Danger, Exception};
@@ -266,6 +266,65 @@ pub(crate) fn not_given_back(
 ) {
     warn!(channel_id = channel.as_str(), error = %error, tries_left, "Asterisk did not take a caller back into the dialplan");
     counter!("ivrpay_ari_request_failures_total").increment(1);
+}
+
+pub(crate) fn not_unmuted(channel: &ChannelId, error: &ivrpay_ari::RequestError, tries_left: u32) {
+    warn!(channel_id = channel.as_str(), error = %error, tries_left, "Asterisk did not give a caller's voice back; the dialplan does, where it has ivrpay-pay");
+    counter!("ivrpay_ari_request_failures_total").increment(1);
+}
+
+pub(crate) fn recorded(about: &About) {
+    debug!(call_id = %about.call_id, "the caller is being recorded; the recording goes on without his voice until he is given back");
+    counter!("ivrpay_calls_recorded_total").increment(1);
+}
+
+/// One recorder more that is paused, or one fewer. What stays above 0 without a call is a recorder that records nothing.
+pub(crate) fn recorder_paused(paused: bool) {
+    let recorders = gauge!("ivrpay_recorders_paused");
+    if paused {
+        recorders.increment(1.0);
+    } else {
+        recorders.decrement(1.0);
+    }
+}
+
+/// `recorder` is a name of the configuration.
+pub(crate) fn recorder_not_paused(call: CallId, recorder: &str, error: &ivrpay_wire::HookError) {
+    error!(call_id = %call, recorder, error = %error, "a recorder did not acknowledge its pause");
+    counter!("ivrpay_recorder_failures_total", "event" => "pause").increment(1);
+}
+
+pub(crate) fn recorder_not_resumed(
+    call: CallId,
+    recorder: &str,
+    error: &ivrpay_wire::HookError,
+    failures: u32,
+    for_good: bool,
+) {
+    if for_good {
+        error!(call_id = %call, recorder, error = %error, failures, "a recorder stays paused: it does not acknowledge that it runs again; it is asked on");
+    } else {
+        warn!(call_id = %call, recorder, error = %error, failures, "a recorder did not acknowledge that it runs again");
+    }
+    counter!("ivrpay_recorder_failures_total", "event" => "resume").increment(1);
+}
+
+pub(crate) fn recorder_unknown(call: CallId, recorder: &str) {
+    error!(call_id = %call, recorder, "a recorder was paused that the configuration no longer names: see to it that it runs");
+}
+
+/// Never the file's name: it may hold anything.
+pub(crate) fn recording_marked(recording: RecordingId, channel: &ChannelId) {
+    warn!(recording_id = %recording, channel_id = channel.as_str(), "a recording holds a card, says an operator; run `ivrpay recording list`");
+    counter!("ivrpay_recordings_marked_total").increment(1);
+}
+
+pub(crate) fn nothing_to_mark(channel: &ChannelId, error: Option<&ivrpay_ari::RequestError>) {
+    error!(
+        channel_id = channel.as_str(),
+        error = error.map(tracing::field::display),
+        "an operator marked a recording that can't be found; find the recording of this channel, and run `ivrpay recording quarantine`"
+    );
 }
 
 pub(crate) fn overflow(about: &About) {

@@ -42,6 +42,10 @@ pub enum Danger {
     DirectMedia,
     /// SIP messages, and keys in them, are logged or sent away.
     SipCopy,
+    /// Asterisk did not mute the caller.
+    NotMuted,
+    /// A recorder outside Asterisk did not say that it pauses.
+    RecorderRuns,
     /// Asterisk did not answer.
     NotKnown,
 }
@@ -59,6 +63,8 @@ impl Danger {
             Self::Spy => "spy",
             Self::DirectMedia => "direct-media",
             Self::SipCopy => "sip-copy",
+            Self::NotMuted => "not-muted",
+            Self::RecorderRuns => "recorder-runs",
             Self::NotKnown => "not-known",
         }
     }
@@ -80,6 +86,12 @@ impl Danger {
             }
             Self::SipCopy => {
                 "Asterisk logs SIP messages or sends copies of them away, and keys sent by INFO with them"
+            }
+            Self::NotMuted => {
+                "Asterisk did not mute the caller, so that a recording would hear him"
+            }
+            Self::RecorderRuns => {
+                "a recorder outside Asterisk did not acknowledge its pause, or the journal could not keep that it is paused"
             }
             Self::NotKnown => "Asterisk does not say whether it is safe",
         }
@@ -107,6 +119,8 @@ impl Danger {
             Self::SipCopy => {
                 "pjsip.conf [global]: debug = no; modules.conf: noload = res_hep_pjsip.so"
             }
+            Self::NotMuted => "let the ARI user write (read_only = no)",
+            Self::RecorderRuns => "[[recorders]]; `ivrpay check` shows each",
             Self::NotKnown => {
                 "see that the ARI user may read, and that Asterisk is not too old (16.3 or later)"
             }

@@ -6,6 +6,8 @@ pub mod check;
 pub mod config;
 mod events;
 mod guard;
+mod quarantine;
+pub mod recorders;
 mod serve;
 pub mod settle;
 

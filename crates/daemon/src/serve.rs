@@ -23,6 +23,7 @@ use crate::call::{self, Shared};
 use crate::config::Config;
 use crate::events::{self, Events};
 use crate::guard::Guard;
+use crate::recorders::Recorders;
 use crate::settle::{Route, Settle};
 
 /// Calls that may wait to be taken while others are being started; one more is refused.
@@ -111,7 +112,16 @@ pub async fn serve(config: Config, secret_memory: ivrpay_secret::Report) -> anyh
     watch(status, &connected, &stopping, &servers);
     housekeeping(journal.clone(), metrics, counters, &stopping, &servers);
 
+    let recorders = Recorders::new(
+        Arc::new(config.recorders),
+        journal.clone(),
+        client.clone(),
+        config.ari.app.clone(),
+    );
+    recorders.resume_left().await;
     let shared = Arc::new(Shared {
+        recorders: recorders.clone(),
+        quarantine: config.quarantine.clone(),
         client: client.clone(),
         settle: settle.clone(),
         events: stream,
@@ -164,6 +174,7 @@ pub async fn serve(config: Config, secret_memory: ivrpay_secret::Report) -> anyh
         events::call_on(true);
         let id = CallId::new(uuid::Uuid::now_v7());
         let (shared, on, live) = (Arc::clone(&shared), Arc::clone(&on), Arc::clone(&live));
+        let recorders = recorders.clone();
         let client = client.clone();
         tasks.spawn(async move {
             let settle = shared.settle.clone();
@@ -174,6 +185,7 @@ pub async fn serve(config: Config, secret_memory: ivrpay_secret::Report) -> anyh
                 events::call_panicked();
                 Box::pin(settle.abandon(id)).await;
                 Box::pin(give_back(client, channel, None)).await;
+                recorders.resume(id);
             }
             live.remove(number);
             on.fetch_sub(1, Ordering::Relaxed);
@@ -354,6 +366,7 @@ fn web(
         }),
         metrics: metrics.clone(),
         clock: Arc::new(now_ms),
+        quarantine: config.quarantine.clone(),
         prompt_version: ivrpay_prompts::VERSION.to_owned(),
         closing: closing.clone(),
         journal_health: ivrpay_web::JournalHealth::default(),
@@ -487,13 +500,15 @@ async fn give_back(
     channel: ivrpay_ari::ChannelId,
     result: Option<CallResult>,
 ) {
-    if let Some(result) = result {
+    match result {
         // Without the variable the dialplan still goes on; it has a fallback for that.
-        drop(
+        Some(result) => drop(
             client
                 .set_variable(&channel, ivrpay_ari::RESULT_VARIABLE, result.name())
                 .await,
-        );
+        ),
+        // One that was led until now, and muted by it.
+        None => drop(client.voice_back(&channel).await),
     }
     call::go_on(&client, &channel).await;
 }

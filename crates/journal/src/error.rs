@@ -223,6 +223,27 @@ pub enum OutcomeError {
     Journal(#[from] Error),
 }
 
+/// Why a recording could not be marked or resolved.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RecordingError {
+    /// A text is empty or too long.
+    #[error("{field} is empty, too long or not one that can be")]
+    Field {
+        /// Which.
+        field: &'static str,
+    },
+    /// No such recording.
+    #[error("no such recording")]
+    NotFound,
+    /// It was resolved before; that stands.
+    #[error("the recording is resolved already")]
+    Resolved,
+    /// The journal itself.
+    #[error(transparent)]
+    Journal(#[from] Error),
+}
+
 macro_rules! hints {
     ($($error:ident),*) => {$(
         impl $error {
@@ -244,4 +265,10 @@ macro_rules! hints {
     )*};
 }
 
-hints!(CreateError, ClaimError, IntentError, OutcomeError);
+hints!(
+    CreateError,
+    ClaimError,
+    IntentError,
+    OutcomeError,
+    RecordingError
+);

@@ -338,8 +338,12 @@ impl Journal {
         self.0.store.stop().await
     }
 
-    async fn begin(&self, durability: Durability) -> Result<Tx<'_>, Error> {
+    pub(crate) async fn begin(&self, durability: Durability) -> Result<Tx<'_>, Error> {
         self.0.store.begin(durability, &self.0.clock).await
+    }
+
+    pub(crate) fn store(&self) -> &Sqlite {
+        &self.0.store
     }
 
     fn due(&self, now_ms: i64) -> i64 {
@@ -870,8 +874,9 @@ async fn insert_task(
 ) -> Result<(), Error> {
     let task = Task {
         kind,
-        payment: payment.id,
+        payment: Some(payment.id),
         operation,
+        recording: None,
         owner: payment.operator.clone(),
         due_ms,
         note: note.to_owned(),
@@ -914,7 +919,7 @@ fn is_overdue(payment: &Payment, now_ms: i64) -> bool {
 }
 
 /// A UUID version 7 of the injected time, its other bits random.
-fn fresh_id(now_ms: i64) -> Uuid {
+pub(crate) fn fresh_id(now_ms: i64) -> Uuid {
     let (seconds, rest) = (now_ms.div_euclid(1000).max(0), now_ms.rem_euclid(1000));
     let nanos = u32::try_from(rest * 1_000_000).unwrap_or(0);
     Uuid::new_v7(uuid::Timestamp::from_unix(

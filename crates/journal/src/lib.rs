@@ -12,15 +12,16 @@
 mod chain;
 mod error;
 mod journal;
+mod recordings;
 mod scrub;
 mod sqlite;
 mod types;
 
-pub use error::{ClaimError, CreateError, Error, IntentError, OutcomeError};
+pub use error::{ClaimError, CreateError, Error, IntentError, OutcomeError, RecordingError};
 pub use journal::Journal;
 pub use scrub::looks_like_card;
 pub use types::{
     ApiRequest, Break, Claim, Clock, Created, EnteredBy, Filter, IntentDraft, Match, Mode,
-    NewPayment, OpenOptions, Operation, OperationState, Origin, Payment, Record, Recovered, Task,
-    TaskKind, VerifyReport,
+    NewPayment, NewRecording, OpenOptions, Operation, OperationState, Origin, Payment, Record,
+    RecorderPause, Recording, RecordingState, Recovered, Task, TaskKind, VerifyReport,
 };

@@ -1,5 +1,7 @@
 //! Every line of SQL. A second store (PostgreSQL) gets a module like this one; what the statements mean is decided in `journal`.
 
+mod recordings;
+
 use std::fs::{self, File, TryLockError};
 use std::io::{Read as _, Seek as _, Write as _};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
@@ -374,8 +376,9 @@ impl Sqlite {
             .map(|row| {
                 Ok(Task {
                     kind: named(row, "kind", TaskKind::from_name)?,
-                    payment: parsed(row, "payment")?.ok_or(DAMAGED)?,
+                    payment: parsed(row, "payment")?,
                     operation: parsed(row, "operation")?,
+                    recording: parsed(row, "recording")?,
                     owner: parsed(row, "owner")?,
                     due_ms: row.try_get("due_ms")?,
                     note: row.try_get("note")?,
@@ -466,6 +469,22 @@ impl Tx<'_> {
         mut body: Value,
     ) -> Result<(), Error> {
         body["state"] = Value::from(payment.state.name());
+        self.append_about(kind, Some(payment.id), operation, &body)
+            .await
+    }
+
+    /// A record that is about no payment.
+    pub(crate) async fn append_alone(&mut self, kind: &str, body: Value) -> Result<(), Error> {
+        self.append_about(kind, None, None, &body).await
+    }
+
+    async fn append_about(
+        &mut self,
+        kind: &str,
+        payment: Option<PaymentId>,
+        operation: Option<OperationId>,
+        body: &Value,
+    ) -> Result<(), Error> {
         let body = body.to_string();
         let head = match self.head {
             Some(head) => head,
@@ -480,7 +499,8 @@ impl Tx<'_> {
                 }
             }
         };
-        let (payment, operation) = (payment.id.to_string(), operation.map(|id| id.to_string()));
+        let payment = payment.map(|id| id.to_string());
+        let operation = operation.map(|id| id.to_string());
         let number = head.records + 1;
         let hash = chain::hash(
             &Link {
@@ -489,7 +509,7 @@ impl Tx<'_> {
                 epoch: self.epoch,
                 version: chain::VERSION,
                 at_ms: self.now_ms,
-                payment: Some(&payment),
+                payment: payment.as_deref(),
                 operation: operation.as_deref(),
                 kind,
                 body: &body,
@@ -849,7 +869,7 @@ impl Tx<'_> {
         )
         .bind(id.to_string())
         .bind(task.kind.name())
-        .bind(task.payment.to_string())
+        .bind(task.payment.map(|id| id.to_string()))
         .bind(task.operation.map(|id| id.to_string()))
         .bind(task.owner.as_ref().map(OperatorId::as_str))
         .bind(task.due_ms)

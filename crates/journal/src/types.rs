@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use ivrpay_payment::{
     AcquirerOrder, AcquirerRef, CallId, IdempotencyKey, Money, OperationId, OperationKind,
-    OperatorId, OrderId, Outcome, PaymentId, SiteId, State, TenantId, Truncated,
+    OperatorId, OrderId, Outcome, PaymentId, RecordingId, SiteId, State, TenantId, Truncated,
 };
 use serde::{Serialize, Serializer};
 
@@ -126,6 +126,21 @@ names!(
         CallBack = "call-back",
         /// Ask the acquirer what became of an operation; never send it again.
         Inquire = "inquire",
+        /// Delete or redact a recording in which a card was spoken or keyed (PCI DSS v4.0.1, 12.10.7).
+        Quarantine = "quarantine",
+    }
+);
+names!(
+    /// Where a recording that holds a card stands.
+    RecordingState {
+        /// Known, its file still where it was.
+        Marked = "marked",
+        /// Its file lies in quarantine.
+        Quarantined = "quarantined",
+        /// Its file is gone.
+        Deleted = "deleted",
+        /// The card was taken out of it.
+        Redacted = "redacted",
     }
 );
 
@@ -298,16 +313,82 @@ pub struct Record {
 pub struct Task {
     /// What.
     pub kind: TaskKind,
-    /// About which payment.
-    pub payment: PaymentId,
+    /// About which payment; `None` where it is about a recording.
+    pub payment: Option<PaymentId>,
     /// About which operation.
     pub operation: Option<OperationId>,
+    /// About which recording.
+    pub recording: Option<RecordingId>,
     /// Whose it is; nobody's in particular when `None`.
     pub owner: Option<OperatorId>,
     /// By when, UTC milliseconds.
     pub due_ms: i64,
     /// Why.
     pub note: String,
+}
+
+/// A recorder beside Asterisk that is paused for a call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecorderPause {
+    /// Its name in the configuration.
+    pub recorder: String,
+    /// Our call.
+    pub call: CallId,
+    /// Asterisk's id of the caller's channel.
+    pub channel: String,
+    /// SIP Call-ID of the caller's leg.
+    pub sip_call_id: Option<String>,
+    /// The caller's number, unless it looks like a card's.
+    pub caller: Option<String>,
+    /// Extension of the operator who sent the caller.
+    pub extension: Option<String>,
+    /// The merchant.
+    pub tenant: TenantId,
+    /// Since when, UTC milliseconds; given by the journal.
+    pub paused_ms: i64,
+}
+
+/// A recording that is found to hold a card.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewRecording {
+    /// Where it was found.
+    pub origin: String,
+    /// Where it was moved to; `None` when it was only marked.
+    pub file: Option<String>,
+    /// Its call or channel, where known.
+    pub call: Option<String>,
+    /// Who says so.
+    pub by: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// A recording that holds a card, as the journal knows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Recording {
+    /// Its id.
+    pub id: RecordingId,
+    /// Where it stands.
+    pub state: RecordingState,
+    /// Where it was found.
+    pub origin: String,
+    /// Where it lies in quarantine.
+    pub file: Option<String>,
+    /// Its call or channel.
+    pub call: Option<String>,
+    /// Who found it.
+    pub marked_by: String,
+    /// Why.
+    pub reason: String,
+    /// When it was found, UTC milliseconds.
+    pub marked_ms: i64,
+    /// When it was moved, UTC milliseconds.
+    pub quarantined_ms: Option<i64>,
+    /// Who ended the matter.
+    pub resolved_by: Option<String>,
+    /// When, UTC milliseconds.
+    pub resolved_ms: Option<i64>,
 }
 
 /// Which payments to list, newest first. The default is all.

@@ -10,10 +10,12 @@ use std::sync::atomic::Ordering;
 use common::{NOON, Place, announced, approved, call, declined, draft, order, under_key, visa};
 use ivrpay_journal::{
     Break, ClaimError, CreateError, Created, Error, Filter, IntentError, Journal, Match,
-    NewPayment, OpenOptions, OperationState, OutcomeError, TaskKind,
+    NewPayment, NewRecording, OpenOptions, OperationState, OutcomeError, RecorderPause,
+    RecordingError, RecordingState, TaskKind,
 };
 use ivrpay_payment::{
-    Approval, Decline, Doubt, Durable, Intent, Outcome, PaymentId, Reason, State, TenantId,
+    Approval, Decline, Doubt, Durable, Intent, OperatorId, Outcome, PaymentId, Reason, RecordingId,
+    State, TenantId,
 };
 use serde_json::json;
 use sqlx::Row as _;
@@ -226,7 +228,7 @@ async fn an_unknown_outcome_is_a_task_until_it_is_settled() {
     let tasks = journal.tasks().await.unwrap();
     assert_eq!(
         (tasks[0].kind, tasks[0].payment, tasks[0].due_ms),
-        (TaskKind::Inquire, id, NOON + 30 * 60 * 1000)
+        (TaskKind::Inquire, Some(id), NOON + 30 * 60 * 1000)
     );
     assert!(matches!(
         journal.write_intent(id, draft()).await,
@@ -700,10 +702,13 @@ async fn recovery_charges_nobody_and_forgets_nothing() {
         .into_iter()
         .map(|task| (task.payment, task.kind))
         .collect();
-    tasks.sort_by_key(|(payment, _)| *payment != flying);
+    tasks.sort_by_key(|(payment, _)| *payment != Some(flying));
     assert_eq!(
         tasks,
-        [(flying, TaskKind::Inquire), (unheard, TaskKind::CallBack)]
+        [
+            (Some(flying), TaskKind::Inquire),
+            (Some(unheard), TaskKind::CallBack)
+        ]
     );
     // The old process's answer comes too late, its claim is over.
     assert!(matches!(
@@ -1023,7 +1028,7 @@ async fn another_database_and_another_version_are_refused() {
                 error,
                 Error::Version {
                     found: 99,
-                    known: 2
+                    known: 3
                 }
             ),
             "{error:?}"
@@ -1037,14 +1042,21 @@ async fn another_database_and_another_version_are_refused() {
 async fn an_older_journal_is_migrated() {
     let place = Place::new();
     let journal = place.open().await;
-    let old = journal.create(order("A-1")).await.unwrap().payment().id;
+    let (old, intent) = in_flight(&journal, "A-1").await;
+    let unknown = Outcome::Unknown(Doubt::NoReply);
+    journal.write_outcome(&intent, &unknown).await.unwrap();
     journal.stop().await.unwrap();
     let mut raw = place.raw().await;
     for undo in [
+        "CREATE TABLE old AS SELECT id, kind, payment, operation, owner, due_ms, state, note, created_ms, closed_ms, closed_by FROM tasks",
+        "DROP TABLE tasks",
+        "ALTER TABLE old RENAME TO tasks",
+        "DROP TABLE recordings",
+        "DROP TABLE recorder_pauses",
         "DROP INDEX payments_reference",
         "ALTER TABLE payments DROP COLUMN reference",
         "DELETE FROM counters WHERE name = 'reference'",
-        "DELETE FROM _sqlx_migrations WHERE version = 2",
+        "DELETE FROM _sqlx_migrations WHERE version > 1",
     ] {
         sqlx::query(undo).execute(&mut raw).await.unwrap();
     }
@@ -1057,6 +1069,11 @@ async fn an_older_journal_is_migrated() {
     assert_eq!(reference(old).await, None);
     let new = journal.create(order("A-2")).await.unwrap().payment().id;
     assert_eq!(reference(new).await, Some(1));
+    let tasks = journal.tasks().await.unwrap();
+    assert_eq!(
+        (tasks.len(), tasks[0].kind, tasks[0].payment),
+        (1, TaskKind::Inquire, Some(old))
+    );
     assert!(journal.verify().await.unwrap().is_sound());
 }
 
@@ -1232,4 +1249,139 @@ async fn the_schema_has_no_place_for_a_card() {
             .await;
         assert!(written.is_err(), "{value}");
     }
+}
+
+/// Who was paused must be found by the next process, whatever became of this one.
+#[tokio::test]
+async fn a_paused_recorder_is_known_until_it_runs_again() {
+    let place = Place::new();
+    let journal = place.open().await;
+    let (first, second) = (call(), call());
+    for (recorder, call) in [("siprec", first), ("screen", first), ("siprec", second)] {
+        let pause = RecorderPause {
+            recorder: recorder.into(),
+            call,
+            channel: "1.2".into(),
+            sip_call_id: Some("abc@127.0.0.1".into()),
+            caller: None,
+            extension: Some("201".into()),
+            tenant: TenantId::new("acme").unwrap(),
+            paused_ms: 0,
+        };
+        journal.recorder_pausing(&pause).await.unwrap();
+        // Told twice is told once.
+        journal.recorder_pausing(&pause).await.unwrap();
+    }
+    journal.recorder_resumed("siprec", first).await.unwrap();
+    let of_first = journal.recorders_paused(Some(first)).await.unwrap();
+    assert_eq!(of_first.len(), 1);
+    assert_eq!(
+        (of_first[0].recorder.as_str(), of_first[0].paused_ms),
+        ("screen", NOON)
+    );
+    die(journal).await;
+    let journal = place.open().await;
+    assert_eq!(journal.recorders_paused(None).await.unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn a_recording_with_a_card_is_a_task_until_it_is_resolved() {
+    let place = Place::new();
+    let journal = place.open().await;
+    let marked = NewRecording {
+        origin: "/var/spool/asterisk/monitor/a.wav".into(),
+        file: None,
+        call: Some("1.2".into()),
+        by: "201".into(),
+        reason: "the caller spoke it".into(),
+    };
+    let owner = Some(OperatorId::new("security").unwrap());
+    let due = NOON + 1000;
+    let first = journal
+        .quarantine(marked.clone(), owner.clone(), due)
+        .await
+        .unwrap();
+    let again = journal
+        .quarantine(marked.clone(), None, due + 1)
+        .await
+        .unwrap();
+    assert_eq!(first, again, "marked twice is one matter");
+    let tasks = journal.tasks().await.unwrap();
+    assert_eq!(tasks.len(), 1);
+    assert_eq!(
+        (tasks[0].kind, tasks[0].recording, tasks[0].due_ms),
+        (TaskKind::Quarantine, Some(first.id), due)
+    );
+    assert_eq!(tasks[0].owner, owner);
+    // Found under another name, by its call.
+    let moved = NewRecording {
+        origin: "/mnt/monitor/a.wav".into(),
+        file: Some("/var/lib/ivrpay/quarantine/1.wav".into()),
+        ..marked
+    };
+    let moved = journal.quarantine(moved, None, due).await.unwrap();
+    assert_eq!(
+        (moved.id, moved.state),
+        (first.id, RecordingState::Quarantined)
+    );
+    let resolved = journal
+        .resolve_recording(first.id, RecordingState::Deleted, "T. Yamada")
+        .await
+        .unwrap();
+    assert_eq!(resolved.state, RecordingState::Deleted);
+    assert!(journal.tasks().await.unwrap().is_empty());
+    let again = journal
+        .resolve_recording(first.id, RecordingState::Redacted, "T. Yamada")
+        .await;
+    assert!(matches!(again, Err(RecordingError::Resolved)));
+    assert_eq!(journal.recordings().await.unwrap(), [resolved]);
+    let report = journal.verify().await.unwrap();
+    assert!(report.is_sound() && report.records == 3, "{report:?}");
+}
+
+#[tokio::test]
+async fn a_recording_needs_a_file_and_a_person() {
+    let place = Place::new();
+    let journal = place.open().await;
+    let new = NewRecording {
+        origin: "a.wav".into(),
+        file: None,
+        call: None,
+        by: "me".into(),
+        reason: String::new(),
+    };
+    for (field, wrong) in [
+        (
+            "origin",
+            NewRecording {
+                origin: " ".into(),
+                ..new.clone()
+            },
+        ),
+        (
+            "by",
+            NewRecording {
+                by: String::new(),
+                ..new.clone()
+            },
+        ),
+        (
+            "reason",
+            NewRecording {
+                reason: "x".repeat(201),
+                ..new.clone()
+            },
+        ),
+    ] {
+        let refused = journal.quarantine(wrong, None, NOON).await;
+        assert!(
+            matches!(refused, Err(RecordingError::Field { field: f }) if f == field),
+            "{field}"
+        );
+    }
+    let nobody = RecordingId::new(uuid::Uuid::now_v7());
+    let unknown = journal
+        .resolve_recording(nobody, RecordingState::Deleted, "me")
+        .await;
+    assert!(matches!(unknown, Err(RecordingError::NotFound)));
 }

@@ -165,7 +165,7 @@ async fn check(journal: &Journal, model: &Model) {
         locked[*which] += usize::from(payment.state.locks_order());
         if payment.state == State::Unknown {
             assert!(
-                tasks.iter().any(|task| task.payment == *id),
+                tasks.iter().any(|task| task.payment == Some(*id)),
                 "an unknown payment is nobody's task"
             );
         }

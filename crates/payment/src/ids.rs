@@ -160,6 +160,11 @@ uuid_id!(
     IdempotencyKey, "idempotency key"
 );
 
+uuid_id!(
+    /// One recording in which a card was spoken or keyed.
+    RecordingId, "recording id"
+);
+
 text_id!(
     /// A merchant on this installation.
     TenantId, "tenant", 40, "-_.", card: true

@@ -79,6 +79,9 @@ pub(crate) struct Args {
     /// Writes what was heard; with several calls, of the first.
     #[arg(long, value_name = "FILE.wav")]
     save_audio: Option<PathBuf>,
+    /// Hum, at 440 Hz, where no key is pressed: a recording then shows where the caller can be heard.
+    #[arg(long)]
+    hum: bool,
     /// Calls in all.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     count: u32,
@@ -180,6 +183,7 @@ async fn one(args: &Args, script: Vec<Action>, feed: Option<&Feed>, n: u32, call
         timeout: Duration::from_secs(args.timeout),
         linger: Duration::from_millis(args.linger),
         keep_audio: args.save_audio.is_some() && n == 1,
+        hums: args.hum,
     };
     let show = |at: Duration, what: &str| {
         if !args.quiet {

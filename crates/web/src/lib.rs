@@ -6,6 +6,7 @@ mod auth;
 mod error;
 mod listen;
 mod payments;
+mod recordings;
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -21,7 +22,7 @@ use axum::{Json, Router};
 use futures_util::{Stream, StreamExt};
 use ivrpay_api as api;
 use ivrpay_journal::Journal;
-use ivrpay_payment::{Currency, TenantId};
+use ivrpay_payment::{Currency, OperatorId, TenantId};
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::sync::{Mutex, broadcast};
 use tokio_stream::wrappers::BroadcastStream;
@@ -69,12 +70,31 @@ pub struct Web {
     pub metrics: PrometheusHandle,
     /// Wall clock, milliseconds since 1970 (UTC).
     pub clock: Arc<dyn Fn() -> i64 + Send + Sync>,
+    /// Whose task a recording with a card is, and by when.
+    pub quarantine: Quarantine,
     /// Version of the prompt table, stored with every payment.
     pub prompt_version: String,
     /// Ends the streams of events; no answer is cut off.
     pub closing: CancellationToken,
     /// What `GET /healthz` last found out about the journal.
     pub journal_health: JournalHealth,
+}
+
+/// Whose task a recording is in which a card was spoken or keyed, and by when it has to be deleted or redacted.
+#[derive(Debug, Clone)]
+pub struct Quarantine {
+    /// Nobody's in particular when `None`.
+    pub owner: Option<OperatorId>,
+    /// From its marking.
+    pub due: Duration,
+}
+
+impl Quarantine {
+    /// When it is due, milliseconds since 1970 (UTC), for one that was marked at that time.
+    #[must_use]
+    pub fn due(&self, marked_ms: i64) -> i64 {
+        marked_ms.saturating_add(i64::try_from(self.due.as_millis()).unwrap_or(i64::MAX))
+    }
 }
 
 /// How long a word on the journal stands: whoever polls `GET /healthz` does not make it write without end.
@@ -135,6 +155,11 @@ pub fn admin_router(web: Web) -> Router {
     let open = Router::new()
         .route("/v1/payments", get(payments::list))
         .route("/v1/payments/{id}", get(payments::show))
+        .route(
+            "/v1/recordings",
+            post(recordings::mark).get(recordings::list),
+        )
+        .route("/v1/recordings/{id}/resolve", post(recordings::resolve))
         .route("/v1/events", get(events))
         .route("/metrics", get(metrics))
         .layer(middleware::from_fn(auth::admin));

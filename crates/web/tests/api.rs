@@ -91,6 +91,10 @@ impl Server {
         let up = Arc::clone(&connected);
         let all = [Scope::Events, Scope::Metrics, Scope::Payments];
         let web = Web {
+            quarantine: ivrpay_web::Quarantine {
+                owner: None,
+                due: std::time::Duration::from_secs(3_600),
+            },
             journal: journal.clone(),
             keys: Arc::new(Keys(vec![
                 key("tokyo-key", "tokyo", &all),
@@ -613,4 +617,70 @@ async fn read_until(stream: &mut TcpStream, heard: &mut String, what: &str) {
     tokio::time::timeout(Duration::from_secs(10), read)
         .await
         .unwrap_or_else(|_| panic!("{what} not heard"));
+}
+
+/// Recordings are for whoever may open the Unix socket; an order system does not see them.
+#[tokio::test]
+async fn a_recording_is_marked_listed_and_resolved() {
+    let server = Server::start().await;
+    let json_head = "content-type: application/json\r\n";
+    let post = async |path: &str, body: Value| {
+        ask(server.admin, "POST", path, "", json_head, &body.to_string()).await
+    };
+    let mark = json!({"origin": "/spool/a.wav", "file": "/q/1.wav", "by": "T. Yamada", "reason": "spoken"});
+    let made = post("/v1/recordings", mark.clone()).await;
+    assert_eq!(
+        (made.status, &made.body["state"]),
+        (200, &json!("quarantined")),
+        "{made:?}"
+    );
+    assert_eq!(
+        post("/v1/recordings", mark.clone()).await.body["id"],
+        made.body["id"]
+    );
+    let listed = ask(server.admin, "GET", "/v1/recordings", "", "", "").await;
+    assert_eq!(listed.body["recordings"].as_array().unwrap().len(), 1);
+    let id = made.body["id"].as_str().unwrap();
+    for (path, body, status) in [
+        (
+            "/v1/recordings".to_owned(),
+            json!({"origin": "", "by": "x"}),
+            400,
+        ),
+        (
+            "/v1/recordings".to_owned(),
+            json!({"origin": "a", "by": " "}),
+            400,
+        ),
+        (
+            "/v1/recordings".to_owned(),
+            json!({"origin": "a", "by": "x", "pan": "y"}),
+            400,
+        ),
+        (
+            "/v1/recordings/nonsense/resolve".to_owned(),
+            json!({"action": "deleted", "by": "x"}),
+            404,
+        ),
+        (
+            format!("/v1/recordings/{id}/resolve"),
+            json!({"action": "kept", "by": "x"}),
+            400,
+        ),
+        (
+            format!("/v1/recordings/{id}/resolve"),
+            json!({"action": "deleted", "by": "x"}),
+            200,
+        ),
+        (
+            format!("/v1/recordings/{id}/resolve"),
+            json!({"action": "deleted", "by": "x"}),
+            400,
+        ),
+    ] {
+        let answer = post(&path, body.clone()).await;
+        assert_eq!(answer.status, status, "{path} {body}: {answer:?}");
+    }
+    let outside = ask(server.api, "GET", "/v1/recordings", "tokyo-key", "", "").await;
+    assert_eq!(outside.status, 404);
 }

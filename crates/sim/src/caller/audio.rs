@@ -43,6 +43,22 @@ pub(crate) fn tone(key: Key, at: u64) -> u8 {
     encode(sample as i16)
 }
 
+/// The hum of a caller who is never quiet: 440 Hz, which is far from every tone of a key (ITU-T Q.23).
+const HUM_HZ: f64 = 440.0;
+/// 16 dB below a key's tone: about -25 dBm0, a quiet voice.
+const HUM_PEAK: f64 = 1_250.0;
+
+/// The µ-law sample of the hum at `at` samples of our sound.
+pub(crate) fn hum(at: u64) -> u8 {
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "a second is enough, and after it the hum is the same again"
+    )]
+    let seconds = (at % RATE) as f64 / RATE as f64;
+    #[expect(clippy::cast_possible_truncation, reason = "at most 1,250")]
+    encode((HUM_PEAK * (TAU * HUM_HZ * seconds).sin()) as i16)
+}
+
 /// ITU-T G.711: 16 bit to µ-law.
 pub(crate) fn encode(sample: i16) -> u8 {
     const BIAS: i32 = 0x84;

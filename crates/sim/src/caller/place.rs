@@ -56,6 +56,8 @@ pub(crate) struct Plan {
     /// How long the line stays open after the daemon's `call-ended`, so that the dialplan can go on.
     pub(crate) linger: Duration,
     pub(crate) keep_audio: bool,
+    /// The caller hums where he presses no key.
+    pub(crate) hums: bool,
 }
 
 /// How a call ended.
@@ -337,6 +339,10 @@ impl<'a, F: FnMut(Duration, Seen<'_>)> Call<'a, F> {
             Dtmf::Info => Carry::Nothing,
         };
         let seed = uuid::Uuid::new_v4().as_u128();
+        let mut sender = Sender::new(carry, plan.on_ms, plan.off_ms, seed);
+        if plan.hums {
+            sender.hum();
+        }
         Self {
             plan,
             seen,
@@ -347,7 +353,7 @@ impl<'a, F: FnMut(Duration, Seen<'_>)> Call<'a, F> {
             repeated: Vec::new(),
             last_answer: None,
             answered: None,
-            sender: Sender::new(carry, plan.on_ms, plan.off_ms, seed),
+            sender,
             far_media: None,
             events_as: None,
             packet: Vec::with_capacity(172),

@@ -1,11 +1,11 @@
-//! RTP towards Asterisk: silence, telephone-events and tones, each packet with the moment at which it is due.
+//! RTP towards Asterisk: silence or a hum, telephone-events and tones, each packet with the moment at which it is due.
 //!
 //! Counts samples since the answer, 8,000 a second, and knows neither sockets nor clocks, so that its packets are
 //! tables in a test. A packet is due when the time that it covers is over, as with a real telephone.
 
 use std::collections::{HashSet, VecDeque};
 
-use super::audio::{SILENCE, tone};
+use super::audio::{SILENCE, hum, tone};
 use super::script::Key;
 
 /// Payload type of PCMU (RFC 3551, table 4).
@@ -36,6 +36,8 @@ pub(crate) enum Carry {
 
 pub(crate) struct Sender {
     carry: Carry,
+    /// Whether the caller hums where he presses no key.
+    hums: bool,
     /// Samples that a key is held, and that must pass before the next.
     on: u64,
     off: u64,
@@ -76,6 +78,7 @@ impl Sender {
         let [a, b, c, d, e, f, g, h, i, j, ..] = seed.to_le_bytes();
         Self {
             carry,
+            hums: false,
             on: u64::from(on_ms) * 8,
             off: u64::from(off_ms) * 8,
             events_as: TELEPHONE_EVENT,
@@ -88,6 +91,11 @@ impl Sender {
             event: None,
             free: 0,
         }
+    }
+
+    /// The caller hums instead of being quiet: a recording shows where he can be heard.
+    pub(crate) fn hum(&mut self) {
+        self.hums = true;
     }
 
     /// The payload type that the far end wants for telephone-events.
@@ -166,6 +174,7 @@ impl Sender {
                     Some(press) if self.carry == Carry::Tones && press.begins <= sample => {
                         tone(press.key, sample - press.begins)
                     }
+                    _ if self.hums => hum(sample),
                     _ => SILENCE,
                 });
             }
@@ -409,6 +418,27 @@ mod tests {
             assert_eq!(*sample, expected, "sample {at}");
         }
         assert_eq!(presses[1].begins, (45 + 33) * 8);
+    }
+
+    #[test]
+    fn a_humming_caller_is_quiet_only_while_he_keys() {
+        let mut sender = Sender::new(Carry::Tones, 40, 40, 0);
+        sender.hum();
+        let press = sender.press(key('5'));
+        let audio: Vec<u8> = sent(&mut sender, press.over + 8_000)
+            .into_iter()
+            .flat_map(|p| p.payload)
+            .collect();
+        for (at, sample) in (0_u64..).zip(&audio) {
+            let keys = (press.begins..press.ends).contains(&at);
+            let expected = if keys {
+                tone(press.key, at - press.begins)
+            } else {
+                hum(at)
+            };
+            assert_eq!(*sample, expected, "sample {at}");
+        }
+        assert!(audio.len() > 8_000, "also behind a whole second");
     }
 
     #[test]

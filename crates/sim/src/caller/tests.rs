@@ -298,6 +298,7 @@ fn plan(to: SocketAddr, keys: &str) -> Plan {
         timeout: Duration::from_secs(3),
         linger: Duration::from_millis(100),
         keep_audio: false,
+        hums: false,
     }
 }
 

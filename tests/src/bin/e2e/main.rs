@@ -8,6 +8,8 @@
 )]
 
 mod outages;
+mod recorders;
+mod recordings;
 mod scenarios;
 
 use std::process::ExitCode;
@@ -213,6 +215,71 @@ async fn run(tally: &mut Tally) -> anyhow::Result<()> {
         .await;
     drop(service);
 
+    if wanted("recorded") {
+        let through = recordings::through_a_payment(&lab);
+        tally
+            .one(
+                "recorded in five ways, keys as events and as tones: heard before and after, no key",
+                through,
+            )
+            .await;
+        tally
+            .one(
+                "recorded without us: the same check finds the keys",
+                recordings::control(&lab),
+            )
+            .await;
+        let killed = recordings::daemon_killed(&lab);
+        tally
+            .one(
+                "recorded, the daemon killed during entry: heard again, no key",
+                killed,
+            )
+            .await;
+        tally
+            .one(
+                "recorded, the daemon away: heard again",
+                recordings::daemon_away(&lab),
+            )
+            .await;
+        tally
+            .one(
+                "recorded, the time over during entry: heard again, no key",
+                recordings::time_over(&lab),
+            )
+            .await;
+    }
+    if wanted("recorder outside") {
+        let paused = recorders::paused_and_resumed(&lab);
+        tally
+            .one(
+                "recorder outside: paused before the first prompt, resumed after",
+                paused,
+            )
+            .await;
+        let refused = recorders::not_acknowledged(&lab);
+        tally
+            .one(
+                "recorder outside, no acknowledgement: nobody is asked for a card",
+                refused,
+            )
+            .await;
+        let killed = recorders::resumed_by_the_next(&lab);
+        tally
+            .one(
+                "recorder outside, the daemon killed: the next one resumes it",
+                killed,
+            )
+            .await;
+    }
+    if wanted("quarantine") {
+        tally
+            .one(
+                "quarantine: marked by the operator's key, moved, deleted",
+                recorders::quarantined_by_key(&lab),
+            )
+            .await;
+    }
     if wanted("keys are logged") {
         tally
             .one(

@@ -1,0 +1,188 @@
+//! SQL of recorders that are paused and of recordings in quarantine.
+
+use ivrpay_payment::{CallId, OperatorId, RecordingId};
+use sqlx::Row as _;
+use sqlx::sqlite::SqliteRow;
+
+use super::{DAMAGED, Sqlite, Tx, named, parsed};
+use crate::Error;
+use crate::types::{RecorderPause, Recording, RecordingState, TaskKind};
+
+impl Sqlite {
+    /// The oldest first; of one call, or of all.
+    pub(crate) async fn recorders_paused(
+        &self,
+        call: Option<CallId>,
+    ) -> Result<Vec<RecorderPause>, Error> {
+        let rows = sqlx::query(
+            "SELECT * FROM recorder_pauses WHERE ?1 IS NULL OR call = ?1 ORDER BY paused_ms, call, recorder",
+        )
+        .bind(call.map(|call| call.to_string()))
+        .fetch_all(&self.reads)
+        .await?;
+        rows.iter()
+            .map(|row| {
+                Ok(RecorderPause {
+                    recorder: row.try_get("recorder")?,
+                    call: parsed(row, "call")?.ok_or(DAMAGED)?,
+                    channel: row.try_get("channel")?,
+                    sip_call_id: row.try_get("sip_call_id")?,
+                    caller: row.try_get("caller")?,
+                    extension: row.try_get("extension")?,
+                    tenant: parsed(row, "tenant")?.ok_or(DAMAGED)?,
+                    paused_ms: row.try_get("paused_ms")?,
+                })
+            })
+            .collect()
+    }
+
+    /// The newest first; at most 1,000.
+    pub(crate) async fn recordings(&self) -> Result<Vec<Recording>, Error> {
+        let rows = sqlx::query("SELECT * FROM recordings ORDER BY id DESC LIMIT 1000")
+            .fetch_all(&self.reads)
+            .await?;
+        rows.iter().map(recording).collect()
+    }
+}
+
+impl Tx<'_> {
+    pub(crate) async fn insert_recorder_pause(
+        &mut self,
+        pause: &RecorderPause,
+    ) -> Result<(), Error> {
+        sqlx::query(
+            "INSERT INTO recorder_pauses (recorder, call, channel, sip_call_id, caller, extension, tenant, paused_ms)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT DO NOTHING",
+        )
+        .bind(&pause.recorder)
+        .bind(pause.call.to_string())
+        .bind(&pause.channel)
+        .bind(&pause.sip_call_id)
+        .bind(&pause.caller)
+        .bind(&pause.extension)
+        .bind(pause.tenant.as_str())
+        .bind(self.now_ms)
+        .execute(&mut self.connection)
+        .await?;
+        Ok(())
+    }
+
+    pub(crate) async fn delete_recorder_pause(
+        &mut self,
+        recorder: &str,
+        call: CallId,
+    ) -> Result<(), Error> {
+        sqlx::query("DELETE FROM recorder_pauses WHERE recorder = ?1 AND call = ?2")
+            .bind(recorder)
+            .bind(call.to_string())
+            .execute(&mut self.connection)
+            .await?;
+        Ok(())
+    }
+
+    pub(crate) async fn recording(&mut self, id: RecordingId) -> Result<Option<Recording>, Error> {
+        let row = sqlx::query("SELECT * FROM recordings WHERE id = ?1")
+            .bind(id.to_string())
+            .fetch_optional(&mut self.connection)
+            .await?;
+        row.as_ref().map(recording).transpose()
+    }
+
+    /// The one that nobody has resolved yet: by where it was, where it lies in quarantine, or, while it is only marked, by its call
+    /// (Asterisk may know its file by another name, through a link or in a container).
+    pub(crate) async fn open_recording(
+        &mut self,
+        path: &str,
+        call: Option<&str>,
+    ) -> Result<Option<Recording>, Error> {
+        let row = sqlx::query(
+            "SELECT * FROM recordings WHERE state IN ('marked', 'quarantined')
+               AND (origin = ?1 OR file = ?1 OR (call = ?2 AND state = 'marked'))
+             ORDER BY origin = ?1 DESC, id LIMIT 1",
+        )
+        .bind(path)
+        .bind(call)
+        .fetch_optional(&mut self.connection)
+        .await?;
+        row.as_ref().map(recording).transpose()
+    }
+
+    /// Writes a recording as it is now.
+    pub(crate) async fn put_recording(&mut self, recording: &Recording) -> Result<(), Error> {
+        sqlx::query(
+            "INSERT INTO recordings (id, state, origin, file, call, marked_by, reason, marked_ms, quarantined_ms, resolved_by, resolved_ms)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
+             ON CONFLICT (id) DO UPDATE SET state = ?2, file = ?4, quarantined_ms = ?9, resolved_by = ?10, resolved_ms = ?11",
+        )
+        .bind(recording.id.to_string())
+        .bind(recording.state.name())
+        .bind(&recording.origin)
+        .bind(&recording.file)
+        .bind(&recording.call)
+        .bind(&recording.marked_by)
+        .bind(&recording.reason)
+        .bind(recording.marked_ms)
+        .bind(recording.quarantined_ms)
+        .bind(&recording.resolved_by)
+        .bind(recording.resolved_ms)
+        .execute(&mut self.connection)
+        .await?;
+        Ok(())
+    }
+
+    pub(crate) async fn insert_quarantine_task(
+        &mut self,
+        id: uuid::Uuid,
+        recording: RecordingId,
+        owner: Option<&OperatorId>,
+        due_ms: i64,
+        note: &str,
+    ) -> Result<(), Error> {
+        sqlx::query(
+            "INSERT INTO tasks (id, kind, recording, owner, due_ms, state, note, created_ms)
+             VALUES (?1, ?2, ?3, ?4, ?5, 'open', ?6, ?7)",
+        )
+        .bind(id.to_string())
+        .bind(TaskKind::Quarantine.name())
+        .bind(recording.to_string())
+        .bind(owner.map(OperatorId::as_str))
+        .bind(due_ms)
+        .bind(note)
+        .bind(self.now_ms)
+        .execute(&mut self.connection)
+        .await?;
+        Ok(())
+    }
+
+    pub(crate) async fn close_quarantine_task(
+        &mut self,
+        recording: RecordingId,
+        by: &str,
+    ) -> Result<(), Error> {
+        sqlx::query(
+            "UPDATE tasks SET state = 'done', closed_ms = ?2, closed_by = ?3 WHERE recording = ?1 AND state = 'open'",
+        )
+        .bind(recording.to_string())
+        .bind(self.now_ms)
+        .bind(by)
+        .execute(&mut self.connection)
+        .await?;
+        Ok(())
+    }
+}
+
+fn recording(row: &SqliteRow) -> Result<Recording, Error> {
+    Ok(Recording {
+        id: parsed(row, "id")?.ok_or(DAMAGED)?,
+        state: named(row, "state", RecordingState::from_name)?,
+        origin: row.try_get("origin")?,
+        file: row.try_get("file")?,
+        call: row.try_get("call")?,
+        marked_by: row.try_get("marked_by")?,
+        reason: row.try_get("reason")?,
+        marked_ms: row.try_get("marked_ms")?,
+        quarantined_ms: row.try_get("quarantined_ms")?,
+        resolved_by: row.try_get("resolved_by")?,
+        resolved_ms: row.try_get("resolved_ms")?,
+    })
+}

@@ -1,0 +1,226 @@
+//! A recording, listened to: where its caller hums, and whether keys can be heard in it.
+
+use std::f64::consts::TAU;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail, ensure};
+
+/// Samples a second of everything here.
+const RATE: usize = 8_000;
+/// Samples that are judged together for the hum: 20 ms.
+const FRAME: usize = 160;
+/// For keys: 10 ms, begun every 5 ms. What in-band detection leaves of a key in a recording is 13 ms long, and enough to tell it.
+const PIECE: usize = 80;
+const PIECE_EVERY: usize = 40;
+/// Root mean square, 16 bit, under which nothing is heard.
+const QUIET_RMS: f64 = 30.0;
+/// The same for keys: -44 dBm0.
+const KEY_RMS: f64 = 100.0;
+/// `ivrpay-sim call --hum`.
+const HUM_HZ: f64 = 440.0;
+/// ITU-T Q.23.
+const ROWS: [f64; 4] = [697.0, 770.0, 852.0, 941.0];
+const COLUMNS: [f64; 4] = [1209.0, 1336.0, 1477.0, 1633.0];
+
+/// 16 bit, 8 kHz, one channel.
+pub struct Recording(Vec<i16>);
+
+impl Recording {
+    /// Reads a WAV file that Asterisk writes, when it is complete: the length in its head is written when the recorder ends.
+    ///
+    /// # Errors
+    /// When it is not complete after 10 s, or is something else.
+    pub async fn complete(path: &Path) -> anyhow::Result<Self> {
+        let began = Instant::now();
+        loop {
+            if let Ok(bytes) = tokio::fs::read(path).await
+                && let Some((head, data)) = bytes.split_at_checked(44)
+                && let Some(length) = head.last_chunk::<4>()
+                && u32::from_le_bytes(*length) as usize == data.len()
+                && !data.is_empty()
+            {
+                ensure!(
+                    head.get(20..28) == Some(&[1, 0, 1, 0, 0x40, 0x1f, 0, 0]),
+                    "{} is not 16 bit, 8 kHz, one channel",
+                    path.display()
+                );
+                let samples = data.as_chunks::<2>().0;
+                return Ok(Self(
+                    samples.iter().map(|s| i16::from_le_bytes(*s)).collect(),
+                ));
+            }
+            if began.elapsed() > Duration::from_secs(10) {
+                bail!("{} is not complete", path.display());
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// Its length.
+    #[must_use]
+    pub fn length(&self) -> Duration {
+        Duration::from_millis((self.0.len() * 1_000 / RATE) as u64)
+    }
+
+    /// Where the caller hums, as times from the beginning: one entry a stretch, pauses under 60 ms bridged (a lost packet).
+    #[must_use]
+    pub fn hums(&self) -> Vec<(Duration, Duration)> {
+        let mut stretches: Vec<(usize, usize)> = Vec::new();
+        for (at, frame) in self.0.chunks_exact(FRAME).enumerate() {
+            let energy = energy(frame);
+            // All the energy of a sine of N samples is N/2 times what Goertzel gives for its bin.
+            let share = power(frame, HUM_HZ) / (energy * (FRAME / 2) as f64);
+            if energy < QUIET_RMS.powi(2) * FRAME as f64 || share < 0.6 {
+                continue;
+            }
+            match stretches.last_mut() {
+                Some((_, end)) if at - *end <= 3 => *end = at + 1,
+                _ => stretches.push((at, at + 1)),
+            }
+        }
+        let ms = |frame: usize| Duration::from_millis(frame as u64 * 20);
+        stretches
+            .into_iter()
+            // A vowel of a prompt can be near: it is never this long and this pure.
+            .filter(|(begin, end)| end - begin >= 10)
+            .map(|(begin, end)| (ms(begin), ms(end)))
+            .collect()
+    }
+
+    /// Keys that can be told from the recording, also from a remnant of a key.
+    // Swap for `ivrpay audit recording FILE` when that is there.
+    #[must_use]
+    pub fn keys(&self) -> usize {
+        let mut keys = 0;
+        let mut before = None;
+        let mut counted = false;
+        for at in (0..self.0.len().saturating_sub(PIECE)).step_by(PIECE_EVERY) {
+            let now = self.0.get(at..at + PIECE).and_then(key);
+            if now.is_none() || now != before {
+                counted = false;
+            } else if !counted {
+                // The same key in two pieces.
+                counted = true;
+                keys += 1;
+            }
+            before = now;
+        }
+        keys
+    }
+
+    /// Whether anything at all is heard between two times.
+    #[must_use]
+    pub fn is_silent(&self, from: Duration, to: Duration) -> bool {
+        let at = |time: Duration| (time.as_millis() as usize * RATE / 1_000).min(self.0.len());
+        self.0
+            .get(at(from)..at(to))
+            .unwrap_or_default()
+            .chunks(FRAME)
+            .all(|frame| energy(frame) < QUIET_RMS.powi(2) * frame.len() as f64)
+    }
+}
+
+fn energy(samples: &[i16]) -> f64 {
+    samples.iter().map(|s| f64::from(*s).powi(2)).sum()
+}
+
+/// Power of one frequency (Goertzel).
+fn power(samples: &[i16], hz: f64) -> f64 {
+    let k = 2.0 * (TAU * hz / RATE as f64).cos();
+    let (mut a, mut b) = (0.0, 0.0);
+    for s in samples {
+        (a, b) = (f64::from(*s) + k * a - b, a);
+    }
+    a * a + b * b - k * a * b
+}
+
+/// Row and column of the key whose two tones are nearly all of this piece.
+fn key(piece: &[i16]) -> Option<(usize, usize)> {
+    let energy = energy(piece);
+    if energy < KEY_RMS.powi(2) * piece.len() as f64 {
+        return None;
+    }
+    let whole = energy * piece.len() as f64 / 2.0;
+    let strongest = |tones: [f64; 4]| {
+        let powers = tones.map(|hz| power(piece, hz) / whole);
+        (0..4)
+            .map(|n| (n, powers[n]))
+            .max_by(|a, b| a.1.total_cmp(&b.1))
+            .unwrap_or((0, 0.0))
+    };
+    let (row, column) = (strongest(ROWS), strongest(COLUMNS));
+    (row.1 > 0.2 && column.1 > 0.2 && row.1 + column.1 > 0.8).then_some((row.0, column.0))
+}
+
+/// The only recording in a folder whose name holds `part` and ends with `.wav`.
+///
+/// # Errors
+/// When there is none, or more than one.
+pub fn named(folder: &Path, part: &str) -> anyhow::Result<std::path::PathBuf> {
+    let found: Vec<_> = std::fs::read_dir(folder)
+        .with_context(|| folder.display().to_string())?
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(|path| {
+            path.file_name()
+                .and_then(|n| n.to_str())
+                .is_some_and(|n| n.contains(part) && n.ends_with(".wav"))
+        })
+        .collect();
+    match found.as_slice() {
+        [one] => Ok(one.clone()),
+        some => bail!(
+            "{} recordings of {part} in {}",
+            some.len(),
+            folder.display()
+        ),
+    }
+}
+
+/// Whether the tests run where a sample can be judged: silence, a hum and a key are told apart.
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sound(tones: &[f64], ms: usize) -> Vec<i16> {
+        (0..ms * 8)
+            .map(|n| {
+                let at = n as f64 / RATE as f64;
+                let sum: f64 = tones.iter().map(|hz| (TAU * hz * at).sin()).sum();
+                (sum * 3_000.0) as i16
+            })
+            .collect()
+    }
+
+    #[test]
+    fn a_remnant_of_a_key_is_a_key_and_a_hum_is_none() {
+        for (tones, ms, keys) in [
+            (&[697.0, 1209.0][..], 20, 1),
+            (&[941.0, 1477.0], 100, 1),
+            (&[440.0], 500, 0),
+            (&[697.0], 500, 0),
+            (&[440.0, 660.0, 880.0], 500, 0),
+        ] {
+            let mut samples = sound(&[], 50);
+            samples.extend(sound(tones, ms));
+            samples.extend(sound(&[], 50));
+            assert_eq!(Recording(samples).keys(), keys, "{tones:?} for {ms} ms");
+        }
+    }
+
+    #[test]
+    fn hums_are_found_with_their_pauses() {
+        let mut samples = sound(&[HUM_HZ], 1_000);
+        samples.extend(sound(&[], 2_000));
+        samples.extend(sound(&[HUM_HZ], 500));
+        let recording = Recording(samples);
+        let ms = Duration::from_millis;
+        assert_eq!(
+            recording.hums(),
+            [(ms(0), ms(1_000)), (ms(3_000), ms(3_500))]
+        );
+        assert!(recording.is_silent(ms(1_000), ms(3_000)));
+        assert!(!recording.is_silent(ms(900), ms(3_000)));
+    }
+}
