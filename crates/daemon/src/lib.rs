@@ -6,9 +6,11 @@ pub mod check;
 pub mod config;
 mod events;
 mod guard;
+mod reach;
 mod serve;
 pub mod settle;
 
+pub use reach::reach;
 pub use serve::serve;
 
 /// One provider of cryptography for every TLS of the process: ring.

@@ -413,11 +413,8 @@ mod tests {
                 rlim_max: 1,
             };
             // SAFETY: a valid place for the answer.
-            assert_eq!(
-                unsafe { libc::getrlimit(libc::RLIMIT_CORE, &raw mut limit) },
-                0
-            );
-            assert_eq!(limit.rlim_max, 0);
+            let told = unsafe { libc::getrlimit(libc::RLIMIT_CORE, &raw mut limit) };
+            assert_eq!((told, limit.rlim_max), (0, 0));
             for address in ["127.0.0.1:0", "[::1]:0"] {
                 match std::net::TcpListener::bind(address) {
                     Ok(_) => {}

@@ -136,7 +136,7 @@ impl Host {
             return lacks(
                 "user",
                 "runs as root".to_owned(),
-                "run it as a user of its own: User=ivrpay in the unit, and `useradd --system --user-group ivrpay`",
+                "run it as a user of its own: `useradd --system --user-group ivrpay` and User=ivrpay in the unit; `check` too: sudo -u ivrpay",
             );
         }
         holds("user", "runs as a user without privileges".to_owned())

@@ -11,6 +11,7 @@ mod acquirer;
 mod caller;
 mod card;
 mod scan;
+mod without;
 
 /// Simulators for ivrpay's tests: an acquirer, and callers over real SIP and RTP. Loopback only.
 #[derive(Parser)]
@@ -30,6 +31,8 @@ enum Command {
     Card(card::Args),
     /// Look for card numbers in memory and files; says where and how often, never what.
     Scan(scan::Args),
+    /// Run a command as on a machine that lacks something: secret memory, locked memory, seccomp, Landlock.
+    Without(without::Args),
 }
 
 #[tokio::main]
@@ -43,6 +46,7 @@ async fn main() -> std::process::ExitCode {
         Command::Call(args) => caller::run(args).await,
         Command::Card(args) => card::run(&args),
         Command::Scan(args) => scan::run(args).await,
+        Command::Without(args) => without::run(&args),
     };
     std::process::ExitCode::from(code)
 }
