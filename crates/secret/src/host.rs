@@ -28,13 +28,26 @@ pub struct Protection {
     pub hint: Option<&'static str>,
 }
 
+/// Whether ordinary memory may reach a disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Swap {
+    /// The host has no swap.
+    None,
+    /// The host swaps, but not our control group (`MemorySwapMax=0`).
+    NotUs,
+    /// The host swaps.
+    Yes,
+    /// /proc/swaps is not to be read.
+    Unknown,
+}
+
 /// What the machine says of itself and of us. Read before [`crate::confine`], after which /proc is closed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Host {
     /// The process that was attached as a debugger already, and stays.
     pub tracer: Option<u32>,
-    /// The host swaps: what libraries hold in ordinary memory for a moment may reach the disk.
-    pub swap: bool,
+    /// What libraries hold in ordinary memory for a moment may reach the disk.
+    pub swap: Swap,
     /// We run as root.
     pub root: bool,
     /// `kernel.yama.ptrace_scope`, where the kernel has it.
@@ -51,7 +64,12 @@ impl Host {
     pub fn look() -> Self {
         let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
         // The first line of /proc/swaps is a heading (proc(5)).
-        let swap = read("/proc/swaps").lines().count() > 1;
+        let swap = match fs::read_to_string("/proc/swaps").map(|swaps| swaps.lines().count()) {
+            Ok(0..=1) => Swap::None,
+            Ok(_) if swap_max().is_some_and(|max| max.trim() == "0") => Swap::NotUs,
+            Ok(_) => Swap::Yes,
+            Err(_) => Swap::Unknown,
+        };
         let status = read("/proc/self/status");
         let tracer = status
             .lines()
@@ -109,7 +127,7 @@ impl Host {
             return lacks(
                 NAME,
                 format!(
-                    "process {tracer} was attached as a debugger already, and sees everything but locked memory's pages"
+                    "process {tracer} was attached as a debugger already, and sees what the service does"
                 ),
                 "start the service without a debugger or strace",
             );
@@ -143,14 +161,25 @@ impl Host {
     }
 
     fn swapping(&self) -> Protection {
-        if self.swap {
-            return lacks(
-                "swap",
+        const NAME: &str = "swap";
+        const HINT: &str = "switch swap off (swapoff -a, and /etc/fstab), encrypt it, or keep MemorySwapMax=0 in the unit";
+        match self.swap {
+            Swap::None => holds(NAME, "this host does not swap".to_owned()),
+            Swap::NotUs => holds(
+                NAME,
+                "this host swaps, but nothing of this service (MemorySwapMax=0)".to_owned(),
+            ),
+            Swap::Yes => lacks(
+                NAME,
                 "this host swaps: what libraries hold for a moment may reach the disk".to_owned(),
-                "switch swap off (swapoff -a, and /etc/fstab), or encrypt it",
-            );
+                HINT,
+            ),
+            Swap::Unknown => advice(
+                NAME,
+                "whether this host swaps can't be told: /proc/swaps can't be read".to_owned(),
+                HINT,
+            ),
         }
-        holds("swap", "this host does not swap".to_owned())
     }
 
     fn freed_pages(&self) -> Protection {
@@ -271,6 +300,13 @@ fn landlock(confined: &Confined, reach: &Reach) -> Protection {
     }
 }
 
+/// `memory.swap.max` of our control group (version 2), in bytes or `max`.
+fn swap_max() -> Option<String> {
+    let groups = fs::read_to_string("/proc/self/cgroup").ok()?;
+    let path = groups.lines().find_map(|line| line.strip_prefix("0::/"))?;
+    fs::read_to_string(format!("/sys/fs/cgroup/{path}/memory.swap.max")).ok()
+}
+
 /// The command line wins over how the kernel was built.
 fn init_on_free(command_line: &str, config: &str) -> Option<bool> {
     let given = command_line
@@ -301,7 +337,7 @@ mod tests {
 
     const FINE: Host = Host {
         tracer: None,
-        swap: false,
+        swap: Swap::None,
         root: false,
         ptrace_scope: Some(3),
         core_pipe: false,
@@ -354,7 +390,13 @@ mod tests {
                 Advice,
                 "no Yama",
             ),
-            (host(|h| h.swap = true), "swap", Lacks, "swaps"),
+            (host(|h| h.swap = Swap::Yes), "swap", Lacks, "swaps"),
+            (
+                host(|h| h.swap = Swap::Unknown),
+                "swap",
+                Advice,
+                "can't be told",
+            ),
             (host(|h| h.root = true), "user", Lacks, "root"),
             (
                 host(|h| h.init_on_free = Some(false)),

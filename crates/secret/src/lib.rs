@@ -26,6 +26,6 @@ pub use arena::{Full, Layout, Report, Usage, in_use, init, probe};
 pub use buffer::Buffer;
 pub use confine::{Confined, DEVICES, DNS_PORT, Fence, Missing, Reach, SYSTEM, confine, rehearse};
 pub use harden::{HardenError, harden};
-pub use host::{Host, Protection, Standing};
+pub use host::{Host, Protection, Standing, Swap};
 pub use key::{Key, KeyRing, Overflow};
 pub use region::{Backing, InitError, Policy, Refusal};

@@ -7,6 +7,7 @@
     reason = "a test program speaks there"
 )]
 
+mod hardening;
 mod outages;
 mod scenarios;
 
@@ -213,6 +214,12 @@ async fn run(tally: &mut Tally) -> anyhow::Result<()> {
         .await;
     drop(service);
 
+    for machine in hardening::MACHINES {
+        let name = format!("hardening: {}", machine.name);
+        if wanted(&name) {
+            tally.one(&name, machine.judge(&lab)).await;
+        }
+    }
     if wanted("keys are logged") {
         tally
             .one(
