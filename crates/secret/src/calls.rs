@@ -86,7 +86,6 @@ const REFUSED: &[Refused] = &[
         Given(2),
         "core files, and memory that is not locked, would be possible again; reading limits stays",
     ),
-    #[cfg(not(target_arch = "riscv64"))]
     refused(&[libc::SYS_setrlimit], Always, "as prlimit64"),
     refused(
         &[libc::SYS_munlock, libc::SYS_munlockall],
@@ -145,7 +144,11 @@ const REFUSED: &[Refused] = &[
             libc::SYS_finit_module,
             libc::SYS_delete_module,
             libc::SYS_kexec_load,
-            #[cfg(not(target_arch = "riscv64"))]
+            // Not named by the crate libc elsewhere.
+            #[cfg(any(
+                target_arch = "x86_64",
+                all(target_arch = "aarch64", target_env = "gnu")
+            ))]
             libc::SYS_kexec_file_load,
             libc::SYS_reboot,
             libc::SYS_syslog,

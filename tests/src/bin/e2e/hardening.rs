@@ -1,11 +1,12 @@
 //! Machines that lack a protection: what the admin is told, and what the service does there.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
-use ivrpay_tests::lab::{Lab, binary};
+use ivrpay_tests::lab::{Lab, binary, root};
 use ivrpay_tests::service::{absolute, set};
 use serde_json::Value;
 
@@ -48,8 +49,8 @@ pub(crate) const MACHINES: [Machine; 6] = [
         expected: Expected::NoLockedMemory("set LimitMEMLOCK="),
     },
     Machine {
-        name: "a kernel without memfd_secret",
-        without: &["memfd-secret=ENOSYS"],
+        name: "a kernel without memfd_secret, a user of its own",
+        without: &["memfd-secret=ENOSYS", "--user", NOBODY],
         expected: Expected::Lacks(&[]),
     },
     Machine {
@@ -130,6 +131,10 @@ impl Machine {
         }
         let mut serving = self.serve(folder).await?;
         let metrics = folder.metrics().await?;
+        closed_to_its_own_user(serving.0.id())?;
+        if lacks.is_empty() {
+            every_thread_is_confined(serving.0.id())?;
+        }
         let log = serving.stop(folder)?;
         ensure!(
             metrics.contains("\nivrpay_secret_memory_locked 1\n"),
@@ -179,24 +184,154 @@ impl Machine {
             .stderr(log)
             .spawn()?;
         let mut serving = Serving(child);
-        let began = Instant::now();
-        while began.elapsed() < Duration::from_secs(15) {
-            if let Some(status) = serving.0.try_wait()? {
-                bail!("ended with {status}: {}", folder.log());
-            }
-            if folder.get("/healthz").await.is_ok() {
-                return Ok(serving);
-            }
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-        bail!("not up after 15 s: {}", folder.log())
+        serving.up(folder).await?;
+        Ok(serving)
     }
+}
+
+/// The unit lets the service make every call that it makes: from its start to its end, as a user of its own. What Asterisk and an
+/// acquirer add is reading and writing sockets.
+pub(crate) async fn the_unit_lets_it_work(lab: &Lab) -> anyhow::Result<()> {
+    let allowed = allowed_by_the_unit()?;
+    let folder = Folder::new(lab, "locked")?;
+    let log = std::fs::File::create(folder.path("log"))?;
+    // -D: the service itself is our child.
+    let child = Command::new(binary("ivrpay-sim")?)
+        .args([
+            "without", "--user", NOBODY, "--", "strace", "-D", "-f", "-qq",
+        ])
+        .arg("-o")
+        .arg(folder.path("trace"))
+        .arg(folder.path("ivrpay"))
+        .args(["serve", "--config"])
+        .arg(folder.path("ivrpay.toml"))
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(log)
+        .spawn()
+        .context("strace; scripts/setup installs it")?;
+    let mut serving = Serving(child);
+    serving.up(&folder).await?;
+    folder.metrics().await?;
+    serving.stop(&folder)?;
+    let trace = std::fs::read_to_string(folder.path("trace"))?;
+    // PID  name(arguments…
+    let made: BTreeSet<&str> = trace
+        .lines()
+        .filter_map(|line| {
+            line.split_once(char::is_whitespace)?
+                .1
+                .trim()
+                .split_once('(')
+        })
+        .map(|(name, _)| name)
+        .filter(|name| name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_'))
+        .collect();
+    ensure!(
+        ["memfd_secret", "landlock_restrict_self", "pwrite64"]
+            .iter()
+            .all(|call| made.contains(call)),
+        "the trace does not have what the service does: {made:?}"
+    );
+    let refused: Vec<_> = made.iter().filter(|c| !allowed.contains(**c)).collect();
+    ensure!(refused.is_empty(), "the unit refuses {refused:?}");
+    Ok(())
+}
+
+/// What `SystemCallFilter=` of the unit comes to, line by line (systemd.exec(5)).
+fn allowed_by_the_unit() -> anyhow::Result<BTreeSet<String>> {
+    let unit = std::fs::read_to_string(root().join("asterisk-conf/ivrpay.service"))?;
+    let mut allowed = BTreeSet::new();
+    // systemd needs these itself to start anything.
+    calls("@default", &mut allowed)?;
+    for words in unit
+        .lines()
+        .filter_map(|l| l.strip_prefix("SystemCallFilter="))
+    {
+        let mut named = BTreeSet::new();
+        for word in words.trim_start_matches('~').split_whitespace() {
+            calls(word, &mut named)?;
+        }
+        if words.starts_with('~') {
+            allowed.retain(|call| !named.contains(call));
+        } else {
+            allowed.append(&mut named);
+        }
+    }
+    ensure!(allowed.len() > 100, "{} calls are allowed", allowed.len());
+    Ok(allowed)
+}
+
+/// The calls of a group, and of the groups in it; or the call itself.
+fn calls(word: &str, into: &mut BTreeSet<String>) -> anyhow::Result<()> {
+    if !word.starts_with('@') {
+        into.insert(word.to_owned());
+        return Ok(());
+    }
+    let listed = Command::new("systemd-analyze")
+        .args(["syscall-filter", "--no-pager", word])
+        .output()
+        .context("systemd-analyze; scripts/setup installs it")?;
+    ensure!(listed.status.success(), "systemd knows no {word}");
+    for line in String::from_utf8(listed.stdout)?.lines().skip(1) {
+        let line = line.trim();
+        if !line.is_empty() && !line.starts_with('#') {
+            calls(line, into)?;
+        }
+    }
+    Ok(())
+}
+
+/// Another program of the same user gets at neither memory nor environment.
+fn closed_to_its_own_user(pid: u32) -> anyhow::Result<()> {
+    for file in ["mem", "environ", "maps"] {
+        let read = Command::new(binary("ivrpay-sim")?)
+            .args(["without", "--user", NOBODY, "--", "head", "-c", "1"])
+            .arg(format!("/proc/{pid}/{file}"))
+            .output()?;
+        let said = String::from_utf8_lossy(&read.stderr);
+        ensure!(
+            said.contains("Permission denied"),
+            "/proc/PID/{file} is not closed: {said}"
+        );
+    }
+    Ok(())
+}
+
+/// Whoever was started, and when.
+fn every_thread_is_confined(pid: u32) -> anyhow::Result<()> {
+    let mut threads = 0;
+    for thread in std::fs::read_dir(format!("/proc/{pid}/task"))? {
+        let status = std::fs::read_to_string(thread?.path().join("status"))?;
+        // 2: a filter (proc(5)).
+        for line in ["NoNewPrivs:\t1", "Seccomp:\t2"] {
+            ensure!(status.contains(line), "a thread is not confined:\n{status}");
+        }
+        threads += 1;
+    }
+    ensure!(threads > 3, "{threads} threads are too few to tell");
+    Ok(())
 }
 
 /// A service that is killed when it is not stopped.
 struct Serving(Child);
 
 impl Serving {
+    /// Waits until the API answers.
+    async fn up(&mut self, folder: &Folder) -> anyhow::Result<()> {
+        let began = Instant::now();
+        while began.elapsed() < Duration::from_secs(15) {
+            if let Some(status) = self.0.try_wait()? {
+                bail!("ended with {status}: {}", folder.log());
+            }
+            if folder.get("/healthz").await.is_ok() {
+                return Ok(());
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        bail!("not up after 15 s: {}", folder.log())
+    }
+
     /// SIGTERM; the whole log.
     fn stop(&mut self, folder: &Folder) -> anyhow::Result<String> {
         let pid = self.0.id().to_string();

@@ -220,6 +220,14 @@ async fn run(tally: &mut Tally) -> anyhow::Result<()> {
             tally.one(&name, machine.judge(&lab)).await;
         }
     }
+    if wanted("hardening: the unit") {
+        tally
+            .one(
+                "hardening: the unit allows every system call of the service",
+                hardening::the_unit_lets_it_work(&lab),
+            )
+            .await;
+    }
     if wanted("keys are logged") {
         tally
             .one(
