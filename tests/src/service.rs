@@ -387,7 +387,7 @@ impl Drop for Service {
 }
 
 /// Makes the paths of the lab's configuration absolute, but for the journal, which every service has of its own.
-fn absolute(config: &mut toml::Table, folder: &std::path::Path) {
+pub fn absolute(config: &mut toml::Table, folder: &std::path::Path) {
     for (_, value) in config.iter_mut() {
         visit(value, folder);
     }

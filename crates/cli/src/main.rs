@@ -205,8 +205,12 @@ fn serve(path: &std::path::Path) -> ExitCode {
             return Exit::Config.into();
         }
     };
-    let served =
-        runtime().and_then(|runtime| runtime.block_on(ivrpay_daemon::serve(config, report)));
+    // What is read here can't be read any more afterwards.
+    let host = ivrpay_secret::Host::look();
+    let reach = ivrpay_daemon::reach(&config);
+    let protections = host.protections(&ivrpay_secret::confine(&reach), &reach);
+    let served = runtime()
+        .and_then(|runtime| runtime.block_on(ivrpay_daemon::serve(config, report, &protections)));
     match served {
         Ok(()) => Exit::Done.into(),
         Err(error) => fail(&error),

@@ -1,6 +1,6 @@
 //! `ivrpay check`: widening rings, each line a fact, then a hint.
 //!
-//! File, values, prompts on disk, secret memory, journal, then over the network Asterisk (reachable, our user, not logging
+//! File, values, prompts on disk, secret memory, protections of the process, journal, then over the network Asterisk (reachable, our user, not logging
 //! keys) and every acquirer (reachable, its certificate good). `offline` stops before the network.
 
 use std::path::Path;
@@ -30,7 +30,7 @@ pub enum Verdict {
 /// One line.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Fact {
-    /// Ring: `file`, `values`, `prompts`, `secret-memory`, `journal`, `asterisk`, `acquirer`, `recorder`.
+    /// Ring: `file`, `values`, `prompts`, `secret-memory`, `process`, `journal`, `asterisk`, `acquirer`, `recorder`.
     pub ring: &'static str,
     /// How it is.
     pub verdict: Verdict,
@@ -102,6 +102,7 @@ impl<'a> Check<'a> {
         self.values(&config);
         self.prompts(&config);
         self.secret_memory(&config);
+        self.process(&config);
         self.journal(&config).await;
         if !offline {
             self.asterisk(&config).await;
@@ -185,6 +186,25 @@ impl<'a> Check<'a> {
                 "set [secret] policy = \"locked\" and use a kernel with memfd_secret, or raise LimitMEMLOCK",
             ),
             Err(error) => self.bad("secret-memory", error.to_string(), error.hint()),
+        }
+    }
+
+    /// What protects the service on this machine, when this user runs it: done for a moment, on a thread that then ends.
+    fn process(&mut self, config: &Config) {
+        use ivrpay_secret::Standing;
+        // As the service does, and nothing that `check` would miss.
+        if let Err(error) = ivrpay_secret::harden() {
+            return self.bad("process", error.to_string(), error.hint());
+        }
+        let host = ivrpay_secret::Host::look();
+        let reach = crate::reach(config);
+        for protection in host.protections(&ivrpay_secret::rehearse(&reach), &reach) {
+            let verdict = match protection.standing {
+                Standing::Holds | Standing::Advice => Verdict::Good,
+                Standing::Lacks => Verdict::Warning,
+            };
+            let hint = protection.hint.map(str::to_owned);
+            self.say("process", verdict, protection.fact, hint);
         }
     }
 

@@ -163,6 +163,25 @@ pub(crate) fn secret_memory_locked() {
     gauge!("ivrpay_secret_memory_locked").set(1.0);
 }
 
+/// What the process is protected by; a missing one is for the admin, who finds the rest in `ivrpay check`.
+pub(crate) fn protections(all: &[ivrpay_secret::Protection]) {
+    use ivrpay_secret::Standing;
+    for protection in all {
+        let there = protection.standing != Standing::Lacks;
+        gauge!("ivrpay_protection", "name" => protection.name).set(f64::from(u8::from(there)));
+        if !there {
+            warn!(
+                protection = protection.name,
+                fact = protection.fact,
+                hint = protection.hint,
+                "a protection of the process is missing"
+            );
+        }
+    }
+    let there = all.iter().filter(|p| p.standing != Standing::Lacks).count();
+    info!(protections = there, of = all.len(), "hardened");
+}
+
 pub(crate) fn serving(calls_max: usize) {
     gauge!("ivrpay_calls_max").set(as_f64(calls_max));
     info!(calls_max, "ready");

@@ -7,10 +7,12 @@ pub mod config;
 mod events;
 mod guard;
 mod quarantine;
+mod reach;
 pub mod recorders;
 mod serve;
 pub mod settle;
 
+pub use reach::reach;
 pub use serve::serve;
 
 /// One provider of cryptography for every TLS of the process: ring.

@@ -45,7 +45,11 @@ const HOUSEKEEPING: Duration = Duration::from_secs(5);
 ///
 /// # Errors
 /// What kept it from starting, with what to do.
-pub async fn serve(config: Config, secret_memory: ivrpay_secret::Report) -> anyhow::Result<()> {
+pub async fn serve(
+    config: Config,
+    secret_memory: ivrpay_secret::Report,
+    protections: &[ivrpay_secret::Protection],
+) -> anyhow::Result<()> {
     crate::install_crypto();
     let metrics = metrics_recorder()?;
     let instance = uuid::Uuid::now_v7().to_string();
@@ -55,6 +59,7 @@ pub async fn serve(config: Config, secret_memory: ivrpay_secret::Report) -> anyh
     } else {
         events::secret_memory_not_locked();
     }
+    events::protections(protections);
 
     let today = crate::guard::today();
     for exception in &config.guard_exceptions {

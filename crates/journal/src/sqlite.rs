@@ -40,6 +40,9 @@ const READERS: u32 = 2;
 /// connection only grows with the journal.
 const CACHE: &str = "-384";
 
+/// `temp_store` of a connection: what does not fit the cache stays in memory. The service may write nowhere but beside the journal.
+const IN_MEMORY: &str = "MEMORY";
+
 /// Records read at a time by `verify`.
 const PAGE: i64 = 1000;
 
@@ -126,6 +129,7 @@ impl Sqlite {
             .foreign_keys(true)
             .busy_timeout(options.busy_timeout)
             .pragma("cache_size", CACHE)
+            .pragma("temp_store", IN_MEMORY)
             .disable_statement_logging();
         if let Some(pages) = options.max_pages {
             connect = connect.pragma("max_page_count", pages.to_string());
@@ -991,6 +995,7 @@ fn reading(path: &Path, busy_timeout: Duration) -> SqliteConnectOptions {
         .read_only(true)
         .busy_timeout(busy_timeout)
         .pragma("cache_size", CACHE)
+        .pragma("temp_store", IN_MEMORY)
         .disable_statement_logging()
 }
 

@@ -1,5 +1,6 @@
 //! Tests that need a process of their own: the arena is one a process, and limits and filters can't be taken back.
 
+use std::path::Path;
 use std::process::{Command, ExitStatus};
 
 const MARK: &str = "IVRPAY_SECRET_TEST_CHILD";
@@ -12,8 +13,23 @@ pub(crate) fn run_in_child(name: &str, test: impl FnOnce()) {
     }
 }
 
+/// Which of its variants a child is to be; `None` in the parent.
+pub(crate) fn variant() -> Option<String> {
+    std::env::var(MARK).ok()
+}
+
 /// As [`run_in_child`], but gives the child's exit status; `None` in the child itself.
 pub(crate) fn status_in_child(name: &str, test: impl FnOnce()) -> Option<ExitStatus> {
+    status_as(name, "-", &std::env::temp_dir(), test)
+}
+
+/// As [`status_in_child`], as a variant of the test and in a folder.
+pub(crate) fn status_as(
+    name: &str,
+    variant: &str,
+    folder: &Path,
+    test: impl FnOnce(),
+) -> Option<ExitStatus> {
     if std::env::var_os(MARK).is_some() {
         test();
         return None;
@@ -21,7 +37,8 @@ pub(crate) fn status_in_child(name: &str, test: impl FnOnce()) -> Option<ExitSta
     let myself = std::env::current_exe().unwrap();
     let output = Command::new(myself)
         .args(["--exact", name, "--test-threads=1", "--nocapture"])
-        .env(MARK, "1")
+        .env(MARK, variant)
+        .current_dir(folder)
         .output();
     let output = output.unwrap();
     let told = String::from_utf8_lossy(&output.stdout);

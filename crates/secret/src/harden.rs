@@ -1,41 +1,6 @@
-//! Nobody looks into the process, and it leaves no core file.
+//! Nobody looks into the process, it leaves no core file, and it gains no rights.
 
-use std::fmt;
 use std::io;
-
-/// What is true of the process after [`harden`]. Its `Display` is the line of `ivrpay check`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Hardened {
-    /// The process that was attached as a debugger already, and stays.
-    pub tracer: Option<u32>,
-    /// The host swaps: what libraries hold in ordinary memory for a moment may reach the disk.
-    pub swap: bool,
-}
-
-impl Hardened {
-    /// What an operator can do, where something is left.
-    #[must_use]
-    pub const fn hint(&self) -> Option<&'static str> {
-        match (self.tracer, self.swap) {
-            (Some(_), _) => Some("start the service without a debugger or strace"),
-            (None, true) => Some("switch swap off (swapoff -a), or encrypt it"),
-            (None, false) => None,
-        }
-    }
-}
-
-impl fmt::Display for Hardened {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("no core files, no debugger without root")?;
-        if let Some(tracer) = self.tracer {
-            write!(f, "; but process {tracer} was attached already")?;
-        }
-        if self.swap {
-            f.write_str("; but this host swaps")?;
-        }
-        Ok(())
-    }
-}
 
 /// Why the process could not be closed to others.
 #[derive(Debug, thiserror::Error)]
@@ -63,12 +28,12 @@ impl HardenError {
     }
 }
 
-/// Forbids core files and debuggers without privilege. Once, at start, after the last change of user: the kernel makes a process
-/// dumpable anew on `execve` and on changes of its user.
+/// Forbids core files, debuggers without privilege, and new privileges. Once, at start, before other threads, after the last
+/// change of user: the kernel makes a process dumpable anew on `execve` and on changes of its user.
 ///
 /// # Errors
 /// [`HardenError`].
-pub fn harden() -> Result<Hardened, HardenError> {
+pub fn harden() -> Result<(), HardenError> {
     // A piped core_pattern (systemd-coredump) ignores the limit, but not the flag; a file obeys both.
     let none = libc::rlimit {
         rlim_cur: 0,
@@ -82,31 +47,17 @@ pub fn harden() -> Result<Hardened, HardenError> {
     if unsafe { libc::prctl(libc::PR_SET_DUMPABLE, 0, 0, 0, 0) } != 0 {
         return Err(HardenError::last("prctl(PR_SET_DUMPABLE)"));
     }
+    // No set-user-id program gives it more than it has; seccomp and Landlock ask for it too.
+    // SAFETY: as above.
+    if unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) } != 0 {
+        return Err(HardenError::last("prctl(PR_SET_NO_NEW_PRIVS)"));
+    }
     // Each arena of the C library keeps freed memory for its threads alone: with one a thread, most of what we hold would be that.
     // SAFETY: sets a number of the allocator, before other threads are there. What it answers is whether it knows the number: an
     // allocator that does not works all the same.
     #[cfg(target_env = "gnu")]
     let _known = unsafe { libc::mallopt(libc::M_ARENA_MAX, 2) };
-    Ok(Hardened {
-        tracer: tracer(),
-        swap: swaps(),
-    })
-}
-
-fn tracer() -> Option<u32> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let pid = status
-        .lines()
-        .find_map(|line| line.strip_prefix("TracerPid:"))?
-        .trim()
-        .parse()
-        .ok()?;
-    (pid != 0).then_some(pid)
-}
-
-/// The first line of `/proc/swaps` is a heading (proc(5)).
-fn swaps() -> bool {
-    std::fs::read_to_string("/proc/swaps").is_ok_and(|swaps| swaps.lines().count() > 1)
+    Ok(())
 }
 
 #[cfg(test)]
@@ -114,27 +65,95 @@ mod tests {
     use std::os::unix::process::ExitStatusExt;
 
     use super::*;
-    use crate::child::{refuse_call, run_in_child, status_in_child};
+    use crate::child::{refuse_call, run_in_child, status_as};
 
+    /// A service that is started again and again: however it dies, no core file, even where the limit was off before.
     #[test]
     fn a_crash_leaves_no_core_file() {
+        let deaths: [(&str, fn(), i32); 4] = [
+            ("abort", || std::process::abort(), libc::SIGABRT),
+            ("segv", || raise(libc::SIGSEGV), libc::SIGSEGV),
+            ("bus", || raise(libc::SIGBUS), libc::SIGBUS),
+            // As `panic = "abort"` and a panic in a destructor end.
+            (
+                "panic",
+                || {
+                    struct Again;
+                    impl Drop for Again {
+                        fn drop(&mut self) {
+                            panic!("again");
+                        }
+                    }
+                    let _again = Again;
+                    panic!("once");
+                },
+                libc::SIGABRT,
+            ),
+        ];
         let name = "harden::tests::a_crash_leaves_no_core_file";
-        let status = status_in_child(name, || {
-            let hardened = harden().unwrap();
-            assert!(
-                hardened.to_string().starts_with("no core files"),
-                "{hardened}"
-            );
-            // SAFETY: asks for a flag.
-            assert_eq!(unsafe { libc::prctl(libc::PR_GET_DUMPABLE, 0, 0, 0, 0) }, 0);
-            std::process::abort();
+        let folder = std::env::temp_dir().join(format!("ivrpay-core-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        // The control: without us this machine writes one, or has them off for good.
+        let control = status_as(name, "control", &folder, || {
+            if crate::child::variant().is_some_and(|v| v == "control") {
+                assert!(unlimited_core(), "core files are off on this machine");
+                std::process::abort();
+            }
         });
-        if let Some(status) = status {
-            assert_eq!(
-                (status.signal(), status.core_dumped()),
-                (Some(libc::SIGABRT), false)
+        if let Some(control) = control {
+            let off = control.signal().is_none();
+            assert!(
+                control.core_dumped() || off,
+                "the control left no core file"
             );
+            std::fs::remove_dir_all(&folder).unwrap();
+            std::fs::create_dir(&folder).unwrap();
         }
+        for (way, die, signal) in deaths {
+            if crate::child::variant().is_some_and(|variant| variant != way) {
+                continue;
+            }
+            let status = status_as(name, way, &folder, || {
+                unlimited_core();
+                harden().unwrap();
+                // SAFETY: asks for a flag.
+                assert_eq!(unsafe { libc::prctl(libc::PR_GET_DUMPABLE, 0, 0, 0, 0) }, 0);
+                die();
+            });
+            if let Some(status) = status {
+                assert_eq!(
+                    (status.signal(), status.core_dumped()),
+                    (Some(signal), false),
+                    "{way}"
+                );
+            }
+        }
+        let left = std::fs::read_dir(&folder).unwrap().count();
+        assert_eq!(left, 0, "files in the folder where it died");
+        std::fs::remove_dir(&folder).unwrap();
+    }
+
+    fn raise(signal: i32) {
+        // SAFETY: sends a signal to the test's own process, to its default end.
+        unsafe {
+            libc::signal(signal, libc::SIG_DFL);
+            libc::raise(signal);
+        }
+    }
+
+    /// As far as this machine lets it; whether it does.
+    fn unlimited_core() -> bool {
+        let mut limit = libc::rlimit {
+            rlim_cur: 0,
+            rlim_max: 0,
+        };
+        // SAFETY: valid limits, of the test's own process.
+        unsafe {
+            libc::getrlimit(libc::RLIMIT_CORE, &raw mut limit);
+            limit.rlim_cur = limit.rlim_max;
+            libc::setrlimit(libc::RLIMIT_CORE, &raw const limit);
+        }
+        limit.rlim_max > 0
     }
 
     #[test]
@@ -149,17 +168,12 @@ mod tests {
     }
 
     #[test]
-    fn what_is_left_is_told() {
-        let tell = |tracer, swap| Hardened { tracer, swap }.to_string();
-        assert!(tell(Some(7), false).contains("process 7"));
-        assert!(tell(None, true).contains("swaps"));
-        assert_eq!(
-            Hardened {
-                tracer: None,
-                swap: false
-            }
-            .hint(),
-            None
-        );
+    fn no_program_gives_new_privileges() {
+        run_in_child("harden::tests::no_program_gives_new_privileges", || {
+            harden().unwrap();
+            // SAFETY: asks for a flag.
+            let set = unsafe { libc::prctl(libc::PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) };
+            assert_eq!(set, 1);
+        });
     }
 }

@@ -12,15 +12,20 @@
 mod alloc;
 mod arena;
 mod buffer;
+mod calls;
 #[cfg(test)]
 mod child;
+mod confine;
 mod harden;
+mod host;
 mod key;
 mod region;
 
 pub use alloc::ZeroOnFree;
 pub use arena::{Full, Layout, Report, Usage, in_use, init, probe};
 pub use buffer::Buffer;
-pub use harden::{HardenError, Hardened, harden};
+pub use confine::{Confined, DEVICES, DNS_PORT, Fence, Missing, Reach, SYSTEM, confine, rehearse};
+pub use harden::{HardenError, harden};
+pub use host::{Host, Protection, Standing, Swap};
 pub use key::{Key, KeyRing, Overflow};
 pub use region::{Backing, InitError, Policy, Refusal};

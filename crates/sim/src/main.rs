@@ -11,6 +11,7 @@ mod acquirer;
 mod caller;
 mod card;
 mod scan;
+mod without;
 
 /// Simulators for ivrpay's tests: an acquirer, and callers over real SIP and RTP. Loopback only.
 #[derive(Parser)]
@@ -32,6 +33,8 @@ enum Command {
     Hold(scan::HoldArgs),
     /// Look for card numbers in memory and files; says where and how often, never what.
     Scan(scan::Args),
+    /// Run a command as on a machine that lacks something: secret memory, locked memory, seccomp, Landlock.
+    Without(without::Args),
 }
 
 #[tokio::main]
@@ -46,6 +49,7 @@ async fn main() -> std::process::ExitCode {
         Command::Card(args) => card::run(&args),
         Command::Hold(args) => scan::hold(&args),
         Command::Scan(args) => scan::run(args).await,
+        Command::Without(args) => without::run(&args),
     };
     std::process::ExitCode::from(code)
 }

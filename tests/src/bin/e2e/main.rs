@@ -7,6 +7,7 @@
     reason = "a test program speaks there"
 )]
 
+mod hardening;
 mod outages;
 mod recorders;
 mod recordings;
@@ -277,6 +278,20 @@ async fn run(tally: &mut Tally) -> anyhow::Result<()> {
             .one(
                 "quarantine: marked by the operator's key, moved, deleted",
                 recorders::quarantined_by_key(&lab),
+            )
+            .await;
+    }
+    for machine in hardening::MACHINES {
+        let name = format!("hardening: {}", machine.name);
+        if wanted(&name) {
+            tally.one(&name, machine.judge(&lab)).await;
+        }
+    }
+    if wanted("hardening: the unit") {
+        tally
+            .one(
+                "hardening: the unit allows every system call of the service",
+                hardening::the_unit_lets_it_work(&lab),
             )
             .await;
     }
