@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand};
 
 /// Crates of ours, by their folder, and the crates of ours that each may name. The order is that of ARCHITECTURE.md.
-const RINGS: [(&str, &[&str]); 14] = [
+const RINGS: [(&str, &[&str]); 15] = [
     ("ivrpay-secret", &[]),
     ("ivrpay-payment", &[]),
     ("ivrpay-card", &["ivrpay-secret", "ivrpay-payment"]),
@@ -22,6 +22,7 @@ const RINGS: [(&str, &[&str]); 14] = [
     ),
     ("ivrpay-api", &["ivrpay-payment"]),
     ("ivrpay-ari", &["ivrpay-secret"]),
+    ("ivrpay-ami", &[]),
     (
         "ivrpay-wire",
         &[
@@ -47,6 +48,7 @@ const RINGS: [(&str, &[&str]); 14] = [
             "ivrpay-acquirer",
             "ivrpay-api",
             "ivrpay-ari",
+            "ivrpay-ami",
             "ivrpay-wire",
             "ivrpay-journal",
             "ivrpay-web",
@@ -62,6 +64,7 @@ const RINGS: [(&str, &[&str]); 14] = [
             "ivrpay-prompts",
             "ivrpay-acquirer",
             "ivrpay-api",
+            "ivrpay-ami",
             "ivrpay-journal",
             "ivrpay-daemon",
         ],
