@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand};
 
 /// Crates of ours, by their folder, and the crates of ours that each may name. The order is that of ARCHITECTURE.md.
-const RINGS: [(&str, &[&str]); 15] = [
+const RINGS: [(&str, &[&str]); 16] = [
     ("ivrpay-secret", &[]),
     ("ivrpay-payment", &[]),
     ("ivrpay-card", &["ivrpay-secret", "ivrpay-payment"]),
@@ -21,6 +21,7 @@ const RINGS: [(&str, &[&str]); 15] = [
         &["ivrpay-secret", "ivrpay-payment", "ivrpay-card"],
     ),
     ("ivrpay-api", &["ivrpay-payment"]),
+    ("ivrpay-audit", &[]),
     ("ivrpay-ari", &["ivrpay-secret"]),
     ("ivrpay-ami", &[]),
     (
@@ -47,6 +48,7 @@ const RINGS: [(&str, &[&str]); 15] = [
             "ivrpay-prompts",
             "ivrpay-acquirer",
             "ivrpay-api",
+            "ivrpay-audit",
             "ivrpay-ari",
             "ivrpay-ami",
             "ivrpay-wire",
@@ -64,6 +66,7 @@ const RINGS: [(&str, &[&str]); 15] = [
             "ivrpay-prompts",
             "ivrpay-acquirer",
             "ivrpay-api",
+            "ivrpay-audit",
             "ivrpay-ami",
             "ivrpay-journal",
             "ivrpay-daemon",
@@ -73,13 +76,14 @@ const RINGS: [(&str, &[&str]); 15] = [
 ];
 
 /// No tokio, no clock, no randomness, no I/O. `secret` talks to the kernel about memory, and to nothing else.
-const PURE: [&str; 6] = [
+const PURE: [&str; 7] = [
     "ivrpay-payment",
     "ivrpay-card",
     "ivrpay-dialogue",
     "ivrpay-prompts",
     "ivrpay-acquirer",
     "ivrpay-api",
+    "ivrpay-audit",
 ];
 
 /// What makes a crate an edge.
@@ -100,10 +104,11 @@ const EFFECTS: [&str; 13] = [
 ];
 
 /// These can't name card data: not even through a dependency.
-const CARD_FREE: [&str; 4] = [
+const CARD_FREE: [&str; 5] = [
     "ivrpay-payment",
     "ivrpay-journal",
     "ivrpay-api",
+    "ivrpay-audit",
     "ivrpay-web",
 ];
 
