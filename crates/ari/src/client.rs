@@ -24,8 +24,9 @@ use crate::{
     event::Channel,
     ids::{ChannelId, PlaybackId, encode_segment},
     request::{
-        Application, Continue, Direction, EventFilter, EventType, GetVariable, Hangup,
-        HangupReason, Info, LogChannel, Message, Module, Mute, Play, SetVariable, Sound, Variable,
+        Application, Continue, Direction, Endpoint, EventFilter, EventType, GetVariable, Hangup,
+        HangupReason, Info, LogChannel, Message, Module, Mute, Play, SetVariable, Setting, Sound,
+        Variable,
     },
 };
 
@@ -349,6 +350,31 @@ impl Client {
     /// [`RequestError`].
     pub async fn modules(&self) -> Result<Vec<Module>, RequestError> {
         self.get("/asterisk/modules").await
+    }
+
+    /// Every endpoint, of all technologies.
+    ///
+    /// # Errors
+    /// [`RequestError`].
+    pub async fn endpoints(&self) -> Result<Vec<Endpoint>, RequestError> {
+        self.get("/endpoints").await
+    }
+
+    /// The settings of a PJSIP object, for example of `endpoint` and its name. Not for `auth`: its password is a setting.
+    ///
+    /// # Errors
+    /// [`RequestError`]; [`RequestError::Gone`] where there is no such object.
+    pub async fn pjsip_settings(
+        &self,
+        kind: &str,
+        name: &str,
+    ) -> Result<Vec<Setting>, RequestError> {
+        self.get(&format!(
+            "/asterisk/config/dynamic/res_pjsip/{}/{}",
+            encode_segment(kind),
+            encode_segment(name)
+        ))
+        .await
     }
 
     /// Every sound that Asterisk can play.

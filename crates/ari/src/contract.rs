@@ -96,6 +96,13 @@ pub const REQUESTS: &[Sent] = &[
     sent("asterisk.json", "GET", "/asterisk/logging", &[]),
     sent("asterisk.json", "GET", "/asterisk/modules", &[]),
     sent("asterisk.json", "GET", "/asterisk/ping", &[]),
+    sent(
+        "asterisk.json",
+        "GET",
+        "/asterisk/config/dynamic/{configClass}/{objectType}/{id}",
+        &[],
+    ),
+    sent("endpoints.json", "GET", "/endpoints", &[]),
     sent("sounds.json", "GET", "/sounds", &[]),
 ];
 
@@ -225,6 +232,33 @@ pub const FIELDS: &[Read] = &[
         "List[string]",
         true,
     ),
+    read(
+        "applications.json",
+        "Application",
+        "endpoint_ids",
+        "List[string]",
+        true,
+    ),
+    read(
+        "applications.json",
+        "Application",
+        "events_allowed",
+        "List[object]",
+        true,
+    ),
+    read(
+        "applications.json",
+        "Application",
+        "events_disallowed",
+        "List[object]",
+        true,
+    ),
+    read("asterisk.json", "AsteriskInfo", "build", "BuildInfo", false),
+    read("asterisk.json", "BuildInfo", "options", "string", true),
+    read("asterisk.json", "ConfigTuple", "attribute", "string", true),
+    read("asterisk.json", "ConfigTuple", "value", "string", true),
+    read("endpoints.json", "Endpoint", "technology", "string", true),
+    read("endpoints.json", "Endpoint", "resource", "string", true),
     read(
         "asterisk.json",
         "AsteriskInfo",

@@ -108,6 +108,24 @@ pub struct Application {
     pub name: String,
     /// Channels it is subscribed to.
     pub channel_ids: Vec<String>,
+    /// Endpoints it is subscribed to, as `PJSIP/trunk`.
+    pub endpoint_ids: Vec<String>,
+    /// Types of events that alone it gets; empty = all. From Asterisk 13.26 and 16.3 on.
+    #[serde(default, deserialize_with = "kinds")]
+    pub events_allowed: Vec<String>,
+    /// Types of events that it does not get.
+    #[serde(default, deserialize_with = "kinds")]
+    pub events_disallowed: Vec<String>,
+}
+
+fn kinds<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    #[derive(Deserialize)]
+    struct Kind {
+        #[serde(rename = "type")]
+        kind: String,
+    }
+    let kinds: Vec<Kind> = Vec::deserialize(deserializer)?;
+    Ok(kinds.into_iter().map(|k| k.kind).collect())
 }
 
 /// About Asterisk.
@@ -116,6 +134,17 @@ pub struct Info {
     /// Version, for example `22.10.1`.
     #[serde(rename = "system", deserialize_with = "version")]
     pub version: String,
+    /// How it was built, for example `OPTIONAL_API, TEST_FRAMEWORK`.
+    #[serde(rename = "build", default, deserialize_with = "options")]
+    pub build_options: String,
+}
+
+fn options<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    #[derive(Deserialize)]
+    struct Build {
+        options: String,
+    }
+    Build::deserialize(deserializer).map(|build| build.options)
 }
 
 fn version<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
@@ -150,4 +179,22 @@ pub struct Sound {
 pub struct SoundLanguage {
     /// For example `ja`.
     pub language: String,
+}
+
+/// Somebody who calls and is called.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Endpoint {
+    /// For example `PJSIP`.
+    pub technology: String,
+    /// Name, for example `trunk`.
+    pub resource: String,
+}
+
+/// One setting of a configuration object.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Setting {
+    /// For example `direct_media`.
+    pub attribute: String,
+    /// For example `false`.
+    pub value: String,
 }
