@@ -168,6 +168,31 @@ impl Report {
         self.findings.iter().any(|f| f.severity > Severity::Note)
     }
 
+    /// Whether this report speaks about a place: what it does not show there is not there any more.
+    #[must_use]
+    pub fn covers(&self, place: &Place) -> bool {
+        // Files are read all together or not at all.
+        let Place::Running { running } = place else {
+            return true;
+        };
+        let looked = |place: &str| self.looked_at.iter().any(|l| l == place);
+        // One of many is covered, too, where the list of all shows that it is gone.
+        let list = [
+            ("PJSIP endpoint ", "PJSIP endpoints"),
+            ("manager show user ", "manager show users"),
+            ("ari show app ", "Stasis applications"),
+            ("mixmonitor list ", "channels"),
+        ];
+        let listed = list
+            .iter()
+            .find(|(one, _)| running.starts_with(one))
+            .map(|(_, all)| *all);
+        let listed = listed.or_else(|| running.ends_with(".conf").then_some(FILE_VALUES));
+        looked(running)
+            || (listed.is_some_and(looked)
+                && !self.not_looked_at.iter().any(|n| n.place == *running))
+    }
+
     pub(crate) fn find(
         &mut self,
         check: &'static Check,
@@ -208,6 +233,8 @@ impl Report {
     }
 }
 
+/// The place of values of files in a running Asterisk.
+pub(crate) const FILE_VALUES: &str = "values of files (AST_CONFIG)";
 /// Longest text of a configuration that is shown, in characters.
 const SHOWN_MAX: usize = 300;
 /// Digits in a row that are not shown: the shortest card number has twelve (ISO/IEC 7812-1).
@@ -262,6 +289,30 @@ fn safe(change: Change) -> Change {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_not_looked_at_is_not_gone() {
+        let mut report = Report::default();
+        report.looked("log channels");
+        report.looked("manager show users");
+        report.looked("PJSIP endpoints");
+        report.not_looked("PJSIP endpoint b", "Asterisk gave no whole answer");
+        report.not_looked("channels", "Asterisk gave no whole answer");
+        for (place, expected) in [
+            ("log channels", true),
+            ("manager show user x", true),
+            ("PJSIP endpoint a", true),
+            ("PJSIP endpoint b", false),
+            ("channels", false),
+            ("mixmonitor list PJSIP/a-1", false),
+            ("cel.conf", false),
+        ] {
+            let place = Place::Running {
+                running: place.into(),
+            };
+            assert_eq!(report.covers(&place), expected, "{place}");
+        }
+    }
 
     #[test]
     fn texts_from_outside_are_harmless() {

@@ -10,6 +10,7 @@ macro_rules! say {
     ($($text:tt)*) => { $crate::print(&format!($($text)*)) };
 }
 
+mod audit;
 mod payment;
 mod simulate;
 
@@ -58,6 +59,8 @@ enum Command {
         #[arg(long)]
         deny_warnings: bool,
     },
+    /// Look for everything in Asterisk that would betray a card: in the running one, or in the files of a folder.
+    Audit(audit::Args),
     /// Walk through a payment in this terminal: the same dialogue, keys from the keyboard, no Asterisk, nobody is charged.
     Simulate(simulate::Args),
     /// Payments of the running service.
@@ -89,6 +92,8 @@ pub(crate) struct ConfigPath {
 pub(crate) enum Exit {
     Done = 0,
     Failed = 1,
+    /// As clap has it.
+    Usage = 2,
     /// `EX_CONFIG` of sysexits.h.
     Config = 78,
 }
@@ -118,6 +123,7 @@ fn main() -> ExitCode {
             json,
             deny_warnings,
         } => check(&config.config, offline, json, deny_warnings),
+        Command::Audit(args) => audit::run(&args),
         Command::Simulate(args) => simulate::run(&args),
         Command::Payment { command } => payment::run(command),
         Command::Completions { shell } => {

@@ -6,9 +6,9 @@ use crate::conf::{At, Conf, Entry, Section};
 use crate::finding::Change;
 
 /// The events that hold keys. Names are compared with case.
-const KEYS: [&str; 2] = ["DTMFBegin", "DTMFEnd"];
+pub(crate) const KEYS: [&str; 2] = ["DTMFBegin", "DTMFEnd"];
 /// The events that hold variables and arguments of the dialplan.
-const DIALPLAN: [&str; 2] = ["VarSet", "Newexten"];
+pub(crate) const DIALPLAN: [&str; 2] = ["VarSet", "Newexten"];
 
 /// Whether AMI is enabled.
 pub(super) fn check(cx: &mut Cx<'_>) -> bool {
@@ -35,7 +35,7 @@ pub(super) fn check(cx: &mut Cx<'_>) -> bool {
         };
         let may = |class| sees(&read.value, class);
         if may("dtmf") && !keys_disabled && !excludes_keys(user) {
-            let change = disable(cx, &conf, disabled, &KEYS);
+            let change = disable(cx, &conf, disabled, &[]);
             cx.find(c::AMI_DTMF, &read.at, shown(user, read), change);
         } else if may("dtmf") && keys_disabled && !excludes_keys(user) {
             let change = Change::Do(
@@ -83,7 +83,7 @@ fn users(cx: &mut Cx<'_>, manager: &Conf, disabled: Option<&Entry>) {
             continue;
         };
         if of(user, "hasmanager").is_some_and(|e| e.is_true()) && sees(&read.value, "dtmf") {
-            let change = disable(cx, manager, disabled, &KEYS);
+            let change = disable(cx, manager, disabled, &[]);
             cx.find(c::AMI_DTMF, &read.at, shown(user, &read), change);
         }
     }
@@ -108,12 +108,13 @@ fn shown(user: &Section, read: &Entry) -> String {
     format!("[{}] {}", user.name, line(read))
 }
 
-/// The line that takes events away from everybody, with those that it takes away already.
-fn disable(cx: &Cx<'_>, conf: &Conf, disabled: Option<&Entry>, events: &[&str]) -> Change {
+/// The line that takes keys and other events away from everybody, with those that it takes away already.
+fn disable(cx: &Cx<'_>, conf: &Conf, disabled: Option<&Entry>, events: &[&'static str]) -> Change {
     let mut all: Vec<&str> = disabled
         .map(|e| words(&e.value).collect())
         .unwrap_or_default();
-    for event in events {
+    // The last such line is the one that holds: each takes the keys away as well.
+    for event in KEYS.iter().chain(events) {
         if !all.contains(event) {
             all.push(event);
         }

@@ -24,11 +24,11 @@ use crate::finding::{Change, Check, Place, Report};
 use crate::tree::Tree;
 
 pub(crate) use cel::WITHOUT_KEYS;
-pub(crate) use manager::sees;
+pub(crate) use manager::{DIALPLAN, KEYS, sees};
 pub(crate) use modules::LOADED;
 
 /// Files that only an Asterisk has: one of them makes a folder one of Asterisk.
-const KNOWN: [&str; 7] = [
+pub const KNOWN: [&str; 7] = [
     "asterisk.conf",
     "modules.conf",
     "extensions.conf",
@@ -100,8 +100,19 @@ impl Cx<'_> {
                 self.report.looked(file);
             }
         }
+        // What was not followed may hold what seems to be absent.
+        let unseen = conf
+            .troubles
+            .iter()
+            .any(|t| matches!(t.what, What::Exec | What::Outside(_) | What::Limit(_)));
         for trouble in &conf.troubles {
             match &trouble.what {
+                What::Refused(why) if unseen && why.contains("is not there") => {
+                    self.report.not_looked(
+                        format!("what follows {}:{}", trouble.at.file, trouble.at.line),
+                        format!("it needs {why}, which may stand in what could not be followed"),
+                    );
+                }
                 What::Exec => self.find(
                     c::CONF_EXEC,
                     &trouble.at,
@@ -229,7 +240,8 @@ fn line(entry: &Entry) -> String {
 /// An entry with another value.
 fn replace(entry: &Entry, value: &str) -> Change {
     let arrow = if entry.arrow { "=>" } else { "=" };
-    Change::Replace(format!("{} {arrow} {value}", entry.key))
+    let line = format!("{} {arrow} {value}", entry.key);
+    Change::Replace(line.trim_end().to_owned())
 }
 
 /// The words of a list with commas.

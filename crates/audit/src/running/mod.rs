@@ -11,7 +11,7 @@ use jiff::civil::Date;
 
 use crate::catalogue as c;
 use crate::conf::{is_false, is_true};
-use crate::files::{LOADED, WITHOUT_KEYS, is_loopback, sees};
+use crate::files::{DIALPLAN, KEYS, LOADED, WITHOUT_KEYS, is_loopback, sees};
 use crate::finding::{Change, Check, Place, Report};
 use crate::version::{CEL_DTMF, Version};
 use texts::{field, number};
@@ -525,13 +525,14 @@ impl Cx {
                 && !events.iter().all(|e| disabled.split(',').any(|d| d == *e))
         };
         let place = format!("manager show user {user}");
-        let mut find = |check, events: &[&str]| {
+        let mut find = |check, events: &[&'static str]| {
             let mut all: Vec<&str> = disabled.split(',').filter(|d| !d.is_empty()).collect();
-            all.extend(
-                events
-                    .iter()
-                    .filter(|e| !disabled.split(',').any(|d| d == **e)),
-            );
+            // The last such line is the one that holds: each takes the keys away as well.
+            for event in KEYS.iter().chain(events) {
+                if !all.contains(event) {
+                    all.push(event);
+                }
+            }
             let change = Change::Add {
                 file: "manager.conf".into(),
                 lines: vec![
@@ -543,17 +544,17 @@ impl Cx {
                 format!("read perm: {read} (an eventfilter of its own would not show here)");
             self.find(check, &place, found, change);
         };
-        if gets("dtmf", &["DTMFBegin", "DTMFEnd"]) {
-            find(c::AMI_DTMF, &["DTMFBegin", "DTMFEnd"]);
+        if gets("dtmf", &KEYS) {
+            find(c::AMI_DTMF, &[]);
         }
-        if gets("dialplan", &["VarSet", "Newexten"]) {
-            find(c::AMI_DIALPLAN, &["VarSet", "Newexten"]);
+        if gets("dialplan", &DIALPLAN) {
+            find(c::AMI_DIALPLAN, &DIALPLAN);
         }
         let test = seen
             .build_options
             .as_ref()
             .is_ok_and(|o| o.contains("TEST_FRAMEWORK"));
-        if test && gets("test", &["TestEvent"]) {
+        if test && (gets("test", &["TestEvent"]) || gets("reporting", &["TestEvent"])) {
             find(c::AMI_TEST, &["TestEvent"]);
         }
     }
@@ -591,7 +592,7 @@ impl Cx {
     /// Values on disk, where no command said how it is while it runs.
     fn file_values(&mut self, seen: &Seen) {
         if self
-            .take("values of files (AST_CONFIG)", &seen.file_values)
+            .take(crate::finding::FILE_VALUES, &seen.file_values)
             .is_none()
         {
             return;
@@ -607,7 +608,9 @@ impl Cx {
             self.cel("cel.conf", &events);
         }
         if !by_command("core show settings") {
-            if let Some(level) = of("asterisk.conf", "debug").filter(|v| !is_false(v)) {
+            if let Some(level) =
+                of("asterisk.conf", "debug").filter(|v| !v.is_empty() && !is_false(v))
+            {
                 self.find(
                     c::ASTERISK_DEBUG,
                     "asterisk.conf",
@@ -632,7 +635,9 @@ impl Cx {
                 Change::Replace("live_dangerously = no".into()),
             );
         }
-        if let Some(address) = of("http.conf", "bindaddr").filter(|a| !is_loopback(a)) {
+        if let Some(address) =
+            of("http.conf", "bindaddr").filter(|a| !a.is_empty() && !is_loopback(a))
+        {
             self.find(
                 c::HTTP_CLEAR,
                 "http.conf",
