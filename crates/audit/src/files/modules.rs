@@ -13,18 +13,28 @@ pub(crate) const LOADED: [(&str, &Check); 4] = [
     ("app_jack.so", c::MODULE_JACK),
 ];
 
-/// Message types that AMI subscribes to when it starts (main/manager_channels.c).
-const OF_AMI: [&str; 10] = [
-    "ast_channel_dtmf_begin_type",
-    "ast_channel_dtmf_end_type",
-    "ast_channel_varset_type",
-    "ast_channel_snapshot_type",
-    "ast_channel_dial_type",
-    "ast_channel_hangup_request_type",
-    "ast_channel_hold_type",
-    "ast_channel_unhold_type",
+/// Message types that AMI subscribes to when it starts: with AMI enabled and one of them declined, 22.10.1 exits. Each was tried.
+const OF_AMI: [&str; 20] = [
+    "ast_bridge_snapshot_type",
     "ast_channel_chanspy_start_type",
     "ast_channel_chanspy_stop_type",
+    "ast_channel_dial_type",
+    "ast_channel_dtmf_begin_type",
+    "ast_channel_dtmf_end_type",
+    "ast_channel_entered_bridge_type",
+    "ast_channel_fax_type",
+    "ast_channel_flash_type",
+    "ast_channel_hangup_handler_type",
+    "ast_channel_hangup_request_type",
+    "ast_channel_hold_type",
+    "ast_channel_left_bridge_type",
+    "ast_channel_mixmonitor_start_type",
+    "ast_channel_mixmonitor_stop_type",
+    "ast_channel_moh_start_type",
+    "ast_channel_moh_stop_type",
+    "ast_channel_snapshot_type",
+    "ast_channel_unhold_type",
+    "ast_channel_wink_type",
 ];
 
 /// Whether a module is loaded, as far as the file says (main/loader.c): `noload` is stronger than everything else.
