@@ -136,7 +136,16 @@ async fn over_ari(seen: &mut Seen, client: Option<&Client>, way: &mut Way) {
         apps.into_iter().map(of).collect()
     });
     let channels = ask!(c => c.channels());
-    seen.pjsip_global = ask!(c => c.pjsip_settings("global", "global")).map(settings);
+    let has_pjsip = |modules: &Look<Vec<String>>| {
+        modules
+            .as_ref()
+            .map_or(true, |m| m.iter().any(|name| name == "res_pjsip.so"))
+    };
+    seen.pjsip_global = if has_pjsip(&seen.modules) {
+        ask!(c => c.pjsip_settings("global", "global")).map(settings)
+    } else {
+        Ok(BTreeMap::new())
+    };
     seen.endpoints = match ask!(c => c.endpoints()) {
         Ok(endpoints) => {
             let mut all = BTreeMap::new();

@@ -132,6 +132,28 @@ pub struct Seen {
     pub commands: Look<BTreeMap<String, Look<Vec<String>>>>,
 }
 
+impl Seen {
+    /// Whether every question that always has an answer got one; `ami`: whether there is a way to ask over AMI. Values of files
+    /// need a channel, and single endpoints, users and channels may go in between: these don't count.
+    #[must_use]
+    pub fn is_whole(&self, ami: bool) -> bool {
+        let commands = || {
+            self.commands.as_ref().is_ok_and(|commands| {
+                let answered = |name: &str| commands.get(name).is_some_and(Result::is_ok);
+                COMMANDS.iter().all(|name| answered(name))
+            })
+        };
+        self.version.is_ok()
+            && self.logging.is_ok()
+            && self.modules.is_ok()
+            && self.applications.is_ok()
+            && self.channels.is_ok()
+            && self.endpoints.is_ok()
+            && self.pjsip_global.is_ok()
+            && (!ami || commands())
+    }
+}
+
 /// Asterisk's name for all channels, in an application that subscribed to them (res/stasis/app.c).
 const ALL_CHANNELS: &str = "__AST_CHANNEL_ALL_TOPIC";
 /// The event with the key.

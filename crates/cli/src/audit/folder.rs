@@ -20,10 +20,7 @@ pub(super) enum FolderError {
     #[error("{}: {source}", path.display())]
     Tree { path: PathBuf, source: TreeError },
     #[error("{}: {source}", path.display())]
-    NotAsterisk {
-        path: PathBuf,
-        source: NotAsterisk,
-    },
+    NotAsterisk { path: PathBuf, source: NotAsterisk },
 }
 
 impl FolderError {
@@ -58,7 +55,10 @@ pub(super) fn read(folder: &Path) -> Result<Folder, FolderError> {
         });
     }
     // Before all of somebody's home is read.
-    if !KNOWN.iter().any(|file| folder.join(file).symlink_metadata().is_ok()) {
+    if !KNOWN
+        .iter()
+        .any(|file| folder.join(file).symlink_metadata().is_ok())
+    {
         return Err(FolderError::NotAsterisk {
             path: folder.to_owned(),
             source: NotAsterisk,

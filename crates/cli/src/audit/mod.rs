@@ -116,7 +116,7 @@ impl Source {
                 let seen = ivrpay_daemon::audit::see(config, today).await;
                 Ok(Look {
                     report: ivrpay_audit::running(&seen),
-                    whole: seen.version.is_ok() && (config.ami.is_none() || seen.commands.is_ok()),
+                    whole: seen.is_whole(config.ami.is_some()),
                 })
             }
         }
@@ -142,7 +142,7 @@ fn files(path: &Path) -> Result<Look, FolderError> {
 
 /// A line of `--watch`.
 #[derive(Serialize)]
-#[serde(tag = "line", rename_all = "kebab-case")]
+#[serde(tag = "kind", rename_all = "kebab-case")]
 enum Change<'a> {
     Appeared {
         time: jiff::Timestamp,
@@ -183,12 +183,24 @@ async fn watch(source: &Source, form: Form, every: Duration) -> Result<(), Folde
     let mut first = true;
     loop {
         let look = tokio::select! {
-            look = source.look() => look?,
+            look = source.look() => look,
             () = next(&mut interrupt) => return Ok(()),
             () = next(&mut terminate) => return Ok(()),
         };
-        let report = look.report;
         let time = jiff::Timestamp::now();
+        let report = match look {
+            Ok(look) => look.report,
+            Err(error) if first => return Err(error),
+            // A folder that is away for a moment: all that was known stays.
+            Err(error) => Report {
+                findings: known.clone(),
+                looked_at: Vec::new(),
+                not_looked_at: vec![NotLookedAt {
+                    place: "the folder".to_owned(),
+                    because: error.to_string(),
+                }],
+            },
+        };
         for finding in report.findings.iter().filter(|f| !known.contains(f)) {
             tell(form, &Change::Appeared { time, finding });
         }

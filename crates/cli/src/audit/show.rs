@@ -14,9 +14,9 @@ pub(super) enum Form {
     Json,
 }
 
-/// One line of JSON. Reading programs tell them apart by `line`.
+/// One line of JSON. Reading programs tell them apart by `kind`.
 #[derive(Serialize)]
-#[serde(tag = "line", rename_all = "kebab-case")]
+#[serde(tag = "kind", rename_all = "kebab-case")]
 enum Line<'a> {
     Finding(&'a Finding),
     NotLookedAt(&'a NotLookedAt),
