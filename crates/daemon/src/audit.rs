@@ -5,9 +5,9 @@
 
 use std::collections::BTreeMap;
 
-use ivrpay_ari::{Client, RequestError};
+use ivrpay_ari::{ChannelId, Client, RequestError};
 use ivrpay_audit::{
-    COMMANDS, FILE_VALUES, Look, Seen, SeenApp, SeenChannel, SeenLog, manager_users,
+    AskedFile, COMMANDS, FILE_VALUES, Look, Seen, SeenApp, SeenChannel, SeenLog, manager_users,
 };
 use jiff::civil::Date;
 
@@ -165,31 +165,15 @@ async fn over_ari(seen: &mut Seen, client: Option<&Client>, way: &mut Way) {
         }
         Err(because) => Err(because),
     };
-    seen.file_values = match &channels {
-        Ok(channels) => match channels.first() {
-            Some(channel) => {
-                let mut values = BTreeMap::new();
-                let mut failed = None;
-                for asked in FILE_VALUES {
-                    let function = format!("AST_CONFIG({},{},{})", asked.file, asked.section, asked.key);
-                    match ask!(c => c.get_variable(&channel.id, &function)) {
-                        Ok(value) => {
-                            values.insert(asked, value);
-                        }
-                        Err(because) => {
-                            failed = Some(because);
-                            break;
-                        }
-                    }
-                }
-                failed.map_or(Ok(values), Err)
-            }
-            None => Err(
-                "they are read through a channel, and there is none at the moment; look again during a call, or at the files with --files"
-                    .to_owned(),
-            ),
-        },
+    let first = match &channels {
+        Ok(channels) => channels.first().map(|ch| ch.id.clone()).ok_or_else(|| {
+            "they are read through a channel, and there is none at the moment; look again during a call, or at the files with --files".to_owned()
+        }),
         Err(because) => Err(because.clone()),
+    };
+    seen.file_values = match (client, first) {
+        (Some(client), Ok(channel)) => file_values(client, way, &channel).await,
+        (_, first) => Err(first.err().unwrap_or_default()),
     };
     let app = seen.our_app.clone();
     seen.channels = channels.map(|channels| {
@@ -201,6 +185,30 @@ async fn over_ari(seen: &mut Seen, client: Option<&Client>, way: &mut Way) {
         };
         channels.into_iter().map(of).collect()
     });
+}
+
+/// Values of files, through a channel. What is not written there is answered with 500, as what can't be read.
+async fn file_values(
+    client: &Client,
+    way: &mut Way,
+    channel: &ChannelId,
+) -> Look<BTreeMap<AskedFile, Option<String>>> {
+    let mut values = BTreeMap::new();
+    for asked in FILE_VALUES {
+        let function = format!("AST_CONFIG({},{},{})", asked.file, asked.section, asked.key);
+        let question = async {
+            match client.get_variable(channel, &function).await {
+                Err(RequestError::Refused { status: 500 }) => Ok(None),
+                answer => answer,
+            }
+        };
+        values.insert(asked, way.ask(question).await?);
+    }
+    // An Asterisk that has the files has one of these.
+    if values.values().all(Option::is_none) {
+        return Err("Asterisk gave none of them; load func_config.so, and see its log".to_owned());
+    }
+    Ok(values)
 }
 
 fn settings(settings: Vec<ivrpay_ari::Setting>) -> BTreeMap<String, String> {

@@ -331,7 +331,7 @@ impl Cx {
                 continue;
             };
             let change = Change::Do(format!(
-                "let {} open without subscribeAll and subscribe to nothing; or, each time that it has connected: PUT /ari/applications/{}/eventFilter {{\"disallowed\":[{{\"type\":\"{KEY_EVENT}\"}}]}}",
+                "let {} open without subscribeAll and subscribe to nothing; or, each time that it has connected: PUT /ari/applications/{}/eventFilter {{\"disallowed\":[{{\"type\":\"{KEY_EVENT}\"}}]}}; one whose program is gone for good stays until Asterisk restarts",
                 app.name, app.name
             ));
             self.find(
