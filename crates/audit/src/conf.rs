@@ -7,6 +7,7 @@
 //!
 //! Any bytes give a [`Conf`]; every limit has a name.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::tree::Tree;
@@ -178,6 +179,7 @@ impl Conf {
                 includes: Vec::new(),
                 entries: 0,
             },
+            by_name: HashMap::new(),
             last_opened: None,
             bytes: 0,
             files: 0,
@@ -224,6 +226,8 @@ enum Stop {
 struct Reader<'a> {
     tree: &'a Tree,
     conf: Conf,
+    /// Sections by their name in lower case, in order: a template may be asked for by thousands.
+    by_name: HashMap<String, Vec<usize>>,
     /// `config->current`: where the next included file begins.
     last_opened: Option<usize>,
     bytes: usize,
@@ -428,11 +432,7 @@ impl Reader<'_> {
                 self.conf.sections[old].entries.extend(entries);
                 target = Some(old);
             } else {
-                let base = self
-                    .conf
-                    .sections
-                    .iter()
-                    .position(|s| s.name.eq_ignore_ascii_case(option));
+                let base = self.named(option).first().copied();
                 let Some(base) = base else {
                     return Err(self.refuse(at, "a template that is not there"));
                 };
@@ -446,7 +446,10 @@ impl Reader<'_> {
         }
         let index = target.unwrap_or_else(|| {
             self.conf.sections.push(new);
-            self.conf.sections.len() - 1
+            let index = self.conf.sections.len() - 1;
+            let same = self.by_name.entry(name.to_ascii_lowercase());
+            same.or_default().push(index);
+            index
         });
         *section = Some(index);
         self.last_opened = Some(index);
@@ -457,18 +460,21 @@ impl Reader<'_> {
     fn find(&self, name: &str, filter: &str) -> Option<usize> {
         let (key, wanted) = filter.split_once('=').unwrap_or_default();
         let templates = key == "TEMPLATES";
-        self.conf.sections.iter().position(|s| {
-            s.name.eq_ignore_ascii_case(name)
-                && if templates {
-                    wanted == "include" || s.template
-                } else {
-                    !s.template
-                        && (filter.is_empty()
-                            || s.entries
-                                .iter()
-                                .any(|e| *e.key == *key && *e.value == *wanted))
-                }
+        self.named(name).iter().copied().find(|index| {
+            let s = &self.conf.sections[*index];
+            if templates {
+                return wanted == "include" || s.template;
+            }
+            let fits = |e: &Entry| *e.key == *key && *e.value == *wanted;
+            !s.template && (filter.is_empty() || s.entries.iter().any(fits))
         })
+    }
+
+    /// Sections of a name, without case.
+    fn named(&self, name: &str) -> &[usize] {
+        self.by_name
+            .get(&name.to_ascii_lowercase())
+            .map_or(&[], Vec::as_slice)
     }
 
     /// `#include`, `#tryinclude`, `#exec`.

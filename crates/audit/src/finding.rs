@@ -236,7 +236,7 @@ impl Report {
 /// The place of values of files in a running Asterisk.
 pub(crate) const FILE_VALUES: &str = "values of files (AST_CONFIG)";
 /// Longest text of a configuration that is shown, in characters.
-const SHOWN_MAX: usize = 300;
+const SHOWN_MAX: usize = 400;
 /// Digits in a row that are not shown: the shortest card number has twelve (ISO/IEC 7812-1).
 const DIGITS_MAX: usize = 12;
 
@@ -326,6 +326,6 @@ mod tests {
         ] {
             assert_eq!(shown(text), expected);
         }
-        assert_eq!(shown(&"é".repeat(400)).chars().count(), SHOWN_MAX + 1);
+        assert_eq!(shown(&"é".repeat(500)).chars().count(), SHOWN_MAX + 1);
     }
 }

@@ -285,6 +285,18 @@ const CASES: &[Case] = &[
             );
         },
     ),
+    ("a session of a user that is gone", &["ami-dtmf"], |s| {
+        command(
+            s,
+            "manager show settings",
+            "  Manager (AMI):             Yes\n  Disabled events:           \n",
+        );
+        command(
+            s,
+            "manager show connected",
+            "  panel  127.0.0.1  1  1  22  0  00256  00000\n1 users connected.\n",
+        );
+    }),
     (
         "AMI of 16, which has no disabled events",
         &["ami-dtmf"],

@@ -23,10 +23,11 @@ pub type Look<T> = Result<T, String>;
 
 /// Commands of Asterisk's command line whose output is wanted. Besides, for each user `manager show user NAME`, for each
 /// application `ari show app NAME`, and for each channel in our hands `mixmonitor list CHANNEL`.
-pub const COMMANDS: [&str; 5] = [
+pub const COMMANDS: [&str; 6] = [
     "core show settings",
     "manager show settings",
     "manager show users",
+    "manager show connected",
     "cel show status",
     "logger show channels",
 ];
@@ -434,13 +435,13 @@ impl Cx {
             match command.as_str() {
                 "core show settings" => self.core_settings(lines),
                 "manager show settings" => self.manager_settings(lines),
+                "manager show connected" => {
+                    self.connected(lines, settings(commands));
+                }
                 "cel show status" => self.cel_status(lines),
                 _ => {
                     if let Some(user) = last("manager show user ") {
-                        let settings = commands
-                            .get("manager show settings")
-                            .and_then(|s| s.as_ref().ok());
-                        self.manager_user(seen, user, lines, settings);
+                        self.manager_user(seen, user, lines, settings(commands));
                     } else if last("ari show app ").is_some()
                         && field(lines, "Debug").is_some_and(is_true)
                     {
@@ -581,6 +582,23 @@ impl Cx {
         }
     }
 
+    /// Who is connected now, perhaps as a user that manager.conf no longer has.
+    fn connected(&mut self, lines: &[String], settings: Option<&Vec<String>>) {
+        let disabled = settings
+            .and_then(|s| field(s, "Disabled events"))
+            .unwrap_or_default();
+        if KEYS.iter().all(|e| disabled.split(',').any(|d| d == *e)) {
+            return;
+        }
+        for user in texts::sessions_with_keys(lines) {
+            let change = Change::Run(format!(
+                "manager kick session NUMBER, as `manager show connected` has it for {user}; then reload manager.conf"
+            ));
+            let found = format!("{user} is connected with the class dtmf");
+            self.find(c::AMI_DTMF, "manager show connected", found, change);
+        }
+    }
+
     fn cel_status(&mut self, lines: &[String]) {
         if !field(lines, "CEL Logging").is_some_and(|v| v.eq_ignore_ascii_case("enabled")) {
             return;
@@ -688,6 +706,11 @@ impl Cx {
             }
         }
     }
+}
+
+/// What `manager show settings` said.
+fn settings(commands: &BTreeMap<String, Look<Vec<String>>>) -> Option<&Vec<String>> {
+    commands.get("manager show settings")?.as_ref().ok()
 }
 
 fn command<'a>(seen: &'a Seen, name: &str) -> Option<&'a [String]> {

@@ -34,6 +34,27 @@ pub fn manager_users(lines: &[String]) -> Vec<String> {
         .collect()
 }
 
+/// `EVENT_FLAG_DTMF` (include/asterisk/manager.h).
+const CLASS_DTMF: u64 = 1 << 8;
+
+/// Users in the output of `manager show connected` whose session gets keys: user, address, start, elapsed, descriptor, uses by HTTP,
+/// classes that it may read and write, as numbers.
+pub(super) fn sessions_with_keys(lines: &[String]) -> Vec<String> {
+    let mut users = Vec::new();
+    for line in lines {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        if let [user, .., read, write] = words.as_slice()
+            && words.len() == 8
+            && write.parse::<u64>().is_ok()
+            && read.parse::<u64>().is_ok_and(|r| r & CLASS_DTMF != 0)
+            && users.len() < USERS_MAX
+        {
+            users.push((*user).to_owned());
+        }
+    }
+    users
+}
+
 /// Log channels in the output of `logger show channels`: name (none for the console), type, formatter (from 16 on), status, levels.
 pub(super) fn logs(lines: &[String]) -> Vec<SeenLog> {
     let mut logs = Vec::new();
@@ -80,6 +101,11 @@ mod tests {
         );
         assert_eq!(manager_users(&users), ["panel", "all"]);
         assert!(manager_users(&lines("There are no manager users.\n")).is_empty());
+
+        let sessions = lines(
+            "  Username         IP Address      Start       Elapsed     FileDes   HttpCnt   ReadPerms   WritePerms\n  panel            127.0.0.1       1795661955  1           22        0         0000002307  0000000016\n  audit            127.0.0.1       1795661955  1           23        0         0000000000  0000000016\n2 users connected.\n",
+        );
+        assert_eq!(sessions_with_keys(&sessions), ["panel"]);
 
         let settings = lines(
             "Global Settings:\n  Manager (AMI):             Yes            \n  Channel vars:              \n  Debug:                     No             \n",
