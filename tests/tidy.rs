@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand};
 
 /// Crates of ours, by their folder, and the crates of ours that each may name. The order is that of ARCHITECTURE.md.
-const RINGS: [(&str, &[&str]); 16] = [
+const RINGS: [(&str, &[&str]); 17] = [
     ("ivrpay-secret", &[]),
     ("ivrpay-payment", &[]),
     ("ivrpay-card", &["ivrpay-secret", "ivrpay-payment"]),
@@ -22,6 +22,7 @@ const RINGS: [(&str, &[&str]); 16] = [
     ),
     ("ivrpay-tone", &[]),
     ("ivrpay-api", &["ivrpay-payment"]),
+    ("ivrpay-audit", &[]),
     ("ivrpay-ari", &["ivrpay-secret"]),
     ("ivrpay-ami", &[]),
     (
@@ -48,6 +49,7 @@ const RINGS: [(&str, &[&str]); 16] = [
             "ivrpay-prompts",
             "ivrpay-acquirer",
             "ivrpay-api",
+            "ivrpay-audit",
             "ivrpay-ari",
             "ivrpay-ami",
             "ivrpay-wire",
@@ -66,6 +68,7 @@ const RINGS: [(&str, &[&str]); 16] = [
             "ivrpay-acquirer",
             "ivrpay-tone",
             "ivrpay-api",
+            "ivrpay-audit",
             "ivrpay-ami",
             "ivrpay-journal",
             "ivrpay-daemon",
@@ -75,7 +78,7 @@ const RINGS: [(&str, &[&str]); 16] = [
 ];
 
 /// No tokio, no clock, no randomness, no I/O. `secret` talks to the kernel about memory, and to nothing else.
-const PURE: [&str; 7] = [
+const PURE: [&str; 8] = [
     "ivrpay-payment",
     "ivrpay-card",
     "ivrpay-dialogue",
@@ -83,6 +86,7 @@ const PURE: [&str; 7] = [
     "ivrpay-acquirer",
     "ivrpay-tone",
     "ivrpay-api",
+    "ivrpay-audit",
 ];
 
 /// What makes a crate an edge.
@@ -103,10 +107,11 @@ const EFFECTS: [&str; 13] = [
 ];
 
 /// These can't name card data: not even through a dependency.
-const CARD_FREE: [&str; 4] = [
+const CARD_FREE: [&str; 5] = [
     "ivrpay-payment",
     "ivrpay-journal",
     "ivrpay-api",
+    "ivrpay-audit",
     "ivrpay-web",
 ];
 

@@ -65,6 +65,14 @@ impl Config {
         }
     }
 
+    /// Looks at everything that can be seen without connecting.
+    ///
+    /// # Errors
+    /// What is wrong with address, user or classes.
+    pub fn check(&self) -> Result<(), Error> {
+        self.socket().map(|_| ())
+    }
+
     /// Reads the address and looks at what goes into the login.
     pub(crate) fn socket(&self) -> Result<SocketAddr, Error> {
         if self.user.is_empty() || !clean(&self.user) {

@@ -5,7 +5,6 @@
 //! at most `requests_max` of them.
 
 use std::{
-    collections::BTreeMap,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -25,9 +24,9 @@ use crate::{
     event::Channel,
     ids::{ChannelId, PlaybackId, encode_segment},
     request::{
-        Application, Bridge, Continue, Direction, EventFilter, EventType, GetVariable, Hangup,
-        HangupReason, Info, LogChannel, Message, Module, Mute, Play, SetVariable, Setting, Sound,
-        Variable,
+        Application, Bridge, Continue, Direction, Endpoint, EventFilter, EventType, GetVariable,
+        Hangup, HangupReason, Info, LogChannel, Message, Module, Mute, Play, SetVariable, Setting,
+        Sound, Variable,
     },
 };
 
@@ -369,27 +368,6 @@ impl Client {
         self.get("/bridges").await
     }
 
-    /// What an object of pjsip.conf is set to, defaults among it; `kind` is `endpoint` or `global`.
-    ///
-    /// # Errors
-    /// [`RequestError`]; [`RequestError::Gone`] where there is no such object, or no PJSIP.
-    pub async fn pjsip_object(
-        &self,
-        kind: &str,
-        id: &str,
-    ) -> Result<BTreeMap<String, String>, RequestError> {
-        let path = format!(
-            "/asterisk/config/dynamic/res_pjsip/{}/{}",
-            encode_segment(kind),
-            encode_segment(id)
-        );
-        let settings: Vec<Setting> = self.get(&path).await?;
-        Ok(settings
-            .into_iter()
-            .map(|s| (s.attribute, s.value))
-            .collect())
-    }
-
     /// Has Asterisk send an application no other events than these.
     ///
     /// # Errors
@@ -421,6 +399,31 @@ impl Client {
     /// [`RequestError`].
     pub async fn modules(&self) -> Result<Vec<Module>, RequestError> {
         self.get("/asterisk/modules").await
+    }
+
+    /// Every endpoint, of all technologies.
+    ///
+    /// # Errors
+    /// [`RequestError`].
+    pub async fn endpoints(&self) -> Result<Vec<Endpoint>, RequestError> {
+        self.get("/endpoints").await
+    }
+
+    /// The settings of a PJSIP object, for example of `endpoint` and its name. Not for `auth`: its password is a setting.
+    ///
+    /// # Errors
+    /// [`RequestError`]; [`RequestError::Gone`] where there is no such object.
+    pub async fn pjsip_settings(
+        &self,
+        kind: &str,
+        name: &str,
+    ) -> Result<Vec<Setting>, RequestError> {
+        self.get(&format!(
+            "/asterisk/config/dynamic/res_pjsip/{}/{}",
+            encode_segment(kind),
+            encode_segment(name)
+        ))
+        .await
     }
 
     /// Every sound that Asterisk can play.

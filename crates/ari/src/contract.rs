@@ -109,6 +109,7 @@ pub const REQUESTS: &[Sent] = &[
     sent("asterisk.json", "GET", "/asterisk/modules", &[]),
     sent("asterisk.json", "GET", "/asterisk/ping", &[]),
     sent("bridges.json", "GET", "/bridges", &[]),
+    sent("endpoints.json", "GET", "/endpoints", &[]),
     sent("sounds.json", "GET", "/sounds", &[]),
 ];
 
@@ -262,8 +263,12 @@ pub const FIELDS: &[Read] = &[
     read("bridges.json", "Bridge", "id", "string", true),
     read("bridges.json", "Bridge", "technology", "string", true),
     read("bridges.json", "Bridge", "channels", "List[string]", true),
+    read("asterisk.json", "AsteriskInfo", "build", "BuildInfo", false),
+    read("asterisk.json", "BuildInfo", "options", "string", true),
     read("asterisk.json", "ConfigTuple", "attribute", "string", true),
     read("asterisk.json", "ConfigTuple", "value", "string", true),
+    read("endpoints.json", "Endpoint", "technology", "string", true),
+    read("endpoints.json", "Endpoint", "resource", "string", true),
     read(
         "asterisk.json",
         "AsteriskInfo",

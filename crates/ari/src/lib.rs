@@ -29,8 +29,8 @@ pub use error::{RequestError, Trouble};
 pub use event::{Caller, Channel, Dialplan, Event, Malformed, Playback, read};
 pub use ids::{ChannelId, InvalidId, PlaybackId};
 pub use request::{
-    Application, Bridge, Direction, EventType, HangupReason, Info, LogChannel, Module, Sound,
-    SoundLanguage,
+    Application, Bridge, Direction, Endpoint, HangupReason, Info, LogChannel, Module, Setting,
+    Sound, SoundLanguage,
 };
 pub use route::{CallEvent, Counters, Inbox, Outlet, Refusal, Start, Why, pair};
 pub use socket::{Calls, Status, connect};

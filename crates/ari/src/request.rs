@@ -74,18 +74,10 @@ pub(crate) struct EventFilter {
     pub(crate) allowed: Vec<EventType>,
 }
 
-/// A type of event, in a filter of an application.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct EventType {
-    /// For example `ChannelDtmfReceived`.
+#[derive(Serialize)]
+pub(crate) struct EventType {
     #[serde(rename = "type")]
-    pub kind: String,
-}
-
-#[derive(Deserialize)]
-pub(crate) struct Setting {
-    pub(crate) attribute: String,
-    pub(crate) value: String,
+    pub(crate) kind: String,
 }
 
 /// The text of a refusal. Only compared, never shown: it may hold anything.
@@ -116,15 +108,25 @@ pub struct Application {
     pub name: String,
     /// Channels it is subscribed to; `__AST_CHANNEL_ALL_TOPIC` for all.
     pub channel_ids: Vec<String>,
-    /// Endpoints it is subscribed to, as `PJSIP/trunk`: with their channels.
+    /// Endpoints it is subscribed to, as `PJSIP/trunk`.
     #[serde(default)]
     pub endpoint_ids: Vec<String>,
-    /// The only events it is sent, where there are any; from Asterisk 16.3 on.
-    #[serde(default)]
-    pub events_allowed: Vec<EventType>,
-    /// Events it is not sent.
-    #[serde(default)]
-    pub events_disallowed: Vec<EventType>,
+    /// Types of events that alone it gets; empty = all. From Asterisk 13.26 and 16.3 on.
+    #[serde(default, deserialize_with = "kinds")]
+    pub events_allowed: Vec<String>,
+    /// Types of events that it does not get.
+    #[serde(default, deserialize_with = "kinds")]
+    pub events_disallowed: Vec<String>,
+}
+
+fn kinds<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    #[derive(Deserialize)]
+    struct Kind {
+        #[serde(rename = "type")]
+        kind: String,
+    }
+    let kinds: Vec<Kind> = Vec::deserialize(deserializer)?;
+    Ok(kinds.into_iter().map(|k| k.kind).collect())
 }
 
 /// A bridge.
@@ -144,6 +146,17 @@ pub struct Info {
     /// Version, for example `22.10.1`.
     #[serde(rename = "system", deserialize_with = "version")]
     pub version: String,
+    /// How it was built, for example `OPTIONAL_API, TEST_FRAMEWORK`.
+    #[serde(rename = "build", default, deserialize_with = "options")]
+    pub build_options: String,
+}
+
+fn options<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    #[derive(Deserialize)]
+    struct Build {
+        options: String,
+    }
+    Build::deserialize(deserializer).map(|build| build.options)
 }
 
 fn version<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
@@ -178,4 +191,22 @@ pub struct Sound {
 pub struct SoundLanguage {
     /// For example `ja`.
     pub language: String,
+}
+
+/// Somebody who calls and is called.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Endpoint {
+    /// For example `PJSIP`.
+    pub technology: String,
+    /// Name, for example `trunk`.
+    pub resource: String,
+}
+
+/// One setting of a configuration object.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Setting {
+    /// For example `direct_media`.
+    pub attribute: String,
+    /// For example `false`.
+    pub value: String,
 }

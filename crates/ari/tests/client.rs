@@ -51,16 +51,17 @@ async fn requests_go_out_as_the_table_says() {
         Some(match (request.method.as_str(), request.path.as_str()) {
             ("GET", "/channels/1.2") => (200, r#"{"id":"1.2","name":"PJSIP/t-1","state":"Up"}"#.into()),
             ("GET", "/channels/1.2/variable") => (200, r#"{"value":"v"}"#.into()),
-            ("GET", "/asterisk/info") => (200, r#"{"system":{"version":"22.10.1","entity_id":"e"},"build":{}}"#.into()),
-            ("GET", "/applications/ivrpay") => (200, r#"{"name":"ivrpay","channel_ids":["1.2"],"x":1}"#.into()),
+            ("GET", "/asterisk/info") => (200, r#"{"system":{"version":"22.10.1","entity_id":"e"},"build":{"options":"OPTIONAL_API","os":"Linux"}}"#.into()),
+            ("GET", "/applications/ivrpay") => (200, r#"{"name":"ivrpay","channel_ids":["1.2"],"endpoint_ids":[],"events_disallowed":[{"type":"Dial"}],"x":1}"#.into()),
             ("GET", "/asterisk/logging") => (
                 200,
                 r#"[{"channel":"full","type":"File","status":"Enabled","configuration":"NOTICE DTMF "}]"#.into(),
             ),
             ("GET", "/asterisk/modules") => (200, r#"[{"name":"res_pjsip.so","status":"Running","use_count":1}]"#.into()),
-            ("GET", "/asterisk/config/dynamic/res_pjsip/endpoint/trunk") => {
+            ("GET", "/asterisk/config/dynamic/res_pjsip/endpoint/a%20b") => {
                 (200, r#"[{"attribute":"direct_media","value":"false"}]"#.into())
             }
+            ("GET", "/endpoints") => (200, r#"[{"technology":"PJSIP","resource":"a b","state":"online"}]"#.into()),
             ("GET", _) => (200, "[]".into()),
             _ => (204, String::new()),
         })
@@ -100,19 +101,21 @@ async fn requests_go_out_as_the_table_says() {
             .contains("DTMF")
     );
     assert_eq!(client.applications().await.unwrap(), []);
+    let application = client.application("ivrpay").await.unwrap();
+    assert_eq!(application.channel_ids, ["1.2"]);
+    assert_eq!(application.events_disallowed, ["Dial"]);
+    let info = client.info().await.unwrap();
     assert_eq!(
-        client.application("ivrpay").await.unwrap().channel_ids,
-        ["1.2"]
+        (info.version.as_str(), info.build_options.as_str()),
+        ("22.10.1", "OPTIONAL_API")
     );
-    assert_eq!(client.info().await.unwrap().version, "22.10.1");
+    let endpoint = &client.endpoints().await.unwrap()[0].resource;
+    let settings = client.pjsip_settings("endpoint", endpoint).await.unwrap();
+    assert_eq!(settings[0].attribute, "direct_media");
     assert_eq!(client.modules().await.unwrap()[0].status, "Running");
     client.ping().await.unwrap();
     assert_eq!(client.sounds().await.unwrap(), []);
     assert_eq!(client.bridges().await.unwrap(), []);
-    assert_eq!(
-        client.pjsip_object("endpoint", "trunk").await.unwrap()["direct_media"],
-        "false"
-    );
     client
         .allow_events("ivrpay", &["StasisStart"])
         .await

@@ -60,13 +60,10 @@ enum Command {
         #[arg(long)]
         deny_warnings: bool,
     },
+    /// Look for everything in Asterisk that would betray a card: in the running one, or in the files of a folder.
+    Audit(audit::Args),
     /// Walk through a payment in this terminal: the same dialogue, keys from the keyboard, no Asterisk, nobody is charged.
     Simulate(simulate::Args),
-    /// Look for card data where it must not be.
-    Audit {
-        #[command(subcommand)]
-        command: audit::Command,
-    },
     /// Payments of the running service.
     Payment {
         #[command(subcommand)]
@@ -101,8 +98,8 @@ pub(crate) struct ConfigPath {
 pub(crate) enum Exit {
     Done = 0,
     Failed = 1,
-    /// A file that was named can't be read; clap says wrong usage by itself.
-    Unread = 2,
+    /// Wrong usage, as clap has it, or a file that was named can't be read.
+    Usage = 2,
     /// `EX_CONFIG` of sysexits.h.
     Config = 78,
 }
@@ -132,8 +129,8 @@ fn main() -> ExitCode {
             json,
             deny_warnings,
         } => check(&config.config, offline, json, deny_warnings),
+        Command::Audit(args) => audit::run(&args),
         Command::Simulate(args) => simulate::run(&args),
-        Command::Audit { command } => audit::run(&command),
         Command::Payment { command } => payment::run(command),
         Command::Recording { command } => recording::run(command),
         Command::Completions { shell } => {

@@ -94,6 +94,8 @@ pub struct Config {
     pub path: PathBuf,
     /// Asterisk.
     pub ari: ivrpay_ari::Config,
+    /// Asterisk's manager interface, for `ivrpay audit`; `None` = not asked.
+    pub ami: Option<ivrpay_ami::Config>,
     /// HTTP API.
     pub http: Http,
     /// Unix socket of the CLI.
@@ -186,13 +188,12 @@ impl Default for Limits {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Span(pub Duration);
 
-impl<'de> Deserialize<'de> for Span {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
+impl std::str::FromStr for Span {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
         let bad = || {
-            serde::de::Error::custom(format!(
-                "{text:?} is no length of time; write \"10s\", \"1500ms\", \"5m\" or \"2h\""
-            ))
+            format!("{text:?} is no length of time; write \"10s\", \"1500ms\", \"5m\" or \"2h\"")
         };
         let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
         let (number, unit) = text.split_at(digits);
@@ -210,10 +211,19 @@ impl<'de> Deserialize<'de> for Span {
     }
 }
 
+impl<'de> Deserialize<'de> for Span {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawConfig {
     ari: RawAri,
+    #[serde(default)]
+    ami: Option<RawAmi>,
     #[serde(default)]
     http: RawHttp,
     #[serde(default)]
@@ -272,6 +282,24 @@ fn default_ari_app() -> String {
 
 fn default_request_timeout() -> Span {
     Span(Duration::from_secs(5))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawAmi {
+    #[serde(default = "default_ami_address")]
+    address: String,
+    #[serde(default = "default_ami_user")]
+    user: String,
+    password_file: PathBuf,
+}
+
+fn default_ami_address() -> String {
+    "127.0.0.1:5038".into()
+}
+
+fn default_ami_user() -> String {
+    "ivrpay-audit".into()
 }
 
 #[derive(Deserialize, Default)]
@@ -520,6 +548,7 @@ impl Config {
             quarantine_folder,
             quarantine,
             ari: ari(raw.ari, folder)?,
+            ami: raw.ami.map(|raw| ami(raw, folder)).transpose()?,
             http: Http {
                 listen: raw.http.listen,
                 keys,
@@ -570,6 +599,14 @@ fn ari(raw: RawAri, folder: &Path) -> Result<ivrpay_ari::Config, ConfigError> {
     ivrpay_ari::Client::new(&ari)
         .map_err(|e| ConfigError::value("ari", format!("{e}; {}", e.hint())))?;
     Ok(ari)
+}
+
+fn ami(raw: RawAmi, folder: &Path) -> Result<ivrpay_ami::Config, ConfigError> {
+    let password = secret("ami.password_file", &folder.join(raw.password_file))?;
+    let ami = ivrpay_ami::Config::new(&raw.address, &raw.user, password);
+    ami.check()
+        .map_err(|e| ConfigError::value("ami", format!("{e}; {}", e.hint())))?;
+    Ok(ami)
 }
 
 /// Words of a person's own, for logs.

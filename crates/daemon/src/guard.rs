@@ -236,12 +236,13 @@ impl Guard {
             direct_media = match kept.direct_media.get(endpoint) {
                 Some((asked, known)) if fresh(*asked) => *known,
                 _ => {
-                    let known = client
-                        .pjsip_object("endpoint", endpoint)
+                    let settings = client
+                        .pjsip_settings("endpoint", endpoint)
                         .await
-                        .map_err(|_| Danger::NotKnown)?
-                        .get("direct_media")
-                        .is_none_or(|value| value != "false" && value != "no");
+                        .map_err(|_| Danger::NotKnown)?;
+                    let known = !settings
+                        .iter()
+                        .any(|s| s.attribute == "direct_media" && is_off(&s.value));
                     if kept.direct_media.len() >= ENDPOINTS_MAX {
                         kept.direct_media.clear();
                     }
@@ -289,10 +290,10 @@ impl Facts {
             client.modules(),
             client.info(),
         )?;
-        let sip_debug = match client.pjsip_object("global", "global").await {
+        let sip_debug = match client.pjsip_settings("global", "global").await {
             Ok(global) => global
-                .get("debug")
-                .is_some_and(|value| value != "no" && value != "false" && !value.is_empty()),
+                .iter()
+                .any(|s| s.attribute == "debug" && !is_off(&s.value)),
             // No PJSIP here.
             Err(RequestError::Gone) => false,
             Err(error) => return Err(error),
@@ -417,12 +418,16 @@ fn pjsip_endpoint(channel: &str) -> Option<&str> {
     name.rsplit_once('-').map(|(endpoint, _)| endpoint)
 }
 
+fn is_off(value: &str) -> bool {
+    matches!(value, "" | "no" | "false")
+}
+
 /// An application that is given ChannelDtmfReceived: no filter takes it away.
 fn gets_keys(app: &Application) -> bool {
-    let keys = |types: &[ivrpay_ari::EventType]| {
+    let keys = |types: &[String]| {
         types
             .iter()
-            .any(|t| t.kind.eq_ignore_ascii_case("ChannelDtmfReceived"))
+            .any(|t| t.eq_ignore_ascii_case("ChannelDtmfReceived"))
     };
     let allowed = app.events_allowed.is_empty() || keys(&app.events_allowed);
     allowed && !keys(&app.events_disallowed)

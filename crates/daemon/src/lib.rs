@@ -1,6 +1,7 @@
 //! The service: configuration, checks, calls, settlement. Joins every crate but `cli` and `sim`.
 
 mod arguments;
+pub mod audit;
 mod call;
 pub mod check;
 pub mod config;

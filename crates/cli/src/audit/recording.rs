@@ -269,7 +269,7 @@ impl Audit {
         }
         match (with_number, unread) {
             (0, 0) => Exit::Done.into(),
-            (0, _) => Exit::Unread.into(),
+            (0, _) => Exit::Usage.into(),
             _ => Exit::Failed.into(),
         }
     }

@@ -1,0 +1,133 @@
+//! Reads the files of a configuration folder into memory.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use ivrpay_audit::{FILE_BYTES_MAX, KNOWN, NotAsterisk, Tree, TreeError};
+
+/// Folders within one another.
+const DEPTH_MAX: usize = 8;
+
+/// Why a folder can't be audited.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum FolderError {
+    #[error("{} is no folder", .0.display())]
+    NoFolder(PathBuf),
+    #[error("{} can't be read: {source}", path.display())]
+    Read { path: PathBuf, source: io::Error },
+    #[error("{}: {source}", path.display())]
+    Tree { path: PathBuf, source: TreeError },
+    #[error("{}: {source}", path.display())]
+    NotAsterisk { path: PathBuf, source: NotAsterisk },
+}
+
+impl FolderError {
+    pub(super) fn hint(&self) -> &'static str {
+        match self {
+            Self::NoFolder(_) => "name the folder of asterisk.conf, usually /etc/asterisk",
+            Self::Read { .. } => {
+                "run it as root or as Asterisk's own user: an audit that can't read a file would say too little"
+            }
+            Self::Tree { source, .. } => source.hint(),
+            Self::NotAsterisk { .. } => {
+                "name the folder of asterisk.conf, usually /etc/asterisk; `core show settings` says which"
+            }
+        }
+    }
+}
+
+/// A folder in memory, and what in it was passed over, with the reason.
+pub(super) struct Folder {
+    pub(super) tree: Tree,
+    pub(super) passed_over: Vec<(String, String)>,
+}
+
+pub(super) fn read(folder: &Path) -> Result<Folder, FolderError> {
+    if !folder.is_dir() {
+        return Err(match fs::metadata(folder) {
+            Err(source) if source.kind() != io::ErrorKind::NotFound => FolderError::Read {
+                path: folder.to_owned(),
+                source,
+            },
+            _ => FolderError::NoFolder(folder.to_owned()),
+        });
+    }
+    // Before all of somebody's home is read.
+    if !KNOWN
+        .iter()
+        .any(|file| folder.join(file).symlink_metadata().is_ok())
+    {
+        return Err(FolderError::NotAsterisk {
+            path: folder.to_owned(),
+            source: NotAsterisk,
+        });
+    }
+    let absolute = fs::canonicalize(folder).map_err(|source| FolderError::Read {
+        path: folder.to_owned(),
+        source,
+    })?;
+    let mut reading = Reading {
+        folder: Folder {
+            tree: Tree::new(&absolute.to_string_lossy()),
+            passed_over: Vec::new(),
+        },
+        seen: BTreeSet::from([absolute]),
+    };
+    reading.walk(folder, "", 0)?;
+    Ok(reading.folder)
+}
+
+struct Reading {
+    folder: Folder,
+    /// Folders by their real path: a link that leads back is followed once.
+    seen: BTreeSet<PathBuf>,
+}
+
+impl Reading {
+    fn walk(&mut self, path: &Path, below: &str, depth: usize) -> Result<(), FolderError> {
+        let failed = |path: &Path| {
+            let path = path.to_owned();
+            move |source| FolderError::Read { path, source }
+        };
+        for entry in fs::read_dir(path).map_err(failed(path))? {
+            let entry = entry.map_err(failed(path))?;
+            let path = entry.path();
+            let name = format!("{below}{}", entry.file_name().to_string_lossy());
+            // Of what a link leads to: FreePBX links many files into its modules.
+            let meta = match fs::metadata(&path) {
+                Ok(meta) => meta,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    self.pass_over(
+                        name,
+                        "a link that leads to nothing; Asterisk does not see it either",
+                    );
+                    continue;
+                }
+                Err(source) => return Err(FolderError::Read { path, source }),
+            };
+            if meta.is_dir() {
+                let real = fs::canonicalize(&path).map_err(failed(&path))?;
+                if depth + 1 >= DEPTH_MAX {
+                    self.pass_over(name, "a folder more than 8 deep");
+                } else if self.seen.insert(real) {
+                    self.walk(&path, &format!("{name}/"), depth + 1)?;
+                }
+            } else if !meta.is_file() {
+                self.pass_over(name, "it is no plain file");
+            } else if meta.len() > FILE_BYTES_MAX as u64 {
+                self.pass_over(name, "it has more than 16 MiB");
+            } else {
+                let bytes = fs::read(&path).map_err(failed(&path))?;
+                let added = self.folder.tree.add(&name, bytes);
+                added.map_err(|source| FolderError::Tree { path, source })?;
+            }
+        }
+        Ok(())
+    }
+
+    fn pass_over(&mut self, name: String, because: &str) {
+        self.folder.passed_over.push((name, because.to_owned()));
+    }
+}

@@ -1,0 +1,294 @@
+//! Asks a running Asterisk what `ivrpay audit` wants to know: over ARI, and over AMI where `[ami]` is set.
+//!
+//! It only reads. Each question that brings no answer carries its reason; one that finds Asterisk gone or silent is the last one
+//! on that way, so that an audit ends soon. Numbers of questions are bounded by the limits below.
+
+use std::collections::BTreeMap;
+
+use ivrpay_ari::{ChannelId, Client, RequestError};
+use ivrpay_audit::{
+    AskedFile, COMMANDS, FILE_VALUES, Look, Seen, SeenApp, SeenChannel, SeenLog, manager_users,
+};
+use jiff::civil::Date;
+
+use crate::config::Config;
+
+/// PJSIP endpoints that are asked for.
+const ENDPOINTS_MAX: usize = 2_000;
+/// AMI users that are asked for.
+const USERS_MAX: usize = 128;
+/// Stasis applications that are asked for over AMI.
+const APPS_MAX: usize = 32;
+/// Channels whose recorders are asked for.
+const CHANNELS_MAX: usize = 256;
+
+/// Asks everything. `today` is for what is out of date.
+pub async fn see(config: &Config, today: Date) -> Seen {
+    let (ari, trouble) = match Client::new(&config.ari) {
+        Ok(client) => (Some(client), None),
+        Err(error) => (None, Some(format!("{error}; {}", error.hint()))),
+    };
+    let mut way = Way { trouble };
+    let mut seen = Seen {
+        today,
+        our_app: config.ari.app.clone(),
+        version: Err(String::new()),
+        build_options: Err(String::new()),
+        logging: Err(String::new()),
+        modules: Err(String::new()),
+        applications: Err(String::new()),
+        channels: Err(String::new()),
+        endpoints: Err(String::new()),
+        pjsip_global: Err(String::new()),
+        file_values: Err(String::new()),
+        commands: Err(String::new()),
+    };
+    over_ari(&mut seen, ari.as_ref(), &mut way).await;
+    seen.commands = over_ami(config, &seen).await;
+    seen
+}
+
+/// One way to Asterisk; once it is broken, nothing more is asked on it.
+struct Way {
+    trouble: Option<String>,
+}
+
+impl Way {
+    /// The answer to a question over ARI, if it is worth asking.
+    async fn ask<T>(&mut self, question: impl Future<Output = Result<T, RequestError>>) -> Look<T> {
+        if let Some(trouble) = &self.trouble {
+            return Err(trouble.clone());
+        }
+        question.await.map_err(|error| {
+            let because = because(&error);
+            let broken = matches!(
+                error,
+                RequestError::NotSent { .. }
+                    | RequestError::OutcomeUnknown
+                    | RequestError::Refused {
+                        status: 401 | 403 | 503
+                    }
+            );
+            if broken {
+                self.trouble = Some(because.clone());
+            }
+            because
+        })
+    }
+}
+
+/// A failed question in words: nothing was to be carried out.
+fn because(error: &RequestError) -> String {
+    let fact = match error {
+        RequestError::NotSent { .. } => "Asterisk's ARI can't be reached".to_owned(),
+        RequestError::OutcomeUnknown => "Asterisk gave no whole answer over ARI".to_owned(),
+        RequestError::Gone => {
+            "this Asterisk does not know the question, or not what was asked for".to_owned()
+        }
+        RequestError::Refused { status: 401 } => {
+            "Asterisk refused the ARI user or password".to_owned()
+        }
+        error => error.to_string(),
+    };
+    match error.hint() {
+        Some(hint) => format!("{fact}; {hint}"),
+        None => fact,
+    }
+}
+
+async fn over_ari(seen: &mut Seen, client: Option<&Client>, way: &mut Way) {
+    // Without one, the way is broken from the start; the question is never put.
+    macro_rules! ask {
+        ($client:ident => $question:expr) => {
+            match client {
+                Some($client) => way.ask($question).await,
+                None => Err(way.trouble.clone().unwrap_or_default()),
+            }
+        };
+    }
+    let info = ask!(c => c.info());
+    seen.version = info
+        .as_ref()
+        .map(|i| i.version.clone())
+        .map_err(Clone::clone);
+    seen.build_options = info.map(|i| i.build_options);
+    seen.logging = ask!(c => c.logging()).map(|logs| {
+        let of = |l: ivrpay_ari::LogChannel| SeenLog {
+            name: l.channel,
+            kind: l.kind,
+            enabled: l.status.eq_ignore_ascii_case("Enabled"),
+            levels: l.configuration,
+        };
+        logs.into_iter().map(of).collect()
+    });
+    seen.modules = ask!(c => c.modules()).map(|modules| {
+        let running = modules.into_iter().filter(|m| m.status == "Running");
+        running.map(|m| m.name).collect()
+    });
+    seen.applications = ask!(c => c.applications()).map(|apps| {
+        let of = |a: ivrpay_ari::Application| SeenApp {
+            name: a.name,
+            channel_ids: a.channel_ids,
+            endpoint_ids: a.endpoint_ids,
+            allowed: a.events_allowed,
+            disallowed: a.events_disallowed,
+        };
+        apps.into_iter().map(of).collect()
+    });
+    let channels = ask!(c => c.channels());
+    let has_pjsip = |modules: &Look<Vec<String>>| {
+        modules
+            .as_ref()
+            .map_or(true, |m| m.iter().any(|name| name == "res_pjsip.so"))
+    };
+    seen.pjsip_global = if has_pjsip(&seen.modules) {
+        ask!(c => c.pjsip_settings("global", "global")).map(settings)
+    } else {
+        Ok(BTreeMap::new())
+    };
+    seen.endpoints = match ask!(c => c.endpoints()) {
+        Ok(endpoints) => {
+            let mut all = BTreeMap::new();
+            let pjsip = endpoints.into_iter().filter(|e| e.technology == "PJSIP");
+            for (number, endpoint) in pjsip.enumerate() {
+                let name = endpoint.resource;
+                let look = if number < ENDPOINTS_MAX {
+                    ask!(c => c.pjsip_settings("endpoint", &name)).map(settings)
+                } else {
+                    Err(format!(
+                        "more than {ENDPOINTS_MAX} endpoints are not asked for"
+                    ))
+                };
+                all.insert(name, look);
+            }
+            Ok(all)
+        }
+        Err(because) => Err(because),
+    };
+    let first = match &channels {
+        Ok(channels) => channels.first().map(|ch| ch.id.clone()).ok_or_else(|| {
+            "they are read through a channel, and there is none at the moment; look again during a call, or at the files with --files".to_owned()
+        }),
+        Err(because) => Err(because.clone()),
+    };
+    seen.file_values = match (client, first) {
+        (Some(client), Ok(channel)) => file_values(client, way, &channel).await,
+        (_, first) => Err(first.err().unwrap_or_default()),
+    };
+    let app = seen.our_app.clone();
+    seen.channels = channels.map(|channels| {
+        let of = |ch: ivrpay_ari::Channel| SeenChannel {
+            ours: ch.is_in(&app),
+            id: ch.id.to_string(),
+            name: ch.name,
+            app: ch.dialplan.app_name,
+        };
+        channels.into_iter().map(of).collect()
+    });
+}
+
+/// Values of files, through a channel. What is not written there is answered with 500, as what can't be read.
+async fn file_values(
+    client: &Client,
+    way: &mut Way,
+    channel: &ChannelId,
+) -> Look<BTreeMap<AskedFile, Option<String>>> {
+    let mut values = BTreeMap::new();
+    for asked in FILE_VALUES {
+        let function = format!("AST_CONFIG({},{},{})", asked.file, asked.section, asked.key);
+        let question = async {
+            match client.get_variable(channel, &function).await {
+                Err(RequestError::Refused { status: 500 }) => Ok(None),
+                answer => answer,
+            }
+        };
+        values.insert(asked, way.ask(question).await?);
+    }
+    // An Asterisk that has the files has one of these.
+    if values.values().all(Option::is_none) {
+        return Err("Asterisk gave none of them; load func_config.so, and see its log".to_owned());
+    }
+    Ok(values)
+}
+
+fn settings(settings: Vec<ivrpay_ari::Setting>) -> BTreeMap<String, String> {
+    settings
+        .into_iter()
+        .map(|s| (s.attribute, s.value))
+        .collect()
+}
+
+/// The commands of [`COMMANDS`], and those for each user, application and channel of ours.
+async fn over_ami(config: &Config, seen: &Seen) -> Look<BTreeMap<String, Look<Vec<String>>>> {
+    let Some(ami) = &config.ami else {
+        return Err(
+            "there is no [ami] in the configuration; add it, with the user ivrpay-audit of asterisk-conf/ivrpay-manager.conf"
+                .to_owned(),
+        );
+    };
+    let words = |error: ivrpay_ami::Error| format!("{error}; {}", error.hint());
+    let (client, _events) = ivrpay_ami::connect(ami).await.map_err(words)?;
+    let mut outputs = BTreeMap::new();
+    let mut broken: Option<String> = None;
+    let mut open: Vec<String> = COMMANDS.iter().map(|c| (*c).to_owned()).collect();
+    let apps = seen.applications.iter().flatten().take(APPS_MAX);
+    open.extend(
+        apps.filter(|a| is_word(&a.name))
+            .map(|a| format!("ari show app {}", a.name)),
+    );
+    let ours = seen
+        .channels
+        .iter()
+        .flatten()
+        .filter(|ch| ch.ours && is_word(&ch.name));
+    open.extend(
+        ours.take(CHANNELS_MAX)
+            .map(|ch| format!("mixmonitor list {}", ch.name)),
+    );
+    let mut next = 0;
+    while let Some(command) = open.get(next).cloned() {
+        next += 1;
+        let output = match &broken {
+            Some(because) => Err(because.clone()),
+            None => client.command(&command).await.map_err(|error| {
+                use ivrpay_ami::Error;
+                if matches!(error, Error::Closed | Error::TimedOut | Error::TooMuch(_)) {
+                    broken = Some(words(error));
+                }
+                words(error)
+            }),
+        };
+        if command == "manager show users" {
+            let users = output.as_deref().map(manager_users).unwrap_or_default();
+            let users = users.into_iter().filter(|u| is_word(u)).take(USERS_MAX);
+            open.extend(users.map(|u| format!("manager show user {u}")));
+        }
+        outputs.insert(command, output);
+    }
+    Ok(outputs)
+}
+
+/// Whether a name may stand in a command: one word, so that it can't be another command.
+fn is_word(name: &str) -> bool {
+    let good = |c: char| c.is_ascii_graphic() && !matches!(c, '"' | '\\');
+    !name.is_empty() && name.len() <= 128 && name.chars().all(good)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_words_go_into_commands() {
+        for (name, expected) in [
+            ("admin", true),
+            ("PJSIP/trunk-00000001", true),
+            ("a b", false),
+            ("a\r\nAction: x", false),
+            ("a\"b", false),
+            ("", false),
+        ] {
+            assert_eq!(is_word(name), expected, "{name:?}");
+        }
+    }
+}
