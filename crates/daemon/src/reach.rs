@@ -9,6 +9,7 @@ use ivrpay_secret::Reach;
 use reqwest::Url;
 
 use crate::config::Config;
+use crate::recorders::Recorder;
 
 /// Port of ARI where its address has none, as in `ari/src/config.rs`.
 const ARI_PORT: u16 = 8088;
@@ -49,6 +50,7 @@ pub fn reach(config: &Config) -> Reach {
             .filter_map(|e| Url::parse(&e.url).ok())
             .filter_map(|url| url.port_or_known_default()),
     );
+    connect.extend(config.recorders.iter().flat_map(Recorder::ports));
     connect.sort_unstable();
     connect.dedup();
     Reach {
@@ -108,6 +110,12 @@ user = "ivrpay"
 password_file = "password"
 ca_file = "/etc/ssl/certs/ca-certificates.crt"
 
+[[recorders]]
+name = "siprec"
+kind = "siprec"
+pause_url = "http://127.0.0.1:7070/pause"
+resume_url = "http://127.0.0.1:7071/resume"
+
 [connectors.other]
 kind = "generic"
 url = "https://127.0.0.1:9443/charge"
@@ -139,7 +147,7 @@ password_file = "password"
                 Ok(config) => config,
                 Err(error) => panic!("{error}"),
             };
-            let mut connect = vec![ari, 443, 9443];
+            let mut connect = vec![ari, 443, 7070, 7071, 9443];
             connect.sort_unstable();
             let mut got = reach(&config);
             // Behind it is what the environment of the tests names.

@@ -82,6 +82,19 @@ pub struct Recorder {
     kept: Kept,
 }
 
+impl Recorder {
+    /// The ports that its hooks are told at.
+    pub(crate) fn ports(&self) -> Vec<u16> {
+        match &self.kept {
+            Kept::Paused(hooks) => [&hooks.pause, &hooks.resume]
+                .into_iter()
+                .filter_map(Hook::port)
+                .collect(),
+            Kept::Out { .. } => Vec::new(),
+        }
+    }
+}
+
 /// What keeps card data out of a recorder.
 enum Kept {
     /// It pauses when it is told to.

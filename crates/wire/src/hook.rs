@@ -48,6 +48,12 @@ pub enum HookError {
 }
 
 impl Hook {
+    /// The port that it is told at.
+    #[must_use]
+    pub fn port(&self) -> Option<u16> {
+        self.url.port_or_known_default()
+    }
+
     /// Checks the settings; connects nowhere.
     ///
     /// # Errors

@@ -268,11 +268,16 @@ pub(super) fn needles(cards: &[Card]) -> Vec<Needle> {
                 });
             }
         }
-        for pair in groups(&card.digits).windows(2) {
-            for (form, by) in SEPARATORS {
-                let bytes = [ascii(pair[0]), by.as_bytes().to_vec(), ascii(pair[1])].concat();
-                if pair[0].len() + pair[1].len() >= TEXT_DIGITS {
-                    needles.push(Needle { form, bytes });
+        for (form, by) in SEPARATORS {
+            // A time in seconds and parts of them is two groups with a point between.
+            let groups_enough = if *by == "." { 3 } else { 2 };
+            for some in groups(&card.digits).windows(groups_enough) {
+                let parts: Vec<Vec<u8>> = some.iter().copied().map(ascii).collect();
+                if some.iter().map(|g| g.len()).sum::<usize>() >= TEXT_DIGITS {
+                    needles.push(Needle {
+                        form,
+                        bytes: parts.join(by.as_bytes()),
+                    });
                 }
             }
         }

@@ -177,8 +177,10 @@ impl Check {
             ),
             place("Asterisk: queue_log", lab.join("log/queue_log")),
             place("Asterisk: database (astdb)", lab.join("db")),
-            place("Asterisk: spool", lab.join("spool")),
-            place("Asterisk: recordings, as bytes", lab.join("spool/monitor")),
+            place(
+                "Asterisk: spool, recordings as bytes among it",
+                lab.join("spool"),
+            ),
             place("ivrpay: log at trace", service.join("log")),
             place("ivrpay: journal", service.join("journal.sqlite")),
             place(
@@ -473,7 +475,6 @@ impl Check {
             ("-TERM", "leak-stopped"),
             ("-KILL", "leak-killed"),
             ("-ABRT", "leak-aborted"),
-            ("-SEGV", "leak-crashed"),
         ] {
             // As an admin who wants core files would start it.
             let mut service = Service::start_by(
@@ -511,9 +512,11 @@ impl Check {
             let (report, crashed) = tokio::join!(call.place(lab), crash);
             let (service, ended) = crashed?;
             report?;
-            let core = usize::from(ended.core_dumped);
-            self.places
-                .count("ivrpay: core files of ABRT and SEGV", "core file", core);
+            if signal == "-ABRT" {
+                let core = usize::from(ended.core_dumped);
+                self.places
+                    .count("ivrpay: core files after SIGABRT", "core file", core);
+            }
             let files = self.files(&service.folder);
             let process = (signal != "-TERM").then(|| (service.pid(), "ivrpay"));
             let found = self.places.search(process, &files).await?;

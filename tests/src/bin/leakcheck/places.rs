@@ -106,7 +106,9 @@ impl Places {
                 .to_owned())
         };
         let mut bytes: BTreeMap<String, u64> = BTreeMap::new();
-        for looked in &report.looked {
+        // Secret memory gives nobody a byte: it is told apart, and is no place that was searched.
+        let readable = |l: &&Looked| !(l.bytes == 0 && l.place.contains("secretmem"));
+        for looked in report.looked.iter().filter(readable) {
             *bytes.entry(name(&looked.place)?).or_default() += looked.bytes;
         }
         for (place, bytes) in bytes {
@@ -236,7 +238,6 @@ fn of_process(place: &str, pid: u32) -> Option<&'static str> {
             m if m.starts_with('/') && !m.contains("secretmem") && !m.starts_with("/dev") => {
                 "the program, its data and mapped files"
             }
-            m if m.contains("secretmem") => "secret memory (must be unreadable)",
             _ => "other mappings",
         });
     }
