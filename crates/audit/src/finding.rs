@@ -187,7 +187,7 @@ impl Report {
             .iter()
             .find(|(one, _)| running.starts_with(one))
             .map(|(_, all)| *all);
-        let listed = listed.or_else(|| running.ends_with(".conf").then_some(FILE_VALUES));
+        let listed = listed.or_else(|| running.ends_with(".conf").then_some(FILE_VALUES_PLACE));
         looked(running)
             || (listed.is_some_and(looked)
                 && !self.not_looked_at.iter().any(|n| n.place == *running))
@@ -233,8 +233,8 @@ impl Report {
     }
 }
 
-/// The place of values of files in a running Asterisk.
-pub(crate) const FILE_VALUES: &str = "values of files (AST_CONFIG)";
+/// The place of values of files in a running Asterisk. They need a channel, so that it comes and goes with calls.
+pub const FILE_VALUES_PLACE: &str = "values of files (AST_CONFIG)";
 /// Longest text of a configuration that is shown, in characters.
 const SHOWN_MAX: usize = 400;
 /// Digits in a row that are not shown: the shortest card number has twelve (ISO/IEC 7812-1).
