@@ -259,7 +259,29 @@ pub(crate) fn shown(text: &str) -> String {
     if text.chars().nth(SHOWN_MAX).is_some() {
         shown.push('…');
     }
-    shown
+    without_passwords(&shown)
+}
+
+/// Takes the password out of `user:password@host`; `sip:user@host` has none.
+fn without_passwords(text: &str) -> String {
+    let mut shown = String::new();
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once('@') {
+        let password = before
+            .rfind(|c: char| " /,(&=".contains(c))
+            .map_or(0, |at| at + 1);
+        let user = before.get(password..).unwrap_or_default();
+        match user.rsplit_once(':') {
+            Some((name, _)) if !["sip", "sips", "tel"].contains(&name) && !name.is_empty() => {
+                shown.push_str(before.get(..password + name.len()).unwrap_or_default());
+                shown.push_str(":…");
+            }
+            _ => shown.push_str(before),
+        }
+        shown.push('@');
+        rest = after;
+    }
+    shown + rest
 }
 
 fn flush(shown: &mut String, run: &mut String) {
@@ -323,6 +345,8 @@ mod tests {
             ("x123456789012y", "x[digits]y"),
             ("x1234 5678-9012 3y", "x[digits]y"),
             ("1234 5678  9", "1234 5678  9"),
+            ("Dial(SIP/me:pass@host,30,t)", "Dial(SIP/me:…@host,30,t)"),
+            ("Dial(PJSIP/t/sip:1@h&a@b)", "Dial(PJSIP/t/sip:1@h&a@b)"),
         ] {
             assert_eq!(shown(text), expected);
         }
