@@ -187,7 +187,7 @@ impl Report {
             .iter()
             .find(|(one, _)| running.starts_with(one))
             .map(|(_, all)| *all);
-        let listed = listed.or_else(|| running.ends_with(".conf").then_some(FILE_VALUES));
+        let listed = listed.or_else(|| running.ends_with(".conf").then_some(FILE_VALUES_PLACE));
         looked(running)
             || (listed.is_some_and(looked)
                 && !self.not_looked_at.iter().any(|n| n.place == *running))
@@ -233,8 +233,8 @@ impl Report {
     }
 }
 
-/// The place of values of files in a running Asterisk.
-pub(crate) const FILE_VALUES: &str = "values of files (AST_CONFIG)";
+/// The place of values of files in a running Asterisk. They need a channel, so that it comes and goes with calls.
+pub const FILE_VALUES_PLACE: &str = "values of files (AST_CONFIG)";
 /// Longest text of a configuration that is shown, in characters.
 const SHOWN_MAX: usize = 400;
 /// Digits in a row that are not shown: the shortest card number has twelve (ISO/IEC 7812-1).
@@ -259,7 +259,29 @@ pub(crate) fn shown(text: &str) -> String {
     if text.chars().nth(SHOWN_MAX).is_some() {
         shown.push('…');
     }
-    shown
+    without_passwords(&shown)
+}
+
+/// Takes the password out of `user:password@host`; `sip:user@host` has none.
+fn without_passwords(text: &str) -> String {
+    let mut shown = String::new();
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once('@') {
+        let password = before
+            .rfind(|c: char| " /,(&=".contains(c))
+            .map_or(0, |at| at + 1);
+        let user = before.get(password..).unwrap_or_default();
+        match user.rsplit_once(':') {
+            Some((name, _)) if !["sip", "sips", "tel"].contains(&name) && !name.is_empty() => {
+                shown.push_str(before.get(..password + name.len()).unwrap_or_default());
+                shown.push_str(":…");
+            }
+            _ => shown.push_str(before),
+        }
+        shown.push('@');
+        rest = after;
+    }
+    shown + rest
 }
 
 fn flush(shown: &mut String, run: &mut String) {
@@ -323,6 +345,8 @@ mod tests {
             ("x123456789012y", "x[digits]y"),
             ("x1234 5678-9012 3y", "x[digits]y"),
             ("1234 5678  9", "1234 5678  9"),
+            ("Dial(SIP/me:pass@host,30,t)", "Dial(SIP/me:…@host,30,t)"),
+            ("Dial(PJSIP/t/sip:1@h&a@b)", "Dial(PJSIP/t/sip:1@h&a@b)"),
         ] {
             assert_eq!(shown(text), expected);
         }

@@ -18,7 +18,9 @@ mod version;
 pub use catalogue::CATALOGUE;
 pub use conf::{At, Conf, Entry, Include, Section, Trouble, What};
 pub use files::{KNOWN, NotAsterisk, files};
-pub use finding::{Change, Check, Finding, NotLookedAt, Place, Report, Severity};
+pub use finding::{
+    Change, Check, FILE_VALUES_PLACE, Finding, NotLookedAt, Place, Report, Severity,
+};
 pub use running::{
     AskedFile, COMMANDS, FILE_VALUES, Look, Seen, SeenApp, SeenChannel, SeenLog, manager_users,
     running,

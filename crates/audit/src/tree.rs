@@ -32,7 +32,8 @@ impl TreeError {
     }
 }
 
-/// The files of a configuration folder, by their path below it, with `/` between its parts.
+/// The files of a configuration folder, by their path below it, with `/` between its parts; files from elsewhere that these
+/// include, by their absolute path.
 #[derive(Debug, Clone)]
 pub struct Tree {
     folder: String,
@@ -81,12 +82,42 @@ impl Tree {
         self.files.contains_key(path)
     }
 
+    /// Files outside of the folder that an `#include` names and that are not here yet. Whoever reads a disk adds them by this
+    /// name; without them the audit says that it did not look at them. At most [`FILES_MAX`].
+    #[must_use]
+    pub fn wanted(&self) -> Vec<String> {
+        let mut wanted = Vec::new();
+        let lines = self
+            .files
+            .values()
+            .flat_map(|bytes| bytes.split(|b| *b == b'\n'));
+        for line in lines {
+            let Ok(line) = str::from_utf8(line) else {
+                continue;
+            };
+            let directive = line.trim().split_once(char::is_whitespace);
+            let Some(("#include" | "#tryinclude", name)) = directive else {
+                continue;
+            };
+            let name = name.split(';').next().unwrap_or_default().trim();
+            let name = name.trim_matches(['"', '<', '>']);
+            let known = self.below(name).is_some() || wanted.iter().any(|w| w == name);
+            if name.starts_with('/') && !known && wanted.len() < FILES_MAX {
+                wanted.push(name.to_owned());
+            }
+        }
+        wanted
+    }
+
     pub(crate) fn bytes(&self, path: &str) -> Option<&[u8]> {
         self.files.get(path).map(Vec::as_slice)
     }
 
-    /// The path below the folder of what `#include` names; `None` where it lies outside.
+    /// The path in the tree of what `#include` names; `None` where it lies outside and was not added.
     pub(crate) fn below(&self, name: &str) -> Option<String> {
+        if self.files.contains_key(name) {
+            return Some(name.to_owned());
+        }
         let inside = if name.starts_with('/') {
             let rest = name
                 .strip_prefix(&self.folder)

@@ -131,6 +131,27 @@ fn links_loops_and_pipes_do_no_harm() {
 }
 
 #[test]
+fn an_include_leads_out_of_the_folder() {
+    let elsewhere = folder(&[("more.conf", "full => notice,dtmf\n")]);
+    let more = elsewhere.path().join("more.conf");
+    let text = format!("[logfiles]\n#include \"{}\"\n", more.display());
+    let folder = folder(&[("extensions.conf", "[general]\n"), ("logger.conf", &text)]);
+    let output = ivrpay(&["--files", of(&folder)]);
+    let expected = format!("critical\tlog-dtmf\t{}:1\t", more.display());
+    let shown = self::text(&output.stdout);
+    assert!(shown.starts_with(&expected), "{shown}");
+    fs::remove_file(&more).expect("removed");
+    let shown = self::text(&ivrpay(&["--files", of(&folder)]).stdout);
+    assert!(
+        shown.contains(&format!(
+            "not looked at: {} (logger.conf:2)",
+            more.display()
+        )),
+        "{shown}"
+    );
+}
+
+#[test]
 fn wrong_usage() {
     for arguments in [
         &["--every", "5s"][..],

@@ -970,6 +970,7 @@ mod tests {
             let folder = Self(tempfile::tempdir().unwrap());
             folder.secret("ari-password", "one\n", 0o600);
             folder.secret("acquirer-password", "two", 0o600);
+            folder.secret("ami-password", "three", 0o600);
             folder
         }
 
@@ -993,7 +994,7 @@ mod tests {
             .lines()
             .map(|l| {
                 l.strip_prefix('#')
-                    .filter(|l| l.contains(" = ") && !l.starts_with(' '))
+                    .filter(|l| l.starts_with('[') || l.contains(" = ") && !l.starts_with(' '))
                     .unwrap_or(l)
             })
             .filter(|l| {
@@ -1017,6 +1018,12 @@ mod tests {
             (&full.ari.url, &full.ari.app, &full.ari.user)
         );
         assert_eq!(sample.ari.request_timeout, full.ari.request_timeout);
+        assert!(sample.ami.is_none());
+        let ami = full.ami.as_ref().unwrap();
+        assert_eq!(
+            (&ami.address, &ami.user),
+            (&default_ami_address(), &default_ami_user())
+        );
         let (a, b) = (&sample.tenants[0], &full.tenants[0]);
         assert_eq!(
             (a.language, a.currency, &a.brands),

@@ -136,7 +136,7 @@ impl Cx<'_> {
                 ),
                 What::Outside(name) => self.report.not_looked(
                     format!("{} ({}:{})", name, trouble.at.file, trouble.at.line),
-                    "it lies outside of the folder, or its name is a pattern that is not followed",
+                    "it lies outside of the folder and was not found, or its name is a pattern that is not followed",
                 ),
                 What::Limit(limit) => self.report.not_looked(
                     format!("what follows {}:{}", trouble.at.file, trouble.at.line),

@@ -632,7 +632,7 @@ impl Cx {
     /// Values on disk, where no command said how it is while it runs.
     fn file_values(&mut self, seen: &Seen) {
         if self
-            .take(crate::finding::FILE_VALUES, &seen.file_values)
+            .take(crate::finding::FILE_VALUES_PLACE, &seen.file_values)
             .is_none()
         {
             return;

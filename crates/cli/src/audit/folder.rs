@@ -76,6 +76,11 @@ pub(super) fn read(folder: &Path) -> Result<Folder, FolderError> {
         seen: BTreeSet::from([absolute]),
     };
     reading.walk(folder, "", 0)?;
+    for _ in 0..DEPTH_MAX {
+        if !reading.outside()? {
+            break;
+        }
+    }
     Ok(reading.folder)
 }
 
@@ -125,6 +130,27 @@ impl Reading {
             }
         }
         Ok(())
+    }
+
+    /// Files elsewhere that those here include. Whether there were any; those that are not there are the audit's to name.
+    fn outside(&mut self) -> Result<bool, FolderError> {
+        let mut any = false;
+        for name in self.folder.tree.wanted() {
+            let path = PathBuf::from(&name);
+            let plain = fs::metadata(&path)
+                .is_ok_and(|meta| meta.is_file() && meta.len() <= FILE_BYTES_MAX as u64);
+            if !plain {
+                continue;
+            }
+            let bytes = fs::read(&path).map_err(|source| FolderError::Read {
+                path: path.clone(),
+                source,
+            })?;
+            let added = self.folder.tree.add(&name, bytes);
+            added.map_err(|source| FolderError::Tree { path, source })?;
+            any = true;
+        }
+        Ok(any)
     }
 
     fn pass_over(&mut self, name: String, because: &str) {

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use ivrpay_audit::{Finding, NotLookedAt, Report};
+use ivrpay_audit::{FILE_VALUES_PLACE, Finding, NotLookedAt, Report};
 use ivrpay_daemon::config::{Config, Span};
 use serde::Serialize;
 use tokio::signal::unix::{SignalKind, signal};
@@ -225,10 +225,14 @@ async fn watch(source: &Source, form: Form, every: Duration) -> Result<(), Folde
         for finding in &gone {
             tell(form, &Change::Gone { time, finding });
         }
-        for not in report.not_looked_at.iter().filter(|n| !lost.contains(n)) {
+        // What comes and goes with calls is told once.
+        let told = |not: &&NotLookedAt| first || not.place != FILE_VALUES_PLACE;
+        let new = report.not_looked_at.iter().filter(|n| !lost.contains(n));
+        for not in new.filter(told) {
             tell(form, &Change::Lost { time, not });
         }
-        for not in lost.iter().filter(|n| !report.not_looked_at.contains(n)) {
+        let old = lost.iter().filter(|n| !report.not_looked_at.contains(n));
+        for not in old.filter(told) {
             tell(form, &Change::Back { time, not });
         }
         if first {
