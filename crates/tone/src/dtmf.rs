@@ -80,7 +80,7 @@ const SEARCH: Limits = Limits {
     level_min: -50.0,
     twist: (-16.0, 16.0),
     share_min: 0.6,
-    off_max: 0.0265,
+    off_max: 0.02,
     steady_min: 0.95,
     outside_max: 0.4,
 };
@@ -88,7 +88,7 @@ const SEARCH: Limits = Limits {
 /// The search for what is off its frequency, as no telephone sends and tapes at a wrong speed do: clean in everything else,
 /// since half of the pairs that speech has lie there.
 const SEARCH_OFF: Limits = Limits {
-    share_min: 0.78,
+    share_min: 0.82,
     off_max: 0.05,
     steady_min: 0.975,
     outside_max: 0.25,
@@ -99,7 +99,6 @@ const SEARCH_OFF: Limits = Limits {
 const SEARCH_SHORT: Limits = Limits {
     looks_min: 2,
     share_min: 0.7,
-    off_max: 0.02,
     outside_max: 0.25,
     ..SEARCH
 };
