@@ -228,6 +228,8 @@ fn noisy(random: &mut Random) {
 
 fn short(random: &mut Random) {
     for (name, on_ms, twist, off, dbm0) in [
+        ("4 ms", 4.0, 0.0, 0.0, -9.0),
+        ("5 ms", 5.0, 0.0, 0.0, -9.0),
         ("6 ms", 6.0, 0.0, 0.0, -9.0),
         ("8 ms", 8.0, 0.0, 0.0, -9.0),
         ("10 ms", 10.0, 0.0, 0.0, -9.0),
