@@ -41,7 +41,7 @@ fn main() {
 fn grid(random: &mut Random) {
     let (mut sent, mut missed, mut extra, mut like) = (0, 0, 0, 0);
     for key in 0..16 {
-        for phase in 0..102 {
+        for phase in 0..102_u32 {
             for level in [-33.0, -18.0, -3.0] {
                 for twist in [-8.0, 0.0, 6.0_f64] {
                     for off in [
@@ -131,72 +131,65 @@ fn refused(random: &mut Random) {
     }
 }
 
+/// One property goes through its range, all else is good (60 ms, SNR 25): which values are always decoded, and which never.
 fn edges(random: &mut Random) {
-    for (what, n) in [
-        ("off", 60),
-        ("twist", 24),
-        ("level", 30),
-        ("on", 30),
-        ("drop", 30),
-        ("pause", 30),
-        ("snr", 20),
-    ] {
-        let mut line = String::new();
-        for i in 0..n {
-            let i = f64::from(i);
-            let (mut good, mut all) = (0, 0);
-            let mut value = 0.0;
-            for _ in 0..64 {
+    type Change = fn(&mut Press, f64);
+    let sweeps: [(&str, [f64; 3], Change); 7] = [
+        ("off its frequency, %", [1.0, 4.0, 0.05], |press, x| {
+            press.off = if press.key % 2 == 0 {
+                (x / 100.0, 0.0)
+            } else {
+                (0.0, -x / 100.0)
+            };
+        }),
+        ("high group over low, dB", [0.0, 12.0, 0.5], |press, x| {
+            press.twist = x
+        }),
+        ("high group under low, dB", [0.0, 14.0, 0.5], |press, x| {
+            press.twist = -x
+        }),
+        ("level, -dBm0", [25.0, 45.0, 0.5], |press, x| {
+            press.dbm0 = -x
+        }),
+        ("60 ms less, ms", [10.0, 45.0, 1.0], |press, x| {
+            press.on_ms = 60.0 - x
+        }),
+        ("drop-out, ms: one key", [5.0, 35.0, 1.0], |_, _| {}),
+        ("noise, -dB", [0.0, 0.0, 0.5], |_, _| {}),
+    ];
+    for (name, [from, to, step], change) in sweeps {
+        let (mut all, mut none) = (f64::NAN, f64::NAN);
+        let snr_is_swept = to == 0.0;
+        let (from, to) = if snr_is_swept {
+            (-25.0, -3.0)
+        } else {
+            (from, to)
+        };
+        let mut x = from;
+        while x <= to {
+            let mut good = 0;
+            for _ in 0..200 {
                 let mut press = random_press(random, 60.0);
+                change(&mut press, x);
                 let mut sound = Sound::new(8000);
-                sound.silence(random.within(40.0, 60.0));
-                let mut snr = 25.0;
-                let mut expect = press.sign().to_string();
-                match what {
-                    "off" => {
-                        value = 0.01 + 0.0005 * i;
-                        let sign = if random.below(2) == 0 { 1.0 } else { -1.0 };
-                        press.off = if random.below(2) == 0 {
-                            (sign * value, 0.0)
-                        } else {
-                            (0.0, sign * value)
-                        };
-                    }
-                    "twist" => {
-                        value = i - 12.0;
-                        press.twist = value;
-                    }
-                    "level" => {
-                        value = -26.0 - i;
-                        press.dbm0 = value;
-                    }
-                    "on" => {
-                        value = 15.0 + i;
-                        press.on_ms = value;
-                    }
-                    "drop" | "pause" => {
-                        value = 10.0 + i;
-                        sound.press(&press).silence(value);
-                        press.phase = (random.within(0.0, TAU), random.within(0.0, TAU));
-                        if what == "pause" {
-                            expect = format!("{expect}{expect}");
-                        }
-                    }
-                    _ => {
-                        value = i;
-                        snr = i;
-                    }
+                sound.silence(random.within(40.0, 60.0)).press(&press);
+                if name.starts_with("drop-out") {
+                    sound.silence(x).press(&press);
                 }
-                sound.press(&press).silence(60.0);
-                let level = press.dbm0 + 10.0 * (1.0 + 10_f64.powf(press.twist / 10.0)).log10();
-                sound.noise(level - snr, random);
-                let heard = hear(8000, &sound.pcm());
-                all += 1;
-                good += usize::from(heard.decoded == expect);
+                sound.silence(60.0);
+                let snr = if snr_is_swept { -x } else { 25.0 };
+                sound.noise(press.level() - snr, random);
+                good += usize::from(hear(8000, &sound.pcm()).decoded == press.sign().to_string());
             }
-            line.push_str(&format!(" {value:.4}:{}", good * 100 / all));
+            if good == 200 && none.is_nan() {
+                all = x;
+            }
+            if good == 0 && none.is_nan() {
+                none = x;
+            }
+            x += step;
         }
-        println!("{what}:{line}");
+        println!("edge: {name}: always up to {all:.2}, never from {none:.2} on");
     }
 }
 
@@ -218,7 +211,7 @@ fn noisy(random: &mut Random) {
                 .silence(random.within(30.0, 45.0))
                 .press(&press)
                 .silence(40.0);
-            let level = press.dbm0 + 10.0 * (1.0 + 10_f64.powf(press.twist / 10.0)).log10();
+            let level = press.level();
             let snr = random.within(15.0, 40.0);
             sound.noise(level - snr, random);
             let heard = hear(8000, &sound.pcm());
@@ -235,6 +228,8 @@ fn noisy(random: &mut Random) {
 
 fn short(random: &mut Random) {
     for (name, on_ms, twist, off, dbm0) in [
+        ("4 ms", 4.0, 0.0, 0.0, -9.0),
+        ("5 ms", 5.0, 0.0, 0.0, -9.0),
         ("6 ms", 6.0, 0.0, 0.0, -9.0),
         ("8 ms", 8.0, 0.0, 0.0, -9.0),
         ("10 ms", 10.0, 0.0, 0.0, -9.0),
@@ -260,7 +255,7 @@ fn short(random: &mut Random) {
                     .silence(random.within(40.0, 60.0))
                     .press(&press)
                     .silence(60.0);
-                let level = press.dbm0 + 10.0 * (1.0 + 10_f64.powf(press.twist / 10.0)).log10();
+                let level = press.level();
                 sound.noise(level - snr, random);
                 let heard = hear(8000, &sound.pcm());
                 found +=

@@ -80,7 +80,7 @@ const SEARCH: Limits = Limits {
     level_min: -50.0,
     twist: (-16.0, 16.0),
     share_min: 0.6,
-    off_max: 0.0265,
+    off_max: 0.02,
     steady_min: 0.95,
     outside_max: 0.4,
 };
@@ -88,7 +88,7 @@ const SEARCH: Limits = Limits {
 /// The search for what is off its frequency, as no telephone sends and tapes at a wrong speed do: clean in everything else,
 /// since half of the pairs that speech has lie there.
 const SEARCH_OFF: Limits = Limits {
-    share_min: 0.78,
+    share_min: 0.82,
     off_max: 0.05,
     steady_min: 0.975,
     outside_max: 0.25,
@@ -99,10 +99,23 @@ const SEARCH_OFF: Limits = Limits {
 const SEARCH_SHORT: Limits = Limits {
     looks_min: 2,
     share_min: 0.7,
-    off_max: 0.02,
     outside_max: 0.25,
     ..SEARCH
 };
+
+/// The search for the 4 to 10 ms that are left of a key where somebody mutes it quickly, as Asterisk does: too short for a frequency
+/// to be measured, so it must stand in silence, which a voice seldom does.
+const SEARCH_BURST: Limits = Limits {
+    looks_min: 1,
+    level_min: -40.0,
+    twist: (-9.5, 7.5),
+    share_min: 0.35,
+    ..SEARCH
+};
+/// Longest burst, in looks.
+const BURST_LOOKS_MAX: u64 = 2;
+/// Most that may be heard of anything 12 ms before a burst and behind it, as a ratio of squared amplitudes.
+const BURST_OUTSIDE_MAX: f32 = 0.02;
 
 /// Looks that must keep to the limits of one that is decoded; those at the edges see half a tone.
 const GOOD_MIN: u32 = 4;
@@ -146,6 +159,7 @@ pub struct Detector {
     bank: Bank,
     decode: Gate,
     search: Gate,
+    burst: Gate,
     /// Samples that are averaged into one: 48 kHz is looked at as 8 kHz. That takes 0.6 dB from the highest frequency, and what it folds
     /// down is 12 dB weaker or more.
     step: u16,
@@ -168,6 +182,8 @@ struct Open {
     seen: u32,
     /// Looks that saw it well enough to decode.
     good: u32,
+    /// Whether it stood in silence.
+    burst: bool,
     /// Sum of its shares in the whole sound.
     share: f32,
     low: Turns,
@@ -205,6 +221,7 @@ struct Glance {
     high: Seen,
     share: f32,
     good: bool,
+    burst: bool,
 }
 
 impl Detector {
@@ -223,6 +240,7 @@ impl Detector {
             samples: vec![0.0; bank.len() / 2],
             decode: Gate::new(&DECODE),
             search: Gate::new(&SEARCH),
+            burst: Gate::new(&SEARCH_BURST),
             step: u16::try_from(step).map_err(|_| RateError(rate))?,
             averaged: (0.0, 0),
             looks: [Look::default(); 2 * AROUND + 1],
@@ -301,6 +319,7 @@ impl Detector {
             last: at,
             seen: 0,
             good: 0,
+            burst: false,
             share: 0.0,
             low: Turns::default(),
             high: Turns::default(),
@@ -310,6 +329,7 @@ impl Detector {
         open.last = at;
         open.seen += 1;
         open.good += u32::from(glance.good);
+        open.burst |= glance.burst;
         open.share += glance.share;
         open.low.add(glance.low.turn);
         open.high.add(glance.high.turn);
@@ -327,7 +347,14 @@ impl Detector {
             let most = now.power(bin) * 4.0;
             self.looks.iter().all(|look| look.power(bin) <= most)
         };
-        (through(&self.search) && on(row) && on(column)).then(|| Glance {
+        let quiet = now.energy * BURST_OUTSIDE_MAX;
+        let burst = self.looks[0].energy <= quiet
+            && self.looks[2 * AROUND].energy <= quiet
+            && self
+                .burst
+                .lets_through(now.power(row), now.power(column), now.energy);
+        ((through(&self.search) || burst) && on(row) && on(column)).then(|| Glance {
+            burst,
             share: (low.power + high.power) / now.energy,
             good: through(&self.decode),
             row,
@@ -370,11 +397,9 @@ impl Detector {
                 Grade::ToneLike
             });
         }
-        [SEARCH, SEARCH_OFF, SEARCH_SHORT]
-            .iter()
-            .any(|limits| {
-                within(limits) && share >= limits.share_min && outside <= limits.outside_max
-            })
+        ([SEARCH, SEARCH_OFF, SEARCH_SHORT].iter().any(|limits| {
+            within(limits) && share >= limits.share_min && outside <= limits.outside_max
+        }) || (open.burst && looks <= BURST_LOOKS_MAX))
             .then_some(Grade::ToneLike)
     }
 }

@@ -20,7 +20,7 @@ pub(crate) fn nominal(bin: usize) -> f32 {
 /// pause that divides two keys (30 ms, Japan's 事業用電気通信設備規則, table 3).
 const WINDOW_MS: f32 = 16.0;
 /// From one look to the next, ms. The phase then tells frequencies apart that differ by less than 125 Hz.
-pub(crate) const HOP_MS: f32 = 4.0;
+const HOP_MS: f32 = 4.0;
 
 /// What one look sees.
 #[derive(Clone, Copy, Default)]

@@ -1,7 +1,5 @@
 //! A key that was heard.
 
-use zeroize::Zeroize;
-
 /// Letters of the keypad, row by row, as its frequencies are arranged (ITU-T Q.23).
 const KEYPAD: &[u8; 16] = b"123A456B789C*0#D";
 
@@ -21,21 +19,9 @@ impl Key {
         KEYPAD.contains(&byte).then_some(Self(byte))
     }
 
-    /// 0 to 9, or nothing for `*`, `#` and the letters A to D.
-    #[must_use]
-    pub fn digit(self) -> Option<u8> {
-        self.0.is_ascii_digit().then(|| self.0 - b'0')
-    }
-
     /// The ASCII character: `0` to `9`, `*`, `#`, `A` to `D`. Card data as soon as there are some in a row.
     #[must_use]
     pub fn expose(self) -> u8 {
         self.0
-    }
-}
-
-impl Zeroize for Key {
-    fn zeroize(&mut self) {
-        self.0.zeroize();
     }
 }

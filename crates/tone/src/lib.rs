@@ -6,9 +6,11 @@
 //! - [`Grade::Decoded`]: what a receiver must accept and nothing that it must refuse. 40 ms of tone and 30 ms of pause, -33 to -3 dBm0,
 //!   high group -8 to +6 dB against low, ±1.8 % in frequency, 15 dB over noise. Refused: ±3.5 %, 20 ms. Equal keys with a pause of
 //!   30 ms are two, a drop-out of 15 ms does not end one.
-//! - [`Grade::ToneLike`]: two steady tones of the keypad that a receiver refuses: from 10 ms, from -50 dBm0, up to 16 dB
-//!   apart, up to 5 % off, from 2 dB over noise or speech. A voice makes some of these as well (measured: none in 43 minutes of English, 2 a minute in the Japanese
-//!   synthetic voice), so one alone means little, and a row of them much.
+//! - [`Grade::ToneLike`]: two steady tones of the keypad that a receiver refuses: from 10 ms (in silence from 5 ms: what is left of a
+//!   key that was muted late), from -50 dBm0, up to 16 dB apart, up to 5 % off, from 2 dB over noise or speech. A voice
+//!   makes some of these as well (measured: none in 43 minutes of English, 1.3 a minute in a Japanese synthetic voice), so one
+//!   alone means little, and a row of them much. What it does not find may still be read by somebody: 2 ms are enough on a
+//!   quiet line.
 //!
 //! What was measured is printed by `cargo run --release -p ivrpay-tone --example measure`.
 //!

@@ -60,11 +60,11 @@ impl RecordingError {
             Self::Read(_) => "look at its permissions and at the disk",
             Self::Empty => "nothing was recorded, or nothing yet",
             Self::Unknown => {
-                "WAV, .ulaw, .alaw and .sln files can be read; convert another one first: `sox IN -b 16 OUT.wav`"
+                "WAV, .ulaw, .alaw and .sln files can be read; convert another one first: `sox IN -e signed -b 16 OUT.wav`"
             }
             Self::Header(_) => "look whether it is whole; Asterisk writes the header at once",
             Self::Other | Self::Compressed { .. } | Self::Channels(_) | Self::Rate(_) => {
-                "convert it first: `sox IN -b 16 -r 8000 OUT.wav`, or ffmpeg"
+                "convert it first: `sox IN -e signed -b 16 -r 8000 OUT.wav`"
             }
         }
     }

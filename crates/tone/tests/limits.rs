@@ -218,6 +218,7 @@ fn every_rate() {
 fn the_search_finds_what_a_receiver_refuses() {
     let mut random = Random(6);
     for (what, press, snr, least) in [
+        ("6 ms in silence", Press::plain('0', 6.0), 30.0, 98),
         (
             "13.4 ms, as Asterisk leaves",
             Press::plain('0', 13.4),

@@ -496,6 +496,9 @@ struct Progress {
 /// From one line to the next.
 const PROGRESS_EVERY: Duration = Duration::from_millis(200);
 
+/// Characters of a name that are shown.
+const PROGRESS_NAME: usize = 50;
+
 impl Progress {
     fn new() -> Self {
         Self {
@@ -509,7 +512,10 @@ impl Progress {
     }
 
     fn begin(&self, path: &Path, size: u64) {
-        self.name.replace(shown(path));
+        // Only its end: what wraps can't be cleared.
+        let name = shown(path);
+        let from = name.chars().count().saturating_sub(PROGRESS_NAME);
+        self.name.replace(name.chars().skip(from).collect());
         self.files.set(self.files.get() + 1);
         self.size.set(size.max(1));
         self.read.set(0);
