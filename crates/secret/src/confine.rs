@@ -27,14 +27,15 @@ pub struct Reach {
 }
 
 /// Read by the C library: resolv.conf, hosts, nsswitch.conf (and what they are links to, which a DHCP client makes anew in
-/// /run), modules of the name service, certificate authorities, time zones.
-pub const SYSTEM: [&str; 6] = [
+/// /run), modules of the name service, certificate authorities, time zones; on NixOS all of them are links into its store.
+pub const SYSTEM: [&str; 7] = [
     "/etc",
     "/usr",
     "/lib",
     "/lib64",
     "/run",
     "/var/lib/ca-certificates",
+    "/nix/store",
 ];
 
 /// Files that are no data: randomness for SQLite, and the usual sink and source.
