@@ -194,7 +194,8 @@ pub(crate) async fn resumed_by_the_next(lab: &Lab) -> anyhow::Result<()> {
         service.kill_and_start().await
     };
     let (report, killed) = tokio::join!(call.place(lab), kill);
-    (report?, killed?);
+    report?;
+    killed?;
     recorder.was_told(&["pause", "resume"]).await
 }
 
