@@ -26,7 +26,7 @@ use crate::arguments::{Arguments, Mode};
 use crate::config::Tenant;
 use crate::events::{self, About, Events};
 use crate::guard::{Danger, Guard};
-use crate::quarantine::Mark;
+use crate::quarantine::{MARKED, Mark};
 use crate::recorders::Recorders;
 use crate::settle::Settle;
 
@@ -91,8 +91,16 @@ pub(crate) async fn run(
     commands: mpsc::Receiver<Command>,
 ) {
     if let Some(mark) = Mark::of(&start.args) {
-        mark.keep(&shared.client, shared.settle.journal(), &shared.quarantine)
-            .await;
+        let kept = mark.keep(&shared.client, shared.settle.journal(), &shared.quarantine);
+        if kept.await {
+            // Without it the operator hears no beep, and marks again.
+            drop(
+                shared
+                    .client
+                    .set_variable(&start.channel.id, MARKED, "1")
+                    .await,
+            );
+        }
         return go_on(&shared.client, &start.channel.id).await;
     }
     let began = Instant::now();

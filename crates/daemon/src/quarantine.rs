@@ -15,6 +15,8 @@ use crate::events;
 /// The argument that makes a channel a mark, and no call.
 const MARK: &str = "mark=";
 const OPERATOR: &str = "operator=";
+/// Set to 1 on the mark's own channel: then the operator hears a beep.
+pub(crate) const MARKED: &str = "IVRPAY_MARKED";
 /// Longest name of a person in the journal.
 const BY_MAX: usize = 64;
 /// Where MixMonitor leaves the name of its file.
@@ -49,15 +51,26 @@ impl Mark {
         })
     }
 
-    /// Keeps which recording it is about.
-    pub(crate) async fn keep(self, client: &Client, journal: &Journal, quarantine: &Quarantine) {
+    /// Keeps which recording it is about; whether it is in the journal.
+    pub(crate) async fn keep(
+        self,
+        client: &Client,
+        journal: &Journal,
+        quarantine: &Quarantine,
+    ) -> bool {
         let file = match client
             .get_variable(&self.channel, MIXMONITOR_FILENAME)
             .await
         {
             Ok(Some(file)) if !file.is_empty() => file,
-            Ok(_) => return events::nothing_to_mark(&self.channel, None),
-            Err(error) => return events::nothing_to_mark(&self.channel, Some(&error)),
+            Ok(_) => {
+                events::nothing_to_mark(&self.channel, None);
+                return false;
+            }
+            Err(error) => {
+                events::nothing_to_mark(&self.channel, Some(&error));
+                return false;
+            }
         };
         let new = NewRecording {
             origin: file,
@@ -69,10 +82,14 @@ impl Mark {
         let due_ms = quarantine.due(jiff::Timestamp::now().as_millisecond());
         let owner: Option<OperatorId> = quarantine.owner.clone();
         match journal.quarantine(new, owner, due_ms).await {
-            Ok(recording) => events::recording_marked(recording.id, &self.channel),
+            Ok(recording) => {
+                events::recording_marked(recording.id, &self.channel);
+                return true;
+            }
             Err(RecordingError::Journal(error)) => events::journal_failed(None, "mark", &error),
             Err(_) => events::nothing_to_mark(&self.channel, None),
         }
+        false
     }
 }
 
