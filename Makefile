@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 
-.PHONY: help setup build demo test check e2e prove prove-dialogue prove-fuzz prove-e2e bench install
+.PHONY: help setup build demo test check e2e leakcheck prove prove-dialogue prove-fuzz prove-e2e bench install
 
 help: ## what there is
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 18
@@ -21,6 +21,9 @@ check: ## the fast part: format, lints, unit and doc tests, licences, direction 
 
 e2e: setup ## only the calls on a real Asterisk; ends with `e2e: N calls, N as expected`
 	@scripts/test e2e
+
+leakcheck: setup ## every card of real calls is looked for everywhere, with a control; ends with `leakcheck: N places, 0 found, control found M of M`
+	@scripts/test leakcheck
 
 test: setup ## what CI runs; ends with `N passed, N failed`
 	@scripts/test all

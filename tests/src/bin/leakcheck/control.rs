@@ -80,7 +80,7 @@ pub(crate) async fn run(instance: u32, suite: &str) -> anyhow::Result<Outcome> {
     Ok(outcome)
 }
 
-/// Three calls to `Read()`: keys by RFC 4733, by SIP INFO and in-band.
+/// Calls to `Read()` with keys by RFC 4733, in-band and by SIP INFO, and one that is only recorded.
 async fn naive(
     lab: &Lab,
     folder: &Path,
@@ -153,6 +153,19 @@ async fn naive(
         places.search(None, &files).await?;
         places.search(Some((pid, "Asterisk")), &[]).await?;
     }
+    // Where nobody takes the tones out of the sound.
+    let Card { pan, expiry, code } = wallet.next()?;
+    let call = Call {
+        deaf: true,
+        ..Call::new(
+            "9901",
+            format!("sleep:1500 {pan}# {expiry}# {code}# hangup"),
+        )
+        .with(&["--dtmf", "inband"])
+    };
+    call.place(lab)
+        .await
+        .context("the recorded call could not be placed")?;
     places
         .listen("recordings", &lab.folder.join("spool/monitor"))
         .await?;

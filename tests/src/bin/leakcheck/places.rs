@@ -186,6 +186,11 @@ impl Places {
             .is_some_and(|seen| seen.found.keys().any(|f| f.starts_with(form)))
     }
 
+    /// Places in which something was found.
+    pub(crate) fn dirty(&self) -> usize {
+        self.seen.values().filter(|s| !s.found.is_empty()).count()
+    }
+
     pub(crate) fn found(&self) -> usize {
         self.seen
             .values()
