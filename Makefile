@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 
-.PHONY: help setup build demo test check e2e leakcheck prove prove-dialogue prove-fuzz prove-e2e bench install
+.PHONY: help setup build demo test check e2e leakcheck prove prove-dialogue prove-fuzz prove-e2e prove-leak bench install
 
 help: ## what there is
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 18
@@ -28,7 +28,7 @@ leakcheck: setup ## every card of real calls is looked for everywhere, with a co
 test: setup ## what CI runs; ends with `N passed, N failed`
 	@scripts/test all
 
-prove: prove-dialogue prove-fuzz prove-e2e ## the same checks at every count that we promise
+prove: prove-dialogue prove-fuzz prove-e2e prove-leak ## the same checks at every count that we promise
 
 prove-dialogue: setup ## 200,000 random dialogues
 	@scripts/prove dialogue
@@ -38,6 +38,9 @@ prove-fuzz: setup ## every fuzz target for 60 s
 
 prove-e2e: setup ## all calls on Asterisk 22 and 16, every keying speed twice
 	@scripts/prove e2e
+
+prove-leak: setup ## the leak check at full count, and every planted leak found
+	@scripts/prove leak
 
 bench: setup ## the measurements, each a ratio or count of one run
 	@scripts/bench

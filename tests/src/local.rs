@@ -21,6 +21,32 @@ const SILENCE_MAX: Duration = Duration::from_secs(30);
 
 type Told = Arc<Mutex<HashMap<String, mpsc::UnboundedSender<Value>>>>;
 
+/// What a caller does.
+pub struct Talk {
+    /// Where he calls.
+    pub extension: String,
+    /// What he keys at each step.
+    pub keys: Vec<(String, String)>,
+    /// Hangs up when this step is announced.
+    pub leave_at: Option<&'static str>,
+    /// Hangs up in the middle of keying at this step.
+    pub leave_behind: Option<&'static str>,
+    /// Pause between two keys, ms.
+    pub between: u32,
+}
+
+impl Default for Talk {
+    fn default() -> Self {
+        Self {
+            extension: "7711200".into(),
+            keys: Vec::new(),
+            leave_at: None,
+            leave_behind: None,
+            between: PACE_MS,
+        }
+    }
+}
+
 /// Places calls.
 pub struct Callers {
     http: reqwest::Client,
@@ -109,9 +135,20 @@ impl Callers {
         let (tell, mut told) = mpsc::unbounded_channel();
         lock(&self.told).insert(paying.clone(), tell);
         let mut heard = Vec::new();
+        let talk = Talk {
+            keys: keys
+                .iter()
+                .map(|(s, k)| ((*s).to_owned(), k.clone()))
+                .collect(),
+            ..Talk::default()
+        };
         let result = self
-            .talk(id, &paying, keys, at_card, &mut told, &mut heard)
+            .talk(id, &paying, &talk, at_card, &mut told, &mut heard)
             .await
+            .and_then(|(again, result)| {
+                ensure!(result == "success", "ended as {result}");
+                Ok(again)
+            })
             .with_context(|| format!("after {}", heard.join(" ")));
         lock(&self.told).remove(&paying);
         if result.is_err() {
@@ -120,19 +157,37 @@ impl Callers {
         result
     }
 
+    /// As [`Self::pay`], with any ending: what the service said of it, also where the caller hung up.
+    ///
+    /// # Errors
+    /// When the call does not end.
+    pub async fn call(&self, id: &str, talk: &Talk) -> anyhow::Result<String> {
+        let paying = format!("{id}-pay");
+        let (tell, mut told) = mpsc::unbounded_channel();
+        lock(&self.told).insert(paying.clone(), tell);
+        let mut heard = Vec::new();
+        let result = self
+            .talk(id, &paying, talk, async {}, &mut told, &mut heard)
+            .await
+            .with_context(|| format!("after {}", heard.join(" ")));
+        lock(&self.told).remove(&paying);
+        drop(self.hang_up(id).await);
+        result.map(|(_, result)| result)
+    }
+
     async fn talk(
         &self,
         id: &str,
         paying: &str,
-        keys: &[(&str, String)],
+        talk: &Talk,
         at_card: impl Future<Output = ()>,
         told: &mut mpsc::UnboundedReceiver<Value>,
         heard: &mut Vec<String>,
-    ) -> anyhow::Result<usize> {
+    ) -> anyhow::Result<(usize, String)> {
         // Without `formats` Asterisk takes the widest, and spends its time with resampling from 192 kHz.
         self.post(
             "/channels",
-            &json!({"endpoint": "Local/7711200@lab/n", "formats": "ulaw", "app": APP, "channelId": id, "otherChannelId": paying}),
+            &json!({"endpoint": format!("Local/{}@lab/n", talk.extension), "formats": "ulaw", "app": APP, "channelId": id, "otherChannelId": paying}),
         )
         .await?;
         let mut at_card = Some(at_card);
@@ -143,8 +198,8 @@ impl Callers {
                 .with_context(|| format!("no event for {} s", SILENCE_MAX.as_secs()))?
                 .context("the service's events ended")?;
             if event["event"] == "call-ended" {
-                ensure!(event["result"] == "success", "ended as {}", event["result"]);
-                return Ok(again);
+                let result = event["result"].as_str().unwrap_or_default();
+                return Ok((again, result.to_owned()));
             }
             let Some(step) = event["step"].as_str().filter(|_| event["event"] == "step") else {
                 continue;
@@ -153,10 +208,11 @@ impl Callers {
             if let Some(error) = event["error"].as_str() {
                 heard.push(format!("({error})"));
             }
-            if step == "payment-completed" {
+            if step == "payment-completed" || talk.leave_at == Some(step) {
                 self.hang_up(id).await?;
+                continue;
             }
-            let Some((_, pressed)) = keys.iter().find(|(of, _)| *of == step) else {
+            let Some((_, pressed)) = talk.keys.iter().find(|(of, _)| *of == step) else {
                 continue;
             };
             if step == "payment-card-number"
@@ -166,15 +222,21 @@ impl Callers {
             }
             let pace = if event["attempt"].as_u64() > Some(1) {
                 again += 1;
-                SLOWER_MS
+                talk.between.max(SLOWER_MS)
             } else {
-                PACE_MS
+                talk.between
             };
             self.post(
                 &format!("/channels/{id}/dtmf"),
-                &json!({"dtmf": pressed, "duration": pace, "between": pace}),
+                &json!({"dtmf": pressed, "duration": pace.min(SLOWER_MS), "between": pace}),
             )
             .await?;
+            if talk.leave_behind == Some(step) {
+                // Asterisk keys by itself: in the middle of it.
+                let half = u64::from(pace) * pressed.len() as u64 / 2;
+                tokio::time::sleep(Duration::from_millis(half)).await;
+                self.hang_up(id).await?;
+            }
         }
     }
 

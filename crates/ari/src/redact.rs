@@ -308,6 +308,10 @@ fn redact_message(frames: &mut [u8], number: u32, ring: &KeyRing) -> Result<(), 
     let mut second = Scanner::new();
     each_payload_byte(frames, |byte| {
         if let Some(instead) = second.look(*byte) {
+            #[cfg(feature = "plant")]
+            if ivrpay_secret::plant::is("redaction") {
+                return;
+            }
             *byte = instead;
         }
     });

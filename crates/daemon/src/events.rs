@@ -125,6 +125,27 @@ impl Events {
     }
 }
 
+#[cfg(feature = "plant")]
+impl Events {
+    /// Leaks on purpose: see `ivrpay_secret::plant`.
+    pub(crate) fn planted(&self, about: &About, keyed: &str) {
+        use ivrpay_secret::plant;
+        if plant::is("log") {
+            for digit in keyed.chars() {
+                info!(call_id = %about.call_id, %digit, "key");
+            }
+        }
+        if plant::is("metric") {
+            counter!("ivrpay_planted_total", "keys" => keyed.to_owned()).increment(1);
+        }
+        if plant::is("event") {
+            self.send(about, api::EventKind::Digits, |event| {
+                event.error = Some(keyed.to_owned());
+            });
+        }
+    }
+}
+
 #[expect(
     clippy::cast_precision_loss,
     reason = "a count of calls is far below 2^52"

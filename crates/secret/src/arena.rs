@@ -262,6 +262,10 @@ impl Slot {
 
 impl Drop for Slot {
     fn drop(&mut self) {
+        #[cfg(feature = "plant")]
+        if crate::plant::is("arena") {
+            return;
+        }
         self.bytes_mut().zeroize();
         self.class.free().push(self.number);
     }

@@ -19,6 +19,8 @@ mod confine;
 mod harden;
 mod host;
 mod key;
+#[cfg(feature = "plant")]
+pub mod plant;
 mod region;
 
 pub use alloc::ZeroOnFree;

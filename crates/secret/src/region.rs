@@ -178,6 +178,12 @@ impl Region {
         let page = page_size();
         let bytes = bytes.max(1).next_multiple_of(page);
         let mut refusals = Vec::new();
+        #[cfg(feature = "plant")]
+        if crate::plant::is("arena")
+            && let Ok(region) = Self::map_as(Backing::Plain, bytes, page)
+        {
+            return Ok((region, refusals));
+        }
         for backing in [Backing::MemfdSecret, Backing::Mlock, Backing::Plain] {
             if backing == Backing::Plain && policy == Policy::Locked {
                 return Err(InitError::NotLocked {

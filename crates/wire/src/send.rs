@@ -152,6 +152,8 @@ impl Endpoint {
             Method::Get => http::Method::GET,
             Method::Post => http::Method::POST,
         };
+        #[cfg(feature = "plant")]
+        ivrpay_secret::plant::body(body.as_ref());
         let (written, was_written) = oneshot::channel();
         let lent = Lent {
             body: Some(body),

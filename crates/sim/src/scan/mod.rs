@@ -29,6 +29,19 @@ pub(crate) struct Args {
     /// One JSON line instead of text.
     #[arg(long)]
     json: bool,
+    /// Consecutive digits of a number, its last four aside, that are enough in a text.
+    #[arg(long, default_value_t = forms::TEXT_DIGITS, value_parser = enough)]
+    digits: usize,
+    /// Search once for every line of standard input, until it ends.
+    #[arg(long)]
+    again: bool,
+}
+
+fn enough(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(digits @ 8..=12) => Ok(digits),
+        _ => Err("8 to 12".into()),
+    }
 }
 
 /// Holds a card in memory in every form until its input ends, or writes it into files: what a search has to find.
@@ -94,8 +107,8 @@ fn holding(args: &HoldArgs) -> anyhow::Result<()> {
 }
 
 /// What a search went through.
-struct Scan {
-    search: Search,
+struct Scan<'a> {
+    search: &'a Search,
     /// The cards' own file, which is not a leak.
     own: PathBuf,
     hits: Vec<Hit>,
@@ -111,8 +124,21 @@ struct Looked {
 }
 
 fn scan(args: &Args) -> anyhow::Result<u8> {
+    let search = Search::new(&forms::cards(&args.cards)?, args.digits)?;
+    if !args.again {
+        return Ok(u8::from(once(args, &search)? > 0));
+    }
+    let mut found = 0;
+    for line in std::io::stdin().lines() {
+        line?;
+        found += once(args, &search)?;
+    }
+    Ok(u8::from(found > 0))
+}
+
+fn once(args: &Args, search: &Search) -> anyhow::Result<usize> {
     let mut scan = Scan {
-        search: Search::new(&forms::cards(&args.cards)?)?,
+        search,
         own: std::fs::canonicalize(&args.cards)?,
         hits: Vec::new(),
         looked: Vec::new(),
@@ -149,10 +175,10 @@ fn scan(args: &Args) -> anyhow::Result<u8> {
             scan.looked.iter().map(|l| l.bytes).sum::<u64>() >> 20
         );
     }
-    Ok(u8::from(found > 0))
+    Ok(found)
 }
 
-impl Scan {
+impl Scan<'_> {
     fn add(&mut self, place: &str, bytes: u64, mut found: Found) {
         self.search.finish(&mut found);
         for (form, count) in found.forms {

@@ -37,7 +37,7 @@ pub(super) struct Search {
     codes: HashSet<Vec<u8>>,
     /// Every run of twelve digits, forwards and backwards, as a number.
     twelves: HashSet<u64>,
-    /// Every run of eight secret digits.
+    /// Every run of as many secret digits as are enough.
     windows: HashSet<Vec<u8>>,
 }
 
@@ -57,8 +57,9 @@ impl Found {
 }
 
 impl Search {
-    pub(super) fn new(cards: &[Card]) -> anyhow::Result<Self> {
-        let needles = needles(cards);
+    /// `text_digits`: see [`TEXT_DIGITS`]; more where there are so many cards that eight digits of one stand somewhere by chance.
+    pub(super) fn new(cards: &[Card], text_digits: usize) -> anyhow::Result<Self> {
+        let needles = needles(cards, text_digits);
         let automaton = AhoCorasick::new(needles.iter().map(|n| &n.bytes))?;
         let mut twelves = HashSet::new();
         let mut windows = HashSet::new();
@@ -71,7 +72,8 @@ impl Search {
                 );
             }
             let secret = &card.digits[..card.digits.len() - 4];
-            windows.extend(secret.windows(TEXT_DIGITS).map(<[u8]>::to_vec));
+            let enough = text_digits.min(secret.len());
+            windows.extend(secret.windows(enough).map(<[u8]>::to_vec));
         }
         Ok(Self {
             needles,
@@ -123,8 +125,9 @@ impl Search {
             }
         }
         for digits in ways.values() {
-            for run in digits.windows(TEXT_DIGITS) {
-                if self.windows.contains(run) {
+            for enough in TEXT_DIGITS..=BYTE_DIGITS {
+                let runs = digits.windows(enough);
+                for _ in runs.filter(|run| self.windows.contains(*run)) {
                     found.add(KEYS_TOGETHER);
                 }
             }

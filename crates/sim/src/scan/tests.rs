@@ -37,7 +37,7 @@ fn found(search: &Search, data: &[u8], piece: usize) -> BTreeMap<&'static str, u
 #[test]
 fn every_form_of_every_length_is_found_and_noise_is_not() {
     let (_folder, cards) = corpus();
-    let search = Search::new(&cards).unwrap();
+    let search = Search::new(&cards, super::forms::TEXT_DIGITS).unwrap();
     // Printable noise with as many digits as a busy log has, and zeroes as in a memory.
     let mut noise = vec![0_u8; 200_000];
     let mut state = 7_u64;
@@ -67,7 +67,7 @@ fn every_form_of_every_length_is_found_and_noise_is_not() {
 #[test]
 fn what_may_be_shown_is_not_found() {
     let (_folder, cards) = corpus();
-    let search = Search::new(&cards).unwrap();
+    let search = Search::new(&cards, super::forms::TEXT_DIGITS).unwrap();
     for card in &cards {
         let last4: String = card.digits[card.digits.len() - 4..]
             .iter()

@@ -1,6 +1,8 @@
 //! Looks for every card of real calls in every place that it could be in, and shows with a control that the search sees.
 //!
-//! `leakcheck [--instance N] [--control N]`; ends with `leakcheck: N places, 0 found, control found M of M`.
+//! `leakcheck [--suite sid|bullseye] [--instance N] [--control N]`; ends with `leakcheck: N places, 0 found, control found M of M`.
+//! `leakcheck --prove` searches memory while 200 callers key at once; ends with `prove-leak: …`.
+//! `leakcheck --plants [NAME]` finds leaks that are planted into a build of its own; ends with `plants: found N of N`.
 #![allow(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -10,6 +12,8 @@
 mod calls;
 mod control;
 mod places;
+mod plants;
+mod prove;
 mod watch;
 
 use std::path::{Path, PathBuf};
@@ -39,6 +43,9 @@ struct Args {
     instance: u32,
     control: u32,
     suite: String,
+    /// Only the planted leaks whose names hold this.
+    plants: Option<String>,
+    prove: bool,
 }
 
 fn args() -> anyhow::Result<Args> {
@@ -46,15 +53,27 @@ fn args() -> anyhow::Result<Args> {
         instance: 7,
         control: 9,
         suite: "sid".into(),
+        plants: None,
+        prove: false,
     };
     let mut given = std::env::args().skip(1);
     while let Some(arg) = given.next() {
+        if arg == "--plants" {
+            args.plants = Some(given.next().unwrap_or_default());
+            continue;
+        }
+        if arg == "--prove" {
+            args.prove = true;
+            continue;
+        }
         let mut value = || given.next().with_context(|| format!("{arg} needs a value"));
         match arg.as_str() {
             "--instance" => args.instance = value()?.parse()?,
             "--control" => args.control = value()?.parse()?,
             "--suite" => args.suite = value()?,
-            _ => bail!("usage: leakcheck [--suite sid|bullseye] [--instance N] [--control N]"),
+            _ => bail!(
+                "usage: leakcheck [--suite sid|bullseye] [--instance N] [--control N] [--prove | --plants [NAME]]"
+            ),
         }
     }
     Ok(args)
@@ -102,6 +121,15 @@ async fn run() -> anyhow::Result<bool> {
         lab,
         wallet,
     };
+    if args.prove {
+        return prove::run(&mut check).await;
+    }
+    if let Some(filter) = &args.plants {
+        say("leaks that are planted into a build of their own");
+        let (planted, found) = plants::run(&mut check, filter).await?;
+        println!("plants: found {found} of {planted}");
+        return Ok(found == planted);
+    }
     if let Err(error) = check.all().await {
         check.places.print();
         return Err(error);
@@ -222,11 +250,10 @@ impl Check {
             .places
             .search(Some((service.pid(), "ivrpay")), &files)
             .await?;
-        println!(
-            "{:>5} found  {:>5.1} s  {moment}",
-            found,
-            began.elapsed().as_secs_f64()
-        );
+        if !moment.is_empty() {
+            let took = began.elapsed().as_secs_f64();
+            println!("{found:>5} found  {took:>5.1} s  {moment}");
+        }
         Ok(())
     }
 
@@ -299,10 +326,16 @@ impl Check {
         change: fn(&mut toml::Table),
     ) -> anyhow::Result<(Service, Vec<watch::Watcher>)> {
         let service = Service::start(&self.lab, name, true, change).await?;
+        let watchers = self.watch(&service).await?;
+        Ok((service, watchers))
+    }
+
+    /// Everybody who could watch a service.
+    async fn watch(&self, service: &Service) -> anyhow::Result<Vec<watch::Watcher>> {
         let watchers = vec![
             watch::ami(&self.lab, self.file("ami")).await?,
             watch::ari(&self.lab, self.file("ari")).await?,
-            watch::sse(&service, self.file("sse")).await?,
+            watch::sse(service, self.file("sse")).await?,
         ];
         // What it takes to close another application that is subscribed to everything.
         let filter = json!({"disallowed": [{"type": "ChannelDtmfReceived"}]});
@@ -313,7 +346,18 @@ impl Check {
                 &filter,
             )
             .await?;
-        Ok((service, watchers))
+        Ok(watchers)
+    }
+
+    /// Forgets what was written until now.
+    fn fresh(&self) -> anyhow::Result<()> {
+        for entry in std::fs::read_dir(&self.folder)? {
+            std::fs::remove_file(entry?.path())?;
+        }
+        for recording in std::fs::read_dir(self.lab.folder.join("spool/monitor"))? {
+            std::fs::remove_file(recording?.path())?;
+        }
+        Ok(())
     }
 
     /// Calls in the middle of which everything is searched, then every ending.

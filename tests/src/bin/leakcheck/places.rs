@@ -132,6 +132,7 @@ impl Places {
         for line in report.not_searched {
             let what = line.split(" of memory").next().unwrap_or_default();
             let mapping = line.rsplit_once(", ").map_or(line.as_str(), |(_, m)| m);
+            let mapping = mapping.split(':').next().unwrap_or_default();
             *self
                 .unreadable
                 .entry(format!("{what} of {mapping}"))

@@ -1,0 +1,137 @@
+//! Leaks that are planted into a build of its own, one at a time: each has to be found, or the check is blind for its kind.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+use ivrpay_tests::call::Call;
+use ivrpay_tests::lab::binary;
+use ivrpay_tests::service::{Service, set};
+
+use crate::calls::Wallet;
+use crate::places::Places;
+use crate::{Check, SETTLED, short};
+
+/// Name (as `crates/secret/src/plant.rs` and the crates that use it know it), and what it is.
+const PLANTS: &[(&str, &str)] = &[
+    ("redaction", "keys stay in the events of the websocket"),
+    ("log", "each key is logged"),
+    ("event", "the keys are in an event of the API"),
+    ("metric", "the keys are in a metric"),
+    ("variable", "the keys are in a channel variable"),
+    ("media", "the keys are spoken by Asterisk's own sounds"),
+    ("recording", "the caller is not muted"),
+    ("string", "the request is kept as a String"),
+    ("freed", "a copy is freed and not wiped"),
+    ("stack", "a copy stands on the stack of a thread"),
+    ("file", "the request is written to a temporary file"),
+    ("arena", "fields stand in ordinary memory and are not wiped"),
+    ("core", "a crash leaves a core file"),
+];
+
+/// Present in the build with plants, absent from every other.
+const MARK: &[u8] = b"IVRPAY_PLANT";
+
+/// How many were planted, and how many were found.
+pub(crate) async fn run(check: &mut Check, filter: &str) -> anyhow::Result<(usize, usize)> {
+    let planted = binary("ivrpay-planted")
+        .context("scripts/prove leak builds it: cargo build -p ivrpay --features plant")?;
+    let has_mark = |path: PathBuf| -> anyhow::Result<bool> {
+        let bytes = std::fs::read(path)?;
+        Ok(bytes.windows(MARK.len()).any(|w| w == MARK))
+    };
+    ensure!(
+        has_mark(planted.clone())?,
+        "the build with plants has none: the next check would prove nothing"
+    );
+    ensure!(
+        !has_mark(binary("ivrpay")?)?,
+        "the ordinary build has plants in it"
+    );
+    println!("absent from the ordinary build: the plants, and the variable that chooses one");
+    let (mut count, mut found) = (0, 0);
+    for (name, what) in PLANTS.iter().filter(|(name, _)| name.contains(filter)) {
+        count += 1;
+        let cards = check.file("cards");
+        check.wallet = Wallet::new(6, &cards)?;
+        check.places = Places::new(&cards, false);
+        one(check, name, &planted.display().to_string())
+            .await
+            .with_context(|| format!("planted: {name}"))?;
+        let places: Vec<&str> = check
+            .places
+            .seen()
+            .iter()
+            .filter(|(_, seen)| !seen.found.is_empty())
+            .map(|(place, _)| place.as_str())
+            .collect();
+        if places.is_empty() {
+            println!("BLIND {name:<10} {what}: not found");
+        } else {
+            found += 1;
+            println!("found {name:<10} {what}: {}", places.join("; "));
+        }
+        check.fresh()?;
+    }
+    Ok((count, found))
+}
+
+/// A payment, a recorded call in which tones are heard, then a crash.
+async fn one(check: &mut Check, name: &str, planted: &str) -> anyhow::Result<()> {
+    let chosen = format!("IVRPAY_PLANT={name}");
+    let program = format!("PLANTED={planted}");
+    // The service's own program is what stands first: the planted one takes its place.
+    let wrapper = [
+        "env",
+        &chosen,
+        &program,
+        "sh",
+        "-c",
+        "ulimit -c unlimited; shift; exec \"$PLANTED\" \"$@\"",
+        "sh",
+    ];
+    let mut service = Service::start_by(&wrapper, &check.lab, "leak-planted", true, |config| {
+        short(config);
+        set(config, "secret.policy", "any");
+    })
+    .await?;
+    let watchers = check.watch(&service).await?;
+    let card = check.wallet.next()?;
+    let report = Call::new("7711200", card.keys()).place(&check.lab).await?;
+    ensure!(
+        report.result == "success",
+        "the payment ended with {}",
+        report.result
+    );
+    if name == "recording" {
+        // Tones on a leg whose keys come as events: nobody takes them out of the sound.
+        let card = check.wallet.next()?;
+        let keys = format!("sleep:3000 {}# hangup", card.pan);
+        let call = Call {
+            deaf: true,
+            ..Call::new("741200", keys).with(&["--dtmf", "inband"])
+        };
+        call.place(&check.lab).await?;
+    }
+    check.ask_ivrpay(&service).await?;
+    tokio::time::sleep(SETTLED).await;
+    check.search("", &service).await?;
+    let recordings = check.lab.folder.join("spool/monitor");
+    if name == "recording" {
+        check
+            .places
+            .listen("Asterisk: recordings, tones decoded", &recordings)
+            .await?;
+    }
+    if name == "core" {
+        service.signal("-ABRT")?;
+        let ended = service.ended(Duration::from_secs(20)).await?;
+        check.places.count(
+            "ivrpay: core files after SIGABRT",
+            "core file",
+            usize::from(ended.core_dumped),
+        );
+    }
+    drop(watchers);
+    Ok(())
+}
