@@ -462,3 +462,38 @@ fn the_unit_is_as_closed_as_the_service_can_bear() {
         }
     }
 }
+
+/// Leaks on purpose, for `make prove-leak` alone: no default feature and no recipe of an installation turns them on.
+/// `leakcheck --plants` looks into the binary itself.
+#[test]
+fn planted_leaks_are_in_no_release() {
+    for package in metadata().workspace_packages() {
+        let default = package.features.get("default").cloned().unwrap_or_default();
+        assert!(
+            !default.iter().any(|f| f.contains("plant")),
+            "{} has plants by default",
+            package.name
+        );
+        for dependency in &package.dependencies {
+            assert!(
+                !dependency.features.iter().any(|f| f == "plant"),
+                "{} builds {} with plants",
+                package.name,
+                dependency.name
+            );
+        }
+    }
+    for file in [
+        "Makefile",
+        "scripts/setup",
+        "scripts/demo",
+        "scripts/test",
+        "scripts/bench",
+    ] {
+        let text = std::fs::read_to_string(root().join(file)).unwrap();
+        let built = text.lines().any(|l| {
+            l.contains("--all-features") || (l.contains("--features") && l.contains("plant"))
+        });
+        assert!(!built, "{file} builds with plants");
+    }
+}

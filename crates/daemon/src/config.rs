@@ -1179,6 +1179,67 @@ mod tests {
 
     /// A recorder that somebody named wrongly would hear cards: nothing is guessed.
     #[test]
+    fn exceptions_have_a_person_and_an_end() {
+        let today = jiff::Timestamp::now()
+            .to_zoned(jiff::tz::TimeZone::UTC)
+            .date();
+        let day = |days: i64| {
+            let day = today.checked_add(jiff::Span::new().days(days)).unwrap();
+            day.to_string()
+        };
+        let table = |danger: &str, person: &str, until: &str| {
+            format!(
+                "{SAMPLE}\n[[guard.exceptions]]\ndanger = \"{danger}\"\nperson = \"{person}\"\nreason = \"trunk is moved\"\nuntil = \"{until}\"\n"
+            )
+        };
+        for (danger, person, until, error) in [
+            ("direct-media", "Hanako Sato", day(30), None),
+            ("spy", "Hanako Sato", day(0), None),
+            // Over: said at the start, and without effect.
+            ("subscribed-app", "Hanako Sato", day(-3), None),
+            (
+                "direct-media",
+                "Hanako Sato",
+                day(31),
+                Some("at most 30 days"),
+            ),
+            ("direct-media", " ", day(1), Some("person")),
+            (
+                "direct-media",
+                "Hanako Sato",
+                "soon".into(),
+                Some("2026-12-24"),
+            ),
+            ("dtmf-log", "Hanako Sato", day(1), Some("can't be excepted")),
+            ("cel-keys", "Hanako Sato", day(1), Some("can't be excepted")),
+            ("recorder", "Hanako Sato", day(1), Some("can't be excepted")),
+            (
+                "native-bridge",
+                "Hanako Sato",
+                day(1),
+                Some("can't be excepted"),
+            ),
+            (
+                "not-known",
+                "Hanako Sato",
+                day(1),
+                Some("can't be excepted"),
+            ),
+            ("weather", "Hanako Sato", day(1), Some("unknown variant")),
+        ] {
+            let loaded = Folder::new().load(&table(danger, person, &until));
+            match (loaded, error) {
+                (Ok(config), None) => assert_eq!(config.guard_exceptions.len(), 1),
+                (Err(got), Some(error)) => {
+                    assert!(got.to_string().contains(error), "{danger} {until}: {got}");
+                }
+                (Ok(_), Some(error)) => panic!("{danger} {until}: taken, without {error:?}"),
+                (Err(got), None) => panic!("{danger} {until}: {got}"),
+            }
+        }
+    }
+
+    #[test]
     fn recorders_are_paused_or_vouched_for() {
         let hooks =
             "pause_url = \"https://r.example.com/p\"\nresume_url = \"https://r.example.com/r\"";

@@ -183,7 +183,7 @@ impl Check {
     async fn all(&mut self) -> anyhow::Result<()> {
         self.calls().await?;
         self.crashes().await?;
-        self.the_other_application().await
+        self.dangers().await
     }
 
     fn file(&self, name: &str) -> PathBuf {
@@ -388,10 +388,28 @@ impl Check {
         self.ask_ivrpay(&service).await?;
         tokio::time::sleep(SETTLED).await;
         self.search("1 s after these calls", &service).await?;
+        self.asterisk().await?;
         let recordings = self.lab.folder.join("spool/monitor");
         self.places
             .listen("Asterisk: recordings, tones decoded", &recordings)
             .await?;
+        Ok(())
+    }
+
+    /// Asterisk's own memory, which nobody can wipe from outside: measured, and not judged.
+    async fn asterisk(&self) -> anyhow::Result<()> {
+        let pid = std::fs::read_to_string(self.lab.folder.join("asterisk.pid"))?;
+        let pid = pid.split_whitespace().next().unwrap_or_default().parse()?;
+        let mut places = Places::new(&self.file("cards"), false);
+        let found = places.search(Some((pid, "Asterisk")), &[]).await?;
+        println!(
+            "{found:>5} found in Asterisk's own memory, 1 s after these calls (measured, not judged)"
+        );
+        for seen in places.seen().values() {
+            for (form, count) in &seen.found {
+                println!("          {count} x {form}");
+            }
+        }
         Ok(())
     }
 
@@ -574,24 +592,92 @@ impl Check {
         Ok(())
     }
 
-    /// Another application that is subscribed to every channel, and that nothing filters: nobody is asked for a card.
-    async fn the_other_application(&mut self) -> anyhow::Result<()> {
-        say("another ARI application gets all events: nobody is asked for a card");
+    /// What would betray a card, switched on one at a time: nobody is asked for one, and the log says what to change.
+    async fn dangers(&mut self) -> anyhow::Result<()> {
+        say("what would betray a card, switched on: nobody is asked for one");
+        let watcher = watch::ari(&self.lab, self.file("ari-unfiltered")).await?;
+        self.refused("subscribed-app", "7711200", "eventFilter", None)
+            .await?;
+        // It stays in Asterisk's list as long as it has a client.
+        drop(watcher);
+        for (danger, extension, hint, change) in [
+            (
+                "cel-keys",
+                "7711200",
+                "cel.conf",
+                (
+                    "cel.conf",
+                    "[general](+)\nevents = ALL\n",
+                    "core show version",
+                ),
+            ),
+            (
+                "direct-media",
+                "7711200",
+                "direct_media = no",
+                (
+                    "pjsip.conf",
+                    "[trunk](+)\ndirect_media = yes\n",
+                    "module reload res_pjsip.so",
+                ),
+            ),
+        ] {
+            let (file, line, command) = change;
+            let path = self.lab.folder.join("etc").join(file);
+            let was = std::fs::read_to_string(&path)?;
+            std::fs::write(&path, format!("{was}\n{line}"))?;
+            watch::cli(&self.lab, "AUDIT", command).await?;
+            let refused = self.refused(danger, extension, hint, None).await;
+            std::fs::write(&path, was)?;
+            watch::cli(&self.lab, "AUDIT", command).await?;
+            refused?;
+        }
+        // The extension waits a moment before the payment: time to begin to listen.
+        let snoop = json!({"app": "listener", "spy": "both"});
+        self.refused("spy", "731200", "hang up the spying channel", Some(&snoop))
+            .await
+    }
+
+    async fn refused(
+        &self,
+        danger: &str,
+        extension: &str,
+        hint: &str,
+        snoop: Option<&serde_json::Value>,
+    ) -> anyhow::Result<()> {
         let service = Service::start(&self.lab, "leak-refused", true, short).await?;
-        let _watcher = watch::ari(&self.lab, self.file("ari-unfiltered")).await?;
-        let report = Call::new("7711200", "until-end").place(&self.lab).await?;
+        let call = Call::new(extension, "until-end");
+        let listen = async {
+            let Some(snoop) = snoop else {
+                return anyhow::Ok(());
+            };
+            let channel = loop {
+                let channels = self.lab.ari("GET", "/channels").await?;
+                if let Some(id) = channels[0]["id"].as_str() {
+                    break id.to_owned();
+                }
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            };
+            self.lab
+                .ari_body("POST", &format!("/channels/{channel}/snoop"), snoop)
+                .await?;
+            Ok(())
+        };
+        let (report, listening) = tokio::join!(call.place(&self.lab), listen);
+        listening?;
+        let report = report?;
         ensure!(
             report.result == "internal-error" && !report.way().contains("payment-card-number"),
-            "with a listening application the call ended with {} by {}",
+            "{danger}: the call ended with {} by {}",
             report.result,
             report.way()
         );
         let log = std::fs::read_to_string(service.folder.join("log"))?;
         ensure!(
-            log.contains("subscribed-app") && log.contains("eventFilter"),
-            "the log does not say why and what to do"
+            log.contains(&format!("\"danger\":\"{danger}\"")) && log.contains(hint),
+            "{danger}: the log does not say why and what to do"
         );
-        println!("refused, and the log says what to change");
+        println!("refused: {danger}; the log says what to change");
         Ok(())
     }
 }
