@@ -177,6 +177,8 @@ impl Service {
                     "IVRPAY_LOG",
                     std::env::var("IVRPAY_LOG").unwrap_or_else(|_| "trace".into()),
                 )
+                // A core file would fall here.
+                .current_dir(&self.folder)
                 // Where libraries put temporary files: a place of its own, that can be searched.
                 .env("TMPDIR", self.folder.join("tmp"))
                 .env("SQLITE_TMPDIR", self.folder.join("tmp"))

@@ -96,6 +96,14 @@ pub struct Confined {
 /// other threads.
 #[must_use]
 pub fn confine(reach: &Reach) -> Confined {
+    // The kernel writes a core file as the process could: not at all, where Landlock is.
+    #[cfg(feature = "plant")]
+    if crate::plant::is("core") {
+        return Confined {
+            landlock: Err(Missing::NotEnabled),
+            seccomp: Err(Missing::NotEnabled),
+        };
+    }
     // Landlock first: its calls need not be allowed afterwards.
     let landlock = fence(reach);
     let seccomp = calls::refuse();

@@ -51,19 +51,26 @@ pub fn body(body: &[u8]) {
         drop(std::fs::write(folder.join("request"), body));
     }
     if is("freed") {
-        let Ok(layout) = Layout::from_size_align(body.len().max(4_096), 16) else {
-            return;
-        };
-        // SAFETY: the size is not 0; the block is written within its size and given back with its layout.
-        unsafe {
-            let block = System.alloc(layout);
-            if !block.is_null() {
-                // The first bytes of a freed block are the allocator's own.
-                block
-                    .add(64)
-                    .copy_from_nonoverlapping(body.as_ptr(), body.len().min(4_032));
-                System.dealloc(block, layout);
+        // Of many sizes, all at once: what is freed is used again at once by whoever needs that size.
+        let layouts = (9..16).filter_map(|power| Layout::from_size_align(1 << power, 16).ok());
+        let mut blocks = Vec::new();
+        for layout in layouts.flat_map(|layout| [layout; 8]) {
+            // SAFETY: the size is not 0, and the block is written within it.
+            unsafe {
+                let block = System.alloc(layout);
+                if !block.is_null() {
+                    // The first bytes of a freed block are the allocator's own.
+                    let room = layout.size() - 64;
+                    block
+                        .add(64)
+                        .copy_from_nonoverlapping(body.as_ptr(), body.len().min(room));
+                    blocks.push((block, layout));
+                }
             }
+        }
+        for (block, layout) in blocks {
+            // SAFETY: allocated above, with this layout.
+            unsafe { System.dealloc(block, layout) };
         }
     }
     if is("stack") {

@@ -55,6 +55,9 @@ pub(crate) struct HoldArgs {
     write: Option<PathBuf>,
 }
 
+/// What is skipped where nothing can be read, bytes.
+const PAGE: u64 = 4 << 10;
+
 /// Bytes read at once; what crosses the border is found because the pieces overlap.
 const PIECE: usize = 4 << 20;
 
@@ -265,24 +268,28 @@ impl Scan<'_> {
                 u64::from_str_radix(end, 16)?,
             );
             let place = format!("memory of {pid}, {name}");
-            let mut refused = false;
+            let mut refused = 0;
             self.place(&place, |buffer| {
-                let want = usize::try_from(end - at)
-                    .unwrap_or(usize::MAX)
-                    .min(buffer.len());
-                if want == 0 || refused {
-                    return Ok(0);
+                while at < end {
+                    let want = usize::try_from(end - at)
+                        .unwrap_or(usize::MAX)
+                        .min(buffer.len());
+                    let n = memory.read_at(&mut buffer[..want], at).unwrap_or(0);
+                    if n > 0 {
+                        at += n as u64;
+                        return Ok(n);
+                    }
+                    // EIO: secret memory, which nobody can read; that is the point. Or a guard page between stacks that
+                    // are one mapping: what stands behind it is looked at.
+                    at += PAGE;
+                    refused += PAGE;
                 }
-                // EIO: secret memory, which nobody can read; that is the point.
-                let n = memory.read_at(&mut buffer[..want], at).unwrap_or(0);
-                refused = n == 0;
-                at += n as u64;
-                Ok(n)
+                Ok(0)
             })?;
-            if refused {
+            if refused > 0 {
                 self.not_searched.push(format!(
                     "{} KiB of {place}: the kernel lets nobody read it",
-                    (end - at) >> 10
+                    refused >> 10
                 ));
             }
         }

@@ -128,7 +128,7 @@ pub(crate) fn endings(lab: &Lab, wallet: &mut Wallet) -> anyhow::Result<Vec<Plan
     }
     add(
         "paid, recorded, English",
-        "741200",
+        "7411200",
         wallet.next()?.keys(),
         SUCCESS,
     );
@@ -235,7 +235,7 @@ pub(crate) fn endings(lab: &Lab, wallet: &mut Wallet) -> anyhow::Result<Vec<Plan
     for name in ["paid, keys in-band", "paid, keys in-band and recorded"] {
         let extension = match name {
             "paid, keys in-band" => "7711200",
-            _ => "741200",
+            _ => "7411200",
         };
         let keys = wallet.next()?.keys();
         all.push(Planned {

@@ -36,6 +36,9 @@ const CARDS: usize = 60;
 /// Calls at once.
 const SIDE_BY_SIDE: usize = 16;
 
+/// Two recorded calls of ten seconds and more, bytes.
+const RECORDED_MIN: u64 = 300_000;
+
 /// What a library keeps of a call that has ended must be gone by then.
 const SETTLED: Duration = Duration::from_secs(1);
 
@@ -349,13 +352,17 @@ impl Check {
         Ok(watchers)
     }
 
-    /// Forgets what was written until now.
+    /// Forgets what was written until now: cards share their beginnings.
     fn fresh(&self) -> anyhow::Result<()> {
+        std::fs::write(self.lab.folder.join("log/ivrpay.log"), b"")?;
         for entry in std::fs::read_dir(&self.folder)? {
             std::fs::remove_file(entry?.path())?;
         }
-        for recording in std::fs::read_dir(self.lab.folder.join("spool/monitor"))? {
-            std::fs::remove_file(recording?.path())?;
+        for recording in std::fs::read_dir(self.lab.folder.join("spool"))? {
+            let path = recording?.path();
+            if path.is_file() {
+                std::fs::remove_file(path)?;
+            }
         }
         Ok(())
     }
@@ -389,7 +396,11 @@ impl Check {
         tokio::time::sleep(SETTLED).await;
         self.search("1 s after these calls", &service).await?;
         self.asterisk().await?;
-        let recordings = self.lab.folder.join("spool/monitor");
+        let recordings = self.lab.folder.join("spool");
+        ensure!(
+            places::size(&recordings) > RECORDED_MIN,
+            "the recorded calls left no recording: there is nothing to listen to"
+        );
         self.places
             .listen("Asterisk: recordings, tones decoded", &recordings)
             .await?;

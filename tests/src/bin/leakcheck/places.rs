@@ -225,7 +225,7 @@ impl Places {
     }
 }
 
-fn size(path: &Path) -> u64 {
+pub(crate) fn size(path: &Path) -> u64 {
     match std::fs::read_dir(path) {
         Ok(entries) => entries.flatten().map(|e| size(&e.path())).sum(),
         Err(_) => std::fs::metadata(path).map_or(0, |m| m.len()),
