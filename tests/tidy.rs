@@ -1,5 +1,6 @@
 //! Rules about the workspace that a compiler does not hold: direction of the rings, reach of card data, licences, where
-//! `unsafe` and `Durable::attest` may stand, how well the systemd unit confines the service, which card numbers stand in sources.
+//! `unsafe` and `Durable::attest` may stand, how well the systemd unit confines the service, which card numbers stand in sources,
+//! and that `docs/pci.md` names nothing that is not there.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -629,4 +630,140 @@ fn sources_hold_only_test_numbers() {
         TEST_NUMBERS.len(),
         "of {TEST_NUMBERS:?}, only {met:?} are used"
     );
+}
+
+/// What stands in backticks, outside of fenced blocks, line by line.
+fn cited(text: &str) -> Vec<(usize, String)> {
+    let (mut found, mut fenced) = (Vec::new(), false);
+    for (number, line) in (1..).zip(text.lines()) {
+        if line.starts_with("```") {
+            fenced = !fenced;
+        } else if !fenced {
+            let quoted = line.split('`').skip(1).step_by(2);
+            found.extend(quoted.map(|q| (number, q.to_owned())));
+        }
+    }
+    found
+}
+
+/// Whether what `docs/pci.md` cites is there. Every kind of citation has its place; what is of no kind is not there.
+fn is_there(cited: &str) -> bool {
+    let text = |path: &str| std::fs::read_to_string(root().join(path)).unwrap_or_default();
+    let below = |folder: &str| -> String {
+        let files = texts()
+            .into_iter()
+            .filter(|(path, _)| path.starts_with(folder));
+        files.map(|(_, text)| text).collect()
+    };
+    let literal = |folder: &str, name: &str| below(folder).contains(&format!("\"{name}\""));
+    if let Some(target) = cited.strip_prefix("make ") {
+        return text("Makefile").contains(&format!("\n{target}:"));
+    }
+    if let Some(name) = cited.strip_prefix("e2e: ") {
+        let machine = name.strip_prefix("hardening: ").unwrap_or(name);
+        return literal("tests/src/bin/e2e/", name) || literal("tests/src/bin/e2e/", machine);
+    }
+    if let Some(name) = cited.strip_prefix("leakcheck: ") {
+        return literal("tests/src/bin/leakcheck/", name);
+    }
+    if let Some(id) = cited.strip_prefix("audit: ") {
+        return literal("crates/audit/src/catalogue.rs", id);
+    }
+    if let Some(words) = cited.strip_prefix("ivrpay ") {
+        let cli = below("crates/cli/src/");
+        return words.split(' ').all(|word| match word.strip_prefix("--") {
+            Some(option) => cli.contains(&format!(" {}: ", option.replace('-', "_"))),
+            // FILE, PERSON
+            None if word.bytes().all(|b| b.is_ascii_uppercase()) => true,
+            None => {
+                let (first, rest) = word.split_at(1);
+                let variant = format!("    {}{rest}", first.to_ascii_uppercase());
+                // A command, or the value of an option.
+                let ends = ["(", " {", ","];
+                ends.iter()
+                    .any(|end| cli.contains(&format!("{variant}{end}")))
+                    || cli.contains(&format!("[\"{word}\""))
+            }
+        });
+    }
+    if cited.starts_with("ivrpay_") {
+        return literal("crates/daemon/src/events.rs", cited);
+    }
+    if cited.starts_with('[') {
+        let sample = text("asterisk-conf/ivrpay.sample.toml");
+        let (table, key) = cited.rsplit_once("] ").map_or((cited, ""), |(t, k)| (t, k));
+        let line = |l: &&str| {
+            l.trim_start_matches(['#', ' '])
+                .starts_with(&format!("{key} = "))
+        };
+        return sample.contains(table) && (key.is_empty() || sample.lines().any(|l| line(&l)));
+    }
+    if let Some((path, name)) = cited.split_once("::") {
+        return text(path).contains(&format!("fn {name}("));
+    }
+    let mut words = cited.split(' ');
+    let path = root().join(words.next().unwrap_or_default());
+    match cited.contains(' ') {
+        // scripts/prove e2e: what the script takes.
+        true => words.all(|word| text(cited.split(' ').next().unwrap_or_default()).contains(word)),
+        false => !cited.is_empty() && path.exists(),
+    }
+}
+
+#[test]
+fn the_evidence_names_what_is_there() {
+    let text = std::fs::read_to_string(root().join("docs/pci.md")).expect("docs/pci.md");
+    let all = cited(&text);
+    assert!(all.len() > 150, "{} citations", all.len());
+    let tests = all.iter().filter(|(_, c)| c.contains(".rs::")).count();
+    assert!(tests > 60, "{tests} tests are cited");
+    let missing: Vec<_> = all.iter().filter(|(_, c)| !is_there(c)).collect();
+    assert!(
+        missing.is_empty(),
+        "docs/pci.md, line and what is not there: {missing:#?}"
+    );
+    for wrong in [
+        "make nothing",
+        "e2e: nothing",
+        "leakcheck: nothing",
+        "audit: nothing",
+        "ivrpay nothing",
+        "ivrpay check --nothing",
+        "ivrpay_nothing",
+        "[secret] nothing",
+        "crates/card/src/pan.rs::nothing",
+        "scripts/test nothing",
+        "docs/nothing.md",
+        "nothing",
+    ] {
+        assert!(!is_there(wrong), "{wrong} is not there");
+    }
+
+    // Dates of the end of life are those that `ivrpay audit` has.
+    let calendar = std::fs::read_to_string(root().join("crates/audit/src/version.rs")).expect("it");
+    let mut rows = 0;
+    for line in text.lines() {
+        let cells: Vec<_> = line.split('|').map(str::trim).collect();
+        let [_, series, day, ..] = cells[..] else {
+            continue;
+        };
+        let parts: Vec<u32> = day.split('-').map_while(|p| p.parse().ok()).collect();
+        if let ([year, month, day], Ok(series)) = (&parts[..], series.parse::<u32>()) {
+            let row = format!("({series}, date({year}, {month}, {day}))");
+            assert!(calendar.contains(&row), "docs/pci.md has {line}");
+            rows += 1;
+        }
+    }
+    assert!(rows >= 8, "{rows} series of Asterisk");
+
+    // What nobody may say of himself (docs/pci.md, "What it is not").
+    for (path, text) in texts() {
+        for words in [
+            ["PCI DSS ", "準拠"],
+            ["PCI DSS ", "compliant"],
+            ["非保持化", "対応"],
+        ] {
+            assert!(!text.contains(&words.concat()), "{path} says {words:?}");
+        }
+    }
 }
