@@ -1,5 +1,6 @@
 //! Rules about the workspace that a compiler does not hold: direction of the rings, reach of card data, licences, where
-//! `unsafe` and `Durable::attest` may stand, how well the systemd unit confines the service.
+//! `unsafe` and `Durable::attest` may stand, how well the systemd unit confines the service, which card numbers stand in sources,
+//! and that `docs/pci.md` names nothing that is not there.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -415,6 +416,299 @@ fn events_are_logged_in_one_file() {
                 !text.contains(word),
                 "{relative} logs ({word}); daemon/src/events.rs is the place"
             );
+        }
+    }
+}
+
+/// Card numbers that may stand in sources: test numbers that acquirers, card brands and libraries publish.
+const TEST_NUMBERS: [&str; 42] = [
+    "2223003122003222",
+    "30569309025904",
+    "3056930009020004",
+    "3530111333300000",
+    "3566002020360505",
+    "3569990010095841",
+    "36006666333344",
+    "36227206271667",
+    "370000000000002",
+    "371449635398431",
+    "378282246310005",
+    "38520000023237",
+    "4000000000000002",
+    "4000000000000069",
+    "4000000000000119",
+    "4000000000000127",
+    "4000000000006975",
+    "4000000000009979",
+    "4000000000009987",
+    "4000000000009995",
+    "4000002500003155",
+    "4000003920000003",
+    "4000056655665556",
+    "4012888888881881",
+    "4100000000000019",
+    "4111111111111111",
+    "4222222222222",
+    "4242424242424242",
+    "5105105105105100",
+    "5200828282828210",
+    "5555555555554444",
+    "6011000990139424",
+    "6011111111111117",
+    "6200000000000005",
+    "6200000000000047",
+    "6205500000000000004",
+    "6212345678900000003",
+    "6221260000000000",
+    "6759649826438453",
+    // Of our own: a number that is another brand's when its first digits are lost. Nearly all zeroes, so that nobody has it.
+    "36000000000008",
+    "4204000000000006",
+    "4236000000000008",
+];
+
+/// Every file below `folder` that people write or read, as text, by its path below the root.
+fn texts(folder: &str) -> Vec<(String, String)> {
+    /// What is made here, not kept.
+    const MADE: [&str; 6] = [".git", ".cache", ".lab", "target", "corpus", "artifacts"];
+    fn walk(folder: &Path, found: &mut Vec<(String, String)>) {
+        for entry in std::fs::read_dir(folder)
+            .expect("a folder of ours")
+            .flatten()
+        {
+            let (path, name) = (entry.path(), entry.file_name());
+            let name = name.to_string_lossy();
+            let kind = entry.file_type().expect("of an entry");
+            if kind.is_dir() && !MADE.contains(&&*name) && !name.starts_with("target-") {
+                walk(&path, found);
+            } else if kind.is_file()
+                && let Ok(text) = std::fs::read_to_string(&path)
+            {
+                let below = path.strip_prefix(root()).expect("below the root");
+                found.push((below.display().to_string(), text));
+            }
+        }
+    }
+    let mut found = Vec::new();
+    walk(&root().join(folder), &mut found);
+    found
+}
+
+/// Numbers of 13 to 19 digits in a line that begin and check out as a card's do. Blanks, dots, hyphens and underscores may group
+/// them; of several groups, each that may begin a number does.
+fn cards(line: &str) -> Vec<String> {
+    let mut runs: Vec<Vec<String>> = vec![Vec::new()];
+    let mut before = b'x';
+    // Rust's own grouping says nothing of where a number begins.
+    for byte in line.replace('_', "").bytes() {
+        let run = runs.last_mut().expect("never empty");
+        match byte {
+            b'0'..=b'9' => match run.last_mut() {
+                Some(group) if before.is_ascii_digit() => group.push(char::from(byte)),
+                _ => run.push(char::from(byte).to_string()),
+            },
+            b' ' | b'.' | b'-' if before.is_ascii_digit() => {}
+            _ => runs.push(Vec::new()),
+        }
+        before = byte;
+    }
+    let mut found = Vec::new();
+    for run in runs {
+        for from in 0..run.len() {
+            let mut number = String::new();
+            for group in run.iter().skip(from).take_while(|g| g.len() < 20) {
+                number.push_str(group);
+                if is_card(&number) {
+                    found.push(number.clone());
+                }
+            }
+        }
+    }
+    found
+}
+
+/// ISO/IEC 7812-1: 3 to 6 are the brands' first digits, 2221 to 2720 are Mastercard's too, 81 is UnionPay's.
+fn is_card(number: &str) -> bool {
+    let begins = match number.as_bytes() {
+        [b'3'..=b'6', ..] | [b'8', b'1', ..] => true,
+        [b'2', ..] => {
+            number.len() == 16
+                && number
+                    .get(..4)
+                    .is_some_and(|p| ("2221"..="2720").contains(&p))
+        }
+        _ => false,
+    };
+    let sum: u32 = number
+        .bytes()
+        .rev()
+        .enumerate()
+        .map(|(place, byte)| match (place % 2, u32::from(byte - b'0')) {
+            (0, digit) => digit,
+            (_, digit) if digit > 4 => digit * 2 - 9,
+            (_, digit) => digit * 2,
+        })
+        .sum();
+    (13..=19).contains(&number.len()) && begins && sum.is_multiple_of(10)
+}
+
+#[test]
+fn sources_hold_only_test_numbers() {
+    // PCI DSS v4.0.1, 6.5.5. The search itself has to see one, however it is written, and nothing in a date or an address.
+    let grouped = |by: &str| ["4111", "1111", "1111", "1111"].join(by);
+    for written in ["", " ", "-", "_", "."].map(grouped) {
+        assert_eq!(
+            cards(&format!("keys {written}# 1230")).len(),
+            1,
+            "{written}"
+        );
+    }
+    assert_eq!(cards(&format!("{} 1230 123", grouped(" "))).len(), 1);
+    assert_eq!(cards("2026-11-26 03:04:42.123456 127.0.0.1").len(), 0);
+
+    let (mut met, mut bad) = (BTreeSet::new(), Vec::new());
+    for (path, text) in texts("") {
+        for (line, text) in (1..).zip(text.lines()) {
+            for number in cards(text) {
+                match TEST_NUMBERS.iter().find(|n| **n == number) {
+                    Some(number) => drop(met.insert(*number)),
+                    None => bad.push(format!("{path}:{line}: {} digits", number.len())),
+                }
+            }
+        }
+    }
+    assert!(
+        bad.is_empty(),
+        "could be somebody's card; take a number of TEST_NUMBERS, or `ivrpay-sim card` at run time: {bad:#?}"
+    );
+    assert_eq!(
+        met.len(),
+        TEST_NUMBERS.len(),
+        "of {TEST_NUMBERS:?}, only {met:?} are used"
+    );
+}
+
+/// What stands in backticks, outside of fenced blocks, line by line.
+fn cited(text: &str) -> Vec<(usize, String)> {
+    let (mut found, mut fenced) = (Vec::new(), false);
+    for (number, line) in (1..).zip(text.lines()) {
+        if line.starts_with("```") {
+            fenced = !fenced;
+        } else if !fenced {
+            let quoted = line.split('`').skip(1).step_by(2);
+            found.extend(quoted.map(|q| (number, q.to_owned())));
+        }
+    }
+    found
+}
+
+/// Whether what `docs/pci.md` cites is there. Every kind of citation has its place; what is of no kind is not there.
+fn is_there(cited: &str) -> bool {
+    let text = |path: &str| std::fs::read_to_string(root().join(path)).unwrap_or_default();
+    let below = |folder| -> String { texts(folder).into_iter().map(|(_, text)| text).collect() };
+    let has = |text: String, name: &str| text.contains(&format!("\"{name}\""));
+    if let Some(target) = cited.strip_prefix("make ") {
+        return text("Makefile").contains(&format!("\n{target}:"));
+    }
+    if let Some(name) = cited.strip_prefix("e2e: ") {
+        let machine = name.strip_prefix("hardening: ").unwrap_or(name);
+        return has(below("tests/src/bin/e2e"), name) || has(below("tests/src/bin/e2e"), machine);
+    }
+    if let Some(name) = cited.strip_prefix("leakcheck: ") {
+        return has(below("tests/src/bin/leakcheck"), name);
+    }
+    if let Some(id) = cited.strip_prefix("audit: ") {
+        return has(text("crates/audit/src/catalogue.rs"), id);
+    }
+    if let Some(words) = cited.strip_prefix("ivrpay ") {
+        let cli = below("crates/cli/src");
+        return words.split(' ').all(|word| match word.strip_prefix("--") {
+            Some(option) => cli.contains(&format!(" {}: ", option.replace('-', "_"))),
+            // FILE, PERSON
+            None if word.bytes().all(|b| b.is_ascii_uppercase()) => true,
+            None => {
+                let (first, rest) = word.split_at(1);
+                let variant = format!("    {}{rest}", first.to_ascii_uppercase());
+                // A command, or the value of an option.
+                let ends = ["(", " {", ","];
+                ends.iter()
+                    .any(|end| cli.contains(&format!("{variant}{end}")))
+                    || cli.contains(&format!("[\"{word}\""))
+            }
+        });
+    }
+    if cited.starts_with("ivrpay_") {
+        return has(text("crates/daemon/src/events.rs"), cited);
+    }
+    if cited.starts_with('[') {
+        let sample = text("asterisk-conf/ivrpay.sample.toml");
+        let (table, key) = cited.rsplit_once("] ").map_or((cited, ""), |(t, k)| (t, k));
+        let line = |l: &&str| {
+            l.trim_start_matches(['#', ' '])
+                .starts_with(&format!("{key} = "))
+        };
+        return sample.contains(table) && (key.is_empty() || sample.lines().any(|l| line(&l)));
+    }
+    if let Some((path, name)) = cited.split_once("::") {
+        return text(path).contains(&format!("fn {name}("));
+    }
+    cited.contains(['/', '.']) && !cited.starts_with('/') && root().join(cited).exists()
+}
+
+#[test]
+fn the_evidence_names_what_is_there() {
+    let text = std::fs::read_to_string(root().join("docs/pci.md")).expect("docs/pci.md");
+    let all = cited(&text);
+    assert!(all.len() > 150, "{} citations", all.len());
+    let tests = all.iter().filter(|(_, c)| c.contains(".rs::")).count();
+    assert!(tests > 60, "{tests} tests are cited");
+    let missing: Vec<_> = all.iter().filter(|(_, c)| !is_there(c)).collect();
+    assert!(
+        missing.is_empty(),
+        "docs/pci.md, line and what is not there: {missing:#?}"
+    );
+    for wrong in [
+        "make nothing",
+        "e2e: nothing",
+        "leakcheck: nothing",
+        "audit: nothing",
+        "ivrpay nothing",
+        "ivrpay check --nothing",
+        "ivrpay_nothing",
+        "[secret] nothing",
+        "crates/card/src/pan.rs::nothing",
+        "/etc",
+        "docs/nothing.md",
+        "nothing",
+    ] {
+        assert!(!is_there(wrong), "{wrong} is not there");
+    }
+
+    // Dates of the end of life are those that `ivrpay audit` has.
+    let calendar = std::fs::read_to_string(root().join("crates/audit/src/version.rs")).expect("it");
+    let mut rows = 0;
+    for line in text.lines() {
+        let cells: Vec<_> = line.split('|').map(str::trim).collect();
+        let [_, series, day, ..] = cells[..] else {
+            continue;
+        };
+        let parts: Vec<u32> = day.split('-').map_while(|p| p.parse().ok()).collect();
+        if let ([year, month, day], Ok(series)) = (&parts[..], series.parse::<u32>()) {
+            let row = format!("({series}, date({year}, {month}, {day}))");
+            assert!(calendar.contains(&row), "docs/pci.md has {line}");
+            rows += 1;
+        }
+    }
+    assert!(rows >= 8, "{rows} series of Asterisk");
+
+    // What nobody may say of himself (docs/pci.md, "What it is not").
+    for (path, text) in texts("") {
+        for words in [
+            ["PCI DSS ", "準拠"],
+            ["PCI DSS ", "compliant"],
+            ["非保持化", "対応"],
+        ] {
+            assert!(!text.contains(&words.concat()), "{path} says {words:?}");
         }
     }
 }
