@@ -76,6 +76,9 @@ pub struct Payment {
     pub approval_code: Option<String>,
     /// `test` or `live`.
     pub mode: String,
+    /// Name of the connector that is asked; `training` sends nothing to anybody.
+    #[serde(default)]
+    pub connector: String,
     /// When it was announced.
     pub created_at: String,
     /// When it last changed.
@@ -157,7 +160,7 @@ pub struct Event {
     /// Digits keyed in this field; absent for the security code.
     #[serde(default)]
     pub digits: Option<u8>,
-    /// What was wrong with the last attempt.
+    /// What was wrong with the last attempt, or the danger for which no card is asked for.
     #[serde(default)]
     pub error: Option<String>,
     /// How the call ended.
@@ -177,6 +180,8 @@ pub enum EventKind {
     CallEnded,
     /// A channel entered.
     CallStarted,
+    /// Asterisk would betray a card: nobody is asked for one; `error` names the danger.
+    CaptureRefused,
     /// A key came; `digits` counts.
     Digits,
     /// A step was entered or is being asked anew.

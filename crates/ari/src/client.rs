@@ -24,9 +24,9 @@ use crate::{
     event::Channel,
     ids::{ChannelId, PlaybackId, encode_segment},
     request::{
-        Application, Bridge, Continue, Direction, Endpoint, EventFilter, EventType, GetVariable,
-        Hangup, HangupReason, Info, LogChannel, Message, Module, Mute, Play, SetVariable, Setting,
-        Sound, Variable,
+        Application, Bridge, Continue, Direction, Dtmf, Endpoint, EventBan, EventFilter, EventType,
+        GetVariable, Hangup, HangupReason, Info, LogChannel, Message, Module, Mute, Originate, Play,
+        SetVariable, Setting, Sound, Subscription, Variable,
     },
 };
 
@@ -383,6 +383,61 @@ impl Client {
         };
         let path = format!("/applications/{}/eventFilter", encode_segment(name));
         self.done(Method::PUT, &path, Some(filter)).await
+    }
+
+    /// Has Asterisk send an application everything but these.
+    ///
+    /// # Errors
+    /// As [`Self::allow_events`].
+    pub async fn disallow_events(&self, name: &str, types: &[&str]) -> Result<(), RequestError> {
+        let ban = EventBan {
+            disallowed: types
+                .iter()
+                .map(|kind| EventType {
+                    kind: (*kind).to_owned(),
+                })
+                .collect(),
+        };
+        let path = format!("/applications/{}/eventFilter", encode_segment(name));
+        self.done(Method::PUT, &path, Some(ban)).await
+    }
+
+    /// Has Asterisk send an application the events of a channel.
+    ///
+    /// # Errors
+    /// [`RequestError`]; [`RequestError::Refused`] with 422 where there is no such channel.
+    pub async fn subscribe(&self, name: &str, channel: &ChannelId) -> Result<(), RequestError> {
+        let source = format!("channel:{channel}");
+        let path = format!("/applications/{}/subscription", encode_segment(name));
+        let event_source = [source.as_str()];
+        self.done(Method::POST, &path, Some(Subscription { event_source }))
+            .await
+    }
+
+    /// Places a call of our own, for tests of an installation.
+    ///
+    /// # Errors
+    /// [`RequestError`]; [`RequestError::NotInStasis`] (status 409) where a channel of that id is there.
+    pub async fn originate(&self, call: &Originate<'_>) -> Result<(), RequestError> {
+        self.done(Method::POST, "/channels", Some(call)).await
+    }
+
+    /// Sends one key on a channel of our own, held for so long. **Never for a caller's keys**: the key is in the body.
+    ///
+    /// # Errors
+    /// [`RequestError`].
+    pub async fn dtmf(
+        &self,
+        channel: &ChannelId,
+        key: char,
+        held_ms: u32,
+    ) -> Result<(), RequestError> {
+        let path = format!("/channels/{}/dtmf", channel.segment());
+        let body = Dtmf {
+            dtmf: key,
+            duration: held_ms,
+        };
+        self.done(Method::POST, &path, Some(body)).await
     }
 
     /// About Asterisk.

@@ -33,6 +33,20 @@ const fn sent(
 pub const REQUESTS: &[Sent] = &[
     sent("events.json", "GET", "/events", &["app"]),
     sent("channels.json", "GET", "/channels", &[]),
+    sent(
+        "channels.json",
+        "POST",
+        "/channels",
+        &[
+            "endpoint",
+            "formats",
+            "app",
+            "channelId",
+            "otherChannelId",
+            "timeout",
+            "variables",
+        ],
+    ),
     sent("channels.json", "GET", "/channels/{channelId}", &[]),
     sent(
         "channels.json",
@@ -46,6 +60,12 @@ pub const REQUESTS: &[Sent] = &[
         "POST",
         "/channels/{channelId}/continue",
         &["context", "extension", "priority"],
+    ),
+    sent(
+        "channels.json",
+        "POST",
+        "/channels/{channelId}/dtmf",
+        &["dtmf", "duration"],
     ),
     sent(
         "channels.json",
@@ -90,6 +110,12 @@ pub const REQUESTS: &[Sent] = &[
         "GET",
         "/applications/{applicationName}",
         &[],
+    ),
+    sent(
+        "applications.json",
+        "POST",
+        "/applications/{applicationName}/subscription",
+        &["eventSource"],
     ),
     // The body is the parameter.
     sent(

@@ -1,5 +1,7 @@
 //! What requests carry, and what Asterisk answers.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 /// Which voice a mute takes.
@@ -72,6 +74,45 @@ pub(crate) struct Mute {
 #[derive(Serialize)]
 pub(crate) struct EventFilter {
     pub(crate) allowed: Vec<EventType>,
+}
+
+#[derive(Serialize)]
+pub(crate) struct EventBan {
+    pub(crate) disallowed: Vec<EventType>,
+}
+
+/// A call of our own by a Local channel: one half stands in an application, the other runs the dialplan.
+#[derive(Debug, Clone, Serialize)]
+pub struct Originate<'a> {
+    /// `Local/EXTENSION@CONTEXT/n`.
+    pub endpoint: &'a str,
+    /// Formats; without them Asterisk takes the widest of a Local channel.
+    pub formats: &'a str,
+    /// Application in which the near half stands.
+    pub app: &'a str,
+    /// Id of the near half. Asterisk refuses one that is there already.
+    #[serde(rename = "channelId")]
+    pub channel: &'a str,
+    /// Id of the half that runs the dialplan.
+    #[serde(rename = "otherChannelId")]
+    pub other: &'a str,
+    /// Seconds until the dialplan must have answered.
+    pub timeout: u32,
+    /// Variables that both halves have from the beginning.
+    pub variables: BTreeMap<&'a str, &'a str>,
+}
+
+#[derive(Serialize)]
+pub(crate) struct Dtmf {
+    pub(crate) dtmf: char,
+    /// Milliseconds.
+    pub(crate) duration: u32,
+}
+
+#[derive(Serialize)]
+pub(crate) struct Subscription<'a> {
+    #[serde(rename = "eventSource")]
+    pub(crate) event_source: [&'a str; 1],
 }
 
 #[derive(Serialize)]

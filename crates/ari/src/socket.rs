@@ -398,12 +398,7 @@ async fn open<'w>(
     socket.set_nodelay(true).map_err(unreachable)?;
     let mut socket = Redact::new(socket, window);
     let key = generate_key();
-    // Without an Origin header, which makes Asterisk log a notice.
-    let request = [
-        format!("GET {}/events?app={} HTTP/1.1\r\nHost: {}\r\n", address.path, config.app, address.socket),
-        format!("Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\n"),
-    ]
-    .concat();
+    let request = request(address, &config.app, &key);
     let closed = |error: io::Error| match error.get_ref().and_then(|e| e.downcast_ref::<Fault>()) {
         Some(Fault::TooLong { .. }) => Trouble::NotAsterisk,
         _ => Trouble::Closed,
@@ -438,8 +433,17 @@ async fn open<'w>(
     Ok(WebSocketStream::from_raw_socket(socket, Role::Client, Some(limits)).await)
 }
 
+/// The upgrade without its last line, the authorisation. Without an Origin header, which makes Asterisk log a notice.
+pub(crate) fn request(address: &Address, app: &str, key: &str) -> String {
+    [
+        format!("GET {}/events?app={app} HTTP/1.1\r\nHost: {}\r\n", address.path, address.socket),
+        format!("Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\n"),
+    ]
+    .concat()
+}
+
 /// Checks the answer to the upgrade (RFC 6455, 4.1).
-fn upgraded(head: &[u8], accept: &str) -> Result<(), Trouble> {
+pub(crate) fn upgraded(head: &[u8], accept: &str) -> Result<(), Trouble> {
     let head = std::str::from_utf8(head).map_err(|_| Trouble::NotAsterisk)?;
     let mut lines = head.lines();
     let status = lines

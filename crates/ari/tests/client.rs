@@ -9,7 +9,7 @@ use std::{io, time::Duration};
 
 use fake::{Fake, Request};
 use ivrpay_ari::{
-    ChannelId, Client, Config, Direction, HangupReason, PlaybackId, RequestError,
+    ChannelId, Client, Config, Direction, HangupReason, Originate, PlaybackId, RequestError,
     contract::REQUESTS,
 };
 use secrecy::SecretString;
@@ -120,6 +120,22 @@ async fn requests_go_out_as_the_table_says() {
         .allow_events("ivrpay", &["StasisStart"])
         .await
         .unwrap();
+    client
+        .disallow_events("canary", &["ChannelDtmfReceived"])
+        .await
+        .unwrap();
+    client.subscribe("canary", &channel).await.unwrap();
+    client.dtmf(&channel, '#', 100).await.unwrap();
+    let call = Originate {
+        endpoint: "Local/s@c/n",
+        formats: "ulaw",
+        app: "canary",
+        channel: "a",
+        other: "b",
+        timeout: 10,
+        variables: [("BY", "sato")].into(),
+    };
+    client.originate(&call).await.unwrap();
     let mut seen = Vec::new();
     while let Ok(request) = fake.requests.try_recv() {
         assert!(
@@ -140,6 +156,21 @@ async fn requests_go_out_as_the_table_says() {
     let sent = |method: &str, path: &str, body: &str| {
         (method.to_owned(), path.to_owned(), body.to_owned())
     };
+    assert!(seen.contains(&sent(
+        "POST",
+        "/channels/1.2/dtmf",
+        r##"{"dtmf":"#","duration":100}"##
+    )));
+    assert!(seen.contains(&sent(
+        "POST",
+        "/applications/canary/subscription",
+        r#"{"eventSource":["channel:1.2"]}"#
+    )));
+    assert!(seen.contains(&sent(
+        "POST",
+        "/channels",
+        r#"{"endpoint":"Local/s@c/n","formats":"ulaw","app":"canary","channelId":"a","otherChannelId":"b","timeout":10,"variables":{"BY":"sato"}}"#
+    )));
     assert!(seen.contains(&sent(
         "POST",
         "/channels/1.2/variable",

@@ -7,6 +7,7 @@
 //! Opens no file and no socket, has no clock, never panics: any bytes give a report. It sees configurations, never a call; what it shows of them
 //! holds no password and no long row of digits.
 
+pub mod canary;
 mod catalogue;
 mod conf;
 mod files;

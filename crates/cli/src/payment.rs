@@ -26,6 +26,9 @@ pub(crate) enum Command {
         /// Only this state: waiting, in-flight, unknown, approved, declined, cancelled, expired, voided.
         #[arg(long)]
         state: Option<String>,
+        /// Practice and canary calls, which are left out otherwise.
+        #[arg(long)]
+        training: bool,
         /// At most so many, 1 to 200.
         #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=200))]
         limit: u32,
@@ -73,11 +76,15 @@ pub(crate) fn run(command: Command) -> ExitCode {
             order,
             reference,
             state,
+            training,
             limit,
         } => {
             let mut path = format!("/v1/payments?limit={limit}");
             if let Some(reference) = reference {
                 path.push_str(&format!("&reference={reference}"));
+            }
+            if *training {
+                path.push_str("&training=true");
             }
             for (key, value) in [("tenant", tenant), ("order_id", order), ("state", state)] {
                 if let Some(value) = value {
@@ -201,6 +208,7 @@ fn show(answer: &str) -> anyhow::Result<()> {
             p.acquirer_ref.clone().unwrap_or_default(),
         ),
         ("mode", p.mode.clone()),
+        ("connector", p.connector.clone()),
         ("created", p.created_at.clone()),
         ("updated", p.updated_at.clone()),
     ];

@@ -18,7 +18,7 @@ use ivrpay_dialogue::{
 };
 use ivrpay_journal::{
     Claim, ClaimError, CreateError, EnteredBy, Match, Mode as PaymentMode, NewPayment, Origin,
-    Payment,
+    Payment, TRAINING,
 };
 use ivrpay_payment::{CallId, Durable, Intent, Money, Outcome, PaymentId, State as PaymentState};
 use ivrpay_prompts::Language;
@@ -34,9 +34,6 @@ use crate::settle::Settle;
 
 /// Commands that may wait for a call; more come only from a mistake, and are refused.
 pub(crate) const COMMANDS_MAX: usize = 8;
-
-/// Name of the connector that every training call uses.
-pub(crate) const TRAINING: &str = "training";
 
 /// What all calls share.
 pub(crate) struct Shared {
@@ -478,7 +475,7 @@ impl Call {
         match Box::pin(self.safe()).await {
             Ok(excepted) => events::captured_by_exception(&self.about, &excepted),
             Err(danger) => {
-                events::capture_refused(&self.about, danger);
+                shared.events.capture_refused(&self.about, danger);
                 self.release(order.claim, CallResult::InternalError, None)
                     .await;
                 return Box::pin(self.refuse(Refused::internal(order.language))).await;

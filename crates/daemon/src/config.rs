@@ -807,7 +807,7 @@ fn connector(name: &str, raw: RawConnector, folder: &Path) -> Result<Connector, 
         .kind
         .parse()
         .map_err(|e| ConfigError::value(at("kind"), e))?;
-    if name == crate::call::TRAINING && kind != Kind::Null {
+    if name == ivrpay_journal::TRAINING && kind != Kind::Null {
         return Err(ConfigError::value(
             at("kind"),
             "the connector of practice calls is of kind null: nobody is charged there; give this one another name",

@@ -109,6 +109,21 @@ impl Events {
         });
     }
 
+    pub(crate) fn capture_refused(&self, about: &About, danger: Danger) {
+        error!(
+            call_id = %about.call_id,
+            channel_id = about.channel_id.as_str(),
+            danger = danger.name(),
+            why = danger.why(),
+            hint = danger.hint(),
+            "capture refused: nobody is asked for a card"
+        );
+        counter!("ivrpay_capture_refused_total", "danger" => danger.name()).increment(1);
+        self.send(about, api::EventKind::CaptureRefused, |event| {
+            event.error = Some(danger.name().to_owned());
+        });
+    }
+
     pub(crate) fn call_ended(&self, about: &About, result: CallResult, lasted: Duration) {
         info!(
             call_id = %about.call_id,
@@ -243,18 +258,6 @@ pub(crate) fn no_payment_matched(about: &About, candidates: usize) {
 
 pub(crate) fn order_taken(about: &About, payment: PaymentId, state: State) {
     info!(call_id = %about.call_id, taken_by = %payment, state = state.name(), "the order is taken");
-}
-
-pub(crate) fn capture_refused(about: &About, danger: Danger) {
-    error!(
-        call_id = %about.call_id,
-        channel_id = about.channel_id.as_str(),
-        danger = danger.name(),
-        why = danger.why(),
-        hint = danger.hint(),
-        "capture refused: nobody is asked for a card"
-    );
-    counter!("ivrpay_capture_refused_total", "danger" => danger.name()).increment(1);
 }
 
 pub(crate) fn captured_by_exception(about: &About, dangers: &[Danger]) {

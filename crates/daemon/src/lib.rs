@@ -3,6 +3,7 @@
 mod arguments;
 pub mod audit;
 mod call;
+pub mod canary;
 pub mod check;
 pub mod config;
 mod events;

@@ -304,7 +304,7 @@ fn routes(config: &Config) -> anyhow::Result<BTreeMap<String, Route>> {
         );
     }
     routes
-        .entry(call::TRAINING.to_owned())
+        .entry(ivrpay_journal::TRAINING.to_owned())
         .or_insert_with(|| Route {
             connector: ivrpay_acquirer::connector(ivrpay_acquirer::Kind::Null),
             sender: ivrpay_wire::Sender::offline(),

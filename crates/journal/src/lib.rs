@@ -23,5 +23,5 @@ pub use scrub::looks_like_card;
 pub use types::{
     ApiRequest, Break, Claim, Clock, Created, EnteredBy, Filter, IntentDraft, Match, Mode,
     NewPayment, NewRecording, OpenOptions, Operation, OperationState, Origin, Payment, Record,
-    RecorderPause, Recording, RecordingState, Recovered, Task, TaskKind, VerifyReport,
+    RecorderPause, Recording, RecordingState, Recovered, TRAINING, Task, TaskKind, VerifyReport,
 };

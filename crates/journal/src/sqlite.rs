@@ -24,7 +24,7 @@ use tokio::sync::{Mutex, MutexGuard};
 use crate::Error;
 use crate::chain::{self, Link};
 use crate::types::{
-    Break, Clock, EnteredBy, Filter, Match, Mode, OpenOptions, Operation, OperationState, Origin,
+    Break, Clock, EnteredBy, Filter, Match, Mode, OpenOptions, Operation, OperationState, Origin, TRAINING,
     Payment, Record, Task, TaskKind, VerifyReport, lock_path,
 };
 
@@ -290,6 +290,7 @@ impl Sqlite {
         let rows = sqlx::query(select_payment!(
             "WHERE (?1 IS NULL OR p.tenant = ?1) AND (?2 IS NULL OR p.order_id = ?2) AND (?3 IS NULL OR p.state = ?3)
                AND (?4 IS NULL OR p.created_ms >= ?4) AND (?5 IS NULL OR p.id < ?5) AND (?7 IS NULL OR p.reference = ?7)
+               AND (p.connector = ?8) = ?9
              ORDER BY p.id DESC LIMIT ?6"
         ))
         .bind(filter.tenant.as_ref().map(TenantId::as_str))
@@ -299,6 +300,8 @@ impl Sqlite {
         .bind(filter.before.map(|id| id.to_string()))
         .bind(filter.limit.unwrap_or(100).min(Filter::MAX))
         .bind(filter.reference)
+        .bind(TRAINING)
+        .bind(filter.training)
         .fetch_all(&self.reads)
         .await?;
         rows.iter().map(payment).collect()

@@ -406,9 +406,14 @@ pub struct Filter {
     pub since_ms: Option<i64>,
     /// Older than this payment: the next page.
     pub before: Option<PaymentId>,
+    /// Practice ([`TRAINING`]) alone; else it is left out: no list of payments counts it among them.
+    pub training: bool,
     /// At most so many; 100 when `None`, never above [`Filter::MAX`].
     pub limit: Option<u32>,
 }
+
+/// Connector of practice and canary calls: it sends nothing to anybody.
+pub const TRAINING: &str = "training";
 
 impl Filter {
     /// Most payments in one answer.

@@ -11,7 +11,7 @@ use common::{NOON, Place, announced, approved, call, declined, draft, order, und
 use ivrpay_journal::{
     Break, ClaimError, CreateError, Created, Error, Filter, IntentError, Journal, Match,
     NewPayment, NewRecording, OpenOptions, OperationState, OutcomeError, RecorderPause,
-    RecordingError, RecordingState, TaskKind,
+    RecordingError, RecordingState, TRAINING, TaskKind,
 };
 use ivrpay_payment::{
     Approval, Decline, Doubt, Durable, Intent, OperatorId, Outcome, PaymentId, Reason, RecordingId,
@@ -668,6 +668,18 @@ async fn lists_page_by_page() {
         ..Filter::default()
     };
     assert_eq!(journal.payments(&filter).await.unwrap().len(), 1);
+    // Practice is no payment among others.
+    let mut practice = order("P-1");
+    practice.connector = TRAINING.to_owned();
+    journal.create(practice).await.unwrap();
+    for (training, count) in [(false, 5), (true, 1)] {
+        let filter = Filter {
+            training,
+            ..Filter::default()
+        };
+        let found = journal.payments(&filter).await.unwrap().len();
+        assert_eq!(found, count, "training {training}");
+    }
 }
 
 #[tokio::test]

@@ -120,6 +120,7 @@ pub(crate) struct ListQuery {
     reference: Option<u32>,
     state: Option<PaymentState>,
     tenant: Option<String>,
+    training: Option<bool>,
     limit: Option<u32>,
 }
 
@@ -134,7 +135,7 @@ pub(crate) async fn list(
     who.need(Scope::Payments)?;
     let Query(query) = query.map_err(|_| {
         ApiError::invalid(
-            "parameters are order_id, reference, state, limit (1 to 200), and tenant for an admin",
+            "parameters are order_id, reference, state, training (true or false), limit (1 to 200), and tenant for an admin",
         )
     })?;
     let limit = query.limit.unwrap_or(50);
@@ -157,6 +158,7 @@ pub(crate) async fn list(
             .transpose()?,
         reference: query.reference,
         state: query.state,
+        training: query.training.unwrap_or(false),
         limit: Some(limit),
         ..Filter::default()
     };
@@ -204,6 +206,7 @@ fn view(payment: &Payment) -> api::Payment {
         acquirer_ref: payment.acquirer_ref.as_ref().map(ToString::to_string),
         approval_code: payment.approval_code.clone(),
         mode: payment.mode.name().into(),
+        connector: payment.connector.clone(),
         created_at: rfc3339(payment.created_ms),
         updated_at: rfc3339(payment.updated_ms),
     }

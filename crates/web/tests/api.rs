@@ -66,7 +66,7 @@ fn tenant(name: &str, currency: &str, language: &str) -> Tenant {
         currency: currency.parse::<Currency>().unwrap(),
         language: language.into(),
         live: false,
-        connector: "training".into(),
+        connector: "sandbox".into(),
         waiting_max: Duration::from_secs(900),
     }
 }

@@ -1,5 +1,6 @@
 //! `ivrpay audit`: what in Asterisk would betray a card, in the running one or in the files of a folder.
 
+mod canary;
 mod folder;
 mod recording;
 mod show;
@@ -10,7 +11,9 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use ivrpay_audit::{FILE_VALUES_PLACE, Finding, NotLookedAt, Report};
+use ivrpay_daemon::canary::Extension;
 use ivrpay_daemon::config::{Config, Span};
+use ivrpay_payment::OperatorId;
 use serde::Serialize;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -20,7 +23,7 @@ use show::Form;
 
 #[derive(clap::Args)]
 #[command(
-    after_help = "Exit codes: 0 nothing above a note; 1 a finding, or Asterisk could not be asked; 2 a wrong or unreadable folder; 78 the configuration can't be used. With --watch: 0 when it is ended by SIGINT or SIGTERM."
+    after_help = "Exit codes: 0 nothing above a note; 1 a finding, or Asterisk could not be asked; 2 a wrong or unreadable folder; 78 the configuration can't be used. With --watch: 0 when it is ended by SIGINT or SIGTERM. With --canary: 0 the card was keyed and is nowhere; 1 it was found, or no card is asked for, or the call could not be placed."
 )]
 #[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct Args {
@@ -40,12 +43,31 @@ pub(crate) struct Args {
     /// With --watch: time between two looks, 1s to 24h.
     #[arg(long, requires = "watch", default_value = "60s", value_parser = every)]
     every: Duration,
+    /// Place a call with a published test card through the payment extension, as practice that reaches no acquirer, then search for the card in
+    /// all that can be reached. Run it as root: memory and logs are not looked at otherwise.
+    #[arg(long, requires = "person", conflicts_with_all = ["files", "watch"])]
+    canary: bool,
+    /// With --canary: who starts it; stands in the journal, as the operator of its payment.
+    #[arg(long, requires = "canary", value_parser = person)]
+    person: Option<OperatorId>,
+    /// With --canary: the extension that the call goes to, which no telephone and no trunk may reach.
+    #[arg(
+        long,
+        requires = "canary",
+        value_name = "EXTENSION@CONTEXT",
+        default_value = "s@ivrpay-canary"
+    )]
+    extension: Extension,
 }
 
 #[derive(clap::Subcommand)]
 enum Command {
     /// Listen to recordings for keys that were pressed; a card number that can be heard is told by place, never by digit.
     Recording(recording::Args),
+}
+
+fn person(text: &str) -> Result<OperatorId, String> {
+    OperatorId::new(text).map_err(|e| e.to_string())
 }
 
 fn every(text: &str) -> Result<Duration, String> {
@@ -75,6 +97,9 @@ pub(crate) fn run(args: &Args) -> ExitCode {
         (false, false) if args.watch => Form::Json,
         (false, false) => Form::Plain,
     };
+    if let (true, Some(person), Source::Running(config)) = (args.canary, &args.person, &source) {
+        return canary::run(config, person.clone(), args.extension.clone(), form);
+    }
     let runtime = match runtime() {
         Ok(runtime) => runtime,
         Err(error) => return fail(&error),

@@ -67,24 +67,10 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> ExitCode {
-    // Keys will be in memory: no core file, and no other place than the arena.
-    if let Err(error) = ivrpay_secret::harden() {
-        eprintln!("ivrpay: {error}\nhint: {}", error.hint());
-        return Exit::Failed.into();
+    if let Err(code) = prepare() {
+        return code;
     }
-    let layout = ivrpay_secret::Layout::for_calls(1);
-    if let Err(error) = ivrpay_secret::init(ivrpay_secret::Policy::Any, layout) {
-        return fail(&error.into());
-    }
-    let mut audit = Audit {
-        json: args.json,
-        progress: Progress::new(),
-        files: 0,
-        with_number: 0,
-        with_keys: 0,
-        unread: 0,
-        left_out: 0,
-    };
+    let mut audit = Audit::new(Some(args.json));
     let mut open: Vec<(PathBuf, bool)> = args
         .places
         .iter()
@@ -97,8 +83,50 @@ pub(crate) fn run(args: &Args) -> ExitCode {
     audit.end()
 }
 
+/// Keys will be in memory: no core file, and no other place than the arena. Before the first thread.
+pub(super) fn prepare() -> Result<(), ExitCode> {
+    if let Err(error) = ivrpay_secret::harden() {
+        eprintln!("ivrpay: {error}\nhint: {}", error.hint());
+        return Err(Exit::Failed.into());
+    }
+    let layout = ivrpay_secret::Layout::for_calls(1);
+    ivrpay_secret::init(ivrpay_secret::Policy::Any, layout)
+        .map(|_| ())
+        .map_err(|error| fail(&error.into()))
+}
+
+/// What was heard in recordings.
+pub(super) struct Heard {
+    /// Recordings that were listened to.
+    pub(super) files: u64,
+    /// Of these, with an audible number, part of one or code.
+    pub(super) with_number: u64,
+    /// That could not be read.
+    pub(super) unread: u64,
+    /// Size of all.
+    pub(super) bytes: u64,
+}
+
+/// Listens to recordings without a word about each. [`prepare`] comes first.
+pub(super) fn audible(files: &[PathBuf]) -> Heard {
+    let mut audit = Audit::new(None);
+    let mut bytes = 0;
+    for path in files {
+        bytes += std::fs::metadata(path).map_or(0, |m| m.len());
+        audit.visit(path, true, &mut Vec::new());
+    }
+    audit.progress.clear();
+    Heard {
+        files: audit.files,
+        with_number: audit.with_number,
+        unread: audit.unread,
+        bytes,
+    }
+}
+
 struct Audit {
-    json: bool,
+    /// Whether it speaks JSON; `None` = it says nothing.
+    json: Option<bool>,
     progress: Progress,
     /// Files that were listened to.
     files: u64,
@@ -113,6 +141,18 @@ struct Audit {
 }
 
 impl Audit {
+    fn new(json: Option<bool>) -> Self {
+        Self {
+            json,
+            progress: Progress::new(),
+            files: 0,
+            with_number: 0,
+            with_keys: 0,
+            unread: 0,
+            left_out: 0,
+        }
+    }
+
     /// Listens to a file, or puts what is in a folder onto `open`. `named`: the user named it, so it must be a recording.
     fn visit(&mut self, path: &Path, named: bool, open: &mut Vec<(PathBuf, bool)>) {
         let kind = match std::fs::metadata(path) {
@@ -171,8 +211,9 @@ impl Audit {
             number |= finding.kind.counts();
             keys |= !finding.kind.counts();
             self.progress.clear();
+            let Some(json) = self.json else { return };
             let (start, end) = (finding.start_ms, finding.end_ms);
-            if self.json {
+            if json {
                 say!(
                     "{}",
                     json!({
@@ -226,7 +267,8 @@ impl Audit {
 
     fn note(&self, path: &Path, error: &RecordingError) {
         self.progress.clear();
-        if self.json {
+        let Some(json) = self.json else { return };
+        if json {
             let file = path.to_string_lossy();
             say!(
                 "{}",
@@ -247,7 +289,7 @@ impl Audit {
             left_out,
             ..
         } = self;
-        if self.json {
+        if self.json == Some(true) {
             say!(
                 "{}",
                 json!({
