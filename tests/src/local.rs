@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
 use futures_util::StreamExt as _;
+use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -110,14 +111,19 @@ impl Callers {
             // Whoever still waits finds his queue closed.
             lock(&tell).clear();
         });
-        Ok(Self {
+        let callers = Self {
             http,
             base,
             user,
             password,
             told,
             readers: [app, feed],
-        })
+        };
+        // An application that gets the caller's keys would have every capture refused.
+        let keyless = json!({"disallowed": [{"type": "ChannelDtmfReceived"}]});
+        let path = format!("/applications/{APP}/eventFilter");
+        callers.send(Method::PUT, &path, &keyless).await?;
+        Ok(callers)
     }
 
     /// One payment: `keys` are pressed as their steps are announced, and more slowly when a step is announced again; `at_card`
@@ -250,9 +256,13 @@ impl Callers {
     }
 
     async fn post(&self, path: &str, body: &Value) -> anyhow::Result<()> {
+        self.send(Method::POST, path, body).await
+    }
+
+    async fn send(&self, method: Method, path: &str, body: &Value) -> anyhow::Result<()> {
         let answer = self
             .http
-            .post(format!("{}{path}", self.base))
+            .request(method.clone(), format!("{}{path}", self.base))
             .basic_auth(&self.user, Some(&self.password))
             .header("content-type", "application/json")
             .body(body.to_string())
@@ -260,7 +270,10 @@ impl Callers {
             .await?;
         let status = answer.status();
         if !status.is_success() {
-            bail!("POST {path} answered {status}: {}", answer.text().await?);
+            bail!(
+                "{method} {path} answered {status}: {}",
+                answer.text().await?
+            );
         }
         Ok(())
     }

@@ -13,6 +13,8 @@ use crate::lab::{Lab, binary};
 /// A running service.
 pub struct Service {
     child: Option<Child>,
+    /// Which of our binaries.
+    program: String,
     /// Program and arguments that run the service's own, `exec` at their end; empty for none.
     wrapper: Vec<String>,
     /// Folder with configuration, journal and log of this service.
@@ -110,11 +112,36 @@ impl Service {
         Self::start_by(&[], lab, name, wait_for_asterisk, change).await
     }
 
+    /// As [`Self::start`], of another build: a binary beside the one that runs.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub async fn start_build(
+        program: &str,
+        lab: &Lab,
+        name: &str,
+        wait_for_asterisk: bool,
+        change: impl FnOnce(&mut toml::Table),
+    ) -> anyhow::Result<Self> {
+        Self::bring_up(program, &[], lab, name, wait_for_asterisk, change).await
+    }
+
     /// As [`Self::start`], by way of a program that runs it: `wrapper` gets the service's program and arguments behind its own.
     ///
     /// # Errors
     /// As [`Self::start`].
     pub async fn start_by(
+        wrapper: &[&str],
+        lab: &Lab,
+        name: &str,
+        wait_for_asterisk: bool,
+        change: impl FnOnce(&mut toml::Table),
+    ) -> anyhow::Result<Self> {
+        Self::bring_up("ivrpay", wrapper, lab, name, wait_for_asterisk, change).await
+    }
+
+    async fn bring_up(
+        program: &str,
         wrapper: &[&str],
         lab: &Lab,
         name: &str,
@@ -136,6 +163,7 @@ impl Service {
             .to_owned();
         let mut service = Self {
             child: None,
+            program: program.to_owned(),
             wrapper: wrapper.iter().map(|w| (*w).to_owned()).collect(),
             folder,
             api,
@@ -159,7 +187,7 @@ impl Service {
             .create(true)
             .append(true)
             .open(self.folder.join("log"))?;
-        let ivrpay = binary("ivrpay")?;
+        let ivrpay = binary(&self.program)?;
         let mut command = match self.wrapper.split_first() {
             None => Command::new(ivrpay),
             Some((program, args)) => {

@@ -25,8 +25,8 @@ use crate::{
     ids::{ChannelId, PlaybackId, encode_segment},
     request::{
         Application, Bridge, Continue, Direction, Dtmf, Endpoint, EventBan, EventFilter, EventType,
-        GetVariable, Hangup, HangupReason, Info, LogChannel, Message, Module, Mute, Originate, Play,
-        SetVariable, Setting, Sound, Subscription, Variable,
+        GetVariable, Hangup, HangupReason, Info, LogChannel, Message, Module, Mute, Originate,
+        Play, SetVariable, Setting, Sound, Subscription, Variable,
     },
 };
 

@@ -24,6 +24,7 @@ use ivrpay_daemon::check::{Check, Verdict};
 use ivrpay_daemon::config::Config;
 
 /// Freed memory is wiped, whoever freed it: libraries keep copies that we can't reach (PCI DSS v4.0.1, 3.3.1).
+#[cfg(not(feature = "plain-memory"))]
 #[global_allocator]
 static ALLOCATOR: ivrpay_secret::ZeroOnFree = ivrpay_secret::ZeroOnFree;
 

@@ -5,13 +5,13 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use ivrpay_api as api;
 use ivrpay_ari::ChannelId;
 use ivrpay_dialogue::{CallResult, Progress};
 use ivrpay_payment::{CallId, OperationId, Outcome, PaymentId, RecordingId, State, TenantId};
-use ivrpay_wire::Trouble;
+use ivrpay_wire::{Trouble, Wiped};
 
 use crate::guard::{Danger, Exception};
 use metrics::{counter, gauge, histogram};
@@ -163,7 +163,7 @@ impl Events {
 
 #[expect(
     clippy::cast_precision_loss,
-    reason = "a count of calls is far below 2^52"
+    reason = "a count of calls or slots is far below 2^52"
 )]
 fn as_f64(count: usize) -> f64 {
     count as f64
@@ -461,6 +461,35 @@ pub(crate) fn outcome(
     }
     counter!("ivrpay_outcomes_total", "outcome" => name, "reason" => reason).increment(1);
     histogram!("ivrpay_acquirer_seconds").record(waited.as_secs_f64());
+}
+
+/// A card has left this process. The line has a target of its own: `make bench` asks for it alone and compares its time with the
+/// acquirer's.
+pub(crate) fn wiped(payment: PaymentId, operation: OperationId, wiped: Wiped) {
+    let Some(held) = wiped.held else {
+        return;
+    };
+    let since_1970 = wiped.at.duration_since(SystemTime::UNIX_EPOCH);
+    debug!(
+        target: "ivrpay_daemon::wiped",
+        payment_id = %payment,
+        operation_id = %operation,
+        at_ns = u64::try_from(since_1970.unwrap_or_default().as_nanos()).unwrap_or(u64::MAX),
+        "card wiped"
+    );
+    histogram!("ivrpay_card_wiped_seconds").record(held.as_secs_f64());
+}
+
+/// Slots of secret memory. More than those of the socket to Asterisk (a small one, a large one) while no call is on would be a leak.
+pub(crate) fn secret_memory(in_use: ivrpay_secret::Usage, longest: Duration) {
+    for (size, slots) in [
+        ("small", in_use.small),
+        ("medium", in_use.medium),
+        ("large", in_use.large),
+    ] {
+        gauge!("ivrpay_secret_slots_in_use", "size" => size).set(as_f64(slots));
+    }
+    gauge!("ivrpay_secret_slot_longest_seconds").set(longest.as_secs_f64());
 }
 
 pub(crate) fn recovered(in_flight: usize, released: usize) {

@@ -263,6 +263,13 @@ const KEY_BUCKETS: [f64; 24] = [
     0.001, 0.001_5, 0.002, 0.003, 0.004, 0.005, 0.007, 0.01, 0.015, 0.02, 0.05, 0.1, 0.3, 1.0,
 ];
 
+/// Buckets from the moment that the HTTP client takes a body with a card to the moment that it is wiped, seconds: fine around the
+/// 30 µs that it takes and up to the aim, a 99th percentile of 1 ms.
+const WIPED_BUCKETS: [f64; 20] = [
+    0.000_01, 0.000_02, 0.000_03, 0.000_05, 0.000_07, 0.000_1, 0.000_15, 0.000_2, 0.000_3, 0.000_5,
+    0.000_7, 0.001, 0.001_5, 0.002, 0.003, 0.005, 0.01, 0.03, 0.1, 1.0,
+];
+
 fn metrics_recorder() -> anyhow::Result<PrometheusHandle> {
     // Buckets instead of summaries: summaries grow with time, and can't be added up over daemons.
     PrometheusBuilder::new()
@@ -274,6 +281,11 @@ fn metrics_recorder() -> anyhow::Result<PrometheusHandle> {
         .set_buckets_for_metric(
             Matcher::Full("ivrpay_key_to_request_seconds".to_owned()),
             &KEY_BUCKETS,
+        )
+        .context("metric buckets")?
+        .set_buckets_for_metric(
+            Matcher::Full("ivrpay_card_wiped_seconds".to_owned()),
+            &WIPED_BUCKETS,
         )
         .context("metric buckets")?
         .install_recorder()
@@ -464,6 +476,7 @@ fn housekeeping(
             }
             metrics.run_upkeep();
             events::ari(&counters);
+            events::secret_memory(ivrpay_secret::in_use(), ivrpay_secret::longest_life());
             if let Err(error) = journal.expire(now_ms()).await {
                 events::journal_failed(None, "expire", &error);
             }

@@ -177,8 +177,14 @@ impl Settle {
         let route = self.routes.get(connector);
         let (outcome, trouble) = match route {
             Some(route) => {
-                let ran =
-                    ivrpay_wire::run(route.connector.as_ref(), &route.sender, intent, card).await;
+                let ran = ivrpay_wire::run(
+                    route.connector.as_ref(),
+                    &route.sender,
+                    intent,
+                    card,
+                    move |wiped| events::wiped(payment, operation, wiped),
+                )
+                .await;
                 (ran.outcome, ran.trouble)
             }
             // A tenant's connector is checked when the configuration is read; nothing was sent.

@@ -5,7 +5,9 @@
 
 use std::fmt;
 use std::ptr::NonNull;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
 
 use zeroize::Zeroize;
 
@@ -39,6 +41,13 @@ pub fn probe(policy: Policy, layout: Layout) -> Result<Report, InitError> {
 #[must_use]
 pub fn in_use() -> Usage {
     ARENA.get().map(Arena::usage).unwrap_or_default()
+}
+
+/// Longest time for which a slot that has been given back was held, from being taken to being wiped. Those of the connection to Asterisk
+/// are held as long as the process runs, and count when it ends.
+#[must_use]
+pub fn longest_life() -> Duration {
+    ARENA.get().map(Arena::longest_life).unwrap_or_default()
 }
 
 /// No slot of that size is free: the named limit of the arena is reached.
@@ -153,6 +162,8 @@ struct Class {
     count: usize,
     /// Numbers of the free slots; the one given back last is taken next.
     free: Mutex<Vec<usize>>,
+    /// [`longest_life`] of its slots, µs.
+    longest_us: AtomicU64,
 }
 
 impl Arena {
@@ -173,6 +184,7 @@ impl Arena {
                 first,
                 count,
                 free: Mutex::new((0..count).rev().collect()),
+                longest_us: AtomicU64::new(0),
             };
             first += size * count;
             class
@@ -213,7 +225,14 @@ impl Arena {
             start,
             number,
             class,
+            taken: Instant::now(),
         })
+    }
+
+    fn longest_life(&self) -> Duration {
+        let longest = self.classes.iter().map(|class| &class.longest_us);
+        let longest = longest.map(|us| us.load(Ordering::Relaxed)).max();
+        Duration::from_micros(longest.unwrap_or(0))
     }
 
     fn usage(&self) -> Usage {
@@ -241,6 +260,7 @@ pub(crate) struct Slot {
     start: NonNull<u8>,
     number: usize,
     class: &'static Class,
+    taken: Instant,
 }
 
 // SAFETY: a slot is the only way to its bytes and the arena is never unmapped, so it may go to another thread.
@@ -267,6 +287,8 @@ impl Drop for Slot {
             return;
         }
         self.bytes_mut().zeroize();
+        let life = u64::try_from(self.taken.elapsed().as_micros()).unwrap_or(u64::MAX);
+        self.class.longest_us.fetch_max(life, Ordering::Relaxed);
         self.class.free().push(self.number);
     }
 }
@@ -317,6 +339,20 @@ mod tests {
             assert!(raw(arena).iter().all(|byte| *byte == 0), "{size}");
             assert_eq!(arena.usage(), Usage::default());
         }
+    }
+
+    #[test]
+    fn the_longest_life_is_that_of_a_slot_given_back() {
+        let arena = few();
+        let begun = Instant::now();
+        let long = Buffer::take_from(arena, 1).unwrap();
+        std::thread::sleep(Duration::from_millis(5));
+        assert_eq!(arena.longest_life(), Duration::ZERO, "still held");
+        drop(long);
+        let longest = arena.longest_life();
+        assert!((Duration::from_millis(5)..=begun.elapsed()).contains(&longest));
+        drop(Buffer::take_from(arena, 65).unwrap());
+        assert_eq!(arena.longest_life(), longest, "a shorter one");
     }
 
     #[test]

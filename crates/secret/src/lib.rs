@@ -24,7 +24,7 @@ pub mod plant;
 mod region;
 
 pub use alloc::ZeroOnFree;
-pub use arena::{Full, Layout, Report, Usage, in_use, init, probe};
+pub use arena::{Full, Layout, Report, Usage, in_use, init, longest_life, probe};
 pub use buffer::Buffer;
 pub use confine::{Confined, DEVICES, DNS_PORT, Fence, Missing, Reach, SYSTEM, confine, rehearse};
 pub use harden::{HardenError, harden};

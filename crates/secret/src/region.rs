@@ -92,6 +92,11 @@ pub enum InitError {
     /// Something took secret memory before it was set up, or it was set up twice.
     #[error("secret memory is already set up")]
     Already,
+    /// The policy is [`Policy::Locked`], and this is the build for measurements, feature `plain-memory`.
+    #[error(
+        "this build of ivrpay keeps card data in ordinary memory: it is for measurements alone"
+    )]
+    BuiltPlain,
     /// The policy is [`Policy::Locked`] and the kernel gave no locked memory.
     #[error("no locked memory for card data ({}; {})", Kib(*bytes), List(refusals))]
     NotLocked {
@@ -120,6 +125,7 @@ impl InitError {
             Self::Already => {
                 "a fault of the program: set it up once, before anything else".to_owned()
             }
+            Self::BuiltPlain => "install ivrpay with `make install`".to_owned(),
             Self::NoMemory { .. } => "free some memory, or lower [limits] calls_max".to_owned(),
             Self::NotLocked {
                 bytes,
@@ -184,7 +190,15 @@ impl Region {
         {
             return Ok((region, refusals));
         }
-        for backing in [Backing::MemfdSecret, Backing::Mlock, Backing::Plain] {
+        let backings: &[Backing] = if cfg!(feature = "plain-memory") {
+            if policy == Policy::Locked {
+                return Err(InitError::BuiltPlain);
+            }
+            &[Backing::Plain]
+        } else {
+            &[Backing::MemfdSecret, Backing::Mlock, Backing::Plain]
+        };
+        for &backing in backings {
             if backing == Backing::Plain && policy == Policy::Locked {
                 return Err(InitError::NotLocked {
                     bytes,

@@ -23,4 +23,4 @@ pub use error::{Certificate, ConfigError, SendError, Unreached};
 pub use hook::{Hook, HookConfig, HookError};
 pub use probe::Reached;
 pub use run::{Checkpoint, NotWritten, Ran, Trouble, run, run_from};
-pub use send::Sender;
+pub use send::{Sender, Wiped};

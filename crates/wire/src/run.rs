@@ -7,7 +7,7 @@ use ivrpay_acquirer::{BuildError, Connector, Progress, Step};
 use ivrpay_card::Card;
 use ivrpay_payment::{Doubt, Durable, Intent, Outcome, Why};
 
-use crate::{SendError, Sender};
+use crate::{SendError, Sender, Wiped};
 
 /// Most requests of one operation; acquirers have one to three.
 const STEPS_MAX: usize = 8;
@@ -71,11 +71,13 @@ impl Trouble {
 }
 
 /// Runs an operation of one request. A connector that wants a second one needs [`run_from`]; here it ends as unknown.
+/// `told` learns when the request's body has been wiped.
 pub async fn run(
     connector: &dyn Connector,
     sender: &Sender,
     op: &Durable<Intent>,
     card: Card,
+    told: impl Fn(Wiped) + Copy + Send + 'static,
 ) -> Ran {
     run_from(
         connector,
@@ -84,11 +86,13 @@ pub async fn run(
         Some(card),
         Progress::default(),
         &mut Refuse,
+        told,
     )
     .await
 }
 
-/// Runs an operation from `progress` on. The card is wiped as soon as no later step needs it, before the request goes out.
+/// Runs an operation from `progress` on. The card is wiped as soon as no later step needs it, before the request goes out; `told`
+/// learns when the body of each request has been.
 pub async fn run_from(
     connector: &dyn Connector,
     sender: &Sender,
@@ -96,6 +100,7 @@ pub async fn run_from(
     mut card: Option<Card>,
     mut progress: Progress,
     checkpoint: &mut dyn Checkpoint,
+    told: impl Fn(Wiped) + Copy + Send + 'static,
 ) -> Ran {
     let unknown = Outcome::Unknown(Doubt::NoReply);
     let stopped = |outcome, trouble| Ran {
@@ -124,7 +129,7 @@ pub async fn run_from(
         if sent && let Err(error) = checkpoint.write(op, &progress).await {
             return stopped(unknown, error.into());
         }
-        match sender.send(request).await {
+        match sender.send(request, told).await {
             Ok(reply) => last = Some(reply),
             Err(error @ SendError::NotSent { .. }) => {
                 return stopped(nothing_more(sent), error.into());

@@ -1,10 +1,14 @@
 //! Sends one request and reads one reply.
 
-use std::time::{Duration, Instant};
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
-use http_body_util::Full;
+use http_body::{Frame, SizeHint};
 use ivrpay_acquirer::{EndpointConfig, Method, Reply, Request};
 use reqwest::{Body, Client, Url};
 use rustls::ClientConfig;
@@ -16,6 +20,17 @@ use crate::{ConfigError, SendError, Unreached, tls};
 /// Sends requests to one endpoint, each on a connection of its own.
 pub struct Sender {
     endpoint: Option<Endpoint>,
+}
+
+/// A request's body has been wiped: the last copy of the card in this process.
+#[derive(Debug, Clone, Copy)]
+pub struct Wiped {
+    /// When, by the wall clock: for whoever compares it with another process of the same machine.
+    pub at: SystemTime,
+    /// Time since the HTTP client took the body to write it: TLS encryption, the system calls and whatever came between them, hence
+    /// never less than the time since the last byte was handed to the socket. `None` when no connection came about, and the
+    /// body was wiped without having been sent.
+    pub held: Option<Duration>,
 }
 
 pub(crate) struct Endpoint {
@@ -95,13 +110,18 @@ impl Sender {
         self.endpoint.as_ref().ok_or(Unreached::NoEndpoint)
     }
 
-    /// Sends `request` once. Its body is wiped as soon as it has been written out, whatever comes then.
+    /// Sends `request` once. Its body is wiped as soon as it has been written out, whatever comes then; `told` learns of it, once, on
+    /// the thread that wiped it, unless no connection was even tried ([`Unreached::NoEndpoint`], [`Unreached::Request`]).
     ///
     /// To drop this future early means not to know what became of the request.
     ///
     /// # Errors
     /// [`SendError::NotSent`]: nothing was charged. [`SendError::NoReply`]: it may have been.
-    pub async fn send(&self, request: Request) -> Result<Reply, SendError> {
+    pub async fn send(
+        &self,
+        request: Request,
+        told: impl FnOnce(Wiped) + Send + 'static,
+    ) -> Result<Reply, SendError> {
         let endpoint = self
             .endpoint()
             .map_err(|cause| SendError::NotSent { cause })?;
@@ -121,7 +141,7 @@ impl Sender {
             head.insert(name, HeaderValue::from_str(&value).map_err(|_| invalid)?);
         }
         head.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
-        endpoint.exchange(method, &path, head, body).await
+        endpoint.exchange(method, &path, head, body, told).await
     }
 }
 
@@ -132,6 +152,7 @@ impl Endpoint {
         path: &str,
         mut head: HeaderMap,
         body: B,
+        told: impl FnOnce(Wiped) + Send + 'static,
     ) -> Result<Reply, SendError>
     where
         B: AsRef<[u8]> + Send + 'static,
@@ -155,12 +176,17 @@ impl Endpoint {
         #[cfg(feature = "plant")]
         ivrpay_secret::plant::body(body.as_ref());
         let (written, was_written) = oneshot::channel();
+        let taken = Arc::new(OnceLock::new());
         let lent = Lent {
             body: Some(body),
-            written: Some(written),
+            taken: Arc::clone(&taken),
+            dropped: Some((written, told)),
         };
         // `Body::from(Bytes)` would be kept by reqwest until the answer has come; a wrapped body is dropped when it is written.
-        let body = Body::wrap(Full::new(Bytes::from_owner(lent)));
+        let body = Body::wrap(Once {
+            bytes: Some(Bytes::from_owner(lent)),
+            taken,
+        });
         let request = self.client.request(method, url).headers(head).body(body);
 
         let exchange = async {
@@ -209,24 +235,57 @@ fn cause(error: &reqwest::Error) -> Unreached {
     }
 }
 
-/// A body that tells when it is dropped, after it has been dropped.
-struct Lent<B> {
-    body: Option<B>,
-    written: Option<oneshot::Sender<()>>,
+/// A body in one piece that notes when the client takes it to write it.
+struct Once {
+    bytes: Option<Bytes>,
+    taken: Arc<OnceLock<Instant>>,
 }
 
-impl<B: AsRef<[u8]>> AsRef<[u8]> for Lent<B> {
+impl http_body::Body for Once {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let bytes = self.bytes.take();
+        self.taken.get_or_init(Instant::now);
+        Poll::Ready(bytes.map(|bytes| Ok(Frame::data(bytes))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.bytes.as_ref().is_none_or(Bytes::is_empty)
+    }
+
+    /// The exact length, so that the request has a `content-length`.
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.bytes.as_ref().map_or(0, Bytes::len) as u64)
+    }
+}
+
+/// A body that tells when it is dropped, after it has been dropped.
+struct Lent<B, F: FnOnce(Wiped)> {
+    body: Option<B>,
+    taken: Arc<OnceLock<Instant>>,
+    dropped: Option<(oneshot::Sender<()>, F)>,
+}
+
+impl<B: AsRef<[u8]>, F: FnOnce(Wiped)> AsRef<[u8]> for Lent<B, F> {
     fn as_ref(&self) -> &[u8] {
         self.body.as_ref().map(AsRef::as_ref).unwrap_or_default()
     }
 }
 
-impl<B> Drop for Lent<B> {
+impl<B, F: FnOnce(Wiped)> Drop for Lent<B, F> {
     fn drop(&mut self) {
         drop(self.body.take());
-        if let Some(written) = self.written.take() {
+        let at = SystemTime::now();
+        let held = self.taken.get().map(Instant::elapsed);
+        if let Some((written, told)) = self.dropped.take() {
             // Nobody waits any more: the exchange has ended before.
             written.send(()).unwrap_or_default();
+            told(Wiped { at, held });
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use ivrpay_acquirer::{
     BuildError, Capabilities, Connector, EndpointConfig, Kind, Method, Progress, Reply, Request,
@@ -23,7 +23,8 @@ use tokio::sync::{Notify, oneshot};
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
 use crate::{
-    Certificate, Checkpoint, NotWritten, SendError, Sender, Trouble, Unreached, run, run_from,
+    Certificate, Checkpoint, NotWritten, SendError, Sender, Trouble, Unreached, Wiped, run,
+    run_from,
 };
 
 const BODY: &[u8] = br#"{"method":"charge"}"#;
@@ -246,7 +247,10 @@ fn charge() -> Request {
 /// Sends once to a good server that answers so.
 async fn ask(answer: Answer) -> (Server, Result<Reply, SendError>) {
     let server = Server::start(GOOD, answer).await;
-    let result = Sender::new(&server.config()).unwrap().send(charge()).await;
+    let result = Sender::new(&server.config())
+        .unwrap()
+        .send(charge(), |_| {})
+        .await;
     (server, result)
 }
 
@@ -288,7 +292,7 @@ async fn two_payments_are_two_connections() {
     let server = Server::start(GOOD, Answer::Bytes(ok(b"{}"))).await;
     let sender = Sender::new(&server.config()).unwrap();
     for _ in 0..3 {
-        assert!(sender.send(charge()).await.is_ok());
+        assert!(sender.send(charge(), |_| {}).await.is_ok());
     }
     server.saw(3, 3);
 }
@@ -418,7 +422,10 @@ async fn a_certificate_that_is_not_good_gets_no_request() {
     ] {
         let server = Server::start(cert, Answer::Bytes(ok(b"{}"))).await;
         let sender = Sender::new(&server.config()).unwrap();
-        not_sent(sender.send(charge()).await, Unreached::Certificate(problem));
+        not_sent(
+            sender.send(charge(), |_| {}).await,
+            Unreached::Certificate(problem),
+        );
         assert_eq!(sender.probe().await, Err(Unreached::Certificate(problem)));
         server.saw(2, 0);
     }
@@ -430,7 +437,10 @@ async fn a_certificate_that_is_not_good_gets_no_request() {
         ..server.config()
     };
     let unknown = Unreached::Certificate(Certificate::UnknownIssuer);
-    not_sent(Sender::new(&config).unwrap().send(charge()).await, unknown);
+    not_sent(
+        Sender::new(&config).unwrap().send(charge(), |_| {}).await,
+        unknown,
+    );
     server.saw(1, 0);
 }
 
@@ -447,14 +457,18 @@ async fn what_was_never_reached_is_not_sent() {
 
     // RFC 6761, 6.4: never a name.
     let nowhere = to("https://acquirer.invalid/".into());
-    not_sent(nowhere.send(charge()).await, Unreached::UnknownHost);
+    not_sent(nowhere.send(charge(), |_| {}).await, Unreached::UnknownHost);
     assert_eq!(nowhere.probe().await, Err(Unreached::UnknownHost));
 
     let free = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let closed = free.local_addr().unwrap();
     drop(free);
     let refused = to(format!("https://{closed}/"));
-    not_sent(refused.send(charge()).await, Unreached::Refused);
+    let (learn, wiped) = oneshot::channel();
+    let told = move |wiped| learn.send(wiped).unwrap_or_default();
+    not_sent(refused.send(charge(), told).await, Unreached::Refused);
+    let wiped: Wiped = wiped.await.unwrap();
+    assert!(wiped.held.is_none(), "wiped, and nobody had taken it");
     assert_eq!(refused.probe().await, Err(Unreached::Refused));
 
     // A peer that closes, or speaks no TLS.
@@ -479,7 +493,7 @@ async fn what_was_never_reached_is_not_sent() {
             }
         });
         let sender = to(format!("https://{address}/"));
-        not_sent(sender.send(charge()).await, cause);
+        not_sent(sender.send(charge(), |_| {}).await, cause);
         assert_eq!(sender.probe().await, Err(cause));
     }
 
@@ -491,11 +505,11 @@ async fn what_was_never_reached_is_not_sent() {
         ..server.config()
     };
     let sender = Sender::new(&config).unwrap();
-    not_sent(sender.send(charge()).await, Unreached::TimedOut);
+    not_sent(sender.send(charge(), |_| {}).await, Unreached::TimedOut);
     assert_eq!(sender.probe().await, Err(Unreached::TimedOut));
 
     not_sent(
-        Sender::offline().send(charge()).await,
+        Sender::offline().send(charge(), |_| {}).await,
         Unreached::NoEndpoint,
     );
     server.saw(0, 0);
@@ -540,6 +554,8 @@ async fn the_body_is_dropped_while_the_answer_is_awaited() {
     };
     let sender = Arc::new(Sender::new(&config).unwrap());
     let (tell, dropped) = oneshot::channel();
+    let (learn, wiped) = oneshot::channel();
+    let begun = (Instant::now(), SystemTime::now());
     let exchange = tokio::spawn({
         let sender = sender.clone();
         async move {
@@ -547,7 +563,9 @@ async fn the_body_is_dropped_while_the_answer_is_awaited() {
             sender
                 .endpoint()
                 .unwrap()
-                .exchange(Method::Post, "", head, Told(Some(tell)))
+                .exchange(Method::Post, "", head, Told(Some(tell)), move |wiped| {
+                    learn.send(wiped).unwrap_or_default();
+                })
                 .await
         }
     });
@@ -557,6 +575,10 @@ async fn the_body_is_dropped_while_the_answer_is_awaited() {
         .await
         .expect("dropped before the answer")
         .unwrap();
+    let wiped: Wiped = wiped.await.unwrap();
+    let held = wiped.held.expect("it was written");
+    assert!(held <= begun.0.elapsed());
+    assert!((begun.1..=SystemTime::now()).contains(&wiped.at));
     assert!(!exchange.is_finished());
     answer.notify_one();
     assert_eq!(exchange.await.unwrap().map(|r| r.status()).ok(), Some(200));
@@ -638,7 +660,7 @@ async fn a_charge_ends_in_one_of_four_ways_after_one_request() {
         let server = Server::start(GOOD, answer).await;
         let sender = Sender::new(&server.config()).unwrap();
         assert_eq!(
-            run(connector.as_ref(), &sender, &intent(), card())
+            run(connector.as_ref(), &sender, &intent(), card(), |_| {})
                 .await
                 .outcome,
             expected
@@ -648,7 +670,7 @@ async fn a_charge_ends_in_one_of_four_ways_after_one_request() {
     for (answer, approved) in [(approval, true), (refusal, false)] {
         let server = Server::start(GOOD, Answer::Bytes(answer)).await;
         let sender = Sender::new(&server.config()).unwrap();
-        match run(connector.as_ref(), &sender, &intent(), card())
+        match run(connector.as_ref(), &sender, &intent(), card(), |_| {})
             .await
             .outcome
         {
@@ -667,7 +689,7 @@ async fn a_charge_ends_in_one_of_four_ways_after_one_request() {
     )
     .await;
     let sender = Sender::new(&server.config()).unwrap();
-    let ran = run(connector.as_ref(), &sender, &intent(), card()).await;
+    let ran = run(connector.as_ref(), &sender, &intent(), card(), |_| {}).await;
     assert_eq!(ran.outcome, Outcome::NotCharged(Why::NotSent));
     let trouble = ran.trouble.expect("said for the log");
     assert!(trouble.to_string().contains("certificate"), "{trouble}");
@@ -677,7 +699,14 @@ async fn a_charge_ends_in_one_of_four_ways_after_one_request() {
 #[tokio::test]
 async fn training_needs_no_endpoint() {
     let connector = connector(Kind::Null);
-    let ran = run(connector.as_ref(), &Sender::offline(), &intent(), card()).await;
+    let ran = run(
+        connector.as_ref(),
+        &Sender::offline(),
+        &intent(),
+        card(),
+        |_| {},
+    )
+    .await;
     assert!(matches!(ran.outcome, Outcome::Approved(_)));
 }
 
@@ -740,6 +769,7 @@ impl Checkpoint for Disk {
 #[tokio::test]
 async fn a_second_request_waits_for_its_record_and_the_card_goes_before_the_last() {
     for full in [false, true] {
+        let wiped: &'static AtomicUsize = Box::leak(Box::default());
         let server = Server::start(GOOD, Answer::Bytes(ok(b"{}"))).await;
         let sender = Sender::new(&server.config()).unwrap();
         let mut disk = Disk {
@@ -753,9 +783,15 @@ async fn a_second_request_waits_for_its_record_and_the_card_goes_before_the_last
             Some(card()),
             Progress::default(),
             &mut disk,
+            |told| {
+                assert!(told.held.is_some());
+                wiped.fetch_add(1, Ordering::SeqCst);
+            },
         )
         .await;
         assert_eq!(disk.written, [2]);
+        let bodies = if full { 1 } else { 2 };
+        assert_eq!(wiped.load(Ordering::SeqCst), bodies, "each body is told of");
         if full {
             assert_eq!(ran.outcome, Outcome::Unknown(Doubt::NoReply));
             assert_eq!(ran.trouble, Some(Trouble::NotWritten(NotWritten)));

@@ -226,7 +226,10 @@ impl<'a> Call<'a> {
         if payment.operator.as_deref() != Some(request.person.as_str()) {
             return Err(Error::NotNamed);
         }
-        let tenant = config.tenants.iter().find(|t| t.id.as_str() == payment.tenant);
+        let tenant = config
+            .tenants
+            .iter()
+            .find(|t| t.id.as_str() == payment.tenant);
         let brands = tenant.map(|t| t.brands.as_slice()).unwrap_or_default();
         let card = preferred(brands).ok_or(Error::NoCard)?;
         let legs = self.legs(&card).await?;
@@ -357,10 +360,17 @@ impl<'a> Call<'a> {
 
 /// The first test card of a brand that is taken, the commonest first.
 fn preferred(brands: &[ivrpay_payment::Brand]) -> Option<TestCard> {
-    ["visa", "mastercard", "jcb", "amex", "discover", "diners-club"]
-        .into_iter()
-        .filter(|name| brands.iter().any(|b| b.name() == *name))
-        .find_map(TestCard::of)
+    [
+        "visa",
+        "mastercard",
+        "jcb",
+        "amex",
+        "discover",
+        "diners-club",
+    ]
+    .into_iter()
+    .filter(|name| brands.iter().any(|b| b.name() == *name))
+    .find_map(TestCard::of)
 }
 
 fn danger(name: &str) -> Option<Danger> {

@@ -109,7 +109,9 @@ pub enum Error {
     #[error("another canary is on, since its channel or its application is there")]
     Busy,
     /// A telephone or a trunk can call the extension.
-    #[error("endpoint {endpoint} can reach the context {context}, so that its callers would practise too")]
+    #[error(
+        "endpoint {endpoint} can reach the context {context}, so that its callers would practise too"
+    )]
     Reachable {
         /// PJSIP endpoint.
         endpoint: String,
@@ -123,7 +125,9 @@ pub enum Error {
     #[error("the service made no payment for the call")]
     NoPayment,
     /// The payment would have gone to an acquirer.
-    #[error("the payment of the call is not practice: its connector is not training; no key was pressed")]
+    #[error(
+        "the payment of the call is not practice: its connector is not training; no key was pressed"
+    )]
     NotTraining,
     /// The payment does not say who started it.
     #[error("the payment of the call does not name the person who started it; no key was pressed")]
@@ -341,9 +345,17 @@ async fn whole(
     places.push(match seen_by_ami {
         Some(seen) => {
             let user = config.ami.as_ref().map_or("", |a| a.user.as_str());
-            of_events(&search, &format!("AMI events of the user {user}"), &seen, true)
+            of_events(
+                &search,
+                &format!("AMI events of the user {user}"),
+                &seen,
+                true,
+            )
         }
-        None => not("AMI events", ami.as_ref().err().cloned().unwrap_or_default()),
+        None => not(
+            "AMI events",
+            ami.as_ref().err().cloned().unwrap_or_default(),
+        ),
     });
     let name = "ARI events of a second application, subscribed to the caller, all but keys";
     places.push(of_events(&search, name, &call.other, false));
@@ -625,10 +637,16 @@ async fn memory(
         blocking(move || Memory::search(pid, &search, &halt)).await
     };
     let place = |name: &str, memory: Memory| match memory {
-        Memory::Searched { bytes, found, closed } => {
+        Memory::Searched {
+            bytes,
+            found,
+            closed,
+        } => {
             let note = match closed {
                 0 => None,
-                kib => Some(format!("{kib} KiB are secret memory, which nobody can read")),
+                kib => Some(format!(
+                    "{kib} KiB are secret memory, which nobody can read"
+                )),
             };
             searched(name, bytes, found, note)
         }
@@ -636,7 +654,10 @@ async fn memory(
     };
     let during = match during {
         Some(memory) => place(DURING, memory),
-        None => not(DURING, "the search took longer than the caller may wait".to_owned()),
+        None => not(
+            DURING,
+            "the search took longer than the caller may wait".to_owned(),
+        ),
     };
     vec![during, place(AFTER, after)]
 }

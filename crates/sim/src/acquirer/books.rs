@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
+use std::time::SystemTime;
 
 use serde::Serialize;
 use serde_json::json;
@@ -34,6 +35,8 @@ pub(crate) struct Entry {
     pub(crate) booked: bool,
     /// Requests under this id.
     pub(crate) requests: u64,
+    /// When the last byte of the first of them had been read: nanoseconds since 1970 by the clock of this machine.
+    pub(crate) read_at_ns: u64,
     #[serde(skip)]
     pub(crate) charge_id: Option<String>,
 }
@@ -72,6 +75,7 @@ impl Books {
         &self,
         transaction_id: &str,
         asked: Asked,
+        read_at: SystemTime,
         decide: impl FnOnce() -> (String, bool),
     ) -> Option<Entry> {
         self.with(|state| {
@@ -84,6 +88,9 @@ impl Books {
                 return (entry.asked == asked).then(|| entry.clone());
             }
             let (result, booked) = decide();
+            let since_1970 = read_at
+                .duration_since(SystemTime::UNIX_EPOCH)
+                .unwrap_or_default();
             let charge_id = booked.then(|| format!("ch_{}", uuid::Uuid::now_v7().simple()));
             let transaction_id = transaction_id.to_owned();
             let entry = Entry {
@@ -92,6 +99,7 @@ impl Books {
                 result,
                 booked,
                 requests: 1,
+                read_at_ns: u64::try_from(since_1970.as_nanos()).unwrap_or(u64::MAX),
                 charge_id,
             };
             state.entries.push(entry.clone());

@@ -93,14 +93,14 @@ impl Contract {
         } else {
             None
         };
-        let entry = self.books.enter(&charge.transaction_id, charge.asked, || {
-            match (refusal, fault) {
-                (Some(code), _) => (code, false),
-                (None, Some(fault)) => unbooked(fault)
-                    .map_or_else(|| ("approved".to_owned(), true), |c| (c.to_owned(), false)),
-                (None, None) => ("approved".to_owned(), true),
-            }
-        });
+        let decide = || match (refusal, fault) {
+            (Some(code), _) => (code, false),
+            (None, Some(fault)) => unbooked(fault)
+                .map_or_else(|| ("approved".to_owned(), true), |c| (c.to_owned(), false)),
+            (None, None) => ("approved".to_owned(), true),
+        };
+        let id = &charge.transaction_id;
+        let entry = self.books.enter(id, charge.asked, request.read_at, decide);
         let Some(entry) = entry else {
             let body = json!({"charge_id": null, "error_code": "idempotency_error", "error_message": "another request had this id"});
             return write(stream, &answer(409, JSON, &body.to_string())).await;

@@ -1,5 +1,7 @@
 //! As much of HTTP/1.1 as a server needs that also has to answer wrongly on purpose.
 
+use std::time::SystemTime;
+
 use tokio::io::{AsyncRead, AsyncReadExt};
 
 /// Longest head, bytes.
@@ -13,6 +15,8 @@ pub(crate) struct Received {
     pub(crate) path: String,
     headers: Vec<(String, String)>,
     pub(crate) body: Vec<u8>,
+    /// When its last byte had been read.
+    pub(crate) read_at: SystemTime,
 }
 
 impl Received {
@@ -20,6 +24,7 @@ impl Received {
     pub(crate) async fn read(stream: &mut (impl AsyncRead + Unpin)) -> Result<Option<Self>, ()> {
         let mut read = Vec::new();
         let mut chunk = [0; 4096];
+        let mut read_at = SystemTime::now();
         let end = loop {
             if let Some(end) = read.windows(4).position(|w| w == b"\r\n\r\n") {
                 break end + 4;
@@ -27,6 +32,7 @@ impl Received {
             match stream.read(&mut chunk).await {
                 Ok(0) | Err(_) if read.is_empty() => return Ok(None),
                 Ok(n) if n > 0 && read.len() < HEAD_MAX => {
+                    read_at = SystemTime::now();
                     read.extend_from_slice(chunk.get(..n).unwrap_or_default())
                 }
                 _ => return Err(()),
@@ -51,6 +57,7 @@ impl Received {
             path,
             headers,
             body: Vec::new(),
+            read_at,
         };
         let length = match request.header("content-length") {
             Some(length) => length.parse().map_err(|_| ())?,
@@ -61,11 +68,12 @@ impl Received {
             return Err(());
         }
         let have = body.len();
-        body.resize(length, 0);
-        stream
-            .read_exact(body.get_mut(have..).unwrap_or_default())
-            .await
-            .map_err(|_| ())?;
+        if have < length {
+            body.resize(length, 0);
+            let rest = body.get_mut(have..).unwrap_or_default();
+            stream.read_exact(rest).await.map_err(|_| ())?;
+            request.read_at = SystemTime::now();
+        }
         request.body = body;
         Ok(Some(request))
     }

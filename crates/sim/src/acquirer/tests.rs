@@ -295,9 +295,15 @@ mod ours {
             code: Some(SecurityCode::parse(digits("123"), pan.brand()).unwrap()),
             pan,
         };
-        ivrpay_wire::run(connector(Kind::Generic).as_ref(), &sender, &intent, card)
-            .await
-            .outcome
+        ivrpay_wire::run(
+            connector(Kind::Generic).as_ref(),
+            &sender,
+            &intent,
+            card,
+            |_| {},
+        )
+        .await
+        .outcome
     }
 
     /// The outcome in short.

@@ -1,6 +1,7 @@
-//! `make bench`: what the service costs, each a ratio or a count of one run on a real Asterisk. Build it with `--release`.
+//! `bench [--instance N]`, which `make bench` runs: what the service costs, each a ratio or a count of one run on a real Asterisk. Build it
+//! by scripts/bench.
 //!
-//! Prints three lines, each with its aim and `ok` or `missed`; only a call that failed makes the exit code 1, since the speed
+//! Prints five lines, each with its aim and `ok` or `missed`; only a call that failed makes the exit code 1, since the speed
 //! of a machine is not a test.
 #![allow(
     clippy::print_stdout,
@@ -8,6 +9,9 @@
     clippy::cast_precision_loss,
     reason = "a program that prints measurements"
 )]
+
+mod cost;
+mod wiped;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -24,6 +28,9 @@ use ivrpay_tests::service::{Service, set};
 use tokio::sync::Barrier;
 use tokio::task::JoinSet;
 
+use cost::Cost;
+use wiped::{Phase, Wipes, now_ns};
+
 /// Calls one after another, and how many run at once without and with SIP and RTP.
 const ALONE: usize = 20;
 const AT_ONCE: usize = 200;
@@ -34,6 +41,12 @@ const SIP: usize = 184;
 const SPREAD: Duration = Duration::from_secs(8);
 /// How long [`AT_ONCE`] calls are kept up.
 const SUSTAINED: Duration = Duration::from_secs(60);
+/// Payments from which on the 99th percentile of a wipe says something.
+const WIPES_MIN: usize = 500;
+/// Longest call of the dialogue's defaults, and so the longest life of a slot.
+const SESSION: Duration = Duration::from_secs(900);
+/// The service tells its slots every 5 s, and once more when the last has been given back.
+const SLOTS_WAIT: Duration = Duration::from_secs(12);
 
 const PAN: &str = "4111111111111111";
 
@@ -47,6 +60,19 @@ fn cpu(pid: u32) -> anyhow::Result<Duration> {
         Ok(fields.get(n).context("/proc/PID/stat is short")?.parse()?)
     };
     Ok(Duration::from_millis(10 * (ticks(11)? + ticks(12)?)))
+}
+
+/// CPU time of each thread of a process so far, in ns as the scheduler counts it: [`cpu`] is too coarse for a difference of 5 %.
+fn cpu_ns(pid: u32) -> anyhow::Result<BTreeMap<String, u64>> {
+    let mut all = BTreeMap::new();
+    for thread in std::fs::read_dir(format!("/proc/{pid}/task"))? {
+        let thread = thread?;
+        let stat = std::fs::read_to_string(thread.path().join("schedstat"))?;
+        let ran = stat.split_whitespace().next().context("no schedstat")?;
+        let id = thread.file_name().to_string_lossy().into_owned();
+        all.insert(id, ran.parse()?);
+    }
+    Ok(all)
 }
 
 /// Resident memory of a process, in KiB.
@@ -66,17 +92,43 @@ fn asterisk(lab: &Path) -> anyhow::Result<u32> {
         .parse()?)
 }
 
-/// The histogram of the time from a key's arrival to our next request: how many took at most so long, by the bucket's bound in ns.
-#[derive(Clone, Default)]
-struct Keys(BTreeMap<u64, u64>);
+/// What the service says of itself.
+async fn metrics(service: &Service) -> anyhow::Result<String> {
+    let (status, text) = service.get("/metrics").await?;
+    ensure!(status == 200, "GET /metrics answered {status}");
+    Ok(text.as_str().unwrap_or_default().to_owned())
+}
 
-impl Keys {
-    async fn read(service: &Service) -> anyhow::Result<Self> {
-        let (status, text) = service.get("/metrics").await?;
-        ensure!(status == 200, "GET /metrics answered {status}");
-        let text = text.as_str().unwrap_or_default();
+/// The value of a gauge with all its labels; 0 where nothing has set it.
+async fn gauge(service: &Service, name: &str) -> anyhow::Result<f64> {
+    let text = metrics(service).await?;
+    let value = |line: &str| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok();
+    Ok(text.lines().find_map(value).unwrap_or(0.0))
+}
+
+/// Slots of secret memory in use, as the service last told.
+async fn slots(service: &Service) -> anyhow::Result<f64> {
+    let mut all = 0.0;
+    for size in ["small", "medium", "large"] {
+        let name = format!("ivrpay_secret_slots_in_use{{size=\"{size}\"}}");
+        all += gauge(service, &name).await?;
+    }
+    Ok(all)
+}
+
+/// The time from a key's arrival to our next request, and from a card's being handed to the HTTP client to its being wiped.
+const KEY: &str = "ivrpay_key_to_request_seconds";
+const WIPED: &str = "ivrpay_card_wiped_seconds";
+
+/// A histogram: how many took at most so long, by the bucket's bound in ns.
+#[derive(Clone, Default)]
+struct Histogram(BTreeMap<u64, u64>);
+
+impl Histogram {
+    async fn read(service: &Service, name: &str) -> anyhow::Result<Self> {
+        let text = metrics(service).await?;
         let bucket = |line: &str| -> Option<(u64, u64)> {
-            let rest = line.strip_prefix("ivrpay_key_to_request_seconds_bucket{le=\"")?;
+            let rest = line.strip_prefix(name)?.strip_prefix("_bucket{le=\"")?;
             let (bound, count) = rest.split_once("\"} ")?;
             let seconds: f64 = bound.parse().ok()?;
             #[expect(
@@ -141,7 +193,7 @@ fn verdict(good: bool) -> &'static str {
 
 /// What 200 calls at once came to.
 struct Crowd {
-    keys: Keys,
+    keys: Histogram,
     resident_kib: u64,
     calls: usize,
     per_second: f64,
@@ -150,7 +202,7 @@ struct Crowd {
 }
 
 async fn crowd(callers: &Arc<Callers>, service: &Service) -> anyhow::Result<Crowd> {
-    let before = Keys::read(service).await?;
+    let before = Histogram::read(service, KEY).await?;
     let (all_there, go) = (
         Arc::new(Barrier::new(AT_ONCE + 1)),
         Arc::new(Barrier::new(AT_ONCE + 1)),
@@ -217,7 +269,7 @@ async fn crowd(callers: &Arc<Callers>, service: &Service) -> anyhow::Result<Crow
             measured = (done - at_begin) as f64 / (began.elapsed() - SUSTAINED / 4).as_secs_f64();
         }
     }
-    let keys = Keys::read(service).await?.since(&before);
+    let keys = Histogram::read(service, KEY).await?.since(&before);
     over.store(true, Ordering::Relaxed);
     while tasks.join_next().await.is_some() {}
     Ok(Crowd {
@@ -284,8 +336,8 @@ async fn cpu_of(
     Ok((cpu(service.pid())? - ours, cpu(asterisk)? - theirs, failed))
 }
 
-async fn run() -> anyhow::Result<usize> {
-    let lab = Arc::new(Lab::up(2, "sid")?);
+async fn run(instance: u32) -> anyhow::Result<usize> {
+    let lab = Arc::new(Lab::up(instance, "sid")?);
     let mut service = Service::start(&lab, "bench", true, |config| {
         set(config, "limits.calls_max", 250);
     })
@@ -294,9 +346,12 @@ async fn run() -> anyhow::Result<usize> {
     let callers = Arc::new(Callers::new(&lab, &service).await?);
     tokio::time::sleep(Duration::from_secs(2)).await;
     let base = resident(service.pid())?;
+    // Those of the socket to Asterisk, which are taken once.
+    let standing = slots(&service).await?;
 
     eprintln!("bench: {ALONE} calls one after another");
-    let before = Keys::read(&service).await?;
+    let begun = now_ns();
+    let before = Histogram::read(&service, KEY).await?;
     let mut failed = 0;
     for n in 0..ALONE {
         if let Err(error) = callers
@@ -307,7 +362,8 @@ async fn run() -> anyhow::Result<usize> {
             failed += 1;
         }
     }
-    let alone = Keys::read(&service).await?.since(&before);
+    let alone = Histogram::read(&service, KEY).await?.since(&before);
+    let alone_phase = Phase::since(begun);
     // No call is on, and what is made once has been made.
     let idle = resident(service.pid())?;
 
@@ -315,21 +371,42 @@ async fn run() -> anyhow::Result<usize> {
         "bench: {AT_ONCE} calls at once for {} s",
         SUSTAINED.as_secs()
     );
+    let begun = now_ns();
     let crowd = crowd(&callers, &service).await?;
+    let crowd_phase = Phase::since(begun);
     failed += crowd.failed;
     // Its stream of events would be paid for by the next measurement.
     drop(callers);
 
-    let before = Keys::read(&service).await?;
+    let before = Histogram::read(&service, KEY).await?;
     eprintln!(
         "bench: {SIP} calls over SIP and RTP, {AT_ONCE_SIP} at once, keying into every prompt"
     );
     let barging = cpu_of(&lab, &service, asterisk, Caller::BargesIn).await?;
-    let with_sip = Keys::read(&service).await?.since(&before);
+    let with_sip = Histogram::read(&service, KEY).await?.since(&before);
     eprintln!("bench: {SIP} calls over SIP and RTP, {AT_ONCE_SIP} at once, hearing every prompt");
     let listening = cpu_of(&lab, &service, asterisk, Caller::Listens).await?;
     failed += barging.2 + listening.2;
+
+    let began = Instant::now();
+    let mut left = slots(&service).await? - standing;
+    while left != 0.0 && began.elapsed() < SLOTS_WAIT {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        left = slots(&service).await? - standing;
+    }
+    let longest = gauge(&service, "ivrpay_secret_slot_longest_seconds").await?;
+    let handed = Histogram::read(&service, WIPED).await?;
+    let wipes = Wipes::read(&lab, &service).await?;
     service.stop(Duration::from_secs(30)).await?;
+
+    eprintln!(
+        "bench: {} payments at once, {} times with protected memory and {} times without",
+        cost::PAYMENTS,
+        cost::PAIRS,
+        cost::PAIRS
+    );
+    let cost = Cost::measure(&lab).await?;
+    failed += cost.failed;
 
     let share = |(ours, theirs, _): &(Duration, Duration, usize)| {
         100.0 * ours.as_secs_f64() / theirs.as_secs_f64()
@@ -362,9 +439,34 @@ async fn run() -> anyhow::Result<usize> {
         idle as f64 / 1024.0,
         crowd.per_second,
         failed,
-        ALONE + crowd.calls + 2 * SIP,
+        ALONE + crowd.calls + 2 * SIP + 2 * cost::PAIRS * cost::PAYMENTS,
         crowd.asked_again,
         verdict(base_mib < 30.0 && a_call < 32.0 && failed == 0)
+    );
+    println!(
+        "wiped: from the acquirer's having read the last byte to the card's being wiped, p50, p99 and most {}, {}; {} of {} payments without a wipe; \
+         from the HTTP client's taking it to the wipe p50 {:.0} and p99 {:.0} µs ({WIPED}); longest life of a slot {longest:.1} s, slots in use after the run {left}; \
+         aim: p99 under 1 ms over {WIPES_MIN} payments, under {} s, 0: {}",
+        wipes.text(alone_phase, "1 call"),
+        wipes.text(crowd_phase, &format!("{AT_ONCE} calls")),
+        wipes.missing(),
+        wipes.count(),
+        1e3 * handed.percentile(0.5),
+        1e3 * handed.percentile(0.99),
+        SESSION.as_secs(),
+        verdict(
+            wipes.p99(alone_phase) < 1e3
+                && wipes.p99(crowd_phase) < 1e3
+                && wipes.missing() == 0
+                && wipes.count() >= WIPES_MIN
+                && longest < SESSION.as_secs_f64()
+                && left == 0.0
+        )
+    );
+    println!(
+        "protection: the zeroing allocator and locked memory cost {}; aim: under 1.05: {}",
+        cost.text(),
+        verdict(cost.ratio() < 1.05)
     );
     Ok(failed)
 }
@@ -374,7 +476,17 @@ async fn main() -> ExitCode {
     rustls::crypto::ring::default_provider()
         .install_default()
         .ok();
-    match run().await {
+    let mut args = std::env::args().skip(1);
+    let instance = match (args.next().as_deref(), args.next(), args.next()) {
+        (None, ..) => Some(2),
+        (Some("--instance"), Some(number), None) => number.parse().ok(),
+        _ => None,
+    };
+    let Some(instance) = instance else {
+        eprintln!("usage: bench [--instance N]");
+        return ExitCode::from(2);
+    };
+    match run(instance).await {
         Ok(0) => ExitCode::SUCCESS,
         Ok(_) => ExitCode::FAILURE,
         Err(error) => {
