@@ -240,7 +240,10 @@ fn needles(digits: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
         ("digits", text.clone()),
         ("digits, backwards", reversed(&text)),
         // Between the first digit and the last; either order of bytes.
-        ("digits, UTF-16", utf16.strip_suffix(&[0]).unwrap_or(&utf16).to_vec()),
+        (
+            "digits, UTF-16",
+            utf16.strip_suffix(&[0]).unwrap_or(&utf16).to_vec(),
+        ),
         ("one byte a digit", digits.to_vec()),
     ];
     for part in text.windows(PART_DIGITS) {
@@ -318,7 +321,11 @@ mod tests {
             // ISO/IEC 7812-1, annex B.
             let sum: u32 = card.digits.iter().rev().enumerate().fold(0, |sum, (i, d)| {
                 let d = u32::from(*d);
-                sum + if i % 2 == 0 { d } else { d * 2 / 10 + d * 2 % 10 }
+                sum + if i % 2 == 0 {
+                    d
+                } else {
+                    d * 2 / 10 + d * 2 % 10
+                }
             });
             assert_eq!(sum % 10, 0, "{brand}");
             assert_eq!(card.code().len(), if brand == "amex" { 4 } else { 3 });
@@ -332,9 +339,21 @@ mod tests {
         let search = Search::new(&card, CALLER, OWN).unwrap();
         type Line = fn(char, &str) -> String;
         let forms: [Line; 4] = [
-            |key, leg| format!("DTMF[7][C-1]: channel.c: DTMF end '{key}' received on {leg}, duration 100 ms\n"),
-            |key, leg| format!("Event: DTMFEnd | Channel: {leg} | Linkedid: ivrpay-canary-keys | Digit: {key} | Direction: Received\n"),
-            |key, leg| format!("{{\"type\":\"ChannelDtmfReceived\",\"digit\":\"{key}\",\"channel\":{{\"name\":\"{leg}\"}}}}\n"),
+            |key, leg| {
+                format!(
+                    "DTMF[7][C-1]: channel.c: DTMF end '{key}' received on {leg}, duration 100 ms\n"
+                )
+            },
+            |key, leg| {
+                format!(
+                    "Event: DTMFEnd | Channel: {leg} | Linkedid: ivrpay-canary-keys | Digit: {key} | Direction: Received\n"
+                )
+            },
+            |key, leg| {
+                format!(
+                    "{{\"type\":\"ChannelDtmfReceived\",\"digit\":\"{key}\",\"channel\":{{\"name\":\"{leg}\"}}}}\n"
+                )
+            },
             |key, leg| format!("\"DTMF\",\"{leg}\",\"{{\"\"digit\"\":\"\"{key}\"\"}}\"\n"),
         ];
         for line in forms {

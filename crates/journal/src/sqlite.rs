@@ -24,8 +24,8 @@ use tokio::sync::{Mutex, MutexGuard};
 use crate::Error;
 use crate::chain::{self, Link};
 use crate::types::{
-    Break, Clock, EnteredBy, Filter, Match, Mode, OpenOptions, Operation, OperationState, Origin, TRAINING,
-    Payment, Record, Task, TaskKind, VerifyReport, lock_path,
+    Break, Clock, EnteredBy, Filter, Match, Mode, OpenOptions, Operation, OperationState, Origin,
+    Payment, Record, TRAINING, Task, TaskKind, VerifyReport, lock_path,
 };
 
 static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");

@@ -49,7 +49,12 @@ enum Line<'a> {
 
 const GUARD: &str = "the service's guard";
 
-pub(super) fn run(config: &Config, person: OperatorId, extension: Extension, form: Form) -> ExitCode {
+pub(super) fn run(
+    config: &Config,
+    person: OperatorId,
+    extension: Extension,
+    form: Form,
+) -> ExitCode {
     // Recordings are listened to in secret memory.
     if let Err(code) = recording::prepare() {
         return code;

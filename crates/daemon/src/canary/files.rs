@@ -86,8 +86,22 @@ impl Asterisk {
     ) -> Vec<Place> {
         let mut places = Vec::new();
         for (what, ask, files) in [
-            ("CDR", "cdr show status", ["csv", "Adaptive CSV", "cdr-custom", "cdr_manager"].as_slice()),
-            ("CEL", "cel show status", ["CEL Custom CSV Logging", "Custom CSV", "Manager Event Logging", "CEL Manager"].as_slice()),
+            (
+                "CDR",
+                "cdr show status",
+                ["csv", "Adaptive CSV", "cdr-custom", "cdr_manager"].as_slice(),
+            ),
+            (
+                "CEL",
+                "cel show status",
+                [
+                    "CEL Custom CSV Logging",
+                    "Custom CSV",
+                    "Manager Event Logging",
+                    "CEL Manager",
+                ]
+                .as_slice(),
+            ),
         ] {
             let Ok(text) = command(ami, ask).await else {
                 continue;
@@ -100,7 +114,10 @@ impl Asterisk {
                     ));
                 }
             }
-            if text.lines().any(|l| l.contains("Mode:") && l.contains("Batch")) {
+            if text
+                .lines()
+                .any(|l| l.contains("Mode:") && l.contains("Batch"))
+            {
                 places.push(not(
                     "CDR of this call",
                     "they are written in batches, later (cdr.conf: batch)".to_owned(),
@@ -108,7 +125,10 @@ impl Asterisk {
             }
         }
         let logs = client.logging().await.unwrap_or_default();
-        for log in logs.iter().filter(|l| l.kind.eq_ignore_ascii_case("syslog")) {
+        for log in logs
+            .iter()
+            .filter(|l| l.kind.eq_ignore_ascii_case("syslog"))
+        {
             places.push(not(
                 &format!("Asterisk's log channel {}", log.channel),
                 "it goes to syslog; search there yourself".to_owned(),
@@ -197,8 +217,13 @@ impl Sum {
         match self.trouble {
             Some(because) if self.files == 0 => not(name, because),
             trouble => {
-                let trouble = trouble.map(|t| format!(", not all: {t}")).unwrap_or_default();
-                let note = format!("{} files, {} of them written{trouble}", self.files, self.changed);
+                let trouble = trouble
+                    .map(|t| format!(", not all: {t}"))
+                    .unwrap_or_default();
+                let note = format!(
+                    "{} files, {} of them written{trouble}",
+                    self.files, self.changed
+                );
                 searched(name, self.bytes, self.found, Some(note))
             }
         }
@@ -338,7 +363,10 @@ impl Before {
         }
         let log = "the service's log";
         places.push(match self.pid.map(|pid| proc(pid, "fd/2")) {
-            None => not(log, "the kernel does not say which process the service is".to_owned()),
+            None => not(
+                log,
+                "the kernel does not say which process the service is".to_owned(),
+            ),
             Some(path) => match std::fs::metadata(&path) {
                 Ok(meta) if meta.is_file() => {
                     let mut sum = Sum::default();
@@ -347,7 +375,8 @@ impl Before {
                 }
                 Ok(_) => not(
                     log,
-                    "it is no file; search where it goes, for systemd in `journalctl -u ivrpay`".to_owned(),
+                    "it is no file; search where it goes, for systemd in `journalctl -u ivrpay`"
+                        .to_owned(),
                 ),
                 Err(error) => not(log, needs_root(&error)),
             },
@@ -363,7 +392,11 @@ const DATABASE: &str = "files of Asterisk's database";
 /// What kind of record a file of the log folder is.
 fn record(folder: &Path, path: &Path) -> &'static str {
     let below = path.strip_prefix(folder).unwrap_or(path);
-    let first = below.iter().next().and_then(|n| n.to_str()).unwrap_or_default();
+    let first = below
+        .iter()
+        .next()
+        .and_then(|n| n.to_str())
+        .unwrap_or_default();
     if first.starts_with("cdr") {
         "CDR in files"
     } else if first.starts_with("cel") {
@@ -377,7 +410,10 @@ fn record(folder: &Path, path: &Path) -> &'static str {
 
 /// Whether a file is only written behind its end. Not a recording, whose head has its length, and not a database.
 fn grows(path: &Path) -> bool {
-    let name = path.file_name().and_then(|n| n.to_str()).unwrap_or_default();
+    let name = path
+        .file_name()
+        .and_then(|n| n.to_str())
+        .unwrap_or_default();
     let database = ["sqlite", "sqlite3", "db", "journal"];
     let end = name.rsplit('.').next().unwrap_or_default();
     let is_database = database.contains(&end) || name.contains(".sqlite") || name.contains("astdb");
@@ -385,7 +421,10 @@ fn grows(path: &Path) -> bool {
 }
 
 fn is_sound(path: &Path) -> bool {
-    let end = path.extension().and_then(|e| e.to_str()).unwrap_or_default();
+    let end = path
+        .extension()
+        .and_then(|e| e.to_str())
+        .unwrap_or_default();
     SOUND.iter().any(|s| end.eq_ignore_ascii_case(s))
 }
 
@@ -497,7 +536,8 @@ pub(super) enum Memory {
 impl Memory {
     /// Every readable mapping, the environment and the command line.
     pub(super) fn search(pid: u32, search: &Search, halt: &AtomicBool) -> Self {
-        let opened = read_proc(pid, "maps").and_then(|maps| Ok((maps, File::open(proc(pid, "mem"))?)));
+        let opened =
+            read_proc(pid, "maps").and_then(|maps| Ok((maps, File::open(proc(pid, "mem"))?)));
         let (maps, memory) = match opened {
             Ok(opened) => opened,
             Err(error) => return Self::Not(needs_root(&error)),
@@ -513,7 +553,9 @@ impl Memory {
             let mut window = Window::new(search, &mut found);
             let mut at = mapping.start;
             while at < mapping.end && !halt.load(Ordering::Relaxed) {
-                let want = usize::try_from(mapping.end - at).unwrap_or(PIECE).min(PIECE);
+                let want = usize::try_from(mapping.end - at)
+                    .unwrap_or(PIECE)
+                    .min(PIECE);
                 let Some(piece) = piece.get_mut(..want) else {
                     break;
                 };
@@ -604,7 +646,13 @@ mod tests {
         let card = TestCard::of("visa").unwrap();
         let write = |name: &str, text: &str| std::fs::write(at.join(name), text).unwrap();
         let old = format!("old {}\n", card.keys());
-        for name in ["log/full", "log/old", "log/cdr-csv/Master.csv", "log/queue_log", "spool/a.wav"] {
+        for name in [
+            "log/full",
+            "log/old",
+            "log/cdr-csv/Master.csv",
+            "log/queue_log",
+            "spool/a.wav",
+        ] {
             write(name, &old);
         }
         write("db/astdb.sqlite3", &format!("{} and more", card.keys()));
@@ -619,7 +667,10 @@ mod tests {
         write("spool/monitor/b.wav", "RIFF");
         write("spool/unsound", &card.keys());
         // In its middle, as a database is written.
-        write("db/astdb.sqlite3", &format!("{} and much more", card.keys()));
+        write(
+            "db/astdb.sqlite3",
+            &format!("{} and much more", card.keys()),
+        );
         let search = Search::new(&card, CALLER, OWN).unwrap();
         let (places, recordings) = before.search(&search, &AtomicBool::new(false));
         let count = |name: &str| {

@@ -28,10 +28,10 @@ use crate::guard::Danger;
 use call::Call;
 use files::{Before, Memory};
 
-/// Ids of the two halves of the call, and names of the two applications. Asterisk has each once: so there is one canary at a time.
+/// Ids of the two halves of the call; the first is the name of the application as well. Asterisk has each once: so there is one canary at a
+/// time.
 const KEYS: &str = "ivrpay-canary-keys";
 const CALLER: &str = "ivrpay-canary-caller";
-const OTHER_APP: &str = "ivrpay-canary-listens";
 
 /// Longest time from the call being placed to its payment.
 const START_MAX: Duration = Duration::from_secs(15);
@@ -102,14 +102,16 @@ pub enum Error {
     /// A request to Asterisk failed.
     #[error("{0} was refused or not answered by Asterisk: {1}")]
     Asterisk(&'static str, #[source] RequestError),
-    /// The socket of one of our applications.
+    /// The socket of our application.
     #[error("Asterisk gives the canary no events: {0}")]
     Socket(Trouble),
     /// Another one is under way.
     #[error("another canary is on, since its channel or its application is there")]
     Busy,
     /// A telephone or a trunk can call the extension.
-    #[error("endpoint {endpoint} can reach the context {context}, so that its callers would practise too")]
+    #[error(
+        "endpoint {endpoint} can reach the context {context}, so that its callers would practise too"
+    )]
     Reachable {
         /// PJSIP endpoint.
         endpoint: String,
@@ -123,7 +125,9 @@ pub enum Error {
     #[error("the service made no payment for the call")]
     NoPayment,
     /// The payment would have gone to an acquirer.
-    #[error("the payment of the call is not practice: its connector is not training; no key was pressed")]
+    #[error(
+        "the payment of the call is not practice: its connector is not training; no key was pressed"
+    )]
     NotTraining,
     /// The payment does not say who started it.
     #[error("the payment of the call does not name the person who started it; no key was pressed")]
@@ -341,14 +345,20 @@ async fn whole(
     places.push(match seen_by_ami {
         Some(seen) => {
             let user = config.ami.as_ref().map_or("", |a| a.user.as_str());
-            of_events(&search, &format!("AMI events of the user {user}"), &seen, true)
+            of_events(
+                &search,
+                &format!("AMI events of the user {user}"),
+                &seen,
+                true,
+            )
         }
-        None => not("AMI events", ami.as_ref().err().cloned().unwrap_or_default()),
+        None => not(
+            "AMI events",
+            ami.as_ref().err().cloned().unwrap_or_default(),
+        ),
     });
-    let name = "ARI events of a second application, subscribed to the caller, all but keys";
-    places.push(of_events(&search, name, &call.other, false));
-    let name = "ARI events of the canary's own application";
-    places.push(of_events(&search, name, &call.keys, false));
+    let name = "ARI events of a second application, the canary's own, subscribed to both halves; keys are kept from it";
+    places.push(of_events(&search, name, &call.heard, false));
     places.extend(memory(&service, &search, during.memory, halt).await);
     let (rest, recordings) = {
         let (search, halt) = (Arc::clone(&search), Arc::clone(halt));
@@ -625,10 +635,16 @@ async fn memory(
         blocking(move || Memory::search(pid, &search, &halt)).await
     };
     let place = |name: &str, memory: Memory| match memory {
-        Memory::Searched { bytes, found, closed } => {
+        Memory::Searched {
+            bytes,
+            found,
+            closed,
+        } => {
             let note = match closed {
                 0 => None,
-                kib => Some(format!("{kib} KiB are secret memory, which nobody can read")),
+                kib => Some(format!(
+                    "{kib} KiB are secret memory, which nobody can read"
+                )),
             };
             searched(name, bytes, found, note)
         }
@@ -636,7 +652,10 @@ async fn memory(
     };
     let during = match during {
         Some(memory) => place(DURING, memory),
-        None => not(DURING, "the search took longer than the caller may wait".to_owned()),
+        None => not(
+            DURING,
+            "the search took longer than the caller may wait".to_owned(),
+        ),
     };
     vec![during, place(AFTER, after)]
 }
