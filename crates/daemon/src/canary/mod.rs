@@ -101,7 +101,7 @@ pub enum Error {
     Configuration(#[from] ivrpay_ari::ConfigError),
     /// A request to Asterisk failed.
     #[error("{0} was refused or not answered by Asterisk: {1}")]
-    Asterisk(&'static str, #[source] RequestError),
+    Asterisk(&'static str, RequestError),
     /// The socket of our application.
     #[error("Asterisk gives the canary no events: {0}")]
     Socket(Trouble),
