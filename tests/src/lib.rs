@@ -6,6 +6,7 @@
 )]
 
 pub mod call;
+pub mod canary;
 pub mod lab;
 pub mod local;
 pub mod recording;

@@ -26,7 +26,7 @@ use crate::{
     request::{
         Application, Bridge, Continue, Direction, Dtmf, Endpoint, EventBan, EventFilter, EventType,
         GetVariable, Hangup, HangupReason, Info, LogChannel, Message, Module, Mute, Originate,
-        Play, SetVariable, Setting, Sound, Subscription, Variable,
+        Play, SetVariable, Setting, Sound, Variable,
     },
 };
 
@@ -400,18 +400,6 @@ impl Client {
         };
         let path = format!("/applications/{}/eventFilter", encode_segment(name));
         self.done(Method::PUT, &path, Some(ban)).await
-    }
-
-    /// Has Asterisk send an application the events of a channel.
-    ///
-    /// # Errors
-    /// [`RequestError`]; [`RequestError::Refused`] with 422 where there is no such channel.
-    pub async fn subscribe(&self, name: &str, channel: &ChannelId) -> Result<(), RequestError> {
-        let source = format!("channel:{channel}");
-        let path = format!("/applications/{}/subscription", encode_segment(name));
-        let event_source = [source.as_str()];
-        self.done(Method::POST, &path, Some(Subscription { event_source }))
-            .await
     }
 
     /// Places a call of our own, for tests of an installation.

@@ -111,12 +111,6 @@ pub const REQUESTS: &[Sent] = &[
         "/applications/{applicationName}",
         &[],
     ),
-    sent(
-        "applications.json",
-        "POST",
-        "/applications/{applicationName}/subscription",
-        &["eventSource"],
-    ),
     // The body is the parameter.
     sent(
         "applications.json",

@@ -88,7 +88,7 @@ pub struct Originate<'a> {
     pub endpoint: &'a str,
     /// Formats; without them Asterisk takes the widest of a Local channel.
     pub formats: &'a str,
-    /// Application in which the near half stands.
+    /// Application in which the near half stands. Asterisk subscribes it to the other half as well.
     pub app: &'a str,
     /// Id of the near half. Asterisk refuses one that is there already.
     #[serde(rename = "channelId")]
@@ -107,12 +107,6 @@ pub(crate) struct Dtmf {
     pub(crate) dtmf: char,
     /// Milliseconds.
     pub(crate) duration: u32,
-}
-
-#[derive(Serialize)]
-pub(crate) struct Subscription<'a> {
-    #[serde(rename = "eventSource")]
-    pub(crate) event_source: [&'a str; 1],
 }
 
 #[derive(Serialize)]

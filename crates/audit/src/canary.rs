@@ -198,9 +198,16 @@ impl Search {
     pub fn finish(&self, found: &mut Found) {
         for keys in std::mem::take(&mut found.keys).into_values() {
             let part = |run: &&[u8]| self.digits.windows(PART_DIGITS).any(|of| of == *run);
-            let parts = keys.windows(PART_DIGITS).filter(part).count();
+            // AMI tells the begin and the end of each key in the same words.
+            let halves = [0, 1].map(|from| keys.iter().skip(from).step_by(2).copied().collect());
+            let [even, odd]: [Vec<u8>; 2] = halves;
+            let parts = [keys, even, odd]
+                .iter()
+                .map(|keys| keys.windows(PART_DIGITS).filter(part).count() as u64)
+                .max()
+                .unwrap_or_default();
             if parts > 0 {
-                *found.forms.entry(KEYS_TOGETHER).or_default() += parts as u64;
+                *found.forms.entry(KEYS_TOGETHER).or_default() += parts;
             }
         }
     }
@@ -338,35 +345,39 @@ mod tests {
         let card = TestCard::of("visa").unwrap();
         let search = Search::new(&card, CALLER, OWN).unwrap();
         type Line = fn(char, &str) -> String;
-        let forms: [Line; 4] = [
-            |key, leg| {
+        // How often each tells a key.
+        let forms: [(u64, Line); 5] = [
+            (1, |key, leg| {
+                format!("DTMF[7][C-1]: DTMF end '{key}' received on {leg}, duration 100 ms\n")
+            }),
+            (1, |key, leg| {
                 format!(
-                    "DTMF[7][C-1]: channel.c: DTMF end '{key}' received on {leg}, duration 100 ms\n"
+                    "Event: DTMFEnd | Channel: {leg} | Linkedid: ivrpay-canary-keys | Digit: {key}\n"
                 )
-            },
-            |key, leg| {
+            }),
+            (2, |key, leg| {
                 format!(
-                    "Event: DTMFEnd | Channel: {leg} | Linkedid: ivrpay-canary-keys | Digit: {key} | Direction: Received\n"
+                    "Event: DTMFBegin | Channel: {leg} | Digit: {key}\nEvent: DTMFEnd | Channel: {leg} | Digit: {key}\n"
                 )
-            },
-            |key, leg| {
-                format!(
-                    "{{\"type\":\"ChannelDtmfReceived\",\"digit\":\"{key}\",\"channel\":{{\"name\":\"{leg}\"}}}}\n"
-                )
-            },
-            |key, leg| format!("\"DTMF\",\"{leg}\",\"{{\"\"digit\"\":\"\"{key}\"\"}}\"\n"),
+            }),
+            (1, |key, leg| {
+                format!("{{\"digit\":\"{key}\",\"channel\":{{\"name\":\"{leg}\"}}}}\n")
+            }),
+            (1, |key, leg| {
+                format!("\"DTMF\",\"{leg}\",\"{{\"\"digit\"\":\"\"{key}\"\"}}\"\n")
+            }),
         ];
-        for line in forms {
+        for (times, line) in forms {
             for (leg, keys, own, together) in [
-                (CALLER, 16, 0, 9),
-                (OWN, 0, 16, 0),
+                (CALLER, 16 * times, 0, 9),
+                (OWN, 0, 16 * times, 0),
                 ("PJSIP/trunk-00000007", 0, 0, 9),
             ] {
                 let text: String = card.keys().chars().map(|k| line(k, leg)).collect();
                 let found = found(&search, text.as_bytes(), 700);
-                let times = |form| found.forms.get(form).copied().unwrap_or_default();
+                let count = |form| found.forms.get(form).copied().unwrap_or_default();
                 assert_eq!(
-                    (times(KEY), found.own, times(KEYS_TOGETHER)),
+                    (count(KEY), found.own, count(KEYS_TOGETHER)),
                     (keys, own, together),
                     "{leg} {}",
                     line('x', leg)

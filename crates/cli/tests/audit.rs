@@ -157,6 +157,12 @@ fn wrong_usage() {
         &["--every", "5s"][..],
         &["--watch", "--every", "0s"],
         &["--nope"],
+        &["--canary"],
+        &["--person", "sato"],
+        &["--canary", "--person", "two words"],
+        &["--canary", "--person", "sato", "--files", "/etc"],
+        &["--canary", "--person", "sato", "--extension", "s"],
+        &["--canary", "--person", "sato", "--extension", "s@a/n"],
     ] {
         assert_eq!(ivrpay(arguments).status.code(), Some(2), "{arguments:?}");
     }
@@ -180,6 +186,21 @@ fn config(folder: &Path, ari: u16, ami: Option<u16>) -> String {
     let path = folder.join("ivrpay.toml");
     fs::write(&path, text).expect("written");
     path.to_str().expect("UTF-8").to_owned()
+}
+
+#[test]
+fn a_canary_needs_the_service() {
+    let folder = folder(&[]);
+    let path = config(folder.path(), 9, None);
+    let text_of = fs::read_to_string(&path).expect("read");
+    fs::write(&path, format!("{text_of}[admin]\nsocket = \"away\"\n")).expect("written");
+    let output = ivrpay(&["--canary", "--person", "sato", "--config", &path]);
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(
+        said.contains("the service does not answer at") && said.contains("hint: "),
+        "{said}"
+    );
 }
 
 /// Serves each connection with `answer`, which gets it as it comes. Ends with the test.

@@ -462,10 +462,12 @@ impl Call {
     async fn safe(&self) -> Result<Vec<Danger>, Danger> {
         self.window_is_closed()?;
         let (client, channel) = (&self.shared.client, &self.about.channel_id);
-        let guard = &self.shared.guard;
-        let excepted = guard.check(client, channel, &self.channel_name).await?;
+        // Recorders first: what they hear until they have paused is kept.
         self.pause_recorders().await?;
-        Ok(excepted)
+        let guard = &self.shared.guard;
+        guard
+            .check(client, channel, &self.channel_name, self.began)
+            .await
     }
 
     /// Leads the caller through the payment.

@@ -10,7 +10,7 @@ use ivrpay_journal::{Journal, TaskKind};
 use serde::Serialize;
 
 use crate::config::{Config, ConfigError};
-use crate::guard::{Danger, Facts};
+use crate::guard::{Around, Danger, Facts};
 
 /// Where a request of ours failed in a way that has no better advice.
 const SEE_LOG: &str = "see Asterisk's log at this time";
@@ -344,11 +344,11 @@ impl<'a> Check<'a> {
         }
         // Configuration files can be read through a channel alone; any that lives will do.
         let asked = async {
-            let channels = client.channels().await?;
-            let facts = Facts::ask(client, channels.first().map(|c| &c.id)).await?;
-            Ok::<_, RequestError>((facts, channels.is_empty()))
+            let around = Around::ask(client).await?;
+            let facts = Facts::ask(client, around.some_channel()).await?;
+            Ok::<_, RequestError>((facts, around))
         };
-        let (facts, quiet) = match asked.await {
+        let (facts, around) = match asked.await {
             Ok(asked) => asked,
             Err(error) => {
                 return self.bad(
@@ -358,11 +358,11 @@ impl<'a> Check<'a> {
                 );
             }
         };
-        let dangers = facts.of_asterisk();
+        let dangers = facts.dangers();
         for danger in &dangers {
             self.bad("asterisk", danger.why(), danger.hint());
         }
-        let listeners = facts.listeners(&config.ari.app);
+        let listeners = around.listeners(&config.ari.app);
         for app in &listeners {
             self.bad(
                 "asterisk",
@@ -371,7 +371,7 @@ impl<'a> Check<'a> {
             );
         }
         if dangers.is_empty() && listeners.is_empty() {
-            let cel = if quiet {
+            let cel = if around.some_channel().is_none() {
                 "; CEL was not looked at, since no call is on"
             } else {
                 ""

@@ -13,8 +13,15 @@ use ivrpay_ari::{
 use serde::Deserialize;
 use tokio::sync::Mutex;
 
-/// How long an answer of Asterisk stands. What is switched on in between is seen by the next call.
+/// How long an answer of Asterisk about itself stands. What is switched on in between is seen by the next call. Who is there beside a
+/// call is asked for after it came.
 pub(crate) const ANSWER_KEPT: Duration = Duration::from_secs(5);
+
+/// Longest wait for an answer; then it is not known.
+const ANSWER_MAX: Duration = Duration::from_secs(6);
+
+/// Lines `events` of cel.conf that are read.
+const CEL_LINES_MAX: i32 = 16;
 
 /// Endpoints whose settings are kept; one more, and all are asked anew.
 const ENDPOINTS_MAX: usize = 1_000;
@@ -171,14 +178,9 @@ pub(crate) fn today() -> jiff::civil::Date {
         .date()
 }
 
-/// What Asterisk said about itself.
-#[derive(Clone)]
+/// What Asterisk said about itself: true of every call.
 pub(crate) struct Facts {
-    asked: Instant,
     logging: Vec<LogChannel>,
-    applications: Vec<Application>,
-    channels: Vec<Channel>,
-    bridges: Vec<Bridge>,
     modules: Vec<Module>,
     info: Info,
     /// `events` of cel.conf, where CEL is on. Not looked at where no call was on that could be asked.
@@ -186,6 +188,16 @@ pub(crate) struct Facts {
     /// Whether SIP messages are logged (`debug` of the global section of pjsip.conf).
     sip_debug: bool,
 }
+
+/// Who is there beside a call: true at one moment.
+pub(crate) struct Around {
+    applications: Vec<Application>,
+    channels: Vec<Channel>,
+    bridges: Vec<Bridge>,
+}
+
+/// An answer, or that there was none, and when it was asked for.
+type Asked<T> = Option<(Instant, Option<T>)>;
 
 /// Asks Asterisk before every capture.
 pub(crate) struct Guard {
@@ -196,9 +208,17 @@ pub(crate) struct Guard {
 
 #[derive(Default)]
 struct Kept {
-    facts: Option<Facts>,
+    facts: Asked<Facts>,
+    around: Asked<Around>,
     /// Whether an endpoint may send media past Asterisk.
-    direct_media: HashMap<String, (Instant, bool)>,
+    direct_media: HashMap<String, (Instant, Option<bool>)>,
+}
+
+/// Awaits an answer for [`ANSWER_MAX`] at most.
+async fn ask<T>(question: impl Future<Output = Result<T, RequestError>>) -> (Instant, Option<T>) {
+    let asked = Instant::now();
+    let answer = tokio::time::timeout(ANSWER_MAX, question).await;
+    (asked, answer.ok().and_then(Result::ok))
 }
 
 impl Guard {
@@ -210,7 +230,7 @@ impl Guard {
         }
     }
 
-    /// What somebody answers for today among the dangers of this channel, where that is all there is.
+    /// What somebody answers for today among the dangers of this channel, which came at `arrived`, where that is all there is.
     ///
     /// # Errors
     /// The danger for which no card may be keyed now.
@@ -219,44 +239,49 @@ impl Guard {
         client: &Client,
         channel: &ChannelId,
         name: &str,
+        arrived: Instant,
     ) -> Result<Vec<Danger>, Danger> {
-        // One call asks, those that come meanwhile wait for its answer.
+        // One call asks, those that come meanwhile wait for its answer; that there was none is an answer too.
         let mut kept = self.kept.lock().await;
         let fresh = |asked: Instant| asked.elapsed() < ANSWER_KEPT;
-        if !kept.facts.as_ref().is_some_and(|f| fresh(f.asked)) {
-            // An answer that did not come is not kept: the next call asks anew.
-            kept.facts = Some(
-                Facts::ask(client, Some(channel))
-                    .await
-                    .map_err(|_| Danger::NotKnown)?,
-            );
+        if !kept.facts.as_ref().is_some_and(|(asked, _)| fresh(*asked)) {
+            kept.facts = Some(ask(Facts::ask(client, Some(channel))).await);
+        }
+        // What another call was told before this one came says nothing of this one.
+        if !kept
+            .around
+            .as_ref()
+            .is_some_and(|(asked, _)| *asked >= arrived)
+        {
+            kept.around = Some(ask(Around::ask(client)).await);
         }
         let mut direct_media = false;
         if let Some(endpoint) = pjsip_endpoint(name) {
-            direct_media = match kept.direct_media.get(endpoint) {
-                Some((asked, known)) if fresh(*asked) => *known,
-                _ => {
-                    let settings = client
-                        .pjsip_settings("endpoint", endpoint)
-                        .await
-                        .map_err(|_| Danger::NotKnown)?;
-                    let known = !settings
-                        .iter()
-                        .any(|s| s.attribute == "direct_media" && is_off(&s.value));
+            let known = kept.direct_media.get(endpoint);
+            let known = match known.filter(|(asked, _)| fresh(*asked)) {
+                Some((_, known)) => *known,
+                None => {
+                    let (asked, settings) = ask(client.pjsip_settings("endpoint", endpoint)).await;
+                    let known = settings.map(|settings| {
+                        !settings
+                            .iter()
+                            .any(|s| s.attribute == "direct_media" && is_off(&s.value))
+                    });
                     if kept.direct_media.len() >= ENDPOINTS_MAX {
                         kept.direct_media.clear();
                     }
                     kept.direct_media
-                        .insert(endpoint.to_owned(), (Instant::now(), known));
+                        .insert(endpoint.to_owned(), (asked, known));
                     known
                 }
             };
+            direct_media = known.ok_or(Danger::NotKnown)?;
         }
-        let Some(facts) = &kept.facts else {
+        let (Some((_, Some(facts))), Some((_, Some(around)))) = (&kept.facts, &kept.around) else {
             return Err(Danger::NotKnown);
         };
-        let mut dangers = facts.of_asterisk();
-        dangers.extend(facts.of_call(&self.app, channel, name));
+        let mut dangers = facts.dangers();
+        dangers.extend(around.dangers(&self.app, channel, name));
         if direct_media {
             dangers.push(Danger::DirectMedia);
         }
@@ -281,29 +306,18 @@ impl Facts {
         client: &Client,
         channel: Option<&ChannelId>,
     ) -> Result<Self, RequestError> {
-        let asked = Instant::now();
-        let (logging, applications, channels, bridges, modules, info) = tokio::try_join!(
-            client.logging(),
-            client.applications(),
-            client.channels(),
-            client.bridges(),
-            client.modules(),
-            client.info(),
-        )?;
+        let (logging, modules, info) =
+            tokio::try_join!(client.logging(), client.modules(), client.info())?;
         let sip_debug = match client.pjsip_settings("global", "global").await {
             Ok(global) => global
                 .iter()
                 .any(|s| s.attribute == "debug" && !is_off(&s.value)),
-            // No PJSIP here.
+            // No PJSIP, or no such section: its default is off.
             Err(RequestError::Gone) => false,
             Err(error) => return Err(error),
         };
         let mut facts = Self {
-            asked,
             logging,
-            applications,
-            channels,
-            bridges,
             modules,
             info,
             cel: None,
@@ -317,7 +331,8 @@ impl Facts {
         Ok(facts)
     }
 
-    /// What CEL stores; all that it can where its configuration can't be read.
+    /// What CEL stores by its file, read as Asterisk reads it: the last `enable` counts, and all `events` together. All that it can
+    /// where its file can't be read. What runs may be older than the file: that ARI does not show.
     async fn cel_events(
         &self,
         client: &Client,
@@ -326,18 +341,27 @@ impl Facts {
         if !self.runs("func_config.so") {
             return Ok(Some("ALL".into()));
         }
-        let read = async |key: &str| {
-            client
-                .get_variable(channel, &format!("AST_CONFIG(cel.conf,general,{key})"))
-                .await
-                .map(Option::unwrap_or_default)
+        let read = async |key: &str, index: i32| {
+            let function = format!("AST_CONFIG(cel.conf,general,{key},{index})");
+            match client.get_variable(channel, &function).await {
+                // No such file, section, key or index.
+                Err(RequestError::Refused { status: 500 }) => Ok(None),
+                answer => answer,
+            }
         };
-        let on = ["yes", "true", "y", "t", "1", "on"];
-        if on.contains(&read("enable").await?.to_ascii_lowercase().as_str()) {
-            read("events").await.map(Some)
-        } else {
-            Ok(None)
+        let enable = read("enable", -1).await?.unwrap_or_default();
+        if !is_on(&enable) {
+            return Ok(None);
         }
+        let mut events = Vec::new();
+        for index in 0..CEL_LINES_MAX {
+            match read("events", index).await? {
+                Some(more) => events.push(more),
+                None => return Ok(Some(events.join(","))),
+            }
+        }
+        // More than anybody writes: not read to its end.
+        Ok(Some("ALL".into()))
     }
 
     fn runs(&self, module: &str) -> bool {
@@ -347,7 +371,7 @@ impl Facts {
     }
 
     /// What is true of every call.
-    pub(crate) fn of_asterisk(&self) -> Vec<Danger> {
+    pub(crate) fn dangers(&self) -> Vec<Danger> {
         let mut dangers = Vec::new();
         if self.logging.iter().any(writes_keys) {
             dangers.push(Danger::DtmfLog);
@@ -360,23 +384,45 @@ impl Facts {
         }
         dangers
     }
+}
+
+impl Around {
+    pub(crate) async fn ask(client: &Client) -> Result<Self, RequestError> {
+        let (applications, channels, bridges) =
+            tokio::try_join!(client.applications(), client.channels(), client.bridges())?;
+        Ok(Self {
+            applications,
+            channels,
+            bridges,
+        })
+    }
+
+    /// Any channel: configuration files can be read through it.
+    pub(crate) fn some_channel(&self) -> Option<&ChannelId> {
+        self.channels.first().map(|c| &c.id)
+    }
 
     /// Applications that get the keys of all channels.
     pub(crate) fn listeners(&self, own: &str) -> Vec<&str> {
         self.applications
             .iter()
-            .filter(|a| a.name != own && gets_keys(a) && a.channel_ids.iter().any(|c| c == ALL))
+            .filter(|a| a.name != own && gets_keys(a) && gets_many(a))
             .map(|a| a.name.as_str())
             .collect()
     }
 
     /// What is true of one call.
-    fn of_call(&self, own: &str, id: &ChannelId, name: &str) -> Vec<Danger> {
+    fn dangers(&self, own: &str, id: &ChannelId, name: &str) -> Vec<Danger> {
         let mut dangers = Vec::new();
         let endpoint = name.rsplit_once('-').map_or(name, |(endpoint, _)| endpoint);
+        // An application can be subscribed to one endpoint, or to all of a technology.
+        let technology = name.split('/').next().unwrap_or_default();
         let subscribed = |app: &Application| {
             app.channel_ids.iter().any(|c| c == ALL || c == id.as_str())
-                || app.endpoint_ids.iter().any(|e| e == endpoint)
+                || app
+                    .endpoint_ids
+                    .iter()
+                    .any(|e| e == endpoint || e.eq_ignore_ascii_case(technology))
         };
         if self
             .applications
@@ -418,8 +464,24 @@ fn pjsip_endpoint(channel: &str) -> Option<&str> {
     name.rsplit_once('-').map(|(endpoint, _)| endpoint)
 }
 
+/// As Asterisk reads a switch (main/utils.c).
 fn is_off(value: &str) -> bool {
-    matches!(value, "" | "no" | "false")
+    let off = ["", "no", "false", "n", "f", "0", "off"];
+    off.iter().any(|o| value.eq_ignore_ascii_case(o))
+}
+
+fn is_on(value: &str) -> bool {
+    let on = ["yes", "true", "y", "t", "1", "on"];
+    on.iter().any(|o| value.eq_ignore_ascii_case(o))
+}
+
+/// Whether an application is subscribed to all channels, or to those of a whole technology.
+fn gets_many(app: &Application) -> bool {
+    app.channel_ids.iter().any(|c| c == ALL)
+        || app
+            .endpoint_ids
+            .iter()
+            .any(|e| !e.is_empty() && !e.contains('/'))
 }
 
 /// An application that is given ChannelDtmfReceived: no filter takes it away.
@@ -433,18 +495,16 @@ fn gets_keys(app: &Application) -> bool {
     allowed && !keys(&app.events_disallowed)
 }
 
-/// A channel that listens to this one: an ARI snoop names it, ChanSpy and ExtenSpy a beginning or nothing.
+/// A channel that listens to this one: an ARI snoop names it, ChanSpy the beginning of a name or of an id, or nothing.
 fn listens(spy: &Channel, id: &ChannelId, name: &str) -> bool {
     if let Some(of) = spy.name.strip_prefix("Snoop/") {
-        return of
-            .rsplit_once('-')
-            .map_or(of, |(channel, _)| channel)
-            .starts_with(id.as_str());
+        return of.rsplit_once('-').map_or(of, |(channel, _)| channel) == id.as_str();
     }
     match spy.dialplan.app_name.as_str() {
         "ChanSpy" => {
             let of = spy.dialplan.app_data.split(',').next().unwrap_or_default();
-            name.starts_with(of)
+            let of = of.to_ascii_lowercase();
+            name.to_ascii_lowercase().starts_with(&of) || id.as_str().starts_with(&of)
         }
         // Which channel an extension has, it does not say.
         "ExtenSpy" => true,
@@ -489,15 +549,19 @@ mod tests {
 
     fn facts() -> Facts {
         Facts {
-            asked: Instant::now(),
             logging: Vec::new(),
-            applications: Vec::new(),
-            channels: Vec::new(),
-            bridges: Vec::new(),
             modules: Vec::new(),
             info: serde_json::from_str(r#"{"system":{"version":"22.10.1"}}"#).unwrap(),
             cel: None,
             sip_debug: false,
+        }
+    }
+
+    fn around() -> Around {
+        Around {
+            applications: Vec::new(),
+            channels: Vec::new(),
+            bridges: Vec::new(),
         }
     }
 
@@ -524,7 +588,7 @@ mod tests {
         ] {
             let mut facts = facts();
             facts.logging = vec![log("Enabled", "NOTICE "), log(status, levels)];
-            let found = facts.of_asterisk() == [Danger::DtmfLog];
+            let found = facts.dangers() == [Danger::DtmfLog];
             assert_eq!(found, danger, "{status} {levels}");
         }
     }
@@ -546,7 +610,7 @@ mod tests {
                 serde_json::from_str(&format!(r#"{{"system":{{"version":"{version}"}}}}"#))
                     .unwrap();
             facts.cel = Some(events.into());
-            let found = facts.of_asterisk() == [Danger::CelKeys];
+            let found = facts.dangers() == [Danger::CelKeys];
             assert_eq!(found, danger, "{version} {events}");
         }
     }
@@ -582,13 +646,21 @@ mod tests {
                 false,
             ),
             (
+                r#""name":"cti","channel_ids":[],"endpoint_ids":["PJSIP"]"#,
+                true,
+            ),
+            (
+                r#""name":"cti","channel_ids":[],"endpoint_ids":["IAX2"]"#,
+                false,
+            ),
+            (
                 r#""name":"ivrpay","channel_ids":["__AST_CHANNEL_ALL_TOPIC"]"#,
                 false,
             ),
         ] {
-            let mut facts = facts();
+            let mut facts = around();
             facts.applications = vec![json(&format!("{{{app}}}"))];
-            let found = facts.of_call("ivrpay", &id, "PJSIP/trunk-0000002a");
+            let found = facts.dangers("ivrpay", &id, "PJSIP/trunk-0000002a");
             assert_eq!(found == [Danger::SubscribedApp], danger, "{app}");
         }
     }
@@ -626,6 +698,31 @@ mod tests {
                 Some(Danger::Spy),
             ),
             (
+                vec![channel(
+                    "s",
+                    "PJSIP/201-00000002",
+                    "ChanSpy",
+                    "pjsip/trunk,q",
+                )],
+                vec![],
+                Some(Danger::Spy),
+            ),
+            (
+                vec![channel(
+                    "s",
+                    "PJSIP/201-00000002",
+                    "ChanSpy",
+                    "1700000000.7,uq",
+                )],
+                vec![],
+                Some(Danger::Spy),
+            ),
+            (
+                vec![channel("s", "Snoop/1700000000.71-00000001", "Stasis", "x")],
+                vec![],
+                None,
+            ),
+            (
                 vec![channel("s", "PJSIP/201-00000002", "ChanSpy", ",q")],
                 vec![],
                 Some(Danger::Spy),
@@ -652,10 +749,10 @@ mod tests {
                 None,
             ),
         ] {
-            let mut facts = facts();
+            let mut facts = around();
             facts.channels = channels;
             facts.bridges = bridges;
-            let found = facts.of_call("ivrpay", &id, "PJSIP/trunk-0000002a");
+            let found = facts.dangers("ivrpay", &id, "PJSIP/trunk-0000002a");
             assert_eq!(found, Vec::from_iter(danger));
         }
     }

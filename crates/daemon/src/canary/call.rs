@@ -18,8 +18,8 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use super::files::Memory;
 use super::{
-    CALLER, DURING_MAX, Ended, Error, KEYS, Kept, OTHER_APP, Request, SILENCE_MAX, START_MAX,
-    Stream, Tell, blocking, command,
+    CALLER, DURING_MAX, Ended, Error, KEYS, Kept, Request, SILENCE_MAX, START_MAX, Stream, Tell,
+    blocking, command,
 };
 use crate::config::Config;
 use crate::guard::Danger;
@@ -147,10 +147,8 @@ pub(super) struct Call<'a> {
     client: &'a Client,
     service: &'a Service,
     events: Events,
-    /// Events of the half that keys.
-    pub(super) keys: Kept,
-    /// Events that another application gets of the caller's half.
-    pub(super) other: Kept,
+    /// Events of the application in which the half that keys stands; Asterisk gives it those of the caller's half as well.
+    pub(super) heard: Kept,
 }
 
 impl<'a> Call<'a> {
@@ -159,11 +157,10 @@ impl<'a> Call<'a> {
         client: &'a Client,
         service: &'a Service,
     ) -> Result<Self, Error> {
-        let keys = events_of(config, KEYS).await?;
-        let other = events_of(config, OTHER_APP).await?;
+        let heard = events(config).await?;
         // With keys among them the guard would refuse the capture, as it should.
         client
-            .disallow_events(OTHER_APP, &["ChannelDtmfReceived"])
+            .disallow_events(KEYS, &["ChannelDtmfReceived"])
             .await
             .map_err(|e| Error::Asterisk("the filter of events", e))?;
         let events = Events {
@@ -174,8 +171,7 @@ impl<'a> Call<'a> {
             client,
             service,
             events,
-            keys,
-            other,
+            heard,
         })
     }
 
@@ -245,11 +241,6 @@ impl<'a> Call<'a> {
             let id = ChannelId::new(id).map_err(|_| Error::Busy)?;
             names.push(self.client.channel(&id).await.map_err(asked)?.name);
         }
-        let caller = ChannelId::new(CALLER).map_err(|_| Error::Busy)?;
-        self.client
-            .subscribe(OTHER_APP, &caller)
-            .await
-            .map_err(|e| Error::Asterisk("the second application's subscription", e))?;
         let [caller, own] = names.try_into().map_err(|_| Error::Busy)?;
         let search = Search::new(card, &caller, &own).map_err(|_| Error::Busy)?;
         Ok(Legs { search, caller })
@@ -378,9 +369,9 @@ fn danger(name: &str) -> Option<Danger> {
     Danger::deserialize(name).ok()
 }
 
-async fn events_of(config: &Config, app: &str) -> Result<Kept, Error> {
+async fn events(config: &Config) -> Result<Kept, Error> {
     let mut ari = config.ari.clone();
-    app.clone_into(&mut ari.app);
+    KEYS.clone_into(&mut ari.app);
     let mut listener = listen(&ari).await?.map_err(Error::Socket)?;
     Ok(Kept::new(|text| async move {
         while let Some(event) = listener.next().await {

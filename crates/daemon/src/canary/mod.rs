@@ -28,10 +28,10 @@ use crate::guard::Danger;
 use call::Call;
 use files::{Before, Memory};
 
-/// Ids of the two halves of the call, and names of the two applications. Asterisk has each once: so there is one canary at a time.
+/// Ids of the two halves of the call; the first is the name of the application as well. Asterisk has each once: so there is one canary at a
+/// time.
 const KEYS: &str = "ivrpay-canary-keys";
 const CALLER: &str = "ivrpay-canary-caller";
-const OTHER_APP: &str = "ivrpay-canary-listens";
 
 /// Longest time from the call being placed to its payment.
 const START_MAX: Duration = Duration::from_secs(15);
@@ -101,8 +101,8 @@ pub enum Error {
     Configuration(#[from] ivrpay_ari::ConfigError),
     /// A request to Asterisk failed.
     #[error("{0} was refused or not answered by Asterisk: {1}")]
-    Asterisk(&'static str, #[source] RequestError),
-    /// The socket of one of our applications.
+    Asterisk(&'static str, RequestError),
+    /// The socket of our application.
     #[error("Asterisk gives the canary no events: {0}")]
     Socket(Trouble),
     /// Another one is under way.
@@ -357,10 +357,8 @@ async fn whole(
             ami.as_ref().err().cloned().unwrap_or_default(),
         ),
     });
-    let name = "ARI events of a second application, subscribed to the caller, all but keys";
-    places.push(of_events(&search, name, &call.other, false));
-    let name = "ARI events of the canary's own application";
-    places.push(of_events(&search, name, &call.keys, false));
+    let name = "ARI events of a second application, the canary's own, subscribed to both halves; keys are kept from it";
+    places.push(of_events(&search, name, &call.heard, false));
     places.extend(memory(&service, &search, during.memory, halt).await);
     let (rest, recordings) = {
         let (search, halt) = (Arc::clone(&search), Arc::clone(halt));

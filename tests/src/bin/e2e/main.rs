@@ -7,6 +7,7 @@
     reason = "a test program speaks there"
 )]
 
+mod canary;
 mod hardening;
 mod outages;
 mod recorders;
@@ -300,6 +301,26 @@ async fn run(tally: &mut Tally) -> anyhow::Result<()> {
             .one(
                 "keys are logged by Asterisk: nobody is asked for a card",
                 outages::keys_are_logged(&lab),
+            )
+            .await;
+    }
+    if wanted("canary") {
+        tally
+            .one(
+                "canary: nothing found on the hardened Asterisk, and no payment among others",
+                canary::finds_nothing(&lab),
+            )
+            .await;
+        tally
+            .one(
+                "canary: a log of keys is found, or refused by the guard",
+                canary::finds_a_log_of_keys(&lab),
+            )
+            .await;
+        tally
+            .one(
+                "canary: no key where it is no practice, and no call left when it is stopped",
+                canary::refuses(&lab),
             )
             .await;
     }

@@ -6,7 +6,9 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, ensure};
 use ivrpay_tests::call::Call;
+use ivrpay_tests::canary::Canary;
 use ivrpay_tests::lab::{Lab, binary};
+use ivrpay_tests::service::Service;
 
 use crate::calls::{Card, Wallet};
 use crate::places::{Files, Places};
@@ -77,7 +79,17 @@ pub(crate) async fn run(instance: u32, suite: &str) -> anyhow::Result<Outcome> {
         "{naive} leaks of a naive dialplan, and {} forms in files and in the memory of a process",
         outcome.of - naive
     ));
+    let refused = canary_is_refused(&lab).await?;
+    outcome.one("what `ivrpay audit --canary` has to say of it", refused);
     Ok(outcome)
+}
+
+/// With our service on such an Asterisk: nobody is asked for a card, and the canary says why.
+async fn canary_is_refused(lab: &Lab) -> anyhow::Result<bool> {
+    let service = Service::start(lab, "control", true, |_| {}).await?;
+    let canary = Canary::run(&service, &[]).await?;
+    let refused = canary.place("refused", "the service's guard");
+    Ok(canary.code == Some(1) && refused.is_some_and(|l| l["danger"] == "dtmf-log"))
 }
 
 /// Calls to `Read()` with keys by RFC 4733, in-band and by SIP INFO, and one that is only recorded.
