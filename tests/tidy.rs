@@ -1,6 +1,6 @@
 //! Rules about the workspace that a compiler does not hold: direction of the rings, reach of card data, licences, where
-//! `unsafe` and `Durable::attest` may stand, how well the systemd unit confines the service, which card numbers stand in sources,
-//! and that `docs/pci.md` names nothing that is not there.
+//! `unsafe` and `Durable::attest` may stand, that no build but one for measurements does without protected memory, how well the
+//! systemd unit confines the service, which card numbers stand in sources, and that `docs/pci.md` names nothing that is not there.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -418,6 +418,78 @@ fn events_are_logged_in_one_file() {
             );
         }
     }
+}
+
+/// The feature that takes the protection of memory away, for `make bench` to measure what it costs; and all that may name it.
+const PLAIN: &str = "plain-memory";
+const NAMES_PLAIN: [&str; 7] = [
+    "crates/cli/Cargo.toml",
+    "crates/cli/src/main.rs",
+    "crates/secret/Cargo.toml",
+    "crates/secret/src/region.rs",
+    "scripts/bench",
+    "tests/src/bin/bench/cost.rs",
+    "tests/tidy.rs",
+];
+
+#[test]
+fn memory_is_unprotected_in_the_build_for_bench_alone() {
+    let metadata = metadata();
+    let mut has = BTreeSet::new();
+    for package in metadata.workspace_packages() {
+        for (feature, switches_on) in &package.features {
+            let reaches = feature == PLAIN || switches_on.iter().any(|f| f.ends_with(PLAIN));
+            assert!(
+                !reaches || feature == PLAIN,
+                "{}: feature {feature} has {PLAIN}",
+                package.name
+            );
+            if reaches {
+                has.insert(package.name.as_str());
+            }
+        }
+        for dependency in &package.dependencies {
+            assert!(
+                !dependency.features.iter().any(|f| f == PLAIN),
+                "{} has {} built with {PLAIN}",
+                package.name,
+                dependency.name
+            );
+        }
+    }
+    assert_eq!(has, BTreeSet::from(["ivrpay", "ivrpay-secret"]));
+    // What a plain `cargo build` is made with.
+    let resolve = metadata.resolve.as_ref().expect("a resolved graph");
+    for node in &resolve.nodes {
+        assert!(
+            !node.features.iter().any(|f| f.as_ref() == PLAIN),
+            "{} has {PLAIN} by default",
+            node.id
+        );
+    }
+
+    // Every file that git knows, or would: scripts, Makefile and workflows are where a build could ask for it.
+    let listed = std::process::Command::new("git")
+        .args([
+            "ls-files",
+            "-z",
+            "--cached",
+            "--others",
+            "--exclude-standard",
+        ])
+        .current_dir(root())
+        .output()
+        .expect("git");
+    let listed = String::from_utf8(listed.stdout).expect("UTF-8");
+    let naming: Vec<&str> = listed
+        .split_terminator('\0')
+        .filter(|path| !path.ends_with(".md"))
+        .filter(|path| {
+            std::fs::read(root().join(path))
+                .is_ok_and(|bytes| bytes.windows(PLAIN.len()).any(|w| w == PLAIN.as_bytes()))
+        })
+        .collect();
+    assert_eq!(naming, NAMES_PLAIN, "what names {PLAIN}");
 }
 
 /// Card numbers that may stand in sources: test numbers that acquirers, card brands and libraries publish.

@@ -94,7 +94,7 @@ checks! {
     DIALPLAN_RECORDED "dialplan-recorded-payment" Critical EVERY,
         "A recorder that is started on the channel goes on in Stasis, and records the whole payment with its tones.";
     DIALPLAN_RECORDER "dialplan-recorder" Note EVERY,
-        "A recorder is started here. ivrpay-pay stops one that runs on the caller's channel; one on another leg is not its to stop.";
+        "A recorder is started here. ivrpay-pay mutes the caller for one that runs on his channel; one on another leg hears what that leg says.";
     DIALPLAN_SPY "dialplan-spy" Note EVERY,
         "Who dials this listens to calls, payments among them.";
     DIALPLAN_RIGHTS "dialplan-feature-rights" Warning EVERY,
@@ -106,7 +106,7 @@ checks! {
     FEATURES_RECORD "features-record" Warning EVERY,
         "A code of keys starts a recording in the middle of a call.";
     QUEUE_RECORDING "queue-recording" Warning EVERY,
-        "The queue records on the caller's channel, and goes on when the caller is sent to a payment; only ivrpay-pay's StopMixMonitor() ends it.";
+        "The queue records on the caller's channel, and goes on when the caller is sent to a payment: with silence in his place, where ivrpay-pay mutes him.";
     CONFBRIDGE_RECORDING "confbridge-recording" Note EVERY,
         "The conference is recorded; a payment keyed into it is in the file.";
     MOH_DIGIT "moh-digit" Note EVERY,
@@ -142,8 +142,8 @@ checks! {
     STASIS_AMI "stasis-ami" High EVERY,
         "AMI subscribes to this message type: with AMI enabled and the type declined, Asterisk does not start (\"Failed to load module manager\"; seen on 16.28 and 22.10).";
     // Running.
-    LIVE_RECORDER "live-recorder" Critical EVERY,
-        "A recorder runs on a channel that is in ivrpay's hands.";
+    LIVE_RECORDER "live-recorder" Note EVERY,
+        "A recorder runs on a channel that is in ivrpay's hands. ivrpay has muted the caller for it: it records silence in his place (docs/recordings.md).";
     LIVE_SPY "live-spy" Warning EVERY,
         "Something listens to channels at this moment.";
     LIVE_MEDIA "live-media" Warning EVERY,

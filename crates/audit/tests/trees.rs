@@ -63,7 +63,7 @@ fn hardened(more: &[(&str, &str)]) -> Tree {
         ("cel.conf", "[general]\nenable = yes\nevents = ALL\n#include \"ivrpay-cel.conf\"\n"),
         ("ari.conf", "[general]\n#include \"ivrpay-ari.conf\"\n[ivrpay](ivrpay-user)\npassword = not-shown\n"),
         ("http.conf", "[general]\n#include \"ivrpay-http.conf\"\n"),
-        ("features.conf", "[general]\n[featuremap]\n#include \"ivrpay-features.conf\"\n"),
+        ("features.conf", "[general]\n[applicationmap]\n[featuremap]\n#include \"ivrpay-features.conf\"\n"),
         ("hep.conf", "[general]\ncapture_address = 192.0.2.9\n"),
         (
             "pjsip.conf",

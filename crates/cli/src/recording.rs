@@ -154,7 +154,14 @@ fn quarantine(folder: &Path, file: &Path, by: &str) -> anyhow::Result<(PathBuf, 
     );
     let file = file.canonicalize()?;
     // Before anything is moved: the journal keeps names as text.
-    text(&file)?;
+    let name = text(&file)?;
+    let digits = |run: &str| run.bytes().map(|b| b - b'0').collect::<Vec<u8>>();
+    ensure!(
+        !name
+            .split(|c: char| !c.is_ascii_digit())
+            .any(|run| ivrpay_payment::is_card_like(&digits(run))),
+        "its name or folder looks like a card number; rename it first, since names are kept and shown"
+    );
     let folder = private(folder)?;
     if file.parent() == Some(&folder) {
         return Ok((file.clone(), file));
@@ -291,9 +298,11 @@ fn resolve(socket: &Path, from: &From, id: &str, by: &str, action: &str) -> anyh
         let file = recording.file.as_ref().unwrap_or(&recording.origin);
         match fs::remove_file(file) {
             Ok(()) => {}
-            // Somebody was quicker.
+            // Nobody may write down that it was deleted: it may lie on another machine, or below another root.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                eprintln!("{file} is not there any more");
+                bail!(
+                    "{file} is not there, as seen from here; nothing was written down. Where Asterisk has another root or machine, give the file itself: ivrpay recording quarantine FILE"
+                );
             }
             Err(error) => {
                 return Err(error).with_context(|| {

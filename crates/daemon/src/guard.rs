@@ -248,10 +248,10 @@ impl Guard {
             kept.facts = Some(ask(Facts::ask(client, Some(channel))).await);
         }
         // What another call was told before this one came says nothing of this one.
-        if !kept
+        if kept
             .around
             .as_ref()
-            .is_some_and(|(asked, _)| *asked >= arrived)
+            .is_none_or(|(asked, _)| *asked < arrived)
         {
             kept.around = Some(ask(Around::ask(client)).await);
         }
@@ -481,7 +481,7 @@ fn gets_many(app: &Application) -> bool {
         || app
             .endpoint_ids
             .iter()
-            .any(|e| !e.is_empty() && !e.contains('/'))
+            .any(|e| !e.is_empty() && !e.contains('/') && !e.starts_with("__"))
 }
 
 /// An application that is given ChannelDtmfReceived: no filter takes it away.

@@ -162,6 +162,8 @@ struct Class {
     count: usize,
     /// Numbers of the free slots; the one given back last is taken next.
     free: Mutex<Vec<usize>>,
+    /// When the arena was made.
+    begun: Instant,
     /// [`longest_life`] of its slots, µs.
     longest_us: AtomicU64,
 }
@@ -177,13 +179,14 @@ impl Arena {
 
     pub(crate) fn map(policy: Policy, layout: Layout) -> Result<Self, InitError> {
         let (region, why) = Region::map(layout.bytes(), policy)?;
-        let mut first = 0;
+        let (begun, mut first) = (Instant::now(), 0);
         let mut class = |size: usize, count: usize| {
             let class = Class {
                 size,
                 first,
                 count,
                 free: Mutex::new((0..count).rev().collect()),
+                begun,
                 longest_us: AtomicU64::new(0),
             };
             first += size * count;
@@ -225,7 +228,7 @@ impl Arena {
             start,
             number,
             class,
-            taken: Instant::now(),
+            taken_us: class.now_us(),
         })
     }
 
@@ -249,6 +252,11 @@ impl Arena {
 }
 
 impl Class {
+    /// Since the arena was made, µs.
+    fn now_us(&self) -> u64 {
+        u64::try_from(self.begun.elapsed().as_micros()).unwrap_or(u64::MAX)
+    }
+
     fn free(&self) -> MutexGuard<'_, Vec<usize>> {
         // A push or a pop that panicked would have left the list as it was.
         self.free.lock().unwrap_or_else(PoisonError::into_inner)
@@ -260,7 +268,8 @@ pub(crate) struct Slot {
     start: NonNull<u8>,
     number: usize,
     class: &'static Class,
-    taken: Instant,
+    /// Since the arena was made, µs.
+    taken_us: u64,
 }
 
 // SAFETY: a slot is the only way to its bytes and the arena is never unmapped, so it may go to another thread.
@@ -287,7 +296,7 @@ impl Drop for Slot {
             return;
         }
         self.bytes_mut().zeroize();
-        let life = u64::try_from(self.taken.elapsed().as_micros()).unwrap_or(u64::MAX);
+        let life = self.class.now_us().saturating_sub(self.taken_us);
         self.class.longest_us.fetch_max(life, Ordering::Relaxed);
         self.class.free().push(self.number);
     }
@@ -350,7 +359,9 @@ mod tests {
         assert_eq!(arena.longest_life(), Duration::ZERO, "still held");
         drop(long);
         let longest = arena.longest_life();
-        assert!((Duration::from_millis(5)..=begun.elapsed()).contains(&longest));
+        // Both ends are counted in whole µs.
+        let most = begun.elapsed() + Duration::from_micros(1);
+        assert!((Duration::from_millis(4)..=most).contains(&longest));
         drop(Buffer::take_from(arena, 65).unwrap());
         assert_eq!(arena.longest_life(), longest, "a shorter one");
     }

@@ -321,7 +321,11 @@ impl Cx {
             if named(&app.disallowed) || (!app.allowed.is_empty() && !named(&app.allowed)) {
                 continue;
             }
-            let endpoint = app.endpoint_ids.iter().find(|e| e.contains('/'));
+            // Of one endpoint, or of a whole technology (`PJSIP`); that of all endpoints carries no events of channels.
+            let endpoint = app
+                .endpoint_ids
+                .iter()
+                .find(|e| !e.is_empty() && !e.starts_with("__"));
             let what = if app.channel_ids.iter().any(|id| id == ALL_CHANNELS) {
                 "all channels".to_owned()
             } else if app.channel_ids.iter().any(|id| ours.contains(&id.as_str())) {
@@ -450,7 +454,7 @@ impl Cx {
                     } else if let Some(channel) = last("mixmonitor list ")
                         && lines.iter().any(|l| l.trim_start().starts_with("0x"))
                     {
-                        let change = Change::Do("stop it in the dialplan before Stasis(): same => n,StopMixMonitor(); or use ivrpay-pay, which does".into());
+                        let change = Change::Do("nothing, where the payment is entered by ivrpay-pay, which mutes the caller from its first line; else use it".into());
                         self.find(
                             c::LIVE_RECORDER,
                             command,

@@ -113,6 +113,9 @@ impl Reading {
                 Err(source) => return Err(FolderError::Read { path, source }),
             };
             if meta.is_dir() {
+                if name.ends_with(".conf") {
+                    self.pass_over(name.clone(), "it is a folder, where Asterisk wants a file");
+                }
                 let real = fs::canonicalize(&path).map_err(failed(&path))?;
                 if depth + 1 >= DEPTH_MAX {
                     self.pass_over(name, "a folder more than 8 deep");
@@ -140,6 +143,9 @@ impl Reading {
             let plain = fs::metadata(&path)
                 .is_ok_and(|meta| meta.is_file() && meta.len() <= FILE_BYTES_MAX as u64);
             if !plain {
+                if path.exists() {
+                    self.pass_over(name, "it is included, and no plain file of at most 16 MiB");
+                }
                 continue;
             }
             let bytes = fs::read(&path).map_err(|source| FolderError::Read {

@@ -211,8 +211,8 @@ async fn run(tally: &mut Tally) -> anyhow::Result<()> {
     }
     tally
         .one(
-            "after all these calls: no call is left",
-            no_call_is_left(&service),
+            "after all these calls: no call is left, no slot of secret memory taken",
+            nothing_is_left(&service),
         )
         .await;
     drop(service);
@@ -429,17 +429,29 @@ async fn run(tally: &mut Tally) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn no_call_is_left(service: &Service) -> anyhow::Result<()> {
+async fn nothing_is_left(service: &Service) -> anyhow::Result<()> {
+    // Those of the socket to Asterisk. The service tells its slots every 5 s.
+    let socket = [("small", 1), ("medium", 0), ("large", 1)];
     let began = Instant::now();
     loop {
         let (_, health) = service.get("/healthz").await?;
-        if health["calls"] == 0 {
+        let (_, metrics) = service.get("/metrics").await?;
+        let metrics = metrics.as_str().unwrap_or_default();
+        let line = |(size, slots)| {
+            let line = format!("ivrpay_secret_slots_in_use{{size=\"{size}\"}} {slots}");
+            metrics.lines().any(|l| l == line)
+        };
+        if health["calls"] == 0 && socket.into_iter().all(line) {
             return Ok(());
         }
+        let slots = metrics
+            .lines()
+            .filter(|l| l.starts_with("ivrpay_secret_slots_in_use{"));
         ensure!(
-            began.elapsed() < Duration::from_secs(10),
-            "{} calls are left",
-            health["calls"]
+            began.elapsed() < Duration::from_secs(15),
+            "{} calls are left, and {}",
+            health["calls"],
+            slots.collect::<Vec<_>>().join(", ")
         );
         tokio::time::sleep(Duration::from_millis(100)).await;
     }

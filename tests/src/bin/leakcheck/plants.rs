@@ -86,6 +86,17 @@ pub(crate) async fn run(check: &mut Check, filter: &str) -> anyhow::Result<(usiz
         "the ordinary build has plants in it"
     );
     println!("absent from the ordinary build: the plants, and the variable that chooses one");
+    // The same build with no leak chosen: what is found below was planted.
+    let cards = check.file("cards");
+    check.wallet = Wallet::new(6, &cards)?;
+    check.places = Places::new(&cards, true);
+    one(check, "none", &planted.display().to_string()).await?;
+    ensure!(
+        check.places.found() == 0,
+        "the build with plants leaks with none of them chosen"
+    );
+    check.fresh()?;
+    println!("nothing is found while none is chosen");
     let (mut count, mut found) = (0, 0);
     for (name, what, places) in PLANTS.iter().filter(|(name, ..)| name.contains(filter)) {
         count += 1;

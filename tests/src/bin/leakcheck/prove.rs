@@ -264,6 +264,11 @@ pub(crate) async fn run(check: &mut Check) -> anyhow::Result<bool> {
     );
     // A busy machine may be late with a key here and there; what is looked for is a card.
     let led = as_meant * 100 >= dialogues * 95;
+    // At full count it has to be what it says.
+    ensure!(
+        dialogues < DIALOGUES || (most >= AT_ONCE * 9 / 10 && moments == MOMENTS),
+        "only {most} at once and {moments} moments"
+    );
     Ok(found + after.found + in_files == 0 && led && health["calls"] == 0)
 }
 

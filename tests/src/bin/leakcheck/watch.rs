@@ -16,6 +16,9 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 /// The other ARI application.
 pub(crate) const WALLBOARD: &str = "wallboard";
 
+/// A third one, that is subscribed to nothing by itself.
+pub(crate) const LISTENER: &str = "listener";
+
 /// Ends what it watches when it is dropped.
 pub(crate) struct Watcher(JoinHandle<()>);
 
@@ -86,6 +89,15 @@ pub(crate) async fn cli(lab: &Lab, who: &str, command: &str) -> anyhow::Result<S
 
 /// All events of another ARI application that is subscribed to everything.
 pub(crate) async fn ari(lab: &Lab, path: PathBuf) -> anyhow::Result<Watcher> {
+    application(lab, &format!("{WALLBOARD}&subscribeAll=true"), path).await
+}
+
+/// An ARI application that has to subscribe to what it wants.
+pub(crate) async fn listener(lab: &Lab, path: PathBuf) -> anyhow::Result<Watcher> {
+    application(lab, LISTENER, path).await
+}
+
+async fn application(lab: &Lab, app: &str, path: PathBuf) -> anyhow::Result<Watcher> {
     let password = std::fs::read_to_string(lab.path("ARI_PASSWORD_FILE")?)?;
     let base = lab.get("ARI_URL")?.replacen("http", "ws", 1);
     let basic = reqwest::Client::builder()
@@ -94,8 +106,7 @@ pub(crate) async fn ari(lab: &Lab, path: PathBuf) -> anyhow::Result<Watcher> {
         .get(lab.get("ARI_URL")?)
         .basic_auth(lab.get("ARI_USER")?, Some(password.trim()))
         .build()?;
-    let mut request =
-        format!("{base}/events?app={WALLBOARD}&subscribeAll=true").into_client_request()?;
+    let mut request = format!("{base}/events?app={app}").into_client_request()?;
     if let Some(header) = basic.headers().get("authorization") {
         request
             .headers_mut()
