@@ -50,11 +50,12 @@ impl Lab {
         Self::bring_up(instance, &["--suite", suite])
     }
 
-    /// As [`Self::up`], with the files of `tests/NAME` over the lab's own.
+    /// As [`Self::up`], with the files of `tests/NAME` over the lab's own; anew, since who uses this changes files of the lab.
     ///
     /// # Errors
     /// As [`Self::up`].
     pub fn up_with(instance: u32, suite: &str, name: &str) -> anyhow::Result<Self> {
+        script(&["down", "--instance", &instance.to_string()])?;
         Self::bring_up(instance, &["--suite", suite, "--with", name])
     }
 

@@ -97,6 +97,15 @@ impl Callers {
         let (mut socket, _) = tokio_tungstenite::connect_async(request)
             .await
             .context("Asterisk refused the application of the callers")?;
+        // Who makes a Local call is subscribed to both its halves, and gets the keys of the one that pays: the service would
+        // refuse to take a card.
+        http.put(format!("{base}/applications/{APP}/eventFilter"))
+            .basic_auth(&user, Some(&password))
+            .header("content-type", "application/json")
+            .body(json!({"disallowed": [{"type": "ChannelDtmfReceived"}]}).to_string())
+            .send()
+            .await?
+            .error_for_status()?;
         let app = tokio::spawn(async move { while let Some(Ok(_)) = socket.next().await {} });
         let told = Told::default();
         let mut events = service.events().await?;
