@@ -97,15 +97,6 @@ impl Callers {
         let (mut socket, _) = tokio_tungstenite::connect_async(request)
             .await
             .context("Asterisk refused the application of the callers")?;
-        // Who makes a Local call is subscribed to both its halves, and gets the keys of the one that pays: the service would
-        // refuse to take a card.
-        http.put(format!("{base}/applications/{APP}/eventFilter"))
-            .basic_auth(&user, Some(&password))
-            .header("content-type", "application/json")
-            .body(json!({"disallowed": [{"type": "ChannelDtmfReceived"}]}).to_string())
-            .send()
-            .await?
-            .error_for_status()?;
         let app = tokio::spawn(async move { while let Some(Ok(_)) = socket.next().await {} });
         let told = Told::default();
         let mut events = service.events().await?;
@@ -128,7 +119,8 @@ impl Callers {
             told,
             readers: [app, feed],
         };
-        // An application that gets the caller's keys would have every capture refused.
+        // Who makes a Local call is subscribed to both its halves: an application that gets the keys of the one that pays would have
+        // every capture refused.
         let keyless = json!({"disallowed": [{"type": "ChannelDtmfReceived"}]});
         let path = format!("/applications/{APP}/eventFilter");
         callers.send(Method::PUT, &path, &keyless).await?;
