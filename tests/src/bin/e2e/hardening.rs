@@ -365,7 +365,12 @@ impl Folder {
         absolute(&mut config, &lab.folder);
         set(&mut config, "secret.policy", policy);
         let mut text = config.to_string();
-        for name in ["ari-password", "acquirer-password", "acquirer-ca.pem"] {
+        for name in [
+            "ari-password",
+            "ami-audit-password",
+            "acquirer-password",
+            "acquirer-ca.pem",
+        ] {
             let (from, to) = (lab.folder.join(name), folder.path().join(name));
             std::fs::copy(&from, &to)
                 .with_context(|| format!("{} is not there", from.display()))?;
