@@ -192,13 +192,21 @@ impl Callers {
         heard: &mut Vec<String>,
     ) -> anyhow::Result<(usize, String)> {
         // Without `formats` Asterisk takes the widest, and spends its time with resampling from 192 kHz.
-        self.post(
+        let made = self
+            .post(
             "/channels",
             &json!({"endpoint": format!("Local/{}@lab/n", talk.extension), "formats": "ulaw", "app": APP, "channelId": id, "otherChannelId": paying}),
         )
-        .await?;
+        .await;
+        // The id is this call's alone: that it is there already means that the request was taken, and its answer was not.
+        if let Err(error) = made
+            && !error.to_string().contains("409")
+        {
+            return Err(error);
+        }
         let mut at_card = Some(at_card);
         let mut again = 0;
+        let mut left = false;
         loop {
             let event = tokio::time::timeout(SILENCE_MAX, told.recv())
                 .await
@@ -217,6 +225,10 @@ impl Callers {
             }
             if step == "payment-completed" || talk.leave_at == Some(step) {
                 self.hang_up(id).await?;
+                continue;
+            }
+            // What was announced before it was known that he had left.
+            if left {
                 continue;
             }
             let Some((_, pressed)) = talk.keys.iter().find(|(of, _)| *of == step) else {
@@ -242,6 +254,7 @@ impl Callers {
                 // Asterisk keys by itself: in the middle of it.
                 let half = u64::from(pace) * pressed.len() as u64 / 2;
                 tokio::time::sleep(Duration::from_millis(half)).await;
+                left = true;
                 self.hang_up(id).await?;
             }
         }

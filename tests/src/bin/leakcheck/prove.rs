@@ -207,7 +207,9 @@ pub(crate) async fn run(check: &mut Check) -> anyhow::Result<bool> {
         tasks.spawn(async move {
             let _place = places.acquire_owned().await;
             on.fetch_add(1, Ordering::Relaxed);
-            let result = callers.call(&format!("prove-{number}"), &talk).await;
+            let result = callers
+                .call(&format!("prove-{}-{number}", std::process::id()), &talk)
+                .await;
             on.fetch_sub(1, Ordering::Relaxed);
             (number % ENDINGS.len(), result)
         });
