@@ -150,14 +150,16 @@ impl Entry {
 }
 
 /// `ast_true()` of main/utils.c.
-pub(crate) fn is_true(value: &str) -> bool {
+#[must_use]
+pub fn is_true(value: &str) -> bool {
     ["yes", "true", "y", "t", "1", "on"]
         .iter()
         .any(|w| value.eq_ignore_ascii_case(w))
 }
 
 /// `ast_false()` of main/utils.c.
-pub(crate) fn is_false(value: &str) -> bool {
+#[must_use]
+pub fn is_false(value: &str) -> bool {
     ["no", "false", "n", "f", "0", "off"]
         .iter()
         .any(|w| value.eq_ignore_ascii_case(w))

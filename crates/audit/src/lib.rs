@@ -17,7 +17,7 @@ mod tree;
 mod version;
 
 pub use catalogue::CATALOGUE;
-pub use conf::{At, Conf, Entry, Include, Section, Trouble, What};
+pub use conf::{At, Conf, Entry, Include, Section, Trouble, What, is_false, is_true};
 pub use files::{KNOWN, NotAsterisk, files};
 pub use finding::{
     Change, Check, FILE_VALUES_PLACE, Finding, NotLookedAt, Place, Report, Severity,

@@ -45,6 +45,12 @@ impl Version {
         }
     }
 
+    /// Whether CEL of this version has the event DTMF (main/cel.c); one that can't be read may have it.
+    #[must_use]
+    pub fn cel_knows_keys(version: Option<Self>) -> bool {
+        version.is_none_or(|v| v.has(CEL_DTMF))
+    }
+
     /// The last day of security fixes; `None` for a series that is not in the calendar.
     #[must_use]
     pub fn ends(self) -> Option<Date> {

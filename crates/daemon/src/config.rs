@@ -1177,7 +1177,6 @@ mod tests {
         );
     }
 
-    /// A recorder that somebody named wrongly would hear cards: nothing is guessed.
     #[test]
     fn exceptions_have_a_person_and_an_end() {
         let today = jiff::Timestamp::now()
@@ -1239,6 +1238,7 @@ mod tests {
         }
     }
 
+    /// A recorder that somebody named wrongly would hear cards: nothing is guessed.
     #[test]
     fn recorders_are_paused_or_vouched_for() {
         let hooks =

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use ivrpay_ari::{
     Application, Bridge, Channel, ChannelId, Client, Info, LogChannel, Module, RequestError,
 };
+use ivrpay_audit::{Version, is_false, is_true};
 use serde::Deserialize;
 use tokio::sync::Mutex;
 
@@ -350,7 +351,7 @@ impl Facts {
             }
         };
         let enable = read("enable", -1).await?.unwrap_or_default();
-        if !is_on(&enable) {
+        if !is_true(&enable) {
             return Ok(None);
         }
         let mut events = Vec::new();
@@ -376,7 +377,9 @@ impl Facts {
         if self.logging.iter().any(writes_keys) {
             dangers.push(Danger::DtmfLog);
         }
-        if self.cel.as_deref().is_some_and(names_keys) && cel_knows_keys(&self.info.version) {
+        if self.cel.as_deref().is_some_and(names_keys)
+            && Version::cel_knows_keys(Version::read(&self.info.version))
+        {
             dangers.push(Danger::CelKeys);
         }
         if self.sip_debug || self.runs("res_hep_pjsip.so") {
@@ -464,15 +467,8 @@ fn pjsip_endpoint(channel: &str) -> Option<&str> {
     name.rsplit_once('-').map(|(endpoint, _)| endpoint)
 }
 
-/// As Asterisk reads a switch (main/utils.c).
 fn is_off(value: &str) -> bool {
-    let off = ["", "no", "false", "n", "f", "0", "off"];
-    off.iter().any(|o| value.eq_ignore_ascii_case(o))
-}
-
-fn is_on(value: &str) -> bool {
-    let on = ["yes", "true", "y", "t", "1", "on"];
-    on.iter().any(|o| value.eq_ignore_ascii_case(o))
+    value.is_empty() || is_false(value)
 }
 
 /// Whether an application is subscribed to all channels, or to those of a whole technology.
@@ -526,21 +522,6 @@ fn names_keys(events: &str) -> bool {
         .split(',')
         .map(str::trim)
         .any(|e| e.eq_ignore_ascii_case("ALL") || e.eq_ignore_ascii_case("DTMF"))
-}
-
-/// CEL has the event DTMF from 20.16.0, 21.11.0, 22.6.0 and 23.0.0 on (main/cel.c). A version that can't be read may have it.
-fn cel_knows_keys(version: &str) -> bool {
-    let number = version.trim_start_matches("certified/");
-    let mut parts = number
-        .split(['.', '-'])
-        .map_while(|part| part.parse::<u32>().ok());
-    match (parts.next(), parts.next()) {
-        (Some(20), Some(minor)) => minor >= 16,
-        (Some(21), Some(minor)) => minor >= 11,
-        (Some(22), Some(minor)) => minor >= 6,
-        (Some(major), _) => major >= 23,
-        (None, _) => true,
-    }
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use reqwest::{Client, Url};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::net::TcpStream;
 
+use crate::send::once;
 use crate::{ConfigError, Unreached, tls};
 
 /// Where a hook is, and how it is reached.
@@ -89,17 +90,9 @@ impl Hook {
                 Ok(value)
             })
             .transpose()?;
-        let client = Client::builder()
-            .tls_backend_preconfigured(tls::client(config.ca_file.as_deref())?)
+        let client = once(tls::client(config.ca_file.as_deref())?)
             .https_only(url.scheme() == "https")
-            .http1_only()
-            .no_proxy()
-            .redirect(reqwest::redirect::Policy::none())
-            .referer(false)
-            .retry(reqwest::retry::never())
-            .pool_max_idle_per_host(0)
             .timeout(config.timeout)
-            .user_agent(concat!("ivrpay/", env!("CARGO_PKG_VERSION")))
             .build()
             .map_err(|_| ConfigError::Client)?;
         Ok(Self {

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use http_body::{Frame, SizeHint};
 use ivrpay_acquirer::{EndpointConfig, Method, Reply, Request};
-use reqwest::{Body, Client, Url};
+use reqwest::{Body, Client, ClientBuilder, Url};
 use rustls::ClientConfig;
 use secrecy::ExposeSecret;
 use tokio::sync::oneshot;
@@ -72,20 +72,10 @@ impl Sender {
             (user, Some(password)) => Some(basic(user, password.expose_secret())?),
         };
         let tls = tls::client(config.ca_file.as_deref())?;
-        let client = Client::builder()
-            .tls_backend_preconfigured(tls.clone())
+        let client = once(tls.clone())
             .https_only(true)
-            // HTTP/2 copies a body under 1 KiB into a buffer that lives as long as the connection.
-            .http1_only()
-            .no_proxy()
-            .redirect(reqwest::redirect::Policy::none())
-            .referer(false)
-            // Money: neither reqwest's retries after "refused stream" nor hyper's after a stale idle connection.
-            .retry(reqwest::retry::never())
-            .pool_max_idle_per_host(0)
             .connect_timeout(config.connect_timeout)
             .tcp_nodelay(true)
-            .user_agent(concat!("ivrpay/", env!("CARGO_PKG_VERSION")))
             .build()
             .map_err(|_| ConfigError::Client)?;
         Ok(Self {
@@ -223,6 +213,21 @@ impl Endpoint {
             () = no_answer => Err(SendError::NoReply { waited: begun.elapsed() }),
         }
     }
+}
+
+/// A client that sends each request once, to where it was told, and keeps nothing of it.
+pub(crate) fn once(tls: ClientConfig) -> ClientBuilder {
+    Client::builder()
+        .tls_backend_preconfigured(tls)
+        // HTTP/2 copies a body under 1 KiB into a buffer that lives as long as the connection.
+        .http1_only()
+        .no_proxy()
+        .redirect(reqwest::redirect::Policy::none())
+        .referer(false)
+        // Money: neither reqwest's retries after "refused stream" nor hyper's after a stale idle connection.
+        .retry(reqwest::retry::never())
+        .pool_max_idle_per_host(0)
+        .user_agent(concat!("ivrpay/", env!("CARGO_PKG_VERSION")))
 }
 
 fn cause(error: &reqwest::Error) -> Unreached {

@@ -13,7 +13,7 @@ use crate::catalogue as c;
 use crate::conf::{is_false, is_true};
 use crate::files::{DIALPLAN, KEYS, LOADED, WITHOUT_KEYS, is_loopback, sees};
 use crate::finding::{Change, Check, Place, Report};
-use crate::version::{CEL_DTMF, Version};
+use crate::version::Version;
 use texts::{field, number};
 
 pub use texts::manager_users;
@@ -617,7 +617,7 @@ impl Cx {
 
     fn cel(&mut self, place: &str, events: &[&str]) {
         let has = |event: &str| events.iter().any(|e| e.eq_ignore_ascii_case(event));
-        let stores = self.version.is_none_or(|v| v.has(CEL_DTMF));
+        let stores = Version::cel_knows_keys(self.version);
         let change = || {
             Change::Do(format!(
                 "write events = {WITHOUT_KEYS} into [general] of cel.conf, then `module reload cel`"
