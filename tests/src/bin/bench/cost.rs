@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::ensure;
 use ivrpay_tests::lab::Lab;
 use ivrpay_tests::local::Callers;
-use ivrpay_tests::service::{Service, set};
+use ivrpay_tests::service::{How, Service, set};
 use tokio::task::JoinSet;
 
 use crate::{cpu_ns, gauge, keys};
@@ -91,7 +91,11 @@ async fn turn(lab: &Lab, program: &str, pair: usize) -> anyhow::Result<(f64, usi
             if protected { "locked" } else { "any" },
         );
     };
-    let mut service = Service::start_build(program, lab, program, true, change).await?;
+    let how = How {
+        program,
+        ..How::default()
+    };
+    let mut service = Service::start_as(how, lab, program, true, change).await?;
     ensure!(
         gauge(&service, "ivrpay_secret_memory_locked").await? == f64::from(u8::from(protected)),
         "{program} is not the build that it should be; run scripts/bench, which makes it"

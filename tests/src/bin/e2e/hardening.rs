@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
 use ivrpay_tests::lab::{Lab, binary, root};
-use ivrpay_tests::service::{absolute, set};
+use ivrpay_tests::service::{NOBODY, absolute, give_to, set};
 use serde_json::Value;
 
 /// A machine, as `ivrpay-sim without` makes it.
@@ -23,9 +23,6 @@ enum Expected {
     /// Starts under `locked`, and `check` warns of facts with these words, as the metric of that name says.
     Lacks(&'static [(&'static str, &'static str)]),
 }
-
-/// Nobody's number on Debian; any user without privileges would do.
-const NOBODY: &str = "65534";
 
 pub(crate) const MACHINES: [Machine; 6] = [
     Machine {
@@ -364,25 +361,8 @@ impl Folder {
         let mut config = lab.config()?;
         absolute(&mut config, &lab.folder);
         set(&mut config, "secret.policy", policy);
-        let mut text = config.to_string();
-        for name in [
-            "ari-password",
-            "ami-audit-password",
-            "acquirer-password",
-            "acquirer-ca.pem",
-        ] {
-            let (from, to) = (lab.folder.join(name), folder.path().join(name));
-            std::fs::copy(&from, &to)
-                .with_context(|| format!("{} is not there", from.display()))?;
-            text = text.replace(&from.display().to_string(), &to.display().to_string());
-        }
-        std::fs::write(folder.path().join("ivrpay.toml"), text)?;
-        std::fs::copy(binary("ivrpay")?, folder.path().join("ivrpay"))?;
-        let owned = Command::new("chown")
-            .args(["-R", &format!("{NOBODY}:{NOBODY}")])
-            .arg(folder.path())
-            .status()?;
-        ensure!(owned.success(), "chown failed; run this as root");
+        std::fs::write(folder.path().join("ivrpay.toml"), config.to_string())?;
+        give_to(NOBODY, folder.path(), lab)?;
         Ok(Self {
             folder,
             api: lab.get("API_URL")?.to_owned(),

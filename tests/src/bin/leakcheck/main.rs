@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail, ensure};
 use ivrpay_tests::call::Call;
 use ivrpay_tests::lab::{Lab, binary};
-use ivrpay_tests::service::{Service, set};
+use ivrpay_tests::service::{How, NOBODY, Service, set};
 use serde_json::json;
 
 use crate::calls::{Planned, Wallet};
@@ -560,14 +560,11 @@ impl Check {
             ("-ABRT", "leak-aborted"),
         ] {
             // As an admin who wants core files would start it.
-            let mut service = Service::start_by(
-                &["sh", "-c", "ulimit -c unlimited; exec \"$@\"", "sh"],
-                &self.lab,
-                name,
-                true,
-                short,
-            )
-            .await?;
+            let how = How {
+                wrapper: &["sh", "-c", "ulimit -c unlimited; exec \"$@\"", "sh"],
+                ..How::default()
+            };
+            let mut service = Service::start_as(how, &self.lab, name, true, short).await?;
             let mut events = service.events().await?;
             let card = self.wallet.next()?;
             let (number, _) = card.pan.split_at(card.pan.len() - 1);
@@ -611,12 +608,29 @@ impl Check {
         Ok(())
     }
 
-    /// A kernel that locks no memory, where the admin said that any will do: after the call nothing is left all the same.
+    /// Machines that lock no memory, where the admin said that any will do: after the call nothing is left all the same.
     async fn ordinary_memory(&mut self) -> anyhow::Result<()> {
         say("memory that is not locked ([secret] policy = \"any\")");
+        for (lacks, owner) in [
+            (&["memfd-secret=ENOSYS", "mlock=EPERM"][..], None),
+            (&["memfd-secret=EPERM", "mlock=EPERM"], None),
+            (&["--memlock=0", "--user", NOBODY], Some(NOBODY)),
+        ] {
+            self.ordinary(lacks, owner)
+                .await
+                .with_context(|| lacks.join(" "))?;
+        }
+        Ok(())
+    }
+
+    async fn ordinary(&mut self, lacks: &[&str], owner: Option<&str>) -> anyhow::Result<()> {
         let sim = binary("ivrpay-sim")?.display().to_string();
-        let wrapper = [&sim, "without", "memfd-secret=ENOSYS", "mlock=EPERM", "--"];
-        let service = Service::start_by(&wrapper, &self.lab, "leak-plain", true, |config| {
+        let how = How {
+            wrapper: &[&[sim.as_str(), "without"], lacks, &["--"]].concat(),
+            owner,
+            ..How::default()
+        };
+        let service = Service::start_as(how, &self.lab, "leak-plain", true, |config| {
             short(config);
             set(config, "secret.policy", "any");
         })
@@ -628,14 +642,16 @@ impl Check {
                 .is_some_and(|m| m.contains("ivrpay_secret_memory_locked 0")),
             "the metric does not say that memory is not locked"
         );
-        for _ in 0..3 {
+        for _ in 0..2 {
             let report = Call::new("7711200", self.wallet.next()?.keys())
                 .place(&self.lab)
                 .await?;
             ensure!(report.result == "success", "ended with {}", report.result);
         }
         tokio::time::sleep(SETTLED).await;
-        self.search("1 s after three payments", &service).await
+        let lacks = lacks.join(" ");
+        self.search(&format!("1 s after two payments, without {lacks}"), &service)
+            .await
     }
 
     /// What would betray a card, switched on one at a time: nobody is asked for one, and the log says what to change.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context as _, ensure};
 use ivrpay_tests::call::Call;
 use ivrpay_tests::lab::binary;
-use ivrpay_tests::service::{Service, set};
+use ivrpay_tests::service::{How, Service, set};
 
 use crate::calls::Wallet;
 use crate::places::Places;
@@ -44,6 +44,7 @@ const PLANTS: &[(&str, &str, &[&str])] = &[
     ("string", "the request is kept as a String", MEMORY),
     ("freed", "a copy is freed and not wiped", MEMORY),
     ("stack", "a copy stands on the stack of a thread", MEMORY),
+    ("http2", "the connection speaks HTTP/2 and stays", MEMORY),
     (
         "file",
         "the request is written to a temporary file",
@@ -66,19 +67,21 @@ const MEMORY: &[&str] = &[
     "ivrpay: anonymous memory, other stacks among it",
 ];
 
+/// The build with plants, as `scripts/prove` names it.
+const PLANTED: &str = "ivrpay-planted";
 /// Present in the build with plants, absent from every other.
 const MARK: &[u8] = b"IVRPAY_PLANT";
 
 /// How many were planted, and how many were found.
 pub(crate) async fn run(check: &mut Check, filter: &str) -> anyhow::Result<(usize, usize)> {
-    let planted = binary("ivrpay-planted")
+    let planted = binary(PLANTED)
         .context("scripts/prove leak builds it: cargo build -p ivrpay --features plant")?;
     let has_mark = |path: PathBuf| -> anyhow::Result<bool> {
         let bytes = std::fs::read(path)?;
         Ok(bytes.windows(MARK.len()).any(|w| w == MARK))
     };
     ensure!(
-        has_mark(planted.clone())?,
+        has_mark(planted)?,
         "the build with plants has none: the next check would prove nothing"
     );
     ensure!(
@@ -90,7 +93,7 @@ pub(crate) async fn run(check: &mut Check, filter: &str) -> anyhow::Result<(usiz
     let cards = check.file("cards");
     check.wallet = Wallet::new(6, &cards)?;
     check.places = Places::new(&cards, true);
-    one(check, "none", &planted.display().to_string()).await?;
+    one(check, "none").await?;
     ensure!(
         check.places.found() == 0,
         "the build with plants leaks with none of them chosen"
@@ -103,7 +106,7 @@ pub(crate) async fn run(check: &mut Check, filter: &str) -> anyhow::Result<(usiz
         let cards = check.file("cards");
         check.wallet = Wallet::new(6, &cards)?;
         check.places = Places::new(&cards, false);
-        one(check, name, &planted.display().to_string())
+        one(check, name)
             .await
             .with_context(|| format!("planted: {name}"))?;
         let dirty: Vec<&str> = check
@@ -126,20 +129,21 @@ pub(crate) async fn run(check: &mut Check, filter: &str) -> anyhow::Result<(usiz
 }
 
 /// A payment, a recorded call in which tones are heard, then a crash.
-async fn one(check: &mut Check, name: &str, planted: &str) -> anyhow::Result<()> {
+async fn one(check: &mut Check, name: &str) -> anyhow::Result<()> {
     let chosen = format!("IVRPAY_PLANT={name}");
-    let program = format!("PLANTED={planted}");
-    // The service's own program is what stands first: the planted one takes its place.
-    let wrapper = [
-        "env",
-        &chosen,
-        &program,
-        "sh",
-        "-c",
-        "ulimit -c unlimited; shift; exec \"$PLANTED\" \"$@\"",
-        "sh",
-    ];
-    let mut service = Service::start_by(&wrapper, &check.lab, "leak-planted", true, |config| {
+    let how = How {
+        program: PLANTED,
+        wrapper: &[
+            "env",
+            &chosen,
+            "sh",
+            "-c",
+            "ulimit -c unlimited; exec \"$@\"",
+            "sh",
+        ],
+        ..How::default()
+    };
+    let mut service = Service::start_as(how, &check.lab, "leak-planted", true, |config| {
         short(config);
         set(config, "secret.policy", "any");
     })
