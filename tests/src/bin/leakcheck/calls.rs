@@ -31,6 +31,24 @@ pub(crate) struct Wallet {
     used: usize,
 }
 
+/// Security codes of one length that all cards share.
+const CODES: usize = 8;
+
+/// So many digits that nobody can foresee.
+fn code(length: usize) -> String {
+    let bytes = uuid::Uuid::new_v4();
+    let digits = bytes.as_bytes().iter().take(length);
+    digits.map(|b| char::from(b'0' + b % 10)).collect()
+}
+
+/// Whether nobody would write this number for another reason: 200, 127 and 443 stand everywhere.
+fn rare(code: &str) -> bool {
+    let mut digits: Vec<char> = code.chars().collect();
+    digits.sort_unstable();
+    digits.dedup();
+    digits.len() == code.len() && !digits.contains(&'0') && !["127", "443"].contains(&code)
+}
+
 impl Wallet {
     /// Makes `count` cards of every brand in turn, and writes them to `path`, which only we can read.
     pub(crate) fn new(count: usize, path: &Path) -> anyhow::Result<Self> {
@@ -56,9 +74,20 @@ impl Wallet {
             });
             brands.push(cards.collect());
         }
-        let cards: Vec<Card> = (0..each)
+        let mut cards: Vec<Card> = (0..each)
             .flat_map(|i| brands.iter().filter_map(move |brand| brand.get(i).cloned()))
             .collect();
+        // With a code of its own for each of a thousand cards, every number of three digits would be one.
+        for length in [3, 4] {
+            let some: Vec<String> = std::iter::repeat_with(|| code(length))
+                .filter(|code| rare(code))
+                .take(CODES)
+                .collect();
+            let of_length = cards.iter_mut().filter(|card| card.code.len() == length);
+            for (card, code) in of_length.zip(some.iter().cycle()) {
+                card.code.clone_from(code);
+            }
+        }
         let mut file = std::fs::OpenOptions::new()
             .write(true)
             .create(true)

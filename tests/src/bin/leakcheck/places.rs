@@ -24,6 +24,7 @@ pub(crate) struct Places {
     cards: PathBuf,
     /// Says what it finds at once.
     loud: bool,
+    digits: Option<&'static str>,
     seen: BTreeMap<String, Seen>,
     /// Memory that the kernel gives nobody.
     pub(crate) unreadable: BTreeMap<String, usize>,
@@ -60,9 +61,16 @@ impl Places {
         Self {
             cards: cards.to_owned(),
             loud,
+            digits: None,
             seen: BTreeMap::new(),
             unreadable: BTreeMap::new(),
         }
+    }
+
+    /// Looks for so many digits in a row, where the cards are too many for the usual eight.
+    pub(crate) fn with_digits(mut self, digits: &'static str) -> Self {
+        self.digits = Some(digits);
+        self
     }
 
     /// Searches a process and files. The name of a place of files is that of the longest path that it stands below.
@@ -76,6 +84,9 @@ impl Places {
             .args(["scan", "--json", "--cards"])
             .arg(&self.cards)
             .stdin(Stdio::null());
+        if let Some(digits) = self.digits {
+            command.args(["--digits", digits]);
+        }
         if let Some((pid, _)) = process {
             command.args(["--pid", &pid.to_string()]);
         }

@@ -17,6 +17,7 @@ use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::sync::Semaphore;
 
 use crate::calls::{Card, Wallet};
+use crate::places::Places;
 use crate::{Check, SETTLED, say};
 
 /// Dialogues in all, and at once. `IVRPAY_PROVE_DIALOGUES` makes fewer of them.
@@ -29,8 +30,9 @@ const MOMENTS: usize = 100;
 /// Eight digits of a thousand cards stand somewhere by chance; twelve do not.
 const DIGITS: &str = "12";
 
-/// Pause between two keys, ms: a number takes 15 s, so that most callers are in the middle of one at any moment.
-const BETWEEN: u32 = 900;
+/// Pause between two keys, ms: a number takes half a minute, so that most callers are in the middle of one at any moment, and the
+/// dialogues last as long as a hundred searches of a busy machine.
+const BETWEEN: u32 = 2_000;
 
 /// Name, where the caller calls, what he does with his keys, and how it may end.
 type Ending = (
@@ -173,6 +175,7 @@ pub(crate) async fn run(check: &mut Check) -> anyhow::Result<bool> {
     };
     let cards = check.file("cards");
     check.wallet = Wallet::new(dialogues, &cards)?;
+    check.places = Places::new(&cards, false).with_digits(DIGITS);
     let service = Service::start(&check.lab, "leak-prove", true, |config| {
         for wait in ["first_key_card_number", "first_key", "inter_digit_timeout"] {
             set(config, &format!("dialogue.{wait}"), "30s");
