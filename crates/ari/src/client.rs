@@ -491,11 +491,11 @@ impl Client {
         Ok(begun.elapsed())
     }
 
-    async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, RequestError> {
+    pub(crate) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, RequestError> {
         self.send(Method::GET, path, None::<()>).await?.json()
     }
 
-    async fn done<B: Serialize>(
+    pub(crate) async fn done<B: Serialize>(
         &self,
         method: Method,
         path: &str,

@@ -101,6 +101,11 @@ id! {
     PlaybackId
 }
 
+id! {
+    /// Id of a bridge of ours, chosen by us so that it can be ended before the answer to its making has come.
+    BridgeId
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -13,6 +13,7 @@
 //!
 //! Does not know what a call is for: neither dialogue, prompts, cards nor money.
 
+mod bridge;
 mod client;
 mod config;
 pub mod contract;
@@ -26,11 +27,12 @@ mod route;
 mod scan;
 mod socket;
 
+pub use bridge::DeviceState;
 pub use client::Client;
 pub use config::{Config, ConfigError};
 pub use error::{RequestError, Trouble};
 pub use event::{Caller, Channel, Dialplan, Event, Malformed, Playback, read};
-pub use ids::{ChannelId, InvalidId, PlaybackId};
+pub use ids::{BridgeId, ChannelId, InvalidId, PlaybackId};
 pub use listen::{Listener, listen};
 pub use request::{
     Application, Bridge, Direction, Endpoint, HangupReason, Info, LogChannel, Module, Originate,

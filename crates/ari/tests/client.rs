@@ -9,8 +9,8 @@ use std::{io, time::Duration};
 
 use fake::{Fake, Request};
 use ivrpay_ari::{
-    ChannelId, Client, Config, Direction, HangupReason, Originate, PlaybackId, RequestError,
-    contract::REQUESTS,
+    BridgeId, ChannelId, Client, Config, DeviceState, Direction, HangupReason, Originate,
+    PlaybackId, RequestError, contract::REQUESTS,
 };
 use secrecy::SecretString;
 
@@ -50,6 +50,7 @@ async fn requests_go_out_as_the_table_says() {
     fake.answer(|request| {
         Some(match (request.method.as_str(), request.path.as_str()) {
             ("GET", "/channels/1.2") => (200, r#"{"id":"1.2","name":"PJSIP/t-1","state":"Up"}"#.into()),
+            ("GET", "/bridges/b%2F1") => (200, r#"{"id":"b/1","technology":"simple_bridge","channels":["1.2"]}"#.into()),
             ("GET", "/channels/1.2/variable") => (200, r#"{"value":"v"}"#.into()),
             ("GET", "/asterisk/info") => (200, r#"{"system":{"version":"22.10.1","entity_id":"e"},"build":{"options":"OPTIONAL_API","os":"Linux"}}"#.into()),
             ("GET", "/applications/ivrpay") => (200, r#"{"name":"ivrpay","channel_ids":["1.2"],"endpoint_ids":[],"events_disallowed":[{"type":"Dial"}],"x":1}"#.into()),
@@ -125,6 +126,23 @@ async fn requests_go_out_as_the_table_says() {
         .await
         .unwrap();
     client.dtmf(&channel, '#', 100).await.unwrap();
+    let bridge = BridgeId::new("b/1").unwrap();
+    client.create_bridge(&bridge, "ivrpay").await.unwrap();
+    client.add_to_bridge(&bridge, &channel, true).await.unwrap();
+    assert_eq!(
+        client.bridge(&bridge).await.unwrap().technology,
+        "simple_bridge"
+    );
+    client.remove_from_bridge(&bridge, &channel).await.unwrap();
+    client.destroy_bridge(&bridge).await.unwrap();
+    client.start_music(&channel).await.unwrap();
+    client.stop_music(&channel).await.unwrap();
+    let lamp = "Stasis:ivrpay-201";
+    client
+        .set_device_state(lamp, DeviceState::Inuse)
+        .await
+        .unwrap();
+    client.forget_device(lamp).await.unwrap();
     let call = Originate {
         endpoint: "Local/s@c/n",
         formats: "ulaw",
@@ -155,6 +173,22 @@ async fn requests_go_out_as_the_table_says() {
     let sent = |method: &str, path: &str, body: &str| {
         (method.to_owned(), path.to_owned(), body.to_owned())
     };
+    // The order of the types counts: see `ivrpay_ari::Client::create_bridge`.
+    assert!(seen.contains(&sent(
+        "POST",
+        "/bridges/b%2F1",
+        r#"{"type":"mixing,dtmf_events,proxy_media","name":"ivrpay"}"#
+    )));
+    assert!(seen.contains(&sent(
+        "POST",
+        "/bridges/b%2F1/addChannel",
+        r#"{"channel":"1.2","absorbDTMF":true}"#
+    )));
+    assert!(seen.contains(&sent(
+        "PUT",
+        "/deviceStates/Stasis%3Aivrpay-201",
+        r#"{"deviceState":"INUSE"}"#
+    )));
     assert!(seen.contains(&sent(
         "POST",
         "/channels/1.2/dtmf",
