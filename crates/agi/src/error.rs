@@ -29,7 +29,7 @@ pub enum Error {
     /// As many sessions as are allowed are on.
     #[error("no AGI session is free")]
     Full,
-    /// The channel was hung up. Variables can still be read and set, until the connection ends.
+    /// The channel was hung up, or sent elsewhere by a redirect (Asterisk says the same of both). Variables can still be read and set, until the connection ends.
     #[error("the channel of the AGI session was hung up")]
     HungUp,
     /// An answer that AGI does not have.
@@ -160,7 +160,7 @@ impl Error {
             }
             Self::Full => "raise the number of sessions, or look for calls that hang in AGI()",
             Self::HungUp => {
-                "the call is over; nothing is to be done. If it is not: AGI() can't be used in an intercept routine"
+                "the call is over, or was redirected; nothing is to be done. If it is neither: AGI() can't be used in an intercept routine"
             }
             Self::NotAnAnswer | Self::OutOfStep => {
                 "tell the authors of ivrpay the version of Asterisk; a variable with a line break in it does this too"

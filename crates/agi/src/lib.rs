@@ -5,8 +5,9 @@
 //! Everything that Asterisk sends is bounded by the limits below, in bytes and in time; what is over them ends the session. So does a
 //! command whose future is dropped before its answer has come.
 //!
-//! **`AGISTATUS` is `SUCCESS` whenever the connection was made**, also when it is closed at once (no place free, an address that is not
-//! let in, a session that failed). It is `FAILURE` only where nobody listens. A dialplan looks at a variable that the session sets.
+//! **`AGISTATUS` does not tell whether somebody was there.** It is `FAILURE` where nobody listens, and as well after a sound file that is not there or
+//! an application that returned 2; it is `SUCCESS` after a connection that was closed at once (no place free, an address that is not let in, a session
+//! that failed). A dialplan looks at a variable that the session sets. (Measured, Asterisk 22; `res/res_agi.c: run_agi`.)
 //!
 //! **No card digit goes this way.** FastAGI is in clear, and `agi set debug on` or AMI's `AGIExecStart` and `AGIExecEnd` show every command and answer.
 //! The keys of [`Session::stream_file`] and [`Session::wait_for_key`] are an operator's choices in a menu, one at a time; there is no
