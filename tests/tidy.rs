@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand};
 
 /// Crates of ours, by their folder, and the crates of ours that each may name. The order is that of ARCHITECTURE.md.
-const RINGS: [(&str, &[&str]); 17] = [
+const RINGS: [(&str, &[&str]); 18] = [
     ("ivrpay-secret", &[]),
     ("ivrpay-payment", &[]),
     ("ivrpay-card", &["ivrpay-secret", "ivrpay-payment"]),
@@ -25,6 +25,7 @@ const RINGS: [(&str, &[&str]); 17] = [
     ("ivrpay-api", &["ivrpay-payment"]),
     ("ivrpay-audit", &[]),
     ("ivrpay-ari", &["ivrpay-secret"]),
+    ("ivrpay-agi", &[]),
     ("ivrpay-ami", &[]),
     (
         "ivrpay-wire",
@@ -52,6 +53,7 @@ const RINGS: [(&str, &[&str]); 17] = [
             "ivrpay-api",
             "ivrpay-audit",
             "ivrpay-ari",
+            "ivrpay-agi",
             "ivrpay-ami",
             "ivrpay-wire",
             "ivrpay-journal",
