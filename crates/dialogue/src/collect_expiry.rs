@@ -7,7 +7,8 @@ use ivrpay_card::{Expiry, ExpiryError, Pan};
 
 use crate::call::{Call, Flush};
 use crate::field::{Asked, Field, Kind, Verdict};
-use crate::io::{At, ErrorType, Line, Say, Step};
+use crate::io::{At, ErrorType, Say, Step};
+use crate::line::Line;
 use crate::{State, What, collect_code, collect_pan, ending, expiry_past, paused};
 
 pub(crate) struct CollectExpiry {

@@ -8,7 +8,8 @@ use ivrpay_card::{Pan, PanError};
 
 use crate::call::{Call, Flush};
 use crate::field::{Asked, Field, Kind, Verdict};
-use crate::io::{At, Brands, ErrorType, Line, Say, Step};
+use crate::io::{At, Brands, ErrorType, Say, Step};
+use crate::line::Line;
 use crate::{State, What, collect_expiry, ending, paused};
 
 pub(crate) struct CollectPan {

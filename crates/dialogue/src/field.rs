@@ -11,7 +11,8 @@ use ivrpay_secret::{Full, Key};
 
 use crate::What;
 use crate::call::Call;
-use crate::io::{At, ErrorType, Line, Progress, Say, Step};
+use crate::io::{At, ErrorType, Progress, Say, Step};
+use crate::line::Line;
 use crate::pace::{Heard, Pace, Touch};
 use crate::wait::{self, Turn, Wait};
 

@@ -41,7 +41,9 @@ mod expiry_past;
 mod field;
 mod greeting;
 mod io;
+mod line;
 mod menu;
+pub mod operator;
 mod pace;
 mod paused;
 mod settings;
@@ -55,6 +57,7 @@ use ivrpay_secret::{Full, Key};
 
 use crate::call::{Call, Flush};
 pub use crate::io::*;
+pub use crate::line::Line;
 use crate::pace::Touch;
 pub use crate::settings::{Settings, Setup};
 

@@ -6,7 +6,8 @@ use ivrpay_secret::Key;
 
 use crate::What;
 use crate::call::{Call, Flush};
-use crate::io::{At, ErrorType, Line, Say, Step};
+use crate::io::{At, ErrorType, Say, Step};
+use crate::line::Line;
 use crate::wait::{self, Turn, Wait};
 
 pub(crate) struct Menu {

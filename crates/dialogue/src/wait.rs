@@ -5,7 +5,8 @@
 use std::time::Duration;
 
 use crate::call::Call;
-use crate::io::{At, Line, Say};
+use crate::io::{At, Say};
+use crate::line::Line;
 
 pub(crate) struct Wait {
     phase: Phase,
