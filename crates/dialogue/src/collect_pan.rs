@@ -6,7 +6,8 @@
 
 use ivrpay_card::{Pan, PanError};
 
-use crate::call::{Call, Flush};
+use crate::call::Call;
+use crate::ear::Flush;
 use crate::field::{Asked, Field, Kind, Verdict};
 use crate::io::{At, Brands, ErrorType, Say, Step};
 use crate::line::Line;
@@ -122,7 +123,7 @@ impl CollectPan {
 }
 
 fn again(call: &mut Call, now: At, attempt: u8, error: ErrorType, say: Option<Say>) -> State {
-    call.flush = Flush::UntilPause;
+    call.ear.flush = Flush::UntilPause;
     if attempt >= call.settings.max_attempts {
         return ending::too_many(call, now);
     }

@@ -58,7 +58,7 @@ impl Paused {
             },
             What::Time if self.wipe_at.is_some_and(|at| now >= at) => {
                 drop(self.held);
-                call.trail.wipe();
+                call.ear.trail.wipe();
                 State::Paused(Self {
                     held: Held::Nothing,
                     wipe_at: None,
