@@ -4,7 +4,8 @@
 
 use crate::call::Call;
 use crate::ending;
-use crate::io::{At, CallResult, ErrorType, Line, Say, Step};
+use crate::io::{At, CallResult, ErrorType, Say, Step};
+use crate::line::Line;
 use crate::menu::{Choice, Menu};
 use crate::{State, What, collect_pan, paused};
 

@@ -7,7 +7,8 @@ use ivrpay_card::Card;
 use ivrpay_payment::{Action, Durable, Intent, Outcome};
 
 use crate::call::Call;
-use crate::io::{At, CallResult, Line, Output, Progress, Say, Step};
+use crate::io::{At, CallResult, Output, Progress, Say, Step};
+use crate::line::Line;
 use crate::{State, What, declined, ending};
 
 pub(crate) struct Authorise {

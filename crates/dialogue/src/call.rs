@@ -5,14 +5,13 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Duration;
 
 use ivrpay_card::Digits;
 use ivrpay_payment::{Outcome, Truncated};
 use ivrpay_secret::Full;
 
+use crate::ear::Ear;
 use crate::io::{At, CallResult, End, ErrorType, Evidence, Output, Progress, Prompt, Say, Step};
-use crate::pace::Trail;
 use crate::settings::{Settings, Setup};
 
 /// Card number, expiry and code.
@@ -21,31 +20,14 @@ const FIELDS: usize = 3;
 /// Most entries of evidence; then the oldest prompt makes room, so that what was pressed stays.
 const EVIDENCE_MAX: usize = 64;
 
-/// Keys that belong to what is over are thrown away.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Flush {
-    No,
-    /// After an error: until there is a pause between two keys.
-    UntilPause,
-    /// Where the middle of a number is missing, its rest could pass for a whole one: until the question was heard to its end, and
-    /// there is a pause.
-    UntilHeard,
-}
-
 pub(crate) struct Call {
     pub(crate) settings: Arc<Settings>,
     pub(crate) setup: Setup,
-    pub(crate) trail: Trail,
+    pub(crate) ear: Ear,
     /// When it began, for the session limit.
     pub(crate) began: At,
     /// Last key, answer or resumption, for the no-progress limit.
     pub(crate) progress_at: At,
-    /// A key has arrived in this call, whichever.
-    pub(crate) keyed: bool,
-    /// Until when a `#` belongs to the field that has just ended by itself.
-    pub(crate) late_hash: Option<At>,
-    /// Whether keys are thrown away at the moment.
-    pub(crate) flush: Flush,
     pub(crate) hung_up: bool,
     /// The service is being stopped; remembered while the acquirer is being asked.
     pub(crate) stopping: bool,
@@ -66,12 +48,9 @@ impl Call {
         Ok(Self {
             settings,
             setup,
-            trail: Trail::take()?,
+            ear: Ear::take()?,
             began: At::default(),
             progress_at: At::default(),
-            keyed: false,
-            late_hash: None,
-            flush: Flush::No,
             hung_up: false,
             stopping: false,
             cards: 0,
@@ -138,25 +117,12 @@ impl Call {
 
     pub(crate) fn prompt_ended(&mut self) {
         self.audible = false;
-        if self.flush == Flush::UntilHeard {
-            self.flush = Flush::UntilPause;
-        }
+        self.ear.prompt_ended();
     }
 
-    /// Whether a key belongs to what is over; `gap` is the time since the key before.
-    pub(crate) fn throws_away(&mut self, gap: Option<Duration>) -> bool {
-        let speaks = self.audible || self.outputs.iter().any(|o| matches!(o, Output::Play(_)));
-        let waits = match self.flush {
-            Flush::No => false,
-            Flush::UntilHeard if speaks => return true,
-            Flush::UntilHeard | Flush::UntilPause => {
-                gap.is_some_and(|gap| gap < self.settings.after_error)
-            }
-        };
-        if !waits {
-            self.flush = Flush::No;
-        }
-        waits
+    /// A prompt plays, or is about to.
+    pub(crate) fn speaks(&self) -> bool {
+        self.audible || self.outputs.iter().any(|o| matches!(o, Output::Play(_)))
     }
 
     pub(crate) fn progress(&mut self, progress: Progress) {
@@ -210,7 +176,7 @@ impl Call {
     }
 
     pub(crate) fn end(&mut self, result: CallResult) {
-        self.trail.wipe();
+        self.ear.trail.wipe();
         self.spare.clear();
         self.outputs.push_back(Output::End(End {
             result,

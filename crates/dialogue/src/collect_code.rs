@@ -5,9 +5,11 @@
 
 use ivrpay_card::{Card, Expiry, Pan, SecurityCode};
 
-use crate::call::{Call, Flush};
+use crate::call::Call;
+use crate::ear::Flush;
 use crate::field::{Asked, Field, Kind, Verdict};
-use crate::io::{At, ErrorType, Line, Say, Step};
+use crate::io::{At, ErrorType, Say, Step};
+use crate::line::Line;
 use crate::{State, What, collect_expiry, collect_pan, confirm, ending, paused};
 
 pub(crate) struct CollectCode {
@@ -131,7 +133,7 @@ fn again(
     error: ErrorType,
     say: Option<Line>,
 ) -> State {
-    call.flush = Flush::UntilPause;
+    call.ear.flush = Flush::UntilPause;
     if attempt >= call.settings.max_attempts {
         return ending::too_many(call, now);
     }

@@ -5,9 +5,11 @@
 
 use ivrpay_card::{Expiry, ExpiryError, Pan};
 
-use crate::call::{Call, Flush};
+use crate::call::Call;
+use crate::ear::Flush;
 use crate::field::{Asked, Field, Kind, Verdict};
-use crate::io::{At, ErrorType, Line, Say, Step};
+use crate::io::{At, ErrorType, Say, Step};
+use crate::line::Line;
 use crate::{State, What, collect_code, collect_pan, ending, expiry_past, paused};
 
 pub(crate) struct CollectExpiry {
@@ -104,11 +106,11 @@ impl CollectExpiry {
                 ending::too_many(call, now)
             }
             Err(ExpiryError::Past) => {
-                call.flush = Flush::UntilPause;
+                call.ear.flush = Flush::UntilPause;
                 expiry_past::enter(call, now, self.pan, attempt)
             }
             Err(_) => {
-                call.flush = Flush::UntilPause;
+                call.ear.flush = Flush::UntilPause;
                 again(
                     call,
                     now,
@@ -125,7 +127,7 @@ impl CollectExpiry {
         let Self { pan, field } = self;
         let attempt = field.attempt();
         drop(field);
-        call.flush = Flush::UntilPause;
+        call.ear.flush = Flush::UntilPause;
         again(call, now, pan, attempt, error, say)
     }
 }

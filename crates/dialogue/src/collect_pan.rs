@@ -6,9 +6,11 @@
 
 use ivrpay_card::{Pan, PanError};
 
-use crate::call::{Call, Flush};
+use crate::call::Call;
+use crate::ear::Flush;
 use crate::field::{Asked, Field, Kind, Verdict};
-use crate::io::{At, Brands, ErrorType, Line, Say, Step};
+use crate::io::{At, Brands, ErrorType, Say, Step};
+use crate::line::Line;
 use crate::{State, What, collect_expiry, ending, paused};
 
 pub(crate) struct CollectPan {
@@ -121,7 +123,7 @@ impl CollectPan {
 }
 
 fn again(call: &mut Call, now: At, attempt: u8, error: ErrorType, say: Option<Say>) -> State {
-    call.flush = Flush::UntilPause;
+    call.ear.flush = Flush::UntilPause;
     if attempt >= call.settings.max_attempts {
         return ending::too_many(call, now);
     }

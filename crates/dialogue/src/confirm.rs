@@ -5,8 +5,8 @@
 use ivrpay_card::Card;
 
 use crate::call::Call;
-use crate::io::Line;
 use crate::io::{At, Say, Step};
+use crate::line::Line;
 use crate::menu::{Choice, Menu};
 use crate::{State, What, collect_code, collect_expiry, collect_pan, ending, paused, writing};
 

@@ -6,7 +6,8 @@
 use ivrpay_payment::Action;
 
 use crate::call::Call;
-use crate::io::{At, CallResult, ErrorType, Line, Say, Step};
+use crate::io::{At, CallResult, ErrorType, Say, Step};
+use crate::line::Line;
 use crate::menu::{Choice, Menu};
 use crate::{State, What, collect_pan, ending, paused};
 

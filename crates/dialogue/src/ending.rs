@@ -7,7 +7,8 @@
 use ivrpay_secret::Full;
 
 use crate::call::Call;
-use crate::io::{At, CallResult, Line, Say, Step};
+use crate::io::{At, CallResult, Say, Step};
+use crate::line::Line;
 use crate::{State, What};
 
 pub(crate) struct Ending {

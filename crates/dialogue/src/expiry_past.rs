@@ -5,7 +5,8 @@
 use ivrpay_card::Pan;
 
 use crate::call::Call;
-use crate::io::{At, ErrorType, Line, Say, Step};
+use crate::io::{At, ErrorType, Say, Step};
+use crate::line::Line;
 use crate::menu::{Choice, Menu};
 use crate::{State, What, collect_expiry, collect_pan, ending, paused};
 

@@ -11,7 +11,8 @@ use ivrpay_secret::{Full, Key};
 
 use crate::What;
 use crate::call::Call;
-use crate::io::{At, ErrorType, Line, Progress, Say, Step};
+use crate::io::{At, ErrorType, Progress, Say, Step};
+use crate::line::Line;
 use crate::pace::{Heard, Pace, Touch};
 use crate::wait::{self, Turn, Wait};
 
@@ -113,11 +114,14 @@ impl Kind {
 
     fn wait(self, call: &Call, now: At) -> Wait {
         match self {
-            Self::Number => {
-                Wait::after_prompt(call, now, call.settings.first_key_card_number, true)
-            }
+            Self::Number => Wait::after_prompt(
+                &call.settings,
+                now,
+                call.settings.first_key_card_number,
+                true,
+            ),
             Self::Expiry | Self::Code(_) => {
-                Wait::after_prompt(call, now, call.settings.first_key, false)
+                Wait::after_prompt(&call.settings, now, call.settings.first_key, false)
             }
         }
     }
@@ -171,7 +175,7 @@ impl Field {
             self.say(call, now, vec![Say::Line(self.kind.question())]);
         } else {
             // A gap of minutes says nothing of the caller's pace.
-            call.trail.wipe();
+            call.ear.trail.wipe();
             self.report(call, true);
             call.play(now, vec![Say::Line(Line::FieldContinue)]);
             self.phase = Phase::Continue(now.plus(call.settings.prompt_max));
@@ -207,7 +211,7 @@ impl Field {
 
     pub(crate) fn deadline(&self, call: &Call) -> At {
         match &self.phase {
-            Phase::First(wait) => wait.deadline(call),
+            Phase::First(wait) => wait.deadline(&call.settings),
             Phase::Keying(last) => {
                 last.plus(self.quiet(call).min(call.settings.inter_digit_timeout))
             }
@@ -223,7 +227,7 @@ impl Field {
                 call.stop_play();
                 if !self.digits.is_empty() {
                     // Who presses it twice means one.
-                    call.late_hash = Some(now.plus(call.settings.late_hash));
+                    call.ear.late_hash = Some(now.plus(call.settings.late_hash));
                 }
                 self.verdict(false)
             }
@@ -249,7 +253,7 @@ impl Field {
             .length()
             .is_some_and(|length| self.digits.len() >= length)
         {
-            call.late_hash = Some(now.plus(call.settings.late_hash));
+            call.ear.late_hash = Some(now.plus(call.settings.late_hash));
             return self.verdict(true);
         }
         Verdict::Stay
@@ -274,10 +278,10 @@ impl Field {
             return Verdict::Stay;
         }
         match &mut self.phase {
-            Phase::First(wait) => match wait.time(call, now) {
+            Phase::First(wait) => match wait.time(&call.settings, now) {
                 Turn::Nothing => {}
                 Turn::Remind(n) => {
-                    let says = wait::reminder(call, n, self.kind.reminder(n));
+                    let says = wait::reminder(call.ear.keyed, n, self.kind.reminder(n));
                     call.play(now, says);
                 }
                 Turn::Over => return Verdict::TimedOut,
@@ -288,7 +292,7 @@ impl Field {
                 let legal = matches!(self.kind, Kind::Number)
                     && ivrpay_card::legal(&self.digits, &call.setup.rules);
                 if quiet || legal || self.long {
-                    call.late_hash = Some(now.plus(call.settings.late_hash));
+                    call.ear.late_hash = Some(now.plus(call.settings.late_hash));
                     return self.verdict(false);
                 }
                 call.play(now, vec![Say::Line(Line::FieldContinue)]);

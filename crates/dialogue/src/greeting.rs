@@ -3,7 +3,8 @@
 //! Begins the call; ends with the prompt, or with a key, which stops it and counts at the first question. Owns nothing.
 
 use crate::call::Call;
-use crate::io::{At, Line, Say, Step};
+use crate::io::{At, Say, Step};
+use crate::line::Line;
 use crate::{State, What, amount, collect_pan};
 
 pub(crate) struct Greeting {

@@ -1,11 +1,15 @@
 //! What goes into the dialogue and what comes out of it.
 
+use std::fmt;
+use std::str::FromStr;
 use std::time::Duration;
 
 use ivrpay_card::Card;
-use ivrpay_payment::{Brand, Durable, Intent, Money, Outcome, Truncated};
+use ivrpay_payment::{Brand, Durable, Intent, Money, Outcome, Truncated, is_card_like};
 use ivrpay_secret::Key;
 use serde::{Deserialize, Serialize};
+
+use crate::line::Line;
 
 /// Time since the call entered Stasis. Not a clock: recordings replay, snapshots read well.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
@@ -292,6 +296,52 @@ pub struct End {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Prompt(pub Vec<Say>);
 
+impl From<Line> for Prompt {
+    fn from(line: Line) -> Self {
+        Self(vec![Say::Line(line)])
+    }
+}
+
+/// Language of what is spoken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Language {
+    /// English.
+    En,
+    /// Japanese.
+    Ja,
+}
+
+impl Language {
+    /// All that there are.
+    pub const ALL: [Self; 2] = [Self::En, Self::Ja];
+
+    /// Name of the folder of sounds, and of Asterisk's channel language: `ja`, `en`.
+    #[must_use]
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::En => "en",
+            Self::Ja => "ja",
+        }
+    }
+}
+
+impl fmt::Display for Language {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.code())
+    }
+}
+
+impl FromStr for Language {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, &'static str> {
+        Self::ALL
+            .into_iter()
+            .find(|language| language.code() == text)
+            .ok_or("languages are ja and en")
+    }
+}
+
 /// One piece of a prompt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Say {
@@ -305,6 +355,20 @@ pub enum Say {
     Reference(u32),
     /// `invalid-card-type`: please use one of these brands.
     Brands(Brands),
+    /// `whisper-success`: the amount and the last four.
+    Paid(Truncated, Money),
+    /// `whisper-manager`: the acquirer's code of a refusal, read sign by sign.
+    Manager(Spelt),
+    /// `payment-choice`: the orders that wait, each with its key.
+    Choice(Choices),
+    /// `return-goodbye`: the telephone number to call, read digit by digit.
+    Goodbye(Spelt),
+    /// `desk-read-amount`: what was keyed, read back.
+    KeyedAmount(Money),
+    /// `desk-read-order`: what was keyed, read back digit by digit.
+    KeyedOrder(Spelt),
+    /// `desk-amount-most`: the largest amount that may be keyed.
+    AmountMost(Money),
 }
 
 impl Say {
@@ -317,7 +381,97 @@ impl Say {
             Self::Confirm(..) => "confirmation",
             Self::Reference(_) => "payment-completed-reference",
             Self::Brands(_) => "invalid-card-type",
+            Self::Paid(..) => "whisper-success",
+            Self::Manager(_) => "whisper-manager",
+            Self::Choice(_) => "payment-choice",
+            Self::Goodbye(_) => "return-goodbye",
+            Self::KeyedAmount(_) => "desk-read-amount",
+            Self::KeyedOrder(_) => "desk-read-order",
+            Self::AmountMost(_) => "desk-amount-most",
         }
+    }
+}
+
+/// Signs that are read one by one, `Copy`: a telephone number, an order number, an acquirer's code. Never one that could be a
+/// card number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Spelt {
+    signs: [u8; Self::MAX],
+    len: usize,
+}
+
+impl Spelt {
+    /// Most signs, hyphens included.
+    pub const MAX: usize = 24;
+
+    /// ASCII letters (case does not matter), digits, and hyphens, at which a pause is made.
+    ///
+    /// `None` when it is empty or longer than [`Self::MAX`], has another sign or nothing but hyphens, or when its digits could be
+    /// a card number.
+    #[must_use]
+    pub fn new(text: &str) -> Option<Self> {
+        let mut spelt = Self {
+            signs: [0; Self::MAX],
+            len: text.len(),
+        };
+        let room = spelt.signs.get_mut(..text.len())?;
+        for (sign, byte) in room.iter_mut().zip(text.bytes()) {
+            if !byte.is_ascii_alphanumeric() && byte != b'-' {
+                return None;
+            }
+            *sign = byte.to_ascii_uppercase();
+        }
+        let digits: Vec<u8> = text
+            .bytes()
+            .filter(u8::is_ascii_digit)
+            .map(|byte| byte - b'0')
+            .collect();
+        let says = text.bytes().any(|byte| byte != b'-');
+        (says && !is_card_like(&digits)).then_some(spelt)
+    }
+
+    /// As it is written: digits, capital letters, hyphens.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        let signs = self.signs.get(..self.len).unwrap_or_default();
+        str::from_utf8(signs).unwrap_or_default()
+    }
+}
+
+/// The amounts of 2 to 9 orders that wait, `Copy`; the first is key 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Choices {
+    first: Money,
+    others: [Option<Money>; 8],
+}
+
+impl Choices {
+    /// Most orders: there are keys 1 to 9.
+    pub const MAX: usize = 9;
+
+    /// `None` for fewer than two, among which there is nothing to choose, and for more than [`Self::MAX`].
+    #[must_use]
+    pub fn new(amounts: &[Money]) -> Option<Self> {
+        let (first, others) = amounts.split_first()?;
+        let mut choices = Self {
+            first: *first,
+            others: [None; 8],
+        };
+        for (place, amount) in choices
+            .others
+            .get_mut(..others.len())?
+            .iter_mut()
+            .zip(others)
+        {
+            *place = Some(*amount);
+        }
+        (!others.is_empty()).then_some(choices)
+    }
+
+    /// Key and amount, in order.
+    pub fn iter(&self) -> impl Iterator<Item = (u8, Money)> {
+        let amounts = [Some(self.first)].into_iter().chain(self.others);
+        (1..).zip(amounts.flatten())
     }
 }
 
@@ -359,140 +513,6 @@ fn bit(brand: Brand) -> u16 {
         .map_or(0, |n| 1 << n)
 }
 
-/// Sentences without values. [`Line::name`] is the name of the table and of the sound file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[allow(
-    missing_docs,
-    reason = "the names are those of the prompt table, which holds the words"
-)]
-#[non_exhaustive]
-pub enum Line {
-    AgentReturn,
-    AmountRejected,
-    CallerInterruptedWithStar,
-    CardDeclined,
-    CardDeclinedAgain,
-    CapacityExceeded,
-    AgentCancelled,
-    DuplicateToneSuspected,
-    ExpirationDate,
-    ExpirationDateAgain,
-    FieldContinue,
-    Greeting,
-    GreetingSilence1,
-    GreetingSilence2,
-    Help,
-    InternalError,
-    InvalidCardNumberChecksum,
-    InvalidCardNumberLong,
-    InvalidCardNumberShort,
-    InvalidDate,
-    InvalidDatePast,
-    InvalidSecurityCode,
-    OrderAlreadyPaid,
-    OutcomeUnknown,
-    PaymentCardNumber,
-    PaymentCardNumberAgain,
-    PaymentCardNumberWait,
-    PaymentCompleted,
-    PaymentConnectorError,
-    PaymentProcessing,
-    PaymentProcessingLong,
-    SecurityCode,
-    SecurityCodeAmex,
-    SelfServiceEnd,
-    SessionTimeout,
-    TooManyFailedAttempts,
-    Training,
-}
-
-impl Line {
-    /// Every line.
-    pub const ALL: [Line; 37] = [
-        Self::AgentReturn,
-        Self::AmountRejected,
-        Self::CallerInterruptedWithStar,
-        Self::CardDeclined,
-        Self::CardDeclinedAgain,
-        Self::CapacityExceeded,
-        Self::AgentCancelled,
-        Self::DuplicateToneSuspected,
-        Self::ExpirationDate,
-        Self::ExpirationDateAgain,
-        Self::FieldContinue,
-        Self::Greeting,
-        Self::GreetingSilence1,
-        Self::GreetingSilence2,
-        Self::Help,
-        Self::InternalError,
-        Self::InvalidCardNumberChecksum,
-        Self::InvalidCardNumberLong,
-        Self::InvalidCardNumberShort,
-        Self::InvalidDate,
-        Self::InvalidDatePast,
-        Self::InvalidSecurityCode,
-        Self::OrderAlreadyPaid,
-        Self::OutcomeUnknown,
-        Self::PaymentCardNumber,
-        Self::PaymentCardNumberAgain,
-        Self::PaymentCardNumberWait,
-        Self::PaymentCompleted,
-        Self::PaymentConnectorError,
-        Self::PaymentProcessing,
-        Self::PaymentProcessingLong,
-        Self::SecurityCode,
-        Self::SecurityCodeAmex,
-        Self::SelfServiceEnd,
-        Self::SessionTimeout,
-        Self::TooManyFailedAttempts,
-        Self::Training,
-    ];
-
-    /// Name in the prompt table and of the sound file (`ivrpay/NAME.wav`).
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::AgentReturn => "agent-return",
-            Self::AmountRejected => "amount-rejected",
-            Self::CallerInterruptedWithStar => "caller-interrupted-with-star",
-            Self::CardDeclined => "card-declined",
-            Self::CardDeclinedAgain => "card-declined-again",
-            Self::CapacityExceeded => "capacity-exceeded",
-            Self::AgentCancelled => "agent-cancelled",
-            Self::DuplicateToneSuspected => "duplicate-tone-suspected",
-            Self::ExpirationDate => "expiration-date",
-            Self::ExpirationDateAgain => "expiration-date-again",
-            Self::FieldContinue => "field-continue",
-            Self::Greeting => "greeting",
-            Self::GreetingSilence1 => "greeting-silence-1",
-            Self::GreetingSilence2 => "greeting-silence-2",
-            Self::Help => "help",
-            Self::InternalError => "internal-error",
-            Self::InvalidCardNumberChecksum => "invalid-card-number-checksum",
-            Self::InvalidCardNumberLong => "invalid-card-number-long",
-            Self::InvalidCardNumberShort => "invalid-card-number-short",
-            Self::InvalidDate => "invalid-date",
-            Self::InvalidDatePast => "invalid-date-past",
-            Self::InvalidSecurityCode => "invalid-security-code",
-            Self::OrderAlreadyPaid => "order-already-paid",
-            Self::OutcomeUnknown => "outcome-unknown",
-            Self::PaymentCardNumber => "payment-card-number",
-            Self::PaymentCardNumberAgain => "payment-card-number-again",
-            Self::PaymentCardNumberWait => "payment-card-number-wait",
-            Self::PaymentCompleted => "payment-completed",
-            Self::PaymentConnectorError => "payment-connector-error",
-            Self::PaymentProcessing => "payment-processing",
-            Self::PaymentProcessingLong => "payment-processing-long",
-            Self::SecurityCode => "security-code",
-            Self::SecurityCodeAmex => "security-code-amex",
-            Self::SelfServiceEnd => "self-service-end",
-            Self::SessionTimeout => "session-timeout",
-            Self::TooManyFailedAttempts => "too-many-failed-attempts",
-            Self::Training => "training",
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -506,9 +526,37 @@ mod tests {
     }
 
     #[test]
-    fn every_line_has_a_name_of_its_own() {
-        let names: std::collections::BTreeSet<_> =
-            Line::ALL.iter().map(|line| line.name()).collect();
-        assert_eq!(names.len(), Line::ALL.len());
+    fn spelt_is_what_can_be_read_aloud_and_no_card() {
+        for (text, expected) in [
+            ("0120-123-456", Some("0120-123-456")),
+            ("g12", Some("G12")),
+            ("123456789012345678901234", Some("123456789012345678901234")),
+            ("", None),
+            ("--", None),
+            ("+81312345678", None),
+            ("03 1234", None),
+            ("１２", None),
+            ("1234567890123456789012345", None),
+            ("4111-1111-1111-1111", None),
+            ("4111111111111111", None),
+        ] {
+            let spelt = Spelt::new(text);
+            assert_eq!(spelt.as_ref().map(Spelt::text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn choices_are_two_to_nine() {
+        let yen = |minor| Money::new(minor, ivrpay_payment::Currency::Jpy).unwrap();
+        let amounts: Vec<Money> = (1..=10).map(yen).collect();
+        for count in 0..=10 {
+            let choices = Choices::new(&amounts[..count]);
+            assert_eq!(choices.is_some(), (2..=9).contains(&count), "{count}");
+            if let Some(choices) = choices {
+                let read: Vec<_> = choices.iter().collect();
+                let wanted: Vec<_> = (1..).zip(amounts[..count].iter().copied()).collect();
+                assert_eq!(read, wanted);
+            }
+        }
     }
 }

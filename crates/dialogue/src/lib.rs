@@ -36,12 +36,15 @@ mod collect_expiry;
 mod collect_pan;
 mod confirm;
 mod declined;
+mod ear;
 mod ending;
 mod expiry_past;
 mod field;
 mod greeting;
 mod io;
+mod line;
 mod menu;
+pub mod operator;
 mod pace;
 mod paused;
 mod settings;
@@ -53,8 +56,10 @@ use std::sync::Arc;
 use ivrpay_payment::{Durable, Intent, Outcome};
 use ivrpay_secret::{Full, Key};
 
-use crate::call::{Call, Flush};
+use crate::call::Call;
+use crate::ear::Flush;
 pub use crate::io::*;
+pub use crate::line::Line;
 use crate::pace::Touch;
 pub use crate::settings::{Settings, Setup};
 
@@ -194,27 +199,10 @@ impl Dialogue {
 
     fn key(&mut self, arrived: At, key: Key, lasted: std::time::Duration) {
         let call = &mut self.call;
-        let touch = call.trail.touch(arrived, key, lasted);
-        call.keyed = true;
-        match key {
-            // No telephone has these; what sends them is no finger.
-            Key::Letter => return,
-            // `*` and `#` twice mean something else than once: an echo must not.
-            Key::Star | Key::Hash if touch.echo() => return,
-            _ => {}
-        }
-        if call.throws_away(touch.gap) {
+        let speaks = call.speaks();
+        let Some(touch) = call.ear.hear(&call.settings, arrived, key, lasted, speaks) else {
             return;
-        }
-        if let Some(until) = call.late_hash {
-            if touch.same_press() {
-                return;
-            }
-            call.late_hash = None;
-            if key == Key::Hash && arrived <= until {
-                return;
-            }
-        }
+        };
         call.progress_at = self.now;
         self.step(What::Key(key, touch));
     }
@@ -226,9 +214,9 @@ impl Dialogue {
         let call = &mut self.call;
         match what {
             // A caller who is keying goes on: what follows is the rest of a number whose beginning is gone.
-            What::KeysLost => call.flush = Flush::UntilHeard,
+            What::KeysLost => call.ear.flush = Flush::UntilHeard,
             What::ReAsk(step) if state.re_asks(step) => {
-                call.flush = Flush::UntilHeard;
+                call.ear.flush = Flush::UntilHeard;
                 call.progress_at = now;
             }
             _ => {}

@@ -5,8 +5,10 @@
 use ivrpay_secret::Key;
 
 use crate::What;
-use crate::call::{Call, Flush};
-use crate::io::{At, ErrorType, Line, Say, Step};
+use crate::call::Call;
+use crate::ear::Flush;
+use crate::io::{At, ErrorType, Say, Step};
+use crate::line::Line;
 use crate::wait::{self, Turn, Wait};
 
 pub(crate) struct Menu {
@@ -53,7 +55,7 @@ impl Menu {
         wrong: Option<ErrorType>,
         error: Option<ErrorType>,
     ) -> Self {
-        let wait = Wait::after_prompt(call, now, call.settings.first_key, false);
+        let wait = Wait::after_prompt(&call.settings, now, call.settings.first_key, false);
         let mut menu = Self {
             step,
             says,
@@ -76,7 +78,7 @@ impl Menu {
             wrong: None,
             attempt: 1,
             star: false,
-            wait: Wait::after_prompt(call, now, call.settings.first_key, false),
+            wait: Wait::after_prompt(&call.settings, now, call.settings.first_key, false),
             deaf_until: Some(now.plus(call.settings.after_error)),
         }
     }
@@ -104,10 +106,10 @@ impl Menu {
                 self.wait.prompt_ended(now);
                 Choice::Stay
             }
-            What::Time => match self.wait.time(call, now) {
+            What::Time => match self.wait.time(&call.settings, now) {
                 Turn::Nothing => Choice::Stay,
                 Turn::Remind(n) => {
-                    let says = wait::reminder(call, n, self.says.clone());
+                    let says = wait::reminder(call.ear.keyed, n, self.says.clone());
                     call.play(now, says);
                     Choice::Stay
                 }
@@ -118,7 +120,7 @@ impl Menu {
     }
 
     pub(crate) fn deadline(&self, call: &Call) -> At {
-        let wait = self.wait.deadline(call);
+        let wait = self.wait.deadline(&call.settings);
         self.deaf_until.map_or(wait, |until| until.min(wait))
     }
 
@@ -130,11 +132,11 @@ impl Menu {
         match key {
             Key::Digit(digit @ (1 | 2)) => {
                 call.pressed(now, self.step, digit);
-                call.late_hash = Some(now.plus(call.settings.late_hash));
+                call.ear.late_hash = Some(now.plus(call.settings.late_hash));
                 if digit == 1 { Choice::One } else { Choice::Two }
             }
             Key::Digit(_) | Key::Hash => {
-                call.flush = Flush::UntilPause;
+                call.ear.flush = Flush::UntilPause;
                 self.failed(call, now, self.wrong)
             }
             Key::Star if self.star => Choice::Operator,
@@ -142,7 +144,7 @@ impl Menu {
                 self.star = true;
                 let says = [Say::Line(Line::Help)].into_iter().chain(self.says.clone());
                 call.play(now, says.collect());
-                self.wait = Wait::after_prompt(call, now, call.settings.first_key, false);
+                self.wait = Wait::after_prompt(&call.settings, now, call.settings.first_key, false);
                 Choice::Stay
             }
             Key::Letter => Choice::Stay,
@@ -163,6 +165,6 @@ impl Menu {
         self.deaf_until = None;
         call.entered(self.step, self.attempt, error);
         call.play(now, self.says.clone());
-        self.wait = Wait::after_prompt(call, now, call.settings.first_key, false);
+        self.wait = Wait::after_prompt(&call.settings, now, call.settings.first_key, false);
     }
 }

@@ -5,7 +5,8 @@
 //! it is wiped for certain, and the resumption asks from where nothing is missing.
 
 use crate::call::Call;
-use crate::io::{At, CallResult, Line, Say, Step};
+use crate::io::{At, CallResult, Say, Step};
+use crate::line::Line;
 use crate::{State, What, collect_pan, ending};
 
 pub(crate) struct Paused {
@@ -57,7 +58,7 @@ impl Paused {
             },
             What::Time if self.wipe_at.is_some_and(|at| now >= at) => {
                 drop(self.held);
-                call.trail.wipe();
+                call.ear.trail.wipe();
                 State::Paused(Self {
                     held: Held::Nothing,
                     wipe_at: None,

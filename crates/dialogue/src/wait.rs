@@ -4,8 +4,9 @@
 
 use std::time::Duration;
 
-use crate::call::Call;
-use crate::io::{At, Line, Say};
+use crate::io::{At, Say};
+use crate::line::Line;
+use crate::settings::Settings;
 
 pub(crate) struct Wait {
     phase: Phase,
@@ -46,9 +47,14 @@ pub(crate) enum Turn {
 
 impl Wait {
     /// After a prompt that begins now.
-    pub(crate) fn after_prompt(call: &Call, now: At, longest: Duration, repeat: bool) -> Self {
+    pub(crate) fn after_prompt(
+        settings: &Settings,
+        now: At,
+        longest: Duration,
+        repeat: bool,
+    ) -> Self {
         Self {
-            phase: Phase::Prompt(now.plus(call.settings.prompt_max)),
+            phase: Phase::Prompt(now.plus(settings.prompt_max)),
             longest,
             repeat,
         }
@@ -61,8 +67,8 @@ impl Wait {
         }
     }
 
-    pub(crate) fn time(&mut self, call: &Call, now: At) -> Turn {
-        if now < self.deadline(call) {
+    pub(crate) fn time(&mut self, settings: &Settings, now: At) -> Turn {
+        if now < self.deadline(settings) {
             return Turn::Nothing;
         }
         match self.phase {
@@ -72,21 +78,21 @@ impl Wait {
             }
             Phase::Silence {
                 since, reminded, ..
-            } if now >= self.over(call, since, reminded) => Turn::Over,
+            } if now >= self.over(settings, since, reminded) => Turn::Over,
             Phase::Silence {
                 since, reminders, ..
             } => {
                 self.phase = Phase::Silence {
                     since,
                     reminders: reminders.saturating_add(1),
-                    reminded: Some(now.plus(call.settings.prompt_max)),
+                    reminded: Some(now.plus(settings.prompt_max)),
                 };
                 Turn::Remind(reminders)
             }
         }
     }
 
-    pub(crate) fn deadline(&self, call: &Call) -> At {
+    pub(crate) fn deadline(&self, settings: &Settings) -> At {
         match self.phase {
             Phase::Prompt(until) => until,
             Phase::Silence {
@@ -94,12 +100,12 @@ impl Wait {
                 reminders,
                 reminded,
             } => {
-                let over = self.over(call, since, reminded);
+                let over = self.over(settings, since, reminded);
                 if reminders > 0 && !self.repeat {
                     return over;
                 }
-                let every = call.settings.reminder_every.saturating_mul(reminders);
-                let next = since.plus(call.settings.reminder_after.saturating_add(every));
+                let every = settings.reminder_every.saturating_mul(reminders);
+                let next = since.plus(settings.reminder_after.saturating_add(every));
                 if next >= since.plus(self.longest) {
                     over
                 } else {
@@ -109,15 +115,15 @@ impl Wait {
         }
     }
 
-    fn over(&self, call: &Call, since: At, reminded: Option<At>) -> At {
+    fn over(&self, settings: &Settings, since: At, reminded: Option<At>) -> At {
         let over = since.plus(self.longest);
-        reminded.map_or(over, |end| over.max(end.plus(call.settings.reminder_after)))
+        reminded.map_or(over, |end| over.max(end.plus(settings.reminder_after)))
     }
 }
 
 /// What a reminder says: as long as no key at all has come, that none arrives; else what belongs to the step.
-pub(crate) fn reminder(call: &Call, n: u32, own: Vec<Say>) -> Vec<Say> {
-    if n == 0 && !call.keyed {
+pub(crate) fn reminder(keyed: bool, n: u32, own: Vec<Say>) -> Vec<Say> {
+    if n == 0 && !keyed {
         vec![
             Say::Line(Line::GreetingSilence1),
             Say::Line(Line::GreetingSilence2),

@@ -6,7 +6,8 @@
 use ivrpay_card::Card;
 
 use crate::call::Call;
-use crate::io::{At, CallResult, Draft, Line, NotWritten, Output, Step};
+use crate::io::{At, CallResult, Draft, NotWritten, Output, Step};
+use crate::line::Line;
 use crate::{State, What, authorise, ending};
 
 pub(crate) struct Writing {

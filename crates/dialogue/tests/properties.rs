@@ -195,6 +195,7 @@ proptest! {
                 Say::Confirm(_, said) => prop_assert_eq!(*said, amount),
                 Say::Reference(number) => prop_assert!(!attended && *number == 12_345),
                 Say::Line(_) | Say::Brands(_) => {}
+                other => prop_assert!(false, "{} is the operator's", other.name()),
             }
         }
         for sent in &runner.sent {

@@ -8,9 +8,7 @@ mod number;
 mod table;
 mod value;
 
-use std::fmt;
-use std::str::FromStr;
-
+pub use ivrpay_dialogue::Language;
 use ivrpay_dialogue::{Prompt, Say};
 
 use crate::table::{Part, Slot, table};
@@ -18,46 +16,6 @@ use crate::value::Value;
 
 /// Version of the table: the journal records it with each call, as evidence of what was said.
 pub const VERSION: &str = table::VERSION;
-
-/// Language of a prompt.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Language {
-    /// English.
-    En,
-    /// Japanese.
-    Ja,
-}
-
-impl Language {
-    /// All that there are.
-    pub const ALL: [Self; 2] = [Self::En, Self::Ja];
-
-    /// Name of the folder of sounds, and of Asterisk's channel language: `ja`, `en`.
-    #[must_use]
-    pub const fn code(self) -> &'static str {
-        match self {
-            Self::En => "en",
-            Self::Ja => "ja",
-        }
-    }
-}
-
-impl fmt::Display for Language {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.code())
-    }
-}
-
-impl FromStr for Language {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, &'static str> {
-        Self::ALL
-            .into_iter()
-            .find(|language| language.code() == text)
-            .ok_or("languages are ja and en")
-    }
-}
 
 /// The clips that say this, in order; each is a file `ivrpay/NAME.wav` below the folder of its language.
 #[must_use]
@@ -126,10 +84,22 @@ fn text_of(say: &Say, language: Language) -> String {
 
 fn value(say: &Say, slot: Slot) -> Value {
     match (*say, slot) {
-        (Say::Amount(amount) | Say::Confirm(_, amount), Slot::Amount) => Value::Amount(amount),
-        (Say::Confirm(card, _), Slot::Last4) => Value::Last4(card),
+        (
+            Say::Amount(amount)
+            | Say::Confirm(_, amount)
+            | Say::Paid(_, amount)
+            | Say::KeyedAmount(amount)
+            | Say::AmountMost(amount),
+            Slot::Amount,
+        ) => Value::Amount(amount),
+        (Say::Confirm(card, _) | Say::Paid(card, _), Slot::Last4) => Value::Last4(card),
         (Say::Reference(reference), Slot::Reference) => Value::Reference(reference),
         (Say::Brands(brands), Slot::Brands) => Value::Brands(brands),
+        (Say::Choice(choices), Slot::Count) => Value::Count(choices),
+        (Say::Choice(choices), Slot::Choices) => Value::Choices(choices),
+        (Say::Manager(signs), Slot::Code)
+        | (Say::Goodbye(signs), Slot::Telephone)
+        | (Say::KeyedOrder(signs), Slot::Order) => Value::Spelt(signs),
         _ => unreachable!("{} has no {slot:?}: tests speak every sentence", say.name()),
     }
 }

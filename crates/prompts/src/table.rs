@@ -64,14 +64,16 @@ impl Part {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Slot {
-    A,
     Amount,
-    B,
     Brands,
+    Choices,
     Code,
+    Count,
     Counts,
     Last4,
+    Order,
     Reference,
+    Telephone,
 }
 
 struct Clip {

@@ -1,6 +1,6 @@
-//! Values inside a sentence: an amount, the last four, a reference, brands; as clips and as written.
+//! Values inside a sentence: an amount, the last four, a reference, brands, a choice of orders, what is spelt; as clips and as written.
 
-use ivrpay_dialogue::Brands;
+use ivrpay_dialogue::{Brands, Choices, Spelt};
 use ivrpay_payment::{Currency, Money, Truncated};
 
 use crate::Language;
@@ -11,9 +11,14 @@ use crate::table::table;
 pub(crate) enum Value {
     Amount(Money),
     Brands(Brands),
+    /// The amounts, each with its key.
+    Choices(Choices),
+    /// How many they are.
+    Count(Choices),
     Last4(Truncated),
     /// Up to eight digits.
     Reference(u32),
+    Spelt(Spelt),
 }
 
 impl Value {
@@ -21,8 +26,11 @@ impl Value {
         let names = match self {
             Self::Amount(amount) => amount_clips(*amount, language),
             Self::Brands(brands) => brand_clips(*brands),
+            Self::Choices(choices) => choice_clips(choices, language),
+            Self::Count(choices) => vec![count_clip(choices)],
             Self::Last4(card) => digit_clips(&card.last4_text()),
             Self::Reference(reference) => digit_clips(&reference.to_string()),
+            Self::Spelt(signs) => sign_clips(signs.text()),
         };
         names
             .iter()
@@ -34,8 +42,11 @@ impl Value {
         match self {
             Self::Amount(amount) => amount_text(*amount, language),
             Self::Brands(brands) => brand_text(*brands, language),
+            Self::Choices(choices) => choice_text(choices, language),
+            Self::Count(choices) => table(language).written(&count_clip(choices)).to_owned(),
             Self::Last4(card) => card.last4_text(),
             Self::Reference(reference) => reference.to_string(),
+            Self::Spelt(signs) => signs.text().to_owned(),
         }
     }
 }
@@ -131,6 +142,86 @@ fn digit_clips(digits: &str) -> Vec<String> {
         clips.push(format!("digit-{digit}"));
     }
     clips
+}
+
+/// One by one; a pause at each hyphen, or where there is none in groups of four.
+fn sign_clips(signs: &str) -> Vec<String> {
+    let hyphens = signs.contains('-');
+    let mut clips = Vec::new();
+    for (n, sign) in signs.chars().enumerate() {
+        match sign {
+            '-' => clips.push("pause".to_owned()),
+            _ if !hyphens && n > 0 && n.is_multiple_of(4) => {
+                clips.extend(["pause".to_owned(), sign_clip(sign)]);
+            }
+            _ => clips.push(sign_clip(sign)),
+        }
+    }
+    clips
+}
+
+fn sign_clip(sign: char) -> String {
+    if sign.is_ascii_digit() {
+        format!("digit-{sign}")
+    } else {
+        format!("letter-{}", sign.to_ascii_lowercase())
+    }
+}
+
+fn count_clip(choices: &Choices) -> String {
+    format!("orders-{}", choices.iter().count())
+}
+
+/// Amount and key in Japanese, key and amount in English.
+fn choice_clips(choices: &Choices, language: Language) -> Vec<String> {
+    let mut clips = Vec::new();
+    for (key, amount) in choices.iter() {
+        if key > 1 {
+            clips.push("pause".to_owned());
+        }
+        let name = choice_clip(choices, key, language);
+        match language {
+            Language::En => {
+                clips.push(name);
+                clips.extend(amount_clips(amount, language));
+            }
+            Language::Ja => {
+                clips.extend(amount_clips(amount, language));
+                clips.push(name);
+            }
+        }
+    }
+    clips
+}
+
+fn choice_text(choices: &Choices, language: Language) -> String {
+    let said: Vec<String> = choices
+        .iter()
+        .map(|(key, amount)| {
+            let amount = amount_text(amount, language);
+            match language {
+                Language::En => format!("{key} for {amount}"),
+                Language::Ja => {
+                    let name = choice_clip(choices, key, language);
+                    format!("{amount}{}", table(language).written(&name))
+                }
+            }
+        })
+        .collect();
+    said.join(if language == Language::En {
+        ", "
+    } else {
+        "、"
+    })
+}
+
+/// In Japanese the last one ends the sentence.
+fn choice_clip(choices: &Choices, key: u8, language: Language) -> String {
+    if language == Language::Ja && usize::from(key) == choices.iter().count() {
+        format!("choice-last-{key}")
+    } else {
+        format!("choice-{key}")
+    }
 }
 
 /// A, B, or C.

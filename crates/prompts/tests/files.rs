@@ -5,7 +5,8 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use ivrpay_dialogue::{Brands, ErrorType, Line, Prompt, Say, Step};
+use ivrpay_dialogue::operator::{Refusal, choice, progress, ready, reason};
+use ivrpay_dialogue::{Brands, ErrorType, Line, Prompt, Say, Spelt, Step};
 use ivrpay_payment::{Brand, Currency, Money, Truncated};
 use ivrpay_prompts::{Language, clips, every_file, spoken, text};
 
@@ -337,7 +338,11 @@ fn clips_have_a_sane_length() {
 /// At most 8 s, menus and the confirmation 11 s.
 #[test]
 fn prompts_keep_their_limits() {
-    let menus = [Line::CardDeclined, Line::InvalidDatePast];
+    let menus = [
+        Line::CardDeclined,
+        Line::DeskLanguage,
+        Line::InvalidDatePast,
+    ];
     for language in Language::ALL {
         for one in Line::ALL {
             let (length, limit) = (
@@ -360,9 +365,28 @@ fn prompts_keep_their_limits() {
             (Say::Confirm(card(), yen(12_800)), 11.0),
             (Say::Brands(Brands::of(&five)), 11.0),
             (Say::Reference(40_962_350), 8.0),
+            (Say::Paid(card(), yen(12_800)), 8.0),
+            (Say::Manager(Spelt::new("G65").unwrap()), 8.0),
+            (Say::KeyedAmount(yen(198_765)), 8.0),
+            (Say::KeyedOrder(Spelt::new("40962350").unwrap()), 8.0),
+            (Say::AmountMost(yen(1_000_000)), 8.0),
+            (Say::Goodbye(Spelt::new("0120-123-456").unwrap()), 11.0),
         ] {
             let length = length(&Prompt(vec![say]), language);
             assert!(length <= limit, "{language} {}: {length:.2} s", say.name());
+        }
+        // Two orders as any menu; each more as long as its amount and its key.
+        for (count, limit) in [(2, 11.0), (9, 40.0)] {
+            let prompt = choice(&vec![yen(12_800); count]).unwrap();
+            let length = length(&prompt, language);
+            assert!(length <= limit, "{language} {count} orders: {length:.2} s");
+        }
+        // Told while the customer keys: it must not last longer than the step.
+        for step in STEPS {
+            if let Some(prompt) = progress(step) {
+                let length = length(&prompt, language);
+                assert!(length <= 2.5, "{language} {}: {length:.2} s", step.name());
+            }
         }
     }
 }
@@ -387,6 +411,21 @@ fn attended_happy_path_is_at_most_55_seconds() {
         assert!(length <= 55.0, "{language}: {length:.1} s");
     }
 }
+
+const STEPS: [Step; 12] = [
+    Step::Greeting,
+    Step::PaymentAmount,
+    Step::PaymentCardNumber,
+    Step::ExpirationDate,
+    Step::SecurityCode,
+    Step::Confirmation,
+    Step::PaymentProcessing,
+    Step::CardDeclined,
+    Step::ExpirationDatePast,
+    Step::Paused,
+    Step::PaymentCompleted,
+    Step::PaymentFailed,
+];
 
 /// What the dialogue says at a step, first and after each error that it can have there.
 fn said(step: Step, error: Option<ErrorType>) -> Option<Vec<Prompt>> {
@@ -467,20 +506,6 @@ fn said(step: Step, error: Option<ErrorType>) -> Option<Vec<Prompt>> {
 
 #[test]
 fn every_step_and_error_is_heard_in_every_language() {
-    let steps = [
-        Step::Greeting,
-        Step::PaymentAmount,
-        Step::PaymentCardNumber,
-        Step::ExpirationDate,
-        Step::SecurityCode,
-        Step::Confirmation,
-        Step::PaymentProcessing,
-        Step::CardDeclined,
-        Step::ExpirationDatePast,
-        Step::Paused,
-        Step::PaymentCompleted,
-        Step::PaymentFailed,
-    ];
     let errors = [
         ErrorType::CardDeclined,
         ErrorType::DuplicateToneSuspected,
@@ -492,7 +517,7 @@ fn every_step_and_error_is_heard_in_every_language() {
         ErrorType::InvalidSecurityCode,
     ];
     let mut lines = BTreeSet::new();
-    for step in steps {
+    for step in STEPS {
         assert!(said(step, None).is_some(), "{}", step.name());
         for error in [None].into_iter().chain(errors.map(Some)) {
             for prompt in said(step, error).unwrap_or_default() {
@@ -509,10 +534,44 @@ fn every_step_and_error_is_heard_in_every_language() {
     }
     for error in errors {
         assert!(
-            steps.iter().any(|step| said(*step, Some(error)).is_some()),
+            STEPS.iter().any(|step| said(*step, Some(error)).is_some()),
             "{}",
             error.name()
         );
+    }
+    for prompt in STEPS
+        .into_iter()
+        .filter_map(progress)
+        .chain(Refusal::ALL.map(reason))
+        .chain([ready()])
+    {
+        lines.extend(prompt.0.iter().map(|say| say.name()));
+        for language in Language::ALL {
+            assert!(length(&prompt, language) > 0.3, "{prompt:?}");
+        }
+    }
+    // Whispers and the keypad's lines have their tests in the dialogue; here, that each can be heard.
+    for line in Line::ALL.into_iter().filter(|line| {
+        [
+            "whisper-",
+            "desk-",
+            "language-",
+            "order-number",
+            "entry-",
+            "return-",
+            "agent-return-",
+        ]
+        .iter()
+        .any(|start| line.name().starts_with(start))
+    }) {
+        lines.insert(line.name());
+        for language in Language::ALL {
+            assert!(
+                length(&Prompt::from(line), language) > 0.5,
+                "{}",
+                line.name()
+            );
+        }
     }
     // None of the dialogue's lines is without its place above.
     for line in Line::ALL {

@@ -2,7 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-use ivrpay_dialogue::{Brands, Line, Prompt, Say};
+use ivrpay_dialogue::operator::choice;
+use ivrpay_dialogue::{Brands, Line, Prompt, Say, Spelt};
 use ivrpay_payment::{Brand, Currency, Money, Truncated};
 use ivrpay_prompts::{Language, clips, spoken, text};
 
@@ -343,6 +344,106 @@ fn reference_is_read_digit_by_digit_in_fours() {
         text(&Prompt(vec![Say::Reference(123)]), Language::Ja),
         "受付番号は、123です。"
     );
+}
+
+#[test]
+fn waiting_orders_each_with_its_key() {
+    let yen = |minor| money(minor, Currency::Jpy);
+    for (amounts, ja, kana, en) in [
+        (
+            &[yen(1_200), yen(3_400)][..],
+            "ご注文が2件あります。1,200円は1、3,400円は2を押してください。",
+            "ごちゅうもんがにけんあります。せんにひゃくえんは いちさんぜんよんひゃくえんは にを おしてください。",
+            "two orders are waiting. Press 1 for 1,200 yen, 2 for 3,400 yen.",
+        ),
+        (
+            &[yen(4), yen(980), yen(3_400)],
+            "ご注文が3件あります。4円は1、980円は2、3,400円は3を押してください。",
+            "ごちゅうもんがさんけんあります。よえんは いちきゅうひゃくはちじゅうえんは にさんぜんよんひゃくえんは さんを おしてください。",
+            "three orders are waiting. Press 1 for 4 yen, 2 for 980 yen, 3 for 3,400 yen.",
+        ),
+    ] {
+        let prompt = choice(amounts).unwrap();
+        assert_eq!(text(&prompt, Language::Ja), ja);
+        assert_eq!(spoken(&prompt, Language::Ja), kana);
+        assert_eq!(text(&prompt, Language::En), en);
+    }
+    let dollars = [money(250, Currency::Usd), money(1_200, Currency::Usd)];
+    assert_eq!(
+        spoken(&choice(&dollars).unwrap(), Language::En),
+        "two orders are waiting. Press one for two dollars and fifty cents two for twelve dollars"
+    );
+    // As many as there are keys.
+    let nine = choice(&[yen(100); 9]).unwrap();
+    for language in Language::ALL {
+        let keys = clips(&nine, language)
+            .into_iter()
+            .filter(|clip| clip.starts_with("choice-"))
+            .count();
+        assert_eq!(keys, 9, "{language}");
+    }
+    assert_eq!(choice(&[yen(100); 10]), None);
+}
+
+#[test]
+fn signs_are_read_one_by_one() {
+    for (say, ja, kana, en) in [
+        (
+            Say::Goodbye(Spelt::new("0120-123-456").unwrap()),
+            "申しわけございません。担当者が出られません。0120-123-456まで、お電話ください。",
+            "ゼロいちにーゼロいちにーさんよんごーろくまで、",
+            "Please call 0120-123-456.",
+        ),
+        (
+            Say::KeyedOrder(Spelt::new("456789").unwrap()),
+            "注文番号、456789。",
+            "ちゅうもんばんごう、よんごーろくななはちきゅう",
+            "Order number, 456789.",
+        ),
+        (
+            Say::Manager(Spelt::new("g65").unwrap()),
+            "管理者に連絡を。コードG65。",
+            "コードジーろくごー",
+            "Call your manager. Code G65.",
+        ),
+    ] {
+        let prompt = Prompt(vec![say]);
+        assert_eq!(text(&prompt, Language::Ja), ja);
+        assert!(
+            spoken(&prompt, Language::Ja).contains(kana),
+            "{}",
+            spoken(&prompt, Language::Ja)
+        );
+        assert!(
+            text(&prompt, Language::En).ends_with(en),
+            "{}",
+            text(&prompt, Language::En)
+        );
+    }
+    // A pause at each hyphen, else behind each fourth sign.
+    for (signs, pauses) in [
+        ("0120-123-456", 2),
+        ("4567", 0),
+        ("456789", 1),
+        ("123456789", 2),
+    ] {
+        let prompt = Prompt(vec![Say::KeyedOrder(Spelt::new(signs).unwrap())]);
+        let said = clips(&prompt, Language::Ja);
+        let between = said.iter().filter(|clip| **clip == "pause").count();
+        let after = usize::from(said.last() == Some(&"pause"));
+        assert_eq!(between - after, pauses, "{signs}");
+    }
+}
+
+#[test]
+fn paid_is_whispered_with_amount_and_last_four() {
+    let card = Truncated::new(Brand::Visa, [1, 2, 0, 5]).unwrap();
+    let prompt = Prompt(vec![Say::Paid(card, money(1_234, Currency::Jpy))]);
+    assert_eq!(
+        text(&prompt, Language::Ja),
+        "お支払い、完了。1,234円。しもよんけた1205。"
+    );
+    assert_eq!(text(&prompt, Language::En), "Paid. 1,234 yen. Ending 1205.");
 }
 
 #[test]

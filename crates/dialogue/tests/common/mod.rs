@@ -273,7 +273,7 @@ impl Runner {
             spoken.push_str(say.name());
             length += match say {
                 Say::Line(_) | Say::Brands(_) => Duration::from_secs(3),
-                Say::Amount(_) | Say::Confirm(..) | Say::Reference(_) => Duration::from_secs(6),
+                _ => Duration::from_secs(6),
             };
             match say {
                 Say::Amount(amount) => write!(spoken, " ({amount})"),
@@ -288,7 +288,7 @@ impl Runner {
                         .collect::<Vec<_>>()
                         .join(", ")
                 ),
-                Say::Line(_) => Ok(()),
+                _ => Ok(()),
             }
             .expect("a string takes everything");
         }
