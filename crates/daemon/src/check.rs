@@ -1,7 +1,9 @@
 //! `ivrpay check`: widening rings, each line a fact, then a hint.
 //!
 //! File, values, prompts on disk, secret memory, protections of the process, journal, then over the network Asterisk (reachable, our user, not logging
-//! keys) and every acquirer (reachable, its certificate good). `offline` stops before the network.
+//! keys), the pay key (its port, features and dialplan) and every acquirer (reachable, its certificate good). `offline` stops before the network.
+
+mod pay_key;
 
 use std::path::Path;
 
@@ -30,7 +32,8 @@ pub enum Verdict {
 /// One line.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Fact {
-    /// Ring: `file`, `values`, `prompts`, `secret-memory`, `process`, `journal`, `asterisk`, `acquirer`, `recorder`.
+    /// Ring: `file`, `values`, `prompts`, `secret-memory`, `process`, `journal`, `asterisk`,
+    /// `pay-key`, `acquirer`, `recorder`.
     pub ring: &'static str,
     /// How it is.
     pub verdict: Verdict,
@@ -106,6 +109,7 @@ impl<'a> Check<'a> {
         self.journal(&config).await;
         if !offline {
             self.asterisk(&config).await;
+            self.pay_key(&config).await;
             self.acquirers(&config).await;
             self.recorders(&config).await;
         }
@@ -129,6 +133,17 @@ impl<'a> Check<'a> {
                 "values",
                 "the HTTP API listens beyond this machine without TLS",
                 "let it listen on 127.0.0.1 and put a TLS proxy before it",
+            );
+        }
+        if config
+            .agi
+            .as_ref()
+            .is_some_and(|a| !a.listen.ip().to_canonical().is_loopback())
+        {
+            self.warn(
+                "values",
+                "the pay key's port listens beyond this machine, in clear",
+                "let [agi] listen on 127.0.0.1 where Asterisk is on this machine; else see that a VPN carries it",
             );
         }
         if config.http.listen.is_some() && config.http.keys.is_empty() {

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -96,6 +96,8 @@ pub struct Config {
     pub ari: ivrpay_ari::Config,
     /// Asterisk's manager interface, for `ivrpay audit`; `None` = not asked.
     pub ami: Option<ivrpay_ami::Config>,
+    /// Where the operator's pay key asks; `None` = there is none.
+    pub agi: Option<Agi>,
     /// HTTP API.
     pub http: Http,
     /// Unix socket of the CLI.
@@ -122,6 +124,17 @@ pub struct Config {
     pub quarantine_folder: PathBuf,
     /// Whose task they are, and by when.
     pub quarantine: ivrpay_web::Quarantine,
+}
+
+/// `[agi]`, checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Agi {
+    /// Address; as in the dialplan's `agi://HOST:PORT`.
+    pub listen: SocketAddr,
+    /// Who may connect.
+    pub allowed: ivrpay_agi::Allowed,
+    /// Pay keys at once.
+    pub calls_max: usize,
 }
 
 /// `[http]`, checked.
@@ -225,6 +238,8 @@ struct RawConfig {
     #[serde(default)]
     ami: Option<RawAmi>,
     #[serde(default)]
+    agi: Option<RawAgi>,
+    #[serde(default)]
     http: RawHttp,
     #[serde(default)]
     admin: RawAdmin,
@@ -300,6 +315,19 @@ fn default_ami_address() -> String {
 
 fn default_ami_user() -> String {
     "ivrpay-audit".into()
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawAgi {
+    listen: SocketAddr,
+    allow: Option<Vec<IpAddr>>,
+    #[serde(default = "default_agi_calls_max")]
+    calls_max: usize,
+}
+
+fn default_agi_calls_max() -> usize {
+    50
 }
 
 #[derive(Deserialize, Default)]
@@ -549,6 +577,7 @@ impl Config {
             quarantine,
             ari: ari(raw.ari, folder)?,
             ami: raw.ami.map(|raw| ami(raw, folder)).transpose()?,
+            agi: raw.agi.map(agi).transpose()?,
             http: Http {
                 listen: raw.http.listen,
                 keys,
@@ -607,6 +636,39 @@ fn ami(raw: RawAmi, folder: &Path) -> Result<ivrpay_ami::Config, ConfigError> {
     ami.check()
         .map_err(|e| ConfigError::value("ami", format!("{e}; {}", e.hint())))?;
     Ok(ami)
+}
+
+fn agi(raw: RawAgi) -> Result<Agi, ConfigError> {
+    if raw.listen.port() == 0 {
+        return Err(ConfigError::value(
+            "agi.listen",
+            "write the port that the dialplan asks at; Asterisk's own is 4573",
+        ));
+    }
+    if !(1..=2_000).contains(&raw.calls_max) {
+        return Err(ConfigError::value("agi.calls_max", "1 to 2000"));
+    }
+    let allowed = match raw.allow {
+        None => ivrpay_agi::Allowed::Loopback,
+        Some(addresses) if addresses.is_empty() => {
+            return Err(ConfigError::value(
+                "agi.allow",
+                "nobody may connect; name Asterisk's address, or leave [agi] out",
+            ));
+        }
+        Some(addresses) => ivrpay_agi::Allowed::Addresses(addresses.into_iter().collect()),
+    };
+    if allowed == ivrpay_agi::Allowed::Loopback && !raw.listen.ip().to_canonical().is_loopback() {
+        return Err(ConfigError::value(
+            "agi.listen",
+            "others reach this address; name Asterisk's address in agi.allow",
+        ));
+    }
+    Ok(Agi {
+        listen: raw.listen,
+        allowed,
+        calls_max: raw.calls_max,
+    })
 }
 
 /// Words of a person's own, for logs.
@@ -1024,6 +1086,11 @@ mod tests {
             (&ami.address, &ami.user),
             (&default_ami_address(), &default_ami_user())
         );
+        assert!(sample.agi.is_none());
+        let agi = full.agi.as_ref().unwrap();
+        assert_eq!(agi.calls_max, default_agi_calls_max());
+        assert_eq!(agi.listen, "127.0.0.1:4573".parse().unwrap());
+        assert!(agi.allowed.lets_in(agi.listen.ip()));
         let (a, b) = (&sample.tenants[0], &full.tenants[0]);
         assert_eq!(
             (a.language, a.currency, &a.brands),
@@ -1134,6 +1201,47 @@ mod tests {
             ("password_file = \"ari-password\"", "password = \"secret\""),
             "password",
         );
+    }
+
+    #[test]
+    fn the_pay_key_is_for_asterisk_alone() {
+        let folder = Folder::new();
+        let with = |lines: &str| folder.load(&format!("{SAMPLE}\n[agi]\n{lines}\n"));
+        let agi = with("listen = \"127.0.0.1:4573\"").unwrap().agi.unwrap();
+        assert_eq!(agi.allowed, ivrpay_agi::Allowed::Loopback);
+        let agi = with("listen = \"0.0.0.0:4573\"\nallow = [\"192.0.2.7\"]\ncalls_max = 7");
+        let agi = agi.unwrap().agi.unwrap();
+        assert_eq!(
+            (
+                agi.allowed.lets_in("192.0.2.7".parse().unwrap()),
+                agi.allowed.lets_in("192.0.2.8".parse().unwrap()),
+                agi.calls_max
+            ),
+            (true, false, 7)
+        );
+        for (lines, message) in [
+            ("", "missing field `listen`"),
+            ("listen = \"4573\"", "agi.listen"),
+            ("listen = \"127.0.0.1:0\"", "agi.listen: write the port"),
+            ("listen = \"0.0.0.0:4573\"", "agi.listen: others reach"),
+            ("listen = \"192.0.2.1:4573\"", "agi.listen: others reach"),
+            (
+                "listen = \"127.0.0.1:4573\"\nallow = []",
+                "agi.allow: nobody",
+            ),
+            (
+                "listen = \"127.0.0.1:4573\"\nallow = [\"pbx\"]",
+                "agi.allow",
+            ),
+            (
+                "listen = \"127.0.0.1:4573\"\ncalls_max = 0",
+                "agi.calls_max: 1 to 2000",
+            ),
+            ("listen = \"127.0.0.1:4573\"\nkey = \"*9\"", "unknown field"),
+        ] {
+            let text = with(lines).err().expect("refused").to_string();
+            assert!(text.contains(message), "{text:?} does not say {message:?}");
+        }
     }
 
     /// A secret that stands in the wrong place is not repeated where it would be logged.

@@ -56,7 +56,13 @@ pub fn reach(config: &Config) -> Reach {
     Reach {
         read,
         write,
-        listen: config.http.listen.iter().map(|a| a.port()).collect(),
+        listen: config
+            .http
+            .listen
+            .iter()
+            .chain(config.agi.iter().map(|agi| &agi.listen))
+            .map(|address| address.port())
+            .collect(),
         connect,
     }
 }
@@ -91,6 +97,9 @@ password_file = "password"
 
 [http]
 listen = "127.0.0.1:9480"
+
+[agi]
+listen = "127.0.0.1:4573"
 
 [journal]
 path = "link.sqlite"
@@ -157,7 +166,7 @@ password_file = "password"
                 Reach {
                     read: vec![PathBuf::from("/etc/ssl/certs/ca-certificates.crt")],
                     write: vec![here.clone(), there.clone()],
-                    listen: vec![9480],
+                    listen: vec![9480, 4573],
                     connect,
                 },
                 "{url}"

@@ -1,0 +1,403 @@
+//! The ring `pay-key`: whether a press of the operator's key would reach the service.
+//!
+//! The port is tried. What Asterisk has loaded (features, dialplan, globals) is asked over AMI, by the user of `ivrpay audit`; ARI shows none
+//! of it. What only a press shows (who may press, the customer's side) is not judged here.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
+
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use super::{Check, Verdict};
+use crate::config::{Agi, Config};
+
+const RING: &str = "pay-key";
+/// Name of the feature (`asterisk-conf/ivrpay-features.conf`).
+const FEATURE: &str = "ivrpay-pay";
+/// Context of the dialplan that the key runs.
+const CONTEXT: &str = "ivrpay-key";
+/// Its extensions: the operator's part before, and what moves the two.
+const EXTENSIONS: [&str; 2] = ["s", "go"];
+/// Port of `agi://HOST` without one (`res/res_agi.c: AGI_PORT`).
+const AGI_PORT: u16 = 4573;
+/// As long as Asterisk waits for a connection (`res/res_agi.c: MAX_AGI_CONNECT`).
+const CONNECT_MAX: Duration = Duration::from_secs(2);
+
+const ADD_FEATURE: &str = "include asterisk-conf/ivrpay-features.conf at the end of features.conf, or add below its [applicationmap]: ivrpay-pay => *9,self/callee,Dial,\"Local/go@ivrpay-key/n,10,B(ivrpay-key^s^1)\"; then `module reload features`";
+const ADD_VARIABLE: &str = "add before the Dial() or Queue() of calls that may be paid in: same => n,Set(__DYNAMIC_FEATURES=ivrpay-pay) (with # between, where there are others); not seen here: set_var of pjsip.conf";
+const ADD_CONTEXT: &str = "add to extensions.conf: #include ivrpay.conf (dialplan/ivrpay.conf, copied beside it); then `dialplan reload`";
+const ADD_MODULE: &str = "add to modules.conf: load = res_agi.so; then `module load res_agi.so`";
+
+/// What Asterisk says, a line each.
+struct Loaded {
+    features: Vec<String>,
+    dialplan: Vec<String>,
+    globals: Vec<String>,
+    modules: Vec<String>,
+}
+
+type Found = (Verdict, String, Option<String>);
+
+impl Check<'_> {
+    pub(super) async fn pay_key(&mut self, config: &Config) {
+        let Some(agi) = &config.agi else {
+            return self.good(RING, "there is none: [agi] is not set");
+        };
+        self.pay_key_port(agi).await;
+        let Some(ami) = &config.ami else {
+            return self.warn(
+                RING,
+                "whether features and dialplan have it was not looked at: there is no [ami]",
+                "add [ami], with the user ivrpay-audit of asterisk-conf/ivrpay-manager.conf",
+            );
+        };
+        match ask(ami).await {
+            Ok(loaded) => {
+                for (verdict, fact, hint) in judge(agi, &loaded) {
+                    self.say(RING, verdict, fact, hint);
+                }
+            }
+            Err(error) => self.warn(
+                RING,
+                format!("whether features and dialplan have it was not looked at: {error}"),
+                error.hint(),
+            ),
+        }
+    }
+
+    async fn pay_key_port(&mut self, agi: &Agi) {
+        // What listens everywhere listens on loopback.
+        let ip = match agi.listen.ip() {
+            IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+            IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+            ip => ip,
+        };
+        let address = SocketAddr::new(ip, agi.listen.port());
+        match timeout(CONNECT_MAX, TcpStream::connect(address)).await {
+            Ok(Ok(_)) => self.good(RING, format!("somebody listens at {address}")),
+            Ok(Err(_)) | Err(_) => self.warn(
+                RING,
+                format!("nobody listens at {address}: an operator who presses it hears that the service is away"),
+                "start `ivrpay serve`; if it runs, it was started with another [agi] listen",
+            ),
+        }
+    }
+}
+
+async fn ask(ami: &ivrpay_ami::Config) -> Result<Loaded, ivrpay_ami::Error> {
+    let (client, _events) = ivrpay_ami::connect(ami).await?;
+    Ok(Loaded {
+        features: client.command("features show").await?,
+        dialplan: client.command("dialplan show").await?,
+        globals: client.command("dialplan show globals").await?,
+        modules: client.command("module show like res_agi.so").await?,
+    })
+}
+
+fn judge(agi: &Agi, loaded: &Loaded) -> Vec<Found> {
+    let found = [
+        module(loaded),
+        feature(loaded),
+        variable(loaded),
+        context(loaded),
+        address(agi, loaded),
+    ];
+    found.into_iter().flatten().collect()
+}
+
+fn bad(fact: impl Into<String>, hint: impl Into<String>) -> Found {
+    (Verdict::Bad, fact.into(), Some(hint.into()))
+}
+
+fn module(loaded: &Loaded) -> Option<Found> {
+    let running = loaded
+        .modules
+        .iter()
+        .any(|line| line.starts_with("res_agi.so") && !line.contains("Not Running"));
+    (!running).then(|| {
+        bad(
+            "Asterisk has no AGI(): res_agi.so is not loaded",
+            ADD_MODULE,
+        )
+    })
+}
+
+/// A row of `features show`: name, `no def`, key.
+fn feature(loaded: &Loaded) -> Option<Found> {
+    let row = loaded
+        .features
+        .iter()
+        .find(|line| line.split_whitespace().next() == Some(FEATURE));
+    let key = row.and_then(|row| row.split_once("no def").map(|(_, key)| key.trim()));
+    Some(match key {
+        Some(key) if !key.is_empty() => (
+            Verdict::Good,
+            format!("features.conf has {FEATURE}: an operator presses {key}"),
+            None,
+        ),
+        _ => bad(format!("features.conf has no key {FEATURE}"), ADD_FEATURE),
+    })
+}
+
+/// Lines that set `DYNAMIC_FEATURES`, but for our own contexts: they give back what was there.
+fn variable(loaded: &Loaded) -> Option<Found> {
+    let mut ours = false;
+    let in_dialplan = loaded.dialplan.iter().filter(|line| {
+        if let Some(name) = context_of(line) {
+            ours = name.starts_with("ivrpay-") && !name.starts_with("ivrpay-sample");
+        }
+        !ours
+    });
+    let lines: Vec<&String> = in_dialplan
+        .chain(&loaded.globals)
+        .filter(|line| line.contains("DYNAMIC_FEATURES"))
+        .collect();
+    Some(if lines.iter().any(|line| line.contains(FEATURE)) {
+        (
+            Verdict::Good,
+            format!("the dialplan sets DYNAMIC_FEATURES to {FEATURE}"),
+            None,
+        )
+    } else if lines.is_empty() {
+        bad(
+            "no DYNAMIC_FEATURES is in the dialplan: no key of an operator is looked at",
+            ADD_VARIABLE,
+        )
+    } else {
+        (
+            Verdict::Warning,
+            format!("the dialplan sets DYNAMIC_FEATURES, and no line of it names {FEATURE}"),
+            Some(ADD_VARIABLE.to_owned()),
+        )
+    })
+}
+
+fn context(loaded: &Loaded) -> Option<Found> {
+    let lines: Vec<&str> = lines_of(loaded, CONTEXT).collect();
+    if lines.is_empty() {
+        return Some(bad(
+            format!("the dialplan has no context {CONTEXT}"),
+            ADD_CONTEXT,
+        ));
+    }
+    let missing = EXTENSIONS.iter().find(|extension| {
+        let start = format!("'{extension}' =>");
+        !lines
+            .iter()
+            .any(|line| line.trim_start().starts_with(&start))
+    });
+    Some(match missing {
+        Some(extension) => bad(
+            format!("the context {CONTEXT} of the dialplan has no extension {extension}"),
+            ADD_CONTEXT,
+        ),
+        None => (
+            Verdict::Good,
+            format!("the dialplan has the context {CONTEXT}"),
+            None,
+        ),
+    })
+}
+
+/// An address with a variable in it is not judged.
+fn address(agi: &Agi, loaded: &Loaded) -> Option<Found> {
+    let ours = agi.listen.port();
+    lines_of(loaded, CONTEXT).find_map(|line| {
+        let (_, url) = line.split_once("agi://")?;
+        let authority = url.split(['/', ',', ')', '?']).next()?;
+        if authority.contains('$') {
+            return None;
+        }
+        let port = match authority.rsplit_once(':') {
+            Some((_, port)) => port.parse().ok()?,
+            None => AGI_PORT,
+        };
+        (port != ours).then(|| {
+            bad(
+                format!("the context {CONTEXT} asks at port {port}, and [agi] listens at {ours}"),
+                format!(
+                    "write agi://{} into the dialplan, or the other port into [agi] listen",
+                    agi.listen
+                ),
+            )
+        })
+    })
+}
+
+/// `[ Context 'NAME' created by 'pbx_config' ]`
+fn context_of(line: &str) -> Option<&str> {
+    let (name, _) = line.strip_prefix("[ Context '")?.split_once('\'')?;
+    Some(name)
+}
+
+fn lines_of<'a>(loaded: &'a Loaded, context: &'static str) -> impl Iterator<Item = &'a str> {
+    let mut inside = false;
+    loaded
+        .dialplan
+        .iter()
+        .map(String::as_str)
+        .filter(move |line| match context_of(line) {
+            Some(name) => {
+                inside = name == context;
+                false
+            }
+            None => inside,
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // As Asterisk 22 prints them.
+    const FEATURES: &str = "\
+Builtin Feature           Default Current
+---------------           ------- -------
+Blind Transfer            #       ##
+
+Dynamic Feature           Default Current
+---------------           ------- -------
+ivrpay-quarantine         no def  *8
+ivrpay-pay                no def  *9
+
+Feature Groups:
+---------------
+(none)";
+    const DIALPLAN: &str = "\
+[ Context 'ivrpay-key' created by 'pbx_config' ]
+  'go' =>           1. Set(__DYNAMIC_FEATURES=ivrpay-pay)         [ivrpay.conf:9]
+                    2. ChannelRedirect(${CUSTOMER},a,s,1)         [ivrpay.conf:10]
+  's' =>            1. AGI(agi://127.0.0.1:4573/pay,mode=hold)    [ivrpay.conf:12]
+
+[ Context 'office' created by 'pbx_config' ]
+  '_X.' =>          1. Set(__DYNAMIC_FEATURES=ivrpay-pay)         [extensions.conf:3]
+                    2. Dial(PJSIP/${EXTEN})                       [extensions.conf:4]
+
+-= 3 extensions (5 priorities) in 2 contexts. =-";
+    const GLOBALS: &str = "   OPERATOR=PJSIP/op\n    -- 1 variable(s)";
+    const MODULES: &str = "\
+Module                         Description                              Use Count  Status      Support Level
+res_agi.so                     Asterisk Gateway Interface (AGI)         3          Running              core
+1 modules loaded";
+
+    fn verdicts(change: (&str, &str), globals: &str) -> Vec<Found> {
+        let lines = |text: &str| {
+            let text = text.replace(change.0, change.1);
+            text.lines().map(str::to_owned).collect::<Vec<_>>()
+        };
+        let loaded = Loaded {
+            features: lines(FEATURES),
+            dialplan: lines(DIALPLAN),
+            globals: globals.lines().map(str::to_owned).collect(),
+            modules: lines(MODULES),
+        };
+        let agi = Agi {
+            listen: "127.0.0.1:4573".parse().unwrap(),
+            allowed: ivrpay_agi::Allowed::Loopback,
+            calls_max: 1,
+        };
+        judge(&agi, &loaded)
+    }
+
+    #[test]
+    fn what_is_missing_is_named_with_the_line_to_add() {
+        let whole = verdicts(("", ""), GLOBALS);
+        assert!(whole.iter().all(|f| f.0 == Verdict::Good), "{whole:?}");
+        assert!(
+            whole.iter().any(|f| f.1.contains("presses *9")),
+            "{whole:?}"
+        );
+        let set = "Set(__DYNAMIC_FEATURES=ivrpay-pay)         [extensions.conf:3]";
+        for (change, globals, verdict, fact, hint) in [
+            (
+                ("ivrpay-pay                no def  *9\n", ""),
+                GLOBALS,
+                Verdict::Bad,
+                "no key ivrpay-pay",
+                ADD_FEATURE,
+            ),
+            (
+                (
+                    "ivrpay-pay                no def  *9",
+                    "ivrpay-pay                no def",
+                ),
+                GLOBALS,
+                Verdict::Bad,
+                "no key ivrpay-pay",
+                ADD_FEATURE,
+            ),
+            (
+                (set, "NoOp()"),
+                GLOBALS,
+                Verdict::Bad,
+                "no DYNAMIC_FEATURES",
+                ADD_VARIABLE,
+            ),
+            (
+                (set, "Set(__DYNAMIC_FEATURES=other)"),
+                GLOBALS,
+                Verdict::Warning,
+                "no line of it names",
+                ADD_VARIABLE,
+            ),
+            (
+                ("'ivrpay-key'", "'ivrpay-kee'"),
+                GLOBALS,
+                Verdict::Bad,
+                "no context ivrpay-key",
+                ADD_CONTEXT,
+            ),
+            (
+                ("'go' =>", "'og' =>"),
+                GLOBALS,
+                Verdict::Bad,
+                "no extension go",
+                ADD_CONTEXT,
+            ),
+            (
+                (":4573/", ":4574/"),
+                GLOBALS,
+                Verdict::Bad,
+                "asks at port 4574, and [agi] listens at 4573",
+                "agi://127.0.0.1:4573",
+            ),
+            (
+                (" Running ", " Not Running "),
+                GLOBALS,
+                Verdict::Bad,
+                "res_agi.so is not loaded",
+                ADD_MODULE,
+            ),
+            (
+                ("res_agi.so  ", "res_speech.so"),
+                GLOBALS,
+                Verdict::Bad,
+                "res_agi.so is not loaded",
+                ADD_MODULE,
+            ),
+        ] {
+            let found = verdicts(change, globals);
+            let wrong: Vec<_> = found.iter().filter(|f| f.0 != Verdict::Good).collect();
+            assert_eq!(wrong.len(), 1, "{change:?}: {wrong:?}");
+            assert_eq!(wrong[0].0, verdict);
+            assert!(wrong[0].1.contains(fact), "{wrong:?}");
+            assert!(
+                wrong[0].2.as_ref().is_some_and(|h| h.contains(hint)),
+                "{wrong:?}"
+            );
+        }
+        // What is as good.
+        for (change, globals) in [
+            ((set, "NoOp()"), "   DYNAMIC_FEATURES=ivrpay-pay#other"),
+            ((":4573/", "/"), GLOBALS),
+            (("127.0.0.1:4573", "${IVRPAY_AGI}"), GLOBALS),
+        ] {
+            let found = verdicts(change, globals);
+            assert!(
+                found.iter().all(|f| f.0 == Verdict::Good),
+                "{change:?}: {found:?}"
+            );
+        }
+    }
+}
