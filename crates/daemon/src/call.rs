@@ -3,6 +3,7 @@
 //! Starts with a channel that entered Stasis, ends when the channel was given back to the dialplan or hung up. Owns the
 //! dialogue, and with it the call's secret memory. Does not know which prompts follow which, nor any acquirer.
 
+mod operator;
 #[cfg(feature = "plant")]
 mod planted;
 mod window;
@@ -13,12 +14,13 @@ use std::time::{Duration, Instant};
 
 use ivrpay_ari::{CallEvent, Client, Inbox, PlaybackId, RESULT_VARIABLE, RequestError, Start};
 use ivrpay_card::{Month, Rules};
+use ivrpay_dialogue::operator::Refusal;
 use ivrpay_dialogue::{
     At, CallResult, Command, Dialogue, End, Input, Line, NotWritten, Output, Prompt, Say, Setup,
 };
 use ivrpay_journal::{
-    Claim, ClaimError, CreateError, EnteredBy, Match, Mode as PaymentMode, NewPayment, Origin,
-    Payment, TRAINING,
+    Claim, ClaimError, CreateError, EnteredBy, Mode as PaymentMode, NewPayment, Origin, Payment,
+    TRAINING,
 };
 use ivrpay_payment::{CallId, Durable, Intent, Money, Outcome, PaymentId, State as PaymentState};
 use ivrpay_prompts::Language;
@@ -28,9 +30,13 @@ use crate::arguments::{Arguments, Mode};
 use crate::config::Tenant;
 use crate::events::{self, About, Events};
 use crate::guard::{Danger, Guard};
+use crate::order::{self, NotFound};
+use crate::pairs::{Leg, Pairs};
 use crate::quarantine::{MARKED, Mark};
 use crate::recorders::Recorders;
 use crate::settle::Settle;
+
+use operator::Operator;
 
 /// Commands that may wait for a call; more come only from a mistake, and are refused.
 pub(crate) const COMMANDS_MAX: usize = 8;
@@ -42,6 +48,7 @@ pub(crate) struct Shared {
     pub(crate) events: Events,
     pub(crate) guard: Guard,
     pub(crate) recorders: Recorders,
+    pub(crate) pairs: Pairs,
     pub(crate) quarantine: ivrpay_web::Quarantine,
     pub(crate) tenants: Vec<Tenant>,
     pub(crate) settings: Arc<ivrpay_dialogue::Settings>,
@@ -65,11 +72,12 @@ impl Order {
     }
 }
 
-/// Why there is no payment for this call, as a result and what is said about it.
+/// Why there is no payment for this call, as a result, what is said about it, and what the operator hears.
 struct Refused {
     result: CallResult,
     say: Line,
     language: Language,
+    why: Refusal,
 }
 
 impl Refused {
@@ -78,7 +86,12 @@ impl Refused {
             result: CallResult::InternalError,
             say: Line::InternalError,
             language,
+            why: Refusal::ServiceAway,
         }
+    }
+
+    const fn because(self, why: Refusal) -> Self {
+        Self { why, ..self }
     }
 }
 
@@ -102,6 +115,18 @@ pub(crate) async fn run(
         }
         return go_on(&shared.client, &start.channel.id).await;
     }
+    let pair = match Leg::of(&start.args) {
+        None => None,
+        Some(leg) => match shared.pairs.customer(leg.token, &start.channel.id) {
+            Some(pair) => Some(pair),
+            None => {
+                // Too late, or of a daemon that is no more: the dialplan brings the two together again.
+                events::pair_unknown(&start.channel.id);
+                drop(shared.client.voice_back(&start.channel.id).await);
+                return go_on(&shared.client, &start.channel.id).await;
+            }
+        },
+    };
     let began = Instant::now();
     let mut call = Call {
         about: About {
@@ -130,10 +155,19 @@ pub(crate) async fn run(
         recorded: false,
         silent: false,
         variables: BTreeMap::new(),
+        operator: None,
+        extension: None,
     };
     Box::pin(call.close_window()).await;
+    let arguments = match pair {
+        Some((pair, arrival)) => {
+            Box::pin(call.welcome(arrival, &pair)).await;
+            Ok(pair.arguments)
+        }
+        None => Arguments::parse(&start.args),
+    };
     // A call is one task, as large as its largest wait. What takes a moment is boxed, so that the minutes of keying are small.
-    let result = match Box::pin(call.order(&start.channel, &start.args)).await {
+    let result = match Box::pin(call.order(&start.channel, arguments)).await {
         Ok(order) => call.pay(order).await,
         Err(refused) => {
             call.shared.events.call_started(&call.about);
@@ -180,6 +214,10 @@ struct Call {
     silent: bool,
     /// What was set on the channel: each request costs Asterisk more than us.
     variables: BTreeMap<&'static str, String>,
+    /// The operator's leg, where the pay key brought it.
+    operator: Option<Operator>,
+    /// The extension of the operator who has the caller, where it is known.
+    extension: Option<String>,
 }
 
 /// By what a recorder outside Asterisk finds the call.
@@ -202,34 +240,25 @@ impl Call {
     async fn order(
         &mut self,
         channel: &ivrpay_ari::Channel,
-        args: &[String],
+        args: Result<Arguments, &'static str>,
     ) -> Result<Order, Refused> {
         let internal = Refused::internal;
-        let args = Arguments::parse(args).map_err(|why| {
+        let args = args.map_err(|why| {
             events::arguments_refused(&self.about, why);
             internal(Language::Ja)
         })?;
         let shared = Arc::clone(&self.shared);
-        let name = args.tenant.as_deref().unwrap_or_default();
-        let tenant = match (shared.tenants.as_slice(), name) {
-            ([only], "") => only,
-            (tenants, name) => tenants
-                .iter()
-                .find(|t| t.id.as_str() == name)
-                .ok_or_else(|| {
-                    events::arguments_refused(
-                        &self.about,
-                        "tenant is not one of the configuration",
-                    );
-                    internal(args.language.unwrap_or(Language::Ja))
-                })?,
-        };
+        let tenant = order::tenant(&shared.tenants, &args).ok_or_else(|| {
+            events::arguments_refused(&self.about, "tenant is not one of the configuration");
+            internal(args.language.unwrap_or(Language::Ja))
+        })?;
         self.about.tenant = Some(tenant.id.clone());
+        self.extension = self.operator_extension(&args).await?;
         if shared.recorders.any(&tenant.id) {
             self.seat = Some(Seat {
                 caller: caller_number(channel),
-                // By it a softphone or a screen recorder knows its seat; not knowing keeps nobody from pausing.
-                extension: self.operator_extension(&args).await.unwrap_or_default(),
+                // By it a softphone or a screen recorder knows its seat.
+                extension: self.extension.clone(),
             });
         }
         let language = args.language.unwrap_or(tenant.language);
@@ -261,7 +290,7 @@ impl Call {
             }
             (None, None) => {
                 events::no_payment_matched(&self.about, 0);
-                return Err(internal(language));
+                return Err(internal(language).because(Refusal::NothingWaiting));
             }
         };
         let language = args
@@ -300,61 +329,29 @@ impl Call {
         tenant: &Tenant,
     ) -> Result<Option<Payment>, Refused> {
         let journal = self.shared.settle.journal();
-        let internal = || Refused::internal(self.language);
-        let failed = |error: ivrpay_journal::Error| {
-            events::journal_failed(None, "find", &error);
-            internal()
-        };
-        if let Some(id) = args.payment {
-            let payment = journal
-                .payment(id)
-                .await
-                .map_err(failed)?
-                .filter(|p| p.tenant == tenant.id);
-            return payment.map(Some).ok_or_else(|| {
-                events::arguments_refused(&self.about, "payment is not one of this tenant's");
-                internal()
-            });
-        }
-        if let Some(order) = &args.order {
-            let holder = journal.order_holder(&tenant.id, order, args.part).await;
-            return match holder.map_err(failed)? {
-                Some(p) if p.state == PaymentState::Waiting && p.call.is_none() => Ok(Some(p)),
-                Some(p) => Err(self.taken(p.id, p.state, self.language)),
-                None => Ok(None),
-            };
-        }
-        let mut matches = Vec::new();
-        if let Some(extension) = self.operator_extension(args).await? {
-            matches.push(Match::OperatorExtension {
-                tenant: tenant.id.clone(),
-                extension,
-            });
-        }
-        if args.mode == Mode::Attended && !channel.caller.number.is_empty() {
-            matches.push(Match::CallerNumber {
-                tenant: tenant.id.clone(),
-                number: channel.caller.number.clone(),
-            });
-        }
-        for by in &matches {
-            let mut found = journal.waiting_for(by).await.map_err(failed)?;
-            match found.len() {
-                0 => {}
-                1 => return Ok(found.pop()),
-                candidates => {
-                    events::no_payment_matched(&self.about, candidates);
-                    return Err(internal());
-                }
+        let (extension, caller) = (self.extension.as_deref(), &channel.caller.number);
+        let found = order::find(journal, tenant, args, extension, caller).await;
+        found.map_err(|why| match why {
+            NotFound::Journal(error) => {
+                events::journal_failed(None, "find", &error);
+                Refused::internal(self.language)
             }
-        }
-        Ok(None)
+            NotFound::Foreign => {
+                events::arguments_refused(&self.about, "payment is not one of this tenant's");
+                Refused::internal(self.language)
+            }
+            NotFound::Taken { by, state } => self.taken(by, state, self.language),
+            NotFound::Several(candidates) => {
+                events::no_payment_matched(&self.about, candidates.len());
+                Refused::internal(self.language)
+            }
+        })
     }
 
     /// The extension of the operator who sent the caller here: an argument, or the endpoint that made a blind transfer
     /// (`PJSIP/201-0000002a` is extension 201).
     async fn operator_extension(&self, args: &Arguments) -> Result<Option<String>, Refused> {
-        if args.operator_extension.is_some() {
+        if args.operator_extension.is_some() || args.mode != Mode::Attended {
             return Ok(args.operator_extension.clone());
         }
         let channel = self
@@ -367,15 +364,7 @@ impl Call {
                 events::ari_request_failed(&self.about, "BLINDTRANSFER", &error);
                 Refused::internal(self.language)
             })?;
-        Ok(channel.and_then(|channel| {
-            let endpoint = channel
-                .rsplit_once('-')
-                .map_or(channel.as_str(), |(endpoint, _)| endpoint);
-            endpoint
-                .split_once('/')
-                .map(|(_, extension)| extension.to_owned())
-                .filter(|e| !e.is_empty())
-        }))
+        Ok(channel.and_then(|name| order::extension_of(&name).map(str::to_owned)))
     }
 
     async fn create(
@@ -455,6 +444,7 @@ impl Call {
             result,
             say,
             language,
+            why: order::refusal(state),
         }
     }
 
@@ -474,13 +464,18 @@ impl Call {
     async fn pay(&mut self, order: Order) -> CallResult {
         self.shared.events.call_started(&self.about);
         let shared = Arc::clone(&self.shared);
-        match Box::pin(self.safe()).await {
+        let safe = match Box::pin(self.seat_operator()).await {
+            Ok(()) => Box::pin(self.safe()).await,
+            Err(danger) => Err(danger),
+        };
+        match safe {
             Ok(excepted) => events::captured_by_exception(&self.about, &excepted),
             Err(danger) => {
                 shared.events.capture_refused(&self.about, danger);
                 self.release(order.claim, CallResult::InternalError, None)
                     .await;
-                return Box::pin(self.refuse(Refused::internal(order.language))).await;
+                let refused = Refused::internal(order.language).because(danger.refusal());
+                return Box::pin(self.refuse(refused)).await;
             }
         }
         let tenant = shared
@@ -498,6 +493,7 @@ impl Call {
             training: order.mode == Mode::Training,
             reference: order.claim.payment().reference,
             security_code: tenant.is_none_or(|t| t.security_code),
+            can_pause: self.operator.is_some(),
             ..Setup::default_for(order.claim.payment().amount)
         };
         let Ok(mut dialogue) = Dialogue::new(Arc::clone(&shared.settings), setup) else {
@@ -515,8 +511,11 @@ impl Call {
         }
         // The digits are gone before anybody hears of the caller again.
         drop(dialogue);
+        let amount = order.claim.payment().amount;
         self.release(order.claim, end.result, Some(&end)).await;
+        Box::pin(self.whisper(&ivrpay_dialogue::operator::whisper(&end, amount))).await;
         self.give_back(end.result, Some(&end)).await;
+        Box::pin(self.see_off_operator()).await;
         end.result
     }
 
@@ -552,6 +551,9 @@ impl Call {
                 biased;
                 // A channel that is gone says no more, and says so at once: it would starve the answer.
                 event = self.inbox.recv(), if !self.gone && !self.overflowed => self.input(event),
+                event = operator::event(&mut self.operator) => {
+                    Box::pin(self.operator_event(event)).await.map(Input::Command)
+                }
                 Some(command) = self.commands.recv() => Some(Input::Command(command)),
                 written = wait(&mut pending.written) => Some(match written {
                     Some(Ok(intent)) => Input::Written(intent),
@@ -653,7 +655,13 @@ impl Call {
                     }
                 }
                 Output::StopPlay => self.stop_play().await,
-                Output::Progress(progress) => self.shared.events.progress(&self.about, &progress),
+                Output::Progress(progress) => {
+                    self.shared.events.progress(&self.about, &progress);
+                    if let Some(danger) = Box::pin(self.follow(&progress)).await {
+                        self.shared.events.capture_refused(&self.about, danger);
+                        dialogue.handle(self.now(), Input::Command(Command::Cancel));
+                    }
+                }
                 Output::Write(draft) => {
                     let (done, receiver) = oneshot::channel();
                     let (settle, payment) = (self.shared.settle.clone(), order.claim.payment().id);
@@ -790,7 +798,9 @@ impl Call {
                 () = tokio::time::sleep_until(limit) => break,
             }
         }
+        Box::pin(self.whisper(&ivrpay_dialogue::operator::reason(refused.why))).await;
         self.give_back(refused.result, None).await;
+        Box::pin(self.see_off_operator()).await;
         refused.result
     }
 
@@ -833,6 +843,7 @@ impl Call {
         #[cfg(feature = "plant")]
         Box::pin(self.leak()).await;
         Box::pin(self.open_window()).await;
+        Box::pin(self.leave_operator()).await;
         Box::pin(go_on(&self.shared.client, &self.about.channel_id)).await;
     }
 

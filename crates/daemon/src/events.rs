@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime};
 
 use ivrpay_api as api;
 use ivrpay_ari::ChannelId;
+use ivrpay_dialogue::operator::Refusal;
 use ivrpay_dialogue::{CallResult, Progress};
 use ivrpay_payment::{CallId, OperationId, Outcome, PaymentId, RecordingId, State, TenantId};
 use ivrpay_wire::{Trouble, Wiped};
@@ -314,6 +315,51 @@ pub(crate) fn not_given_back(
 pub(crate) fn not_unmuted(channel: &ChannelId, error: &ivrpay_ari::RequestError, tries_left: u32) {
     warn!(channel_id = channel.as_str(), error = %error, tries_left, "Asterisk did not give a caller's voice back; the dialplan does, where it has ivrpay-pay");
     counter!("ivrpay_ari_request_failures_total").increment(1);
+}
+
+/// The pay key, with the operator's channel: his extension is in its name.
+pub(crate) fn pay_key(operator: &str) {
+    info!(operator, "pay key: both are on their way");
+    counter!("ivrpay_pay_keys_total", "result" => "taken").increment(1);
+}
+
+pub(crate) fn pay_key_refused(operator: &str, why: Refusal) {
+    info!(operator, why = ?why, "pay key: the operator is told why not, and both go on talking");
+    counter!("ivrpay_pay_keys_total", "result" => "refused").increment(1);
+}
+
+pub(crate) fn pay_key_undecided(operator: &str) {
+    info!(
+        operator,
+        "pay key: several payments wait, and the operator chose none"
+    );
+    counter!("ivrpay_pay_keys_total", "result" => "undecided").increment(1);
+}
+
+pub(crate) fn agi_refused(why: &'static str) {
+    warn!(
+        why,
+        "a request over AGI can't be used; see dialplan/README.md, ivrpay-key"
+    );
+}
+
+pub(crate) fn agi_failed(error: &ivrpay_agi::Error) {
+    warn!(reason = %error, hint = error.hint(), "a session of AGI ended early");
+}
+
+pub(crate) fn pair_unknown(channel: &ChannelId) {
+    warn!(
+        channel_id = channel.as_str(),
+        "a leg came with a token of the pay key that is not known (any more); it is given back"
+    );
+}
+
+pub(crate) fn operator_missing(about: &About) {
+    warn!(call_id = %about.call_id, "the operator's leg did not come with the customer's; the payment goes on without");
+}
+
+pub(crate) fn operator_gone(about: &About) {
+    info!(call_id = %about.call_id, "the operator hung up; the payment goes on");
 }
 
 pub(crate) fn recorded(about: &About) {

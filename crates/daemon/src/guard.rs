@@ -11,6 +11,7 @@ use ivrpay_ari::{
     Application, Bridge, Channel, ChannelId, Client, Info, LogChannel, Module, RequestError,
 };
 use ivrpay_audit::{Version, is_false, is_true};
+use ivrpay_dialogue::operator::Refusal;
 use serde::Deserialize;
 use tokio::sync::Mutex;
 
@@ -132,6 +133,16 @@ impl Danger {
             Self::NotKnown => {
                 "see that the ARI user may read, and that Asterisk is not too old (16.3 or later)"
             }
+        }
+    }
+
+    /// What the operator is told.
+    #[must_use]
+    pub const fn refusal(self) -> Refusal {
+        match self {
+            Self::Spy => Refusal::Monitored,
+            Self::Recorder | Self::RecorderRuns => Refusal::Recorded,
+            _ => Refusal::Unsafe,
         }
     }
 

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::Context as _;
+use ivrpay_agi::Listener;
 use ivrpay_api as api;
 use ivrpay_dialogue::{CallResult, Command};
 use ivrpay_journal::{Journal, OpenOptions};
@@ -23,6 +24,8 @@ use crate::call::{self, Shared};
 use crate::config::Config;
 use crate::events::{self, Events};
 use crate::guard::Guard;
+use crate::pairs::{Leg, Pairs};
+use crate::paykey::PayKey;
 use crate::recorders::Recorders;
 use crate::settle::{Route, Settle};
 
@@ -103,6 +106,15 @@ pub async fn serve(
         secret_memory.backing.name(),
     );
     listen(&config, web, &servers, &closing).await?;
+    let keys = match &config.agi {
+        None => None,
+        Some(agi) => {
+            let bound = Listener::bind(agi.listen, agi.allowed.clone(), agi.calls_max).await;
+            Some(bound.map_err(|error| {
+                anyhow::anyhow!("[agi] listen: {error}\nhint: {}", error.hint())
+            })?)
+        }
+    };
     // Callers come from here on: nothing that can keep the service from starting may follow.
     let (client, calls) = ivrpay_ari::connect(ari)
         .map_err(|error| anyhow::anyhow!("{error}\nhint: {}", error.hint()))?;
@@ -124,8 +136,10 @@ pub async fn serve(
         config.ari.app.clone(),
     );
     recorders.resume_left().await;
+    let pairs = Pairs::default();
     let shared = Arc::new(Shared {
         recorders: recorders.clone(),
+        pairs: pairs.clone(),
         quarantine: config.quarantine.clone(),
         client: client.clone(),
         settle: settle.clone(),
@@ -134,6 +148,21 @@ pub async fn serve(
         tenants: config.tenants.clone(),
         settings: Arc::new(config.dialogue.clone()),
     });
+    if let Some(listener) = keys {
+        let key = Arc::new(PayKey {
+            shared: Arc::clone(&shared),
+            on: Arc::clone(&on),
+            calls_max: config.limits.calls_max,
+            stopping: stopping.clone(),
+        });
+        let closed = closing.clone().cancelled_owned();
+        servers.spawn(async move {
+            let handle = move |session| Arc::clone(&key).handle(session);
+            listener
+                .serve(handle, |error| events::agi_failed(&error), closed)
+                .await;
+        });
+    }
     events::serving(config.limits.calls_max);
     notify_ready();
 
@@ -162,6 +191,19 @@ pub async fn serve(
                     break;
                 }
             },
+        };
+        // The operator's leg of a pair is no call of its own: it belongs to the customer's.
+        let start = match Leg::of(&start.args).filter(|leg| leg.is_operator) {
+            None => start,
+            Some(leg) => {
+                let token = leg.token.to_owned();
+                if let Err(start) = pairs.operator(&token, start) {
+                    events::pair_unknown(&start.channel.id);
+                    let client = client.clone();
+                    tokio::spawn(async move { call::go_on(&client, &start.channel.id).await });
+                }
+                continue;
+            }
         };
         if on.load(Ordering::Relaxed) >= config.limits.calls_max {
             events::capacity(&start.channel.id);

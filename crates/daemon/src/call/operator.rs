@@ -1,0 +1,389 @@
+//! The operator's leg of a call: hold or stay, what he hears, what his keys ask for, and how the two come together again.
+//!
+//! The customer's voice is away from the pay key to the end of the window (`super::window`), and his keys are absorbed by our bridge:
+//! nothing of what he keys reaches this leg. The operator's own keys are menu keys; they never reach the dialogue's fields.
+
+use std::time::{Duration, Instant};
+
+use ivrpay_ari::{
+    BridgeId, CallEvent, ChannelId, Direction, HangupReason, Inbox, PlaybackId, RequestError, Start,
+};
+use ivrpay_dialogue::{Command, Progress, Prompt, Step};
+use ivrpay_secret::Key;
+
+use super::Call;
+use crate::events;
+use crate::guard::Danger;
+use crate::pairs::{ARRIVAL_MAX, Arrival, Company, Pair};
+
+/// Longest that a whisper may take before the customer is joined.
+const WHISPER_MAX: Duration = Duration::from_secs(15);
+/// `*` and the key behind it are one key of the operator's when they come within this time.
+const KEY_PAIR_MAX: Duration = Duration::from_secs(3);
+/// How long the dialplan may take to fetch the operator: `Bridge()` behind the customer's `Stasis()`.
+const FETCH_MAX: Duration = Duration::from_secs(5);
+
+pub(super) struct Operator {
+    channel: ChannelId,
+    inbox: Inbox,
+    company: Company,
+    /// The bridge of ours that he is in.
+    bridge: Option<BridgeId>,
+    /// The customer is in it too.
+    together: bool,
+    /// Both are heard, by their own wish.
+    talking: bool,
+    playback: Option<PlaybackId>,
+    playbacks: u32,
+    /// He left Stasis or hung up.
+    gone: bool,
+    star: Option<Instant>,
+    step: Option<Step>,
+}
+
+/// The next event of the operator's leg; never ready where there is none.
+pub(super) async fn event(operator: &mut Option<Operator>) -> Option<CallEvent> {
+    match operator {
+        Some(operator) if !operator.gone => operator.inbox.recv().await,
+        _ => std::future::pending().await,
+    }
+}
+
+impl Operator {
+    fn of(start: Start, company: Company) -> Self {
+        Self {
+            channel: start.channel.id,
+            inbox: start.inbox,
+            company,
+            bridge: None,
+            together: false,
+            talking: false,
+            playback: None,
+            playbacks: 0,
+            gone: false,
+            star: None,
+            step: None,
+        }
+    }
+
+    /// What his keys ask for: `*9` goes on after a pause or pauses, `*0` cancels.
+    fn key(&mut self, key: Key) -> Option<Command> {
+        match key {
+            Key::Star => {
+                self.star = Some(Instant::now());
+                None
+            }
+            Key::Digit(digit) => {
+                self.star.take().filter(|at| at.elapsed() <= KEY_PAIR_MAX)?;
+                match digit {
+                    9 if self.talking => Some(Command::Resume),
+                    9 => Some(Command::Pause),
+                    0 => Some(Command::Cancel),
+                    _ => None,
+                }
+            }
+            _ => {
+                self.star = None;
+                None
+            }
+        }
+    }
+}
+
+impl Call {
+    /// Waits for the operator's leg. Without it the payment goes on, and the return is the ladder's.
+    pub(super) async fn welcome(&mut self, arrival: Arrival, pair: &Pair) {
+        match tokio::time::timeout(ARRIVAL_MAX, arrival).await {
+            Ok(Ok(start)) => self.operator = Some(Operator::of(start, pair.company)),
+            _ => events::operator_missing(&self.about),
+        }
+    }
+
+    /// Music for an operator who waits; one bridge for one who stays, in which the customer's keys are absorbed.
+    pub(super) async fn seat_operator(&mut self) -> Result<(), Danger> {
+        let Some(operator) = &self.operator else {
+            return Ok(());
+        };
+        match operator.company {
+            Company::Hold => {
+                self.operator_music().await;
+                Ok(())
+            }
+            Company::Stay => self.join().await,
+        }
+    }
+
+    /// Both into our bridge. What the bridge is made of is looked at before anybody keys: native RTP would carry keys past us.
+    async fn join(&mut self) -> Result<(), Danger> {
+        let client = self.shared.client.clone();
+        let customer = self.about.channel_id.clone();
+        let Some(operator) = &mut self.operator else {
+            return Ok(());
+        };
+        if operator.gone || operator.together {
+            return Ok(());
+        }
+        let id = match &operator.bridge {
+            Some(id) => id.clone(),
+            None => BridgeId::new(&format!("ivrpay-{}", self.about.call_id))
+                .map_err(|_| Danger::NotKnown)?,
+        };
+        let result = async {
+            if operator.bridge.is_none() {
+                client.create_bridge(&id, "ivrpay").await?;
+                operator.bridge = Some(id.clone());
+                client.stop_music(&operator.channel).await?;
+                client.add_to_bridge(&id, &operator.channel, true).await?;
+            }
+            client.add_to_bridge(&id, &customer, true).await?;
+            operator.together = true;
+            client.bridge(&id).await
+        };
+        match result.await {
+            Ok(bridge) if bridge.technology.starts_with("native") => Err(Danger::NativeBridge),
+            Ok(_) => Ok(()),
+            Err(error) => {
+                events::ari_request_failed(&self.about, "bridge", &error);
+                Err(Danger::NotKnown)
+            }
+        }
+    }
+
+    /// Out of our bridge; both stay in Stasis.
+    async fn part(&mut self) {
+        let client = self.shared.client.clone();
+        let Some(operator) = &mut self.operator else {
+            return;
+        };
+        operator.together = false;
+        if let Some(bridge) = operator.bridge.take()
+            && let Err(error) = client.destroy_bridge(&bridge).await
+        {
+            events::ari_request_failed(&self.about, "bridge", &error);
+        }
+    }
+
+    async fn operator_music(&mut self) {
+        if let Some(operator) = &self.operator
+            && !operator.gone
+            && operator.bridge.is_none()
+            && let Err(error) = self.shared.client.start_music(&operator.channel).await
+        {
+            events::ari_request_failed(&self.about, "moh", &error);
+        }
+    }
+
+    /// Says something to the operator alone.
+    async fn say_to_operator(&mut self, prompt: &Prompt) {
+        let client = self.shared.client.clone();
+        let language = self.language;
+        let call = self.about.call_id;
+        let Some(operator) = &mut self.operator else {
+            return;
+        };
+        if operator.gone {
+            return;
+        }
+        if let Some(old) = operator.playback.take() {
+            drop(client.stop_playback(&old).await);
+        }
+        operator.playbacks += 1;
+        let Ok(id) = PlaybackId::new(&format!("ivrpay-{call}-operator-{}", operator.playbacks))
+        else {
+            return;
+        };
+        let media: Vec<String> = ivrpay_prompts::clips(prompt, language)
+            .iter()
+            .map(|clip| format!("sound:ivrpay/{clip}"))
+            .collect();
+        let media: Vec<&str> = media.iter().map(String::as_str).collect();
+        match client
+            .play(&operator.channel, &id, &media, Some(language.code()))
+            .await
+        {
+            Ok(()) | Err(RequestError::OutcomeUnknown) => operator.playback = Some(id),
+            Err(error) => events::ari_request_failed(&self.about, "play", &error),
+        }
+    }
+
+    /// What happened on the operator's leg, as something for the dialogue.
+    pub(super) async fn operator_event(&mut self, event: Option<CallEvent>) -> Option<Command> {
+        let operator = self.operator.as_mut()?;
+        match event {
+            Some(CallEvent::KeyWaiting { .. }) => {
+                let key = operator.inbox.take_key()?;
+                operator.key(key)
+            }
+            Some(CallEvent::PlaybackFinished { id, .. }) => {
+                if operator.playback.as_ref() == Some(&id) {
+                    operator.playback = None;
+                    self.operator_music().await;
+                }
+                None
+            }
+            Some(
+                CallEvent::HangupRequest
+                | CallEvent::StasisEnd
+                | CallEvent::Destroyed { .. }
+                | CallEvent::Gone
+                | CallEvent::Overflow,
+            )
+            | None => {
+                operator.gone = true;
+                events::operator_gone(&self.about);
+                // A pause in which nobody talks is silence; the customer goes on.
+                operator.talking.then_some(Command::Resume)
+            }
+            Some(_) => None,
+        }
+    }
+
+    /// Tells the operator how far the customer is; lets them talk in a pause. `Some` when it may not go on.
+    pub(super) async fn follow(&mut self, progress: &Progress) -> Option<Danger> {
+        let operator = self.operator.as_mut()?;
+        let entered = operator.step.replace(progress.step) != Some(progress.step);
+        if !entered {
+            return None;
+        }
+        if progress.step == Step::Paused {
+            return self.talk().await.err();
+        }
+        if operator.talking
+            && let Err(danger) = self.talked().await
+        {
+            return Some(danger);
+        }
+        if let Some(operator) = &self.operator
+            && operator.company == Company::Hold
+            && let Some(prompt) = ivrpay_dialogue::operator::progress(progress.step)
+        {
+            self.say_to_operator(&prompt).await;
+        }
+        None
+    }
+
+    /// Customer and operator talk. The fields stand still in secret memory, and the customer's keys are absorbed.
+    async fn talk(&mut self) -> Result<(), Danger> {
+        let Some(operator) = &mut self.operator else {
+            return Ok(());
+        };
+        if operator.gone {
+            return Err(Danger::NotKnown);
+        }
+        operator.talking = true;
+        if let Some(old) = operator.playback.take() {
+            drop(self.shared.client.stop_playback(&old).await);
+        }
+        self.join().await?;
+        self.open_window().await;
+        self.muted = false;
+        Ok(())
+    }
+
+    /// The pause is over: nobody hears the customer any more, and what could betray him is asked for again.
+    async fn talked(&mut self) -> Result<(), Danger> {
+        let (client, channel) = (self.shared.client.clone(), self.about.channel_id.clone());
+        let company = self.operator.as_mut().map(|operator| {
+            operator.talking = false;
+            operator.company
+        });
+        if let Err(error) = client.mute(&channel, Direction::In).await {
+            events::ari_request_failed(&self.about, "mute", &error);
+            return Err(Danger::NotMuted);
+        }
+        self.muted = true;
+        if company == Some(Company::Hold) {
+            self.part().await;
+            self.operator_music().await;
+        }
+        let guard = &self.shared.guard;
+        guard
+            .check(&client, &channel, &self.channel_name, Instant::now())
+            .await
+            .map(drop)
+    }
+
+    /// The result into the operator's ear, before the customer is joined.
+    pub(super) async fn whisper(&mut self, prompt: &Prompt) {
+        let Some(operator) = &self.operator else {
+            return;
+        };
+        if operator.gone {
+            return;
+        }
+        if !self.gone && !operator.together {
+            // He has heard that he is being connected; this takes some seconds.
+            drop(self.shared.client.start_music(&self.about.channel_id).await);
+        }
+        self.say_to_operator(prompt).await;
+        let limit = tokio::time::Instant::now() + WHISPER_MAX;
+        while self
+            .operator
+            .as_ref()
+            .is_some_and(|o| o.playback.is_some() && !o.gone)
+        {
+            tokio::select! {
+                event = event(&mut self.operator) => drop(self.whispered(event)),
+                event = self.inbox.recv(), if !self.gone && !self.overflowed => drop(self.input(event)),
+                () = tokio::time::sleep_until(limit) => break,
+            }
+        }
+        if !self.gone {
+            drop(self.shared.client.stop_music(&self.about.channel_id).await);
+        }
+    }
+
+    fn whispered(&mut self, event: Option<CallEvent>) {
+        let Some(operator) = &mut self.operator else {
+            return;
+        };
+        match event {
+            Some(CallEvent::PlaybackFinished { id, .. }) => {
+                operator.playback.take_if(|playing| *playing == id);
+            }
+            // The last key pressed is no wish any more.
+            Some(CallEvent::KeyWaiting { .. }) => drop(operator.inbox.take_key()),
+            Some(
+                CallEvent::HangupRequest
+                | CallEvent::StasisEnd
+                | CallEvent::Destroyed { .. }
+                | CallEvent::Gone
+                | CallEvent::Overflow,
+            )
+            | None => operator.gone = true,
+            Some(_) => {}
+        }
+    }
+
+    /// Nothing of ours is left around the two: before the customer goes on, and the dialplan's `Bridge()` fetches the operator.
+    pub(super) async fn leave_operator(&mut self) {
+        self.part().await;
+    }
+
+    /// Sees to it that the operator is not left in Stasis: the dialplan fetches him, or he is let go.
+    pub(super) async fn see_off_operator(&mut self) {
+        let Some(mut operator) = self.operator.take() else {
+            return;
+        };
+        let client = &self.shared.client;
+        let limit = tokio::time::Instant::now() + FETCH_MAX;
+        while !operator.gone && !self.gone {
+            tokio::select! {
+                event = operator.inbox.recv() => match event {
+                    Some(CallEvent::StasisEnd | CallEvent::Destroyed { .. } | CallEvent::Gone | CallEvent::Overflow) | None => {
+                        operator.gone = true;
+                    }
+                    Some(CallEvent::KeyWaiting { .. }) => drop(operator.inbox.take_key()),
+                    Some(_) => {}
+                },
+                () = tokio::time::sleep_until(limit) => break,
+            }
+        }
+        if !operator.gone
+            && let Err(error) = client.hangup(&operator.channel, HangupReason::Normal).await
+            && !matches!(error, RequestError::Gone)
+        {
+            events::ari_request_failed(&self.about, "hangup", &error);
+        }
+    }
+}

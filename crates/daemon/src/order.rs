@@ -1,0 +1,103 @@
+//! Which payment a call is about: by its id, its order, the operator's extension or the caller's number. Never guessed.
+
+use ivrpay_dialogue::operator::Refusal;
+use ivrpay_journal::{Error, Journal, Match, Payment};
+use ivrpay_payment::{PaymentId, State};
+
+use crate::arguments::{Arguments, Mode};
+use crate::config::Tenant;
+
+/// Why there is no payment to be taken.
+pub(crate) enum NotFound {
+    Journal(Error),
+    /// An id that is none of this tenant's.
+    Foreign,
+    /// The order has a payment that is not waiting (any more), or is being taken by another call.
+    Taken {
+        by: PaymentId,
+        state: State,
+    },
+    /// Several wait; a person chooses.
+    Several(Vec<Payment>),
+}
+
+impl From<Error> for NotFound {
+    fn from(error: Error) -> Self {
+        Self::Journal(error)
+    }
+}
+
+/// The tenant that the arguments name; where there is only one, it need not be named.
+pub(crate) fn tenant<'a>(tenants: &'a [Tenant], args: &Arguments) -> Option<&'a Tenant> {
+    match (tenants, args.tenant.as_deref().unwrap_or_default()) {
+        ([only], "") => Some(only),
+        (tenants, name) => tenants.iter().find(|t| t.id.as_str() == name),
+    }
+}
+
+/// An announced payment; `None` where nothing was announced.
+pub(crate) async fn find(
+    journal: &Journal,
+    tenant: &Tenant,
+    args: &Arguments,
+    extension: Option<&str>,
+    caller: &str,
+) -> Result<Option<Payment>, NotFound> {
+    if let Some(id) = args.payment {
+        let payment = journal.payment(id).await?;
+        return match payment.filter(|p| p.tenant == tenant.id) {
+            Some(payment) => Ok(Some(payment)),
+            None => Err(NotFound::Foreign),
+        };
+    }
+    if let Some(order) = &args.order {
+        let holder = journal.order_holder(&tenant.id, order, args.part).await?;
+        return match holder {
+            Some(p) if p.state == State::Waiting && p.call.is_none() => Ok(Some(p)),
+            Some(p) => Err(NotFound::Taken {
+                by: p.id,
+                state: p.state,
+            }),
+            None => Ok(None),
+        };
+    }
+    let mut matches = Vec::new();
+    if let Some(extension) = extension {
+        matches.push(Match::OperatorExtension {
+            tenant: tenant.id.clone(),
+            extension: extension.to_owned(),
+        });
+    }
+    if args.mode == Mode::Attended && !caller.is_empty() {
+        matches.push(Match::CallerNumber {
+            tenant: tenant.id.clone(),
+            number: caller.to_owned(),
+        });
+    }
+    for by in &matches {
+        let mut found = journal.waiting_for(by).await?;
+        match found.len() {
+            0 => {}
+            1 => return Ok(found.pop()),
+            _ => return Err(NotFound::Several(found)),
+        }
+    }
+    Ok(None)
+}
+
+/// What an operator is told of an order whose payment is in this state. "Paid" is said of one that is approved, and of no other.
+pub(crate) const fn refusal(state: State) -> Refusal {
+    match state {
+        State::Approved => Refusal::OrderPaid,
+        State::InFlight | State::Unknown => Refusal::OrderUnknown,
+        // Another call is at it, or it is over; somebody looks it up.
+        _ => Refusal::InProgress,
+    }
+}
+
+/// The extension in a channel's name: `PJSIP/201-0000002a` is extension 201.
+pub(crate) fn extension_of(channel: &str) -> Option<&str> {
+    let endpoint = channel.rsplit_once('-').map_or(channel, |(end, _)| end);
+    let (_, extension) = endpoint.split_once('/')?;
+    Some(extension).filter(|e| !e.is_empty())
+}

@@ -1,0 +1,220 @@
+//! Two people who were talking and whom the pay key sends here: which channel belongs to which, by a token.
+//!
+//! The handler of the key announces a pair, the dialplan redirects both channels with its token, and each enters Stasis on its own,
+//! in either order. A pair of which nobody came is forgotten, one of which only the operator came gives him back.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use ivrpay_ari::{ChannelId, Start};
+use tokio::sync::oneshot;
+
+use crate::arguments::Arguments;
+
+/// Pairs that may be on their way at once; more come only from a mistake.
+const PAIRS_MAX: usize = 250;
+/// From the key to both legs in Stasis: milliseconds (measured), and time for a busy machine.
+pub(crate) const ARRIVAL_MAX: Duration = Duration::from_secs(10);
+
+/// What the operator does while the customer keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Company {
+    /// He waits apart, with music, and hears how far the customer is.
+    #[default]
+    Hold,
+    /// He stays and talks the customer through it; he hears nothing of him (案内モード).
+    Stay,
+}
+
+/// Two legs, and what their payment is.
+pub(crate) struct Pair {
+    pub(crate) customer: ChannelId,
+    pub(crate) operator: ChannelId,
+    pub(crate) company: Company,
+    pub(crate) arguments: Arguments,
+}
+
+/// The operator's leg, when it comes.
+pub(crate) type Arrival = oneshot::Receiver<Start>;
+
+struct Waiting {
+    /// Taken by the customer's call.
+    pair: Option<(Pair, Arrival)>,
+    /// Taken by the operator's leg.
+    arrived: Option<(ChannelId, oneshot::Sender<Start>)>,
+}
+
+/// All pairs that are on their way.
+#[derive(Clone, Default)]
+pub(crate) struct Pairs(Arc<Mutex<HashMap<String, Waiting>>>);
+
+/// Arguments of `Stasis()` for a leg of a pair.
+pub(crate) struct Leg<'a> {
+    pub(crate) token: &'a str,
+    pub(crate) is_operator: bool,
+}
+
+impl Leg<'_> {
+    /// `None`: a channel that came by itself.
+    pub(crate) fn of(args: &[String]) -> Option<Leg<'_>> {
+        let value = |key: &str| {
+            args.iter()
+                .filter_map(|arg| arg.split_once('='))
+                .find(|(name, value)| *name == key && !value.is_empty())
+                .map(|(_, value)| value)
+        };
+        Some(Leg {
+            token: value("pair")?,
+            is_operator: value("leg") == Some("operator"),
+        })
+    }
+}
+
+impl Pairs {
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Waiting>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether this customer is on his way already.
+    pub(crate) fn has(&self, customer: &ChannelId) -> bool {
+        let waiting = self.lock();
+        let mut pairs = waiting.values().filter_map(|w| w.pair.as_ref());
+        pairs.any(|(pair, _)| pair.customer == *customer)
+    }
+
+    /// The token under which both legs come, which nobody can guess; `None`: too many are on their way.
+    pub(crate) fn announce(&self, pair: Pair) -> Option<String> {
+        let token = uuid::Uuid::new_v4().simple().to_string();
+        let mut waiting = self.lock();
+        if waiting.len() >= PAIRS_MAX {
+            return None;
+        }
+        let (sender, arrival) = oneshot::channel();
+        let operator = pair.operator.clone();
+        let entry = Waiting {
+            pair: Some((pair, arrival)),
+            arrived: Some((operator, sender)),
+        };
+        waiting.insert(token.clone(), entry);
+        Some(token)
+    }
+
+    /// The pair of a customer who came. Once, and only for the channel of which the key's handler spoke.
+    pub(crate) fn customer(&self, token: &str, channel: &ChannelId) -> Option<(Pair, Arrival)> {
+        let mut waiting = self.lock();
+        let entry = waiting.get_mut(token)?;
+        if entry.pair.as_ref()?.0.customer != *channel {
+            return None;
+        }
+        let pair = entry.pair.take();
+        if entry.arrived.is_none() {
+            waiting.remove(token);
+        }
+        pair
+    }
+
+    /// Hands the operator's leg to the customer's call, now or when that begins.
+    ///
+    /// # Errors
+    /// Nobody waits for it: give it back.
+    pub(crate) fn operator(&self, token: &str, start: Start) -> Result<(), Box<Start>> {
+        let mut waiting = self.lock();
+        let Some(entry) = waiting.get_mut(token) else {
+            return Err(Box::new(start));
+        };
+        let meant = entry
+            .arrived
+            .take_if(|(operator, _)| *operator == start.channel.id);
+        let Some((_, sender)) = meant else {
+            return Err(Box::new(start));
+        };
+        if entry.pair.is_none() {
+            waiting.remove(token);
+        }
+        sender.send(start).map_err(Box::new)
+    }
+
+    /// Forgets a pair that did not come; the operator's leg, if it came alone.
+    pub(crate) fn forget(&self, token: &str) -> Option<Start> {
+        let entry = self.lock().remove(token)?;
+        let (_, mut arrival) = entry.pair?;
+        arrival.try_recv().ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+    use super::*;
+
+    fn id(text: &str) -> ChannelId {
+        ChannelId::new(text).unwrap()
+    }
+
+    fn pair() -> Pair {
+        Pair {
+            customer: id("1.1"),
+            operator: id("1.2"),
+            company: Company::Hold,
+            arguments: Arguments::default(),
+        }
+    }
+
+    fn start(channel: &str) -> Start {
+        let (_, inbox) = ivrpay_ari::pair(4, 4).unwrap();
+        let channel =
+            serde_json::json!({"id": channel, "name": "PJSIP/201-00000001", "state": "Up"});
+        Start {
+            channel: serde_json::from_value(channel).unwrap(),
+            args: Vec::new(),
+            inbox,
+            arrived: std::time::Instant::now(),
+        }
+    }
+
+    #[test]
+    fn legs_come_in_either_order() {
+        let pairs = Pairs::default();
+        let token = pairs.announce(pair()).unwrap();
+        assert!(pairs.operator(&token, start("1.2")).is_ok());
+        let (_, mut arrival) = pairs.customer(&token, &id("1.1")).unwrap();
+        assert_eq!(arrival.try_recv().unwrap().channel.id, id("1.2"));
+
+        let token = pairs.announce(pair()).unwrap();
+        let (_, mut arrival) = pairs.customer(&token, &id("1.1")).unwrap();
+        assert!(pairs.operator(&token, start("1.2")).is_ok());
+        assert_eq!(arrival.try_recv().unwrap().channel.id, id("1.2"));
+        assert!(pairs.lock().is_empty());
+    }
+
+    #[test]
+    fn another_channel_has_no_part_in_it() {
+        let pairs = Pairs::default();
+        let token = pairs.announce(pair()).unwrap();
+        assert!(pairs.operator("no such token", start("1.2")).is_err());
+        assert!(pairs.operator(&token, start("1.3")).is_err());
+        assert!(pairs.customer(&token, &id("1.3")).is_none());
+        // Neither kept the right ones from coming, and each comes once.
+        assert!(pairs.operator(&token, start("1.2")).is_ok());
+        assert!(pairs.operator(&token, start("1.2")).is_err());
+        assert!(pairs.customer(&token, &id("1.1")).is_some());
+        assert!(pairs.customer(&token, &id("1.1")).is_none());
+    }
+
+    #[test]
+    fn an_operator_whose_customer_did_not_come_is_found_again() {
+        let pairs = Pairs::default();
+        let token = pairs.announce(pair()).unwrap();
+        pairs.operator(&token, start("1.2")).ok().unwrap();
+        assert_eq!(pairs.forget(&token).unwrap().channel.id, id("1.2"));
+        assert!(pairs.forget(&token).is_none());
+        let token = pairs.announce(pair()).unwrap();
+        drop(pairs.customer(&token, &id("1.1")));
+        assert!(
+            pairs.operator(&token, start("1.2")).is_err(),
+            "the call is over"
+        );
+    }
+}
