@@ -485,7 +485,7 @@ async fn environments_that_are_none() {
     }
     // Half a block, then gone.
     let mut peer = server.connect().await;
-    peer.say(&ENVIRONMENT[..200]).await;
+    peer.say(ENVIRONMENT.split_at(200).0).await;
     drop(peer);
     assert_eq!(server.arrival().await.err(), Some(Error::Closed));
     // And the next one is served.
@@ -500,7 +500,7 @@ async fn who_is_silent_is_let_go() {
     let began = Instant::now();
     let mut silent = server.connect().await;
     let mut half = server.connect().await;
-    half.say(&ENVIRONMENT[..200]).await;
+    half.say(ENVIRONMENT.split_at(200).0).await;
     for _ in 0..2 {
         let error = server.arrival().await.err();
         assert_eq!(error, Some(Error::TimedOut(Waited::Environment)));
