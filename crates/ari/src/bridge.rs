@@ -1,7 +1,7 @@
 //! Bridges of our own, music, and lamps: what two legs of one call need.
 
 use reqwest::Method;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     Bridge, Client, RequestError,
@@ -38,6 +38,11 @@ struct Add<'a> {
 #[derive(Serialize)]
 struct Remove<'a> {
     channel: &'a str,
+}
+
+#[derive(Deserialize)]
+struct Device {
+    name: String,
 }
 
 #[derive(Serialize)]
@@ -144,6 +149,15 @@ impl Client {
             device_state: state,
         };
         self.done(Method::PUT, &path, Some(body)).await
+    }
+
+    /// Names of the devices of all applications. Asterisk keeps them over a restart of its own and of ours.
+    ///
+    /// # Errors
+    /// [`RequestError`].
+    pub async fn devices(&self) -> Result<Vec<String>, RequestError> {
+        let all: Vec<Device> = self.get("/deviceStates").await?;
+        Ok(all.into_iter().map(|device| device.name).collect())
     }
 
     /// Forgets a device of our own; one that is not there is no error.

@@ -151,6 +151,7 @@ pub const REQUESTS: &[Sent] = &[
         "/bridges/{bridgeId}/removeChannel",
         &["channel"],
     ),
+    sent("deviceStates.json", "GET", "/deviceStates", &[]),
     sent(
         "deviceStates.json",
         "PUT",
@@ -315,6 +316,7 @@ pub const FIELDS: &[Read] = &[
         true,
     ),
     read("bridges.json", "Bridge", "id", "string", true),
+    read("deviceStates.json", "DeviceState", "name", "string", true),
     read("bridges.json", "Bridge", "technology", "string", true),
     read("bridges.json", "Bridge", "channels", "List[string]", true),
     read("asterisk.json", "AsteriskInfo", "build", "BuildInfo", false),

@@ -143,6 +143,7 @@ async fn requests_go_out_as_the_table_says() {
         .await
         .unwrap();
     client.forget_device(lamp).await.unwrap();
+    assert!(client.devices().await.unwrap().is_empty());
     let call = Originate {
         endpoint: "Local/s@c/n",
         formats: "ulaw",

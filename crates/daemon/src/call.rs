@@ -30,6 +30,7 @@ use crate::arguments::{Arguments, Mode};
 use crate::config::Tenant;
 use crate::events::{self, About, Events};
 use crate::guard::{Danger, Guard};
+use crate::ladder::{Ending, Ladder, RUNGS_MAX, Whispers};
 use crate::order::{self, NotFound};
 use crate::pairs::{Leg, Pairs};
 use crate::quarantine::{MARKED, Mark};
@@ -37,6 +38,7 @@ use crate::recorders::Recorders;
 use crate::settle::Settle;
 
 use operator::Operator;
+pub(crate) use operator::{BRIDGE, LAMP};
 
 /// Commands that may wait for a call; more come only from a mistake, and are refused.
 pub(crate) const COMMANDS_MAX: usize = 8;
@@ -49,6 +51,7 @@ pub(crate) struct Shared {
     pub(crate) guard: Guard,
     pub(crate) recorders: Recorders,
     pub(crate) pairs: Pairs,
+    pub(crate) whispers: Whispers,
     pub(crate) quarantine: ivrpay_web::Quarantine,
     pub(crate) tenants: Vec<Tenant>,
     pub(crate) settings: Arc<ivrpay_dialogue::Settings>,
@@ -157,6 +160,7 @@ pub(crate) async fn run(
         variables: BTreeMap::new(),
         operator: None,
         extension: None,
+        ladder: None,
     };
     Box::pin(call.close_window()).await;
     let arguments = match pair {
@@ -174,6 +178,7 @@ pub(crate) async fn run(
             Box::pin(call.refuse(refused)).await
         }
     };
+    Box::pin(call.unreserve()).await;
     call.shared
         .events
         .call_ended(&call.about, result, began.elapsed());
@@ -218,6 +223,8 @@ struct Call {
     operator: Option<Operator>,
     /// The extension of the operator who has the caller, where it is known.
     extension: Option<String>,
+    /// Who takes an attended caller back.
+    ladder: Option<Ladder>,
 }
 
 /// By what a recorder outside Asterisk finds the call.
@@ -254,6 +261,10 @@ impl Call {
         })?;
         self.about.tenant = Some(tenant.id.clone());
         self.extension = self.operator_extension(&args).await?;
+        if args.mode != Mode::SelfService {
+            self.ladder = Some(tenant.ladder.clone());
+        }
+        Box::pin(self.reserve()).await;
         if shared.recorders.any(&tenant.id) {
             self.seat = Some(Seat {
                 caller: caller_number(channel),
@@ -513,7 +524,8 @@ impl Call {
         drop(dialogue);
         let amount = order.claim.payment().amount;
         self.release(order.claim, end.result, Some(&end)).await;
-        Box::pin(self.whisper(&ivrpay_dialogue::operator::whisper(&end, amount))).await;
+        let whisper = ivrpay_dialogue::operator::whisper(&end, amount);
+        Box::pin(self.whisper(whisper)).await;
         self.give_back(end.result, Some(&end)).await;
         Box::pin(self.see_off_operator()).await;
         end.result
@@ -798,7 +810,7 @@ impl Call {
                 () = tokio::time::sleep_until(limit) => break,
             }
         }
-        Box::pin(self.whisper(&ivrpay_dialogue::operator::reason(refused.why))).await;
+        Box::pin(self.whisper(ivrpay_dialogue::operator::reason(refused.why))).await;
         self.give_back(refused.result, None).await;
         Box::pin(self.see_off_operator()).await;
         refused.result
@@ -840,6 +852,7 @@ impl Call {
         for (name, value) in &variables {
             self.set(name, value).await;
         }
+        Box::pin(self.set_ladder(result, end)).await;
         #[cfg(feature = "plant")]
         Box::pin(self.leak()).await;
         Box::pin(self.open_window()).await;
@@ -847,10 +860,39 @@ impl Call {
         Box::pin(go_on(&self.shared.client, &self.about.channel_id)).await;
     }
 
+    /// Who takes the caller back, for the dialplan.
+    async fn set_ladder(&mut self, result: CallResult, end: Option<&End>) {
+        let Some(ladder) = self.ladder.take() else {
+            return;
+        };
+        let rungs = ladder.rungs(Ending::of(result, end), self.extension.as_deref());
+        // Behind the last stands an empty one: an earlier payment of this channel may have had more.
+        let rungs = rungs.iter().map(String::as_str).chain([""]);
+        for (name, rung) in RUNGS.iter().zip(rungs) {
+            self.set(name, rung).await;
+        }
+        // Inherited by the channel of whoever is called.
+        let call = self.about.call_id.to_string();
+        self.set("__IVRPAY_WHISPER", &call).await;
+    }
+
     fn now(&self) -> At {
         At(self.began.elapsed())
     }
 }
+
+/// The rungs of the return ladder, and an empty one.
+const RUNGS: [&str; RUNGS_MAX + 1] = [
+    "IVRPAY_RETURN_1",
+    "IVRPAY_RETURN_2",
+    "IVRPAY_RETURN_3",
+    "IVRPAY_RETURN_4",
+    "IVRPAY_RETURN_5",
+    "IVRPAY_RETURN_6",
+    "IVRPAY_RETURN_7",
+    "IVRPAY_RETURN_8",
+    "IVRPAY_RETURN_9",
+];
 
 /// Times a channel is asked to go on in the dialplan, and the wait between, which doubles: 15 s in all.
 const GO_ON_TRIES: u32 = 5;

@@ -18,6 +18,7 @@ use secrecy::SecretString;
 use serde::Deserialize;
 
 use crate::guard::{Danger, EXCEPTION_DAYS_MAX, Exception};
+use crate::ladder::{Ending, Ladder, RUNGS_MAX, Rung};
 use crate::recorders::{RawRecorder, Recorder};
 
 /// Why a configuration can't be used. Each says where and what to do.
@@ -166,6 +167,8 @@ pub struct Tenant {
     pub waiting_max: Duration,
     /// Whether the security code is asked.
     pub security_code: bool,
+    /// Who takes the caller back.
+    pub ladder: Ladder,
 }
 
 /// A connector, checked.
@@ -445,6 +448,20 @@ struct RawTenant {
     waiting_max: Span,
     #[serde(default = "yes")]
     security_code: bool,
+    #[serde(default)]
+    r#return: Option<RawReturn>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawReturn {
+    operator: Option<String>,
+    default: Option<Vec<String>>,
+    approved: Option<Vec<String>>,
+    declined: Option<Vec<String>>,
+    abandoned: Option<Vec<String>>,
+    unknown: Option<Vec<String>>,
+    error: Option<Vec<String>>,
 }
 
 #[derive(Deserialize, Clone, Copy, PartialEq, Eq)]
@@ -860,7 +877,52 @@ fn tenant(
             7 * 24 * 3_600_000,
         )?,
         security_code: raw.security_code,
+        ladder: raw
+            .r#return
+            .map_or_else(|| Ok(Ladder::default()), |raw| ladder(&at("return"), raw))?,
     })
+}
+
+fn ladder(at: &str, raw: RawReturn) -> Result<Ladder, ConfigError> {
+    let rungs = |key: &str, texts: Vec<String>| {
+        let at = format!("{at}.{key}");
+        if texts.len() > RUNGS_MAX {
+            let most = format!("has at most {RUNGS_MAX} rungs");
+            return Err(ConfigError::value(at, most));
+        }
+        let read = texts.iter().map(|text| text.parse::<Rung>());
+        read.collect::<Result<Vec<_>, _>>()
+            .map_err(|why| ConfigError::value(at, why))
+    };
+    let mut ladder = Ladder::default();
+    if let Some(operator) = raw.operator {
+        let good = |c: char| c.is_ascii_alphanumeric() || "/@:-_.{}".contains(c);
+        if !operator.contains("/")
+            || !operator.contains("{extension}")
+            || !operator.chars().all(good)
+        {
+            return Err(ConfigError::value(
+                format!("{at}.operator"),
+                "is how an operator is rung, for example PJSIP/{extension}",
+            ));
+        }
+        ladder.operator = operator;
+    }
+    if let Some(texts) = raw.default {
+        ladder.default = rungs("default", texts)?;
+    }
+    for (key, ending, texts) in [
+        ("approved", Ending::Approved, raw.approved),
+        ("declined", Ending::Declined, raw.declined),
+        ("abandoned", Ending::Abandoned, raw.abandoned),
+        ("unknown", Ending::Unknown, raw.unknown),
+        ("error", Ending::Error, raw.error),
+    ] {
+        if let Some(texts) = texts {
+            ladder.by_ending.push((ending, rungs(key, texts)?));
+        }
+    }
+    Ok(ladder)
 }
 
 fn connector(name: &str, raw: RawConnector, folder: &Path) -> Result<Connector, ConfigError> {

@@ -347,6 +347,15 @@ pub(crate) fn agi_failed(error: &ivrpay_agi::Error) {
     warn!(reason = %error, hint = error.hint(), "a session of AGI ended early");
 }
 
+/// A connection that became no session. `ivrpay check` connects and says nothing.
+pub(crate) fn no_session(error: &ivrpay_agi::Error) {
+    if matches!(error, ivrpay_agi::Error::Closed) {
+        debug!(reason = %error, "a connection to [agi] listen became no session");
+    } else {
+        agi_failed(error);
+    }
+}
+
 pub(crate) fn pair_unknown(channel: &ChannelId) {
     warn!(
         channel_id = channel.as_str(),

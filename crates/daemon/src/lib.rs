@@ -8,6 +8,7 @@ pub mod check;
 pub mod config;
 mod events;
 mod guard;
+pub mod ladder;
 mod order;
 mod pairs;
 mod paykey;

@@ -65,20 +65,48 @@ impl From<Refusal> for No {
 impl PayKey {
     /// Leads one session of AGI.
     pub(crate) async fn handle(self: Arc<Self>, mut session: Session) {
-        if session.request().script() != "pay" {
-            return events::agi_refused("the script is not known; the dialplan asks for pay");
+        let done = match session.request().script() {
+            "pay" => self.pay(&mut session).await,
+            "whisper" => self.whisper(&mut session).await,
+            _ => {
+                events::agi_refused(
+                    "the script is not known; the dialplan asks for pay or whisper",
+                );
+                Ok(())
+            }
+        };
+        if let Err(error) = done {
+            events::agi_failed(&error);
         }
+    }
+
+    /// How the payment ended, to whoever took the call on a rung of the ladder.
+    async fn whisper(&self, session: &mut Session) -> Result<(), Error> {
+        let call = session.request().parameter("call").map(str::parse);
+        if let Some(Ok(call)) = call
+            && let Some((prompt, language)) = self.shared.whispers.of(call)
+        {
+            say(session, language, &prompt, "").await?;
+        }
+        Ok(())
+    }
+
+    async fn pay(&self, session: &mut Session) -> Result<(), Error> {
+        // By it the dialplan knows that somebody is here.
+        session.set_variable("IVRPAY_KEY_ANSWERED", "1").await?;
         let mut language = spoken(session.request().language());
-        match self.decide(&mut session, &mut language).await {
-            Ok(()) => {}
+        match self.decide(session, &mut language).await {
+            Ok(()) => Ok(()),
             Err(No::Refused(why)) => {
                 events::pay_key_refused(session.request().channel(), why);
-                if let Err(error) = say(&mut session, language, &operator::reason(why), "").await {
-                    events::agi_failed(&error);
-                }
+                say(session, language, &operator::reason(why), "").await?;
+                Ok(())
             }
-            Err(No::Undecided) => events::pay_key_undecided(session.request().channel()),
-            Err(No::Agi(error)) => events::agi_failed(&error),
+            Err(No::Undecided) => {
+                events::pay_key_undecided(session.request().channel());
+                Ok(())
+            }
+            Err(No::Agi(error)) => Err(error),
         }
     }
 

@@ -24,6 +24,7 @@ use crate::call::{self, Shared};
 use crate::config::Config;
 use crate::events::{self, Events};
 use crate::guard::Guard;
+use crate::ladder::Whispers;
 use crate::pairs::{Leg, Pairs};
 use crate::paykey::PayKey;
 use crate::recorders::Recorders;
@@ -136,10 +137,12 @@ pub async fn serve(
         config.ari.app.clone(),
     );
     recorders.resume_left().await;
+    tidy(&client).await;
     let pairs = Pairs::default();
     let shared = Arc::new(Shared {
         recorders: recorders.clone(),
         pairs: pairs.clone(),
+        whispers: Whispers::default(),
         quarantine: config.quarantine.clone(),
         client: client.clone(),
         settle: settle.clone(),
@@ -159,7 +162,7 @@ pub async fn serve(
         servers.spawn(async move {
             let handle = move |session| Arc::clone(&key).handle(session);
             listener
-                .serve(handle, |error| events::agi_failed(&error), closed)
+                .serve(handle, |error| events::no_session(&error), closed)
                 .await;
         });
     }
@@ -524,6 +527,22 @@ fn housekeeping(
             }
         }
     });
+}
+
+/// Lamps and bridges of a daemon that is no more: nobody else would put them out.
+async fn tidy(client: &ivrpay_ari::Client) {
+    for lamp in client.devices().await.unwrap_or_default() {
+        if lamp.starts_with(call::LAMP) {
+            drop(client.forget_device(&lamp).await);
+        }
+    }
+    for bridge in client.bridges().await.unwrap_or_default() {
+        if let Ok(id) = ivrpay_ari::BridgeId::new(&bridge.id)
+            && bridge.id.starts_with(call::BRIDGE)
+        {
+            drop(client.destroy_bridge(&id).await);
+        }
+    }
 }
 
 async fn stop_signal() {

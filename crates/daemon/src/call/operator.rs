@@ -6,7 +6,8 @@
 use std::time::{Duration, Instant};
 
 use ivrpay_ari::{
-    BridgeId, CallEvent, ChannelId, Direction, HangupReason, Inbox, PlaybackId, RequestError, Start,
+    BridgeId, CallEvent, ChannelId, DeviceState, Direction, HangupReason, Inbox, PlaybackId,
+    RequestError, Start,
 };
 use ivrpay_dialogue::{Command, Progress, Prompt, Step};
 use ivrpay_secret::Key;
@@ -22,6 +23,13 @@ const WHISPER_MAX: Duration = Duration::from_secs(15);
 const KEY_PAIR_MAX: Duration = Duration::from_secs(3);
 /// How long the dialplan may take to fetch the operator: `Bridge()` behind the customer's `Stasis()`.
 const FETCH_MAX: Duration = Duration::from_secs(5);
+
+/// Longest extension that has a lamp.
+const EXTENSION_MAX: usize = 40;
+/// Beginning of our bridges' ids.
+pub(crate) const BRIDGE: &str = "ivrpay-";
+/// Beginning of our devices' names.
+pub(crate) const LAMP: &str = "Stasis:ivrpay-";
 
 pub(super) struct Operator {
     channel: ChannelId,
@@ -125,7 +133,7 @@ impl Call {
         }
         let id = match &operator.bridge {
             Some(id) => id.clone(),
-            None => BridgeId::new(&format!("ivrpay-{}", self.about.call_id))
+            None => BridgeId::new(&format!("{BRIDGE}{}", self.about.call_id))
                 .map_err(|_| Danger::NotKnown)?,
         };
         let result = async {
@@ -304,18 +312,17 @@ impl Call {
     }
 
     /// The result into the operator's ear, before the customer is joined.
-    pub(super) async fn whisper(&mut self, prompt: &Prompt) {
-        let Some(operator) = &self.operator else {
-            return;
+    pub(super) async fn whisper(&mut self, prompt: Prompt) {
+        let Some(operator) = self.operator.as_ref().filter(|operator| !operator.gone) else {
+            // Whoever takes the caller back hears it.
+            let (whispers, call) = (&self.shared.whispers, self.about.call_id);
+            return whispers.keep(call, prompt, self.language);
         };
-        if operator.gone {
-            return;
-        }
         if !self.gone && !operator.together {
             // He has heard that he is being connected; this takes some seconds.
             drop(self.shared.client.start_music(&self.about.channel_id).await);
         }
-        self.say_to_operator(prompt).await;
+        self.say_to_operator(&prompt).await;
         let limit = tokio::time::Instant::now() + WHISPER_MAX;
         while self
             .operator
@@ -353,6 +360,34 @@ impl Call {
             | None => operator.gone = true,
             Some(_) => {}
         }
+    }
+
+    /// A lamp for the operator's extension, which also keeps a queue from ringing him: `Stasis:ivrpay-201`.
+    pub(super) async fn reserve(&mut self) {
+        if let Some(lamp) = self.lamp()
+            && let Err(error) = self
+                .shared
+                .client
+                .set_device_state(&lamp, DeviceState::Inuse)
+                .await
+        {
+            events::ari_request_failed(&self.about, "lamp", &error);
+        }
+    }
+
+    pub(super) async fn unreserve(&mut self) {
+        if let Some(lamp) = self.lamp()
+            && let Err(error) = self.shared.client.forget_device(&lamp).await
+        {
+            events::ari_request_failed(&self.about, "lamp", &error);
+        }
+    }
+
+    fn lamp(&self) -> Option<String> {
+        let extension = self.extension.as_deref()?;
+        let good = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+        (extension.len() <= EXTENSION_MAX && extension.chars().all(good))
+            .then(|| format!("{LAMP}{extension}"))
     }
 
     /// Nothing of ours is left around the two: before the customer goes on, and the dialplan's `Bridge()` fetches the operator.
