@@ -10,6 +10,7 @@ use clap::{Parser, Subcommand};
 mod acquirer;
 mod caller;
 mod card;
+mod line;
 mod scan;
 mod without;
 
