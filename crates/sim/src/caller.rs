@@ -17,7 +17,7 @@ mod tests;
 use crate::line::audio::{self, HUM_HZ};
 use crate::line::events::{Announcements, Feed, NoFeed};
 use crate::line::script::{self, Action, user};
-use crate::line::{Handset, loopback, loopback_port, print, say};
+use crate::line::{Exit, Handset, loopback, loopback_port, print, say};
 use place::{CallReport, Ending, PlaceError, Plan, Seen};
 
 /// Places one real call over SIP and RTP and keys a script.
@@ -81,21 +81,6 @@ The last line is `call: RESULT`: the daemon's word, or `ended-without-result`, `
 
 Exit codes: 0 the call ended with a result, or with what --expect names; 1 with another one; 2 or 64 wrong use; 3 timeout; \
 4 ended without a result; 5 the keys wait for steps and no daemon announces any; 6 rejected; 74 no socket or file.";
-
-/// The process's exit code. Several calls: the first that is not 0.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[repr(u8)]
-enum Exit {
-    Done = 0,
-    Unexpected = 1,
-    TimedOut = 3,
-    WithoutResult = 4,
-    NoEvents = 5,
-    // Not 2, with which clap ends.
-    Rejected = 6,
-    Usage = 64,
-    Io = 74,
-}
 
 /// Runs the command; returns the exit code.
 pub(crate) async fn run(args: Args) -> u8 {

@@ -16,7 +16,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// No timer is set: look again after this.
-const IDLE: Duration = Duration::from_secs(3600);
+pub(crate) const IDLE: Duration = Duration::from_secs(3600);
 
 /// How keys travel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -92,6 +92,21 @@ pub(crate) struct Heard {
     pub(crate) keys_sent: usize,
     /// The latest that a packet of ours left after its time: over some 20 ms, this machine is too slow for the test.
     pub(crate) late_ms_max: u64,
+}
+
+/// The process's exit code. Several calls: the first that is not 0.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub(crate) enum Exit {
+    Done = 0,
+    Unexpected = 1,
+    TimedOut = 3,
+    WithoutResult = 4,
+    NoEvents = 5,
+    // Not 2, with which clap ends.
+    Rejected = 6,
+    Usage = 64,
+    Io = 74,
 }
 
 /// Milliseconds since 1970 of a moment of this process.

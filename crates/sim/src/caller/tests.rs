@@ -9,13 +9,13 @@ use tokio::net::{TcpListener, UdpSocket};
 use tokio::sync::mpsc;
 
 use super::place::{CallReport, Ending, PlaceError, Plan, place};
-use super::{Exit, exit, last_line};
+use super::{exit, last_line};
 use crate::line::audio::{decode, frequencies, tone, voice};
 use crate::line::events::Feed;
 use crate::line::rtp::{PCMU, Packet, TELEPHONE_EVENT};
 use crate::line::script::{self, Key, user};
 use crate::line::sip::{self, Media, Message, Start};
-use crate::line::{Dtmf, Handset, InfoAt, loopback, loopback_port};
+use crate::line::{Dtmf, Exit, Handset, InfoAt, loopback, loopback_port};
 
 /// What the far end does.
 #[derive(Clone, Copy, Default)]

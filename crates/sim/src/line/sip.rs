@@ -77,6 +77,12 @@ impl Message {
             .map(|(_, value)| value.as_str())
     }
 
+    /// An INVITE outside every call (RFC 3261, 12.2.2).
+    pub(crate) fn begins_a_call(&self) -> bool {
+        let invite = matches!(&self.start, Start::Request { method } if method == "INVITE");
+        invite && tag(self.header("to").unwrap_or_default()).is_none()
+    }
+
     /// The user part of the URI in `From`: who calls.
     pub(crate) fn from_user(&self) -> &str {
         let uri = uri(self.header("from").unwrap_or_default());
