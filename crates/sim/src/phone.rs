@@ -20,7 +20,7 @@ use desk::{CallReport, Plan, ServeError};
 #[command(after_help = AFTER_HELP)]
 pub(crate) struct Args {
     /// What is done with each call, in turn: one script a call.
-    #[arg(required = true, value_name = "SCRIPT", allow_hyphen_values = true)]
+    #[arg(required = true, value_name = "SCRIPT")]
     scripts: Vec<String>,
     /// Where it is reached; loopback only.
     #[arg(long, value_parser = loopback_port)]
