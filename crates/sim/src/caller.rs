@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 
 mod place;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use crate::line::audio::{self, HUM_HZ};
 use crate::line::events::{Announcements, Feed, NoFeed};

@@ -573,7 +573,9 @@ async fn the_end_is_not_waited_for_without_end() {
 }
 
 /// A daemon's `GET /v1/events`: what is sent to the channel goes out as one event; `None` cuts the connection.
-async fn daemon(status: &'static str) -> (String, mpsc::UnboundedSender<Option<String>>) {
+pub(crate) async fn daemon(
+    status: &'static str,
+) -> (String, mpsc::UnboundedSender<Option<String>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/v1/events", listener.local_addr().unwrap());
     let (sender, mut events) = mpsc::unbounded_channel::<Option<String>>();
@@ -604,7 +606,7 @@ async fn daemon(status: &'static str) -> (String, mpsc::UnboundedSender<Option<S
     (url, sender)
 }
 
-fn event(id: &str, kind: &str, more: &str) -> Option<String> {
+pub(crate) fn event(id: &str, kind: &str, more: &str) -> Option<String> {
     Some(format!(
         r#"{{"seq":1,"call_id":"c1","sip_call_id":"{id}","event":"{kind}"{more}}}"#
     ))

@@ -131,6 +131,7 @@ pub(crate) struct Leg {
 
     /// When sample 0 of our sound was.
     pub(crate) answered: Option<Instant>,
+    told_answered: bool,
     sender: Sender,
     far: Option<Media>,
     packet: Vec<u8>,
@@ -207,6 +208,7 @@ impl Leg {
             change: Change::None,
             errors: Vec::new(),
             answered: None,
+            told_answered: false,
             sender,
             far: None,
             packet: Vec::with_capacity(172),
@@ -254,7 +256,7 @@ impl Leg {
 
     // --- what the owner wants
 
-    /// Answers the call that rings.
+    /// Answers the call that rings; [`Event::Answered`] comes with the ACK: before it no other request may go out (RFC 3261, 15).
     pub(crate) fn answer(&mut self, now: Instant) {
         let Some((invite, from)) = self.invite.take() else {
             return;
@@ -268,7 +270,8 @@ impl Leg {
             return;
         }
         self.answer_invite(&invite, from, "200 OK", true);
-        self.talk(now);
+        self.answered = Some(now);
+        self.state = State::Talking;
     }
 
     /// Refuses the call that rings, as `486 Busy Here`.
@@ -429,6 +432,11 @@ impl Leg {
     fn talk(&mut self, now: Instant) {
         self.answered = Some(now);
         self.state = State::Talking;
+        self.told_answered = true;
+        self.tell_answered();
+    }
+
+    fn tell_answered(&mut self) {
         self.events.push_back(Event::Answered);
         let events = self.far.as_ref().and_then(|media| media.events);
         if matches!(self.handset.dtmf, Dtmf::Rfc4733 | Dtmf::Both) && events.is_none() {
@@ -588,8 +596,12 @@ impl Leg {
         let number = request.cseq().map_or(0, |(number, _)| number);
         if method == "ACK" {
             self.repeated.retain(|r| r.method != ANSWER);
-            if matches!(self.state, State::Refusing { .. }) {
-                self.close(now);
+            match self.state {
+                State::Refusing { .. } => self.close(now),
+                State::Talking if !std::mem::replace(&mut self.told_answered, true) => {
+                    self.tell_answered();
+                }
+                _ => {}
             }
             return;
         }
@@ -664,7 +676,6 @@ impl Leg {
         if let Some(media) = Media::parse(sdp).filter(|m| m.address.ip().is_loopback()) {
             self.sender
                 .events_as(media.events.unwrap_or(TELEPHONE_EVENT));
-            self.dialog.offered = media.direction;
             self.far = Some(media);
         }
     }

@@ -164,8 +164,6 @@ pub(crate) struct Dialog {
     events: bool,
     /// The far end is on hold by us.
     pub(crate) holds: bool,
-    /// The direction that the far end offered last (RFC 3264, 6.1).
-    pub(crate) offered: Direction,
 }
 
 impl Dialog {
@@ -193,7 +191,6 @@ impl Dialog {
             media_version: 1,
             events: true,
             holds: false,
-            offered: Direction::Both,
         }
     }
 
@@ -222,7 +219,6 @@ impl Dialog {
             media_version: 0,
             events: true,
             holds: false,
-            offered: Direction::Both,
         }
     }
 
@@ -240,7 +236,7 @@ impl Dialog {
             self.invite_branch = branch();
             self.media_version += 1;
         }
-        let sdp = self.sdp();
+        let sdp = self.sdp(None);
         let kind = "application/sdp";
         self.request("INVITE", self.cseq, &self.invite_branch, "", kind, &sdp)
     }
@@ -337,7 +333,7 @@ impl Dialog {
         let contact = format!("Contact: <sip:{}@{}>\r\n", self.number, self.local);
         let body = if sdp {
             self.media_version += 1;
-            self.sdp()
+            self.sdp(Media::parse(&request.body).map(|offer| offer.direction))
         } else {
             String::new()
         };
@@ -388,14 +384,16 @@ impl Dialog {
         text.into_bytes()
     }
 
-    fn sdp(&self) -> String {
+    /// As an answer to what the far end `offered`, or as an offer.
+    fn sdp(&self, offered: Option<Direction>) -> String {
         let (ip, port) = (self.media.ip(), self.media.port());
         let family = if ip.is_ipv4() { "IP4" } else { "IP6" };
         // RFC 3264, 6.1 and 8.4.
-        let direction = match (self.holds, self.offered) {
+        let direction = match (self.holds, offered.unwrap_or(Direction::Both)) {
             (false, Direction::Both) => "sendrecv",
-            (true, Direction::Both | Direction::Receives) => "sendonly",
-            (false, Direction::Receives) => "sendonly",
+            (true, Direction::Both | Direction::Receives) | (false, Direction::Receives) => {
+                "sendonly"
+            }
             (false, Direction::Sends) => "recvonly",
             (_, Direction::None) | (true, Direction::Sends) => "inactive",
         };
@@ -726,27 +724,37 @@ mod tests {
         dialog.invite();
         assert_eq!(dialog.invite_branch(), first, "the first is announced");
         dialog.answered(&Message::parse(OK.as_bytes()).unwrap());
-        for (holds, offered, direction) in [
-            (true, Direction::Both, "sendonly"),
-            (false, Direction::Both, "sendrecv"),
-            (false, Direction::Sends, "recvonly"),
-            (false, Direction::Receives, "sendonly"),
-            (false, Direction::None, "inactive"),
-            (true, Direction::Sends, "inactive"),
-        ] {
-            (dialog.holds, dialog.offered) = (holds, offered);
-            let invite = String::from_utf8(dialog.invite()).unwrap();
-            assert!(
-                invite.contains(&format!("\r\na={direction}\r\n")),
-                "{invite}"
-            );
-            let parsed = Media::parse(&invite).unwrap();
-            assert_eq!(parsed.direction == Direction::Both, direction == "sendrecv");
+        for (holds, direction) in [(true, Direction::Sends), (false, Direction::Both)] {
+            dialog.holds = holds;
+            let invite = Message::parse(&dialog.invite()).unwrap();
+            assert_eq!(Media::parse(&invite.body).unwrap().direction, direction);
         }
         assert_ne!(dialog.invite_branch(), first);
         let ack = String::from_utf8(dialog.ack()).unwrap();
         assert!(ack.contains(&format!("\r\nCSeq: {} ACK\r\n", dialog.invite_cseq())));
-        assert_eq!(dialog.invite_cseq(), 7);
+        assert_eq!(dialog.invite_cseq(), 3);
+    }
+
+    #[test]
+    fn an_answer_has_the_other_direction() {
+        let (_, mut dialog) = called();
+        for (holds, offered, direction) in [
+            (false, "sendrecv", "sendrecv"),
+            (false, "sendonly", "recvonly"),
+            (false, "recvonly", "sendonly"),
+            (false, "inactive", "inactive"),
+            (true, "sendrecv", "sendonly"),
+            (true, "sendonly", "inactive"),
+        ] {
+            dialog.holds = holds;
+            let sdp = format!("c=IN IP4 127.0.0.1\r\nm=audio 4 RTP/AVP 0\r\na={offered}\r\n");
+            let invite = Message::parse(format!("{INVITE}{sdp}").as_bytes()).unwrap();
+            let ok = String::from_utf8(dialog.respond(&invite, "200 OK", true)).unwrap();
+            assert!(
+                ok.contains(&format!("\r\na={direction}\r\n")),
+                "to {offered}: {ok}"
+            );
+        }
     }
 
     #[test]

@@ -62,7 +62,7 @@ pub(crate) struct CallReport {
     pub(crate) incoming: bool,
     /// The far end's number.
     pub(crate) with: String,
-    /// `hung-up`, `far-hung-up`, `cancelled`, `busy`, `declined`, `transferred`, `rejected STATUS`, `stopped`, `timeout waiting for …`.
+    /// `hung-up`, `far-hung-up`, `cancelled`, `busy`, `declined`, `transferred`, `not-acceptable`, `rejected STATUS`, `stopped`, `timeout waiting for …`.
     pub(crate) result: String,
     pub(crate) ended_by: Side,
     /// Since the INVITE.
@@ -238,6 +238,10 @@ enum Doing<'a> {
     Calls {
         until: Instant,
     },
+    /// Until its answer is acknowledged.
+    Answers {
+        until: Instant,
+    },
     Follows,
     /// Another INVITE is under way, then the script goes on.
     Changes,
@@ -371,8 +375,9 @@ impl<'a, S: Fn(usize, Duration, &str)> Call<'a, S> {
     // --- what happens
 
     fn poll_sip(&mut self) -> Option<(Vec<u8>, SocketAddr)> {
-        let second = self.consult.as_mut().and_then(|c| c.leg.poll_sip());
-        second.or_else(|| self.leg.poll_sip())
+        // The ACK of a hold goes before the INVITE of the second call.
+        let first = self.leg.poll_sip();
+        first.or_else(|| self.consult.as_mut().and_then(|c| c.leg.poll_sip()))
     }
 
     /// Takes a datagram; an answer to one that is not of this call.
@@ -444,7 +449,9 @@ impl<'a, S: Fn(usize, Duration, &str)> Call<'a, S> {
         match self.doing {
             Doing::Rings(Some(at)) if now >= at => {
                 self.leg.answer(now);
-                self.doing = Doing::Follows;
+                self.doing = Doing::Answers {
+                    until: now + self.desk.plan.timeout,
+                };
                 if !self.is_talking() {
                     self.result = Some("not-acceptable".to_owned());
                     self.doing = Doing::Leaves;
@@ -452,6 +459,9 @@ impl<'a, S: Fn(usize, Duration, &str)> Call<'a, S> {
             }
             Doing::Calls { until } if now >= until => {
                 self.leave("timeout waiting for an answer", now);
+            }
+            Doing::Answers { until } if now >= until => {
+                self.leave("timeout waiting for the ACK of its answer", now);
             }
             Doing::Follows if self.is_talking() => return self.follow(now),
             Doing::Changes if self.leg.settled() => self.doing = Doing::Follows,
@@ -715,7 +725,10 @@ impl<'a, S: Fn(usize, Duration, &str)> Call<'a, S> {
         let wake = second.map_or(now + IDLE, |c| c.leg.wake());
         wake.min(self.leg.wake()).min(match self.doing {
             Doing::Rings(Some(at)) => at,
-            Doing::Calls { until } | Doing::Refers { until } | Doing::Ends { until } => until,
+            Doing::Calls { until }
+            | Doing::Answers { until }
+            | Doing::Refers { until }
+            | Doing::Ends { until } => until,
             Doing::Follows => self.follower.wake(&self.leg, now),
             Doing::Consults { until } => match second {
                 Some(c) if c.leg.state() == State::Talking => c.follower.wake(&c.leg, now),

@@ -8,7 +8,9 @@ use tokio::sync::oneshot;
 
 use super::desk::{CallReport, Plan, ServeError, Side, Transfer, serve};
 use super::numbered;
+use crate::caller::tests::{daemon, event};
 use crate::line::audio::voice;
+use crate::line::events::Feed;
 use crate::line::rtp::{Packet, TELEPHONE_EVENT};
 use crate::line::script::parse_phone;
 use crate::line::sip::{self, Direction, Media, Message, Start};
@@ -23,6 +25,8 @@ struct Far {
     /// `;tag=…` of the telephone, once it is known.
     phone_tag: String,
     cseq: u32,
+    /// More headers of its INVITE.
+    invite_more: &'static str,
 }
 
 impl Far {
@@ -34,6 +38,7 @@ impl Far {
             call_id: String::new(),
             phone_tag: String::new(),
             cseq: 100,
+            invite_more: "",
         }
     }
 
@@ -108,7 +113,7 @@ impl Far {
         self.call_id = uuid::Uuid::new_v4().to_string();
         self.phone_tag.clear();
         let sdp = self.sdp("sendrecv");
-        self.request("INVITE", "", &sdp).await;
+        self.request("INVITE", self.invite_more, &sdp).await;
         self.rings().await;
     }
 
@@ -160,6 +165,16 @@ async fn check(
     change: impl FnOnce(&mut Plan),
     far: impl AsyncFnOnce(&mut Far),
 ) -> (Vec<CallReport>, Result<(), ServeError>) {
+    check_with(None, scripts, change, far).await
+}
+
+/// As [`check`], with a daemon's announcements.
+async fn check_with(
+    feed: Option<&Feed>,
+    scripts: &[&str],
+    change: impl FnOnce(&mut Plan),
+    far: impl AsyncFnOnce(&mut Far),
+) -> (Vec<CallReport>, Result<(), ServeError>) {
     let sip = UdpSocket::bind("127.0.0.1:0").await.unwrap();
     let mut plan = Plan {
         number: "201".into(),
@@ -186,7 +201,7 @@ async fn check(
     let mut reports = Vec::new();
     let phone = serve(
         &plan,
-        None,
+        feed,
         listens,
         |report| reports.push(report),
         |_, _, _| {},
@@ -537,6 +552,44 @@ async fn calls_from_here() {
         (reports[0].with.as_str(), reports[1].result.as_str()),
         ("6203", "rejected 404")
     );
+}
+
+#[tokio::test]
+async fn waits_for_steps_of_the_customers_call() {
+    let (url, send) = daemon("200 OK").await;
+    let feed = Feed::connect(&url, Some("open-sesame")).await.unwrap();
+    let step = |id: &str, step: &str| {
+        send.send(event(id, "step", &format!(r#","step":"{step}""#)))
+            .unwrap();
+    };
+    let scripts = ["wait:confirmation hangup", "wait:call-ended/success hangup"];
+    let (reports, served) = check_with(
+        Some(&feed),
+        &scripts,
+        |_| {},
+        async |far| {
+            // Another customer's step is not this telephone's.
+            far.invite_more = "X-Lab-Call-ID: customer-1\r\n";
+            far.talk().await;
+            step("customer-2", "confirmation");
+            step("customer-1", "payment-amount");
+            step("customer-1", "confirmation");
+            far.bye().await;
+            // Without the header any is.
+            far.invite_more = "";
+            far.talk().await;
+            let result = r#","result":"success""#;
+            send.send(event("customer-3", "call-ended", result))
+                .unwrap();
+            far.bye().await;
+        },
+    )
+    .await;
+    served.unwrap();
+    let steps =
+        |n: usize| -> Vec<&str> { reports[n].steps.iter().map(|s| s.step.as_str()).collect() };
+    assert_eq!(steps(0), ["payment-amount", "confirmation"]);
+    assert_eq!(steps(1), ["call-ended"]);
 }
 
 #[tokio::test]

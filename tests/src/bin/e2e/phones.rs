@@ -158,7 +158,7 @@ pub(crate) async fn held(lab: &Lab) -> anyhow::Result<()> {
 
 /// The operator asks another one, and gives the customer to him; one who is busy sends the operator back to the customer.
 pub(crate) async fn attended(lab: &Lab) -> anyhow::Result<()> {
-    let first = phone("201", OPERATOR, "hears:1000 attended:202 { hears:2000 }")
+    let first = phone("201", OPERATOR, "hears:1000 sleep:500 attended:202 { hears:2000 }")
         .start(lab)
         .await?;
     let second = phone("202", SECOND, "hears:500 hears:1000 sleep:500 hangup")
@@ -180,7 +180,7 @@ pub(crate) async fn attended(lab: &Lab) -> anyhow::Result<()> {
         consultation.voices
     );
 
-    let first = phone("201", OPERATOR, "hears:1000 attended:202 hears:1000 hangup")
+    let first = phone("201", OPERATOR, "hears:1000 attended:202 hears:1000 sleep:500 hangup")
         .start(lab)
         .await?;
     let second = phone("202", SECOND, "busy").start(lab).await?;
@@ -232,7 +232,7 @@ pub(crate) async fn transferred_by_refer(lab: &Lab, service: &Service) -> anyhow
     let body = json!({"amount": 3212, "order_id": order, "operator_extension": "207"});
     let (status, payment) = service.post("/v1/payments", &body, None).await?;
     ensure!(status == 201, "announcing answered {status}: {payment}");
-    let desk = phone("207", OPERATOR, "hears:1000 refer:8803")
+    let desk = phone("207", OPERATOR, "hears:1000 sleep:500 refer:8803")
         .start(lab)
         .await?;
     let script = format!("hears:500 {}", keys(VISA, "1230", "123"));
