@@ -84,7 +84,7 @@ impl Message {
     }
 
     /// The user part of the URI in `From`: who calls.
-    pub(crate) fn from_user(&self) -> &str {
+    pub(crate) fn who_calls(&self) -> &str {
         let uri = uri(self.header("from").unwrap_or_default());
         let uri = uri.strip_prefix("sip:").unwrap_or(uri);
         uri.split_once('@').map_or("", |(user, _)| user)
@@ -695,7 +695,7 @@ mod tests {
     #[test]
     fn a_dialog_of_who_is_called() {
         let (invite, mut dialog) = called();
-        assert_eq!(invite.from_user(), "0312345678");
+        assert_eq!(invite.who_calls(), "0312345678");
         let text = |bytes| String::from_utf8(bytes).unwrap();
         let ringing = text(dialog.respond(&invite, "180 Ringing", false));
         let ok = text(dialog.respond(&invite, "200 OK", true));

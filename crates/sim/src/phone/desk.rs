@@ -299,7 +299,7 @@ impl<'a, S: Fn(usize, Duration, &str)> Call<'a, S> {
         let incoming = invite.is_some();
         let (leg, with) = match (invite, &script.begins) {
             (Some((invite, from)), _) => {
-                let with = invite.from_user().to_owned();
+                let with = invite.who_calls().to_owned();
                 let dialog = Dialog::incoming(&invite, &plan.number, desk.at, media);
                 (Leg::ring(dialog, invite, from, &plan.handset, ear), with)
             }

@@ -145,9 +145,18 @@ impl Far {
 
     /// An INVITE inside the call, of this direction, taken.
     async fn changed(&self, expected: Direction, own: &str) {
+        let invite = self.changes(expected).await;
+        self.take_change(&invite, own).await;
+    }
+
+    async fn changes(&self, expected: Direction) -> Message {
         let invite = self.asked("INVITE").await;
         assert_eq!(Media::parse(&invite.body).unwrap().direction, expected);
-        self.reply(&invite, "200 OK", &self.sdp(own)).await;
+        invite
+    }
+
+    async fn take_change(&self, invite: &Message, own: &str) {
+        self.reply(invite, "200 OK", &self.sdp(own)).await;
         let ack = self.asked("ACK").await;
         assert_eq!(ack.cseq().unwrap().0, invite.cseq().unwrap().0);
     }
@@ -497,12 +506,13 @@ async fn a_consultation_that_comes_back() {
                 };
                 far.reply(&second, status, &sdp).await;
                 far.asked("ACK").await;
+                let resumes = far.changes(Direction::Both).await;
                 if refused.is_none() {
                     let bye = far.asked("BYE").await;
                     assert_eq!(bye.header("call-id"), second.header("call-id"));
                     far.reply(&bye, "200 OK", "").await;
                 }
-                far.changed(Direction::Both, "sendrecv").await;
+                far.take_change(&resumes, "sendrecv").await;
                 far.bye().await;
             },
         )
@@ -532,7 +542,7 @@ async fn calls_from_here() {
         |_| {},
         async |far| {
             let invite = far.asked("INVITE").await;
-            assert_eq!(invite.from_user(), "201");
+            assert_eq!(invite.who_calls(), "201");
             far.call_id = invite.header("call-id").unwrap().to_owned();
             far.reply(&invite, "200 OK", &far.sdp("sendrecv")).await;
             far.asked("ACK").await;

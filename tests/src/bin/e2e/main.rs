@@ -20,6 +20,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
+use futures_util::future::LocalBoxFuture;
 use ivrpay_tests::lab::Lab;
 use ivrpay_tests::service::{SHORT_WAITS, Service, set};
 use tokio::sync::Semaphore;
@@ -441,10 +442,7 @@ async fn run(tally: &mut Tally) -> anyhow::Result<()> {
 
 /// Without the daemon: what the scenarios of operators stand on.
 async fn telephones(tally: &mut Tally, lab: &Lab, wanted: impl Fn(&str) -> bool) {
-    let all: [(
-        &str,
-        std::pin::Pin<Box<dyn Future<Output = anyhow::Result<()>> + '_>>,
-    ); 7] = [
+    let all: [(&str, LocalBoxFuture<'_, anyhow::Result<()>>); 7] = [
         (
             "telephone: both talk, either hangs up",
             Box::pin(phones::both_talk(lab)),

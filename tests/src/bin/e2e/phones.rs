@@ -158,9 +158,13 @@ pub(crate) async fn held(lab: &Lab) -> anyhow::Result<()> {
 
 /// The operator asks another one, and gives the customer to him; one who is busy sends the operator back to the customer.
 pub(crate) async fn attended(lab: &Lab) -> anyhow::Result<()> {
-    let first = phone("201", OPERATOR, "hears:1000 sleep:500 attended:202 { hears:2000 }")
-        .start(lab)
-        .await?;
+    let first = phone(
+        "201",
+        OPERATOR,
+        "hears:1000 sleep:500 attended:202 { hears:2000 }",
+    )
+    .start(lab)
+    .await?;
     let second = phone("202", SECOND, "hears:500 hears:1000 sleep:500 hangup")
         .start(lab)
         .await?;
@@ -180,9 +184,13 @@ pub(crate) async fn attended(lab: &Lab) -> anyhow::Result<()> {
         consultation.voices
     );
 
-    let first = phone("201", OPERATOR, "hears:1000 attended:202 hears:1000 sleep:500 hangup")
-        .start(lab)
-        .await?;
+    let first = phone(
+        "201",
+        OPERATOR,
+        "hears:1000 attended:202 hears:1000 sleep:500 hangup",
+    )
+    .start(lab)
+    .await?;
     let second = phone("202", SECOND, "busy").start(lab).await?;
     let report = customer("60201", "hears:500 until-end").place(lab).await?;
     let (first, second) = (first.report().await?, second.report().await?);
