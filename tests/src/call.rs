@@ -1,5 +1,6 @@
 //! Real calls by `ivrpay-sim call`.
 
+use std::collections::BTreeMap;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -39,6 +40,15 @@ pub struct Report {
     /// The payment.
     #[serde(default)]
     pub payment_id: Option<String>,
+    /// When the INVITE was sent, ms since 1970: the zero of all other times.
+    #[serde(default)]
+    pub began_unix_ms: u64,
+    /// Begin and end, ms, of each time that a voice was heard (`--voice` of the other side, `hears:` or `--hear` here), by its Hz.
+    #[serde(default)]
+    pub voices: BTreeMap<u32, Vec<(u64, u64)>>,
+    /// Telephone-events that reached the caller.
+    #[serde(default)]
+    pub telephone_events_received: usize,
     /// The steps that were announced, as JSON.
     #[serde(default)]
     pub steps: serde_json::Value,

@@ -9,5 +9,6 @@ pub mod call;
 pub mod canary;
 pub mod lab;
 pub mod local;
+pub mod phone;
 pub mod recording;
 pub mod service;

@@ -2,7 +2,6 @@
 //!
 //! The command line, what is printed and the exit code; `place` does the call. Keys are never printed: they may be a card.
 
-use std::io::Write as _;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -11,18 +10,15 @@ use std::time::Duration;
 use anyhow::Context as _;
 use tokio::task::JoinSet;
 
-mod audio;
-mod events;
 mod place;
-mod rtp;
-mod script;
-mod sip;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
-use events::Feed;
-use place::{CallReport, Dtmf, Ending, InfoAt, PlaceError, Plan, Seen};
-use script::Action;
+use crate::line::audio::{self, HUM_HZ};
+use crate::line::events::{Announcements, Feed, NoFeed};
+use crate::line::script::{self, Action, user};
+use crate::line::{Exit, Handset, loopback, loopback_port, print, say};
+use place::{CallReport, Ending, PlaceError, Plan, Seen};
 
 /// Places one real call over SIP and RTP and keys a script.
 #[derive(Debug, clap::Args)]
@@ -34,18 +30,8 @@ pub(crate) struct Args {
     /// What is keyed and waited for, blanks between words; `-` reads it from standard input, one call a line.
     #[arg(allow_hyphen_values = true)]
     keys: String,
-    /// How keys travel.
-    #[arg(long, value_enum, default_value = "rfc4733")]
-    dtmf: Dtmf,
-    /// When a SIP INFO goes out.
-    #[arg(long, value_enum, default_value = "release")]
-    info_at: InfoAt,
-    /// How long a key is held, in ms.
-    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=i64::from(rtp::ON_MAX_MS)))]
-    on: u32,
-    /// Shortest time between two keys, in ms.
-    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(0..=60_000))]
-    off: u32,
+    #[command(flatten)]
+    handset: Handset,
     /// The caller's number.
     #[arg(long, default_value = "0312345678", value_parser = user)]
     from: String,
@@ -55,12 +41,8 @@ pub(crate) struct Args {
     /// Asterisk; loopback only.
     #[arg(long, default_value = "127.0.10.1:5060", value_parser = loopback_port)]
     to: SocketAddr,
-    /// `GET /v1/events` of the daemon.
-    #[arg(long, value_name = "URL")]
-    events: Option<String>,
-    /// The bearer key for it.
-    #[arg(long, value_name = "FILE")]
-    key_file: Option<PathBuf>,
+    #[command(flatten)]
+    announcements: Announcements,
     /// Seconds to wait for each: the answer, a step, the end after the last key.
     #[arg(long, default_value_t = 120, value_parser = clap::value_parser!(u64).range(1..=3600))]
     timeout: u64,
@@ -79,8 +61,8 @@ pub(crate) struct Args {
     /// Writes what was heard; with several calls, of the first.
     #[arg(long, value_name = "FILE.wav")]
     save_audio: Option<PathBuf>,
-    /// Hum, at 440 Hz, where no key is pressed: a recording then shows where the caller can be heard.
-    #[arg(long)]
+    /// `--voice 440`, a hum: a recording then shows where the caller can be heard.
+    #[arg(long, conflicts_with = "voice")]
     hum: bool,
     /// Calls in all.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100_000))]
@@ -92,27 +74,13 @@ pub(crate) struct Args {
 
 const AFTER_HELP: &str = "\
 KEYS: 0-9 * # A-D are keys, `,` is a pause of 500 ms; words: wait:STEP[/ERROR] until the daemon announces that step (and \
-that error), heard until a prompt was heard and 600 ms of silence, sleep:MS, hangup, until-end (what happens at the end anyway).
+that error), heard until a prompt was heard and 600 ms of silence, hears:HZ[/MS] until the voice of that tone was heard for 200 ms, \
+not-hears:HZ[/MS] until it was not for 600 ms (MS: the longest wait), sleep:MS, hangup, until-end (what happens at the end anyway).
 
 The last line is `call: RESULT`: the daemon's word, or `ended-without-result`, `hung-up`, `rejected STATUS`, `timeout waiting for ...`.
 
 Exit codes: 0 the call ended with a result, or with what --expect names; 1 with another one; 2 or 64 wrong use; 3 timeout; \
 4 ended without a result; 5 the keys wait for steps and no daemon announces any; 6 rejected; 74 no socket or file.";
-
-/// The process's exit code. Several calls: the first that is not 0.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[repr(u8)]
-enum Exit {
-    Done = 0,
-    Unexpected = 1,
-    TimedOut = 3,
-    WithoutResult = 4,
-    NoEvents = 5,
-    // Not 2, with which clap ends.
-    Rejected = 6,
-    Usage = 64,
-    Io = 74,
-}
 
 /// Runs the command; returns the exit code.
 pub(crate) async fn run(args: Args) -> u8 {
@@ -128,13 +96,14 @@ pub(crate) async fn run(args: Args) -> u8 {
 /// Nothing was called, and the exit code for it.
 type Refused = (Exit, anyhow::Error);
 
-async fn calls(args: Args) -> Result<Exit, Refused> {
+async fn calls(mut args: Args) -> Result<Exit, Refused> {
     let scripts = scripts(&args.keys).map_err(|error| (Exit::Usage, error))?;
-    let waits = scripts
-        .iter()
-        .flatten()
-        .any(|a| matches!(a, Action::Step { .. }));
-    let feed = feed(&args, waits).await?.map(Arc::new);
+    let waits = scripts.iter().any(|s| script::waits_for_steps(s));
+    let feed = args.announcements.feed("call", waits).await;
+    let feed = feed.map_err(refused)?.map(Arc::new);
+    if args.hum {
+        args.handset.voice = Some(HUM_HZ);
+    }
     let args = Arc::new(args);
     let calls = args
         .count
@@ -168,22 +137,25 @@ async fn calls(args: Args) -> Result<Exit, Refused> {
         .unwrap_or(Exit::Done))
 }
 
+fn refused(why: NoFeed) -> Refused {
+    match why {
+        NoFeed::Key(error) => (Exit::Usage, error),
+        NoFeed::Daemon(error) => (Exit::NoEvents, error),
+    }
+}
+
 /// One call: places it, prints it, keeps its sound.
 async fn one(args: &Args, script: Vec<Action>, feed: Option<&Feed>, n: u32, calls: u32) -> Exit {
     let plan = Plan {
         extension: args.extension.clone(),
         from: args.from.clone(),
         script,
-        dtmf: args.dtmf,
-        info_at: args.info_at,
-        on_ms: args.on,
-        off_ms: args.off,
+        handset: args.handset.clone(),
         bind: args.bind,
         to: args.to,
         timeout: Duration::from_secs(args.timeout),
         linger: Duration::from_millis(args.linger),
         keep_audio: args.save_audio.is_some() && n == 1,
-        hums: args.hum,
     };
     let show = |at: Duration, what: &str| {
         if !args.quiet {
@@ -222,8 +194,7 @@ async fn one(args: &Args, script: Vec<Action>, feed: Option<&Feed>, n: u32, call
     print(&last_line(&report, args.json));
     let mut exit = exit(&report.ending, args.expect.as_deref());
     if let (Some(path), Some(samples)) = (&args.save_audio, &report.audio)
-        && let Err(error) =
-            std::fs::File::create(path).and_then(|mut file| audio::write_wav(&mut file, samples))
+        && let Err(error) = audio::save_wav(path, samples)
     {
         say(&format!(
             "call: {} can't be written: {error}",
@@ -250,24 +221,24 @@ fn exit(ending: &Ending, expect: Option<&str>) -> Exit {
 }
 
 fn last_line(report: &CallReport, json: bool) -> String {
-    let ms = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
     if !json {
         return format!("call: {}", report.ending);
     }
-    serde_json::json!({
+    let mut all = serde_json::json!({
         "result": report.ending.to_string(),
         "answered": report.answered,
-        "lasted_ms": ms(report.lasted),
-        "heard_ms": ms(report.heard),
-        "keys_sent": report.keys_sent,
-        "telephone_events_received": report.events_received,
-        "late_ms_max": ms(report.late_max),
+        "lasted_ms": audio::millis(report.lasted),
         "sip_call_id": report.sip_call_id,
         "call_id": report.call_id,
         "payment_id": report.payment_id,
         "steps": report.steps,
-    })
-    .to_string()
+    });
+    if let (Some(all), Ok(serde_json::Value::Object(heard))) =
+        (all.as_object_mut(), serde_json::to_value(&report.heard))
+    {
+        all.extend(heard);
+    }
+    all.to_string()
 }
 
 fn shown(seen: &Seen<'_>) -> String {
@@ -314,65 +285,4 @@ fn scripts(keys: &str) -> anyhow::Result<Vec<Vec<Action>>> {
     }
     anyhow::ensure!(!scripts.is_empty(), "no keys on standard input");
     Ok(scripts)
-}
-
-/// Opens the stream of events. A daemon that is away is no error for a script that does not wait for it: what the
-/// dialplan does then is worth a call.
-async fn feed(args: &Args, waits: bool) -> Result<Option<Feed>, Refused> {
-    let Some(url) = &args.events else {
-        return Ok(None);
-    };
-    let key = match &args.key_file {
-        Some(path) => {
-            let text = std::fs::read_to_string(path)
-                .with_context(|| format!("--key-file {} can't be read", path.display()))
-                .map_err(|error| (Exit::Usage, error))?;
-            Some(text.trim().to_owned())
-        }
-        None => None,
-    };
-    match Feed::connect(url, key.as_deref()).await {
-        Ok(feed) => Ok(Some(feed)),
-        Err(error) if waits => {
-            let error = error.context("the keys wait for steps, but the daemon's events can't be read (is `ivrpay serve` up?)");
-            Err((Exit::NoEvents, error))
-        }
-        Err(error) => {
-            say(&format!("call: no events: {error:#}"));
-            Ok(None)
-        }
-    }
-}
-
-/// The user part of a SIP URI, as far as telephone numbers and extensions need it.
-fn user(text: &str) -> Result<String, String> {
-    let fits = |b: u8| b.is_ascii_alphanumeric() || b"+*#-_.".contains(&b);
-    if !text.is_empty() && text.len() <= 64 && text.bytes().all(fits) {
-        // RFC 3261, 25.1: `#` is not allowed unescaped.
-        Ok(text.replace('#', "%23"))
-    } else {
-        Err("1 to 64 letters, digits or + * # - _ .".into())
-    }
-}
-
-fn loopback(text: &str) -> Result<IpAddr, String> {
-    let ip: std::net::Ipv4Addr = text.parse().map_err(|_| "not an IPv4 address")?;
-    ip.is_loopback()
-        .then_some(ip.into())
-        .ok_or_else(|| "only 127.0.0.0/8: this is a simulator".into())
-}
-
-fn loopback_port(text: &str) -> Result<SocketAddr, String> {
-    let (ip, port) = text.split_once(':').unwrap_or((text, "5060"));
-    Ok((loopback(ip)?, port.parse().map_err(|_| "not a port")?).into())
-}
-
-/// Standard error, for people. A closed one is no reason to end a call.
-fn say(line: &str) {
-    writeln!(std::io::stderr(), "{line}").ok();
-}
-
-/// Standard output, for scripts.
-fn print(line: &str) {
-    writeln!(std::io::stdout(), "{line}").ok();
 }

@@ -10,6 +10,8 @@ use clap::{Parser, Subcommand};
 mod acquirer;
 mod caller;
 mod card;
+mod line;
+mod phone;
 mod scan;
 mod without;
 
@@ -31,6 +33,8 @@ enum Command {
     Card(card::Args),
     /// Hold a card in memory in every form, for the control of a search.
     Hold(scan::HoldArgs),
+    /// A telephone on an operator's desk over SIP and RTP: is called, talks, transfers, as scripts say.
+    Phone(phone::Args),
     /// Look for card numbers in memory and files; says where and how often, never what.
     Scan(scan::Args),
     /// Run a command as on a machine that lacks something: secret memory, locked memory, seccomp, Landlock.
@@ -48,6 +52,7 @@ async fn main() -> std::process::ExitCode {
         Command::Call(args) => caller::run(args).await,
         Command::Card(args) => card::run(&args),
         Command::Hold(args) => scan::hold(&args),
+        Command::Phone(args) => phone::run(args).await,
         Command::Scan(args) => scan::run(args).await,
         Command::Without(args) => without::run(&args),
     };

@@ -8,13 +8,14 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, UdpSocket};
 use tokio::sync::mpsc;
 
-use super::audio::{decode, frequencies, tone};
-use super::events::Feed;
-use super::place::{CallReport, Dtmf, Ending, InfoAt, PlaceError, Plan, place};
-use super::rtp::{PCMU, Packet, TELEPHONE_EVENT};
-use super::script::{self, Key};
-use super::sip::{self, Media, Message, Start};
-use super::{Exit, exit, last_line, loopback, loopback_port, user};
+use super::place::{CallReport, Ending, PlaceError, Plan, place};
+use super::{exit, last_line};
+use crate::line::audio::{decode, frequencies, tone, voice};
+use crate::line::events::Feed;
+use crate::line::rtp::{PCMU, Packet, TELEPHONE_EVENT};
+use crate::line::script::{self, Key, user};
+use crate::line::sip::{self, Media, Message, Start};
+use crate::line::{Dtmf, Exit, Handset, InfoAt, loopback, loopback_port};
 
 /// What the far end does.
 #[derive(Clone, Copy, Default)]
@@ -32,6 +33,8 @@ struct Far {
     reinvites: bool,
     /// Speaks this many ms from the answer on.
     speaks_ms: u32,
+    /// With this tone instead of a key's.
+    voice: Option<u32>,
     /// Answers without sound in PCMU.
     no_pcmu: bool,
     /// Sends a telephone-event to the caller.
@@ -170,7 +173,10 @@ async fn serve(far: Far, sip: UdpSocket, media: UdpSocket) -> Got {
                         let from = u64::from(spoken) * 8;
                         let mut text = vec![0x80, 0];
                         text.extend_from_slice(&[0; 10]);
-                        text.extend((from..from + 160).map(|at| tone(Key::parse('1').unwrap(), at)));
+                        text.extend((from..from + 160).map(|at| match far.voice {
+                            Some(hz) => voice(hz, at),
+                            None => tone(Key::parse('1').unwrap(), at),
+                        }));
                         media.send_to(&text, to).await.unwrap();
                         // Not from the far end's address: must not count.
                         moved.send_to(&text, to).await.unwrap();
@@ -289,16 +295,19 @@ fn plan(to: SocketAddr, keys: &str) -> Plan {
         extension: "8800".into(),
         from: "0312345678".into(),
         script: script::parse(keys).unwrap(),
-        dtmf: Dtmf::Rfc4733,
-        info_at: InfoAt::Release,
-        on_ms: 40,
-        off_ms: 40,
+        handset: Handset {
+            dtmf: Dtmf::Rfc4733,
+            info_at: InfoAt::Release,
+            on_ms: 40,
+            off_ms: 40,
+            voice: None,
+            hear: Vec::new(),
+        },
         bind: "127.0.0.2".parse().unwrap(),
         to,
         timeout: Duration::from_secs(3),
         linger: Duration::from_millis(100),
         keep_audio: false,
-        hums: false,
     }
 }
 
@@ -321,7 +330,7 @@ async fn keys_arrive_once_each_with_their_duration() {
         got.events
     );
     assert_eq!(
-        (report.ending, report.keys_sent, report.answered),
+        (report.ending, report.heard.keys_sent, report.answered),
         (Ending::HungUp, 17, true)
     );
     assert_eq!((got.gaps, got.infos.len(), got.tones.as_str()), (0, 0, ""));
@@ -351,7 +360,8 @@ async fn every_speed_and_way_brings_the_same_keys() {
             calls.spawn(async move {
                 let (report, got) =
                     call(Far::default(), &format!("{keys} sleep:60 hangup"), |plan| {
-                        (plan.on_ms, plan.off_ms, plan.dtmf) = (on, off, dtmf);
+                        let handset = &mut plan.handset;
+                        (handset.on_ms, handset.off_ms, handset.dtmf) = (on, off, dtmf);
                     })
                     .await;
                 let what = format!("{on}/{off} {dtmf:?}");
@@ -379,7 +389,7 @@ async fn every_speed_and_way_brings_the_same_keys() {
                     got.events.iter().all(|(_, ms)| u32::from(*ms) == on),
                     "{what}"
                 );
-                assert_eq!(report.keys_sent, keys.len(), "{what}");
+                assert_eq!(report.heard.keys_sent, keys.len(), "{what}");
                 let least = Duration::from_millis(u64::from(on + off) * keys.len() as u64);
                 assert!(report.lasted >= least, "{what}: {:?}", report.lasted);
             });
@@ -418,7 +428,7 @@ async fn the_far_end_hangs_up() {
     };
     let (report, got) = call(far, "12,3456", |_| {}).await;
     check_end(&report, "ended-without-result", Exit::WithoutResult);
-    assert_eq!((got.events.len(), report.keys_sent), (2, 2));
+    assert_eq!((got.events.len(), report.heard.keys_sent), (2, 2));
     assert!(!got.methods.contains(&"BYE".to_owned()));
 }
 
@@ -431,7 +441,7 @@ async fn a_refusal_is_acknowledged_and_named() {
     let (report, got) = call(far, "1", |_| {}).await;
     check_end(&report, "rejected 486", Exit::Rejected);
     assert_eq!(
-        (got.methods, report.keys_sent),
+        (got.methods, report.heard.keys_sent),
         (vec!["INVITE".to_owned(), "ACK".to_owned()], 0)
     );
 }
@@ -497,8 +507,9 @@ async fn hears_speech_and_leaks() {
     };
     let (report, _) = call(far, "heard hangup", |plan| plan.keep_audio = true).await;
     assert_eq!(report.ending, Ending::HungUp);
-    assert_eq!(report.heard, Duration::from_millis(500));
-    assert_eq!(report.events_received, 1);
+    assert_eq!(report.heard.heard_ms, 500);
+    assert_eq!(report.heard.telephone_events_received, 1);
+    assert_eq!(report.heard.telephone_events_at_ms.len(), 1);
     assert!(
         report.lasted >= Duration::from_millis(1000),
         "500 ms of speech and 600 of quiet: {:?}",
@@ -518,6 +529,36 @@ async fn hears_speech_and_leaks() {
 }
 
 #[tokio::test]
+async fn waits_for_a_voice_and_for_its_end() {
+    let far = Far {
+        speaks_ms: 600,
+        voice: Some(1000),
+        ..Far::default()
+    };
+    let keys = "hears:1000 not-hears:440 1 not-hears:1000 2 hangup";
+    let (report, got) = call(far, keys, |plan| plan.handset.voice = Some(440)).await;
+    assert_eq!((report.ending, got.events.len()), (Ending::HungUp, 2));
+    let voices = &report.heard.voices;
+    assert_eq!(voices[&440], [], "our own voice is not heard by us");
+    let [(begin, end)] = voices[&1000][..] else {
+        panic!("{voices:?}")
+    };
+    assert!((580..=700).contains(&(end - begin)), "{begin} to {end}");
+
+    for (keys, vain) in [
+        ("hears:440/300", "voice 440"),
+        ("not-hears:1000/300", "silence of voice 1000"),
+    ] {
+        let (report, _) = call(far, keys, |_| {}).await;
+        check_end(
+            &report,
+            &format!("timeout waiting for {vain}"),
+            Exit::TimedOut,
+        );
+    }
+}
+
+#[tokio::test]
 async fn the_end_is_not_waited_for_without_end() {
     let (report, got) = call(Far::default(), "1", |plan| {
         plan.timeout = Duration::from_millis(300)
@@ -532,7 +573,9 @@ async fn the_end_is_not_waited_for_without_end() {
 }
 
 /// A daemon's `GET /v1/events`: what is sent to the channel goes out as one event; `None` cuts the connection.
-async fn daemon(status: &'static str) -> (String, mpsc::UnboundedSender<Option<String>>) {
+pub(crate) async fn daemon(
+    status: &'static str,
+) -> (String, mpsc::UnboundedSender<Option<String>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/v1/events", listener.local_addr().unwrap());
     let (sender, mut events) = mpsc::unbounded_channel::<Option<String>>();
@@ -563,7 +606,7 @@ async fn daemon(status: &'static str) -> (String, mpsc::UnboundedSender<Option<S
     (url, sender)
 }
 
-fn event(id: &str, kind: &str, more: &str) -> Option<String> {
+pub(crate) fn event(id: &str, kind: &str, more: &str) -> Option<String> {
     Some(format!(
         r#"{{"seq":1,"call_id":"c1","sip_call_id":"{id}","event":"{kind}"{more}}}"#
     ))
@@ -664,7 +707,7 @@ async fn waits_for_steps_and_ends_with_the_result() {
         "{transcript:?}"
     );
     assert_eq!(
-        (report.payment_id.as_deref(), report.keys_sent),
+        (report.payment_id.as_deref(), report.heard.keys_sent),
         (Some("p1"), 3)
     );
     let signs: String = uas
@@ -694,7 +737,10 @@ async fn a_step_that_never_comes() {
         "timeout waiting for step payment-amount/invalid",
         Exit::TimedOut,
     );
-    assert_eq!((report.keys_sent, uas.got().await.events.len()), (0, 0));
+    assert_eq!(
+        (report.heard.keys_sent, uas.got().await.events.len()),
+        (0, 0)
+    );
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@
 mod canary;
 mod hardening;
 mod outages;
+mod phones;
 mod recorders;
 mod recordings;
 mod scenarios;
@@ -19,6 +20,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
+use futures_util::future::LocalBoxFuture;
 use ivrpay_tests::lab::Lab;
 use ivrpay_tests::service::{SHORT_WAITS, Service, set};
 use tokio::sync::Semaphore;
@@ -209,6 +211,14 @@ async fn run(tally: &mut Tally) -> anyhow::Result<()> {
             )
             .await;
     }
+    if wanted("telephone: transferred") {
+        tally
+            .one(
+                "telephone: transferred by REFER to the payment, announced for its extension",
+                phones::transferred_by_refer(&lab, &service),
+            )
+            .await;
+    }
     tally
         .one(
             "after all these calls: no call is left, no slot of secret memory taken",
@@ -217,6 +227,7 @@ async fn run(tally: &mut Tally) -> anyhow::Result<()> {
         .await;
     drop(service);
 
+    telephones(tally, &lab, wanted).await;
     if wanted("recorded") {
         let through = recordings::through_a_payment(&lab);
         tally
@@ -427,6 +438,42 @@ async fn run(tally: &mut Tally) -> anyhow::Result<()> {
             .await;
     }
     Ok(())
+}
+
+/// Without the daemon: what the scenarios of operators stand on.
+async fn telephones(tally: &mut Tally, lab: &Lab, wanted: impl Fn(&str) -> bool) {
+    let all: [(&str, LocalBoxFuture<'_, anyhow::Result<()>>); 7] = [
+        (
+            "telephone: both talk, either hangs up",
+            Box::pin(phones::both_talk(lab)),
+        ),
+        (
+            "telephone: busy, declined, no answer, given up",
+            Box::pin(phones::not_answered(lab)),
+        ),
+        (
+            "telephone: an operator's keys in every way",
+            Box::pin(phones::operators_keys(lab)),
+        ),
+        ("telephone: held and resumed", Box::pin(phones::held(lab))),
+        (
+            "telephone: an attended transfer, and one that comes back",
+            Box::pin(phones::attended(lab)),
+        ),
+        (
+            "telephone: the queue goes on to the next operator",
+            Box::pin(phones::queue(lab)),
+        ),
+        (
+            "telephone: the operator calls the customer",
+            Box::pin(phones::calls_out(lab)),
+        ),
+    ];
+    for (name, check) in all {
+        if wanted(name) {
+            tally.one(name, check).await;
+        }
+    }
 }
 
 async fn nothing_is_left(service: &Service) -> anyhow::Result<()> {

@@ -1,7 +1,9 @@
-//! G.711 µ-law, DTMF tones, what was heard, and a WAV file of it.
+//! G.711 µ-law, DTMF tones, voices, what was heard, and a WAV file of it.
 
 use std::f64::consts::TAU;
+use std::fs::File;
 use std::io::{self, Write};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::script::Key;
@@ -43,20 +45,30 @@ pub(crate) fn tone(key: Key, at: u64) -> u8 {
     encode(sample as i16)
 }
 
-/// The hum of a caller who is never quiet: 440 Hz, which is far from every tone of a key (ITU-T Q.23).
-const HUM_HZ: f64 = 440.0;
+/// The hum of a caller who is never quiet, in Hz: far from every tone of a key (ITU-T Q.23).
+pub(crate) const HUM_HZ: u32 = 440;
 /// 16 dB below a key's tone: about -25 dBm0, a quiet voice.
-const HUM_PEAK: f64 = 1_250.0;
+const VOICE_PEAK: f64 = 1_250.0;
 
-/// The µ-law sample of the hum at `at` samples of our sound.
-pub(crate) fn hum(at: u64) -> u8 {
+/// The µ-law sample of a voice of `hz`, a whole number, at `at` samples of our sound.
+pub(crate) fn voice(hz: u32, at: u64) -> u8 {
     #[expect(
         clippy::cast_precision_loss,
-        reason = "a second is enough, and after it the hum is the same again"
+        reason = "a second is enough, and after it the voice is the same again"
     )]
     let seconds = (at % RATE) as f64 / RATE as f64;
     #[expect(clippy::cast_possible_truncation, reason = "at most 1,250")]
-    encode((HUM_PEAK * (TAU * HUM_HZ * seconds).sin()) as i16)
+    encode((VOICE_PEAK * (TAU * f64::from(hz) * seconds).sin()) as i16)
+}
+
+/// Power of one frequency (Goertzel): for a sine of this frequency N/2 times the energy of its N samples.
+fn power(samples: &[i16], hz: f64) -> f64 {
+    let k = 2.0 * (TAU * hz / 8000.0).cos();
+    let (mut a, mut b) = (0.0, 0.0);
+    for s in samples {
+        (a, b) = (f64::from(*s) + k * a - b, a);
+    }
+    a * a + b * b - k * a * b
 }
 
 /// ITU-T G.711: 16 bit to µ-law.
@@ -94,6 +106,7 @@ pub(crate) struct Ear {
     loud: u64,
     last_loud: Option<Instant>,
     kept: Option<Vec<i16>>,
+    voices: Vec<Voice>,
     began: Instant,
 }
 
@@ -104,11 +117,13 @@ const LOUD_RMS: i64 = 100;
 const KEPT_MAX: usize = 15 * 60 * 8000;
 
 impl Ear {
-    pub(crate) fn new(keep: bool, now: Instant) -> Self {
+    /// `voices`: frequencies in Hz that are told apart.
+    pub(crate) fn new(keep: bool, voices: &[u32], now: Instant) -> Self {
         Self {
             loud: 0,
             last_loud: None,
             kept: keep.then(Vec::new),
+            voices: voices.iter().map(|hz| Voice::new(*hz)).collect(),
             began: now,
         }
     }
@@ -118,10 +133,11 @@ impl Ear {
         if payload.is_empty() {
             return;
         }
-        let energy: i64 = payload
-            .iter()
-            .map(|code| i64::from(decode(*code)).pow(2))
-            .sum();
+        let decoded: Vec<i16> = payload.iter().map(|code| decode(*code)).collect();
+        for voice in &mut self.voices {
+            voice.hear(&decoded, now);
+        }
+        let energy: i64 = decoded.iter().map(|s| i64::from(*s).pow(2)).sum();
         let samples = payload.len() as u64;
         if energy > LOUD_RMS.pow(2) * i64::try_from(samples).unwrap_or(i64::MAX) {
             self.loud += samples;
@@ -136,7 +152,7 @@ impl Ear {
                 kept.resize(due, 0);
             }
             if kept.len() < KEPT_MAX {
-                kept.extend(payload.iter().map(|code| decode(*code)));
+                kept.extend(decoded);
             }
         }
     }
@@ -149,10 +165,98 @@ impl Ear {
         self.last_loud
     }
 
+    /// The voice of this frequency, when it is one that is told apart.
+    pub(crate) fn voice(&self, hz: u32) -> Option<&Voice> {
+        self.voices.iter().find(|voice| voice.hz == hz)
+    }
+
+    pub(crate) fn voices(&self) -> &[Voice] {
+        &self.voices
+    }
+
     /// What was heard, from the first moment on; `None` when it was not to be kept.
     pub(crate) fn into_samples(self) -> Option<Vec<i16>> {
         self.kept
     }
+}
+
+/// Where one voice was heard.
+///
+/// Judged by the packet: a voice is there when its frequency holds a third of the packet's energy, so that two voices that a bridge has
+/// mixed are both found. A stretch counts from 200 ms on, which no vowel of a prompt and no key reaches so purely.
+pub(crate) struct Voice {
+    pub(crate) hz: u32,
+    /// Begin and end, the last one perhaps not yet long enough.
+    stretches: Vec<(Instant, Instant)>,
+}
+
+/// Shortest stretch of a voice that counts.
+pub(crate) const VOICE_MIN: Duration = Duration::from_millis(200);
+/// Longest pause inside a stretch: two lost packets.
+const VOICE_GAP: Duration = Duration::from_millis(60);
+const VOICE_SHARE: f64 = 0.33;
+/// Least peak, 16 bit: 10 dB below [`VOICE_PEAK`].
+const VOICE_PEAK_MIN: f64 = 400.0;
+/// Stretches kept of one voice in one call.
+const STRETCHES_MAX: usize = 10_000;
+
+impl Voice {
+    pub(crate) fn new(hz: u32) -> Self {
+        Self {
+            hz,
+            stretches: Vec::new(),
+        }
+    }
+
+    /// Takes one packet that came at `now`.
+    fn hear(&mut self, samples: &[i16], now: Instant) {
+        let energy: f64 = samples.iter().map(|s| f64::from(*s).powi(2)).sum();
+        let count = f64::from(u32::try_from(samples.len()).unwrap_or(u32::MAX));
+        let power = power(samples, f64::from(self.hz));
+        let loud = power >= (VOICE_PEAK_MIN * count / 2.0).powi(2);
+        if !loud || power < VOICE_SHARE * energy * count / 2.0 {
+            return;
+        }
+        let lasted = Duration::from_micros(samples.len() as u64 * 1_000_000 / RATE);
+        let begins = now.checked_sub(lasted).unwrap_or(now);
+        let full = self.stretches.len() >= STRETCHES_MAX;
+        match self.stretches.last_mut() {
+            Some((_, end)) if begins <= *end + VOICE_GAP => *end = now,
+            Some(last) if last.1 - last.0 < VOICE_MIN => *last = (begins, now),
+            _ if full => {}
+            _ => self.stretches.push((begins, now)),
+        }
+    }
+
+    /// For how long it has been heard without a pause since `from`; nothing where it is silent at `now`.
+    pub(crate) fn heard_since(&self, from: Instant, now: Instant) -> Duration {
+        match self.stretches.last() {
+            Some((begin, end)) if *end + VOICE_GAP >= now => {
+                end.saturating_duration_since((*begin).max(from))
+            }
+            _ => Duration::ZERO,
+        }
+    }
+
+    /// The end of the last stretch that counts.
+    pub(crate) fn last(&self) -> Option<Instant> {
+        self.counted().next_back().map(|(_, end)| *end)
+    }
+
+    fn counted(&self) -> impl DoubleEndedIterator<Item = &(Instant, Instant)> {
+        self.stretches.iter().filter(|(a, b)| *b - *a >= VOICE_MIN)
+    }
+
+    /// The stretches in ms since `from`.
+    pub(crate) fn in_ms(&self, from: Instant) -> Vec<(u64, u64)> {
+        let ms = |at: Instant| millis(at.saturating_duration_since(from));
+        self.counted().map(|(a, b)| (ms(*a), ms(*b))).collect()
+    }
+}
+
+/// Whole milliseconds.
+pub(crate) fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Samples at 8 kHz in a time.
@@ -160,11 +264,19 @@ pub(crate) fn samples_in(time: Duration) -> u64 {
     u64::try_from(time.as_micros()).unwrap_or(u64::MAX / RATE) * RATE / 1_000_000
 }
 
+/// Writes a WAV file, over one that is there.
+///
+/// # Errors
+/// What the file system brought.
+pub(crate) fn save_wav(path: &Path, samples: &[i16]) -> io::Result<()> {
+    write_wav(&mut File::create(path)?, samples)
+}
+
 /// Writes 16 bit mono at 8 kHz (RIFF).
 ///
 /// # Errors
 /// What writing brought.
-pub(crate) fn write_wav(to: &mut impl Write, samples: &[i16]) -> io::Result<()> {
+fn write_wav(to: &mut impl Write, samples: &[i16]) -> io::Result<()> {
     let bytes = u32::try_from(samples.len() * 2).map_err(io::Error::other)?;
     let mut out = Vec::with_capacity(44 + samples.len() * 2);
     out.extend_from_slice(b"RIFF");
@@ -192,16 +304,6 @@ mod tests {
         assert_eq!(decode(SILENCE), 0);
         assert_eq!(decode(0x80), 32_124);
         assert_eq!(encode(i16::MIN), 0x00);
-    }
-
-    /// Power of one frequency in a piece (Goertzel).
-    fn power(samples: &[i16], hz: f64) -> f64 {
-        let k = 2.0 * (TAU * hz / 8000.0).cos();
-        let (mut a, mut b) = (0.0, 0.0);
-        for s in samples {
-            (a, b) = (f64::from(*s) + k * a - b, a);
-        }
-        a * a + b * b - k * a * b
     }
 
     #[test]
@@ -232,7 +334,7 @@ mod tests {
     #[test]
     fn hears_speech_and_not_a_quiet_line() {
         let now = Instant::now();
-        let mut ear = Ear::new(false, now);
+        let mut ear = Ear::new(false, &[], now);
         ear.hear(&[SILENCE; 160], now);
         ear.hear(&[encode(8), encode(-8)].repeat(80), now);
         assert_eq!((ear.heard(), ear.last_loud()), (Duration::ZERO, None));
@@ -244,10 +346,66 @@ mod tests {
         assert_eq!(ear.last_loud(), Some(now));
     }
 
+    /// What comes in 20 ms packets from `begin` ms on: the sum of these voices.
+    fn speak(ear: &mut Ear, at: Instant, (begin, end): (u64, u64), voices: &[u32]) {
+        for ms in (begin..end).step_by(20) {
+            let sample = |n| {
+                let sum = voices
+                    .iter()
+                    .map(|hz| i32::from(decode(voice(*hz, n))))
+                    .sum::<i32>();
+                encode(i16::try_from(sum).unwrap())
+            };
+            let packet: Vec<u8> = (ms * 8..ms * 8 + 160).map(sample).collect();
+            ear.hear(&packet, at + Duration::from_millis(ms + 20));
+        }
+    }
+
+    #[test]
+    fn voices_are_told_apart_also_when_they_are_mixed() {
+        let at = Instant::now();
+        let mut ear = Ear::new(false, &[440, 1000], at);
+        speak(&mut ear, at, (0, 1000), &[1000]);
+        // Two lost packets are no pause.
+        speak(&mut ear, at, (1040, 2000), &[1000]);
+        speak(&mut ear, at, (2000, 3000), &[440, 1000]);
+        speak(&mut ear, at, (5000, 5500), &[440]);
+        // Too short, and another voice.
+        speak(&mut ear, at, (6000, 6100), &[1000]);
+        speak(&mut ear, at, (7000, 8000), &[800]);
+        let heard = |hz| ear.voice(hz).unwrap().in_ms(at);
+        assert_eq!(heard(1000), [(0, 3000)]);
+        assert_eq!(heard(440), [(2000, 3000), (5000, 5500)]);
+        let ms = |n| at + Duration::from_millis(n);
+        let voice = ear.voice(1000).unwrap();
+        assert_eq!(voice.last(), Some(ms(3000)));
+        assert_eq!(
+            voice.heard_since(ms(5900), ms(6100)),
+            Duration::from_millis(100)
+        );
+        assert_eq!(voice.heard_since(ms(5900), ms(6300)), Duration::ZERO);
+        assert!(ear.voice(700).is_none());
+    }
+
+    #[test]
+    fn neither_keys_nor_silence_are_a_voice() {
+        let at = Instant::now();
+        let mut ear = Ear::new(false, &[440, 500, 1000, 2000], at);
+        for (n, sign) in (0..).zip("0123456789*#ABCD".chars()) {
+            let key = Key::parse(sign).unwrap();
+            for ms in (0..400).step_by(20) {
+                let packet: Vec<u8> = (ms * 8..ms * 8 + 160).map(|at| tone(key, at)).collect();
+                ear.hear(&packet, at + Duration::from_millis(n * 1000 + ms));
+            }
+        }
+        ear.hear(&[SILENCE; 160], at);
+        assert!(ear.voices().iter().all(|voice| voice.last().is_none()));
+    }
+
     #[test]
     fn a_recording_keeps_the_gaps() {
         let now = Instant::now();
-        let mut ear = Ear::new(true, now);
+        let mut ear = Ear::new(true, &[], now);
         ear.hear(&[0x80; 160], now + Duration::from_millis(20));
         ear.hear(&[0x80; 160], now + Duration::from_millis(1000));
         let samples = ear.into_samples().unwrap();

@@ -1,4 +1,4 @@
-//! SIP messages (RFC 3261), as far as one caller needs them. No sockets, no clocks.
+//! SIP messages (RFC 3261), as far as one telephone needs them. No sockets, no clocks.
 
 use std::net::{Ipv4Addr, SocketAddr};
 
@@ -6,6 +6,9 @@ use super::rtp::{PCMU, TELEPHONE_EVENT};
 
 /// Longest datagram that is read; Asterisk's are under 2 KiB.
 pub(crate) const MESSAGE_MAX: usize = 8192;
+
+/// What we take.
+const ALLOW: &str = "INVITE, ACK, CANCEL, OPTIONS, BYE, UPDATE, INFO, NOTIFY";
 
 /// The branch of ours begins so (RFC 3261, 8.1.1.7).
 const COOKIE: &str = "z9hG4bK";
@@ -74,6 +77,19 @@ impl Message {
             .map(|(_, value)| value.as_str())
     }
 
+    /// An INVITE outside every call (RFC 3261, 12.2.2).
+    pub(crate) fn begins_a_call(&self) -> bool {
+        let invite = matches!(&self.start, Start::Request { method } if method == "INVITE");
+        invite && tag(self.header("to").unwrap_or_default()).is_none()
+    }
+
+    /// The user part of the URI in `From`: who calls.
+    pub(crate) fn who_calls(&self) -> &str {
+        let uri = uri(self.header("from").unwrap_or_default());
+        let uri = uri.strip_prefix("sip:").unwrap_or(uri);
+        uri.split_once('@').map_or("", |(user, _)| user)
+    }
+
     fn headers<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
         self.headers
             .iter()
@@ -100,6 +116,8 @@ fn long_name(name: &str) -> String {
     let lower = name.to_ascii_lowercase();
     // RFC 3261, 7.3.3.
     match lower.as_str() {
+        "o" => "event".into(),
+        "r" => "refer-to".into(),
         "v" => "via".into(),
         "f" => "from".into(),
         "t" => "to".into(),
@@ -119,21 +137,33 @@ fn uri(value: &str) -> &str {
     }
 }
 
-/// One call, seen from its caller (RFC 3261, 12).
+/// The tag of a From or To.
+fn tag(value: &str) -> Option<&str> {
+    let rest = value.rsplit_once('>').map_or(value, |(_, rest)| rest);
+    rest.split(';').find_map(|p| p.trim().strip_prefix("tag="))
+}
+
+/// One call, seen from our end (RFC 3261, 12).
 pub(crate) struct Dialog {
     pub(crate) call_id: String,
     /// Where we are reached.
     local: SocketAddr,
     number: String,
-    /// `From` with our tag, `To` as answered.
+    /// Our end with our tag, and the far one.
     from: String,
     to: String,
     target: String,
     routes: Vec<String>,
     cseq: u32,
+    /// Our last INVITE.
     invite_branch: String,
+    invite_cseq: u32,
     media: SocketAddr,
     media_version: u32,
+    /// Whether we take telephone-events.
+    events: bool,
+    /// The far end is on hold by us.
+    pub(crate) holds: bool,
 }
 
 impl Dialog {
@@ -156,24 +186,72 @@ impl Dialog {
             routes: Vec::new(),
             cseq: 0,
             invite_branch: branch(),
+            invite_cseq: 0,
             media,
             media_version: 1,
+            events: true,
+            holds: false,
         }
     }
 
+    /// The call that `invite` makes to `number` at `local` (RFC 3261, 12.1.1).
+    pub(crate) fn incoming(
+        invite: &Message,
+        number: &str,
+        local: SocketAddr,
+        media: SocketAddr,
+    ) -> Self {
+        let header = |name| invite.header(name).unwrap_or_default().to_owned();
+        let far = header("from");
+        let target = invite.header("contact").map_or(uri(&far), uri).to_owned();
+        Self {
+            call_id: header("call-id"),
+            local,
+            number: number.to_owned(),
+            from: format!("{};tag={}", header("to"), token()),
+            to: far,
+            target,
+            routes: invite.headers("record-route").map(str::to_owned).collect(),
+            cseq: 0,
+            invite_branch: String::new(),
+            invite_cseq: 0,
+            media,
+            media_version: 0,
+            events: true,
+            holds: false,
+        }
+    }
+
+    /// Takes no telephone-events, so that Asterisk listens for tones where its endpoint says `dtmf_mode = auto`.
+    pub(crate) fn without_events(mut self) -> Self {
+        self.events = false;
+        self
+    }
+
+    /// The first INVITE, or another one in the dialog, with our SDP.
     pub(crate) fn invite(&mut self) -> Vec<u8> {
-        self.cseq = 1;
-        let sdp = self.sdp();
-        self.request("INVITE", 1, &self.invite_branch, "application/sdp", &sdp)
+        self.cseq += 1;
+        self.invite_cseq = self.cseq;
+        if self.cseq > 1 || self.invite_branch.is_empty() {
+            self.invite_branch = branch();
+            self.media_version += 1;
+        }
+        let sdp = self.sdp(None);
+        let kind = "application/sdp";
+        self.request("INVITE", self.cseq, &self.invite_branch, "", kind, &sdp)
     }
 
     pub(crate) fn invite_branch(&self) -> &str {
         &self.invite_branch
     }
 
+    pub(crate) fn invite_cseq(&self) -> u32 {
+        self.invite_cseq
+    }
+
     /// The same transaction as the INVITE (RFC 3261, 9.1).
     pub(crate) fn cancel(&self) -> Vec<u8> {
-        self.request("CANCEL", 1, &self.invite_branch, "", "")
+        self.request("CANCEL", self.invite_cseq, &self.invite_branch, "", "", "")
     }
 
     /// Takes the answer in: tag, target and route.
@@ -190,7 +268,7 @@ impl Dialog {
 
     /// The ACK of a 2xx is a transaction of its own (RFC 3261, 13.2.2.4).
     pub(crate) fn ack(&self) -> Vec<u8> {
-        self.request("ACK", 1, &branch(), "", "")
+        self.request("ACK", self.invite_cseq, &branch(), "", "", "")
     }
 
     /// The ACK of a refusal belongs to the INVITE's transaction (RFC 3261, 17.1.1.3).
@@ -198,14 +276,41 @@ impl Dialog {
         if let Some(to) = refusal.header("to") {
             to.clone_into(&mut self.to);
         }
-        self.request("ACK", 1, &self.invite_branch, "", "")
+        self.request("ACK", self.invite_cseq, &self.invite_branch, "", "", "")
     }
 
     /// A request in the dialog, and its branch.
     pub(crate) fn next(&mut self, method: &str, kind: &str, body: &str) -> (Vec<u8>, String) {
         self.cseq += 1;
         let branch = branch();
-        (self.request(method, self.cseq, &branch, kind, body), branch)
+        let bytes = self.request(method, self.cseq, &branch, "", kind, body);
+        (bytes, branch)
+    }
+
+    /// A REFER of the far end to `extension` at `to` (RFC 3515), into the call `replaces` where there is one (RFC 3891), and its branch.
+    pub(crate) fn refer(
+        &mut self,
+        extension: &str,
+        to: SocketAddr,
+        replaces: Option<&Self>,
+    ) -> (Vec<u8>, String) {
+        // The tags are named as the far end of that other call has them: its own is `to-tag` (RFC 3891, 3).
+        let replaces = replaces.map_or(String::new(), |other| {
+            let (far, own) = (tag(&other.to), tag(&other.from));
+            let (far, own) = (far.unwrap_or_default(), own.unwrap_or_default());
+            format!(
+                "?Replaces={}%3Bto-tag%3D{far}%3Bfrom-tag%3D{own}",
+                other.call_id.replace('@', "%40")
+            )
+        });
+        let referred_by = uri(&self.from).to_owned();
+        let more = format!(
+            "Refer-To: <sip:{extension}@{to}{replaces}>\r\nReferred-By: <{referred_by}>\r\n"
+        );
+        self.cseq += 1;
+        let branch = branch();
+        let bytes = self.request("REFER", self.cseq, &branch, &more, "", "");
+        (bytes, branch)
     }
 
     /// Where requests in the dialog go: the far contact when it is an address, else `to`.
@@ -228,14 +333,23 @@ impl Dialog {
         let contact = format!("Contact: <sip:{}@{}>\r\n", self.number, self.local);
         let body = if sdp {
             self.media_version += 1;
-            self.sdp()
+            self.sdp(Media::parse(&request.body).map(|offer| offer.direction))
         } else {
             String::new()
         };
-        respond(request, status, &contact, &body)
+        let own = tag(&self.from).unwrap_or_default();
+        respond_as(request, status, &contact, &body, own)
     }
 
-    fn request(&self, method: &str, cseq: u32, branch: &str, kind: &str, body: &str) -> Vec<u8> {
+    fn request(
+        &self,
+        method: &str,
+        cseq: u32,
+        branch: &str,
+        more: &str,
+        kind: &str,
+        body: &str,
+    ) -> Vec<u8> {
         let Self {
             call_id,
             local,
@@ -258,10 +372,11 @@ impl Dialog {
         if !matches!(method, "ACK" | "CANCEL" | "BYE") {
             text += &format!(
                 "Contact: <sip:{number}@{local}>\r\n\
-                 Allow: INVITE, ACK, CANCEL, OPTIONS, BYE, UPDATE, INFO, NOTIFY\r\n\
+                 Allow: {ALLOW}\r\n\
                  User-Agent: ivrpay-sim\r\n"
             );
         }
+        text += more;
         if !body.is_empty() {
             text += &format!("Content-Type: {kind}\r\n");
         }
@@ -269,21 +384,40 @@ impl Dialog {
         text.into_bytes()
     }
 
-    fn sdp(&self) -> String {
+    /// As an answer to what the far end `offered`, or as an offer.
+    fn sdp(&self, offered: Option<Direction>) -> String {
         let (ip, port) = (self.media.ip(), self.media.port());
         let family = if ip.is_ipv4() { "IP4" } else { "IP6" };
+        // RFC 3264, 6.1 and 8.4.
+        let direction = match (self.holds, offered.unwrap_or(Direction::Both)) {
+            (false, Direction::Both) => "sendrecv",
+            (true, Direction::Both | Direction::Receives) | (false, Direction::Receives) => {
+                "sendonly"
+            }
+            (false, Direction::Sends) => "recvonly",
+            (_, Direction::None) | (true, Direction::Sends) => "inactive",
+        };
+        let (kind, events) = if self.events {
+            (
+                format!(" {TELEPHONE_EVENT}"),
+                format!(
+                    "a=rtpmap:{TELEPHONE_EVENT} telephone-event/8000\r\na=fmtp:{TELEPHONE_EVENT} 0-16\r\n"
+                ),
+            )
+        } else {
+            Default::default()
+        };
         format!(
             "v=0\r\n\
              o=- 1 {version} IN {family} {ip}\r\n\
              s=-\r\n\
              c=IN {family} {ip}\r\n\
              t=0 0\r\n\
-             m=audio {port} RTP/AVP {PCMU} {TELEPHONE_EVENT}\r\n\
+             m=audio {port} RTP/AVP {PCMU}{kind}\r\n\
              a=rtpmap:{PCMU} PCMU/8000\r\n\
-             a=rtpmap:{TELEPHONE_EVENT} telephone-event/8000\r\n\
-             a=fmtp:{TELEPHONE_EVENT} 0-16\r\n\
+             {events}\
              a=ptime:20\r\n\
-             a=sendrecv\r\n",
+             a={direction}\r\n",
             version = self.media_version
         )
     }
@@ -291,6 +425,24 @@ impl Dialog {
 
 /// An answer to any request: Via, From, To, Call-ID, CSeq and Record-Route as they came (RFC 3261, 8.2.6).
 pub(crate) fn respond(request: &Message, status: &str, more: &str, sdp: &str) -> Vec<u8> {
+    respond_as(request, status, more, sdp, &token())
+}
+
+/// The answer to a request that belongs to no call of ours; none to a response or an ACK.
+pub(crate) fn respond_outside(request: &Message) -> Option<Vec<u8>> {
+    let Start::Request { method } = &request.start else {
+        return None;
+    };
+    let status = match method.as_str() {
+        "ACK" => return None,
+        "OPTIONS" => "200 OK",
+        _ => "481 Call/Transaction Does Not Exist",
+    };
+    Some(respond(request, status, &format!("Allow: {ALLOW}\r\n"), ""))
+}
+
+/// As [`respond`], with our tag where To has none.
+fn respond_as(request: &Message, status: &str, more: &str, sdp: &str, own: &str) -> Vec<u8> {
     let mut text = format!("SIP/2.0 {status}\r\n");
     for (name, shown) in [
         ("via", "Via"),
@@ -303,7 +455,7 @@ pub(crate) fn respond(request: &Message, status: &str, more: &str, sdp: &str) ->
         for value in request.headers(name) {
             text += &format!("{shown}: {value}");
             if name == "to" && !value.contains(";tag=") && !status.starts_with("100") {
-                text += &format!(";tag={}", token());
+                text += &format!(";tag={own}");
             }
             text += "\r\n";
         }
@@ -316,19 +468,46 @@ pub(crate) fn respond(request: &Message, status: &str, more: &str, sdp: &str) ->
     text.into_bytes()
 }
 
+/// What the one who wrote an SDP does with sound (RFC 4566, 6).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Direction {
+    Both,
+    Sends,
+    Receives,
+    None,
+}
+
+/// Status and whether it is the last word, of a NOTIFY on a transfer (RFC 3515, 2.4.4 and 2.4.5).
+pub(crate) fn transfer_state(notify: &Message) -> Option<(u16, bool)> {
+    let event = notify.header("event")?;
+    if event.split(';').next()?.trim() != "refer" {
+        return None;
+    }
+    let status = notify
+        .body
+        .strip_prefix("SIP/2.0 ")?
+        .get(..3)?
+        .parse()
+        .ok()?;
+    let state = notify.header("subscription-state").unwrap_or_default();
+    // A final status ends the subscription, whatever the header says.
+    Some((status, status >= 200 || state.starts_with("terminated")))
+}
+
 /// The far end's sound, from its SDP.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Media {
     pub(crate) address: SocketAddr,
     /// Payload type of telephone-event; `None` when the far end takes none.
     pub(crate) events: Option<u8>,
+    pub(crate) direction: Direction,
 }
 
 impl Media {
     /// `None`: no audio in PCMU at an IPv4 address.
     pub(crate) fn parse(sdp: &str) -> Option<Self> {
         let (mut session, mut own, mut port, mut events) = (None, None, None, None);
-        let mut other = false;
+        let (mut other, mut direction) = (false, Direction::Both);
         for line in sdp.lines() {
             if let Some(media) = line.strip_prefix("m=") {
                 let mut words = media.split(' ');
@@ -340,6 +519,14 @@ impl Media {
                     }
                 }
             } else if other {
+            } else if let Some(way) = match line.trim_end() {
+                "a=sendrecv" => Some(Direction::Both),
+                "a=sendonly" => Some(Direction::Sends),
+                "a=recvonly" => Some(Direction::Receives),
+                "a=inactive" => Some(Direction::None),
+                _ => None,
+            } {
+                direction = way;
             } else if let Some(ip) = line.strip_prefix("c=IN IP4 ") {
                 let ip = ip.trim().parse::<Ipv4Addr>().ok();
                 if port.is_some() {
@@ -359,6 +546,7 @@ impl Media {
         Some(Self {
             address: (own.or(session)?, port.filter(|p| *p > 0)?).into(),
             events,
+            direction,
         })
     }
 }
@@ -448,7 +636,8 @@ mod tests {
             Media::parse(&sent.body),
             Some(Media {
                 address: "127.0.0.2:4000".parse().unwrap(),
-                events: Some(101)
+                events: Some(101),
+                direction: Direction::Both,
             })
         );
 
@@ -486,11 +675,155 @@ mod tests {
         assert!(Media::parse(&text).is_some());
     }
 
+    const INVITE: &str = "INVITE sip:201@127.0.0.3:5201 SIP/2.0\r\n\
+        Via: SIP/2.0/UDP 127.0.0.1:5060;branch=z9hG4bKx\r\n\
+        Record-Route: <sip:127.0.0.8;lr>\r\n\
+        From: \"shop; tag=0\" <sip:0312345678@127.0.0.1>;tag=far\r\n\
+        To: <sip:201@127.0.0.3:5201>\r\n\
+        Call-ID: one@asterisk\r\n\
+        Contact: <sip:asterisk@127.0.0.1:5060>\r\n\
+        CSeq: 4711 INVITE\r\n\r\n";
+
+    fn called() -> (Message, Dialog) {
+        let at = |a: &str| a.parse().unwrap();
+        let invite = Message::parse(INVITE.as_bytes()).unwrap();
+        let (local, media) = (at("127.0.0.3:5201"), at("127.0.0.3:4000"));
+        let dialog = Dialog::incoming(&invite, "201", local, media);
+        (invite, dialog)
+    }
+
+    #[test]
+    fn a_dialog_of_who_is_called() {
+        let (invite, mut dialog) = called();
+        assert_eq!(invite.who_calls(), "0312345678");
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        let ringing = text(dialog.respond(&invite, "180 Ringing", false));
+        let ok = text(dialog.respond(&invite, "200 OK", true));
+        let own = tag(&dialog.from).unwrap().to_owned();
+        for answer in [&ringing, &ok] {
+            assert!(answer.contains(&format!("\r\nTo: <sip:201@127.0.0.3:5201>;tag={own}\r\n")));
+        }
+        assert!(Media::parse(&ok).is_some() && ok.contains("\r\na=sendrecv\r\n"));
+        let bye = text(dialog.next("BYE", "", "").0);
+        for line in [
+            "BYE sip:asterisk@127.0.0.1:5060 SIP/2.0".to_owned(),
+            "Route: <sip:127.0.0.8;lr>".to_owned(),
+            format!("From: <sip:201@127.0.0.3:5201>;tag={own}"),
+            "To: \"shop; tag=0\" <sip:0312345678@127.0.0.1>;tag=far".to_owned(),
+            "Call-ID: one@asterisk".to_owned(),
+            "CSeq: 1 BYE".to_owned(),
+        ] {
+            assert!(bye.contains(&line), "{line} in {bye}");
+        }
+    }
+
+    #[test]
+    fn hold_and_resume_by_another_invite() {
+        let mut dialog = dialog();
+        let first = dialog.invite_branch().to_owned();
+        dialog.invite();
+        assert_eq!(dialog.invite_branch(), first, "the first is announced");
+        dialog.answered(&Message::parse(OK.as_bytes()).unwrap());
+        for (holds, direction) in [(true, Direction::Sends), (false, Direction::Both)] {
+            dialog.holds = holds;
+            let invite = Message::parse(&dialog.invite()).unwrap();
+            assert_eq!(Media::parse(&invite.body).unwrap().direction, direction);
+        }
+        assert_ne!(dialog.invite_branch(), first);
+        let ack = String::from_utf8(dialog.ack()).unwrap();
+        assert!(ack.contains(&format!("\r\nCSeq: {} ACK\r\n", dialog.invite_cseq())));
+        assert_eq!(dialog.invite_cseq(), 3);
+    }
+
+    #[test]
+    fn an_answer_has_the_other_direction() {
+        let (_, mut dialog) = called();
+        for (holds, offered, direction) in [
+            (false, "sendrecv", "sendrecv"),
+            (false, "sendonly", "recvonly"),
+            (false, "recvonly", "sendonly"),
+            (false, "inactive", "inactive"),
+            (true, "sendrecv", "sendonly"),
+            (true, "sendonly", "inactive"),
+        ] {
+            dialog.holds = holds;
+            let sdp = format!("c=IN IP4 127.0.0.1\r\nm=audio 4 RTP/AVP 0\r\na={offered}\r\n");
+            let invite = Message::parse(format!("{INVITE}{sdp}").as_bytes()).unwrap();
+            let ok = String::from_utf8(dialog.respond(&invite, "200 OK", true)).unwrap();
+            assert!(
+                ok.contains(&format!("\r\na={direction}\r\n")),
+                "to {offered}: {ok}"
+            );
+        }
+    }
+
+    #[test]
+    fn transfers_name_where_to_and_which_call() {
+        let (_, mut dialog) = called();
+        let to = "127.0.0.1:5060".parse().unwrap();
+        let refer = |dialog: &mut Dialog, other: Option<&Dialog>| {
+            let (bytes, branch) = dialog.refer("8803", to, other);
+            let refer = Message::parse(&bytes).unwrap();
+            assert_eq!(refer.branch(), Some(branch.as_str()));
+            assert_eq!(
+                refer.header("referred-by"),
+                Some("<sip:201@127.0.0.3:5201>")
+            );
+            refer.header("refer-to").unwrap().to_owned()
+        };
+        assert_eq!(refer(&mut dialog, None), "<sip:8803@127.0.0.1:5060>");
+        let mut other = self::dialog();
+        other.answered(&Message::parse(OK.as_bytes()).unwrap());
+        other.call_id = "a@b".into();
+        let own = tag(&other.from).unwrap();
+        assert_eq!(
+            refer(&mut dialog, Some(&other)),
+            format!("<sip:8803@127.0.0.1:5060?Replaces=a%40b%3Bto-tag%3D2%3Bfrom-tag%3D{own}>")
+        );
+    }
+
+    #[test]
+    fn what_is_told_of_a_transfer() {
+        let head = "NOTIFY sip:a SIP/2.0\r\nVia: a\r\nFrom: a\r\nTo: a\r\nCall-ID: a\r\nCSeq: 1 NOTIFY\r\n";
+        for (rest, expected) in [
+            (
+                "Event: refer;id=1\r\nSubscription-State: active;expires=60\r\n\r\nSIP/2.0 100 Trying\r\n",
+                Some((100, false)),
+            ),
+            (
+                "o: refer\r\nSubscription-State: terminated;reason=noresource\r\n\r\nSIP/2.0 200 OK",
+                Some((200, true)),
+            ),
+            (
+                "Event: refer\r\nSubscription-State: active\r\n\r\nSIP/2.0 503 Service Unavailable",
+                Some((503, true)),
+            ),
+            (
+                "Event: refer\r\nSubscription-State: terminated\r\n\r\nSIP/2.0 180 Ringing",
+                Some((180, true)),
+            ),
+            ("Event: message-summary\r\n\r\nSIP/2.0 200 OK", None),
+            ("Event: refer\r\n\r\nMessages-Waiting: no", None),
+        ] {
+            let notify = Message::parse(format!("{head}{rest}").as_bytes()).unwrap();
+            assert_eq!(transfer_state(&notify), expected, "{rest}");
+        }
+    }
+
+    #[test]
+    fn without_telephone_events_only_audio_is_offered() {
+        let (invite, dialog) = called();
+        let mut dialog = dialog.without_events();
+        let ok = String::from_utf8(dialog.respond(&invite, "200 OK", true)).unwrap();
+        assert!(!ok.contains("telephone-event") && ok.contains("RTP/AVP 0\r\n"));
+    }
+
     #[track_caller]
     fn check_media(sdp: &str, expected: Option<(&str, Option<u8>)>) {
         let expected = expected.map(|(address, events)| Media {
             address: address.parse().unwrap(),
             events,
+            direction: Direction::Both,
         });
         assert_eq!(Media::parse(&sdp.replace('|', "\r\n")), expected, "{sdp}");
     }

@@ -1,11 +1,12 @@
-//! RTP towards Asterisk: silence or a hum, telephone-events and tones, each packet with the moment at which it is due.
+//! RTP towards Asterisk: silence or a voice, telephone-events and tones, each packet with the moment at which it is due.
 //!
 //! Counts samples since the answer, 8,000 a second, and knows neither sockets nor clocks, so that its packets are
 //! tables in a test. A packet is due when the time that it covers is over, as with a real telephone.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::VecDeque;
+use std::time::Instant;
 
-use super::audio::{SILENCE, hum, tone};
+use super::audio::{SILENCE, tone, voice};
 use super::script::Key;
 
 /// Payload type of PCMU (RFC 3551, table 4).
@@ -36,8 +37,8 @@ pub(crate) enum Carry {
 
 pub(crate) struct Sender {
     carry: Carry,
-    /// Whether the caller hums where he presses no key.
-    hums: bool,
+    /// What is said where no key is pressed, in Hz; silence when `None`.
+    voice: Option<u32>,
     /// Samples that a key is held, and that must pass before the next.
     on: u64,
     off: u64,
@@ -74,11 +75,17 @@ struct Event {
 
 impl Sender {
     /// `seed` gives the random SSRC, first sequence number and first timestamp (RFC 3550, 5.1).
-    pub(crate) fn new(carry: Carry, on_ms: u32, off_ms: u32, seed: u128) -> Self {
+    pub(crate) fn new(
+        carry: Carry,
+        on_ms: u32,
+        off_ms: u32,
+        voice: Option<u32>,
+        seed: u128,
+    ) -> Self {
         let [a, b, c, d, e, f, g, h, i, j, ..] = seed.to_le_bytes();
         Self {
             carry,
-            hums: false,
+            voice,
             on: u64::from(on_ms) * 8,
             off: u64::from(off_ms) * 8,
             events_as: TELEPHONE_EVENT,
@@ -93,9 +100,12 @@ impl Sender {
         }
     }
 
-    /// The caller hums instead of being quiet: a recording shows where he can be heard.
-    pub(crate) fn hum(&mut self) {
-        self.hums = true;
+    /// Nothing is sent up to this sample: the call is held.
+    pub(crate) fn pass_over(&mut self, sample: u64) {
+        self.at = self.at.max(sample);
+        self.first = true;
+        self.event = None;
+        self.keys.clear();
     }
 
     /// The payload type that the far end wants for telephone-events.
@@ -174,8 +184,7 @@ impl Sender {
                     Some(press) if self.carry == Carry::Tones && press.begins <= sample => {
                         tone(press.key, sample - press.begins)
                     }
-                    _ if self.hums => hum(sample),
-                    _ => SILENCE,
+                    _ => self.voice.map_or(SILENCE, |hz| voice(hz, sample)),
                 });
             }
             self.at += FRAME;
@@ -258,22 +267,27 @@ impl<'a> Packet<'a> {
     }
 }
 
-/// Telephone-events that reached the caller: keys of somebody else, which must not.
+/// Telephone-events that reached this telephone: keys of somebody else. When, and never which.
 #[derive(Default)]
 pub(crate) struct Leaked {
-    timestamps: HashSet<u32>,
+    events: Vec<(u32, Instant)>,
 }
 
+/// Bounded: a leak of more than a thousand keys is a leak.
+const LEAKED_MAX: usize = 1000;
+
 impl Leaked {
-    pub(crate) fn take(&mut self, packet: &Packet<'_>) {
-        // Bounded: a leak of more than a thousand keys is a leak.
-        if self.timestamps.len() < 1000 {
-            self.timestamps.insert(packet.timestamp);
+    /// One event is all packets with its timestamp (RFC 4733, 2.2.1).
+    pub(crate) fn take(&mut self, packet: &Packet<'_>, now: Instant) {
+        let known = self.events.iter().any(|(t, _)| *t == packet.timestamp);
+        if !known && self.events.len() < LEAKED_MAX {
+            self.events.push((packet.timestamp, now));
         }
     }
 
-    pub(crate) fn count(&self) -> usize {
-        self.timestamps.len()
+    /// When each began to arrive.
+    pub(crate) fn times(&self) -> impl ExactSizeIterator<Item = Instant> {
+        self.events.iter().map(|(_, at)| *at)
     }
 }
 
@@ -316,7 +330,7 @@ mod tests {
     /// Three keys after 100 ms; `updates` are the durations, in samples, before the three last packets.
     #[track_caller]
     fn check(on_ms: u32, off_ms: u32, updates: &[u16]) {
-        let mut sender = Sender::new(Carry::Events, on_ms, off_ms, 7 << 100);
+        let mut sender = Sender::new(Carry::Events, on_ms, off_ms, None, 7 << 100);
         let mut all = sent(&mut sender, 800);
         let presses: Vec<Press> = "1#D".chars().map(|c| sender.press(key(c))).collect();
         let (on, off) = (u64::from(on_ms) * 8, u64::from(off_ms) * 8);
@@ -395,7 +409,7 @@ mod tests {
 
     #[test]
     fn audio_is_silence_every_20_ms() {
-        let mut sender = Sender::new(Carry::Events, 100, 100, u128::MAX);
+        let mut sender = Sender::new(Carry::Events, 100, 100, None, u128::MAX);
         let all = sent(&mut sender, 8000);
         assert_eq!(all.len(), 50);
         for (n, p) in (0_u32..).zip(&all) {
@@ -407,7 +421,7 @@ mod tests {
 
     #[test]
     fn tones_begin_and_end_at_their_own_sample() {
-        let mut sender = Sender::new(Carry::Tones, 45, 33, 0);
+        let mut sender = Sender::new(Carry::Tones, 45, 33, None, 0);
         let presses = [sender.press(key('5')), sender.press(key('5'))];
         let all = sent(&mut sender, presses[1].over + 320);
         assert!(all.iter().all(|p| p.kind == PCMU && p.payload.len() == 160));
@@ -422,8 +436,7 @@ mod tests {
 
     #[test]
     fn a_humming_caller_is_quiet_only_while_he_keys() {
-        let mut sender = Sender::new(Carry::Tones, 40, 40, 0);
-        sender.hum();
+        let mut sender = Sender::new(Carry::Tones, 40, 40, Some(440), 0);
         let press = sender.press(key('5'));
         let audio: Vec<u8> = sent(&mut sender, press.over + 8_000)
             .into_iter()
@@ -434,7 +447,7 @@ mod tests {
             let expected = if keys {
                 tone(press.key, at - press.begins)
             } else {
-                hum(at)
+                voice(440, at)
             };
             assert_eq!(*sample, expected, "sample {at}");
         }
@@ -442,8 +455,20 @@ mod tests {
     }
 
     #[test]
+    fn a_held_call_sends_nothing_and_goes_on_in_its_own_time() {
+        let mut sender = Sender::new(Carry::Events, 40, 40, Some(440), 0);
+        let before = sent(&mut sender, 800);
+        sender.press(key('1'));
+        sender.pass_over(8_000);
+        let after = sent(&mut sender, 8_800);
+        assert_eq!((before.len(), after.len()), (5, 5), "and no key");
+        assert!(after[0].marker && !after[1].marker);
+        assert_eq!((after[0].timestamp, after[0].sequence), (8_000, 6));
+    }
+
+    #[test]
     fn keys_by_info_leave_the_audio_alone_but_take_their_time() {
-        let mut sender = Sender::new(Carry::Nothing, 100, 80, 0);
+        let mut sender = Sender::new(Carry::Nothing, 100, 80, None, 0);
         sender.press(key('1'));
         let press = sender.press(key('2'));
         assert_eq!((press.begins, press.ends, press.over), (1440, 2240, 2880));
@@ -477,20 +502,21 @@ mod tests {
     #[test]
     fn leaked_keys_count_once_each() {
         let mut leaked = Leaked::default();
-        let mut sender = Sender::new(Carry::Events, 100, 100, 0);
+        let mut sender = Sender::new(Carry::Events, 100, 100, None, 0);
         let until = [sender.press(key('1')), sender.press(key('1'))][1].over;
         for p in sent(&mut sender, until)
             .iter()
             .filter(|p| p.kind == TELEPHONE_EVENT)
         {
-            leaked.take(&Packet {
+            let packet = Packet {
                 payload_type: p.kind,
                 marker: p.marker,
                 sequence: p.sequence,
                 timestamp: p.timestamp,
                 payload: &p.payload,
-            });
+            };
+            leaked.take(&packet, Instant::now());
         }
-        assert_eq!(leaked.count(), 2);
+        assert_eq!(leaked.times().len(), 2);
     }
 }

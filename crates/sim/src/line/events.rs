@@ -1,6 +1,7 @@
 //! What the daemon announces: one `GET /v1/events` (server-sent events), shared by all calls of this process.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -40,6 +41,61 @@ pub(crate) enum Told {
     Lost,
     Back,
 }
+
+/// Where the daemon announces what happens in its calls.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct Announcements {
+    /// `GET /v1/events` of the daemon.
+    #[arg(long, value_name = "URL")]
+    events: Option<String>,
+    /// The bearer key for it.
+    #[arg(long, value_name = "FILE")]
+    key_file: Option<PathBuf>,
+}
+
+/// Why there is no stream for a script that needs one.
+#[derive(Debug)]
+pub(crate) enum NoFeed {
+    /// The key can't be read.
+    Key(anyhow::Error),
+    /// The daemon is away, and the script waits for its steps.
+    Daemon(anyhow::Error),
+}
+
+impl Announcements {
+    /// Opens the stream, if there is one. A daemon that is away is no error for a script that does not wait for it: what the
+    /// dialplan does then is worth a call; `who` says so then.
+    ///
+    /// # Errors
+    /// Where the script can't be followed.
+    pub(crate) async fn feed(&self, who: &str, waits: bool) -> Result<Option<Feed>, NoFeed> {
+        let Some(url) = &self.events else {
+            return Ok(None);
+        };
+        let key = match &self.key_file {
+            Some(path) => {
+                let text = std::fs::read_to_string(path)
+                    .with_context(|| format!("--key-file {} can't be read", path.display()))
+                    .map_err(NoFeed::Key)?;
+                Some(text.trim().to_owned())
+            }
+            None => None,
+        };
+        match Feed::connect(url, key.as_deref()).await {
+            Ok(feed) => Ok(Some(feed)),
+            Err(error) if waits => Err(NoFeed::Daemon(error.context(
+                "the keys wait for steps, but the daemon's events can't be read (is `ivrpay serve` up?)",
+            ))),
+            Err(error) => {
+                super::say(&format!("{who}: no events: {error:#}"));
+                Ok(None)
+            }
+        }
+    }
+}
+
+/// Instead of a Call-ID: who hears of any call.
+pub(crate) const ANY_CALL: &str = "*";
 
 /// Announcements waiting for one call; a call makes under a hundred.
 const WAITING_MAX: usize = 1024;
@@ -87,7 +143,7 @@ impl Feed {
         lock(&self.calls).keys().next().cloned().unwrap_or_default()
     }
 
-    /// What is announced of the call with this Call-ID, from now on.
+    /// What is announced of the call with this Call-ID, from now on; of any call when it is [`ANY_CALL`].
     pub(crate) fn subscribe(&self, sip_call_id: &str) -> Subscription {
         let (sender, told) = mpsc::channel(WAITING_MAX);
         lock(&self.calls).insert(sip_call_id.to_owned(), sender);
@@ -102,6 +158,14 @@ impl Feed {
 impl Drop for Feed {
     fn drop(&mut self) {
         self.reader.abort();
+    }
+}
+
+/// The next thing that is told; never, without a stream.
+pub(crate) async fn next(subscription: &mut Option<Subscription>) -> Option<Told> {
+    match subscription {
+        Some(subscription) => subscription.told.recv().await,
+        None => std::future::pending().await,
     }
 }
 
@@ -175,13 +239,11 @@ impl Source {
 }
 
 fn deliver(calls: &Calls, announced: Announced) {
-    let Some(id) = &announced.sip_call_id else {
-        return;
-    };
     let calls = lock(calls);
-    if let Some(call) = calls.get(id) {
-        // Full: the call is long behind and fails by its own time-out.
-        call.try_send(Told::Announced(announced)).ok();
+    let own = announced.sip_call_id.as_ref().and_then(|id| calls.get(id));
+    // Full: the call is long behind and fails by its own time-out.
+    for call in own.into_iter().chain(calls.get(ANY_CALL)) {
+        call.try_send(Told::Announced(announced.clone())).ok();
     }
 }
 
