@@ -1,6 +1,8 @@
 //! The keypad of operators and of self-service: scripts whose transcripts are snapshots (`desk/README.md` has the words of a script),
 //! and what holds for every sequence of keys.
 
+#![allow(clippy::unwrap_used, reason = "tests")]
+
 mod common;
 
 use std::fmt::Write as _;

@@ -181,8 +181,8 @@ impl Row {
             Key::Hash => {
                 board.stop_play();
                 if !board.digits.is_empty() {
-                    // Who presses it twice means one.
-                    swallow_hash(board, now, board.settings.late_hash);
+                    // Who presses it twice at once means one; a little later it is the next row that is left empty.
+                    swallow_hash(board, now, board.settings.after_error);
                 }
                 self.verdict(board, false)
             }
