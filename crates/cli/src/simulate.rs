@@ -2,6 +2,8 @@
 //!
 //! A person's keyboard is read key by key and shown as dots; a pipe is read as a script, where `,` waits half a second.
 
+mod desk;
+
 use std::collections::BTreeMap;
 use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
@@ -34,6 +36,18 @@ pub(crate) struct Args {
     /// ISO 4217 currency.
     #[arg(long, default_value = "JPY")]
     currency: Currency,
+    /// The keypad before a payment instead: an operator keys amount, order number and language; `--desk=customer` keys as on the
+    /// line that nobody attends.
+    #[arg(
+        long,
+        value_enum,
+        value_name = "WHO",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "operator",
+        conflicts_with = "amount"
+    )]
+    desk: Option<desk::Keys>,
 }
 
 /// What a keyboard's byte asks for.
@@ -49,13 +63,20 @@ pub(crate) fn run(args: &Args) -> ExitCode {
         Err(error) => return fail(&anyhow::anyhow!("--amount: {error}")),
     };
     match runtime().and_then(|runtime| {
-        let done = runtime.block_on(simulate(args.language, amount));
+        let done = runtime.block_on(async {
+            match args.desk {
+                Some(keys) => desk::simulate(keys, args.language, args.currency).await,
+                None => simulate(args.language, amount)
+                    .await
+                    .map(|end| end.result.name().to_owned()),
+            }
+        });
         // The thread that reads the keyboard may still wait for a key.
         runtime.shutdown_background();
         done
     }) {
-        Ok(end) => {
-            say!("result: {}", end.result.name());
+        Ok(result) => {
+            say!("result: {result}");
             Exit::Done.into()
         }
         Err(error) => fail(&error),
@@ -105,12 +126,7 @@ async fn simulate(language: Language, amount: Money) -> anyhow::Result<End> {
 
     let keys = Arc::new(KeyRing::take(64)?);
     let terminal = std::io::stdin().is_terminal();
-    let _raw = terminal.then(RawTerminal::on).transpose()?;
-    let (typed, typing) = mpsc::channel(64);
-    std::thread::spawn({
-        let keys = Arc::clone(&keys);
-        move || read_keys(&keys, &typed)
-    });
+    let typing = Typing::begin(&keys, terminal)?;
     if terminal {
         say("keys 0-9 * # as on a telephone; q hangs up. Practice: nobody is charged.");
     }
@@ -137,8 +153,57 @@ struct Simulation {
     settle: Settle,
     payment: PaymentId,
     keys: Arc<KeyRing>,
-    typing: mpsc::Receiver<Typed>,
+    typing: Typing,
     terminal: bool,
+}
+
+/// What is typed, at the pace of a person.
+struct Typing {
+    typed: mpsc::Receiver<Typed>,
+    /// A script is not read while it pauses; a person never pauses us.
+    waits: Option<Instant>,
+    terminal: bool,
+    _raw: Option<RawTerminal>,
+}
+
+impl Typing {
+    fn begin(keys: &Arc<KeyRing>, terminal: bool) -> anyhow::Result<Self> {
+        let raw = terminal.then(RawTerminal::on).transpose()?;
+        let (typed, typing) = mpsc::channel(64);
+        std::thread::spawn({
+            let keys = Arc::clone(keys);
+            move || read_keys(&keys, &typed)
+        });
+        Ok(Self {
+            typed: typing,
+            waits: None,
+            terminal,
+            _raw: raw,
+        })
+    }
+
+    /// What was typed next, a pause waited for. Loses nothing where it is dropped before its end.
+    async fn next(&mut self) -> Typed {
+        loop {
+            if let Some(at) = self.waits {
+                tokio::time::sleep_until(at.into()).await;
+                self.waits = None;
+            }
+            let Some(typed) = self.typed.recv().await else {
+                // The end of a script is not a hang-up: what is on may end by itself.
+                return std::future::pending().await;
+            };
+            match typed {
+                // Scripts key as a calm person does: no two keys closer than an echo could be.
+                Typed::Key if !self.terminal => {
+                    self.waits = Some(Instant::now() + Duration::from_millis(200));
+                }
+                Typed::Pause => self.waits = Some(Instant::now() + Duration::from_millis(500)),
+                Typed::Key | Typed::HangUp => {}
+            }
+            return typed;
+        }
+    }
 }
 
 impl Simulation {
@@ -157,14 +222,13 @@ impl Simulation {
         let mut prompt_ends: Option<Instant> = None;
         let mut written: Option<oneshot::Receiver<Result<Durable<Intent>, NotWritten>>> = None;
         let mut answered: Option<oneshot::Receiver<Outcome>> = None;
-        // A script is not read while it pauses; a person never pauses us.
-        let mut script_waits: Option<Instant> = None;
         dialogue.start(At(Duration::ZERO));
         loop {
             while let Some(output) = dialogue.poll_output() {
                 match output {
                     Output::Play(prompt) => {
-                        prompt_ends = Some(Instant::now() + self.speak(&prompt))
+                        prompt_ends =
+                            Some(Instant::now() + speak(&prompt, self.language, self.terminal))
                     }
                     Output::StopPlay => prompt_ends = None,
                     Output::Progress(progress) => self.progress(&progress),
@@ -185,26 +249,14 @@ impl Simulation {
             let deadline = dialogue.deadline().map(|at| began + at.0);
             let input = tokio::select! {
                 biased;
-                typed = self.typing.recv(), if script_waits.is_none() => match typed {
-                    Some(Typed::Key) => match self.keys.pop().and_then(Key::from_byte) {
-                        Some(key) => {
-                            if !self.terminal {
-                                // Scripts key as a calm person does: no two keys closer than an echo could be.
-                                script_waits = Some(Instant::now() + Duration::from_millis(200));
-                            }
-                            Input::Key(key, Duration::from_millis(100))
-                        }
+                typed = self.typing.next() => match typed {
+                    Typed::Key => match self.keys.pop().and_then(Key::from_byte) {
+                        Some(key) => Input::Key(key, Duration::from_millis(100)),
                         None => continue,
                     },
-                    Some(Typed::Pause) => {
-                        script_waits = Some(Instant::now() + Duration::from_millis(500));
-                        continue;
-                    }
-                    Some(Typed::HangUp) => Input::HungUp,
-                    // The end of a script is not a hang-up: what is on may end by itself.
-                    None => { script_waits = Some(Instant::now() + Duration::from_secs(3600)); continue }
+                    Typed::Pause => continue,
+                    Typed::HangUp => Input::HungUp,
                 },
-                () = until(script_waits) => { script_waits = None; continue },
                 done = wait(&mut written) => match done {
                     Ok(Ok(intent)) => Input::Written(intent),
                     Ok(Err(why)) => Input::NotWritten(why),
@@ -216,18 +268,6 @@ impl Simulation {
             };
             dialogue.handle(At(began.elapsed()), input);
         }
-    }
-
-    /// Shows a prompt; how long a voice would need for it (a script need not wait for voices).
-    fn speak(&self, prompt: &Prompt) -> Duration {
-        let text = ivrpay_prompts::text(prompt, self.language);
-        let spoken = if self.terminal {
-            Duration::from_millis(60) * u32::try_from(text.chars().count()).unwrap_or(100)
-        } else {
-            Duration::from_millis(50)
-        };
-        say(&format!("♪ {text}"));
-        spoken
     }
 
     fn progress(&self, progress: &ivrpay_dialogue::Progress) {
@@ -242,11 +282,27 @@ impl Simulation {
                 progress.attempt
             ));
         } else if self.terminal {
-            let digits = usize::from(progress.digits.unwrap_or(0));
-            print!("\r  {:<24}", "•".repeat(digits));
-            drop(std::io::stdout().flush());
+            dots(progress.digits.unwrap_or(0));
         }
     }
+}
+
+/// Shows a prompt; how long a voice would need for it (a script need not wait for voices).
+fn speak(prompt: &Prompt, language: Language, terminal: bool) -> Duration {
+    let text = ivrpay_prompts::text(prompt, language);
+    let spoken = if terminal {
+        Duration::from_millis(60) * u32::try_from(text.chars().count()).unwrap_or(100)
+    } else {
+        Duration::from_millis(50)
+    };
+    say(&format!("♪ {text}"));
+    spoken
+}
+
+/// So many digits in the row that is being keyed.
+fn dots(digits: u8) {
+    print!("\r  {:<24}", "•".repeat(usize::from(digits)));
+    drop(std::io::stdout().flush());
 }
 
 /// A line; a raw terminal needs its own carriage return.

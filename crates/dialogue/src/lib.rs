@@ -36,6 +36,7 @@ mod collect_expiry;
 mod collect_pan;
 mod confirm;
 mod declined;
+pub mod desk;
 mod ear;
 mod ending;
 mod expiry_past;
