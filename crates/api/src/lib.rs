@@ -56,6 +56,9 @@ pub struct Payment {
     pub currency: String,
     /// The person who led it.
     pub operator: Option<String>,
+    /// Extension of the operator whose call it belongs to.
+    #[serde(default)]
+    pub operator_extension: Option<String>,
     /// Place or brand of the merchant.
     pub site: Option<String>,
     /// Result of the last call (`success`, `caller-hung-up` ...).

@@ -87,6 +87,9 @@ macro_rules! names {
         }
 
         impl $name {
+            /// Each of them.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),*];
+
             /// Spelling in the journal and the API.
             #[must_use]
             pub const fn name(self) -> &'static str {
@@ -486,11 +489,11 @@ pub struct TaskCount {
     /// What.
     pub kind: TaskKind,
     /// Nobody is at them.
-    pub open: u64,
+    pub open: usize,
     /// Somebody is.
-    pub taken: u64,
+    pub taken: usize,
     /// Of both, those whose time is over.
-    pub overdue: u64,
+    pub overdue: usize,
 }
 
 /// Who leads a waiting payment from now on.

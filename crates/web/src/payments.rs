@@ -203,6 +203,7 @@ pub(crate) fn view(payment: &Payment) -> api::Payment {
         amount: payment.amount.minor(),
         currency: payment.amount.currency().to_string(),
         operator: payment.operator.as_ref().map(ToString::to_string),
+        operator_extension: payment.operator_extension.clone(),
         site: payment.site.as_ref().map(ToString::to_string),
         result: payment.result.clone(),
         reference: payment.reference,

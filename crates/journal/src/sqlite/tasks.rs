@@ -67,8 +67,9 @@ impl Sqlite {
         .bind(now_ms)
         .fetch_all(&self.reads)
         .await?;
-        let count =
-            |row: &SqliteRow, name: &str| row.try_get::<i64, _>(name).map(i64::cast_unsigned);
+        let count = |row: &SqliteRow, name: &str| {
+            usize::try_from(row.try_get::<i64, _>(name)?).map_err(|_| DAMAGED)
+        };
         rows.iter()
             .map(|row| {
                 Ok(TaskCount {
