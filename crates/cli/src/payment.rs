@@ -53,9 +53,9 @@ pub(crate) enum Command {
         /// Whose order it is.
         #[arg(long, requires = "order")]
         tenant: Option<String>,
-        /// Part of the order.
-        #[arg(long, default_value_t = 0)]
-        part: u32,
+        /// Part of the order; 0 when absent.
+        #[arg(long, requires = "order")]
+        part: Option<u32>,
         /// The person who leads it from now on; nobody when absent.
         #[arg(long, required_unless_present = "extension")]
         operator: Option<String>,
@@ -181,7 +181,7 @@ pub(crate) fn run(command: Command) -> ExitCode {
                 tenant,
                 // clap lets it not be absent where there is no id.
                 order_id: order.unwrap_or_default(),
-                part,
+                part: part.unwrap_or_default(),
                 operator,
                 operator_extension: extension,
                 by,
