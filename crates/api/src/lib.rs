@@ -142,6 +142,8 @@ pub enum ErrorCode {
     TaskExists,
     /// Another person is at the task.
     TaskTaken,
+    /// Nobody can say yet that nothing was charged.
+    TooEarly,
     /// The service can't take this now (disk full, database busy).
     Unavailable,
     /// No key, or a wrong one.

@@ -1133,6 +1133,27 @@ mod tests {
             "tenants[0].language",
         );
         refused(
+            (
+                "#unknown_outcome_due = \"24h\"",
+                "unknown_outcome_due = \"31d\"",
+            ),
+            "no length of time",
+        );
+        refused(
+            (
+                "#approved_caller_gone_due = \"4h\"",
+                "approved_caller_gone_due = \"1s\"",
+            ),
+            "tenants[0].approved_caller_gone_due",
+        );
+        refused(
+            (
+                "#task_owner = \"role:supervisor\"",
+                "task_owner = \"the boss\"",
+            ),
+            "tenants[0].task_owner",
+        );
+        refused(
             ("tenant = \"shop\"", "tenant = \"chop\""),
             "http.keys[0].tenant",
         );

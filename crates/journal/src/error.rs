@@ -288,6 +288,12 @@ pub enum TaskError {
         /// Who.
         by: OperatorId,
     },
+    /// The acquirer may still charge, or say that it did.
+    #[error("it is too early to say that nothing was charged")]
+    TooEarly {
+        /// From when on it can be said, UTC milliseconds.
+        sure_ms: i64,
+    },
     /// The journal itself.
     #[error(transparent)]
     Journal(#[from] Error),

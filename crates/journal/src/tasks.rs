@@ -26,6 +26,10 @@ const EXTENSION_MAX: usize = 40;
 /// Longest approval code, characters; the same as a payment's.
 const APPROVAL_CODE_MAX: usize = 16;
 
+/// How long nobody can say that an operation was not charged, from its intent, milliseconds. The acquirer's own answer may still come
+/// (connecting 60 s and the reply 2 min at most), and would find its operation settled; and what an acquirer shows lags behind.
+const NOT_CHARGED_AFTER_MS: i64 = 10 * 60 * 1000;
+
 const TEXT: &str =
     "1 to 500 characters on one line, and no row of digits that looks like a card number";
 
@@ -115,7 +119,7 @@ impl Journal {
     /// Closes a task with a note. That of an unknown outcome takes what was `found` out, and settles the operation with it.
     ///
     /// # Errors
-    /// [`TaskError::NotFoundOut`], [`TaskError::NothingToFind`], [`TaskError::Recording`], [`TaskError::Done`], [`TaskError::NotFound`],
+    /// [`TaskError::NotFoundOut`], [`TaskError::TooEarly`], [`TaskError::NothingToFind`], [`TaskError::Recording`], [`TaskError::Done`], [`TaskError::NotFound`],
     /// [`TaskError::Field`], or the journal's own.
     pub async fn finish_task(
         &self,
@@ -332,13 +336,21 @@ async fn finish(
         (TaskKind::QuarantinedRecording, _) => return Err(TaskError::Recording),
         (TaskKind::UnknownOutcome, None) => return Err(TaskError::NotFoundOut),
         (TaskKind::UnknownOutcome, Some(found)) => {
-            let operation = task.operation.ok_or(Error::Corrupt {
+            let missing = Error::Corrupt {
                 what: "a task of an unknown outcome without its operation",
-            })?;
+            };
+            let operation = match task.operation {
+                Some(id) => tx.operation(id).await?.ok_or(missing)?,
+                None => return Err(missing.into()),
+            };
+            let sure_ms = operation.created_ms.saturating_add(NOT_CHARGED_AFTER_MS);
+            if found == Found::NotCharged && tx.now_ms < sure_ms {
+                return Err(TaskError::TooEarly { sure_ms });
+            }
             let outcome = outcome(found);
             settle(
                 tx,
-                operation,
+                operation.id,
                 &outcome,
                 by.person.as_str(),
                 Some(note),

@@ -250,6 +250,17 @@ async fn an_unknown_outcome_is_closed_by_what_was_found_out_alone() {
                 .await,
             Err(TaskError::NotFoundOut)
         ));
+        if found == Found::NotCharged {
+            let early = journal
+                .finish_task(task.id, &by("sato"), "not seen", Some(found.clone()))
+                .await;
+            let sure = place.now.load(Ordering::SeqCst) + 10 * 60_000;
+            assert!(
+                matches!(early, Err(TaskError::TooEarly { sure_ms }) if sure_ms == sure),
+                "{early:?}"
+            );
+            place.now.store(sure, Ordering::SeqCst);
+        }
         let payment = journal.payment(id).await.unwrap().unwrap();
         assert_eq!(payment.state, State::Unknown, "{name}");
         let closed = journal
@@ -826,6 +837,7 @@ async fn the_tasks_of_the_version_before_are_migrated() {
     let tasks = all(&journal).await;
     let of = |id| tasks.iter().find(|t| t.payment == Some(id)).unwrap();
     let settled = of(settled).id;
+    place.now.fetch_add(10 * 60_000, Ordering::SeqCst);
     journal
         .finish_task(settled, &by("sato"), "no", Some(Found::NotCharged))
         .await
@@ -837,7 +849,7 @@ async fn the_tasks_of_the_version_before_are_migrated() {
         by: "201".into(),
         reason: String::new(),
     };
-    journal.quarantine(recording, None, NOON + 1).await.unwrap();
+    journal.quarantine(recording, None, NOON + HOUR).await.unwrap();
     let before = (all(&journal).await, done(&journal).await);
     journal.stop().await.unwrap();
 

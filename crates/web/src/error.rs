@@ -78,6 +78,10 @@ impl ApiError {
         )
     }
 
+    pub(crate) fn too_early(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::CONFLICT, ErrorCode::TooEarly, message)
+    }
+
     pub(crate) fn task_taken(message: impl Into<String>) -> Self {
         Self::new(StatusCode::CONFLICT, ErrorCode::TaskTaken, message)
     }

@@ -226,6 +226,10 @@ fn refused(error: TaskError) -> ApiError {
         TaskError::NotFoundOut => ApiError::invalid(
             "found: look the payment up at the acquirer, then say charged (with acquirer_ref) or not-charged",
         ),
+        TaskError::TooEarly { sure_ms } => ApiError::too_early(format!(
+            "the acquirer may still answer: look again at {}, and say not-charged then",
+            rfc3339(sure_ms)
+        )),
         TaskError::Recording => ApiError::invalid(
             "delete or redact the recording, then `ivrpay recording resolve ID`; that closes the task",
         ),

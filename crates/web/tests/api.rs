@@ -849,6 +849,15 @@ async fn a_task_is_listed_taken_and_done() {
         );
         assert!(!answer.body.to_string().contains(pan), "{shown}");
     }
+    // The acquirer's answer may still be on its way.
+    let body = json!({"by": "mori", "note": "not in the portal", "found": "not-charged"});
+    let early = server.send("tokyo-key", &done, body).await;
+    assert_eq!((early.status, early.code()), (409, "too-early"));
+    assert!(
+        early.message().contains("2026-11-18T11:16:40Z"),
+        "{}",
+        early.message()
+    );
     let body = json!({"by": "mori", "note": "seen in the portal", "found": "charged", "acquirer_ref": "ch_9", "approval_code": "Z9"});
     let finished = server.send("tokyo-key", &done, body.clone()).await;
     assert_eq!(finished.status, 200, "{finished:?}");
