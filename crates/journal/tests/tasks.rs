@@ -327,7 +327,7 @@ async fn a_promise_is_about_a_payment_or_an_order_and_is_made_once() {
         ),
         (TaskKind::PromisedCallBack, TaskState::Open, "sato")
     );
-    assert_eq!(all(&journal).await, [made.clone()]);
+    assert_eq!(all(&journal).await, std::slice::from_ref(&made));
     let again = journal.promise(promise("A-1"), &by("suzuki")).await;
     assert!(matches!(again, Err(TaskError::Exists { task_id }) if task_id == made.id));
     // Order numbers are each merchant's own.
@@ -752,7 +752,7 @@ async fn a_task_is_closed_whole_or_not_at_all() {
             .await
     };
     let untouched = async || {
-        assert_eq!(all(&journal).await, [task.clone()]);
+        assert_eq!(all(&journal).await, std::slice::from_ref(&task));
         let payment = journal.payment(id).await.unwrap().unwrap();
         assert_eq!(payment.state, State::Unknown);
         assert!(journal.verify().await.unwrap().is_sound());
@@ -849,7 +849,10 @@ async fn the_tasks_of_the_version_before_are_migrated() {
         by: "201".into(),
         reason: String::new(),
     };
-    journal.quarantine(recording, None, NOON + HOUR).await.unwrap();
+    journal
+        .quarantine(recording, None, NOON + HOUR)
+        .await
+        .unwrap();
     let before = (all(&journal).await, done(&journal).await);
     journal.stop().await.unwrap();
 
