@@ -3,7 +3,7 @@
 //! Spelling follows the names that developers of telephone payment know; ids are UUIDs, amounts are whole minor units,
 //! times are RFC 3339 in UTC.
 
-use ivrpay_payment::{Brand, CallId, PaymentId, State};
+use ivrpay_payment::{Brand, CallId, PaymentId, State, TaskId};
 use serde::{Deserialize, Serialize};
 
 /// Body of `POST /v1/payments`: announces a payment before or during the call.
@@ -56,6 +56,9 @@ pub struct Payment {
     pub currency: String,
     /// The person who led it.
     pub operator: Option<String>,
+    /// Extension of the operator whose call it belongs to.
+    #[serde(default)]
+    pub operator_extension: Option<String>,
     /// Place or brand of the merchant.
     pub site: Option<String>,
     /// Result of the last call (`success`, `caller-hung-up` ...).
@@ -106,9 +109,12 @@ pub struct ErrorDetail {
     pub code: ErrorCode,
     /// For people: what is wrong and what to do.
     pub message: String,
-    /// The payment that is in the way, for `order-taken`.
+    /// The payment that is in the way, for `order-taken` and `not-waiting`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub payment_id: Option<PaymentId>,
+    /// The task that is there already, for `task-exists`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task_id: Option<TaskId>,
 }
 
 /// Words of [`ErrorDetail::code`].
@@ -126,8 +132,18 @@ pub enum ErrorCode {
     InvalidRequest,
     /// No such thing, or not yours.
     NotFound,
+    /// The payment is in a call, or over.
+    NotWaiting,
     /// Another payment of the same order is open or approved.
     OrderTaken,
+    /// The task is done already.
+    TaskDone,
+    /// The payment or order has such a task that is to be done.
+    TaskExists,
+    /// Another person is at the task.
+    TaskTaken,
+    /// Nobody can say yet that nothing was charged.
+    TooEarly,
     /// The service can't take this now (disk full, database busy).
     Unavailable,
     /// No key, or a wrong one.
@@ -141,10 +157,12 @@ pub struct Event {
     pub seq: u64,
     /// When, RFC 3339.
     pub at: String,
-    /// Our id of the call.
-    pub call_id: CallId,
-    /// Asterisk's id of the caller's channel.
-    pub channel_id: String,
+    /// Our id of the call; none for a task.
+    #[serde(default)]
+    pub call_id: Option<CallId>,
+    /// Asterisk's id of the caller's channel; none for a task.
+    #[serde(default)]
+    pub channel_id: Option<String>,
     /// SIP Call-ID of the caller's leg, where the channel has one.
     pub sip_call_id: Option<String>,
     /// The merchant.
@@ -166,9 +184,15 @@ pub struct Event {
     /// How the call ended.
     #[serde(default)]
     pub result: Option<String>,
-    /// The payment of this call.
+    /// The payment of this call or task.
     #[serde(default)]
     pub payment_id: Option<PaymentId>,
+    /// The task.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task_id: Option<TaskId>,
+    /// What is to be done (`unknown-outcome` ...).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task_kind: Option<String>,
 }
 
 /// Kinds of [`Event`].
@@ -186,6 +210,10 @@ pub enum EventKind {
     Digits,
     /// A step was entered or is being asked anew.
     Step,
+    /// A person must do something.
+    TaskMade,
+    /// A task's time is over and it is not done; told once.
+    TaskOverdue,
 }
 
 /// Answer of `GET /healthz`.
@@ -268,4 +296,143 @@ pub struct Recording {
 pub struct Recordings {
     /// The newest first; at most 1,000.
     pub recordings: Vec<Recording>,
+}
+
+/// Body of `POST /v1/tasks`: a call that somebody promised to a customer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PromiseCall {
+    /// About which payment; else `order_id` says what it is about.
+    #[serde(default)]
+    pub payment_id: Option<String>,
+    /// About which order.
+    #[serde(default)]
+    pub order_id: Option<String>,
+    /// Which number to call; the payment's when absent.
+    #[serde(default)]
+    pub caller_number: Option<String>,
+    /// Who is to call: an operator, or `role:NAME`.
+    pub owner: String,
+    /// By when, RFC 3339; at most 90 days ahead.
+    pub due_at: String,
+    /// Why, 1 to 500 characters.
+    pub reason: String,
+    /// Who promised it.
+    pub by: String,
+}
+
+/// Body of `POST /v1/tasks/{id}/take`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TakeTask {
+    /// Who is at it from now on.
+    pub by: String,
+}
+
+/// Body of `POST /v1/tasks/{id}/done`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FinishTask {
+    /// Who did it.
+    pub by: String,
+    /// What was done, 1 to 500 characters.
+    pub note: String,
+    /// Of an unknown outcome, and of nothing else: `charged` or `not-charged`, as the acquirer says.
+    #[serde(default)]
+    pub found: Option<String>,
+    /// The acquirer's reference, where it was charged.
+    #[serde(default)]
+    pub acquirer_ref: Option<String>,
+    /// The issuer's approval code, where it was charged and is known.
+    #[serde(default)]
+    pub approval_code: Option<String>,
+}
+
+/// Something that a person must do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Task {
+    /// Its id.
+    pub id: TaskId,
+    /// `unknown-outcome`, `approved-caller-gone`, `promised-call-back` or `quarantined-recording`.
+    pub kind: String,
+    /// `open`, `taken` or `done`.
+    pub state: String,
+    /// The merchant; none where it is about a recording.
+    pub tenant: Option<String>,
+    /// About which payment.
+    pub payment_id: Option<PaymentId>,
+    /// About which order.
+    pub order_id: Option<String>,
+    /// About which recording.
+    pub recording_id: Option<String>,
+    /// The customer's number.
+    pub caller_number: Option<String>,
+    /// Whose it is: an operator, or `role:NAME`.
+    pub owner: Option<String>,
+    /// By when, RFC 3339.
+    pub due_at: String,
+    /// Whether that is over and it is not done.
+    pub overdue: bool,
+    /// Why there is this task.
+    pub reason: String,
+    /// When it was made, RFC 3339.
+    pub created_at: String,
+    /// Who promised it.
+    pub created_by: Option<String>,
+    /// Who is at it.
+    pub taken_by: Option<String>,
+    /// Since when, RFC 3339.
+    pub taken_at: Option<String>,
+    /// Who did it.
+    pub done_by: Option<String>,
+    /// When, RFC 3339.
+    pub done_at: Option<String>,
+    /// What was done.
+    pub note: Option<String>,
+}
+
+/// A page of tasks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tasks {
+    /// The most urgent first; those that are done, the latest first.
+    pub tasks: Vec<Task>,
+    /// The parameter `after` of the next page; absent where this is the last.
+    #[serde(default)]
+    pub next: Option<TaskId>,
+}
+
+/// Body of `POST /v1/payments/{id}/operator`: who leads a waiting payment from now on. Both are replaced; what is absent is nobody's.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AssignPayment {
+    /// The person.
+    #[serde(default)]
+    pub operator: Option<String>,
+    /// The extension whose call it belongs to.
+    #[serde(default)]
+    pub operator_extension: Option<String>,
+    /// Who says so.
+    pub by: String,
+}
+
+/// Body of `POST /v1/payments/operator`: the same, for the payment that holds an order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AssignOrder {
+    /// The merchant, where the key does not say.
+    #[serde(default)]
+    pub tenant: Option<String>,
+    /// The order.
+    pub order_id: String,
+    /// Its part, 0 when absent.
+    #[serde(default)]
+    pub part: u32,
+    /// The person.
+    #[serde(default)]
+    pub operator: Option<String>,
+    /// The extension whose call it belongs to.
+    #[serde(default)]
+    pub operator_extension: Option<String>,
+    /// Who says so.
+    pub by: String,
 }

@@ -14,6 +14,7 @@ mod audit;
 mod payment;
 mod recording;
 mod simulate;
+mod task;
 
 use std::io::{IsTerminal as _, Write as _};
 use std::path::PathBuf;
@@ -75,6 +76,11 @@ enum Command {
         #[command(subcommand)]
         command: recording::Command,
     },
+    /// What people must do: unknown outcomes, callers who did not hear an approval, promised calls, recordings with a card.
+    Task {
+        #[command(subcommand)]
+        command: task::Command,
+    },
     /// Print completions for a shell.
     Completions {
         /// bash, zsh, fish, elvish, powershell
@@ -134,6 +140,7 @@ fn main() -> ExitCode {
         Command::Simulate(args) => simulate::run(&args),
         Command::Payment { command } => payment::run(command),
         Command::Recording { command } => recording::run(command),
+        Command::Task { command } => task::run(command),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "ivrpay", &mut script);

@@ -1,10 +1,10 @@
-//! `ivrpay payment list|show`: asks the running service over its Unix socket.
+//! `ivrpay payment list|show|assign`: asks the running service over its Unix socket.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
-use ivrpay_api::{ErrorBody, Payment, Payments};
+use ivrpay_api::{AssignOrder, AssignPayment, ErrorBody, Payment, Payments};
 
 use crate::{ConfigPath, Exit, fail, load, runtime};
 
@@ -40,6 +40,32 @@ pub(crate) enum Command {
         /// Its id.
         id: String,
     },
+    /// Give a waiting payment to another operator; person and extension are both replaced.
+    Assign {
+        #[command(flatten)]
+        from: From,
+        /// Its id; or name its order.
+        #[arg(required_unless_present = "order")]
+        id: Option<String>,
+        /// The payment that holds this order.
+        #[arg(long, conflicts_with = "id", requires = "tenant")]
+        order: Option<String>,
+        /// Whose order it is.
+        #[arg(long, requires = "order")]
+        tenant: Option<String>,
+        /// Part of the order; 0 when absent.
+        #[arg(long, requires = "order")]
+        part: Option<u32>,
+        /// The person who leads it from now on; nobody when absent.
+        #[arg(long, required_unless_present = "extension")]
+        operator: Option<String>,
+        /// The extension whose call it belongs to; none when absent.
+        #[arg(long)]
+        extension: Option<String>,
+        /// Who says so.
+        #[arg(long)]
+        by: String,
+    },
 }
 
 #[derive(clap::Args)]
@@ -66,10 +92,39 @@ impl From {
     pub(crate) const fn json(&self) -> bool {
         self.json
     }
+
+    /// Asks the service, and prints the answer as it is or as people read it.
+    pub(crate) fn show<T: serde::de::DeserializeOwned>(
+        &self,
+        path: &str,
+        body: Option<Vec<u8>>,
+        show: impl FnOnce(T) -> anyhow::Result<()>,
+    ) -> ExitCode {
+        let socket = match &self.socket {
+            Some(socket) => socket.clone(),
+            None => match load(self.config()) {
+                Ok(config) => config.admin_socket,
+                Err(code) => return code,
+            },
+        };
+        let shown = runtime()
+            .and_then(|runtime| runtime.block_on(ask(&socket, path, body)))
+            .and_then(|answer| {
+                if self.json {
+                    say!("{}", answer.trim_end());
+                    return Ok(());
+                }
+                show(serde_json::from_str(&answer)?)
+            });
+        match shown {
+            Ok(()) => Exit::Done.into(),
+            Err(error) => fail(&error),
+        }
+    }
 }
 
 pub(crate) fn run(command: Command) -> ExitCode {
-    let (from, path) = match &command {
+    match command {
         Command::List {
             from,
             tenant,
@@ -83,42 +138,62 @@ pub(crate) fn run(command: Command) -> ExitCode {
             if let Some(reference) = reference {
                 path.push_str(&format!("&reference={reference}"));
             }
-            if *training {
+            if training {
                 path.push_str("&training=true");
             }
             for (key, value) in [("tenant", tenant), ("order_id", order), ("state", state)] {
                 if let Some(value) = value {
-                    path.push_str(&format!("&{key}={}", encode(value)));
+                    path.push_str(&format!("&{key}={}", encode(&value)));
                 }
             }
-            (from, path)
+            from.show(&path, None, list)
         }
-        Command::Show { from, id } => (from, format!("/v1/payments/{}", encode(id))),
-    };
-    let socket = match &from.socket {
-        Some(socket) => socket.clone(),
-        None => match load(&from.config.config) {
-            Ok(config) => config.admin_socket,
-            Err(code) => return code,
-        },
-    };
-    let answer = match runtime().and_then(|runtime| runtime.block_on(ask(&socket, &path, None))) {
-        Ok(answer) => answer,
-        Err(error) => return fail(&error),
-    };
-    let shown = if from.json {
-        say!("{}", answer.trim_end());
-        Ok(())
-    } else {
-        match command {
-            Command::List { .. } => list(&answer),
-            Command::Show { .. } => show(&answer),
+        Command::Show { from, id } => {
+            from.show(&format!("/v1/payments/{}", encode(&id)), None, show)
         }
-    };
-    match shown {
-        Ok(()) => Exit::Done.into(),
-        Err(error) => fail(&error),
+        Command::Assign {
+            from,
+            id: Some(id),
+            operator,
+            extension,
+            by,
+            ..
+        } => {
+            let body = AssignPayment {
+                operator,
+                operator_extension: extension,
+                by,
+            };
+            let path = format!("/v1/payments/{}/operator", encode(&id));
+            from.show(&path, Some(json(&body)), assigned)
+        }
+        Command::Assign {
+            from,
+            id: None,
+            order,
+            tenant,
+            part,
+            operator,
+            extension,
+            by,
+        } => {
+            let body = AssignOrder {
+                tenant,
+                // clap lets it not be absent where there is no id.
+                order_id: order.unwrap_or_default(),
+                part: part.unwrap_or_default(),
+                operator,
+                operator_extension: extension,
+                by,
+            };
+            from.show("/v1/payments/operator", Some(json(&body)), assigned)
+        }
     }
+}
+
+/// A body of the API.
+pub(crate) fn json(body: &impl serde::Serialize) -> Vec<u8> {
+    serde_json::to_vec(body).unwrap_or_default()
 }
 
 /// What the running service answers: to a GET, or to a POST where there is a body, which is JSON.
@@ -156,8 +231,7 @@ pub(crate) async fn ask(
     Ok(text)
 }
 
-fn list(answer: &str) -> anyhow::Result<()> {
-    let Payments { payments } = serde_json::from_str(answer)?;
+fn list(Payments { payments }: Payments) -> anyhow::Result<()> {
     if payments.is_empty() {
         say!("no payments");
         return Ok(());
@@ -184,8 +258,21 @@ fn list(answer: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn show(answer: &str) -> anyhow::Result<()> {
-    let p: Payment = serde_json::from_str(answer)?;
+fn assigned(p: Payment) -> anyhow::Result<()> {
+    say!(
+        "payment {} waits for {}",
+        p.id,
+        match (&p.operator, &p.operator_extension) {
+            (Some(operator), Some(extension)) => format!("{operator} at {extension}"),
+            (Some(operator), None) => operator.clone(),
+            (None, Some(extension)) => format!("extension {extension}"),
+            (None, None) => "nobody".to_owned(),
+        }
+    );
+    Ok(())
+}
+
+fn show(p: Payment) -> anyhow::Result<()> {
     let rows = [
         ("id", p.id.to_string()),
         ("state", p.state.name().to_owned()),
@@ -200,6 +287,10 @@ fn show(answer: &str) -> anyhow::Result<()> {
         ("tenant", p.tenant.clone()),
         ("site", p.site.clone().unwrap_or_default()),
         ("operator", p.operator.clone().unwrap_or_default()),
+        (
+            "extension",
+            p.operator_extension.clone().unwrap_or_default(),
+        ),
         ("card", card(&p)),
         ("declined for", p.decline_reason.clone().unwrap_or_default()),
         ("approval code", p.approval_code.clone().unwrap_or_default()),

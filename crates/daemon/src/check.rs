@@ -8,7 +8,7 @@ mod pay_key;
 use std::path::Path;
 
 use ivrpay_ari::{ChannelId, RequestError};
-use ivrpay_journal::{Journal, TaskKind};
+use ivrpay_journal::{Journal, TaskFilter, TaskKind};
 use serde::Serialize;
 
 use crate::config::{Config, ConfigError};
@@ -246,7 +246,7 @@ impl<'a> Check<'a> {
             .open(&config.journal);
         let tasks = async {
             let journal = Journal::open_read_only(&config.journal).await?;
-            journal.tasks().await
+            journal.tasks(&TaskFilter::default()).await
         };
         match (writable, tasks.await) {
             (Ok(_), Ok(tasks)) if tasks.is_empty() => {
@@ -254,7 +254,7 @@ impl<'a> Check<'a> {
             }
             (Ok(_), Ok(tasks)) => {
                 let of = |kind| tasks.iter().filter(|t| t.kind == kind).count();
-                let recordings = of(TaskKind::Quarantine);
+                let recordings = of(TaskKind::QuarantinedRecording);
                 if recordings > 0 {
                     self.warn(
                         "journal",
@@ -265,21 +265,15 @@ impl<'a> Check<'a> {
                 if recordings == tasks.len() {
                     return;
                 }
-                let some: Vec<String> = tasks
-                    .iter()
-                    .filter_map(|t| t.payment)
-                    .take(3)
-                    .map(|id| id.to_string())
-                    .collect();
                 self.warn(
                     "journal",
                     format!(
-                        "{path}: {} payment(s) whose outcome is unknown, {} approval(s) that the caller did not hear; as {}",
-                        of(TaskKind::Inquire),
-                        of(TaskKind::CallBack),
-                        some.join(", ")
+                        "{path}: {} payment(s) whose outcome is unknown, {} approval(s) that the caller did not hear, {} call(s) that were promised",
+                        of(TaskKind::UnknownOutcome),
+                        of(TaskKind::ApprovedCallerGone),
+                        of(TaskKind::PromisedCallBack),
                     ),
-                    "look the unknown ones up at the acquirer, and call the others back; `ivrpay payment show ID` has the order",
+                    "`ivrpay task list` shows them; look the unknown ones up at the acquirer, and call the others back",
                 )
             }
             (Err(error), _) => self.bad(

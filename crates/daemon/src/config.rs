@@ -11,7 +11,8 @@ use std::time::Duration;
 
 use ivrpay_acquirer::{EndpointConfig, Kind};
 use ivrpay_dialogue::Settings;
-use ivrpay_payment::{Brand, Currency, OperationKind, SiteId, TenantId};
+use ivrpay_journal::TaskRules;
+use ivrpay_payment::{Brand, Currency, OperationKind, Owner, SiteId, TenantId};
 use ivrpay_prompts::Language;
 use ivrpay_web::{ApiKey, KeyHash, Scope};
 use secrecy::SecretString;
@@ -165,6 +166,8 @@ pub struct Tenant {
     pub site: Option<SiteId>,
     /// How long an announced payment waits for its call.
     pub waiting_max: Duration,
+    /// By when its tasks are due, and whose they are.
+    pub task_rules: TaskRules,
     /// Whether the security code is asked.
     pub security_code: bool,
     /// Who takes the caller back.
@@ -355,6 +358,7 @@ enum RawScope {
     Events,
     Metrics,
     Payments,
+    Tasks,
 }
 
 #[derive(Deserialize, Default)]
@@ -446,6 +450,12 @@ struct RawTenant {
     site: Option<String>,
     #[serde(default = "default_waiting_max")]
     waiting_max: Span,
+    #[serde(default)]
+    unknown_outcome_due: Option<Span>,
+    #[serde(default)]
+    approved_caller_gone_due: Option<Span>,
+    #[serde(default)]
+    task_owner: Option<String>,
     #[serde(default = "yes")]
     security_code: bool,
     #[serde(default)]
@@ -808,6 +818,7 @@ fn api_key(index: usize, raw: RawKey, tenants: &[Tenant]) -> Result<ApiKey, Conf
             RawScope::Events => Scope::Events,
             RawScope::Metrics => Scope::Metrics,
             RawScope::Payments => Scope::Payments,
+            RawScope::Tasks => Scope::Tasks,
         })
         .collect();
     Ok(ApiKey {
@@ -852,6 +863,32 @@ fn tenant(
             "names at least one brand",
         ));
     }
+    let due = |key: &str, due: Option<Span>, usual: Duration| {
+        span(
+            &at(key),
+            due.unwrap_or(Span(usual)),
+            60_000,
+            30 * 24 * 3_600_000,
+        )
+    };
+    let usual = TaskRules::default();
+    let task_rules = TaskRules {
+        unknown_outcome_due: due(
+            "unknown_outcome_due",
+            raw.unknown_outcome_due,
+            usual.unknown_outcome_due,
+        )?,
+        approved_caller_gone_due: due(
+            "approved_caller_gone_due",
+            raw.approved_caller_gone_due,
+            usual.approved_caller_gone_due,
+        )?,
+        owner: raw
+            .task_owner
+            .map(Owner::new)
+            .transpose()
+            .map_err(|e| ConfigError::value(at("task_owner"), e))?,
+    };
     Ok(Tenant {
         id: TenantId::new(raw.name).map_err(|e| ConfigError::value(at("name"), e))?,
         live,
@@ -876,6 +913,7 @@ fn tenant(
             60_000,
             7 * 24 * 3_600_000,
         )?,
+        task_rules,
         security_code: raw.security_code,
         ladder: raw
             .r#return
@@ -1122,7 +1160,7 @@ mod tests {
                     .unwrap_or(l)
             })
             .filter(|l| {
-                !["ca_file", "site", "parameters"]
+                !["ca_file", "site", "parameters", "task_owner"]
                     .iter()
                     .any(|key| l.starts_with(key))
             })
@@ -1162,6 +1200,7 @@ mod tests {
             (a.security_code, a.waiting_max),
             (b.security_code, b.waiting_max)
         );
+        assert_eq!(a.task_rules, b.task_rules);
         let timeouts = |c: &Config| {
             c.connectors["generic"]
                 .endpoint
@@ -1221,6 +1260,27 @@ mod tests {
         refused(
             ("#language = \"ja\"", "language = \"de\""),
             "tenants[0].language",
+        );
+        refused(
+            (
+                "#unknown_outcome_due = \"24h\"",
+                "unknown_outcome_due = \"31d\"",
+            ),
+            "no length of time",
+        );
+        refused(
+            (
+                "#approved_caller_gone_due = \"4h\"",
+                "approved_caller_gone_due = \"1s\"",
+            ),
+            "tenants[0].approved_caller_gone_due",
+        );
+        refused(
+            (
+                "#task_owner = \"role:supervisor\"",
+                "task_owner = \"the boss\"",
+            ),
+            "tenants[0].task_owner",
         );
         refused(
             ("tenant = \"shop\"", "tenant = \"chop\""),

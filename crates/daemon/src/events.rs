@@ -11,6 +11,7 @@ use ivrpay_api as api;
 use ivrpay_ari::ChannelId;
 use ivrpay_dialogue::operator::Refusal;
 use ivrpay_dialogue::{CallResult, Progress};
+use ivrpay_journal::{Task, TaskCount, TaskKind};
 use ivrpay_payment::{CallId, OperationId, Outcome, PaymentId, RecordingId, State, TenantId};
 use ivrpay_wire::{Trouble, Wiped};
 
@@ -52,6 +53,21 @@ impl Events {
     }
 
     fn send(&self, about: &About, kind: api::EventKind, fill: impl FnOnce(&mut api::Event)) {
+        self.stream_out(kind, about.tenant.as_ref(), |event| {
+            event.call_id = Some(about.call_id);
+            event.channel_id = Some(about.channel_id.as_str().to_owned());
+            event.sip_call_id.clone_from(&about.sip_call_id);
+            event.payment_id = about.payment_id;
+            fill(event);
+        });
+    }
+
+    fn stream_out(
+        &self,
+        kind: api::EventKind,
+        tenant: Option<&TenantId>,
+        fill: impl FnOnce(&mut api::Event),
+    ) {
         let seq = self.seq.fetch_add(1, Ordering::Relaxed);
         if self.stream.receiver_count() == 0 {
             return;
@@ -59,21 +75,19 @@ impl Events {
         let mut event = api::Event {
             seq,
             at: jiff::Timestamp::now().to_string(),
-            call_id: about.call_id,
-            channel_id: about.channel_id.as_str().to_owned(),
-            sip_call_id: about.sip_call_id.clone(),
-            tenant: about
-                .tenant
-                .as_ref()
-                .map(ToString::to_string)
-                .unwrap_or_default(),
+            call_id: None,
+            channel_id: None,
+            sip_call_id: None,
+            tenant: tenant.map(ToString::to_string).unwrap_or_default(),
             event: kind,
             step: None,
             attempt: None,
             digits: None,
             error: None,
             result: None,
-            payment_id: about.payment_id,
+            payment_id: None,
+            task_id: None,
+            task_kind: None,
         };
         fill(&mut event);
         // An error only means that nobody listens.
@@ -122,6 +136,35 @@ impl Events {
         counter!("ivrpay_capture_refused_total", "danger" => danger.name()).increment(1);
         self.send(about, api::EventKind::CaptureRefused, |event| {
             event.error = Some(danger.name().to_owned());
+        });
+    }
+
+    pub(crate) fn task_made(&self, task: &Task) {
+        info!(
+            task_id = %task.id,
+            kind = task.kind.name(),
+            payment_id = task.payment.map(tracing::field::display),
+            "a task for a person; run `ivrpay task list`"
+        );
+        counter!("ivrpay_tasks_made_total", "kind" => task.kind.name()).increment(1);
+        self.task(api::EventKind::TaskMade, task);
+    }
+
+    pub(crate) fn task_overdue(&self, task: &Task) {
+        warn!(
+            task_id = %task.id,
+            kind = task.kind.name(),
+            payment_id = task.payment.map(tracing::field::display),
+            "a task is overdue; run `ivrpay task list`"
+        );
+        self.task(api::EventKind::TaskOverdue, task);
+    }
+
+    fn task(&self, kind: api::EventKind, task: &Task) {
+        self.stream_out(kind, task.tenant.as_ref(), |event| {
+            event.payment_id = task.payment;
+            event.task_id = Some(task.id);
+            event.task_kind = Some(task.kind.name().to_owned());
         });
     }
 
@@ -545,6 +588,19 @@ pub(crate) fn secret_memory(in_use: ivrpay_secret::Usage, longest: Duration) {
         gauge!("ivrpay_secret_slots_in_use", "size" => size).set(as_f64(slots));
     }
     gauge!("ivrpay_secret_slot_longest_seconds").set(longest.as_secs_f64());
+}
+
+/// Tasks that are to be done now, kinds without any too.
+pub(crate) fn tasks(counts: &[TaskCount]) {
+    for kind in TaskKind::ALL {
+        let count = counts.iter().find(|count| count.kind == *kind);
+        let (open, taken, overdue) = count.map_or((0, 0, 0), |c| (c.open, c.taken, c.overdue));
+        let kind = kind.name();
+        for (state, number) in [("open", open), ("taken", taken)] {
+            gauge!("ivrpay_tasks", "kind" => kind, "state" => state).set(as_f64(number));
+        }
+        gauge!("ivrpay_tasks_overdue", "kind" => kind).set(as_f64(overdue));
+    }
 }
 
 pub(crate) fn recovered(in_flight: usize, released: usize) {

@@ -17,6 +17,7 @@ mod reach;
 pub mod recorders;
 mod serve;
 pub mod settle;
+mod tasks;
 
 pub use reach::reach;
 pub use serve::serve;

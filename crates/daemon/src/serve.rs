@@ -29,6 +29,7 @@ use crate::pairs::{Leg, Pairs};
 use crate::paykey::PayKey;
 use crate::recorders::Recorders;
 use crate::settle::{Route, Settle};
+use crate::tasks;
 
 /// Calls that may wait to be taken while others are being started; one more is refused.
 const STARTS_MAX: usize = 64;
@@ -70,7 +71,13 @@ pub async fn serve(
         events::exception(exception, today);
     }
 
-    let journal = Journal::open(&config.journal, OpenOptions::new(WRITER))
+    let mut options = OpenOptions::new(WRITER);
+    options.task_rules = config
+        .tenants
+        .iter()
+        .map(|tenant| (tenant.id.clone(), tenant.task_rules.clone()))
+        .collect();
+    let journal = Journal::open(&config.journal, options)
         .await
         .map_err(|error| {
             anyhow::anyhow!(
@@ -129,6 +136,7 @@ pub async fn serve(
     } = calls;
     watch(status, &connected, &stopping, &servers);
     housekeeping(journal.clone(), metrics, counters, &stopping, &servers);
+    tasks::watch(journal.clone(), stream.clone(), &stopping, &servers);
 
     let recorders = Recorders::new(
         Arc::new(config.recorders),
@@ -169,7 +177,7 @@ pub async fn serve(
     events::serving(config.limits.calls_max);
     notify_ready();
 
-    let tasks = TaskTracker::new();
+    let calls_on = TaskTracker::new();
     let live = Arc::new(Live::default());
     let mut stop = std::pin::pin!(stop_signal());
     let mut reads = true;
@@ -226,7 +234,7 @@ pub async fn serve(
         let (shared, on, live) = (Arc::clone(&shared), Arc::clone(&on), Arc::clone(&live));
         let recorders = recorders.clone();
         let client = client.clone();
-        tasks.spawn(async move {
+        calls_on.spawn(async move {
             let settle = shared.settle.clone();
             let ended = tokio::spawn(call::run(shared, id, start, receiver)).await;
             if ended.is_err() {
@@ -263,9 +271,9 @@ pub async fn serve(
         }
     });
     live.tell(Command::Shutdown);
-    tasks.close();
+    calls_on.close();
     let all = async {
-        tasks.wait().await;
+        calls_on.wait().await;
         settle.drain().await;
     };
     let waited = tokio::select! {

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use ivrpay_payment::{PaymentId, State};
+use ivrpay_payment::{OperatorId, PaymentId, State, TaskId};
 
 /// Why the journal could not be opened, read or written.
 #[derive(Debug, thiserror::Error)]
@@ -244,6 +244,95 @@ pub enum RecordingError {
     Journal(#[from] Error),
 }
 
+/// Why a task was not made, taken or closed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TaskError {
+    /// It is done already; that stands.
+    #[error("the task is done already")]
+    Done,
+    /// The payment, or the order, has such a task that is to be done.
+    #[error("a call back is promised already by task {task_id}")]
+    Exists {
+        /// That task.
+        task_id: TaskId,
+    },
+    /// A field can't be kept.
+    #[error("{field}: {wants}")]
+    Field {
+        /// Which.
+        field: &'static str,
+        /// What it must be.
+        wants: &'static str,
+    },
+    /// What was found out belongs to an unknown outcome alone.
+    #[error("only a task of an unknown outcome takes what was found out")]
+    NothingToFind,
+    /// No such task.
+    #[error("no such task")]
+    NotFound,
+    /// An unknown outcome is over when it is known.
+    #[error(
+        "the outcome is unknown: the task takes what was found out at the acquirer, charged or not-charged"
+    )]
+    NotFoundOut,
+    /// No such payment.
+    #[error("no such payment")]
+    PaymentNotFound,
+    /// A recording is deleted or redacted; that closes its task.
+    #[error("the task of a recording is closed by saying what became of it")]
+    Recording,
+    /// Another person is at it.
+    #[error("the task is taken by {by}")]
+    Taken {
+        /// Who.
+        by: OperatorId,
+    },
+    /// The acquirer may still charge, or say that it did.
+    #[error("it is too early to say that nothing was charged")]
+    TooEarly {
+        /// From when on it can be said, UTC milliseconds.
+        sure_ms: i64,
+    },
+    /// The journal itself.
+    #[error(transparent)]
+    Journal(#[from] Error),
+}
+
+/// Why a payment was not given to another operator.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AssignError {
+    /// Neither person nor extension, or an extension that can't be one.
+    #[error("{field}: {wants}")]
+    Field {
+        /// Which.
+        field: &'static str,
+        /// What it must be.
+        wants: &'static str,
+    },
+    /// A call works on it.
+    #[error("the payment is in a call")]
+    InCall {
+        /// Which.
+        payment_id: PaymentId,
+    },
+    /// No such payment, or none that holds the order.
+    #[error("no such payment")]
+    NotFound,
+    /// It is not waiting (any more).
+    #[error("the payment is {}, not waiting", state.name())]
+    NotWaiting {
+        /// Which.
+        payment_id: PaymentId,
+        /// Its state.
+        state: State,
+    },
+    /// The journal itself.
+    #[error(transparent)]
+    Journal(#[from] Error),
+}
+
 macro_rules! hints {
     ($($error:ident),*) => {$(
         impl $error {
@@ -266,9 +355,11 @@ macro_rules! hints {
 }
 
 hints!(
+    AssignError,
     CreateError,
     ClaimError,
     IntentError,
     OutcomeError,
-    RecordingError
+    RecordingError,
+    TaskError
 );

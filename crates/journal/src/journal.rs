@@ -3,7 +3,6 @@
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use ivrpay_payment::{
     CallId, Doubt, Durable, IdempotencyKey, Intent, OperationId, OperationKind, OrderId, Outcome,
@@ -13,9 +12,10 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::sqlite::{Durability, Holder, Sqlite, Tx};
+use crate::tasks::{Rules, task};
 use crate::types::{
     ApiRequest, Claim, Clock, Created, Filter, IntentDraft, Match, NewPayment, OpenOptions,
-    Operation, OperationState, Origin, Payment, Record, Recovered, Task, TaskKind, VerifyReport,
+    Operation, OperationState, Origin, Payment, Record, Recovered, TaskKind, VerifyReport,
 };
 use crate::{ClaimError, CreateError, Error, IntentError, OutcomeError, chain, scrub};
 
@@ -33,7 +33,7 @@ pub struct Journal(Arc<Inner>);
 struct Inner {
     store: Sqlite,
     clock: Clock,
-    task_due: Duration,
+    rules: Rules,
 }
 
 impl fmt::Debug for Journal {
@@ -55,7 +55,7 @@ impl Journal {
         Ok(Self(Arc::new(Inner {
             store,
             clock: options.clock,
-            task_due: options.task_due,
+            rules: Rules(options.task_rules),
         })))
     }
 
@@ -69,7 +69,7 @@ impl Journal {
         Ok(Self(Arc::new(Inner {
             store,
             clock: options.clock,
-            task_due: options.task_due,
+            rules: Rules(options.task_rules),
         })))
     }
 
@@ -153,14 +153,6 @@ impl Journal {
         self.0.store.records(payment).await
     }
 
-    /// What people must do, the most urgent first; at most 1,000.
-    ///
-    /// # Errors
-    /// The journal's own.
-    pub async fn tasks(&self) -> Result<Vec<Task>, Error> {
-        self.0.store.tasks().await
-    }
-
     /// Announced payments that wait for a call like this one: unclaimed, unexpired, at most ten. More than one is for a person to choose from.
     ///
     /// # Errors
@@ -205,7 +197,7 @@ impl Journal {
     }
 
     /// The same as [`Self::release`], for a caller who hung up before the result had been spoken to its end. An approval
-    /// that nobody heard makes a call-back task.
+    /// that nobody heard makes a task to call him back.
     ///
     /// # Errors
     /// As [`Self::release`].
@@ -239,8 +231,7 @@ impl Journal {
     /// As [`Self::release`].
     pub async fn abandon(&self, call: CallId) -> Result<Option<PaymentId>, Error> {
         let mut tx = self.begin(Durability::Rides).await?;
-        let due_ms = self.due(tx.now_ms);
-        let abandoned = abandon(&mut tx, call, due_ms).await;
+        let abandoned = abandon(&mut tx, call, self.rules()).await;
         tx.end(abandoned).await
     }
 
@@ -269,8 +260,7 @@ impl Journal {
         outcome: &Outcome,
     ) -> Result<State, OutcomeError> {
         let mut tx = self.begin(Durability::Synced).await?;
-        let due_ms = self.due(tx.now_ms);
-        let state = write_outcome(&mut tx, intent.get(), outcome, due_ms).await;
+        let state = write_outcome(&mut tx, intent.get(), outcome, self.rules()).await;
         tx.end(state).await
     }
 
@@ -295,8 +285,7 @@ impl Journal {
         by: &str,
     ) -> Result<State, OutcomeError> {
         let mut tx = self.begin(Durability::Synced).await?;
-        let due_ms = self.due(tx.now_ms);
-        let state = settle(&mut tx, operation_id, outcome, by, due_ms).await;
+        let state = settle(&mut tx, operation_id, outcome, by, None, self.rules()).await;
         tx.end(state).await
     }
 
@@ -307,8 +296,7 @@ impl Journal {
     /// The journal's own.
     pub async fn recover(&self) -> Result<Recovered, Error> {
         let mut tx = self.begin(Durability::Synced).await?;
-        let due_ms = self.due(tx.now_ms);
-        let recovered = recover(&mut tx, due_ms).await;
+        let recovered = recover(&mut tx, self.rules()).await;
         tx.end(recovered).await
     }
 
@@ -346,8 +334,12 @@ impl Journal {
         &self.0.store
     }
 
-    fn due(&self, now_ms: i64) -> i64 {
-        now_ms.saturating_add(i64::try_from(self.0.task_due.as_millis()).unwrap_or(i64::MAX))
+    pub(crate) fn rules(&self) -> &Rules {
+        &self.0.rules
+    }
+
+    pub(crate) fn now_ms(&self) -> i64 {
+        (self.0.clock)()
     }
 
     async fn finish(
@@ -359,8 +351,16 @@ impl Journal {
         heard: bool,
     ) -> Result<State, Error> {
         let mut tx = self.begin(Durability::Rides).await?;
-        let due_ms = self.due(tx.now_ms);
-        let state = finish(&mut tx, payment_id, call, result, evidence, heard, due_ms).await;
+        let state = finish(
+            &mut tx,
+            payment_id,
+            call,
+            result,
+            evidence,
+            heard,
+            self.rules(),
+        )
+        .await;
         tx.end(state).await
     }
 }
@@ -464,7 +464,7 @@ async fn claim_for(tx: &mut Tx<'_>, mut payment: Payment, call: CallId) -> Resul
     Ok(Claim { payment, call })
 }
 
-async fn abandon(tx: &mut Tx<'_>, call: CallId, due_ms: i64) -> Result<Option<PaymentId>, Error> {
+async fn abandon(tx: &mut Tx<'_>, call: CallId, rules: &Rules) -> Result<Option<PaymentId>, Error> {
     let Some(payment) = tx.claim_of_call(call).await? else {
         return Ok(None);
     };
@@ -475,7 +475,7 @@ async fn abandon(tx: &mut Tx<'_>, call: CallId, due_ms: i64) -> Result<Option<Pa
         INTERRUPTED,
         Value::Null,
         false,
-        due_ms,
+        rules,
     )
     .await?;
     Ok(Some(payment))
@@ -579,7 +579,7 @@ async fn write_outcome(
     tx: &mut Tx<'_>,
     intent: &Intent,
     outcome: &Outcome,
-    due_ms: i64,
+    rules: &Rules,
 ) -> Result<State, OutcomeError> {
     let operation = tx
         .operation(intent.operation_id)
@@ -599,12 +599,12 @@ async fn write_outcome(
         Outcome::Unknown(_) => State::Unknown,
     };
     if payment.state == State::Unknown {
-        insert_task(
+        task(
             tx,
             &payment,
-            TaskKind::Inquire,
+            TaskKind::UnknownOutcome,
             Some(operation.id),
-            due_ms,
+            rules,
             "the acquirer's answer is not known",
         )
         .await?;
@@ -613,12 +613,13 @@ async fn write_outcome(
     Ok(payment.state)
 }
 
-async fn settle(
+pub(crate) async fn settle(
     tx: &mut Tx<'_>,
     operation_id: OperationId,
     outcome: &Outcome,
     by: &str,
-    due_ms: i64,
+    note: Option<&str>,
+    rules: &Rules,
 ) -> Result<State, OutcomeError> {
     let operation = tx
         .operation(operation_id)
@@ -638,14 +639,15 @@ async fn settle(
         Outcome::Unknown(_) => return Err(OutcomeError::AlreadyWritten),
     };
     let by = scrub::text(by);
-    tx.close_task(payment.id, TaskKind::Inquire, &by).await?;
+    tx.close_task(payment.id, TaskKind::UnknownOutcome, &by, note)
+        .await?;
     if payment.state == State::Approved {
-        insert_task(
+        task(
             tx,
             &payment,
-            TaskKind::CallBack,
+            TaskKind::ApprovedCallerGone,
             Some(operation_id),
-            due_ms,
+            rules,
             "approved after the call had ended",
         )
         .await?;
@@ -713,7 +715,7 @@ async fn finish(
     result: &str,
     evidence: Value,
     heard: bool,
-    due_ms: i64,
+    rules: &Rules,
 ) -> Result<State, Error> {
     let payment = tx.payment(payment_id).await?.ok_or(Error::Corrupt {
         what: "a payment of this process is missing",
@@ -728,7 +730,7 @@ async fn finish(
         payment = to_unknown(
             tx,
             &operation,
-            due_ms,
+            rules,
             "the call ended before the acquirer's answer was written",
         )
         .await?;
@@ -741,7 +743,15 @@ async fn finish(
         } else {
             "the caller did not hear that the payment is approved"
         };
-        insert_task(tx, &payment, TaskKind::CallBack, None, due_ms, note).await?;
+        task(
+            tx,
+            &payment,
+            TaskKind::ApprovedCallerGone,
+            None,
+            rules,
+            note,
+        )
+        .await?;
     }
     close_call(tx, payment, result, scrub::json(evidence)).await
 }
@@ -787,14 +797,14 @@ async fn close_call(
     Ok(payment.state)
 }
 
-async fn recover(tx: &mut Tx<'_>, due_ms: i64) -> Result<Recovered, Error> {
+async fn recover(tx: &mut Tx<'_>, rules: &Rules) -> Result<Recovered, Error> {
     let mut recovered = Recovered::default();
     for operation in tx.in_flight(None).await? {
         recovered.unknown.push(operation.payment);
         to_unknown(
             tx,
             &operation,
-            due_ms,
+            rules,
             "the daemon stopped while the acquirer was asked",
         )
         .await?;
@@ -810,12 +820,12 @@ async fn recover(tx: &mut Tx<'_>, due_ms: i64) -> Result<Recovered, Error> {
             }
             State::Approved => {
                 // Nobody knows whether the caller heard it.
-                insert_task(
+                task(
                     tx,
                     &payment,
-                    TaskKind::CallBack,
+                    TaskKind::ApprovedCallerGone,
                     None,
-                    due_ms,
+                    rules,
                     "the daemon stopped before the call was closed",
                 )
                 .await?;
@@ -836,19 +846,19 @@ async fn recover(tx: &mut Tx<'_>, due_ms: i64) -> Result<Recovered, Error> {
 async fn to_unknown(
     tx: &mut Tx<'_>,
     operation: &Operation,
-    due_ms: i64,
+    rules: &Rules,
     note: &str,
 ) -> Result<Payment, Error> {
     let mut payment = tx.payment(operation.payment).await?.ok_or(Error::Corrupt {
         what: "an operation without its payment",
     })?;
     payment.state = State::Unknown;
-    insert_task(
+    task(
         tx,
         &payment,
-        TaskKind::Inquire,
+        TaskKind::UnknownOutcome,
         Some(operation.id),
-        due_ms,
+        rules,
         note,
     )
     .await?;
@@ -862,26 +872,6 @@ async fn to_unknown(
     )
     .await?;
     Ok(payment)
-}
-
-async fn insert_task(
-    tx: &mut Tx<'_>,
-    payment: &Payment,
-    kind: TaskKind,
-    operation: Option<OperationId>,
-    due_ms: i64,
-    note: &str,
-) -> Result<(), Error> {
-    let task = Task {
-        kind,
-        payment: Some(payment.id),
-        operation,
-        recording: None,
-        owner: payment.operator.clone(),
-        due_ms,
-        note: note.to_owned(),
-    };
-    tx.insert_task(fresh_id(tx.now_ms), &task).await
 }
 
 /// The free texts of a new payment; the ids check themselves.
@@ -914,7 +904,7 @@ fn is_past(payment: &Payment, now_ms: i64) -> bool {
     payment.expires_ms.is_some_and(|expires| expires <= now_ms)
 }
 
-fn is_overdue(payment: &Payment, now_ms: i64) -> bool {
+pub(crate) fn is_overdue(payment: &Payment, now_ms: i64) -> bool {
     payment.state == State::Waiting && payment.call.is_none() && is_past(payment, now_ms)
 }
 

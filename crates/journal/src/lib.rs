@@ -15,13 +15,19 @@ mod journal;
 mod recordings;
 mod scrub;
 mod sqlite;
+mod tasks;
 mod types;
 
-pub use error::{ClaimError, CreateError, Error, IntentError, OutcomeError, RecordingError};
+pub use error::{
+    AssignError, ClaimError, CreateError, Error, IntentError, OutcomeError, RecordingError,
+    TaskError,
+};
 pub use journal::Journal;
 pub use scrub::looks_like_card;
 pub use types::{
-    ApiRequest, Break, Claim, Clock, Created, EnteredBy, Filter, IntentDraft, Match, Mode,
-    NewPayment, NewRecording, OpenOptions, Operation, OperationState, Origin, Payment, Record,
-    RecorderPause, Recording, RecordingState, Recovered, TRAINING, Task, TaskKind, VerifyReport,
+    ApiRequest, Assignment, Break, By, Claim, Clock, Created, EnteredBy, Filter, Found,
+    IntentDraft, Match, Mode, NewPayment, NewRecording, OpenOptions, Operation, OperationState,
+    Origin, Payment, Promise, Record, RecorderPause, Recording, RecordingState, Recovered,
+    TRAINING, Task, TaskCount, TaskFilter, TaskKind, TaskNews, TaskRules, TaskState, VerifyReport,
+    Which,
 };

@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::journal::{Journal, fresh_id};
 use crate::sqlite::{Durability, Tx};
 use crate::types::{NewRecording, RecorderPause, Recording, RecordingState};
-use crate::{Error, RecordingError, scrub};
+use crate::{Error, RecordingError, scrub, tasks};
 
 impl Journal {
     /// Keeps that a recorder is about to be paused: before it is asked, so that whatever becomes of this process, somebody
@@ -142,10 +142,8 @@ async fn quarantine(
     };
     tx.put_recording(&recording).await?;
     if is_new {
-        let note = "a card was spoken or keyed where it was recorded (PCI DSS 12.10.7)";
-        let id = fresh_id(tx.now_ms);
-        tx.insert_quarantine_task(id, recording.id, owner.as_ref(), due_ms, note)
-            .await?;
+        let reason = "a card was spoken or keyed where it was recorded (PCI DSS 12.10.7)";
+        tasks::quarantined(tx, recording.id, owner.as_ref(), due_ms, reason).await?;
     }
     record(tx, &recording, &by).await?;
     Ok(recording)
@@ -169,7 +167,7 @@ async fn resolve(
         ..recording
     };
     tx.put_recording(&recording).await?;
-    tx.close_quarantine_task(id, &by).await?;
+    tx.close_task_of_recording(id, &by).await?;
     record(tx, &recording, &by).await?;
     Ok(recording)
 }

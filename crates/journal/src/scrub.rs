@@ -5,8 +5,8 @@
 use ivrpay_payment::{CARD_LENGTHS, is_card_like};
 use serde_json::Value;
 
-/// Whether a run of digits (blanks, dots and hyphens between them allowed) holds 13 to 19 in a row that begin like a card
-/// and pass the Luhn check.
+/// Whether a run of digits (ASCII or full-width; blanks, dots, dashes, commas and underscores between them allowed) holds 13 to 19 in a
+/// row that begin like a card and pass the Luhn check.
 #[must_use]
 pub fn looks_like_card(text: &str) -> bool {
     !card_bytes(text).is_empty()
@@ -17,7 +17,7 @@ pub(crate) fn text(text: &str) -> String {
     let found = card_bytes(text);
     text.char_indices()
         .map(|(at, c)| {
-            if found.iter().any(|range| range.contains(&at)) && c.is_ascii_digit() {
+            if found.iter().any(|range| range.contains(&at)) && digit(c).is_some() {
                 '*'
             } else {
                 c
@@ -45,12 +45,12 @@ fn card_bytes(text: &str) -> Vec<std::ops::RangeInclusive<usize>> {
     let mut found = Vec::new();
     let (mut places, mut run): (Vec<usize>, Vec<u8>) = <_>::default();
     for (at, c) in text.char_indices().chain([(text.len(), 'x')]) {
-        match c.to_digit(10) {
+        match digit(c) {
             Some(digit) => {
                 places.push(at);
-                run.push(u8::try_from(digit).unwrap_or_default());
+                run.push(digit);
             }
-            None if matches!(c, ' ' | '-' | '.') => {}
+            None if joins(c) => {}
             None => {
                 for from in 0..run.len() {
                     for length in CARD_LENGTHS {
@@ -65,6 +65,27 @@ fn card_bytes(text: &str) -> Vec<std::ops::RangeInclusive<usize>> {
         }
     }
     found
+}
+
+/// The value of a digit, ASCII or full-width: a Japanese keyboard writes either.
+fn digit(c: char) -> Option<u8> {
+    let c = match c {
+        '\u{ff10}'..='\u{ff19}' => u32::from(c) - 0xff10 + u32::from('0'),
+        _ => u32::from(c),
+    };
+    char::from_u32(c)?
+        .to_digit(10)
+        .and_then(|digit| u8::try_from(digit).ok())
+}
+
+/// What people write between the groups of a card number. A slash or a colon is not among them: those stand in dates and times.
+fn joins(c: char) -> bool {
+    c.is_whitespace()
+        || matches!(
+            c,
+            '-' | '.' | ',' | '_' | '\u{2010}'
+                ..='\u{2015}' | '\u{2212}' | '\u{ff0d}' | '\u{30fb}' | '\u{30fc}'
+        )
 }
 
 #[cfg(test)]
@@ -85,6 +106,16 @@ mod tests {
         check("1795422131000", "1795422131000");
         check("G02", "G02");
         check("カード5555555555554444", "カード****************");
+        check("４１１１１１１１１１１１１１１１", "****************");
+        check(
+            "4111\u{3000}1111ー1111－1111",
+            "****\u{3000}****ー****－****",
+        );
+        check("4111_1111\n1111,1111", "****_****\n****,****");
+        check(
+            "2026/11/23 14:05 03-1234-5678",
+            "2026/11/23 14:05 03-1234-5678",
+        );
     }
 
     #[test]

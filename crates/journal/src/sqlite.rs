@@ -1,6 +1,7 @@
 //! Every line of SQL. A second store (PostgreSQL) gets a module like this one; what the statements mean is decided in `journal`.
 
 mod recordings;
+mod tasks;
 
 use std::fs::{self, File, TryLockError};
 use std::io::{Read as _, Seek as _, Write as _};
@@ -19,13 +20,13 @@ use sqlx::sqlite::{
     SqliteRow, SqliteSynchronous,
 };
 use sqlx::{ConnectOptions as _, Connection as _, Row as _};
-use tokio::sync::{Mutex, MutexGuard};
+use tokio::sync::{Mutex, MutexGuard, Notify};
 
 use crate::Error;
 use crate::chain::{self, Link};
 use crate::types::{
     Break, Clock, EnteredBy, Filter, Match, Mode, OpenOptions, Operation, OperationState, Origin,
-    Payment, Record, TRAINING, Task, TaskKind, VerifyReport, lock_path,
+    Payment, Record, TRAINING, VerifyReport, lock_path,
 };
 
 static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
@@ -87,6 +88,8 @@ struct Write {
     writer: String,
     epoch: i64,
     slot: Mutex<Slot>,
+    /// A task was committed.
+    task_made: Notify,
 }
 
 /// The one connection that writes. It is taken out for a transaction and comes back only after a clean end: one that failed in the middle, or
@@ -169,6 +172,7 @@ impl Sqlite {
                 writer: options.writer.clone(),
                 epoch,
                 slot: Mutex::new(slot),
+                task_made: Notify::new(),
             }),
         })
     }
@@ -186,6 +190,14 @@ impl Sqlite {
             return Err(Error::Version { found, known });
         }
         Ok(Self { reads, write: None })
+    }
+
+    /// Returns when a task was made since this last returned; never for a reader.
+    pub(crate) async fn task_made(&self) {
+        match &self.write {
+            Some(write) => write.task_made.notified().await,
+            None => std::future::pending().await,
+        }
     }
 
     pub(crate) fn writer(&self) -> Option<(&str, i64)> {
@@ -240,6 +252,8 @@ impl Sqlite {
             now_ms: clock(),
             head,
             appended: false,
+            task_made: &write.task_made,
+            made_task: false,
         })
     }
 
@@ -374,26 +388,6 @@ impl Sqlite {
             .collect()
     }
 
-    pub(crate) async fn tasks(&self) -> Result<Vec<Task>, Error> {
-        let rows =
-            sqlx::query("SELECT * FROM tasks WHERE state = 'open' ORDER BY due_ms, id LIMIT 1000")
-                .fetch_all(&self.reads)
-                .await?;
-        rows.iter()
-            .map(|row| {
-                Ok(Task {
-                    kind: named(row, "kind", TaskKind::from_name)?,
-                    payment: parsed(row, "payment")?,
-                    operation: parsed(row, "operation")?,
-                    recording: parsed(row, "recording")?,
-                    owner: parsed(row, "owner")?,
-                    due_ms: row.try_get("due_ms")?,
-                    note: row.try_get("note")?,
-                })
-            })
-            .collect()
-    }
-
     /// Walks every writer's chain, then compares each payment with its last record.
     pub(crate) async fn verify(&self) -> Result<VerifyReport, Error> {
         let mut report = VerifyReport::default();
@@ -418,6 +412,8 @@ pub(crate) struct Tx<'a> {
     pub(crate) now_ms: i64,
     head: Option<Head>,
     appended: bool,
+    task_made: &'a Notify,
+    made_task: bool,
 }
 
 /// A claim as it stands in the journal.
@@ -464,6 +460,9 @@ impl Tx<'_> {
         sqlx::query("COMMIT").execute(&mut self.connection).await?;
         self.slot.head = self.head;
         self.slot.connection = Some(self.connection);
+        if self.made_task {
+            self.task_made.notify_one();
+        }
         Ok(())
     }
 
@@ -656,6 +655,21 @@ impl Tx<'_> {
         .bind(&payment.decline_reason)
         .bind(&payment.result)
         .bind(payment.evidence.as_ref().map(Value::to_string))
+        .execute(&mut self.connection)
+        .await?;
+        Ok(())
+    }
+
+    /// Writes who leads the payment.
+    pub(crate) async fn assign_payment(&mut self, payment: &mut Payment) -> Result<(), Error> {
+        payment.updated_ms = self.now_ms;
+        sqlx::query(
+            "UPDATE payments SET operator = ?2, match_operator_extension = ?3, updated_ms = ?4 WHERE id = ?1",
+        )
+        .bind(payment.id.to_string())
+        .bind(payment.operator.as_ref().map(OperatorId::as_str))
+        .bind(&payment.operator_extension)
+        .bind(payment.updated_ms)
         .execute(&mut self.connection)
         .await?;
         Ok(())
@@ -863,43 +877,6 @@ impl Tx<'_> {
         .bind(format!("payment.{}", payment.state.name()))
         .bind(body.to_string())
         .bind(self.now_ms)
-        .execute(&mut self.connection)
-        .await?;
-        Ok(())
-    }
-
-    /// Opens a task, unless one of its kind is open for the payment.
-    pub(crate) async fn insert_task(&mut self, id: uuid::Uuid, task: &Task) -> Result<(), Error> {
-        sqlx::query(
-            "INSERT INTO tasks (id, kind, payment, operation, owner, due_ms, state, note, created_ms)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'open', ?7, ?8) ON CONFLICT DO NOTHING",
-        )
-        .bind(id.to_string())
-        .bind(task.kind.name())
-        .bind(task.payment.map(|id| id.to_string()))
-        .bind(task.operation.map(|id| id.to_string()))
-        .bind(task.owner.as_ref().map(OperatorId::as_str))
-        .bind(task.due_ms)
-        .bind(&task.note)
-        .bind(self.now_ms)
-        .execute(&mut self.connection)
-        .await?;
-        Ok(())
-    }
-
-    pub(crate) async fn close_task(
-        &mut self,
-        payment: PaymentId,
-        kind: TaskKind,
-        by: &str,
-    ) -> Result<(), Error> {
-        sqlx::query(
-            "UPDATE tasks SET state = 'done', closed_ms = ?3, closed_by = ?4 WHERE payment = ?1 AND kind = ?2 AND state = 'open'",
-        )
-        .bind(payment.to_string())
-        .bind(kind.name())
-        .bind(self.now_ms)
-        .bind(by)
         .execute(&mut self.connection)
         .await?;
         Ok(())

@@ -1,5 +1,6 @@
 //! What goes into the journal and what comes out of it.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -7,7 +8,8 @@ use std::time::Duration;
 
 use ivrpay_payment::{
     AcquirerOrder, AcquirerRef, CallId, IdempotencyKey, Money, OperationId, OperationKind,
-    OperatorId, OrderId, Outcome, PaymentId, RecordingId, SiteId, State, TenantId, Truncated,
+    OperatorId, OrderId, Outcome, Owner, PaymentId, RecordingId, SiteId, State, TaskId, TenantId,
+    Truncated,
 };
 use serde::{Serialize, Serializer};
 
@@ -24,8 +26,8 @@ pub struct OpenOptions {
     pub clock: Clock,
     /// How long a locked database is waited for; 5 s by default.
     pub busy_timeout: Duration,
-    /// Until when a person must have looked at a task, from its making; 30 min by default.
-    pub task_due: Duration,
+    /// By when tasks are due, and whose they are, by merchant; [`TaskRules::default`] for one that is not in it.
+    pub task_rules: BTreeMap<TenantId, TaskRules>,
     /// Largest size of the file in pages of 4 KiB; none by default, so that only the disk is a limit.
     pub max_pages: Option<u32>,
 }
@@ -38,7 +40,7 @@ impl OpenOptions {
             writer: writer.into(),
             clock: Arc::new(|| jiff::Timestamp::now().as_millisecond()),
             busy_timeout: Duration::from_secs(5),
-            task_due: Duration::from_secs(30 * 60),
+            task_rules: BTreeMap::new(),
             max_pages: None,
         }
     }
@@ -49,9 +51,30 @@ impl fmt::Debug for OpenOptions {
         f.debug_struct("OpenOptions")
             .field("writer", &self.writer)
             .field("busy_timeout", &self.busy_timeout)
-            .field("task_due", &self.task_due)
+            .field("task_rules", &self.task_rules)
             .field("max_pages", &self.max_pages)
             .finish_non_exhaustive()
+    }
+}
+
+/// Tasks that come of a merchant's payments.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TaskRules {
+    /// From the moment that an outcome is unknown until it has to be known; 24 h by default.
+    pub unknown_outcome_due: Duration,
+    /// From the end of a call whose caller did not hear the approval until he has been told; 4 h by default.
+    pub approved_caller_gone_due: Duration,
+    /// Whose they are where the payment has no operator; nobody's in particular when `None`.
+    pub owner: Option<Owner>,
+}
+
+impl Default for TaskRules {
+    fn default() -> Self {
+        Self {
+            unknown_outcome_due: Duration::from_secs(24 * 3600),
+            approved_caller_gone_due: Duration::from_secs(4 * 3600),
+            owner: None,
+        }
     }
 }
 
@@ -64,13 +87,18 @@ macro_rules! names {
         }
 
         impl $name {
+            /// Each of them.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),*];
+
             /// Spelling in the journal and the API.
             #[must_use]
             pub const fn name(self) -> &'static str {
                 match self { $(Self::$variant => $text),* }
             }
 
-            pub(crate) fn from_name(name: &str) -> Option<Self> {
+            /// Reads that spelling.
+            #[must_use]
+            pub fn from_name(name: &str) -> Option<Self> {
                 match name { $($text => Some(Self::$variant),)* _ => None }
             }
         }
@@ -120,14 +148,27 @@ names!(
     }
 );
 names!(
-    /// What a person (or the settling of open operations) must do.
+    /// What a person must do.
     TaskKind {
-        /// Call the customer back: an approval that the caller may not have heard.
-        CallBack = "call-back",
-        /// Ask the acquirer what became of an operation; never send it again.
-        Inquire = "inquire",
+        /// Call the customer back: the payment is approved, and he may not have heard so.
+        ApprovedCallerGone = "approved-caller-gone",
+        /// Call the customer back, as somebody promised.
+        PromisedCallBack = "promised-call-back",
         /// Delete or redact a recording in which a card was spoken or keyed (PCI DSS v4.0.1, 12.10.7).
-        Quarantine = "quarantine",
+        QuarantinedRecording = "quarantined-recording",
+        /// Find out at the acquirer what became of an operation; never send it again.
+        UnknownOutcome = "unknown-outcome",
+    }
+);
+names!(
+    /// Where a task stands.
+    TaskState {
+        /// A person did it.
+        Done = "done",
+        /// Nobody is at it.
+        Open = "open",
+        /// A person is at it.
+        Taken = "taken",
     }
 );
 names!(
@@ -295,7 +336,7 @@ pub struct Record {
     pub payment: Option<PaymentId>,
     /// Its operation.
     pub operation: Option<OperationId>,
-    /// `created`, `claimed`, `intent`, `outcome`, `closed`, `expired`, `settled`.
+    /// `created`, `claimed`, `intent`, `outcome`, `closed`, `expired`, `settled`, `assigned`, `task` ...
     pub kind: String,
     /// What it says, with the payment's state after it.
     pub body: serde_json::Value,
@@ -308,23 +349,176 @@ pub struct Record {
 }
 
 /// Something that a person must do.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Task {
+    /// Its id.
+    pub id: TaskId,
     /// What.
     pub kind: TaskKind,
-    /// About which payment; `None` where it is about a recording.
+    /// Where it stands.
+    pub state: TaskState,
+    /// The merchant; `None` where it is about a recording.
+    pub tenant: Option<TenantId>,
+    /// About which payment; `None` where it is about a recording, or about an order that has none.
     pub payment: Option<PaymentId>,
     /// About which operation.
     pub operation: Option<OperationId>,
     /// About which recording.
     pub recording: Option<RecordingId>,
+    /// About which order.
+    pub order: Option<OrderId>,
+    /// The customer's number, as the payment has it or as it was promised.
+    pub caller_number: Option<String>,
     /// Whose it is; nobody's in particular when `None`.
-    pub owner: Option<OperatorId>,
+    pub owner: Option<Owner>,
     /// By when, UTC milliseconds.
     pub due_ms: i64,
-    /// Why.
-    pub note: String,
+    /// Why there is this task.
+    pub reason: String,
+    /// When it was made, UTC milliseconds.
+    pub created_ms: i64,
+    /// Who promised it; `None` for one that the journal made.
+    pub created_by: Option<OperatorId>,
+    /// Who is at it.
+    pub taken_by: Option<OperatorId>,
+    /// Since when, UTC milliseconds.
+    pub taken_ms: Option<i64>,
+    /// Who did it: a person, or what found the outcome.
+    pub done_by: Option<String>,
+    /// When, UTC milliseconds.
+    pub done_ms: Option<i64>,
+    /// What the person wrote.
+    pub note: Option<String>,
+}
+
+/// A person who does something, and by which door.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct By {
+    /// The person.
+    pub person: OperatorId,
+    /// Name of the API key, or `admin` for the Unix socket: who vouches for the person.
+    pub via: String,
+}
+
+/// A call that somebody promised to a customer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Promise {
+    /// The merchant.
+    pub tenant: TenantId,
+    /// About which payment; else about `order`.
+    pub payment: Option<PaymentId>,
+    /// About which order, where there is no payment.
+    pub order: Option<OrderId>,
+    /// Which number to call; the payment's when `None`.
+    pub caller_number: Option<String>,
+    /// Who is to call.
+    pub owner: Owner,
+    /// By when, UTC milliseconds: from now on, at most [`Promise::DUE_MAX`] ahead.
+    pub due_ms: i64,
+    /// Why; at most [`Task::NOTE_MAX`] characters.
+    pub reason: String,
+}
+
+impl Promise {
+    /// Furthest ahead that a call may be promised.
+    pub const DUE_MAX: Duration = Duration::from_secs(90 * 24 * 3600);
+}
+
+impl Task {
+    /// Longest text of a person, characters.
+    pub const NOTE_MAX: usize = 500;
+}
+
+/// What a person found out at the acquirer about an unknown operation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Found {
+    /// The card was charged.
+    Charged {
+        /// The acquirer's reference.
+        acquirer_ref: AcquirerRef,
+        /// The issuer's approval code, at most 16 characters.
+        approval_code: Option<String>,
+    },
+    /// It was not, and will not be.
+    NotCharged,
+}
+
+/// Which tasks to list: those that are to be done, the most urgent first; or those that are done, the latest first.
+#[derive(Debug, Clone, Default)]
+pub struct TaskFilter {
+    /// Only this merchant's.
+    pub tenant: Option<TenantId>,
+    /// Only those in this state; open and taken ones when `None`.
+    pub state: Option<TaskState>,
+    /// Only those that are this owner's, or that he took.
+    pub owner: Option<Owner>,
+    /// Behind this task: the next page.
+    pub after: Option<TaskId>,
+    /// At most so many; [`TaskFilter::MAX`] when `None`, and never more.
+    pub limit: Option<u32>,
+}
+
+impl TaskFilter {
+    /// Most tasks in one answer.
+    pub const MAX: u32 = 1000;
+}
+
+/// Tasks that nobody was told of yet.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TaskNews {
+    /// Were made.
+    pub made: Vec<Task>,
+    /// Became overdue.
+    pub overdue: Vec<Task>,
+}
+
+impl TaskNews {
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.made.is_empty() && self.overdue.is_empty()
+    }
+}
+
+/// How many tasks of a kind are to be done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TaskCount {
+    /// What.
+    pub kind: TaskKind,
+    /// Nobody is at them.
+    pub open: usize,
+    /// Somebody is.
+    pub taken: usize,
+    /// Of both, those whose time is over.
+    pub overdue: usize,
+}
+
+/// Who leads a waiting payment from now on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Assignment {
+    /// The person; nobody when `None`.
+    pub operator: Option<OperatorId>,
+    /// The extension whose call it is matched to; none when `None`.
+    pub operator_extension: Option<String>,
+}
+
+/// Which payment is meant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Which {
+    /// The one with this id.
+    Id(PaymentId),
+    /// The one that holds this order (part).
+    Order {
+        /// The merchant.
+        tenant: TenantId,
+        /// The order.
+        order: OrderId,
+        /// The part.
+        part: u32,
+    },
 }
 
 /// A recorder beside Asterisk that is paused for a call.

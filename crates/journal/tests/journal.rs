@@ -11,11 +11,11 @@ use common::{NOON, Place, announced, approved, call, declined, draft, order, und
 use ivrpay_journal::{
     Break, ClaimError, CreateError, Created, Error, Filter, IntentError, Journal, Match,
     NewPayment, NewRecording, OpenOptions, OperationState, OutcomeError, RecorderPause,
-    RecordingError, RecordingState, TRAINING, TaskKind,
+    RecordingError, RecordingState, TRAINING, TaskFilter, TaskKind,
 };
 use ivrpay_payment::{
-    Approval, Decline, Doubt, Durable, Intent, OperatorId, Outcome, PaymentId, Reason, RecordingId,
-    State, TenantId,
+    Approval, Decline, Doubt, Durable, Intent, OperatorId, Outcome, Owner, PaymentId, Reason,
+    RecordingId, State, TenantId,
 };
 use serde_json::json;
 use sqlx::Row as _;
@@ -81,7 +81,13 @@ async fn a_payment_from_create_to_close() {
     assert_eq!(operations.len(), 1);
     assert_eq!(operations[0].state, OperationState::Approved);
     assert_eq!(operations[0].idempotency_key, intent.get().idempotency_key);
-    assert!(journal.tasks().await.unwrap().is_empty());
+    assert!(
+        journal
+            .tasks(&TaskFilter::default())
+            .await
+            .unwrap()
+            .is_empty()
+    );
     let mut raw = place.raw().await;
     let events: Vec<String> = sqlx::query_scalar("SELECT kind FROM outbox")
         .fetch_all(&mut raw)
@@ -191,7 +197,10 @@ async fn what_a_call_leaves_behind() {
             .unwrap(),
         State::Unknown
     );
-    assert_eq!(journal.tasks().await.unwrap()[0].kind, TaskKind::Inquire);
+    assert_eq!(
+        journal.tasks(&TaskFilter::default()).await.unwrap()[0].kind,
+        TaskKind::UnknownOutcome
+    );
 }
 
 #[tokio::test]
@@ -225,10 +234,10 @@ async fn an_unknown_outcome_is_a_task_until_it_is_settled() {
         journal.write_outcome(&intent, &doubt).await.unwrap(),
         State::Unknown
     );
-    let tasks = journal.tasks().await.unwrap();
+    let tasks = journal.tasks(&TaskFilter::default()).await.unwrap();
     assert_eq!(
         (tasks[0].kind, tasks[0].payment, tasks[0].due_ms),
-        (TaskKind::Inquire, Some(id), NOON + 30 * 60 * 1000)
+        (TaskKind::UnknownOutcome, Some(id), NOON + 24 * 3600 * 1000)
     );
     assert!(matches!(
         journal.write_intent(id, draft()).await,
@@ -260,10 +269,10 @@ async fn an_unknown_outcome_is_a_task_until_it_is_settled() {
         journal.settle(operation, &declined(), "query").await,
         Err(OutcomeError::AlreadyWritten)
     ));
-    let tasks = journal.tasks().await.unwrap();
+    let tasks = journal.tasks(&TaskFilter::default()).await.unwrap();
     assert_eq!(
         tasks.iter().map(|task| task.kind).collect::<Vec<_>>(),
-        [TaskKind::CallBack]
+        [TaskKind::ApprovedCallerGone]
     );
     assert!(journal.verify().await.unwrap().is_sound());
 }
@@ -283,9 +292,12 @@ async fn an_approval_that_the_caller_did_not_hear_is_called_back() {
             .release_unheard(&claim, "success", serde_json::Value::Null)
             .await
             .unwrap();
-        let open = journal.tasks().await.unwrap();
+        let open = journal.tasks(&TaskFilter::default()).await.unwrap();
         assert_eq!(open.len(), tasks, "{outcome:?}");
-        assert!(open.iter().all(|task| task.kind == TaskKind::CallBack));
+        assert!(
+            open.iter()
+                .all(|task| task.kind == TaskKind::ApprovedCallerGone)
+        );
     }
 }
 
@@ -471,9 +483,9 @@ async fn a_call_that_died_gives_its_payment_back() {
         .await
         .unwrap();
     assert_eq!(state(&journal, id).await, State::Approved);
-    let tasks = journal.tasks().await.unwrap();
+    let tasks = journal.tasks(&TaskFilter::default()).await.unwrap();
     assert_eq!(tasks.len(), 1);
-    assert_eq!(tasks[0].kind, TaskKind::CallBack);
+    assert_eq!(tasks[0].kind, TaskKind::ApprovedCallerGone);
 }
 
 /// The disk was full when the answer came, so the caller heard "is being checked"; then there was room again.
@@ -492,9 +504,9 @@ async fn an_approval_after_other_words_is_called_back() {
         .await
         .unwrap();
     assert_eq!(state, State::Approved);
-    let tasks = journal.tasks().await.unwrap();
+    let tasks = journal.tasks(&TaskFilter::default()).await.unwrap();
     assert_eq!(tasks.len(), 1);
-    assert_eq!(tasks[0].kind, TaskKind::CallBack);
+    assert_eq!(tasks[0].kind, TaskKind::ApprovedCallerGone);
 }
 
 /// What an announced payment is after a call that did not pay it.
@@ -708,7 +720,7 @@ async fn recovery_charges_nobody_and_forgets_nothing() {
     assert_eq!(state(&journal, announced).await, State::Waiting);
     assert_eq!(state(&journal, unheard).await, State::Approved);
     let mut tasks: Vec<_> = journal
-        .tasks()
+        .tasks(&TaskFilter::default())
         .await
         .unwrap()
         .into_iter()
@@ -718,8 +730,8 @@ async fn recovery_charges_nobody_and_forgets_nothing() {
     assert_eq!(
         tasks,
         [
-            (Some(flying), TaskKind::Inquire),
-            (Some(unheard), TaskKind::CallBack)
+            (Some(flying), TaskKind::UnknownOutcome),
+            (Some(unheard), TaskKind::ApprovedCallerGone)
         ]
     );
     // The old process's answer comes too late, its claim is over.
@@ -740,7 +752,10 @@ async fn recovery_charges_nobody_and_forgets_nothing() {
     die(journal).await;
     let journal = place.open().await;
     assert!(journal.recover().await.unwrap().is_empty());
-    assert_eq!(journal.tasks().await.unwrap().len(), 2);
+    assert_eq!(
+        journal.tasks(&TaskFilter::default()).await.unwrap().len(),
+        2
+    );
     assert!(journal.verify().await.unwrap().is_sound());
 }
 
@@ -1040,7 +1055,7 @@ async fn another_database_and_another_version_are_refused() {
                 error,
                 Error::Version {
                     found: 99,
-                    known: 3
+                    known: 4
                 }
             ),
             "{error:?}"
@@ -1060,7 +1075,8 @@ async fn an_older_journal_is_migrated() {
     journal.stop().await.unwrap();
     let mut raw = place.raw().await;
     for undo in [
-        "CREATE TABLE old AS SELECT id, kind, payment, operation, owner, due_ms, state, note, created_ms, closed_ms, closed_by FROM tasks",
+        "CREATE TABLE old AS SELECT id, 'inquire' AS kind, payment, operation, owner, due_ms, state, reason AS note, created_ms,
+            done_ms AS closed_ms, done_by AS closed_by FROM tasks",
         "DROP TABLE tasks",
         "ALTER TABLE old RENAME TO tasks",
         "DROP TABLE recordings",
@@ -1081,10 +1097,10 @@ async fn an_older_journal_is_migrated() {
     assert_eq!(reference(old).await, None);
     let new = journal.create(order("A-2")).await.unwrap().payment().id;
     assert_eq!(reference(new).await, Some(1));
-    let tasks = journal.tasks().await.unwrap();
+    let tasks = journal.tasks(&TaskFilter::default()).await.unwrap();
     assert_eq!(
         (tasks.len(), tasks[0].kind, tasks[0].payment),
-        (1, TaskKind::Inquire, Some(old))
+        (1, TaskKind::UnknownOutcome, Some(old))
     );
     assert!(journal.verify().await.unwrap().is_sound());
 }
@@ -1318,13 +1334,13 @@ async fn a_recording_with_a_card_is_a_task_until_it_is_resolved() {
         .await
         .unwrap();
     assert_eq!(first, again, "marked twice is one matter");
-    let tasks = journal.tasks().await.unwrap();
+    let tasks = journal.tasks(&TaskFilter::default()).await.unwrap();
     assert_eq!(tasks.len(), 1);
     assert_eq!(
         (tasks[0].kind, tasks[0].recording, tasks[0].due_ms),
-        (TaskKind::Quarantine, Some(first.id), due)
+        (TaskKind::QuarantinedRecording, Some(first.id), due)
     );
-    assert_eq!(tasks[0].owner, owner);
+    assert_eq!(tasks[0].owner, owner.as_ref().map(Owner::from));
     // Found under another name, by its call.
     let moved = NewRecording {
         origin: "/mnt/monitor/a.wav".into(),
@@ -1341,7 +1357,13 @@ async fn a_recording_with_a_card_is_a_task_until_it_is_resolved() {
         .await
         .unwrap();
     assert_eq!(resolved.state, RecordingState::Deleted);
-    assert!(journal.tasks().await.unwrap().is_empty());
+    assert!(
+        journal
+            .tasks(&TaskFilter::default())
+            .await
+            .unwrap()
+            .is_empty()
+    );
     let again = journal
         .resolve_recording(first.id, RecordingState::Redacted, "T. Yamada")
         .await;

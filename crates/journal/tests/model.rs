@@ -4,12 +4,12 @@
 
 mod common;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::Ordering;
 
 use common::{NOON, Place, announced, approved, call, declined, draft, order};
-use ivrpay_journal::{CreateError, Journal};
-use ivrpay_payment::{Doubt, Durable, Intent, Outcome, PaymentId, State};
+use ivrpay_journal::{By, CreateError, Found, Journal, TaskFilter, TaskKind};
+use ivrpay_payment::{AcquirerRef, Doubt, Durable, Intent, OperatorId, Outcome, PaymentId, State};
 use proptest::prelude::*;
 
 #[derive(Debug, Clone)]
@@ -23,6 +23,10 @@ enum Step {
     Intent,
     Outcome(u8),
     Close,
+    /// A person does every task; unknown ones were charged, or were not.
+    Tasks {
+        charged: bool,
+    },
     /// The process dies and starts again.
     Crash,
     Wait(i64),
@@ -35,6 +39,7 @@ fn step() -> impl Strategy<Value = Step> {
         4 => Just(Step::Intent),
         4 => (0..4_u8).prop_map(Step::Outcome),
         2 => Just(Step::Close),
+        1 => any::<bool>().prop_map(|charged| Step::Tasks { charged }),
         1 => Just(Step::Crash),
         1 => (1..2000_i64).prop_map(Step::Wait),
     ]
@@ -48,6 +53,8 @@ struct Model {
     order_of: HashMap<PaymentId, usize>,
     /// Intents that were durable and have no outcome.
     open: Vec<Durable<Intent>>,
+    /// What a person found out.
+    found_out: HashSet<PaymentId>,
 }
 
 async fn run(steps: Vec<Step>) {
@@ -116,6 +123,7 @@ async fn run(steps: Vec<Step>) {
                             assert_eq!(twice, None, "an order was charged twice");
                         }
                         Ok(_) => {}
+                        Err(_) if model.found_out.contains(&id) => {}
                         Err(_) => assert_eq!(state(&journal, id).await, State::Unknown),
                     }
                 }
@@ -126,6 +134,36 @@ async fn run(steps: Vec<Step>) {
                         .close(*id, "caller-hung-up", serde_json::Value::Null)
                         .await
                         .unwrap();
+                }
+            }
+            Step::Tasks { charged } => {
+                // By then the acquirer's answer can't come any more.
+                place.now.fetch_add(10 * 60_000, Ordering::SeqCst);
+                let by = By {
+                    person: OperatorId::new("sato").unwrap(),
+                    via: "desk".into(),
+                };
+                for task in journal.tasks(&TaskFilter::default()).await.unwrap() {
+                    let unknown = task.kind == TaskKind::UnknownOutcome;
+                    let found = unknown.then(|| match charged {
+                        true => Found::Charged {
+                            acquirer_ref: AcquirerRef::new("ch_9").unwrap(),
+                            approval_code: None,
+                        },
+                        false => Found::NotCharged,
+                    });
+                    journal
+                        .finish_task(task.id, &by, "looked up", found)
+                        .await
+                        .unwrap();
+                    let id = task.payment.unwrap();
+                    if unknown {
+                        model.found_out.insert(id);
+                    }
+                    if unknown && charged {
+                        let twice = model.approved.insert(model.order_of[&id], id);
+                        assert_eq!(twice, None, "an order was charged twice");
+                    }
                 }
             }
             Step::Crash => {
@@ -159,7 +197,7 @@ async fn run(steps: Vec<Step>) {
 
 async fn check(journal: &Journal, model: &Model) {
     let mut locked = [0; 2];
-    let tasks = journal.tasks().await.unwrap();
+    let tasks = journal.tasks(&TaskFilter::default()).await.unwrap();
     for (id, which) in &model.order_of {
         let payment = journal.payment(*id).await.unwrap().unwrap();
         locked[*which] += usize::from(payment.state.locks_order());

@@ -164,6 +164,10 @@ uuid_id!(
     /// One recording in which a card was spoken or keyed.
     RecordingId, "recording id"
 );
+uuid_id!(
+    /// Something that a person must do.
+    TaskId, "task id"
+);
 
 text_id!(
     /// A merchant on this installation.
@@ -178,6 +182,10 @@ text_id!(
     OperatorId, "operator", 64, "-_.@:/", card: true
 );
 text_id!(
+    /// Whose a task is: an operator, or a role, which is written `role:NAME`.
+    Owner, "owner", 64, "-_.@:/", card: true
+);
+text_id!(
     /// A place or brand of the merchant, for reports.
     SiteId, "site", 40, "-_.", card: true
 );
@@ -185,6 +193,12 @@ text_id!(
     /// The acquirer's reference of a transaction (`charge_id`).
     AcquirerRef, "acquirer reference", 128, "-_.:/+=", card: false
 );
+
+impl From<&OperatorId> for Owner {
+    fn from(operator: &OperatorId) -> Self {
+        Self(operator.0.clone())
+    }
+}
 
 /// An order number for acquirers: 17 digits, which fits every one of them; allotted by the journal before the intent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]

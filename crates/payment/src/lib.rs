@@ -15,7 +15,7 @@ pub use card_like::{CARD_LENGTHS, is_card_like};
 pub use durable::Durable;
 pub use ids::{
     AcquirerOrder, AcquirerRef, CallId, IdError, IdempotencyKey, OperationId, OperatorId, OrderId,
-    PaymentId, RecordingId, SiteId, TenantId,
+    Owner, PaymentId, RecordingId, SiteId, TaskId, TenantId,
 };
 pub use money::{Currency, Money, MoneyError};
 pub use operation::{Intent, OperationKind, State};

@@ -163,6 +163,8 @@ impl Reason {
 pub enum Why {
     /// The acquirer was busy or in maintenance and refused before doing anything.
     Busy,
+    /// A person looked it up at the acquirer: nothing was charged.
+    LookedUp,
     /// The acquirer was not reached: name, connection or TLS. Not one byte of the request was sent.
     NotSent,
     /// The acquirer refused our request as wrong: fields, contract, credentials.

@@ -23,6 +23,8 @@ pub enum Scope {
     Metrics,
     /// Create and read payments.
     Payments,
+    /// Read, promise, take and close tasks.
+    Tasks,
 }
 
 /// SHA-256 of a key.
@@ -101,6 +103,7 @@ impl Who {
                     Scope::Events => "events",
                     Scope::Metrics => "metrics",
                     Scope::Payments => "payments",
+                    Scope::Tasks => "tasks",
                 }
             ))),
         }
@@ -110,6 +113,14 @@ impl Who {
         match self {
             Self::Admin => true,
             Self::Key(key) => key.tenant.as_str() == tenant,
+        }
+    }
+
+    /// For the journal: by which door somebody came.
+    pub(crate) fn name(&self) -> &str {
+        match self {
+            Self::Admin => "admin",
+            Self::Key(key) => &key.name,
         }
     }
 

@@ -5,7 +5,7 @@ use axum::extract::rejection::JsonRejection;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use ivrpay_api::{ErrorBody, ErrorCode, ErrorDetail};
-use ivrpay_payment::PaymentId;
+use ivrpay_payment::{PaymentId, TaskId};
 
 /// An error on its way to a client.
 #[derive(Debug)]
@@ -22,6 +22,7 @@ impl ApiError {
                 code,
                 message: message.into(),
                 payment_id: None,
+                task_id: None,
             },
         }
     }
@@ -55,6 +56,34 @@ impl ApiError {
         let mut error = Self::new(StatusCode::CONFLICT, ErrorCode::OrderTaken, message);
         error.detail.payment_id = Some(payment);
         error
+    }
+
+    pub(crate) fn not_waiting(message: impl Into<String>, payment: PaymentId) -> Self {
+        let mut error = Self::new(StatusCode::CONFLICT, ErrorCode::NotWaiting, message);
+        error.detail.payment_id = Some(payment);
+        error
+    }
+
+    pub(crate) fn task_exists(message: impl Into<String>, task: TaskId) -> Self {
+        let mut error = Self::new(StatusCode::CONFLICT, ErrorCode::TaskExists, message);
+        error.detail.task_id = Some(task);
+        error
+    }
+
+    pub(crate) fn task_done() -> Self {
+        Self::new(
+            StatusCode::CONFLICT,
+            ErrorCode::TaskDone,
+            "the task is done already; what its done_by and note say stands",
+        )
+    }
+
+    pub(crate) fn too_early(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::CONFLICT, ErrorCode::TooEarly, message)
+    }
+
+    pub(crate) fn task_taken(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::CONFLICT, ErrorCode::TaskTaken, message)
     }
 
     pub(crate) fn idempotency_reused() -> Self {

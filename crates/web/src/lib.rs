@@ -1,12 +1,14 @@
-//! The HTTP API: payments, events, health and metrics, over TCP for order systems and over a Unix socket for the CLI.
+//! The HTTP API: payments, tasks, events, health and metrics, over TCP for order systems and over a Unix socket for the CLI.
 //!
 //! Knows `api`, `payment` and `journal`; cannot name card data. A function returns the [`Router`], so tests need no port.
 
+mod assign;
 mod auth;
 mod error;
 mod listen;
 mod payments;
 mod recordings;
+mod tasks;
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -143,7 +145,13 @@ impl FromRef<Web> for Journal {
 pub fn router(web: Web) -> Router {
     let keyed = Router::new()
         .route("/v1/payments", post(payments::create).get(payments::list))
+        .route("/v1/payments/operator", post(assign::order))
         .route("/v1/payments/{id}", get(payments::show))
+        .route("/v1/payments/{id}/operator", post(assign::payment))
+        .route("/v1/tasks", post(tasks::promise).get(tasks::list))
+        .route("/v1/tasks/{id}", get(tasks::show))
+        .route("/v1/tasks/{id}/take", post(tasks::take))
+        .route("/v1/tasks/{id}/done", post(tasks::done))
         .route("/v1/events", get(events))
         .route("/metrics", get(metrics))
         .layer(middleware::from_fn_with_state(web.clone(), auth::bearer));
@@ -154,7 +162,13 @@ pub fn router(web: Web) -> Router {
 pub fn admin_router(web: Web) -> Router {
     let open = Router::new()
         .route("/v1/payments", get(payments::list))
+        .route("/v1/payments/operator", post(assign::order))
         .route("/v1/payments/{id}", get(payments::show))
+        .route("/v1/payments/{id}/operator", post(assign::payment))
+        .route("/v1/tasks", get(tasks::list))
+        .route("/v1/tasks/{id}", get(tasks::show))
+        .route("/v1/tasks/{id}/take", post(tasks::take))
+        .route("/v1/tasks/{id}/done", post(tasks::done))
         .route(
             "/v1/recordings",
             post(recordings::mark).get(recordings::list),

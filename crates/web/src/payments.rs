@@ -142,14 +142,7 @@ pub(crate) async fn list(
     if !(1..=LIST_MAX).contains(&limit) {
         return Err(ApiError::invalid("limit: 1 to 200"));
     }
-    let tenant = match (who.tenant(), query.tenant) {
-        (Some(own), None) => Some(own.clone()),
-        (Some(own), Some(asked)) if own.as_str() == asked => Some(own.clone()),
-        (Some(_), Some(_)) => {
-            return Err(ApiError::forbidden("this key sees its own tenant alone"));
-        }
-        (None, asked) => asked.map(|t| id("tenant", TenantId::new(t))).transpose()?,
-    };
+    let tenant = own_tenant(&who, query.tenant)?;
     let filter = Filter {
         tenant,
         order: query
@@ -168,16 +161,23 @@ pub(crate) async fn list(
     }))
 }
 
+/// Whose things a list shows: those of the key's tenant, or of the one that an admin names; `None` for all.
+pub(crate) fn own_tenant(who: &Who, asked: Option<String>) -> Result<Option<TenantId>, ApiError> {
+    match (who.tenant(), asked) {
+        (Some(own), None) => Ok(Some(own.clone())),
+        (Some(own), Some(asked)) if own.as_str() == asked => Ok(Some(own.clone())),
+        (Some(_), Some(_)) => Err(ApiError::forbidden("this key sees its own tenant alone")),
+        (None, asked) => asked.map(|t| id("tenant", TenantId::new(t))).transpose(),
+    }
+}
+
 pub(crate) async fn show(
     State(web): State<Web>,
     who: Who,
     payment: Result<Path<String>, PathRejection>,
 ) -> Result<Json<api::Payment>, ApiError> {
     who.need(Scope::Payments)?;
-    let Path(payment) = payment.map_err(|_| ApiError::invalid("the payment's id is no text"))?;
-    let payment: PaymentId = payment
-        .parse()
-        .map_err(|e| ApiError::invalid(format!("{e}")))?;
+    let payment = payment_id(payment)?;
     // Another tenant's payment is not told from one that does not exist.
     web.journal
         .payment(payment)
@@ -187,7 +187,13 @@ pub(crate) async fn show(
         .ok_or_else(|| ApiError::not_found("there is no such payment"))
 }
 
-fn view(payment: &Payment) -> api::Payment {
+/// The id of a path.
+pub(crate) fn payment_id(path: Result<Path<String>, PathRejection>) -> Result<PaymentId, ApiError> {
+    let Path(text) = path.map_err(|_| ApiError::invalid("the payment's id is no text"))?;
+    text.parse().map_err(|e| ApiError::invalid(format!("{e}")))
+}
+
+pub(crate) fn view(payment: &Payment) -> api::Payment {
     api::Payment {
         id: payment.id,
         tenant: payment.tenant.to_string(),
@@ -197,6 +203,7 @@ fn view(payment: &Payment) -> api::Payment {
         amount: payment.amount.minor(),
         currency: payment.amount.currency().to_string(),
         operator: payment.operator.as_ref().map(ToString::to_string),
+        operator_extension: payment.operator_extension.clone(),
         site: payment.site.as_ref().map(ToString::to_string),
         result: payment.result.clone(),
         reference: payment.reference,
@@ -224,7 +231,7 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, ApiError> {
         .ok_or_else(|| ApiError::invalid("Idempotency-Key: 1 to 255 visible ASCII characters"))
 }
 
-fn rfc3339(ms: i64) -> String {
+pub(crate) fn rfc3339(ms: i64) -> String {
     jiff::Timestamp::from_millisecond(ms)
         .map(|t| t.to_string())
         .unwrap_or_default()
@@ -235,12 +242,12 @@ fn hash(body: &api::CreatePayment) -> [u8; 32] {
     Sha256::digest(text.as_bytes()).into()
 }
 
-fn id<T>(field: &str, result: Result<T, IdError>) -> Result<T, ApiError> {
+pub(crate) fn id<T>(field: &str, result: Result<T, IdError>) -> Result<T, ApiError> {
     result.map_err(|e| ApiError::invalid(format!("{field}: {e}")))
 }
 
 /// A telephone number or an extension: at most 15 digits (ITU-T E.164), a `+` in front is allowed.
-fn number(field: &str, text: String) -> Result<String, ApiError> {
+pub(crate) fn number(field: &str, text: String) -> Result<String, ApiError> {
     let digits = text.strip_prefix('+').unwrap_or(&text);
     if digits.is_empty() || digits.len() > 15 || !digits.bytes().all(|b| b.is_ascii_digit()) {
         return Err(ApiError::invalid(format!(

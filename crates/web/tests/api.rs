@@ -8,8 +8,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use ivrpay_api as api;
-use ivrpay_journal::{Journal, OpenOptions};
-use ivrpay_payment::{CallId, Currency, TenantId};
+use ivrpay_journal::{IntentDraft, Journal, OpenOptions};
+use ivrpay_payment::{
+    Brand, CallId, Currency, Doubt, OperationKind, Outcome, PaymentId, TenantId, Truncated,
+};
 use ivrpay_web::{ApiKey, JournalHealth, Keys, Scope, Tenant, Web};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -89,7 +91,7 @@ impl Server {
         let connected = Arc::new(AtomicBool::new(true));
         let events = broadcast::channel(4).0;
         let up = Arc::clone(&connected);
-        let all = [Scope::Events, Scope::Metrics, Scope::Payments];
+        let all = [Scope::Events, Scope::Metrics, Scope::Payments, Scope::Tasks];
         let web = Web {
             quarantine: ivrpay_web::Quarantine {
                 owner: None,
@@ -140,6 +142,13 @@ impl Server {
     async fn post(&self, key: &str, headers: &str, body: &str) -> Answer {
         let head = format!("content-type: application/json\r\n{headers}");
         ask(self.api, "POST", "/v1/payments", key, &head, body).await
+    }
+
+    /// A body to any path, by a key, or by the admin's socket where there is none.
+    async fn send(&self, key: &str, path: &str, body: Value) -> Answer {
+        let to = if key.is_empty() { self.admin } else { self.api };
+        let head = "content-type: application/json\r\n";
+        ask(to, "POST", path, key, head, &body.to_string()).await
     }
 
     async fn get(&self, key: &str, path: &str) -> Answer {
@@ -446,6 +455,8 @@ async fn who_may_do_what() {
     let paths = [
         "/v1/payments",
         "/v1/payments/01890000-0000-7000-8000-000000000000",
+        "/v1/tasks",
+        "/v1/tasks/01890000-0000-7000-8000-000000000000",
         "/v1/events",
         "/metrics",
     ];
@@ -473,6 +484,16 @@ async fn who_may_do_what() {
     assert_eq!(server.get("watcher-key", "/metrics").await.status, 200);
     let body = r#"{"amount": 1, "order_id": "A"}"#;
     assert_eq!(server.post("watcher-key", "", body).await.status, 403);
+    for path in [
+        "/v1/payments/operator",
+        "/v1/payments/01890000-0000-7000-8000-000000000000/operator",
+        "/v1/tasks",
+        "/v1/tasks/01890000-0000-7000-8000-000000000000/take",
+        "/v1/tasks/01890000-0000-7000-8000-000000000000/done",
+    ] {
+        let answer = server.send("watcher-key", path, json!({})).await;
+        assert_eq!((answer.status, answer.code()), (403, "forbidden"), "{path}");
+    }
     // A key whose tenant is no longer configured.
     assert_eq!(server.post("ghost-key", "", body).await.status, 403);
     assert_eq!(
@@ -562,10 +583,12 @@ fn event(seq: u64, tenant: &str) -> Arc<api::Event> {
     Arc::new(api::Event {
         seq,
         at: "2026-11-24T00:00:00Z".into(),
-        call_id: "01890000-0000-7000-8000-000000000000"
-            .parse::<CallId>()
-            .unwrap(),
-        channel_id: "1.1".into(),
+        call_id: Some(
+            "01890000-0000-7000-8000-000000000000"
+                .parse::<CallId>()
+                .unwrap(),
+        ),
+        channel_id: Some("1.1".into()),
         sip_call_id: None,
         tenant: tenant.into(),
         event: api::EventKind::Step,
@@ -575,6 +598,8 @@ fn event(seq: u64, tenant: &str) -> Arc<api::Event> {
         error: None,
         result: None,
         payment_id: None,
+        task_id: None,
+        task_kind: None,
     })
 }
 
@@ -683,4 +708,444 @@ async fn a_recording_is_marked_listed_and_resolved() {
     }
     let outside = ask(server.api, "GET", "/v1/recordings", "tokyo-key", "", "").await;
     assert_eq!(outside.status, 404);
+}
+
+fn call_id() -> CallId {
+    "01890000-0000-7000-8000-000000000001".parse().unwrap()
+}
+
+/// A payment of tokyo's whose acquirer did not answer; its call is over.
+async fn unknown(server: &Server, order: &str) -> PaymentId {
+    let body = json!({"amount": 1200, "order_id": order, "operator": "sato", "caller_number": "0312345678"});
+    let made = server.post("tokyo-key", "", &body.to_string()).await;
+    let id: PaymentId = made.body["id"].as_str().unwrap().parse().unwrap();
+    let call = call_id();
+    let claim = server.journal.claim(id, call).await.unwrap();
+    let draft = IntentDraft {
+        kind: OperationKind::Charge,
+        amount: claim.payment().amount,
+        card: Truncated::new(Brand::Visa, [1, 1, 1, 1]).unwrap(),
+        evidence: Value::Null,
+    };
+    let intent = server.journal.write_intent(id, draft).await.unwrap();
+    let doubt = Outcome::Unknown(Doubt::NoReply);
+    server.journal.write_outcome(&intent, &doubt).await.unwrap();
+    let result = "outcome-unknown";
+    server
+        .journal
+        .release(&claim, result, Value::Null)
+        .await
+        .unwrap();
+    id
+}
+
+#[tokio::test]
+async fn a_task_is_listed_taken_and_done() {
+    let server = Server::start().await;
+    let payment = unknown(&server, "A-1").await;
+    let list = server.get("tokyo-key", "/v1/tasks").await;
+    assert_eq!((list.status, &list.body["next"]), (200, &Value::Null));
+    let task = &list.body["tasks"][0];
+    for (field, value) in [
+        ("kind", json!("unknown-outcome")),
+        ("state", json!("open")),
+        ("tenant", json!("tokyo")),
+        ("payment_id", json!(payment)),
+        ("order_id", json!("A-1")),
+        ("caller_number", json!("0312345678")),
+        ("owner", json!("sato")),
+        ("overdue", json!(false)),
+        ("due_at", json!("2026-11-19T11:06:40Z")),
+        ("note", Value::Null),
+    ] {
+        assert_eq!(task[field], value, "{field}");
+    }
+    let path = format!("/v1/tasks/{}", task["id"].as_str().unwrap());
+    assert_eq!(&server.get("tokyo-key", &path).await.body, task);
+    let admin = ask(server.admin, "GET", &path, "", "", "").await;
+    assert_eq!(&admin.body, task);
+    // A stranger can't tell it from one that does not exist.
+    let other = server.get("paris-key", &path).await;
+    let nobodys = "/v1/tasks/01890000-0000-7000-8000-000000000000";
+    let nobodys = server.get("paris-key", nobodys).await;
+    assert_eq!((other.status, &other.body), (404, &nobodys.body));
+    let strangers = server.get("paris-key", "/v1/tasks").await;
+    assert_eq!(strangers.body["tasks"], json!([]));
+    for (what, body) in [
+        ("take", json!({"by": "x"})),
+        (
+            "done",
+            json!({"by": "x", "note": "x", "found": "not-charged"}),
+        ),
+    ] {
+        let answer = server
+            .send("paris-key", &format!("{path}/{what}"), body)
+            .await;
+        assert_eq!(answer.status, 404, "{what}");
+    }
+
+    let take = format!("{path}/take");
+    let done = format!("{path}/done");
+    let taken = server
+        .send("tokyo-key", &take, json!({"by": "suzuki"}))
+        .await;
+    assert_eq!(
+        (taken.status, &taken.body["state"], &taken.body["taken_by"]),
+        (200, &json!("taken"), &json!("suzuki"))
+    );
+    let again = server.send("", &take, json!({"by": "suzuki"})).await;
+    assert_eq!((again.status, &again.body), (200, &taken.body));
+    let late = server.send("tokyo-key", &take, json!({"by": "mori"})).await;
+    assert_eq!((late.status, late.code()), (409, "task-taken"));
+    assert!(late.message().contains("suzuki"), "{}", late.message());
+
+    let pan = "4111111111111111";
+    let table = [
+        (json!({"by": "mori"}), "note"),
+        (json!({"note": "x"}), "by"),
+        (json!({"by": "", "note": "x"}), "by: "),
+        (json!({"by": pan, "note": "x"}), "by: "),
+        (json!({"by": "mori", "note": ""}), "note: "),
+        (json!({"by": "mori", "note": pan}), "note: "),
+        (json!({"by": "mori", "note": "x".repeat(501)}), "note: "),
+        (
+            json!({"by": "mori", "note": "x"}),
+            "found: look the payment up",
+        ),
+        (
+            json!({"by": "mori", "note": "x", "found": "maybe"}),
+            "found: charged",
+        ),
+        (
+            json!({"by": "mori", "note": "x", "found": "charged"}),
+            "acquirer_ref: ",
+        ),
+        (
+            json!({"by": "mori", "note": "x", "found": "charged", "acquirer_ref": pan}),
+            "acquirer_ref: ",
+        ),
+        (
+            json!({"by": "mori", "note": "x", "found": "not-charged", "acquirer_ref": "ch"}),
+            "belong to found",
+        ),
+        (
+            json!({"by": "mori", "note": "x", "found": "charged", "acquirer_ref": "ch", "approval_code": pan}),
+            "approval_code: ",
+        ),
+        (json!({"by": "mori", "note": "x", "pan": "x"}), "pan"),
+    ];
+    for (body, says) in table {
+        let answer = server.send("tokyo-key", &done, body.clone()).await;
+        let shown = body.to_string().replace(pan, "PAN");
+        assert_eq!(
+            (answer.status, answer.code()),
+            (400, "invalid-request"),
+            "{shown}"
+        );
+        assert!(
+            answer.message().contains(says),
+            "{shown}: {}",
+            answer.message()
+        );
+        assert!(!answer.body.to_string().contains(pan), "{shown}");
+    }
+    // The acquirer's answer may still be on its way.
+    let body = json!({"by": "mori", "note": "not in the portal", "found": "not-charged"});
+    let early = server.send("tokyo-key", &done, body).await;
+    assert_eq!((early.status, early.code()), (409, "too-early"));
+    assert!(
+        early.message().contains("2026-11-18T11:16:40Z"),
+        "{}",
+        early.message()
+    );
+    let body = json!({"by": "mori", "note": "seen in the portal", "found": "charged", "acquirer_ref": "ch_9", "approval_code": "Z9"});
+    let finished = server.send("tokyo-key", &done, body.clone()).await;
+    assert_eq!(finished.status, 200, "{finished:?}");
+    assert_eq!(
+        (
+            &finished.body["state"],
+            &finished.body["done_by"],
+            &finished.body["note"]
+        ),
+        (&json!("done"), &json!("mori"), &json!("seen in the portal"))
+    );
+    let twice = server.send("tokyo-key", &done, body).await;
+    assert_eq!((twice.status, twice.code()), (409, "task-done"));
+    let paid = server
+        .get("tokyo-key", &format!("/v1/payments/{payment}"))
+        .await;
+    assert_eq!(
+        (
+            &paid.body["state"],
+            &paid.body["acquirer_ref"],
+            &paid.body["approval_code"]
+        ),
+        (&json!("approved"), &json!("ch_9"), &json!("Z9"))
+    );
+    // The caller was told that it is being checked: now somebody has to tell him.
+    let list = server
+        .get("tokyo-key", "/v1/tasks?owner=sato&state=open")
+        .await;
+    assert_eq!(list.body["tasks"][0]["kind"], "approved-caller-gone");
+    let list = server.get("tokyo-key", "/v1/tasks?state=done").await;
+    assert_eq!(list.body["tasks"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_call_back_is_promised_and_found_page_by_page() {
+    let server = Server::start().await;
+    let body = |order: &str, due: &str| {
+        json!({"order_id": order, "caller_number": "0312345678", "owner": "role:front", "due_at": due,
+            "reason": "カードが手元にない", "by": "sato"})
+    };
+    let noon = "2026-11-19T12:00:00+09:00";
+    let made = server
+        .send("tokyo-key", "/v1/tasks", body("A-1", noon))
+        .await;
+    assert_eq!(made.status, 201, "{made:?}");
+    let id = made.body["id"].as_str().unwrap();
+    assert!(made.head.contains(&format!("location: /v1/tasks/{id}")));
+    for (field, value) in [
+        ("kind", json!("promised-call-back")),
+        ("due_at", json!("2026-11-19T03:00:00Z")),
+        ("owner", json!("role:front")),
+        ("created_by", json!("sato")),
+        ("payment_id", Value::Null),
+    ] {
+        assert_eq!(made.body[field], value, "{field}");
+    }
+    let twice = server
+        .send("tokyo-key", "/v1/tasks", body("A-1", noon))
+        .await;
+    assert_eq!((twice.status, twice.code()), (409, "task-exists"));
+    assert_eq!(twice.body["error"]["task_id"], made.body["id"]);
+    for (order, due) in [
+        ("A-3", "2026-11-19T12:00:00Z"),
+        ("A-2", "2026-11-19T11:00:00Z"),
+    ] {
+        let made = server
+            .send("tokyo-key", "/v1/tasks", body(order, due))
+            .await;
+        assert_eq!(made.status, 201, "{order}");
+    }
+    let mut orders = Vec::new();
+    let mut path = "/v1/tasks?limit=2".to_owned();
+    loop {
+        let page = server.get("tokyo-key", &path).await;
+        for task in page.body["tasks"].as_array().unwrap() {
+            orders.push(task["order_id"].as_str().unwrap().to_owned());
+        }
+        let Some(next) = page.body["next"].as_str() else {
+            break;
+        };
+        path = format!("/v1/tasks?limit=2&after={next}");
+    }
+    assert_eq!(orders, ["A-1", "A-2", "A-3"], "the most urgent first");
+
+    let strangers = server
+        .get("paris-key", &format!("/v1/tasks?after={id}"))
+        .await;
+    assert_eq!(strangers.status, 404);
+    for query in [
+        "state=over",
+        "limit=0",
+        "limit=201",
+        "after=x",
+        "owner=",
+        "page=2",
+        "tenant=paris",
+    ] {
+        let answer = server.get("tokyo-key", &format!("/v1/tasks?{query}")).await;
+        assert!([400, 403].contains(&answer.status), "{query}: {answer:?}");
+    }
+    let pan = "4111111111111111";
+    let with = |field: &str, value: Value| {
+        let mut body = body("B-1", noon);
+        body[field] = value;
+        body
+    };
+    let missing = |field: &str| {
+        let mut body = body("B-1", noon);
+        body.as_object_mut().unwrap().remove(field);
+        body
+    };
+    for (body, status, says) in [
+        (missing("owner"), 400, "owner"),
+        (missing("due_at"), 400, "due_at"),
+        (missing("order_id"), 400, "payment_id: "),
+        (missing("caller_number"), 400, "caller_number: "),
+        (with("due_at", json!("tomorrow")), 400, "due_at: "),
+        (
+            with("due_at", json!("2026-11-18T00:00:00Z")),
+            400,
+            "due_at: ",
+        ),
+        (
+            with("due_at", json!("2027-11-18T00:00:00Z")),
+            400,
+            "due_at: ",
+        ),
+        (with("reason", json!(pan)), 400, "reason: "),
+        (with("reason", json!("a\u{7}")), 400, "reason: "),
+        (
+            with("caller_number", json!("03 12")),
+            400,
+            "caller_number: ",
+        ),
+        (
+            with("caller_number", json!("378282246310005")),
+            400,
+            "caller_number: ",
+        ),
+        (with("owner", json!(pan)), 400, "owner: "),
+        (with("card", json!("x")), 400, "card"),
+        (with("payment_id", json!("x")), 400, "payment_id: "),
+        (
+            with("payment_id", json!("01890000-0000-7000-8000-000000000000")),
+            400,
+            "not both",
+        ),
+    ] {
+        let answer = server.send("tokyo-key", "/v1/tasks", body.clone()).await;
+        let shown = body.to_string().replace(pan, "PAN");
+        assert_eq!(answer.status, status, "{shown}: {answer:?}");
+        assert!(
+            answer.message().contains(says),
+            "{shown}: {}",
+            answer.message()
+        );
+        assert!(!answer.body.to_string().contains(pan), "{shown}");
+    }
+    // Nobody promises over the admin's socket: it has no tenant.
+    let admin = server.send("", "/v1/tasks", body("B-1", noon)).await;
+    assert_eq!(admin.status, 405);
+    let ghost = server
+        .send("ghost-key", "/v1/tasks", body("B-1", noon))
+        .await;
+    assert_eq!(ghost.status, 403);
+    let all = server.get("tokyo-key", "/v1/tasks").await;
+    assert_eq!(
+        all.body["tasks"].as_array().unwrap().len(),
+        3,
+        "nothing of all this was kept"
+    );
+}
+
+#[tokio::test]
+async fn another_operator_takes_a_waiting_payment_over() {
+    let server = Server::start().await;
+    let body =
+        r#"{"amount": 1200, "order_id": "A-1", "operator": "sato", "operator_extension": "201"}"#;
+    let made = server.post("tokyo-key", "", body).await;
+    assert_eq!(made.body["operator_extension"], "201");
+    let id: PaymentId = made.body["id"].as_str().unwrap().parse().unwrap();
+    let path = format!("/v1/payments/{id}/operator");
+    let suzuki = json!({"operator": "suzuki", "operator_extension": "202", "by": "mori"});
+    let moved = server.send("tokyo-key", &path, suzuki.clone()).await;
+    assert_eq!(
+        (
+            moved.status,
+            &moved.body["operator"],
+            &moved.body["operator_extension"]
+        ),
+        (200, &json!("suzuki"), &json!("202")),
+        "{moved:?}"
+    );
+    let by_order = "/v1/payments/operator";
+    let tanaka = json!({"order_id": "A-1", "operator": "tanaka", "by": "tanaka"});
+    let moved = server.send("tokyo-key", by_order, tanaka.clone()).await;
+    assert_eq!(
+        (
+            &moved.body["id"],
+            &moved.body["operator"],
+            &moved.body["operator_extension"]
+        ),
+        (&json!(id), &json!("tanaka"), &Value::Null)
+    );
+    // An admin has to say whose order it is.
+    let mut admins = tanaka.clone();
+    assert_eq!(server.send("", by_order, admins.clone()).await.status, 400);
+    admins["tenant"] = json!("tokyo");
+    assert_eq!(server.send("", by_order, admins.clone()).await.status, 200);
+    admins["tenant"] = json!("paris");
+    assert_eq!(server.send("tokyo-key", by_order, admins).await.status, 403);
+    for (key, path, body, status, says) in [
+        (
+            "paris-key",
+            path.as_str(),
+            suzuki.clone(),
+            404,
+            "no such payment",
+        ),
+        (
+            "paris-key",
+            by_order,
+            tanaka.clone(),
+            404,
+            "holds this order",
+        ),
+        (
+            "tokyo-key",
+            "/v1/payments/x/operator",
+            suzuki.clone(),
+            400,
+            "payment id",
+        ),
+        ("tokyo-key", &path, json!({"by": "mori"}), 400, "operator: "),
+        ("tokyo-key", &path, json!({"operator": "x"}), 400, "by"),
+        (
+            "tokyo-key",
+            &path,
+            json!({"operator": "x", "by": " "}),
+            400,
+            "by: ",
+        ),
+        (
+            "tokyo-key",
+            &path,
+            json!({"operator_extension": "2x", "by": "mori"}),
+            400,
+            "operator_extension: ",
+        ),
+        (
+            "tokyo-key",
+            &path,
+            json!({"operator": "x", "by": "mori", "amount": 1}),
+            400,
+            "amount",
+        ),
+    ] {
+        let answer = server.send(key, path, body.clone()).await;
+        assert_eq!(answer.status, status, "{body}: {answer:?}");
+        assert!(
+            answer.message().contains(says),
+            "{body}: {}",
+            answer.message()
+        );
+    }
+    let call = call_id();
+    let claim = server.journal.claim(id, call).await.unwrap();
+    let answer = server.send("tokyo-key", &path, suzuki.clone()).await;
+    assert_eq!((answer.status, answer.code()), (409, "not-waiting"));
+    assert!(
+        answer.message().contains("in a call"),
+        "{}",
+        answer.message()
+    );
+    assert_eq!(answer.body["error"]["payment_id"], json!(id));
+    let result = "amount-rejected";
+    server
+        .journal
+        .release(&claim, result, Value::Null)
+        .await
+        .unwrap();
+    let answer = server.send("tokyo-key", &path, suzuki).await;
+    assert_eq!((answer.status, answer.code()), (409, "not-waiting"));
+    assert!(
+        answer.message().contains("announce it anew"),
+        "{}",
+        answer.message()
+    );
+    let shown = server.get("tokyo-key", &format!("/v1/payments/{id}")).await;
+    assert_eq!(shown.body["operator"], "tanaka");
 }

@@ -104,7 +104,7 @@ impl Events {
                 let event = line
                     .strip_prefix(b"data:")
                     .and_then(|data| serde_json::from_slice::<api::Event>(data).ok());
-                if let Some(event) = event.filter(|e| e.channel_id == CALLER) {
+                if let Some(event) = event.filter(|e| e.channel_id.as_deref() == Some(CALLER)) {
                     return Ok(event);
                 }
             }

@@ -1,12 +1,12 @@
 //! SQL of recorders that are paused and of recordings in quarantine.
 
-use ivrpay_payment::{CallId, OperatorId, RecordingId};
+use ivrpay_payment::{CallId, RecordingId};
 use sqlx::Row as _;
 use sqlx::sqlite::SqliteRow;
 
 use super::{DAMAGED, Sqlite, Tx, named, parsed};
 use crate::Error;
-use crate::types::{RecorderPause, Recording, RecordingState, TaskKind};
+use crate::types::{RecorderPause, Recording, RecordingState};
 
 impl Sqlite {
     /// The oldest first; of one call, or of all.
@@ -125,46 +125,6 @@ impl Tx<'_> {
         .bind(recording.quarantined_ms)
         .bind(&recording.resolved_by)
         .bind(recording.resolved_ms)
-        .execute(&mut self.connection)
-        .await?;
-        Ok(())
-    }
-
-    pub(crate) async fn insert_quarantine_task(
-        &mut self,
-        id: uuid::Uuid,
-        recording: RecordingId,
-        owner: Option<&OperatorId>,
-        due_ms: i64,
-        note: &str,
-    ) -> Result<(), Error> {
-        sqlx::query(
-            "INSERT INTO tasks (id, kind, recording, owner, due_ms, state, note, created_ms)
-             VALUES (?1, ?2, ?3, ?4, ?5, 'open', ?6, ?7)",
-        )
-        .bind(id.to_string())
-        .bind(TaskKind::Quarantine.name())
-        .bind(recording.to_string())
-        .bind(owner.map(OperatorId::as_str))
-        .bind(due_ms)
-        .bind(note)
-        .bind(self.now_ms)
-        .execute(&mut self.connection)
-        .await?;
-        Ok(())
-    }
-
-    pub(crate) async fn close_quarantine_task(
-        &mut self,
-        recording: RecordingId,
-        by: &str,
-    ) -> Result<(), Error> {
-        sqlx::query(
-            "UPDATE tasks SET state = 'done', closed_ms = ?2, closed_by = ?3 WHERE recording = ?1 AND state = 'open'",
-        )
-        .bind(recording.to_string())
-        .bind(self.now_ms)
-        .bind(by)
         .execute(&mut self.connection)
         .await?;
         Ok(())
