@@ -184,25 +184,24 @@ impl Typing {
 
     /// What was typed next, a pause waited for. Loses nothing where it is dropped before its end.
     async fn next(&mut self) -> Typed {
-        loop {
-            if let Some(at) = self.waits {
-                tokio::time::sleep_until(at.into()).await;
-                self.waits = None;
-            }
-            let Some(typed) = self.typed.recv().await else {
-                // The end of a script is not a hang-up: what is on may end by itself.
-                return std::future::pending().await;
-            };
-            match typed {
-                // Scripts key as a calm person does: no two keys closer than an echo could be.
-                Typed::Key if !self.terminal => {
-                    self.waits = Some(Instant::now() + Duration::from_millis(200));
-                }
-                Typed::Pause => self.waits = Some(Instant::now() + Duration::from_millis(500)),
-                Typed::Key | Typed::HangUp => {}
-            }
-            return typed;
+        if let Some(at) = self.waits {
+            tokio::time::sleep_until(at.into()).await;
+            self.waits = None;
         }
+        let Some(typed) = self.typed.recv().await else {
+            // The end of a script is not a hang-up: what is on may end by itself.
+            return std::future::pending().await;
+        };
+        let wait_ms = match typed {
+            // Scripts key as a calm person does: no two keys closer than an echo could be.
+            Typed::Key if !self.terminal => 200,
+            Typed::Pause => 500,
+            Typed::Key | Typed::HangUp => 0,
+        };
+        if wait_ms > 0 {
+            self.waits = Some(Instant::now() + Duration::from_millis(wait_ms));
+        }
+        typed
     }
 }
 
