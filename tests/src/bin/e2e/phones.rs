@@ -161,7 +161,7 @@ pub(crate) async fn attended(lab: &Lab) -> anyhow::Result<()> {
     let first = phone(
         "201",
         OPERATOR,
-        "hears:1000 sleep:500 attended:202 { hears:2000 }",
+        "hears:1000 sleep:500 attended:202 { hears:2000 sleep:500 }",
     )
     .start(lab)
     .await?;
