@@ -69,6 +69,8 @@ impl Arguments {
                     read.operator =
                         Some(OperatorId::new(value).map_err(|_| "operator is no operator id")?)
                 }
+                // Of the pay key; `crate::pairs` reads them.
+                "pair" | "leg" => {}
                 "extension" => read.operator_extension = Some(value.to_owned()),
                 "mode" => {
                     read.mode = match value {
@@ -121,6 +123,8 @@ mod tests {
         );
         assert_eq!(read.mode, Mode::SelfService);
         assert_eq!(parse("tenant=demo,order=,amount=").unwrap().amount, None);
+        // As `ivrpay-pay` has them on every call.
+        assert!(parse("tenant=demo,amount=1200,pair=,leg=customer").is_ok());
     }
 
     #[test]
