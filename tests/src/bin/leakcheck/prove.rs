@@ -30,9 +30,9 @@ const MOMENTS: usize = 100;
 /// Eight digits of a thousand cards stand somewhere by chance; twelve do not.
 const DIGITS: &str = "12";
 
-/// Pause between two keys, ms: a number takes half a minute, so that most callers are in the middle of one at any moment, and the
+/// Pause between two keys, ms: a number takes a minute, so that most callers are in the middle of one at any moment, and the
 /// dialogues last as long as a hundred searches of a busy machine.
-const BETWEEN: u32 = 2_000;
+const BETWEEN: u32 = 4_000;
 
 /// Name, where the caller calls, what he does with his keys, and how it may end.
 type Ending = (
