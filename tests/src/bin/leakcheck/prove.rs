@@ -284,11 +284,13 @@ async fn slots_in_use(service: &Service) -> anyhow::Result<u64> {
     for _ in 0..12 {
         let (_, metrics) = service.get("/metrics").await?;
         let metrics = metrics.as_str().context("the metrics are no text")?;
-        let line = metrics
+        let sizes: Vec<u64> = metrics
             .lines()
-            .find_map(|line| line.strip_prefix("ivrpay_secret_slots_in_use "))
-            .context("no metric says how many slots are taken")?;
-        slots = line.parse()?;
+            .filter(|line| line.starts_with("ivrpay_secret_slots_in_use{"))
+            .filter_map(|line| line.rsplit_once(' ')?.1.parse().ok())
+            .collect();
+        ensure!(!sizes.is_empty(), "no metric says how many slots are taken");
+        slots = sizes.iter().sum();
         if slots == 0 {
             break;
         }
