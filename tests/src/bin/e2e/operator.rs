@@ -1269,10 +1269,6 @@ pub(crate) async fn all(
         service: &service,
     };
     let cases = cases();
-    let queue = tokio::sync::Mutex::new(());
-    let mut checks: Vec<(String, LocalBoxFuture<'_, anyhow::Result<Option<Times>>>)> = Vec::new();
-    let mut next = (0..EXTENSIONS).map(|n| EXTENSION + n).cycle();
-    let mut operator = || next.next().unwrap_or(EXTENSION);
     // One after the other: the queue has one operator who is there.
     let queued: Vec<Case> = ["rfc4733", "info", "inband"]
         .into_iter()
@@ -1284,6 +1280,10 @@ pub(crate) async fn all(
             .dtmf(way)
         })
         .collect();
+    let queue = tokio::sync::Mutex::new(());
+    let mut checks: Vec<(String, LocalBoxFuture<'_, anyhow::Result<Option<Times>>>)> = Vec::new();
+    let mut next = (0..EXTENSIONS).map(|n| EXTENSION + n).cycle();
+    let mut operator = || next.next().unwrap_or(EXTENSION);
     for case in &queued {
         let (floor, queue) = (&floor, &queue);
         let check = async move {
