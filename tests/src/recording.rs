@@ -109,6 +109,18 @@ impl Recording {
         keys
     }
 
+    /// How much of a part of it is louder than a quiet line: speech, or a voice.
+    #[must_use]
+    pub fn spoken(&self, from: Duration, to: Duration) -> Duration {
+        let at = |time: Duration| time.as_millis() as usize * RATE / 1_000;
+        let part = self.0.get(at(from)..at(to).min(self.0.len()));
+        let loud = part
+            .unwrap_or_default()
+            .chunks_exact(FRAME)
+            .filter(|frame| energy(frame) >= QUIET_RMS.powi(2) * FRAME as f64);
+        Duration::from_millis(loud.count() as u64 * 20)
+    }
+
     /// Whether nothing is in it but the caller's hum and silence: no remnant of a key, nothing spoken.
     #[must_use]
     pub fn is_only_hum(&self) -> bool {

@@ -513,6 +513,7 @@ impl Call {
             self.release(order.claim, result, None).await;
             // The dialplan speaks: it does so too where the daemon has no place to lead a call.
             self.give_back(result, None).await;
+            Box::pin(self.see_off_operator()).await;
             return result;
         };
         let mut end = self.drive(&mut dialogue, &order).await;

@@ -21,8 +21,10 @@ use crate::pairs::{ARRIVAL_MAX, Arrival, Company, Pair};
 const WHISPER_MAX: Duration = Duration::from_secs(15);
 /// `*` and the key behind it are one key of the operator's when they come within this time.
 const KEY_PAIR_MAX: Duration = Duration::from_secs(3);
-/// How long the dialplan may take to fetch the operator: `Bridge()` behind the customer's `Stasis()`.
-const FETCH_MAX: Duration = Duration::from_secs(5);
+/// `*9` within this time from the operator's arrival is the pay key once more, of a finger that pressed it twice: no pause.
+const TWICE_MAX: Duration = Duration::from_secs(3);
+/// How long the dialplan may take to fetch the operator: `Bridge()` behind the customer's `Stasis()`, and a line that it speaks before.
+const FETCH_MAX: Duration = Duration::from_secs(10);
 
 /// Longest extension that has a lamp.
 const EXTENSION_MAX: usize = 40;
@@ -45,6 +47,7 @@ pub(super) struct Operator {
     playbacks: u32,
     /// He left Stasis or hung up.
     gone: bool,
+    arrived: Instant,
     star: Option<Instant>,
     step: Option<Step>,
 }
@@ -69,6 +72,7 @@ impl Operator {
             playback: None,
             playbacks: 0,
             gone: false,
+            arrived: start.arrived,
             star: None,
             step: None,
         }
@@ -85,6 +89,7 @@ impl Operator {
                 self.star.take().filter(|at| at.elapsed() <= KEY_PAIR_MAX)?;
                 match digit {
                     9 if self.talking => Some(Command::Resume),
+                    9 if self.arrived.elapsed() < TWICE_MAX => None,
                     9 => Some(Command::Pause),
                     0 => Some(Command::Cancel),
                     _ => None,

@@ -9,6 +9,7 @@
 
 mod canary;
 mod hardening;
+mod operator;
 mod outages;
 mod phones;
 mod recorders;
@@ -228,6 +229,9 @@ async fn run(tally: &mut Tally) -> anyhow::Result<()> {
     drop(service);
 
     telephones(tally, &lab, wanted).await;
+    if args.filter.is_empty() || args.filter.starts_with("pay key") {
+        operator::all(tally, &lab, wanted).await?;
+    }
     if wanted("recorded") {
         let through = recordings::through_a_payment(&lab);
         tally
