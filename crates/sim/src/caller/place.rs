@@ -7,7 +7,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use crate::line::audio::Ear;
+use crate::line::audio::{self, Ear};
 use crate::line::events::{self, Announced, Feed, Told};
 use crate::line::follow::{Follower, Next, Steps};
 use crate::line::leg::{Event, Leg, State, socket};
@@ -114,6 +114,9 @@ impl PlaceError {
         }
     }
 }
+
+/// The end of the daemon's part, for scripts that go on behind it.
+const CALL_ENDED: &str = "call-ended";
 
 /// How long `call-ended` may come after the line was closed: when the daemon had the call, and when it never spoke of it.
 const RESULT_MAX: Duration = Duration::from_secs(5);
@@ -347,8 +350,17 @@ impl<F: FnMut(Duration, Seen<'_>)> Call<'_, F> {
                 let result = announced.result.clone();
                 let result = result.unwrap_or_else(|| "none".to_owned());
                 self.see(Seen::Ended(&result));
+                if script::waits_for(&self.plan.script, CALL_ENDED) {
+                    self.steps.keep(Step {
+                        step: CALL_ENDED.to_owned(),
+                        attempt: None,
+                        error: Some(result.clone()),
+                        ms: audio::millis(self.leg.began.elapsed()),
+                    });
+                } else {
+                    self.ends = Some(Instant::now() + self.plan.linger);
+                }
                 self.result = Some(result);
-                self.ends = Some(Instant::now() + self.plan.linger);
             }
             _ => {}
         }

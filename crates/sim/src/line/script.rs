@@ -294,6 +294,13 @@ pub(crate) fn waits_for_steps(script: &[Action]) -> bool {
     })
 }
 
+/// Whether a script waits for this step.
+pub(crate) fn waits_for(script: &[Action], what: &str) -> bool {
+    script
+        .iter()
+        .any(|action| matches!(action, Action::Step { step, .. } if step == what))
+}
+
 fn wait(step: &str) -> Option<Action> {
     let (step, error) = match step.split_once('/') {
         Some((step, error)) => (step, Some(error)),

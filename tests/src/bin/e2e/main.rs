@@ -9,6 +9,7 @@
 
 mod canary;
 mod hardening;
+mod ladder;
 mod outages;
 mod phones;
 mod recorders;
@@ -228,6 +229,7 @@ async fn run(tally: &mut Tally) -> anyhow::Result<()> {
     drop(service);
 
     telephones(tally, &lab, wanted).await;
+    ladder::run(tally, &lab, wanted, args.full).await?;
     if wanted("recorded") {
         let through = recordings::through_a_payment(&lab);
         tally
