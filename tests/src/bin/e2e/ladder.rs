@@ -326,7 +326,7 @@ async fn variable_of_customer(lab: &Lab, variable: &str) -> anyhow::Result<Strin
             let id = channel["id"].as_str().unwrap_or_default();
             let read = |name: &str| format!("/channels/{id}/variable?variable={name}");
             // Behind the daemon's part.
-            let place = lab.ari("GET", &read("SHARED(IVRPAY_RETURN)")).await?;
+            let place = lab.ari("GET", &read("IVRPAY_RUNG")).await?;
             if place["value"].as_str().is_none_or(str::is_empty) {
                 continue;
             }
