@@ -326,7 +326,7 @@ impl Call {
             .is_some_and(|o| o.playback.is_some() && !o.gone)
         {
             tokio::select! {
-                event = event(&mut self.operator) => drop(self.whispered(event)),
+                event = event(&mut self.operator) => self.whispered(event),
                 event = self.inbox.recv(), if !self.gone && !self.overflowed => drop(self.input(event)),
                 () = tokio::time::sleep_until(limit) => break,
             }
