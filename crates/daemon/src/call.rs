@@ -30,15 +30,16 @@ use crate::arguments::{Arguments, Mode};
 use crate::config::Tenant;
 use crate::events::{self, About, Events};
 use crate::guard::{Danger, Guard};
-use crate::ladder::{Ending, Ladder, RUNGS_MAX, Whispers};
+use crate::ladder::{self, Ending, Ladder, RUNGS_MAX};
+use crate::lamps::{Lamp, Lamps, Until};
 use crate::order::{self, NotFound};
 use crate::pairs::{Leg, Pairs};
 use crate::quarantine::{MARKED, Mark};
 use crate::recorders::Recorders;
 use crate::settle::Settle;
 
+pub(crate) use operator::BRIDGE;
 use operator::Operator;
-pub(crate) use operator::{BRIDGE, LAMP};
 
 /// Commands that may wait for a call; more come only from a mistake, and are refused.
 pub(crate) const COMMANDS_MAX: usize = 8;
@@ -51,7 +52,7 @@ pub(crate) struct Shared {
     pub(crate) guard: Guard,
     pub(crate) recorders: Recorders,
     pub(crate) pairs: Pairs,
-    pub(crate) whispers: Whispers,
+    pub(crate) lamps: Lamps,
     pub(crate) quarantine: ivrpay_web::Quarantine,
     pub(crate) tenants: Vec<Tenant>,
     pub(crate) settings: Arc<ivrpay_dialogue::Settings>,
@@ -160,7 +161,11 @@ pub(crate) async fn run(
         variables: BTreeMap::new(),
         operator: None,
         extension: None,
+        lamp: None,
         ladder: None,
+        ending: Ending::Error,
+        whispered: String::new(),
+        fetched: false,
     };
     Box::pin(call.close_window()).await;
     let arguments = match pair {
@@ -178,7 +183,7 @@ pub(crate) async fn run(
             Box::pin(call.refuse(refused)).await
         }
     };
-    Box::pin(call.unreserve()).await;
+    call.leave_lamp();
     call.shared
         .events
         .call_ended(&call.about, result, began.elapsed());
@@ -223,8 +228,16 @@ struct Call {
     operator: Option<Operator>,
     /// The extension of the operator who has the caller, where it is known.
     extension: Option<String>,
+    /// That of his extension, lit.
+    lamp: Option<Lamp>,
     /// Who takes an attended caller back.
     ladder: Option<Ladder>,
+    /// Which of its ladders it is.
+    ending: Ending,
+    /// What whoever takes the caller back hears, as files.
+    whispered: String,
+    /// The dialplan has brought the two together again.
+    fetched: bool,
 }
 
 /// By what a recorder outside Asterisk finds the call.
@@ -264,7 +277,9 @@ impl Call {
         if args.mode != Mode::SelfService {
             self.ladder = Some(tenant.ladder.clone());
         }
-        Box::pin(self.reserve()).await;
+        if let Some(extension) = &self.extension {
+            self.lamp = Box::pin(shared.lamps.light(extension)).await;
+        }
         if shared.recorders.any(&tenant.id) {
             self.seat = Some(Seat {
                 caller: caller_number(channel),
@@ -274,6 +289,8 @@ impl Call {
         }
         let language = args.language.unwrap_or(tenant.language);
         self.language = language;
+        // Should this process end, the dialplan has somebody for the caller all the same.
+        Box::pin(self.set_ladder(Ending::Error, Line::WhisperInternalError)).await;
 
         let amount = args.money(tenant.currency).map_err(|why| {
             events::arguments_refused(&self.about, why);
@@ -705,6 +722,7 @@ impl Call {
         self.set("IVRPAY_PAYMENT_ID", &id).await;
         self.set(RESULT_VARIABLE, CallResult::OutcomeUnknown.name())
             .await;
+        Box::pin(self.set_ladder(Ending::Unknown, Line::WhisperUnknown)).await;
     }
 
     async fn set(&mut self, name: &'static str, value: &str) {
@@ -853,7 +871,8 @@ impl Call {
         for (name, value) in &variables {
             self.set(name, value).await;
         }
-        Box::pin(self.set_ladder(result, end)).await;
+        let whispered = std::mem::take(&mut self.whispered);
+        Box::pin(self.set_return(Ending::of(result, end), &whispered)).await;
         #[cfg(feature = "plant")]
         Box::pin(self.leak()).await;
         Box::pin(self.open_window()).await;
@@ -861,20 +880,43 @@ impl Call {
         Box::pin(go_on(&self.shared.client, &self.about.channel_id)).await;
     }
 
-    /// Who takes the caller back, for the dialplan.
-    async fn set_ladder(&mut self, result: CallResult, end: Option<&End>) {
-        let Some(ladder) = self.ladder.take() else {
+    /// Who takes the caller back as things are, should no better be known.
+    async fn set_ladder(&mut self, ending: Ending, whisper: Line) {
+        let whisper = ladder::files(&Prompt(vec![Say::Line(whisper)]), self.language);
+        self.set_return(ending, &whisper).await;
+    }
+
+    /// Who takes the caller back, for the dialplan, and what that person hears before.
+    async fn set_return(&mut self, ending: Ending, whisper: &str) {
+        let Some(ladder) = &self.ladder else {
             return;
         };
-        let rungs = ladder.rungs(Ending::of(result, end), self.extension.as_deref());
+        self.ending = ending;
+        let rungs = ladder.rungs(ending, self.extension.as_deref(), self.language);
         // Behind the last stands an empty one: an earlier payment of this channel may have had more.
         let rungs = rungs.iter().map(String::as_str).chain([""]);
         for (name, rung) in RUNGS.iter().zip(rungs) {
             self.set(name, rung).await;
         }
+        self.set("IVRPAY_RETURN_LANGUAGE", self.language.code())
+            .await;
         // Inherited by the channel of whoever is called.
-        let call = self.about.call_id.to_string();
-        self.set("__IVRPAY_WHISPER", &call).await;
+        self.set("__IVRPAY_WHISPER", whisper).await;
+    }
+
+    /// The operator stays reserved until he has the caller again; without one who comes back, no longer.
+    fn leave_lamp(&mut self) {
+        let (Some(lamp), Some(ladder)) = (self.lamp.take(), &self.ladder) else {
+            return;
+        };
+        let kept = ladder.kept(self.ending);
+        if self.fetched || (kept.is_some() && !self.gone) {
+            let until = Until {
+                kept: kept.filter(|_| !self.fetched),
+                wrap_up: ladder.wrap_up,
+            };
+            lamp.keep(self.about.channel_id.clone(), until);
+        }
     }
 
     fn now(&self) -> At {

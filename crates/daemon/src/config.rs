@@ -466,6 +466,7 @@ struct RawTenant {
 #[serde(deny_unknown_fields)]
 struct RawReturn {
     operator: Option<String>,
+    wrap_up: Option<Span>,
     default: Option<Vec<String>>,
     approved: Option<Vec<String>>,
     declined: Option<Vec<String>>,
@@ -945,6 +946,9 @@ fn ladder(at: &str, raw: RawReturn) -> Result<Ladder, ConfigError> {
             ));
         }
         ladder.operator = operator;
+    }
+    if let Some(wrap_up) = raw.wrap_up {
+        ladder.wrap_up = span(&format!("{at}.wrap_up"), wrap_up, 0, 600_000)?;
     }
     if let Some(texts) = raw.default {
         ladder.default = rungs("default", texts)?;

@@ -346,6 +346,11 @@ pub(crate) fn ari_request_failed(
     counter!("ivrpay_ari_request_failures_total").increment(1);
 }
 
+pub(crate) fn lamp_failed(lamp: &str, error: &ivrpay_ari::RequestError) {
+    warn!(lamp, error = %error, "Asterisk did not take the state of an operator's lamp");
+    counter!("ivrpay_ari_request_failures_total").increment(1);
+}
+
 pub(crate) fn not_given_back(
     channel: &ChannelId,
     error: &ivrpay_ari::RequestError,

@@ -9,6 +9,7 @@ pub mod config;
 mod events;
 mod guard;
 pub mod ladder;
+mod lamps;
 mod order;
 mod pairs;
 mod paykey;

@@ -67,28 +67,14 @@ impl PayKey {
     pub(crate) async fn handle(self: Arc<Self>, mut session: Session) {
         let done = match session.request().script() {
             "pay" => self.pay(&mut session).await,
-            "whisper" => self.whisper(&mut session).await,
             _ => {
-                events::agi_refused(
-                    "the script is not known; the dialplan asks for pay or whisper",
-                );
+                events::agi_refused("the script is not known; the dialplan asks for pay");
                 Ok(())
             }
         };
         if let Err(error) = done {
             events::agi_failed(&error);
         }
-    }
-
-    /// How the payment ended, to whoever took the call on a rung of the ladder.
-    async fn whisper(&self, session: &mut Session) -> Result<(), Error> {
-        let call = session.request().parameter("call").map(str::parse);
-        if let Some(Ok(call)) = call
-            && let Some((prompt, language)) = self.shared.whispers.of(call)
-        {
-            say(session, language, &prompt, "").await?;
-        }
-        Ok(())
     }
 
     async fn pay(&self, session: &mut Session) -> Result<(), Error> {

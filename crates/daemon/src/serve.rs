@@ -24,7 +24,7 @@ use crate::call::{self, Shared};
 use crate::config::Config;
 use crate::events::{self, Events};
 use crate::guard::Guard;
-use crate::ladder::Whispers;
+use crate::lamps::Lamps;
 use crate::pairs::{Leg, Pairs};
 use crate::paykey::PayKey;
 use crate::recorders::Recorders;
@@ -145,12 +145,13 @@ pub async fn serve(
         config.ari.app.clone(),
     );
     recorders.resume_left().await;
-    tidy(&client).await;
+    let lamps = Lamps::new(client.clone());
+    tidy(client.clone(), lamps.clone(), &stopping, &servers);
     let pairs = Pairs::default();
     let shared = Arc::new(Shared {
         recorders: recorders.clone(),
         pairs: pairs.clone(),
-        whispers: Whispers::default(),
+        lamps: lamps.clone(),
         quarantine: config.quarantine.clone(),
         client: client.clone(),
         settle: settle.clone(),
@@ -292,6 +293,7 @@ pub async fn serve(
         })
         .await,
     );
+    drop(tokio::time::timeout(GIVE_BACK_MAX, lamps.end()).await);
     halt.stop().await;
     drop(tokio::time::timeout(GIVE_BACK_MAX, late).await);
     closing.cancel();
@@ -537,20 +539,42 @@ fn housekeeping(
     });
 }
 
-/// Lamps and bridges of a daemon that is no more: nobody else would put them out.
-async fn tidy(client: &ivrpay_ari::Client) {
-    for lamp in client.devices().await.unwrap_or_default() {
-        if lamp.starts_with(call::LAMP) {
-            drop(client.forget_device(&lamp).await);
+/// Longest wait for an Asterisk that is away, before what a service left there is looked for again.
+const TIDY_AGAIN: Duration = Duration::from_secs(2);
+
+/// Lamps and bridges of a service that is no more: nobody else would put them out.
+fn tidy(
+    client: ivrpay_ari::Client,
+    lamps: Lamps,
+    stopping: &CancellationToken,
+    servers: &TaskTracker,
+) {
+    let stopping = stopping.clone();
+    // Bridges are told from ours by their call's id, which holds its time.
+    let began = uuid::Uuid::now_v7();
+    servers.spawn(async move {
+        loop {
+            if lamps.tidy().await.is_ok()
+                && let Ok(bridges) = client.bridges().await
+            {
+                let left = bridges.iter().filter(|bridge| {
+                    let call = bridge.id.strip_prefix(call::BRIDGE);
+                    call.and_then(|id| id.parse::<uuid::Uuid>().ok())
+                        .is_some_and(|id| id < began)
+                });
+                for bridge in left {
+                    if let Ok(id) = ivrpay_ari::BridgeId::new(&bridge.id) {
+                        drop(client.destroy_bridge(&id).await);
+                    }
+                }
+                return;
+            }
+            tokio::select! {
+                () = tokio::time::sleep(TIDY_AGAIN) => {}
+                () = stopping.cancelled() => return,
+            }
         }
-    }
-    for bridge in client.bridges().await.unwrap_or_default() {
-        if let Ok(id) = ivrpay_ari::BridgeId::new(&bridge.id)
-            && bridge.id.starts_with(call::BRIDGE)
-        {
-            drop(client.destroy_bridge(&id).await);
-        }
-    }
+    });
 }
 
 async fn stop_signal() {

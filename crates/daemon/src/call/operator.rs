@@ -6,8 +6,7 @@
 use std::time::{Duration, Instant};
 
 use ivrpay_ari::{
-    BridgeId, CallEvent, ChannelId, DeviceState, Direction, HangupReason, Inbox, PlaybackId,
-    RequestError, Start,
+    BridgeId, CallEvent, ChannelId, Direction, HangupReason, Inbox, PlaybackId, RequestError, Start,
 };
 use ivrpay_dialogue::{Command, Progress, Prompt, Step};
 use ivrpay_secret::Key;
@@ -15,6 +14,7 @@ use ivrpay_secret::Key;
 use super::Call;
 use crate::events;
 use crate::guard::Danger;
+use crate::ladder;
 use crate::pairs::{ARRIVAL_MAX, Arrival, Company, Pair};
 
 /// Longest that a whisper may take before the customer is joined.
@@ -26,12 +26,8 @@ const TWICE_MAX: Duration = Duration::from_secs(3);
 /// How long the dialplan may take to fetch the operator: `Bridge()` behind the customer's `Stasis()`, and a line that it speaks before.
 const FETCH_MAX: Duration = Duration::from_secs(10);
 
-/// Longest extension that has a lamp.
-const EXTENSION_MAX: usize = 40;
 /// Beginning of our bridges' ids.
 pub(crate) const BRIDGE: &str = "ivrpay-";
-/// Beginning of our devices' names.
-pub(crate) const LAMP: &str = "Stasis:ivrpay-";
 
 pub(super) struct Operator {
     channel: ChannelId,
@@ -318,10 +314,10 @@ impl Call {
 
     /// The result into the operator's ear, before the customer is joined.
     pub(super) async fn whisper(&mut self, prompt: Prompt) {
+        // Should this operator not be there to the end, whoever takes the caller back hears it.
+        self.whispered = ladder::files(&prompt, self.language);
         let Some(operator) = self.operator.as_ref().filter(|operator| !operator.gone) else {
-            // Whoever takes the caller back hears it.
-            let (whispers, call) = (&self.shared.whispers, self.about.call_id);
-            return whispers.keep(call, prompt, self.language);
+            return;
         };
         if !self.gone && !operator.together {
             // He has heard that he is being connected; this takes some seconds.
@@ -367,34 +363,6 @@ impl Call {
         }
     }
 
-    /// A lamp for the operator's extension, which also keeps a queue from ringing him: `Stasis:ivrpay-201`.
-    pub(super) async fn reserve(&mut self) {
-        if let Some(lamp) = self.lamp()
-            && let Err(error) = self
-                .shared
-                .client
-                .set_device_state(&lamp, DeviceState::Inuse)
-                .await
-        {
-            events::ari_request_failed(&self.about, "lamp", &error);
-        }
-    }
-
-    pub(super) async fn unreserve(&mut self) {
-        if let Some(lamp) = self.lamp()
-            && let Err(error) = self.shared.client.forget_device(&lamp).await
-        {
-            events::ari_request_failed(&self.about, "lamp", &error);
-        }
-    }
-
-    fn lamp(&self) -> Option<String> {
-        let extension = self.extension.as_deref()?;
-        let good = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
-        (extension.len() <= EXTENSION_MAX && extension.chars().all(good))
-            .then(|| format!("{LAMP}{extension}"))
-    }
-
     /// Nothing of ours is left around the two: before the customer goes on, and the dialplan's `Bridge()` fetches the operator.
     pub(super) async fn leave_operator(&mut self) {
         self.part().await;
@@ -410,7 +378,11 @@ impl Call {
         while !operator.gone && !self.gone {
             tokio::select! {
                 event = operator.inbox.recv() => match event {
-                    Some(CallEvent::StasisEnd | CallEvent::Destroyed { .. } | CallEvent::Gone | CallEvent::Overflow) | None => {
+                    Some(CallEvent::StasisEnd) => {
+                        operator.gone = true;
+                        self.fetched = true;
+                    }
+                    Some(CallEvent::Destroyed { .. } | CallEvent::Gone | CallEvent::Overflow) | None => {
                         operator.gone = true;
                     }
                     Some(CallEvent::KeyWaiting { .. }) => drop(operator.inbox.take_key()),

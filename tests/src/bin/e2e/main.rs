@@ -9,6 +9,7 @@
 
 mod canary;
 mod hardening;
+mod ladder;
 mod operator;
 mod outages;
 mod phones;
@@ -232,6 +233,7 @@ async fn run(tally: &mut Tally) -> anyhow::Result<()> {
     if args.filter.is_empty() || args.filter.starts_with("pay key") {
         operator::all(tally, &lab, wanted).await?;
     }
+    ladder::run(tally, &lab, wanted, args.full).await?;
     if wanted("recorded") {
         let through = recordings::through_a_payment(&lab);
         tally
