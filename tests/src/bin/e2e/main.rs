@@ -8,6 +8,7 @@
 )]
 
 mod canary;
+mod desk;
 mod hardening;
 mod outages;
 mod phones;
@@ -228,6 +229,10 @@ async fn run(tally: &mut Tally) -> anyhow::Result<()> {
     drop(service);
 
     telephones(tally, &lab, wanted).await;
+    if wanted("keypad") || args.filter.starts_with("keypad") {
+        let count = |name: &str, took, result| tally.count(name, took, result);
+        desk::all(&lab, &books, wanted, count).await?;
+    }
     if wanted("recorded") {
         let through = recordings::through_a_payment(&lab);
         tally
