@@ -12,7 +12,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ivrpay_ari::{CallEvent, Client, Inbox, PlaybackId, RESULT_VARIABLE, RequestError, Start};
+use ivrpay_ari::{
+    CallEvent, Client, Direction, Inbox, PlaybackId, RESULT_VARIABLE, RequestError, Start,
+};
 use ivrpay_card::{Month, Rules};
 use ivrpay_dialogue::operator::Refusal;
 use ivrpay_dialogue::{
@@ -28,6 +30,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::arguments::{Arguments, Mode};
 use crate::config::Tenant;
+use crate::desk;
 use crate::events::{self, About, Events};
 use crate::guard::{Danger, Guard};
 use crate::ladder::{self, Ending, Ladder, RUNGS_MAX};
@@ -99,12 +102,14 @@ impl Refused {
     }
 }
 
-/// Takes a channel from StasisStart to its end.
+/// Takes a channel from StasisStart to its end. `keyed`: what an operator has keyed, in whose place the channel is, instead of its
+/// own arguments.
 pub(crate) async fn run(
     shared: Arc<Shared>,
     id: CallId,
     start: Start,
     commands: mpsc::Receiver<Command>,
+    keyed: Option<Result<Arguments, &'static str>>,
 ) {
     if let Some(mark) = Mark::of(&start.args) {
         let kept = mark.keep(&shared.client, shared.settle.journal(), &shared.quarantine);
@@ -167,13 +172,21 @@ pub(crate) async fn run(
         whispered: String::new(),
         fetched: false,
     };
+    let replaced = start.replaced.as_ref();
+    if replaced.is_some() {
+        // Where the one before was muted Asterisk believes that this one is, and he is not.
+        let client = &call.shared.client;
+        drop(client.unmute(&call.about.channel_id, Direction::In).await);
+    }
     Box::pin(call.close_window()).await;
-    let arguments = match pair {
-        Some((pair, arrival)) => {
+    let arguments = match (pair, keyed, replaced) {
+        (Some((pair, arrival)), ..) => {
             Box::pin(call.welcome(arrival, &pair)).await;
             Ok(pair.arguments)
         }
-        None => Arguments::parse(&start.args),
+        (None, Some(keyed), _) => keyed,
+        (None, None, Some(operator)) => desk::arguments(&start.args, &operator.name),
+        (None, None, None) => Arguments::parse(&start.args),
     };
     // A call is one task, as large as its largest wait. What takes a moment is boxed, so that the minutes of keying are small.
     let result = match Box::pin(call.order(&start.channel, arguments)).await {
@@ -297,7 +310,7 @@ impl Call {
             internal(language)
         })?;
         // Practice has a payment of its own: with the null connector, which approves, a real one would be taken for paid.
-        let found = if args.mode == Mode::Training {
+        let found = if args.mode == Mode::Training && amount.is_some() {
             None
         } else {
             self.find(channel, &args, tenant).await?
@@ -379,7 +392,7 @@ impl Call {
     /// The extension of the operator who sent the caller here: an argument, or the endpoint that made a blind transfer
     /// (`PJSIP/201-0000002a` is extension 201).
     async fn operator_extension(&self, args: &Arguments) -> Result<Option<String>, Refused> {
-        if args.operator_extension.is_some() || args.mode != Mode::Attended {
+        if args.operator_extension.is_some() || args.mode == Mode::SelfService {
             return Ok(args.operator_extension.clone());
         }
         let channel = self
@@ -972,7 +985,7 @@ async fn wait<T>(receiver: &mut Option<oneshot::Receiver<T>>) -> Option<T> {
     }
 }
 
-async fn sleep_until(deadline: Option<tokio::time::Instant>) {
+pub(crate) async fn sleep_until(deadline: Option<tokio::time::Instant>) {
     match deadline {
         Some(deadline) => tokio::time::sleep_until(deadline).await,
         None => std::future::pending().await,

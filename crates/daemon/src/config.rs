@@ -11,8 +11,9 @@ use std::time::Duration;
 
 use ivrpay_acquirer::{EndpointConfig, Kind};
 use ivrpay_dialogue::Settings;
+use ivrpay_dialogue::desk::OrderDigits;
 use ivrpay_journal::TaskRules;
-use ivrpay_payment::{Brand, Currency, OperationKind, Owner, SiteId, TenantId};
+use ivrpay_payment::{Brand, Currency, Money, OperationKind, Owner, SiteId, TenantId};
 use ivrpay_prompts::Language;
 use ivrpay_web::{ApiKey, KeyHash, Scope};
 use secrecy::SecretString;
@@ -172,6 +173,29 @@ pub struct Tenant {
     pub security_code: bool,
     /// Who takes the caller back.
     pub ladder: Ladder,
+    /// What an operator keys before a transfer.
+    pub desk: Desk,
+}
+
+/// `[tenants.desk]`, checked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Desk {
+    /// Largest amount, minor units of the currency that is keyed in.
+    pub amount_max: u64,
+    /// Digits of an order number; `None` = none is asked.
+    pub order: Option<OrderDigits>,
+    /// Whether the language of the customer's prompts is asked; else it is the tenant's.
+    pub ask_language: bool,
+}
+
+impl Default for Desk {
+    fn default() -> Self {
+        Self {
+            amount_max: Money::MAX,
+            order: OrderDigits::new(1, OrderDigits::MAX, false),
+            ask_language: true,
+        }
+    }
 }
 
 /// A connector, checked.
@@ -460,6 +484,17 @@ struct RawTenant {
     security_code: bool,
     #[serde(default)]
     r#return: Option<RawReturn>,
+    #[serde(default)]
+    desk: RawDesk,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct RawDesk {
+    amount_max: Option<u64>,
+    order_digits: Option<Vec<usize>>,
+    order_required: bool,
+    ask_language: Option<bool>,
 }
 
 #[derive(Deserialize)]
@@ -919,6 +954,47 @@ fn tenant(
         ladder: raw
             .r#return
             .map_or_else(|| Ok(Ladder::default()), |raw| ladder(&at("return"), raw))?,
+        desk: desk(&at("desk"), &raw.desk)?,
+    })
+}
+
+fn desk(at: &str, raw: &RawDesk) -> Result<Desk, ConfigError> {
+    let usual = Desk::default();
+    let amount_max = raw.amount_max.unwrap_or(usual.amount_max);
+    if !(1..=Money::MAX).contains(&amount_max) {
+        return Err(ConfigError::value(
+            format!("{at}.amount_max"),
+            format!("1 to {}, in minor units", Money::MAX),
+        ));
+    }
+    let digits = raw
+        .order_digits
+        .as_deref()
+        .unwrap_or(&[1, OrderDigits::MAX]);
+    let order = match digits {
+        [] => None,
+        [min, max] => OrderDigits::new(*min, *max, raw.order_required),
+        _ => None,
+    };
+    if order.is_none() && !digits.is_empty() {
+        return Err(ConfigError::value(
+            format!("{at}.order_digits"),
+            format!(
+                "fewest and most digits, 1 to {}; [] where no order number is asked",
+                OrderDigits::MAX
+            ),
+        ));
+    }
+    if order.is_none() && raw.order_required {
+        return Err(ConfigError::value(
+            format!("{at}.order_required"),
+            "no order number is asked (order_digits = [])",
+        ));
+    }
+    Ok(Desk {
+        amount_max,
+        order,
+        ask_language: raw.ask_language.unwrap_or(usual.ask_language),
     })
 }
 
@@ -1205,6 +1281,7 @@ mod tests {
             (b.security_code, b.waiting_max)
         );
         assert_eq!(a.task_rules, b.task_rules);
+        assert_eq!((a.desk, a.desk), (b.desk, Desk::default()));
         let timeouts = |c: &Config| {
             c.connectors["generic"]
                 .endpoint
@@ -1286,6 +1363,19 @@ mod tests {
             ),
             "tenants[0].task_owner",
         );
+        for (key, bad) in [
+            ("amount_max", "amount_max = 0"),
+            ("amount_max", "amount_max = 100000000"),
+            ("order_digits", "order_digits = [0, 4]"),
+            ("order_digits", "order_digits = [4]"),
+            ("order_digits", "order_digits = [4, 21]"),
+            ("order_required", "order_digits = []\norder_required = true"),
+        ] {
+            refused(
+                ("#[tenants.desk]", &format!("[tenants.desk]\n{bad}")),
+                &format!("tenants[0].desk.{key}"),
+            );
+        }
         refused(
             ("tenant = \"shop\"", "tenant = \"chop\""),
             "http.keys[0].tenant",

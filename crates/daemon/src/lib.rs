@@ -6,6 +6,7 @@ mod call;
 pub mod canary;
 pub mod check;
 pub mod config;
+mod desk;
 mod events;
 mod guard;
 pub mod ladder;

@@ -239,7 +239,8 @@ async fn customer(client: &Client, operator: &ChannelId) -> Result<Channel, Refu
     partner(&channels, &bridges, operator.as_str()).cloned()
 }
 
-fn partner<'a>(
+/// Whoever talks with the channel `of`, behind Local channels too.
+pub(crate) fn partner<'a>(
     channels: &'a [Channel],
     bridges: &[Bridge],
     of: &str,
@@ -268,7 +269,7 @@ fn partner<'a>(
 }
 
 /// `Local/201@from-queue-00000003;2` and `…;1` are two ends of one pipe.
-fn other_half(name: &str) -> Option<String> {
+pub(crate) fn other_half(name: &str) -> Option<String> {
     let pipe = name.strip_prefix("Local/")?;
     let (pipe, half) = pipe.rsplit_once(';')?;
     let other = match half {

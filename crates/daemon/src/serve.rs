@@ -22,6 +22,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::call::{self, Shared};
 use crate::config::Config;
+use crate::desk::{self, Desks};
 use crate::events::{self, Events};
 use crate::guard::Guard;
 use crate::lamps::Lamps;
@@ -178,6 +179,7 @@ pub async fn serve(
     events::serving(config.limits.calls_max);
     notify_ready();
 
+    let desks = Desks::default();
     let calls_on = TaskTracker::new();
     let live = Arc::new(Live::default());
     let mut stop = std::pin::pin!(stop_signal());
@@ -217,6 +219,11 @@ pub async fn serve(
                 continue;
             }
         };
+        // A customer in the place of an operator at the keypad goes on in that call's place.
+        let start = match desks.hand_over(start) {
+            Ok(()) => continue,
+            Err(start) => *start,
+        };
         if on.load(Ordering::Relaxed) >= config.limits.calls_max {
             events::capacity(&start.channel.id);
             tokio::spawn(give_back(
@@ -227,18 +234,26 @@ pub async fn serve(
             continue;
         }
         let (sender, receiver) = mpsc::channel(call::COMMANDS_MAX);
-        let channel = start.channel.id.clone();
-        let number = live.add(channel.clone(), sender);
+        let number = live.add(start.channel.id.clone(), sender);
         on.fetch_add(1, Ordering::Relaxed);
         events::call_on(true);
         let id = CallId::new(uuid::Uuid::now_v7());
         let (shared, on, live) = (Arc::clone(&shared), Arc::clone(&on), Arc::clone(&live));
         let recorders = recorders.clone();
         let client = client.clone();
+        let desks = desks.clone();
         calls_on.spawn(async move {
             let settle = shared.settle.clone();
-            let ended = tokio::spawn(call::run(shared, id, start, receiver)).await;
-            if ended.is_err() {
+            let ended = if desk::is_leg(&start.args) && start.replaced.is_none() {
+                let moving = Arc::clone(&live);
+                let moved = move |channel: &ivrpay_ari::ChannelId| moving.moved(number, channel);
+                tokio::spawn(desk::run(shared, desks, id, start, receiver, moved)).await
+            } else {
+                tokio::spawn(call::run(shared, id, start, receiver, None)).await
+            };
+            if ended.is_err()
+                && let Some(channel) = live.channel(number)
+            {
                 // A bug of ours; the caller must not pay for it with silence. A charge may be on its way: the result
                 // stays as it was marked.
                 events::call_panicked();
@@ -648,6 +663,18 @@ impl Live {
         let number = live.next;
         live.calls.insert(number, (channel, commands));
         number
+    }
+
+    /// The call is on another channel now.
+    fn moved(&self, number: u64, channel: &ivrpay_ari::ChannelId) {
+        if let Some((on, _)) = self.lock().calls.get_mut(&number) {
+            on.clone_from(channel);
+        }
+    }
+
+    fn channel(&self, number: u64) -> Option<ivrpay_ari::ChannelId> {
+        let live = self.lock();
+        live.calls.get(&number).map(|(channel, _)| channel.clone())
     }
 
     fn remove(&self, number: u64) {

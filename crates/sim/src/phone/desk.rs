@@ -141,12 +141,15 @@ pub(crate) async fn serve(
         let mut call = Call::begin(desk, script, invite, media_at);
         let mut stopped = false;
         let mut second: Option<UdpSocket> = None;
+        let mut second_told = None;
         let (mut media_in, mut second_in) = (vec![0; 2048], vec![0; 2048]);
         loop {
             if call.wants_second() {
                 let (media, media_at) = socket(at.ip()).await.map_err(failed)?;
                 second = Some(media);
                 call.consult(media_at);
+                let own = call.consult.as_ref().map(|c| &c.leg.dialog.call_id);
+                second_told = own.and_then(|id| feed.map(|feed| feed.subscribe(id)));
             }
             let over = call.advance(Instant::now());
             while let Some((bytes, to)) = call.poll_sip() {
@@ -178,6 +181,7 @@ pub(crate) async fn serve(
                     }
                 }
                 Some(told) = events::next(&mut told) => call.handle_told(&told),
+                Some(told) = events::next(&mut second_told) => call.handle_told(&told),
                 () = tokio::time::sleep_until(wake.into()) => {}
                 () = tokio::time::sleep_until(limit.into()), if !stopped => {
                     stopped = true;

@@ -8,6 +8,7 @@
 )]
 
 mod canary;
+mod desk;
 mod hardening;
 mod ladder;
 mod operator;
@@ -234,6 +235,10 @@ async fn run(tally: &mut Tally) -> anyhow::Result<()> {
         operator::all(tally, &lab, wanted).await?;
     }
     ladder::run(tally, &lab, wanted, args.full).await?;
+    if wanted("keypad") || args.filter.starts_with("keypad") {
+        let count = |name: &str, took, result| tally.count(name, took, result);
+        desk::all(&lab, &books, wanted, count).await?;
+    }
     if wanted("recorded") {
         let through = recordings::through_a_payment(&lab);
         tally
