@@ -1065,8 +1065,9 @@ impl Floor<'_> {
                 .await?;
             Ok(())
         };
+        let by_hand = tokio::time::timeout(Duration::from_secs(60), by_hand);
         let (report, by_hand) = tokio::join!(call.place(self.lab), by_hand);
-        by_hand?;
+        by_hand.context("no card number was asked for")??;
         let (report, operator) = (report?, ended(desk).await?);
         ensure!(report.result == "success", "{report:?} {operator:?}");
         let (events, keys) = (
