@@ -370,6 +370,8 @@ impl Call {
 
     /// Sees to it that the operator is not left in Stasis: the dialplan fetches him, or he is let go.
     pub(super) async fn see_off_operator(&mut self) {
+        // Of a customer who hung up, our bridge is still there.
+        self.part().await;
         let Some(mut operator) = self.operator.take() else {
             return;
         };
