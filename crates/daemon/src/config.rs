@@ -966,7 +966,10 @@ fn desk(at: &str, raw: &RawDesk) -> Result<Desk, ConfigError> {
             format!("1 to {}, in minor units", Money::MAX),
         ));
     }
-    let digits = raw.order_digits.as_deref().unwrap_or(&[1, OrderDigits::MAX]);
+    let digits = raw
+        .order_digits
+        .as_deref()
+        .unwrap_or(&[1, OrderDigits::MAX]);
     let order = match digits {
         [] => None,
         [min, max] => OrderDigits::new(*min, *max, raw.order_required),
@@ -1362,10 +1365,7 @@ mod tests {
             ("order_digits", "order_digits = [0, 4]"),
             ("order_digits", "order_digits = [4]"),
             ("order_digits", "order_digits = [4, 21]"),
-            (
-                "order_required",
-                "order_digits = []\norder_required = true",
-            ),
+            ("order_required", "order_digits = []\norder_required = true"),
         ] {
             refused(
                 ("#[tenants.desk]", &format!("[tenants.desk]\n{bad}")),

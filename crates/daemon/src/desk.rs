@@ -446,7 +446,10 @@ impl Leg {
                 let plays = self.play(&prompt, self.language).await;
                 again = (!plays).then(|| Instant::now() + READY_EVERY);
             }
-            match self.next(Some(again.map_or(until, |at| at.min(until)))).await? {
+            match self
+                .next(Some(again.map_or(until, |at| at.min(until))))
+                .await?
+            {
                 // As on the keypad: twice, and it is withdrawn.
                 Happens::Key(Key::Star, ..) if star => return Ok(Stays::Withdraws),
                 Happens::Key(key, ..) => star = matches!(key, Key::Star),
@@ -692,7 +695,11 @@ mod tests {
             assert!(is_leg(&args));
             arguments(&args, operator)
         };
-        let args = read("desk=operator,tenant=demo,mode=training", "PJSIP/207-0000002a").unwrap();
+        let args = read(
+            "desk=operator,tenant=demo,mode=training",
+            "PJSIP/207-0000002a",
+        )
+        .unwrap();
         assert_eq!(args.operator_extension.as_deref(), Some("207"));
         assert_eq!(args.mode, Mode::Training);
         let args = read("desk=operator,extension=301", "Local/8810@lab-0001;2").unwrap();
@@ -707,7 +714,10 @@ mod tests {
     fn calls_of_one_telephone() {
         assert!(same_telephone("PJSIP/201-00000001", "PJSIP/201-0000002a"));
         assert!(!same_telephone("PJSIP/201-00000001", "PJSIP/2011-0000002a"));
-        assert!(!same_telephone("PJSIP/201-00000001", "PJSIP/trunk-0000002a"));
+        assert!(!same_telephone(
+            "PJSIP/201-00000001",
+            "PJSIP/trunk-0000002a"
+        ));
         assert!(!same_telephone("Local/201@a-0001;1", "Local/201@a-0001;2"));
         assert!(!same_telephone("odd", "odd"));
     }

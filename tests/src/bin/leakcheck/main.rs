@@ -650,8 +650,11 @@ impl Check {
         }
         tokio::time::sleep(SETTLED).await;
         let lacks = lacks.join(" ");
-        self.search(&format!("1 s after two payments, without {lacks}"), &service)
-            .await
+        self.search(
+            &format!("1 s after two payments, without {lacks}"),
+            &service,
+        )
+        .await
     }
 
     /// What would betray a card, switched on one at a time: nobody is asked for one, and the log says what to change.
