@@ -601,7 +601,7 @@ impl<'a, S: Fn(usize, Duration, &str)> Call<'a, S> {
             }
             Next::Does(Action::Refer(extension)) => {
                 self.see("-> transfers");
-                self.refer(extension, now);
+                self.refer(extension, false, now);
             }
             Next::Does(Action::Attended { extension, script }) => {
                 self.see("-> holds, and calls for a consultation");
@@ -618,8 +618,9 @@ impl<'a, S: Fn(usize, Duration, &str)> Call<'a, S> {
         true
     }
 
-    fn refer(&mut self, extension: &str, now: Instant) {
-        let replaces = self.consult.as_ref().map(|c| &c.leg);
+    /// `attended`: into the second call. One that is over is not named: Asterisk would take it for a call elsewhere.
+    fn refer(&mut self, extension: &str, attended: bool, now: Instant) {
+        let replaces = self.consult.as_ref().map(|c| &c.leg).filter(|_| attended);
         self.leg.refer(extension, replaces);
         self.transfer = Some(Transfer::default());
         self.doing = Doing::Refers {
@@ -695,7 +696,7 @@ impl<'a, S: Fn(usize, Duration, &str)> Call<'a, S> {
                     Next::Does(Action::HangUp) => "hung-up".to_owned(),
                     Next::Does(_) | Next::Over => {
                         self.see("-> transfers into the second call");
-                        self.refer(extension, now);
+                        self.refer(extension, true, now);
                         return true;
                     }
                     Next::InVain(what) => format!("timeout waiting for {what}"),

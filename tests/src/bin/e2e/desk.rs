@@ -142,7 +142,7 @@ pub(crate) async fn blind(lab: &Lab, service: &Service, books: &Books) -> anyhow
     let one = async |extension: &str, number: &str, transfer: &str, result: &str| {
         let order = order();
         let script = format!(
-            "attended:{DESK} {{ {} hangup }} hears:{CUSTOMER} {transfer}",
+            "attended:{DESK} {{ {} hangup }} hears:{CUSTOMER} sleep:1000 {transfer}",
             ready("4321", &order)
         );
         let (report, operator) = meet_at(lab, extension, number, &script, &payer()).await?;
@@ -198,7 +198,7 @@ pub(crate) async fn wrong_entries(
     let order = order();
     let script = format!(
         "attended:{DESK} {{ wait:desk-amount 0# wait:desk-amount/amount sleep:1000 9000001# wait:desk-amount/amount-too-large sleep:1000 777# \
-         wait:desk-order {VISA}# wait:desk-order/card-number sleep:1000 1# wait:desk-language 5 wait:desk-language/key sleep:1000 2 \
+         wait:desk-order {VISA}# wait:desk-order/card-number sleep:6000 1# wait:desk-language 5 wait:desk-language/key sleep:1000 2 \
          wait:desk-confirm sleep:1000 2 {} }}",
         ready("888", &order).replace("wait:desk-language 1", "wait:desk-language 2")
     );
@@ -273,7 +273,7 @@ pub(crate) async fn refused(lab: &Lab, service: &Service, books: &Books) -> anyh
 pub(crate) async fn keyed_anew(lab: &Lab, service: &Service, books: &Books) -> anyhow::Result<()> {
     let (first, second) = (order(), order());
     let script = format!(
-        "attended:{DESK} {{ {} hangup }} hears:{CUSTOMER} attended:{DESK} {{ {} hangup }} hears:{CUSTOMER} refer:8803",
+        "attended:{DESK} {{ {} hangup }} hears:{CUSTOMER} attended:{DESK} {{ {} hangup }} hears:{CUSTOMER} sleep:1000 refer:8803",
         ready("1000", &first),
         ready("2000", &second)
     );
@@ -320,22 +320,6 @@ pub(crate) async fn too_early(lab: &Lab, service: &Service, books: &Books) -> an
     let (report, operator) = meet(lab, "229", &script, &payer()).await?;
     ended(&report, &operator, ("success", "transferred"))?;
     paid(service, books, &report, &order, 2500).await
-}
-
-/// An announced payment, and the payment extension itself as the second call: what the operator hears there the customer hears again.
-pub(crate) async fn attended_without_keypad(
-    lab: &Lab,
-    service: &Service,
-    books: &Books,
-) -> anyhow::Result<()> {
-    let order = order();
-    let body = json!({"amount": 2600, "order_id": order, "operator_extension": "230"});
-    let (status, payment) = service.post("/v1/payments", &body, None).await?;
-    ensure!(status == 201, "announcing answered {status}: {payment}");
-    let script = "attended:8803 { wait:payment-amount sleep:500 }";
-    let (report, operator) = meet(lab, "230", script, &payer()).await?;
-    ended(&report, &operator, ("success", "transferred"))?;
-    paid(service, books, &report, &order, 2600).await
 }
 
 /// Somebody hangs up: the operator when he may transfer, the customer while it is keyed, and the customer when he was transferred.
@@ -392,7 +376,7 @@ pub(crate) async fn practice(lab: &Lab, service: &Service, books: &Books) -> any
     let order = order();
     let attended = format!("attended:{PRACTICE} {{ {} }}", ready("3100", &order));
     let blind = format!(
-        "attended:{PRACTICE} {{ {} hangup }} hears:{CUSTOMER} refer:8813",
+        "attended:{PRACTICE} {{ {} hangup }} hears:{CUSTOMER} sleep:1000 refer:8813",
         ready("3200", &order)
     );
     for (number, script) in [("234", attended), ("235", blind)] {
@@ -418,7 +402,7 @@ pub(crate) async fn practice(lab: &Lab, service: &Service, books: &Books) -> any
         (DESK, "8813", self::order()),
     ] {
         let script = format!(
-            "attended:{desk} {{ {} hangup }} hears:{CUSTOMER} refer:{other}",
+            "attended:{desk} {{ {} hangup }} hears:{CUSTOMER} sleep:1000 refer:{other}",
             ready("3300", &order)
         );
         let customer = format!("hears:{OPERATOR} until-end");
@@ -493,7 +477,7 @@ pub(crate) async fn all(
         }
     })
     .await?;
-    let scenarios: [(&str, LocalBoxFuture<'_, anyhow::Result<()>>); 10] = [
+    let scenarios: [(&str, LocalBoxFuture<'_, anyhow::Result<()>>); 9] = [
         (
             "keypad: keyed, transferred blind by REFER and by the feature code, paid",
             Box::pin(blind(lab, &service, books)),
@@ -521,10 +505,6 @@ pub(crate) async fn all(
         (
             "keypad: transferred before it was keyed",
             Box::pin(too_early(lab, &service, books)),
-        ),
-        (
-            "keypad: attended into the payment extension itself",
-            Box::pin(attended_without_keypad(lab, &service, books)),
         ),
         (
             "keypad: hang-ups of either side",
