@@ -243,7 +243,7 @@ mod tests {
             (
                 "say 1-2",
                 Some(
-                    "say,en/ivrpay/return-goodbye-1&en/ivrpay/digit-1&en/ivrpay/pause&en/ivrpay/digit-2",
+                    "say,en/ivrpay/return-goodbye-1&en/ivrpay/digit-1&en/ivrpay/pause&en/ivrpay/digit-2&en/ivrpay/pause",
                 ),
             ),
             ("operator", None),
