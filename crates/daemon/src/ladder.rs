@@ -243,7 +243,7 @@ mod tests {
             (
                 "say 1-2",
                 Some(
-                    "say,en/ivrpay/return-goodbye-1&en/ivrpay/digit-1&en/ivrpay/pause&en/ivrpay/digit-2",
+                    "say,en/ivrpay/return-goodbye-1&en/ivrpay/digit-1&en/ivrpay/pause&en/ivrpay/digit-2&en/ivrpay/pause",
                 ),
             ),
             ("operator", None),
@@ -256,7 +256,7 @@ mod tests {
             ("queue a,b 5s", None),
             ("say +81312345678", None),
             ("say abc", None),
-            ("say 123456789012345678901", None),
+            ("say 1-1-1-1-1-1-1-1-1-1-1", None),
             ("", None),
         ] {
             let rung: Result<Rung, _> = text.parse();

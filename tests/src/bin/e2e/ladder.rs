@@ -773,21 +773,31 @@ async fn fifty_seats(lab: &Lab) -> anyhow::Result<()> {
         ladder(config, "default = [\"operator 3s\"]");
     })
     .await?;
-    let places = tokio::sync::Semaphore::new(8);
+    let places = tokio::sync::Semaphore::new(5);
     let one = async |n: u32| {
         let _place = places.acquire().await?;
         let (number, from) = (n.to_string(), format!("0312340{n}"));
-        let desk = phone(&number, OPERATOR, "rings").start(lab).await?;
         let script = format!("{} wait:call-ended until-end", paid());
         let call = Call::new(format!("64{number}1200"), script).with(&["--from", &from]);
-        let report = call.place(lab).await?;
-        result(&report, "success")?;
-        let reports = desk.reports().await?;
-        let rung: Vec<&str> = reports.iter().map(|r| r.with.as_str()).collect();
-        ensure!(
-            rung == [from.as_str()],
-            "telephone {number} was rung for {rung:?}, not {from}"
-        );
+        for again in 0..=crate::AGAIN_MAX {
+            let desk = phone(&number, OPERATOR, "rings").start(lab).await?;
+            let report = call.place(lab).await?;
+            let reports = desk.reports().await?;
+            let rung: Vec<&str> = reports.iter().map(|r| r.with.as_str()).collect();
+            ensure!(
+                rung == [from.as_str()],
+                "telephone {number} was rung for {rung:?}, not {from}"
+            );
+            // The caller's own keys left late: this machine had no time for him.
+            if again < crate::AGAIN_MAX && report.late_ms_max > crate::LATE_MS_MAX {
+                if report.result == "success" {
+                    break;
+                }
+                continue;
+            }
+            result(&report, "success")?;
+            break;
+        }
         Ok(())
     };
     let all = futures_util::future::join_all((201..=250).map(one)).await;
