@@ -302,7 +302,7 @@ fn hang_ups() -> Vec<Case> {
             ),
             (
                 "processing",
-                format!("hears:500 {whole} wait:payment-processing hangup"),
+                format!("hears:500 {whole} wait:payment-processing sleep:1000 hangup"),
                 EITHER,
                 PAID,
             ),
@@ -322,7 +322,7 @@ fn hang_ups() -> Vec<Case> {
             .ends(results, states)
             .customer_leaves();
             if step == "processing" {
-                // Answered after 3 s.
+                // Answered after 3 s. Who hangs up at once may do so before the charge is sent, and nothing is.
                 one.amounts = vec![9001];
             }
             all.push(one);
@@ -357,7 +357,7 @@ fn hang_ups() -> Vec<Case> {
         ));
         let mut processing = back(
             "processing",
-            format!("{PRESS} wait:payment-processing hangup"),
+            format!("{PRESS} wait:payment-processing sleep:1000 hangup"),
         );
         processing.amounts = vec![9001];
         all.push(processing);
