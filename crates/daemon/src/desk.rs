@@ -519,15 +519,8 @@ impl Leg {
                     events::keys_lost(&self.about);
                     return Ok(Happens::KeysLost);
                 }
-                Some(
-                    CallEvent::HangupRequest
-                    | CallEvent::StasisEnd
-                    | CallEvent::Destroyed { .. }
-                    | CallEvent::Gone
-                    | CallEvent::Overflow,
-                )
-                | None => return Err(self.left().await),
-                Some(_) => {}
+                Some(event) if !event.is_end() => {}
+                _ => return Err(self.left().await),
             }
         }
     }

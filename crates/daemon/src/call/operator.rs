@@ -223,20 +223,13 @@ impl Call {
                 }
                 None
             }
-            Some(
-                CallEvent::HangupRequest
-                | CallEvent::StasisEnd
-                | CallEvent::Destroyed { .. }
-                | CallEvent::Gone
-                | CallEvent::Overflow,
-            )
-            | None => {
+            Some(event) if !event.is_end() => None,
+            _ => {
                 operator.gone = true;
                 events::operator_gone(&self.about);
                 // A pause in which nobody talks is silence; the customer goes on.
                 operator.talking.then_some(Command::Resume)
             }
-            Some(_) => None,
         }
     }
 
@@ -344,15 +337,8 @@ impl Call {
             }
             // The last key pressed is no wish any more.
             Some(CallEvent::KeyWaiting { .. }) => drop(operator.inbox.take_key()),
-            Some(
-                CallEvent::HangupRequest
-                | CallEvent::StasisEnd
-                | CallEvent::Destroyed { .. }
-                | CallEvent::Gone
-                | CallEvent::Overflow,
-            )
-            | None => operator.gone = true,
-            Some(_) => {}
+            Some(event) if !event.is_end() => {}
+            _ => operator.gone = true,
         }
     }
 

@@ -409,21 +409,7 @@ fn name(outcome: &Outcome) -> String {
 }
 
 pub(crate) fn step(name: &str) -> Step {
-    const STEPS: [Step; 12] = [
-        Step::Greeting,
-        Step::PaymentAmount,
-        Step::PaymentCardNumber,
-        Step::ExpirationDate,
-        Step::SecurityCode,
-        Step::Confirmation,
-        Step::PaymentProcessing,
-        Step::CardDeclined,
-        Step::ExpirationDatePast,
-        Step::Paused,
-        Step::PaymentCompleted,
-        Step::PaymentFailed,
-    ];
-    STEPS
+    Step::ALL
         .into_iter()
         .find(|s| s.name() == name)
         .unwrap_or_else(|| panic!("no such step: {name}"))
