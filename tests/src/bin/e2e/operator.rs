@@ -177,28 +177,22 @@ fn cases() -> Vec<Case> {
             .customer(&format!("hears:500 *9 sleep:1500 {}", pays()))
             .operator(&format!("hears:1000 sleep:3500 *9 {GOODBYE}")),
     );
-    all.push(
-        case("a second payment in the same call", By::Hold)
-            .customer(&format!(
-                "hears:500 {} wait:call-ended hears:500 {second} wait:call-ended hears:500 until-end",
-                paying(VISA)
-            ))
-            .operator(&format!(
-                "{PRESS} wait:call-ended hears:1000 sleep:1500 *9 {GOODBYE}"
-            ))
-            .with_a_pause(),
-    );
-    all.push(
-        case("a second payment, the operator stays", By::Stay)
-            .customer(&format!(
-                "hears:500 {} wait:call-ended hears:500 {second} wait:call-ended hears:500 until-end",
-                paying(VISA)
-            ))
-            .operator(&format!(
-                "{PRESS} wait:call-ended hears:1000 sleep:1500 *9 {GOODBYE}"
-            ))
-            .with_a_pause(),
-    );
+    for (name, by) in [
+        ("a second payment in the same call", By::Hold),
+        ("a second payment, the operator stays", By::Stay),
+    ] {
+        all.push(
+            case(name, by)
+                .customer(&format!(
+                    "hears:500 {} wait:call-ended hears:500 {second} wait:call-ended hears:500 until-end",
+                    paying(VISA)
+                ))
+                .operator(&format!(
+                    "{PRESS} wait:call-ended hears:1000 sleep:1500 *9 {GOODBYE}"
+                ))
+                .with_a_pause(),
+        );
+    }
     // Last: its first payment stays waiting for this extension.
     all.push(Case {
         amounts: vec![3300, 4400],
