@@ -8,6 +8,7 @@
 pub mod call;
 pub mod canary;
 pub mod lab;
+pub mod late;
 pub mod local;
 pub mod phone;
 pub mod recording;

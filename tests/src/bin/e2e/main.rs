@@ -33,8 +33,8 @@ use crate::scenarios::{Books, OtherResult, Scenario, judge};
 /// Calls at once in the long part. A call is mostly waiting; the limit keeps two cores from being late with RTP.
 const SIDE_BY_SIDE: usize = 24;
 
-/// A call whose keys left later than this, ms, and that ended otherwise than it should, is placed again so often: this machine
-/// had no time for it.
+/// A call whose keys may have come later than this, ms, and that ended otherwise than it should, is placed again so often: this
+/// machine had no time for it, and keys that wait for each other look like echoes.
 const LATE_MS_MAX: u64 = 40;
 const AGAIN_MAX: usize = 2;
 
@@ -102,13 +102,13 @@ async fn side_by_side(
                     let Err(error) = judge(&scenario, &report, &lab, &service, &books).await else {
                         return Ok(());
                     };
-                    // The caller's own keys left late: no such keys were meant to be sent. What came to money stands.
+                    // Keys came in another rhythm than they were meant to. What came to money stands.
                     if again < AGAIN_MAX
                         && report.late_ms_max > LATE_MS_MAX
                         && error.is::<OtherResult>()
                     {
                         println!(
-                            "again: {} (the caller was {} ms late)",
+                            "again: {} (this machine was {} ms late)",
                             scenario.name, report.late_ms_max
                         );
                         continue;
