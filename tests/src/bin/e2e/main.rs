@@ -35,7 +35,7 @@ const SIDE_BY_SIDE: usize = 24;
 
 /// A call whose keys may have come later than this, ms, and that ended otherwise than it should, is placed again so often: this
 /// machine had no time for it, and keys that wait for each other look like echoes.
-const LATE_MS_MAX: u64 = 40;
+const LATE_MS_MAX: u64 = 20;
 const AGAIN_MAX: usize = 2;
 
 /// From the lab of one half of the scenarios to that of the other.
