@@ -24,6 +24,10 @@ use crate::{Tally, short};
 const CUSTOMER: u32 = 1000;
 const OPERATOR: u32 = 500;
 const SECOND: u32 = 2000;
+/// The lab's music.
+const MUSIC: u32 = 400;
+/// A vowel of a prompt may be taken for music for so long, ms.
+const VOWEL_MAX: u64 = 300;
 
 /// Calls at once: each is two telephones that must not be late, and their sound is judged.
 const SIDE_BY_SIDE: usize = 8;
@@ -425,7 +429,7 @@ impl Seat {
             "--voice",
             "1000",
             "--hear",
-            "500,2000",
+            "500,2000,400",
             "--from",
             &self.from,
             "--dtmf",
@@ -631,6 +635,14 @@ impl Floor<'_> {
                 "the operator heard the customer between the key ({began}) and the result ({result}): {by_operator:?}"
             );
         }
+        let music = heard_at(&report.voices, MUSIC, report.began_unix_ms);
+        let music = music
+            .iter()
+            .find(|(from, to)| *from > began && *to < result && to - from > VOWEL_MAX);
+        ensure!(
+            music.is_none(),
+            "the customer heard music at {music:?}, in the middle of his payment"
+        );
         let by_customer = heard_at(&report.voices, OPERATOR, report.began_unix_ms);
         let between: u64 = by_customer
             .iter()
@@ -828,6 +840,8 @@ struct Refused<'a> {
     /// Instead of the usual ones.
     customer: Option<String>,
     script: Option<String>,
+    /// The least music that the customer hears meanwhile, ms.
+    music: u64,
 }
 
 impl<'a> Refused<'a> {
@@ -838,6 +852,7 @@ impl<'a> Refused<'a> {
             extension: By::Hold.extension(operator),
             customer: None,
             script: None,
+            music: 1000,
         }
     }
 
@@ -871,6 +886,12 @@ impl<'a> Refused<'a> {
             told()
         );
         ensure!(operator.result == "hung-up", "{}", told());
+        let music = ivrpay_tests::phone::heard(&report.voices, MUSIC);
+        ensure!(
+            music >= self.music,
+            "while the operator was told, the customer heard music for {music} ms; {}",
+            told()
+        );
         Ok(())
     }
 }
