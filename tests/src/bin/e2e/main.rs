@@ -1,6 +1,7 @@
 //! Calls on a real Asterisk: what a caller hears and what the books say afterwards.
 //!
 //! `e2e [--suite sid|bullseye] [--instance N] [--filter TEXT] [--full]`; ends with `e2e: N calls, N as expected`.
+//! Without a filter the labs N, N + 10 and N + 20 at once, else N alone.
 #![allow(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -37,9 +38,6 @@ const SIDE_BY_SIDE: usize = 24;
 /// machine had no time for it, and keys that wait for each other look like echoes.
 const LATE_MS_MAX: u64 = 20;
 const AGAIN_MAX: usize = 2;
-
-/// From the lab of one half of the scenarios to that of the other.
-const BESIDE: u32 = 10;
 
 /// Something that could not even be tried.
 const NOTHING_GOOD: Tally = Tally { calls: 1, good: 0 };
@@ -172,13 +170,18 @@ fn main() -> ExitCode {
         .ok();
     let mut tally = Tally::default();
     match args() {
-        // All of them on two labs: most scenarios of the second half have a service of their own, which an Asterisk has one of at a time.
+        // All of them on a lab for each part: an Asterisk has one service at a time, and most scenarios need one of their own.
         Ok(args) if args.filter.is_empty() => std::thread::scope(|threads| {
-            let beside = threads.spawn(|| part(&args, args.instance + BESIDE, &[Part::Faults]));
-            tally += part(&args, args.instance, &[Part::Calls]);
-            tally += beside.join().unwrap_or(NOTHING_GOOD);
+            let parts = [args.instance, args.instance + 10, args.instance + 20];
+            let parts = parts.into_iter().zip(Part::ALL).map(|(instance, one)| {
+                let args = &args;
+                threads.spawn(move || part(args, instance, &[one]))
+            });
+            for part in parts.collect::<Vec<_>>() {
+                tally += part.join().unwrap_or(NOTHING_GOOD);
+            }
         }),
-        Ok(args) => tally += part(&args, args.instance, &[Part::Calls, Part::Faults]),
+        Ok(args) => tally += part(&args, args.instance, &Part::ALL),
         Err(error) => {
             eprintln!("e2e: {error:#}");
             tally += NOTHING_GOOD;
@@ -197,13 +200,19 @@ fn main() -> ExitCode {
     }
 }
 
-/// Half of the scenarios.
+/// A part of the scenarios; of about the same length.
 #[derive(Clone, Copy)]
 enum Part {
     /// Calls side by side on services that many of them share.
     Calls,
-    /// What each needs a service of its own, a queue or an operator's lamp, one after the other.
+    /// The ways back to a person: a queue and its members are one call's at a time.
+    Ladder,
+    /// What each needs a service of its own, one after the other.
     Faults,
+}
+
+impl Part {
+    const ALL: [Self; 3] = [Self::Calls, Self::Ladder, Self::Faults];
 }
 
 fn part(args: &Args, instance: u32, parts: &[Part]) -> Tally {
@@ -217,6 +226,10 @@ fn part(args: &Args, instance: u32, parts: &[Part]) -> Tally {
                 for part in parts {
                     match part {
                         Part::Calls => calls(args, &mut tally, &lab, &books).await?,
+                        Part::Ladder => {
+                            let wanted = |name: &str| name.contains(&args.filter);
+                            ladder::run(&mut tally, &lab, wanted, args.full).await?;
+                        }
                         Part::Faults => faults(args, &mut tally, &lab, &books).await?,
                     }
                 }
@@ -304,7 +317,6 @@ async fn faults(
     books: &Arc<Books>,
 ) -> anyhow::Result<()> {
     let wanted = |name: &str| name.contains(&args.filter);
-    ladder::run(tally, lab, wanted, args.full).await?;
     if wanted("recorded") {
         let through = recordings::through_a_payment(lab);
         tally
