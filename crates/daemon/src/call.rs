@@ -19,16 +19,19 @@ use ivrpay_card::{Month, Rules};
 use ivrpay_dialogue::operator::Refusal;
 use ivrpay_dialogue::{
     At, CallResult, Command, Dialogue, End, Input, Line, NotWritten, Output, Prompt, Say, Setup,
+    Stage,
 };
 use ivrpay_journal::{
-    Claim, ClaimError, CreateError, EnteredBy, Mode as PaymentMode, NewPayment, Origin, Payment,
-    TRAINING,
+    By, Claim, ClaimError, CreateError, EnteredBy, Mode as PaymentMode, NewPayment, Origin,
+    Payment, TRAINING,
 };
 use ivrpay_payment::{CallId, Durable, Intent, Money, Outcome, PaymentId, State as PaymentState};
 use ivrpay_prompts::Language;
+use ivrpay_web::Cancelled;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::arguments::{Arguments, Mode};
+use crate::cancels::{Cancels, Wish, Wishes};
 use crate::config::Tenant;
 use crate::desk;
 use crate::events::{self, About, Events};
@@ -57,6 +60,7 @@ pub(crate) struct Shared {
     pub(crate) recorders: Recorders,
     pub(crate) pairs: Pairs,
     pub(crate) lamps: Lamps,
+    pub(crate) cancels: Cancels,
     pub(crate) quarantine: ivrpay_web::Quarantine,
     pub(crate) tenants: Vec<Tenant>,
     pub(crate) settings: Arc<ivrpay_dialogue::Settings>,
@@ -172,6 +176,7 @@ pub(crate) async fn run(
         ending: Ending::Error,
         whispered: String::new(),
         fetched: false,
+        cancelled: None,
     };
     let replaced = start.replaced.as_ref();
     if replaced.is_some() {
@@ -252,6 +257,8 @@ struct Call {
     whispered: String,
     /// The dialplan has brought the two together again.
     fetched: bool,
+    /// Who ended it by the API, and when.
+    cancelled: Option<(By, At)>,
 }
 
 /// By what a recorder outside Asterisk finds the call.
@@ -547,7 +554,10 @@ impl Call {
             Box::pin(self.see_off_operator()).await;
             return result;
         };
-        let mut end = self.drive(&mut dialogue, &order).await;
+        let mut wishes = shared.cancels.take(order.claim.payment().id);
+        let mut end = self.drive(&mut dialogue, &order, &mut wishes).await;
+        // Before the payment is free for another call.
+        drop(wishes);
         if self.overflowed && end.result == CallResult::CallerHungUp {
             // The dialogue was told so to make it end; the caller is there, and goes back.
             end.result = CallResult::InternalError;
@@ -564,7 +574,7 @@ impl Call {
     }
 
     /// One change into the dialogue, then its outputs until there are none, then the next event or its deadline.
-    async fn drive(&mut self, dialogue: &mut Dialogue, order: &Order) -> End {
+    async fn drive(&mut self, dialogue: &mut Dialogue, order: &Order, wishes: &mut Wishes) -> End {
         let mut pending = Pending::default();
         dialogue.start(self.now());
         loop {
@@ -599,6 +609,7 @@ impl Call {
                     Box::pin(self.operator_event(event)).await.map(Input::Command)
                 }
                 Some(command) = self.commands.recv() => Some(Input::Command(command)),
+                wish = wishes.next() => self.wish(dialogue.stage(), wish),
                 written = wait(&mut pending.written) => Some(match written {
                     Some(Ok(intent)) => Input::Written(intent),
                     Some(Err(why)) => Input::NotWritten(why),
@@ -630,6 +641,32 @@ impl Call {
                     _ => self.now(),
                 };
                 dialogue.handle(at, input);
+            }
+        }
+    }
+
+    /// What somebody's wish to end the capture is to the dialogue.
+    fn wish(&mut self, stage: Stage, wish: Wish) -> Option<Input> {
+        let by = wish.by()?.clone();
+        // Asked once more, what was done is answered once more.
+        if self.cancelled.is_some() {
+            wish.answer(Cancelled::Ended(self.about.call_id));
+            return None;
+        }
+        match stage {
+            Stage::Open => {
+                events::cancelled(&self.about, &by);
+                self.cancelled = Some((by, self.now()));
+                wish.answer(Cancelled::Ended(self.about.call_id));
+                Some(Input::Command(Command::Cancel))
+            }
+            Stage::Charging => {
+                wish.answer(Cancelled::ChargeSent);
+                None
+            }
+            Stage::Ending => {
+                wish.answer(Cancelled::NotInCall);
+                None
             }
         }
     }
@@ -836,9 +873,13 @@ impl Call {
     }
 
     async fn release(&self, claim: Claim, result: CallResult, end: Option<&End>) {
-        let evidence = end
+        let mut evidence = end
             .and_then(|end| serde_json::to_value(&end.evidence).ok())
             .unwrap_or_default();
+        if let (Some(evidence), Some((by, at))) = (evidence.as_array_mut(), &self.cancelled) {
+            let at_ms = u64::try_from(at.0.as_millis()).unwrap_or(u64::MAX);
+            evidence.push(serde_json::json!({"is": "cancelled", "by": by.person.as_str(), "via": by.via, "at_ms": at_ms}));
+        }
         // Heard is what was played, not what was meant to be.
         let heard = !end.is_some_and(|end| end.hung_up || self.unheard);
         let settle = &self.shared.settle;

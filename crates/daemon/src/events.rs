@@ -11,7 +11,7 @@ use ivrpay_api as api;
 use ivrpay_ari::ChannelId;
 use ivrpay_dialogue::operator::Refusal;
 use ivrpay_dialogue::{CallResult, Progress, desk};
-use ivrpay_journal::{Task, TaskCount, TaskKind};
+use ivrpay_journal::{By, Task, TaskCount, TaskKind};
 use ivrpay_payment::{CallId, OperationId, Outcome, PaymentId, RecordingId, State, TenantId};
 use ivrpay_wire::{Trouble, Wiped};
 
@@ -467,6 +467,15 @@ pub(crate) fn operator_missing(about: &About) {
 
 pub(crate) fn operator_gone(about: &About) {
     info!(call_id = %about.call_id, "the operator hung up; the payment goes on");
+}
+
+pub(crate) fn cancelled(about: &About, by: &By) {
+    info!(
+        call_id = %about.call_id,
+        by = by.person.as_str(),
+        via = by.via.as_str(),
+        "the API ends the capture; nothing is charged"
+    );
 }
 
 pub(crate) fn recorded(about: &About) {

@@ -4,6 +4,7 @@ mod arguments;
 pub mod audit;
 mod call;
 pub mod canary;
+mod cancels;
 pub mod check;
 pub mod config;
 mod desk;

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::Context as _;
+use futures_util::FutureExt as _;
 use ivrpay_agi::Listener;
 use ivrpay_api as api;
 use ivrpay_dialogue::{CallResult, Command};
@@ -21,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::call::{self, Shared};
+use crate::cancels::Cancels;
 use crate::config::Config;
 use crate::desk::{self, Desks};
 use crate::events::{self, Events};
@@ -103,10 +105,12 @@ pub async fn serve(
     let on = Arc::new(AtomicUsize::new(0));
     let connected = Arc::new(AtomicBool::new(false));
     let servers = TaskTracker::new();
+    let cancels = Cancels::default();
     let web = web(
         &config,
         &journal,
         &stream,
+        &cancels,
         &metrics,
         &on,
         &connected,
@@ -153,6 +157,7 @@ pub async fn serve(
         recorders: recorders.clone(),
         pairs: pairs.clone(),
         lamps: lamps.clone(),
+        cancels,
         quarantine: config.quarantine.clone(),
         client: client.clone(),
         settle: settle.clone(),
@@ -402,6 +407,7 @@ fn web(
     config: &Config,
     journal: &Journal,
     stream: &Events,
+    cancels: &Cancels,
     metrics: &PrometheusHandle,
     on: &Arc<AtomicUsize>,
     connected: &Arc<AtomicBool>,
@@ -415,7 +421,12 @@ fn web(
         stopping.clone(),
         config.limits.calls_max,
     );
+    let cancels = cancels.clone();
     Web {
+        cancel: Arc::new(move |payment, by| {
+            let cancels = cancels.clone();
+            async move { cancels.cancel(payment, by).await }.boxed()
+        }),
         journal: journal.clone(),
         keys: Arc::new(ivrpay_web::Keys(config.http.keys.clone())),
         tenants: Arc::new(
