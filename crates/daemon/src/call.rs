@@ -43,6 +43,7 @@ use crate::pairs::{Leg, Pairs};
 use crate::quarantine::{MARKED, Mark};
 use crate::recorders::Recorders;
 use crate::settle::Settle;
+use crate::spies::{self, Spies};
 use crate::spoken;
 
 pub(crate) use operator::BRIDGE;
@@ -59,6 +60,7 @@ pub(crate) struct Shared {
     pub(crate) guard: Guard,
     pub(crate) recorders: Recorders,
     pub(crate) pairs: Pairs,
+    pub(crate) spies: Spies,
     pub(crate) lamps: Lamps,
     pub(crate) cancels: Cancels,
     pub(crate) quarantine: ivrpay_web::Quarantine,
@@ -177,6 +179,8 @@ pub(crate) async fn run(
         whispered: String::new(),
         fetched: false,
         cancelled: None,
+        detaches: false,
+        listeners: None,
     };
     let replaced = start.replaced.as_ref();
     if replaced.is_some() {
@@ -259,6 +263,10 @@ struct Call {
     fetched: bool,
     /// Who ended it by the API, and when.
     cancelled: Option<(By, At)>,
+    /// Supervisors who listen are taken off.
+    detaches: bool,
+    /// Keeps them off.
+    listeners: Option<spies::Window>,
 }
 
 /// By what a recorder outside Asterisk finds the call.
@@ -294,6 +302,7 @@ impl Call {
             internal(args.language.unwrap_or(Language::Ja))
         })?;
         self.about.tenant = Some(tenant.id.clone());
+        self.detaches = tenant.spy == spies::Policy::Detach;
         self.extension = self.operator_extension(&args).await?;
         if args.mode != Mode::SelfService {
             self.ladder = Some(tenant.ladder.clone());
@@ -498,15 +507,11 @@ impl Call {
     }
 
     /// Whether a card may be asked for; dangers for which somebody answers.
-    async fn safe(&self) -> Result<Vec<Danger>, Danger> {
+    async fn safe(&mut self) -> Result<Vec<Danger>, Danger> {
         self.window_is_closed()?;
-        let (client, channel) = (&self.shared.client, &self.about.channel_id);
         // Recorders first: what they hear until they have paused is kept.
         self.pause_recorders().await?;
-        let guard = &self.shared.guard;
-        guard
-            .check(client, channel, &self.channel_name, self.began)
-            .await
+        self.unheard_by_others(self.began).await
     }
 
     /// Leads the caller through the payment.
@@ -917,6 +922,9 @@ impl Call {
         #[cfg(feature = "plant")]
         Box::pin(self.leak()).await;
         Box::pin(self.open_window()).await;
+        if let Some(window) = self.listeners.take() {
+            Box::pin(window.close()).await;
+        }
         // Nothing of ours is left around the two: the dialplan's `Bridge()` fetches the operator.
         Box::pin(self.part()).await;
         Box::pin(go_on(&self.shared.client, &self.about.channel_id)).await;

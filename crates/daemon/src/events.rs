@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use ivrpay_api as api;
-use ivrpay_ari::ChannelId;
+use ivrpay_ari::{ChannelId, RequestError};
 use ivrpay_dialogue::operator::Refusal;
 use ivrpay_dialogue::{CallResult, Progress, desk};
 use ivrpay_journal::{By, Task, TaskCount, TaskKind};
@@ -475,6 +475,31 @@ pub(crate) fn cancelled(about: &About, by: &By) {
         by = by.person.as_str(),
         via = by.via.as_str(),
         "the API ends the capture; nothing is charged"
+    );
+}
+
+pub(crate) fn listener_off(channel: &ChannelId, call: CallId) {
+    info!(
+        channel_id = channel.as_str(),
+        call_id = %call,
+        "a supervisor who listened is taken off for the capture"
+    );
+    counter!("ivrpay_listeners_taken_off_total").increment(1);
+}
+
+pub(crate) fn listener_back(channel: &ChannelId) {
+    info!(
+        channel_id = channel.as_str(),
+        "a supervisor who was taken off is put back"
+    );
+}
+
+/// `error`: Asterisk did not run the dialplan; without one the listener did not come.
+pub(crate) fn listener_stays(channel: &ChannelId, error: Option<&RequestError>) {
+    warn!(
+        channel_id = channel.as_str(),
+        error = error.map(tracing::field::display),
+        "a supervisor who listens was not taken off; is ivrpay-spy of dialplan/ivrpay.conf there?"
     );
 }
 

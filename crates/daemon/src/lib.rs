@@ -20,6 +20,7 @@ mod reach;
 pub mod recorders;
 mod serve;
 pub mod settle;
+pub mod spies;
 mod spoken;
 mod tasks;
 

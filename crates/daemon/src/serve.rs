@@ -32,6 +32,7 @@ use crate::pairs::{Leg, Pairs};
 use crate::paykey::PayKey;
 use crate::recorders::Recorders;
 use crate::settle::{Route, Settle};
+use crate::spies::{self, Spies};
 use crate::tasks;
 
 /// Calls that may wait to be taken while others are being started; one more is refused.
@@ -152,10 +153,11 @@ pub async fn serve(
     recorders.resume_left().await;
     let lamps = Lamps::new(client.clone());
     tidy(client.clone(), lamps.clone(), &stopping, &servers);
-    let pairs = Pairs::default();
+    let (pairs, spies) = (Pairs::default(), Spies::default());
     let shared = Arc::new(Shared {
         recorders: recorders.clone(),
         pairs: pairs.clone(),
+        spies: spies.clone(),
         lamps: lamps.clone(),
         cancels,
         quarantine: config.quarantine.clone(),
@@ -211,6 +213,15 @@ pub async fn serve(
                 }
             },
         };
+        // A supervisor who is taken off is no call: he waits for the end of one.
+        if let Some(token) = spies::token(&start.args) {
+            let token = token.to_owned();
+            if let Err(start) = spies.arrived(&token, start) {
+                let client = client.clone();
+                tokio::spawn(async move { call::go_on(&client, &start.channel.id).await });
+            }
+            continue;
+        }
         // The operator's leg of a pair is no call of its own: it belongs to the customer's.
         let start = match Leg::of(&start.args).filter(|leg| leg.is_operator) {
             None => start,
