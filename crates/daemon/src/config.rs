@@ -1288,6 +1288,7 @@ mod tests {
         );
         assert_eq!(a.task_rules, b.task_rules);
         assert_eq!((a.desk, a.desk), (b.desk, Desk::default()));
+        assert_eq!((a.spy, a.spy), (b.spy, spies::Policy::Refuse));
         let timeouts = |c: &Config| {
             c.connectors["generic"]
                 .endpoint
@@ -1332,6 +1333,7 @@ mod tests {
         );
         refused(("#quiet = \"1500ms\"", "quiet = \"9s\""), "dialogue.quiet");
         refused(("mode = \"test\"", "mode = \"tset\""), "tset");
+        refused(("#spy = \"refuse\"", "spy = \"allow\""), "detach");
         refused(
             ("connector = \"generic\"", "connector = \"gmo\""),
             "there is no [connectors.gmo]",

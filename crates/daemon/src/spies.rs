@@ -66,8 +66,7 @@ pub(crate) struct Window {
 
 /// The token of a listener who was sent here; `None`: a channel that came for something else.
 pub(crate) fn token(args: &[String]) -> Option<&str> {
-    let spy = args.iter().find_map(|arg| arg.strip_prefix("spy="))?;
-    Some(spy)
+    args.iter().find_map(|arg| arg.strip_prefix("spy="))
 }
 
 impl Spies {
@@ -173,13 +172,17 @@ impl Window {
     }
 
     fn end(&self) -> Vec<Off> {
-        let mut now = self.all.lock();
-        now.windows.remove(&self.call);
-        let Now { windows, off, .. } = &mut *now;
-        off.extract_if(.., |off| {
-            !windows.values().any(|legs| hears(&off.listener, legs))
-        })
-        .collect()
+        self.all.lock().end(self.call)
+    }
+}
+
+impl Now {
+    /// A capture is over; who can be put back now.
+    fn end(&mut self, call: CallId) -> Vec<Off> {
+        self.windows.remove(&call);
+        let Self { windows, off, .. } = self;
+        let wanted_off = |off: &Off| windows.values().any(|legs| hears(&off.listener, legs));
+        off.extract_if(.., |off| !wanted_off(off)).collect()
     }
 }
 
@@ -200,4 +203,68 @@ async fn put_back(client: Client, off: Off) {
     drop(client.stop_music(channel).await);
     call::go_on(&client, channel).await;
     events::listener_back(channel);
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+    use super::*;
+
+    fn off(name: &str, data: &str) -> Off {
+        let listener = serde_json::json!({"id": name, "name": name, "state": "Up",
+            "dialplan": {"context": "x", "exten": "66", "priority": 2, "app_name": "ChanSpy", "app_data": data}});
+        let (_, inbox) = ivrpay_ari::pair(4, 4).unwrap();
+        let listener: Channel = serde_json::from_value(listener).unwrap();
+        let here = Start {
+            channel: listener.clone(),
+            args: Vec::new(),
+            replaced: None,
+            inbox,
+            arrived: std::time::Instant::now(),
+        };
+        Off { listener, here }
+    }
+
+    fn legs(names: &[&str]) -> Vec<(ChannelId, String)> {
+        let leg = |name: &&str| (ChannelId::new(name).unwrap(), (*name).to_owned());
+        names.iter().map(leg).collect()
+    }
+
+    #[test]
+    fn nobody_is_put_back_onto_another_capture() {
+        let (one, two) = (
+            CallId::new(uuid::Uuid::now_v7()),
+            CallId::new(uuid::Uuid::now_v7()),
+        );
+        let mut now = Now::default();
+        now.windows
+            .insert(one, legs(&["PJSIP/trunk-1", "PJSIP/201-2"]));
+        now.windows
+            .insert(two, legs(&["PJSIP/trunk-3", "PJSIP/202-4"]));
+        now.off.push(off("PJSIP/301-5", "PJSIP/201,q"));
+        now.off.push(off("PJSIP/302-6", "PJSIP/20,q"));
+        let names = |off: Vec<Off>| -> Vec<String> {
+            off.into_iter().map(|off| off.listener.name).collect()
+        };
+        assert_eq!(names(now.end(one)), ["PJSIP/301-5"]);
+        assert_eq!(names(now.end(two)), ["PJSIP/302-6"]);
+        assert!(now.off.is_empty() && now.windows.is_empty());
+        assert!(now.end(one).is_empty());
+    }
+
+    #[test]
+    fn a_listener_comes_once_and_to_whoever_sent_for_him() {
+        let spies = Spies::default();
+        let (sender, mut comes) = oneshot::channel();
+        spies.lock().coming.insert("t".into(), sender);
+        let here = || off("PJSIP/301-5", "PJSIP/201").here;
+        assert!(spies.arrived("another", here()).is_err());
+        assert!(spies.arrived("t", here()).is_ok());
+        assert_eq!(comes.try_recv().unwrap().channel.name, "PJSIP/301-5");
+        assert!(spies.arrived("t", here()).is_err());
+        let args = ["spy=t".to_owned()];
+        assert_eq!(token(&args), Some("t"));
+        assert_eq!(token(&["tenant=spy".to_owned()]), None);
+    }
 }

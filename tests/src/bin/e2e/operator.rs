@@ -3,6 +3,8 @@
 //! The customer's voice is one tone, the operator's another: who heard whom, and when, is in what their telephones report. Each operator's
 //! sound is kept and searched for keys.
 
+mod spy;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -545,20 +547,9 @@ impl Floor<'_> {
         let times = judged.await.with_context(told)?;
         self.nothing_left(&seat, report.call_id.as_deref()).await?;
         for payment in &payments {
-            self.hand_over(payment).await?;
+            hand_over(self.service, payment).await?;
         }
         Ok(times)
-    }
-
-    /// One that waits still is another's: the next call of this extension is not asked which it means.
-    async fn hand_over(&self, payment: &str) -> anyhow::Result<()> {
-        if self.service.payment(payment).await?["state"] == "waiting" {
-            let path = format!("/v1/payments/{payment}/operator");
-            let body = json!({"operator_extension": "999", "by": "e2e"});
-            let (status, answer) = self.service.post(&path, &body, None).await?;
-            ensure!(status == 200, "handing over answered {status}: {answer}");
-        }
-        Ok(())
     }
 
     async fn judge(
@@ -754,6 +745,17 @@ async fn announce(
     let (status, payment) = service.post("/v1/payments", &body, None).await?;
     ensure!(status == 201, "announcing answered {status}: {payment}");
     Ok(payment["id"].as_str().unwrap_or_default().to_owned())
+}
+
+/// One that waits still is another's: the next call of this extension is not asked which it means.
+async fn hand_over(service: &Service, payment: &str) -> anyhow::Result<()> {
+    if service.payment(payment).await?["state"] == "waiting" {
+        let path = format!("/v1/payments/{payment}/operator");
+        let body = json!({"operator_extension": "999", "by": "e2e"});
+        let (status, answer) = service.post(&path, &body, None).await?;
+        ensure!(status == 200, "handing over answered {status}: {answer}");
+    }
+    Ok(())
 }
 
 /// Channels of an operator and his customer.
@@ -1358,6 +1360,7 @@ pub(crate) async fn all(
     tally: &mut Tally,
     lab: &Lab,
     wanted: impl Fn(&str) -> bool,
+    full: bool,
 ) -> anyhow::Result<()> {
     let named = |name: &str| format!("pay key: {name}");
     let service = Service::start(lab, "operator", true, short).await?;
@@ -1456,6 +1459,10 @@ pub(crate) async fn all(
     }
     drop(done);
     print_times(&measured);
+    spy::refuses(tally, lab, &service, |name| {
+        wanted(name) && (full || name.contains("listens"))
+    })
+    .await;
     let alone: [(&str, LocalBoxFuture<'_, anyhow::Result<()>>); 3] = [
         (
             "the operator calls, and takes the payment",
@@ -1477,6 +1484,7 @@ pub(crate) async fn all(
         }
     }
     drop(service);
+    spy::takes_off(tally, lab, &wanted, full).await?;
     let own: [(&str, LocalBoxFuture<'_, anyhow::Result<()>>); 4] = [
         (
             "no place is free: refused",
