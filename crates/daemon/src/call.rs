@@ -895,6 +895,7 @@ impl Call {
     async fn give_back(&mut self, result: CallResult, end: Option<&End>) {
         if self.gone {
             self.resume_recorders();
+            self.listeners = None;
             return;
         }
         // Setting a variable waits for a prompt that still plays.
@@ -922,12 +923,12 @@ impl Call {
         #[cfg(feature = "plant")]
         Box::pin(self.leak()).await;
         Box::pin(self.open_window()).await;
-        if let Some(window) = self.listeners.take() {
-            Box::pin(window.close()).await;
-        }
         // Nothing of ours is left around the two: the dialplan's `Bridge()` fetches the operator.
         Box::pin(self.part()).await;
         Box::pin(go_on(&self.shared.client, &self.about.channel_id)).await;
+        if let Some(window) = self.listeners.take() {
+            Box::pin(window.close()).await;
+        }
     }
 
     /// Who takes the caller back as things are, should no better be known.

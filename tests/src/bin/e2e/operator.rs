@@ -1161,8 +1161,8 @@ impl Floor<'_> {
         if payment.is_empty() {
             return Ok(false);
         }
-        let payment = self.service.payment(payment).await?;
-        Ok(payment["operator_extension"] == operator.to_string())
+        let (payment, own) = (self.service.payment(payment).await?, operator.to_string());
+        Ok(payment["operator_extension"] == own.as_str())
     }
 
     async fn is_his(&self, channel: &str, from: &str) -> anyhow::Result<bool> {

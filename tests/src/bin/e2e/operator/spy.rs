@@ -8,8 +8,10 @@ use super::*;
 const SUPERVISOR: &str = "212";
 /// How he comes in (`scripts/lab`).
 const BY_CHANSPY: &str = "66";
-const BY_EXTENSPY: &str = "667";
+const FROM_NO_LINE: &str = "667";
 const INTO_THE_TALK: &str = "665";
+/// One who has come into the talk stays in it with the customer: he leaves when the operator has.
+const LEAVES: &str = "sleep:5000 sleep:4500 hangup";
 
 /// The operator waits until he is whispered to.
 const PRESS_WHISPERED: &str = "hears:1000 hears:2000 sleep:600 *9";
@@ -33,7 +35,12 @@ async fn supervise(lab: &Lab, by: &str, operator: usize) -> anyhow::Result<Desk>
         );
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    Phone::new(SUPERVISOR, format!("call:{by}{operator} until-end"))
+    let stays = if by == INTO_THE_TALK {
+        LEAVES
+    } else {
+        "until-end"
+    };
+    Phone::new(SUPERVISOR, format!("call:{by}{operator} {stays}"))
         .with(&["--voice", "2000", "--hear", "400,500,1000", "--limit", "90"])
         .start(lab)
         .await
@@ -192,7 +199,8 @@ pub(super) async fn takes_off(
     full: bool,
 ) -> anyhow::Result<()> {
     const STAY: &str = "pay key: a supervisor listens: taken off, the operator stays, and put back";
-    const HOLD: &str = "pay key: a supervisor listens by extension: taken off and put back";
+    const HOLD: &str =
+        "pay key: a supervisor listens from no line of the dialplan: taken off and put back";
     const KILLED: &str =
         "pay key: the daemon killed while a supervisor is off: the next one puts him back";
     let wanted = |name: &str| wanted(name) && (full || name == STAY);
@@ -200,7 +208,7 @@ pub(super) async fn takes_off(
         return Ok(());
     }
     let mut service = Service::start(lab, "operator-spy", true, detaches).await?;
-    for (name, by, spies) in [(STAY, By::Stay, BY_CHANSPY), (HOLD, By::Hold, BY_EXTENSPY)] {
+    for (name, by, spies) in [(STAY, By::Stay, BY_CHANSPY), (HOLD, By::Hold, FROM_NO_LINE)] {
         if wanted(name) {
             tally.one(name, taken_off(lab, &service, by, spies)).await;
         }
