@@ -109,7 +109,7 @@ pub struct ErrorDetail {
     pub code: ErrorCode,
     /// For people: what is wrong and what to do.
     pub message: String,
-    /// The payment that is in the way, for `order-taken` and `not-waiting`.
+    /// The payment that is in the way, for `order-taken`, `not-waiting`, `not-in-call` and `charge-sent`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub payment_id: Option<PaymentId>,
     /// The task that is there already, for `task-exists`.
@@ -122,6 +122,8 @@ pub struct ErrorDetail {
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum ErrorCode {
+    /// The charge is on its way to the acquirer, or has been answered.
+    ChargeSent,
     /// The key may not do this.
     Forbidden,
     /// The same `Idempotency-Key` came with another body.
@@ -132,6 +134,8 @@ pub enum ErrorCode {
     InvalidRequest,
     /// No such thing, or not yours.
     NotFound,
+    /// No call takes the payment now.
+    NotInCall,
     /// The payment is in a call, or over.
     NotWaiting,
     /// Another payment of the same order is open or approved.
@@ -346,6 +350,25 @@ pub struct FinishTask {
     /// The issuer's approval code, where it was charged and is known.
     #[serde(default)]
     pub approval_code: Option<String>,
+}
+
+/// Body of `POST /v1/payments/{id}/cancel`: ends the call's capture before anything is charged.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CancelPayment {
+    /// Who says so.
+    pub by: String,
+}
+
+/// Its answer: the capture is over, what was keyed is wiped, and the caller is being given back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cancelled {
+    /// The payment.
+    pub payment_id: PaymentId,
+    /// The call that took it.
+    pub call_id: CallId,
+    /// How that call ends: `agent-cancelled`.
+    pub result: String,
 }
 
 /// Something that a person must do.

@@ -5,6 +5,7 @@
 //! at most `requests_max` of them.
 
 use std::{
+    collections::BTreeMap,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -26,7 +27,7 @@ use crate::{
     request::{
         Application, Bridge, Continue, Direction, Dtmf, Endpoint, EventBan, EventFilter, EventType,
         GetVariable, Hangup, HangupReason, Info, LogChannel, Message, Module, Mute, Originate,
-        Play, SetVariable, Setting, Sound, Variable,
+        Play, Run, SetVariable, Setting, Sound, Variable,
     },
 };
 
@@ -412,6 +413,30 @@ impl Client {
     /// [`RequestError`]; [`RequestError::NotInStasis`] (status 409) where a channel of that id is there.
     pub async fn originate(&self, call: &Originate<'_>) -> Result<(), RequestError> {
         self.done(Method::POST, "/channels", Some(call)).await
+    }
+
+    /// Runs a piece of dialplan on a Local channel: an extension that does something and hangs up. It has `seconds` to its end or to its
+    /// `Answer()`. Returns when it has begun.
+    ///
+    /// # Errors
+    /// [`RequestError`].
+    pub async fn run_dialplan(
+        &self,
+        context: &str,
+        extension: &str,
+        variables: BTreeMap<&str, &str>,
+        seconds: u32,
+    ) -> Result<(), RequestError> {
+        let run = Run {
+            endpoint: &format!("Local/{extension}@{context}/n"),
+            // Where the other half would stand if it were answered.
+            context,
+            extension,
+            priority: 1,
+            timeout: seconds,
+            variables,
+        };
+        self.done(Method::POST, "/channels", Some(run)).await
     }
 
     /// Sends one key on a channel of our own, held for so long. **Never for a caller's keys**: the key is in the body.

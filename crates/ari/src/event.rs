@@ -102,6 +102,8 @@ pub struct Dialplan {
     pub context: String,
     /// Extension.
     pub exten: String,
+    /// Priority, from 1.
+    pub priority: i64,
     /// Application that runs.
     pub app_name: String,
     /// Its arguments.

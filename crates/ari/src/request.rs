@@ -103,6 +103,16 @@ pub struct Originate<'a> {
 }
 
 #[derive(Serialize)]
+pub(crate) struct Run<'a> {
+    pub(crate) endpoint: &'a str,
+    pub(crate) context: &'a str,
+    pub(crate) extension: &'a str,
+    pub(crate) priority: u32,
+    pub(crate) timeout: u32,
+    pub(crate) variables: BTreeMap<&'a str, &'a str>,
+}
+
+#[derive(Serialize)]
 pub(crate) struct Dtmf {
     pub(crate) dtmf: char,
     /// Milliseconds.

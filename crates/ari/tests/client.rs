@@ -154,6 +154,8 @@ async fn requests_go_out_as_the_table_says() {
         variables: [("BY", "sato")].into(),
     };
     client.originate(&call).await.unwrap();
+    let run = client.run_dialplan("ivrpay-spy", "off", [("SPY", "PJSIP/202-1")].into(), 5);
+    run.await.unwrap();
     let mut seen = Vec::new();
     while let Ok(request) = fake.requests.try_recv() {
         assert!(
@@ -174,6 +176,11 @@ async fn requests_go_out_as_the_table_says() {
     let sent = |method: &str, path: &str, body: &str| {
         (method.to_owned(), path.to_owned(), body.to_owned())
     };
+    assert!(seen.contains(&sent(
+        "POST",
+        "/channels",
+        r#"{"endpoint":"Local/off@ivrpay-spy/n","context":"ivrpay-spy","extension":"off","priority":1,"timeout":5,"variables":{"SPY":"PJSIP/202-1"}}"#
+    )));
     // The order of the types counts: see `ivrpay_ari::Client::create_bridge`.
     assert!(seen.contains(&sent(
         "POST",

@@ -1,10 +1,12 @@
-//! `ivrpay payment list|show|assign`: asks the running service over its Unix socket.
+//! `ivrpay payment list|show|assign|cancel`: asks the running service over its Unix socket.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
-use ivrpay_api::{AssignOrder, AssignPayment, ErrorBody, Payment, Payments};
+use ivrpay_api::{
+    AssignOrder, AssignPayment, CancelPayment, Cancelled, ErrorBody, Payment, Payments,
+};
 
 use crate::{ConfigPath, Exit, fail, load, runtime};
 
@@ -62,6 +64,16 @@ pub(crate) enum Command {
         /// The extension whose call it belongs to; none when absent.
         #[arg(long)]
         extension: Option<String>,
+        /// Who says so.
+        #[arg(long)]
+        by: String,
+    },
+    /// End the capture of a payment that a call takes now, before it is charged; the caller goes back to the operator.
+    Cancel {
+        #[command(flatten)]
+        from: From,
+        /// Its id.
+        id: String,
         /// Who says so.
         #[arg(long)]
         by: String,
@@ -188,6 +200,10 @@ pub(crate) fn run(command: Command) -> ExitCode {
             };
             from.show("/v1/payments/operator", Some(json(&body)), assigned)
         }
+        Command::Cancel { from, id, by } => {
+            let path = format!("/v1/payments/{}/cancel", encode(&id));
+            from.show(&path, Some(json(&CancelPayment { by })), cancelled)
+        }
     }
 }
 
@@ -268,6 +284,16 @@ fn assigned(p: Payment) -> anyhow::Result<()> {
             (None, Some(extension)) => format!("extension {extension}"),
             (None, None) => "nobody".to_owned(),
         }
+    );
+    Ok(())
+}
+
+fn cancelled(c: Cancelled) -> anyhow::Result<()> {
+    say!(
+        "call {} ends ({}); nothing is charged for payment {}",
+        c.call_id,
+        c.result,
+        c.payment_id
     );
     Ok(())
 }

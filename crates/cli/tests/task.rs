@@ -1,4 +1,4 @@
-//! `ivrpay task` and `ivrpay payment assign` as a user runs them, against a service that says what the API says.
+//! `ivrpay task` and `ivrpay payment assign|cancel` as a user runs them, against a service that says what the API says.
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
@@ -121,7 +121,17 @@ fn what_is_asked_of_the_service() {
     let by_order = ["payment", "assign", "--order", "A/1", "--tenant", "shop"];
     let by_order: Vec<&str> = by_order.into_iter().chain(assign).collect();
     let told = format!("payment {PAYMENT} waits for suzuki at 202\n");
-    let table: [(&[&str], &str, Value, &Value, &str); 6] = [
+    let cancelled = json!({"payment_id": PAYMENT, "call_id": ID, "result": "agent-cancelled"});
+    let ends =
+        format!("call {ID} ends (agent-cancelled); nothing is charged for payment {PAYMENT}\n");
+    let table: [(&[&str], &str, Value, &Value, &str); 7] = [
+        (
+            &["payment", "cancel", PAYMENT, "--by", "mori"],
+            &format!("POST /v1/payments/{PAYMENT}/cancel"),
+            json!({"by": "mori"}),
+            &cancelled,
+            &ends,
+        ),
         (
             &["task", "show", ID],
             "GET /v1/tasks/{id}",
@@ -187,6 +197,7 @@ fn what_is_refused_says_why() {
         &[
             "task", "done", ID, "--by", "x", "--note", "x", "--found", "maybe",
         ],
+        &["payment", "cancel", PAYMENT],
         &["payment", "assign", PAYMENT, "--by", "x"],
         &["payment", "assign", "--operator", "x", "--by", "x"],
         &[

@@ -19,16 +19,19 @@ use ivrpay_card::{Month, Rules};
 use ivrpay_dialogue::operator::Refusal;
 use ivrpay_dialogue::{
     At, CallResult, Command, Dialogue, End, Input, Line, NotWritten, Output, Prompt, Say, Setup,
+    Stage,
 };
 use ivrpay_journal::{
-    Claim, ClaimError, CreateError, EnteredBy, Mode as PaymentMode, NewPayment, Origin, Payment,
-    TRAINING,
+    By, Claim, ClaimError, CreateError, EnteredBy, Mode as PaymentMode, NewPayment, Origin,
+    Payment, TRAINING,
 };
 use ivrpay_payment::{CallId, Durable, Intent, Money, Outcome, PaymentId, State as PaymentState};
 use ivrpay_prompts::Language;
+use ivrpay_web::Cancelled;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::arguments::{Arguments, Mode};
+use crate::cancels::{Cancels, Wish, Wishes};
 use crate::config::Tenant;
 use crate::desk;
 use crate::events::{self, About, Events};
@@ -40,6 +43,7 @@ use crate::pairs::{Leg, Pairs};
 use crate::quarantine::{MARKED, Mark};
 use crate::recorders::Recorders;
 use crate::settle::Settle;
+use crate::spies::{self, Spies};
 use crate::spoken;
 
 pub(crate) use operator::BRIDGE;
@@ -56,7 +60,9 @@ pub(crate) struct Shared {
     pub(crate) guard: Guard,
     pub(crate) recorders: Recorders,
     pub(crate) pairs: Pairs,
+    pub(crate) spies: Spies,
     pub(crate) lamps: Lamps,
+    pub(crate) cancels: Cancels,
     pub(crate) quarantine: ivrpay_web::Quarantine,
     pub(crate) tenants: Vec<Tenant>,
     pub(crate) settings: Arc<ivrpay_dialogue::Settings>,
@@ -172,6 +178,9 @@ pub(crate) async fn run(
         ending: Ending::Error,
         whispered: String::new(),
         fetched: false,
+        cancelled: None,
+        detaches: false,
+        listeners: None,
     };
     let replaced = start.replaced.as_ref();
     if replaced.is_some() {
@@ -252,6 +261,12 @@ struct Call {
     whispered: String,
     /// The dialplan has brought the two together again.
     fetched: bool,
+    /// Who ended it by the API, and when.
+    cancelled: Option<(By, At)>,
+    /// Supervisors who listen are taken off.
+    detaches: bool,
+    /// Keeps them off.
+    listeners: Option<spies::Window>,
 }
 
 /// By what a recorder outside Asterisk finds the call.
@@ -287,6 +302,7 @@ impl Call {
             internal(args.language.unwrap_or(Language::Ja))
         })?;
         self.about.tenant = Some(tenant.id.clone());
+        self.detaches = tenant.spy == spies::Policy::Detach;
         self.extension = self.operator_extension(&args).await?;
         if args.mode != Mode::SelfService {
             self.ladder = Some(tenant.ladder.clone());
@@ -491,15 +507,11 @@ impl Call {
     }
 
     /// Whether a card may be asked for; dangers for which somebody answers.
-    async fn safe(&self) -> Result<Vec<Danger>, Danger> {
+    async fn safe(&mut self) -> Result<Vec<Danger>, Danger> {
         self.window_is_closed()?;
-        let (client, channel) = (&self.shared.client, &self.about.channel_id);
         // Recorders first: what they hear until they have paused is kept.
         self.pause_recorders().await?;
-        let guard = &self.shared.guard;
-        guard
-            .check(client, channel, &self.channel_name, self.began)
-            .await
+        self.unheard_by_others(self.began).await
     }
 
     /// Leads the caller through the payment.
@@ -547,7 +559,10 @@ impl Call {
             Box::pin(self.see_off_operator()).await;
             return result;
         };
-        let mut end = self.drive(&mut dialogue, &order).await;
+        let mut wishes = shared.cancels.take(order.claim.payment().id);
+        let mut end = self.drive(&mut dialogue, &order, &mut wishes).await;
+        // Before the payment is free for another call.
+        drop(wishes);
         if self.overflowed && end.result == CallResult::CallerHungUp {
             // The dialogue was told so to make it end; the caller is there, and goes back.
             end.result = CallResult::InternalError;
@@ -564,7 +579,7 @@ impl Call {
     }
 
     /// One change into the dialogue, then its outputs until there are none, then the next event or its deadline.
-    async fn drive(&mut self, dialogue: &mut Dialogue, order: &Order) -> End {
+    async fn drive(&mut self, dialogue: &mut Dialogue, order: &Order, wishes: &mut Wishes) -> End {
         let mut pending = Pending::default();
         dialogue.start(self.now());
         loop {
@@ -599,6 +614,7 @@ impl Call {
                     Box::pin(self.operator_event(event)).await.map(Input::Command)
                 }
                 Some(command) = self.commands.recv() => Some(Input::Command(command)),
+                wish = wishes.next() => self.wish(dialogue.stage(), wish),
                 written = wait(&mut pending.written) => Some(match written {
                     Some(Ok(intent)) => Input::Written(intent),
                     Some(Err(why)) => Input::NotWritten(why),
@@ -630,6 +646,32 @@ impl Call {
                     _ => self.now(),
                 };
                 dialogue.handle(at, input);
+            }
+        }
+    }
+
+    /// What somebody's wish to end the capture is to the dialogue.
+    fn wish(&mut self, stage: Stage, wish: Wish) -> Option<Input> {
+        let by = wish.by()?.clone();
+        // Asked once more, what was done is answered once more.
+        if self.cancelled.is_some() {
+            wish.answer(Cancelled::Ended(self.about.call_id));
+            return None;
+        }
+        match stage {
+            Stage::Open => {
+                events::cancelled(&self.about, &by);
+                self.cancelled = Some((by, self.now()));
+                wish.answer(Cancelled::Ended(self.about.call_id));
+                Some(Input::Command(Command::Cancel))
+            }
+            Stage::Charging => {
+                wish.answer(Cancelled::ChargeSent);
+                None
+            }
+            Stage::Ending => {
+                wish.answer(Cancelled::NotInCall);
+                None
             }
         }
     }
@@ -836,9 +878,13 @@ impl Call {
     }
 
     async fn release(&self, claim: Claim, result: CallResult, end: Option<&End>) {
-        let evidence = end
+        let mut evidence = end
             .and_then(|end| serde_json::to_value(&end.evidence).ok())
             .unwrap_or_default();
+        if let (Some(evidence), Some((by, at))) = (evidence.as_array_mut(), &self.cancelled) {
+            let at_ms = u64::try_from(at.0.as_millis()).unwrap_or(u64::MAX);
+            evidence.push(serde_json::json!({"is": "cancelled", "by": by.person.as_str(), "via": by.via, "at_ms": at_ms}));
+        }
         // Heard is what was played, not what was meant to be.
         let heard = !end.is_some_and(|end| end.hung_up || self.unheard);
         let settle = &self.shared.settle;
@@ -849,6 +895,7 @@ impl Call {
     async fn give_back(&mut self, result: CallResult, end: Option<&End>) {
         if self.gone {
             self.resume_recorders();
+            self.listeners = None;
             return;
         }
         // Setting a variable waits for a prompt that still plays.
@@ -879,6 +926,9 @@ impl Call {
         // Nothing of ours is left around the two: the dialplan's `Bridge()` fetches the operator.
         Box::pin(self.part()).await;
         Box::pin(go_on(&self.shared.client, &self.about.channel_id)).await;
+        if let Some(window) = self.listeners.take() {
+            Box::pin(window.close()).await;
+        }
     }
 
     /// Who takes the caller back as things are, should no better be known.

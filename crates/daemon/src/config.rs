@@ -22,6 +22,7 @@ use serde::Deserialize;
 use crate::guard::{Danger, EXCEPTION_DAYS_MAX, Exception};
 use crate::ladder::{Ending, Ladder, RUNGS_MAX, Rung};
 use crate::recorders::{RawRecorder, Recorder};
+use crate::spies;
 
 /// Why a configuration can't be used. Each says where and what to do.
 #[derive(Debug, thiserror::Error)]
@@ -175,6 +176,8 @@ pub struct Tenant {
     pub ladder: Ladder,
     /// What an operator keys before a transfer.
     pub desk: Desk,
+    /// What becomes of a supervisor who listens.
+    pub spy: spies::Policy,
 }
 
 /// `[tenants.desk]`, checked.
@@ -486,6 +489,8 @@ struct RawTenant {
     r#return: Option<RawReturn>,
     #[serde(default)]
     desk: RawDesk,
+    #[serde(default)]
+    spy: spies::Policy,
 }
 
 #[derive(Deserialize, Default)]
@@ -955,6 +960,7 @@ fn tenant(
             .r#return
             .map_or_else(|| Ok(Ladder::default()), |raw| ladder(&at("return"), raw))?,
         desk: desk(&at("desk"), &raw.desk)?,
+        spy: raw.spy,
     })
 }
 
@@ -1282,6 +1288,7 @@ mod tests {
         );
         assert_eq!(a.task_rules, b.task_rules);
         assert_eq!((a.desk, a.desk), (b.desk, Desk::default()));
+        assert_eq!((a.spy, a.spy), (b.spy, spies::Policy::Refuse));
         let timeouts = |c: &Config| {
             c.connectors["generic"]
                 .endpoint
@@ -1326,6 +1333,7 @@ mod tests {
         );
         refused(("#quiet = \"1500ms\"", "quiet = \"9s\""), "dialogue.quiet");
         refused(("mode = \"test\"", "mode = \"tset\""), "tset");
+        refused(("#spy = \"refuse\"", "spy = \"allow\""), "detach");
         refused(
             ("connector = \"generic\"", "connector = \"gmo\""),
             "there is no [connectors.gmo]",

@@ -28,9 +28,10 @@ use crate::arguments::{Arguments, Mode};
 use crate::call::{self, Shared};
 use crate::config::Tenant;
 use crate::events::{self, About};
-use crate::guard::Danger;
+use crate::guard::{Danger, Legs};
 use crate::order;
 use crate::paykey;
+use crate::spies::Policy;
 use crate::spoken;
 
 /// How long a keyed payment waits for its customer: the operator is about to transfer him.
@@ -244,7 +245,7 @@ impl Leg {
             return self.refuse(Refusal::ServiceAway).await;
         }
         // Nobody keys for nothing.
-        if let Err(why) = self.safe().await {
+        if let Err(why) = self.safe(tenant).await {
             return self.refuse(why).await;
         }
         let keyed = match self.ask(tenant).await? {
@@ -257,7 +258,7 @@ impl Leg {
             Err(why) => return self.refuse(why).await,
         };
         self.about.payment_id = Some(payment.id);
-        if let Err(why) = self.safe().await {
+        if let Err(why) = self.safe(tenant).await {
             self.withdraw(&payment).await;
             return self.refuse(why).await;
         }
@@ -534,7 +535,7 @@ impl Leg {
     }
 
     /// Whether Asterisk may be trusted with the customer's keys, as far as can be known before he moves.
-    async fn safe(&self) -> Result<(), Refusal> {
+    async fn safe(&self, tenant: &Tenant) -> Result<(), Refusal> {
         let Shared { guard, client, .. } = &*self.shared;
         let listed = tokio::try_join!(client.channels(), client.bridges());
         let (channels, bridges) = listed.map_err(|_| Refusal::Unsafe)?;
@@ -556,7 +557,11 @@ impl Leg {
             _ => None,
         };
         let (id, name) = customer.map_or((own, &self.channel_name), |c| (&c.id, &c.name));
-        match guard.before_the_move(client, id, name).await {
+        let legs = Legs {
+            taken_off: tenant.spy == Policy::Detach,
+            ..Legs::alone(id, name)
+        };
+        match guard.before_the_move(client, legs).await {
             Ok(()) => Ok(()),
             Err(danger) if customer.is_none() && !of_every_call(danger) => Ok(()),
             Err(danger) => Err(danger.refusal()),

@@ -8,10 +8,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use ivrpay_api as api;
-use ivrpay_ari::ChannelId;
+use ivrpay_ari::{ChannelId, RequestError};
 use ivrpay_dialogue::operator::Refusal;
 use ivrpay_dialogue::{CallResult, Progress, desk};
-use ivrpay_journal::{Task, TaskCount, TaskKind};
+use ivrpay_journal::{By, Task, TaskCount, TaskKind};
 use ivrpay_payment::{CallId, OperationId, Outcome, PaymentId, RecordingId, State, TenantId};
 use ivrpay_wire::{Trouble, Wiped};
 
@@ -467,6 +467,40 @@ pub(crate) fn operator_missing(about: &About) {
 
 pub(crate) fn operator_gone(about: &About) {
     info!(call_id = %about.call_id, "the operator hung up; the payment goes on");
+}
+
+pub(crate) fn cancelled(about: &About, by: &By) {
+    info!(
+        call_id = %about.call_id,
+        by = by.person.as_str(),
+        via = by.via.as_str(),
+        "the API ends the capture; nothing is charged"
+    );
+}
+
+pub(crate) fn listener_off(channel: &ChannelId, call: CallId) {
+    info!(
+        channel_id = channel.as_str(),
+        call_id = %call,
+        "a supervisor who listened is taken off for the capture"
+    );
+    counter!("ivrpay_listeners_taken_off_total").increment(1);
+}
+
+pub(crate) fn listener_back(channel: &ChannelId) {
+    info!(
+        channel_id = channel.as_str(),
+        "a supervisor who was taken off is put back"
+    );
+}
+
+/// `error`: Asterisk did not run the dialplan; without one the listener did not come.
+pub(crate) fn listener_stays(channel: &ChannelId, error: Option<&RequestError>) {
+    warn!(
+        channel_id = channel.as_str(),
+        error = error.map(tracing::field::display),
+        "a supervisor who listens was not taken off; is ivrpay-spy of dialplan/ivrpay.conf there?"
+    );
 }
 
 pub(crate) fn recorded(about: &About) {

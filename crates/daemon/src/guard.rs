@@ -89,7 +89,9 @@ impl Danger {
                 "the caller is in a native bridge: keys go past Asterisk, and to the other side"
             }
             Self::SubscribedApp => "another ARI application gets the caller's keys",
-            Self::Spy => "somebody listens to the caller (snoop, ChanSpy, ExtenSpy)",
+            Self::Spy => {
+                "somebody listens to the caller or to his operator (snoop, ChanSpy, ExtenSpy)"
+            }
             Self::DirectMedia => {
                 "the caller's endpoint has direct_media=yes: audio and keys may go past Asterisk"
             }
@@ -121,7 +123,9 @@ impl Danger {
             Self::SubscribedApp => {
                 "let the other application connect without subscribeAll and without a subscription to this endpoint, or take ChannelDtmfReceived from it: PUT /applications/NAME/eventFilter {\"disallowed\":[{\"type\":\"ChannelDtmfReceived\"}]}"
             }
-            Self::Spy => "hang up the spying channel; nobody listens while a card is keyed",
+            Self::Spy => {
+                "hang up the spying channel, or say spy = \"detach\" in the tenant: whoever listens by ChanSpy or ExtenSpy is then taken off for the capture"
+            }
             Self::DirectMedia => {
                 "pjsip.conf: direct_media = no in the endpoint (asterisk-conf/ivrpay-pjsip.conf), then `pjsip reload`"
             }
@@ -201,6 +205,28 @@ pub(crate) struct Facts {
     sip_debug: bool,
 }
 
+/// Whose voices and keys it is about.
+#[derive(Clone, Copy)]
+pub(crate) struct Legs<'a> {
+    /// The customer's channel, and its name.
+    pub(crate) customer: (&'a ChannelId, &'a str),
+    /// The operator's, where he is beside the customer.
+    pub(crate) operator: Option<(&'a ChannelId, &'a str)>,
+    /// Whoever listens and can be taken off will be: no danger.
+    pub(crate) taken_off: bool,
+}
+
+impl<'a> Legs<'a> {
+    /// Of a customer without an operator, to whom nobody may listen.
+    pub(crate) const fn alone(id: &'a ChannelId, name: &'a str) -> Self {
+        Self {
+            customer: (id, name),
+            operator: None,
+            taken_off: false,
+        }
+    }
+}
+
 /// Who is there beside a call: true at one moment.
 pub(crate) struct Around {
     applications: Vec<Application>,
@@ -242,17 +268,17 @@ impl Guard {
         }
     }
 
-    /// What somebody answers for today among the dangers of this channel, which came at `arrived`, where that is all there is.
+    /// What somebody answers for today among the dangers of this call, which came at `arrived`, where that is all there is.
     ///
     /// # Errors
     /// The danger for which no card may be keyed now.
     pub(crate) async fn check(
         &self,
         client: &Client,
-        channel: &ChannelId,
-        name: &str,
+        legs: Legs<'_>,
         arrived: Instant,
     ) -> Result<Vec<Danger>, Danger> {
+        let (channel, name) = legs.customer;
         // One call asks, those that come meanwhile wait for its answer; that there was none is an answer too.
         let mut kept = self.kept.lock().await;
         let fresh = |asked: Instant| asked.elapsed() < ANSWER_KEPT;
@@ -293,7 +319,7 @@ impl Guard {
             return Err(Danger::NotKnown);
         };
         let mut dangers = facts.dangers();
-        dangers.extend(around.dangers(&self.app, channel, name));
+        dangers.extend(around.dangers(&self.app, legs));
         if direct_media {
             dangers.push(Danger::DirectMedia);
         }
@@ -318,10 +344,9 @@ impl Guard {
     pub(crate) async fn before_the_move(
         &self,
         client: &Client,
-        channel: &ChannelId,
-        name: &str,
+        legs: Legs<'_>,
     ) -> Result<(), Danger> {
-        match self.check(client, channel, name, Instant::now()).await {
+        match self.check(client, legs, Instant::now()).await {
             // Two people who talk may do so natively; the customer leaves that bridge.
             Ok(_) | Err(Danger::NativeBridge) => Ok(()),
             Err(danger) => Err(danger),
@@ -443,7 +468,8 @@ impl Around {
     }
 
     /// What is true of one call.
-    fn dangers(&self, own: &str, id: &ChannelId, name: &str) -> Vec<Danger> {
+    fn dangers(&self, own: &str, legs: Legs<'_>) -> Vec<Danger> {
+        let (id, name) = legs.customer;
         let mut dangers = Vec::new();
         let endpoint = name.rsplit_once('-').map_or(name, |(endpoint, _)| endpoint);
         // An application can be subscribed to one endpoint, or to all of a technology.
@@ -462,7 +488,13 @@ impl Around {
         {
             dangers.push(Danger::SubscribedApp);
         }
-        if self.channels.iter().any(|c| listens(c, id, name)) {
+        let both = [Some(legs.customer), legs.operator];
+        let spies = both.into_iter().flatten().any(|leg| {
+            let spying = |c: &&Channel| listens(c, leg.0, leg.1);
+            let mut spies = self.channels.iter().filter(spying);
+            spies.any(|spy| !(legs.taken_off && can_be_taken_off(spy)))
+        });
+        if spies {
             dangers.push(Danger::Spy);
         }
         for bridge in self
@@ -520,7 +552,7 @@ fn gets_keys(app: &Application) -> bool {
 }
 
 /// A channel that listens to this one: an ARI snoop names it, ChanSpy the beginning of a name or of an id, or nothing.
-fn listens(spy: &Channel, id: &ChannelId, name: &str) -> bool {
+pub(crate) fn listens(spy: &Channel, id: &ChannelId, name: &str) -> bool {
     if let Some(of) = spy.name.strip_prefix("Snoop/") {
         return of.rsplit_once('-').map_or(of, |(channel, _)| channel) == id.as_str();
     }
@@ -534,6 +566,11 @@ fn listens(spy: &Channel, id: &ChannelId, name: &str) -> bool {
         "ExtenSpy" => true,
         _ => false,
     }
+}
+
+/// Somebody who can be sent away and come back: he runs an application of the dialplan. A snoop is another ARI application's.
+pub(crate) fn can_be_taken_off(spy: &Channel) -> bool {
+    matches!(spy.dialplan.app_name.as_str(), "ChanSpy" | "ExtenSpy")
 }
 
 /// `configuration` is a list of level names in capitals, with blanks between them.
@@ -669,7 +706,7 @@ mod tests {
         ] {
             let mut facts = around();
             facts.applications = vec![json(&format!("{{{app}}}"))];
-            let found = facts.dangers("ivrpay", &id, "PJSIP/trunk-0000002a");
+            let found = facts.dangers("ivrpay", Legs::alone(&id, "PJSIP/trunk-0000002a"));
             assert_eq!(found == [Danger::SubscribedApp], danger, "{app}");
         }
     }
@@ -761,8 +798,61 @@ mod tests {
             let mut facts = around();
             facts.channels = channels;
             facts.bridges = bridges;
-            let found = facts.dangers("ivrpay", &id, "PJSIP/trunk-0000002a");
+            let found = facts.dangers("ivrpay", Legs::alone(&id, "PJSIP/trunk-0000002a"));
             assert_eq!(found, Vec::from_iter(danger));
+        }
+    }
+
+    #[test]
+    fn who_listens_to_either_is_a_danger_unless_he_is_taken_off() {
+        let (customer, operator) = (
+            ChannelId::new("1700000000.7").unwrap(),
+            ChannelId::new("1700000000.8").unwrap(),
+        );
+        let spy = |name: &str, app: &str, data: &str| -> Channel {
+            json(&format!(
+                r#"{{"id":"s","name":"{name}","state":"Up","dialplan":{{"app_name":"{app}","app_data":"{data}"}}}}"#
+            ))
+        };
+        for (spies, refused, taken_off) in [
+            (
+                vec![spy("PJSIP/300-1", "ChanSpy", "PJSIP/201,q")],
+                true,
+                false,
+            ),
+            (vec![spy("PJSIP/300-1", "ExtenSpy", "201@x")], true, false),
+            (
+                vec![spy("PJSIP/300-1", "ChanSpy", "PJSIP/202,q")],
+                false,
+                false,
+            ),
+            (
+                vec![spy("Snoop/1700000000.8-00000001", "Stasis", "x")],
+                true,
+                true,
+            ),
+            (
+                vec![
+                    spy("PJSIP/300-1", "ChanSpy", ",q"),
+                    spy("Snoop/1700000000.7-00000001", "Stasis", "x"),
+                ],
+                true,
+                true,
+            ),
+        ] {
+            let around = Around {
+                channels: spies,
+                ..around()
+            };
+            let mut legs = Legs {
+                operator: Some((&operator, "PJSIP/201-00000003")),
+                ..Legs::alone(&customer, "PJSIP/trunk-0000002a")
+            };
+            let found = around.dangers("ivrpay", legs) == [Danger::Spy];
+            assert_eq!(found, refused, "{:?}", around.channels);
+            legs.taken_off = true;
+            let found = around.dangers("ivrpay", legs) == [Danger::Spy];
+            assert_eq!(found, taken_off, "{:?}", around.channels);
         }
     }
 }

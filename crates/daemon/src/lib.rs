@@ -4,6 +4,7 @@ mod arguments;
 pub mod audit;
 mod call;
 pub mod canary;
+mod cancels;
 pub mod check;
 pub mod config;
 mod desk;
@@ -19,6 +20,7 @@ mod reach;
 pub mod recorders;
 mod serve;
 pub mod settle;
+pub mod spies;
 mod spoken;
 mod tasks;
 

@@ -20,9 +20,10 @@ use crate::arguments::Arguments;
 use crate::call::{self, Shared};
 use crate::config::Tenant;
 use crate::events;
-use crate::guard::Danger;
+use crate::guard::{Danger, Legs};
 use crate::order::{self, NotFound};
 use crate::pairs::{ARRIVAL_MAX, Company, Pair};
+use crate::spies::Policy;
 
 /// How long an operator may think about which of several payments is meant.
 const CHOICE_WAIT: Duration = Duration::from_secs(8);
@@ -123,7 +124,12 @@ impl PayKey {
         }
         self.payment(session, *language, tenant, &mut args, &customer)
             .await?;
-        self.safe(&customer).await?;
+        let legs = Legs {
+            customer: (&customer.id, &customer.name),
+            operator: Some((&operator, &operator_name)),
+            taken_off: tenant.spy == Policy::Detach,
+        };
+        self.safe(legs).await?;
         let pair = Pair {
             customer: customer.id.clone(),
             operator,
@@ -182,10 +188,9 @@ impl PayKey {
     }
 
     /// Whether Asterisk may be trusted with keys, as far as can be known before the customer moves.
-    async fn safe(&self, customer: &Channel) -> Result<(), Refusal> {
+    async fn safe(&self, legs: Legs<'_>) -> Result<(), Refusal> {
         let Shared { guard, client, .. } = &*self.shared;
-        let (id, name) = (&customer.id, &customer.name);
-        let checked = guard.before_the_move(client, id, name).await;
+        let checked = guard.before_the_move(client, legs).await;
         checked.map_err(Danger::refusal)
     }
 
@@ -215,7 +220,7 @@ fn arguments(args: &[String]) -> Result<(Company, Arguments), &'static str> {
 }
 
 /// Prompts are there in two languages; whoever has another hears English.
-fn spoken(channel: &str) -> Language {
+pub(crate) fn spoken(channel: &str) -> Language {
     if channel.starts_with("ja") {
         Language::Ja
     } else {

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::Context as _;
+use futures_util::FutureExt as _;
 use ivrpay_agi::Listener;
 use ivrpay_api as api;
 use ivrpay_dialogue::{CallResult, Command};
@@ -21,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::call::{self, Shared};
+use crate::cancels::Cancels;
 use crate::config::Config;
 use crate::desk::{self, Desks};
 use crate::events::{self, Events};
@@ -30,6 +32,7 @@ use crate::pairs::{Leg, Pairs};
 use crate::paykey::PayKey;
 use crate::recorders::Recorders;
 use crate::settle::{Route, Settle};
+use crate::spies::{self, Spies};
 use crate::tasks;
 
 /// Calls that may wait to be taken while others are being started; one more is refused.
@@ -103,10 +106,12 @@ pub async fn serve(
     let on = Arc::new(AtomicUsize::new(0));
     let connected = Arc::new(AtomicBool::new(false));
     let servers = TaskTracker::new();
+    let cancels = Cancels::default();
     let web = web(
         &config,
         &journal,
         &stream,
+        &cancels,
         &metrics,
         &on,
         &connected,
@@ -148,11 +153,13 @@ pub async fn serve(
     recorders.resume_left().await;
     let lamps = Lamps::new(client.clone());
     tidy(client.clone(), lamps.clone(), &stopping, &servers);
-    let pairs = Pairs::default();
+    let (pairs, spies) = (Pairs::default(), Spies::default());
     let shared = Arc::new(Shared {
         recorders: recorders.clone(),
         pairs: pairs.clone(),
+        spies: spies.clone(),
         lamps: lamps.clone(),
+        cancels,
         quarantine: config.quarantine.clone(),
         client: client.clone(),
         settle: settle.clone(),
@@ -206,6 +213,15 @@ pub async fn serve(
                 }
             },
         };
+        // A supervisor who is taken off is no call: he waits for the end of one.
+        if let Some(token) = spies::token(&start.args) {
+            let token = token.to_owned();
+            if let Err(start) = spies.arrived(&token, start) {
+                let client = client.clone();
+                tokio::spawn(async move { call::go_on(&client, &start.channel.id).await });
+            }
+            continue;
+        }
         // The operator's leg of a pair is no call of its own: it belongs to the customer's.
         let start = match Leg::of(&start.args).filter(|leg| leg.is_operator) {
             None => start,
@@ -402,6 +418,7 @@ fn web(
     config: &Config,
     journal: &Journal,
     stream: &Events,
+    cancels: &Cancels,
     metrics: &PrometheusHandle,
     on: &Arc<AtomicUsize>,
     connected: &Arc<AtomicBool>,
@@ -415,7 +432,12 @@ fn web(
         stopping.clone(),
         config.limits.calls_max,
     );
+    let cancels = cancels.clone();
     Web {
+        cancel: Arc::new(move |payment, by| {
+            let cancels = cancels.clone();
+            async move { cancels.cancel(payment, by).await }.boxed()
+        }),
         journal: journal.clone(),
         keys: Arc::new(ivrpay_web::Keys(config.http.keys.clone())),
         tenants: Arc::new(

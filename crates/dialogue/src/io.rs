@@ -85,6 +85,17 @@ pub enum Command {
     Shutdown,
 }
 
+/// How far a call is, to whoever wants to end it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// [`Command::Cancel`] ends it, and nothing is charged for it.
+    Open,
+    /// The acquirer is being asked: nothing but its answer ends it.
+    Charging,
+    /// Its result is decided.
+    Ending,
+}
+
 /// Step of a call (prompts.md 1, `for`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -181,6 +181,16 @@ impl Dialogue {
         }
     }
 
+    /// How far it is. True until the next [`Self::handle`].
+    #[must_use]
+    pub fn stage(&self) -> Stage {
+        match &self.state {
+            State::Authorise(_) => Stage::Charging,
+            State::Ending(_) | State::Over => Stage::Ending,
+            _ => Stage::Open,
+        }
+    }
+
     fn timely(&mut self, what: What) {
         self.due();
         self.step(what);

@@ -107,6 +107,8 @@ lines! {
     RefusedServiceAway = "refused-service-away",
     RefusedThirdParty = "refused-third-party",
     RefusedUnsafe = "refused-unsafe",
+    // Told to a supervisor who listened and is taken off for the capture.
+    MonitorPaused = "monitor-paused",
     // Told to the customer who waits for somebody after the payment.
     AgentReturnWait = "agent-return-wait",
     ReturnGoodbyeLater = "return-goodbye-later",

@@ -541,6 +541,7 @@ fn every_step_and_error_is_heard_in_every_language() {
     for line in Line::ALL.into_iter().filter(|line| {
         [
             "whisper-",
+            "monitor-",
             "desk-",
             "language-",
             "order-number",

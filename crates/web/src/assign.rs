@@ -10,10 +10,9 @@ use ivrpay_payment::{OperatorId, OrderId, State as PaymentState};
 use crate::Web;
 use crate::auth::{Scope, Who};
 use crate::error::ApiError;
-use crate::payments::{id, number, own_tenant, payment_id, view};
+use crate::payments::{NO_PAYMENT, id, number, own, own_tenant, payment_id, view};
 use crate::tasks::by;
 
-const NO_PAYMENT: &str = "there is no such payment";
 const NO_ORDER: &str = "no payment holds this order; announce one with POST /v1/payments";
 
 pub(crate) async fn payment(
@@ -25,12 +24,8 @@ pub(crate) async fn payment(
     who.need(Scope::Payments)?;
     let payment = payment_id(payment)?;
     let Json(body) = body?;
-    // Another tenant's payment is not told from one that does not exist. A payment never changes its tenant.
-    web.journal
-        .payment(payment)
-        .await?
-        .filter(|p| who.sees(p.tenant.as_str()))
-        .ok_or_else(|| ApiError::not_found(NO_PAYMENT))?;
+    // It never changes its tenant.
+    own(&web, &who, payment).await?;
     let to = assignment(body.operator, body.operator_extension)?;
     assign(&web, &who, &Which::Id(payment), to, body.by, NO_PAYMENT).await
 }

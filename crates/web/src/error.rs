@@ -52,16 +52,27 @@ impl ApiError {
         Self::new(StatusCode::BAD_REQUEST, ErrorCode::InvalidRequest, message)
     }
 
-    pub(crate) fn order_taken(message: impl Into<String>, payment: PaymentId) -> Self {
-        let mut error = Self::new(StatusCode::CONFLICT, ErrorCode::OrderTaken, message);
+    /// A payment that stands in the way.
+    fn about(payment: PaymentId, code: ErrorCode, message: impl Into<String>) -> Self {
+        let mut error = Self::new(StatusCode::CONFLICT, code, message);
         error.detail.payment_id = Some(payment);
         error
     }
 
+    pub(crate) fn order_taken(message: impl Into<String>, payment: PaymentId) -> Self {
+        Self::about(payment, ErrorCode::OrderTaken, message)
+    }
+
     pub(crate) fn not_waiting(message: impl Into<String>, payment: PaymentId) -> Self {
-        let mut error = Self::new(StatusCode::CONFLICT, ErrorCode::NotWaiting, message);
-        error.detail.payment_id = Some(payment);
-        error
+        Self::about(payment, ErrorCode::NotWaiting, message)
+    }
+
+    pub(crate) fn not_in_call(message: impl Into<String>, payment: PaymentId) -> Self {
+        Self::about(payment, ErrorCode::NotInCall, message)
+    }
+
+    pub(crate) fn charge_sent(message: impl Into<String>, payment: PaymentId) -> Self {
+        Self::about(payment, ErrorCode::ChargeSent, message)
     }
 
     pub(crate) fn task_exists(message: impl Into<String>, task: TaskId) -> Self {

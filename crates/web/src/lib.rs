@@ -4,6 +4,7 @@
 
 mod assign;
 mod auth;
+mod cancel;
 mod error;
 mod listen;
 mod payments;
@@ -21,10 +22,11 @@ use axum::response::sse::{KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
+use futures_util::future::BoxFuture;
 use futures_util::{Stream, StreamExt};
 use ivrpay_api as api;
-use ivrpay_journal::Journal;
-use ivrpay_payment::{Currency, OperatorId, TenantId};
+use ivrpay_journal::{By, Journal};
+use ivrpay_payment::{Currency, OperatorId, PaymentId, TenantId};
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::sync::{Mutex, broadcast};
 use tokio_stream::wrappers::BroadcastStream;
@@ -32,6 +34,7 @@ use tokio_stream::wrappers::errors::BroadcastStreamRecvError;
 use tokio_util::sync::CancellationToken;
 
 pub use auth::{ApiKey, KeyHash, KeyHashError, Keys, Scope};
+pub use cancel::Cancelled;
 use error::ApiError;
 pub use listen::{CONNECTIONS_MAX, HEAD_MAX, serve};
 
@@ -68,6 +71,8 @@ pub struct Web {
     pub events: broadcast::Sender<Arc<api::Event>>,
     /// Asked for every `GET /healthz`.
     pub health: Arc<dyn Fn() -> api::Health + Send + Sync>,
+    /// Ends the capture of the call that takes this payment.
+    pub cancel: Arc<dyn Fn(PaymentId, By) -> BoxFuture<'static, Cancelled> + Send + Sync>,
     /// What `GET /metrics` shows.
     pub metrics: PrometheusHandle,
     /// Wall clock, milliseconds since 1970 (UTC).
@@ -148,6 +153,7 @@ pub fn router(web: Web) -> Router {
         .route("/v1/payments/operator", post(assign::order))
         .route("/v1/payments/{id}", get(payments::show))
         .route("/v1/payments/{id}/operator", post(assign::payment))
+        .route("/v1/payments/{id}/cancel", post(cancel::payment))
         .route("/v1/tasks", post(tasks::promise).get(tasks::list))
         .route("/v1/tasks/{id}", get(tasks::show))
         .route("/v1/tasks/{id}/take", post(tasks::take))
@@ -165,6 +171,7 @@ pub fn admin_router(web: Web) -> Router {
         .route("/v1/payments/operator", post(assign::order))
         .route("/v1/payments/{id}", get(payments::show))
         .route("/v1/payments/{id}/operator", post(assign::payment))
+        .route("/v1/payments/{id}/cancel", post(cancel::payment))
         .route("/v1/tasks", get(tasks::list))
         .route("/v1/tasks/{id}", get(tasks::show))
         .route("/v1/tasks/{id}/take", post(tasks::take))

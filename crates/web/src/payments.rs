@@ -183,15 +183,19 @@ pub(crate) async fn show(
     payment: Result<Path<String>, PathRejection>,
 ) -> Result<Json<api::Payment>, ApiError> {
     who.need(Scope::Payments)?;
-    let payment = payment_id(payment)?;
-    // Another tenant's payment is not told from one that does not exist.
-    web.journal
-        .payment(payment)
-        .await?
-        .filter(|p| who.sees(p.tenant.as_str()))
-        .map(|p| Json(view(&p)))
-        .ok_or_else(|| ApiError::not_found("there is no such payment"))
+    let payment = own(&web, &who, payment_id(payment)?).await?;
+    Ok(Json(view(&payment)))
 }
+
+/// A payment that this key may see. Another tenant's is not told from one that does not exist.
+pub(crate) async fn own(web: &Web, who: &Who, payment: PaymentId) -> Result<Payment, ApiError> {
+    let found = web.journal.payment(payment).await?;
+    found
+        .filter(|p| who.sees(p.tenant.as_str()))
+        .ok_or_else(|| ApiError::not_found(NO_PAYMENT))
+}
+
+pub(crate) const NO_PAYMENT: &str = "there is no such payment";
 
 /// The id of a path.
 pub(crate) fn payment_id(path: Result<Path<String>, PathRejection>) -> Result<PaymentId, ApiError> {

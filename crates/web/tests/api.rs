@@ -3,16 +3,17 @@
 #![allow(clippy::unwrap_used, reason = "a test")]
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use ivrpay_api as api;
-use ivrpay_journal::{IntentDraft, Journal, OpenOptions};
+use ivrpay_journal::{By, IntentDraft, Journal, OpenOptions};
 use ivrpay_payment::{
     Brand, CallId, Currency, Doubt, OperationKind, Outcome, PaymentId, TenantId, Truncated,
 };
-use ivrpay_web::{ApiKey, JournalHealth, Keys, Scope, Tenant, Web};
+use ivrpay_web::{ApiKey, Cancelled, JournalHealth, Keys, Scope, Tenant, Web};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -29,6 +30,8 @@ struct Server {
     /// What stands behind the Unix socket.
     admin: SocketAddr,
     connected: Arc<AtomicBool>,
+    /// What a call says to whoever wants its capture to end, and who that was.
+    call: Arc<Mutex<(Cancelled, Option<By>)>>,
     journal: Journal,
     events: broadcast::Sender<Arc<api::Event>>,
     _folder: tempfile::TempDir,
@@ -91,6 +94,8 @@ impl Server {
         let connected = Arc::new(AtomicBool::new(true));
         let events = broadcast::channel(4).0;
         let up = Arc::clone(&connected);
+        let call = Arc::new(Mutex::new((Cancelled::NotInCall, None)));
+        let asked = Arc::clone(&call);
         let all = [Scope::Events, Scope::Metrics, Scope::Payments, Scope::Tasks];
         let web = Web {
             quarantine: ivrpay_web::Quarantine {
@@ -109,6 +114,11 @@ impl Server {
                 tenant("paris", "EUR", "en"),
             ]),
             events: events.clone(),
+            cancel: Arc::new(move |_, by| {
+                let mut call = asked.lock().unwrap();
+                call.1 = Some(by);
+                std::future::ready(call.0).boxed()
+            }),
             health: Arc::new(move || {
                 let ok = up.load(Ordering::Relaxed);
                 api::Health {
@@ -133,6 +143,7 @@ impl Server {
             api: serve(ivrpay_web::router(web.clone())).await,
             admin: serve(ivrpay_web::admin_router(web)).await,
             connected,
+            call,
             journal,
             events,
             _folder: folder,
@@ -1148,4 +1159,91 @@ async fn another_operator_takes_a_waiting_payment_over() {
     );
     let shown = server.get("tokyo-key", &format!("/v1/payments/{id}")).await;
     assert_eq!(shown.body["operator"], "tanaka");
+}
+
+#[tokio::test]
+async fn a_capture_is_cancelled_until_its_charge_is_sent() {
+    let server = Server::start().await;
+    let made = server
+        .post("tokyo-key", "", r#"{"amount": 1200, "order_id": "A-1"}"#)
+        .await;
+    let id: PaymentId = made.body["id"].as_str().unwrap().parse().unwrap();
+    let path = format!("/v1/payments/{id}/cancel");
+    let mori = json!({"by": "mori"});
+    for (key, path, body, status, code) in [
+        ("paris-key", path.as_str(), mori.clone(), 404, "not-found"),
+        ("watcher-key", &path, mori.clone(), 403, "forbidden"),
+        ("tokyo-key", &path, json!({}), 400, "invalid-request"),
+        (
+            "tokyo-key",
+            &path,
+            json!({"by": ""}),
+            400,
+            "invalid-request",
+        ),
+        (
+            "tokyo-key",
+            &path,
+            json!({"by": "m", "why": 1}),
+            400,
+            "invalid-request",
+        ),
+        (
+            "tokyo-key",
+            "/v1/payments/x/cancel",
+            mori.clone(),
+            400,
+            "invalid-request",
+        ),
+    ] {
+        let answer = server.send(key, path, body.clone()).await;
+        assert_eq!(
+            (answer.status, answer.code()),
+            (status, code),
+            "{key} {body}: {answer:?}"
+        );
+    }
+    assert_eq!(server.call.lock().unwrap().1, None, "no call was asked");
+
+    let call = call_id();
+    server.call.lock().unwrap().0 = Cancelled::Ended(call);
+    for (key, via) in [("tokyo-key", "tokyo-key"), ("", "admin")] {
+        let answer = server.send(key, &path, mori.clone()).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        assert_eq!(
+            answer.body,
+            json!({"payment_id": id, "call_id": call, "result": "agent-cancelled"})
+        );
+        let by = server.call.lock().unwrap().1.take().unwrap();
+        assert_eq!((by.person.as_str(), by.via.as_str()), ("mori", via));
+    }
+
+    let unknown = unknown(&server, "A-2").await;
+    for (payment, said, status, code, says) in [
+        (
+            id,
+            Cancelled::NotInCall,
+            409,
+            "not-in-call",
+            "nothing has been charged",
+        ),
+        (id, Cancelled::ChargeSent, 409, "charge-sent", "wait for it"),
+        (
+            unknown,
+            Cancelled::NotInCall,
+            409,
+            "charge-sent",
+            "do not charge again",
+        ),
+        (id, Cancelled::NoAnswer, 503, "unavailable", "try again"),
+    ] {
+        server.call.lock().unwrap().0 = said;
+        let path = format!("/v1/payments/{payment}/cancel");
+        let answer = server.send("tokyo-key", &path, mori.clone()).await;
+        assert_eq!((answer.status, answer.code()), (status, code), "{answer:?}");
+        assert!(answer.message().contains(says), "{}", answer.message());
+        if status == 409 {
+            assert_eq!(answer.body["error"]["payment_id"], json!(payment));
+        }
+    }
 }

@@ -31,7 +31,9 @@ const FETCH_MAX: Duration = Duration::from_secs(10);
 pub(crate) const BRIDGE: &str = "ivrpay-";
 
 pub(super) struct Operator {
-    channel: ChannelId,
+    pub(super) channel: ChannelId,
+    /// As Asterisk names it, `PJSIP/201-0000002a`.
+    pub(super) name: String,
     inbox: Inbox,
     company: Company,
     /// The bridge of ours that he is in.
@@ -61,6 +63,7 @@ impl Operator {
     fn of(start: Start, company: Company) -> Self {
         Self {
             channel: start.channel.id,
+            name: start.channel.name,
             inbox: start.inbox,
             company,
             bridge: None,
@@ -291,11 +294,7 @@ impl Call {
             self.part().await;
             self.operator_music().await;
         }
-        let guard = &self.shared.guard;
-        guard
-            .check(&client, &channel, &self.channel_name, Instant::now())
-            .await
-            .map(drop)
+        self.unheard_by_others(Instant::now()).await.map(drop)
     }
 
     /// The result into the operator's ear, before the customer is joined.

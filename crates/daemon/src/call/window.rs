@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 use ivrpay_ari::{Direction, RequestError};
 use ivrpay_journal::RecorderPause;
 
-use super::{Call, GO_ON_TRIES, GO_ON_WAIT};
+use super::{Call, GO_ON_TRIES, GO_ON_WAIT, Shared};
 use crate::events;
-use crate::guard::Danger;
+use crate::guard::{Danger, Legs};
 
 /// Quiet that must pass behind the last key before the caller is heard again: who keys on has not noticed that it is over. Twice
 /// the usual pause between two keys.
@@ -70,6 +70,34 @@ impl Call {
             paused_ms: 0,
         };
         self.shared.recorders.pause(&call).await
+    }
+
+    /// What could betray a card is looked at, of what came since `arrived`; supervisors who listen are taken off, where the tenant wants
+    /// that, until the caller is given back.
+    pub(super) async fn unheard_by_others(
+        &mut self,
+        arrived: Instant,
+    ) -> Result<Vec<Danger>, Danger> {
+        let Shared { guard, client, .. } = &*self.shared;
+        let operator = self.operator.as_ref();
+        let legs = Legs {
+            operator: operator.map(|o| (&o.channel, o.name.as_str())),
+            ..Legs::alone(&self.about.channel_id, &self.channel_name)
+        };
+        let window = self.listeners.get_or_insert_with(|| {
+            let legs = [Some(legs.customer), legs.operator].into_iter().flatten();
+            let legs = legs.map(|(id, name)| (id.clone(), name.to_owned()));
+            self.shared
+                .spies
+                .open(client, self.about.call_id, legs.collect())
+        });
+        match guard.check(client, legs, arrived).await {
+            Err(Danger::Spy) if self.detaches => {
+                window.take_off().await?;
+                guard.check(client, legs, Instant::now()).await
+            }
+            found => found,
+        }
     }
 
     /// Lets them run again, without waiting for it.

@@ -11,7 +11,7 @@ use std::time::Duration;
 use ivrpay_card::Month;
 use ivrpay_dialogue::{
     At, CallResult, Command, Dialogue, Draft, End, Input, NotWritten, Output, Progress, Prompt,
-    Say, Settings, Setup, Step,
+    Say, Settings, Setup, Stage, Step,
 };
 use ivrpay_payment::{
     AcquirerOrder, AcquirerRef, Approval, Currency, Decline, Doubt, Durable, Intent, Money,
@@ -208,8 +208,16 @@ impl Runner {
     }
 
     fn input(&mut self, input: Input) {
+        let (before, sent) = (self.dialogue.stage(), self.sent.len());
+        let cancels = matches!(input, Input::Command(Command::Cancel));
         self.dialogue.handle(self.now, input);
         self.drain();
+        // What is told to whoever wants to cancel is so.
+        let after = self.dialogue.stage();
+        assert_eq!(after == Stage::Charging, self.answered.is_some());
+        if cancels && before == Stage::Open {
+            assert_eq!((after, self.sent.len()), (Stage::Ending, sent));
+        }
     }
 
     fn drain(&mut self) {

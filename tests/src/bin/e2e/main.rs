@@ -300,7 +300,7 @@ async fn calls(
 
     telephones(tally, lab, wanted).await;
     if args.filter.is_empty() || args.filter.starts_with("pay key") {
-        operator::all(tally, lab, wanted).await?;
+        operator::all(tally, lab, wanted, args.full).await?;
     }
     // Some of them fail on a busy machine, and it is not understood yet why: at full count, or by name, until it is.
     if args.full || args.filter.starts_with("keypad") {

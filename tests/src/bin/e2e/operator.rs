@@ -3,6 +3,8 @@
 //! The customer's voice is one tone, the operator's another: who heard whom, and when, is in what their telephones report. Each operator's
 //! sound is kept and searched for keys.
 
+mod spy;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -549,20 +551,9 @@ impl Floor<'_> {
         let times = judged.await.with_context(told)?;
         self.nothing_left(&seat, report.call_id.as_deref()).await?;
         for payment in &payments {
-            self.hand_over(payment).await?;
+            hand_over(self.service, payment).await?;
         }
         Ok(times)
-    }
-
-    /// One that waits still is another's: the next call of this extension is not asked which it means.
-    async fn hand_over(&self, payment: &str) -> anyhow::Result<()> {
-        if self.service.payment(payment).await?["state"] == "waiting" {
-            let path = format!("/v1/payments/{payment}/operator");
-            let body = json!({"operator_extension": "999", "by": "e2e"});
-            let (status, answer) = self.service.post(&path, &body, None).await?;
-            ensure!(status == 200, "handing over answered {status}: {answer}");
-        }
-        Ok(())
     }
 
     async fn judge(
@@ -766,6 +757,17 @@ async fn announce(
     let (status, payment) = service.post("/v1/payments", &body, None).await?;
     ensure!(status == 201, "announcing answered {status}: {payment}");
     Ok(payment["id"].as_str().unwrap_or_default().to_owned())
+}
+
+/// One that waits still is another's: the next call of this extension is not asked which it means.
+async fn hand_over(service: &Service, payment: &str) -> anyhow::Result<()> {
+    if service.payment(payment).await?["state"] == "waiting" {
+        let path = format!("/v1/payments/{payment}/operator");
+        let body = json!({"operator_extension": "999", "by": "e2e"});
+        let (status, answer) = service.post(&path, &body, None).await?;
+        ensure!(status == 200, "handing over answered {status}: {answer}");
+    }
+    Ok(())
 }
 
 /// Channels of an operator and his customer.
@@ -1100,6 +1102,90 @@ impl Floor<'_> {
         Ok(())
     }
 
+    /// The API ends the capture in the middle of the card number; again, and behind the call, it says what is so.
+    async fn cancelled_by_api(&self, operator: usize) -> anyhow::Result<()> {
+        let case = case("by the API", By::Hold)
+            .customer("hears:500 wait:greeting 1 wait:payment-card-number 42424242 wait:call-ended hears:500 until-end")
+            .ends(&["agent-cancelled"], WAITING);
+        let mut events = self.service.events().await?;
+        let cancel = async {
+            loop {
+                let event = events.next().await?;
+                let payment = event["payment_id"].as_str().unwrap_or_default().to_owned();
+                if event["digits"] == 8 && self.is_operators(&payment, operator).await? {
+                    let (status, answer) = self.cancel(&payment).await?;
+                    ensure!(
+                        status == 200
+                            && answer["result"] == "agent-cancelled"
+                            && answer["call_id"] == event["call_id"],
+                        "cancelling answered {status}: {answer}"
+                    );
+                    return anyhow::Ok(payment);
+                }
+            }
+        };
+        let (ran, payment) = tokio::join!(self.run(&case, operator), cancel);
+        ran?;
+        let (status, answer) = self.cancel(&payment?).await?;
+        ensure!(
+            status == 409 && answer["error"]["code"] == "not-in-call",
+            "behind the call, cancelling answered {status}: {answer}"
+        );
+        Ok(())
+    }
+
+    /// Once the charge is out, the API says so; the customer pays.
+    async fn cancelled_too_late(&self, operator: usize) -> anyhow::Result<()> {
+        // Answered after 3 s.
+        let case = Case {
+            amounts: vec![9001],
+            ..case("too late", By::Stay)
+        };
+        let mut events = self.service.events().await?;
+        let late = async {
+            let payment = loop {
+                let event = events.next().await?;
+                let payment = event["payment_id"].as_str().unwrap_or_default();
+                if event["step"] == "payment-processing"
+                    && self.is_operators(payment, operator).await?
+                {
+                    break payment.to_owned();
+                }
+            };
+            // The step begins with the intent; the charge follows when that is on disk.
+            tokio::time::sleep(Duration::from_millis(800)).await;
+            let (status, answer) = self.cancel(&payment).await?;
+            let says = answer["error"]["message"].as_str().unwrap_or_default();
+            ensure!(
+                status == 409 && answer["error"]["code"] == "charge-sent" && says.contains("sent"),
+                "in flight, cancelling answered {status}: {answer}"
+            );
+            anyhow::Ok(payment)
+        };
+        let (ran, payment) = tokio::join!(self.run(&case, operator), late);
+        ran?;
+        let (status, answer) = self.cancel(&payment?).await?;
+        let says = answer["error"]["message"].as_str().unwrap_or_default();
+        ensure!(
+            status == 409 && answer["error"]["code"] == "charge-sent" && says.contains("approved"),
+            "when it is paid, cancelling answered {status}: {answer}"
+        );
+        Ok(())
+    }
+
+    async fn cancel(&self, payment: &str) -> anyhow::Result<(u16, Value)> {
+        let path = format!("/v1/payments/{payment}/cancel");
+        self.service.post(&path, &json!({"by": "e2e"}), None).await
+    }
+
+    async fn is_operators(&self, payment: &str, operator: usize) -> anyhow::Result<bool> {
+        if payment.is_empty() {
+            return Ok(false);
+        }
+        let (payment, own) = (self.service.payment(payment).await?, operator.to_string());
+        Ok(payment["operator_extension"] == own.as_str())
+    }
+
     async fn is_his(&self, channel: &str, from: &str) -> anyhow::Result<bool> {
         let found = self.lab.ari("GET", &format!("/channels/{channel}")).await?;
         Ok(found["caller"]["number"] == from)
@@ -1295,6 +1381,7 @@ pub(crate) async fn all(
     tally: &mut Tally,
     lab: &Lab,
     wanted: impl Fn(&str) -> bool,
+    full: bool,
 ) -> anyhow::Result<()> {
     let named = |name: &str| format!("pay key: {name}");
     let service = Service::start(lab, "operator", true, short).await?;
@@ -1335,8 +1422,8 @@ pub(crate) async fn all(
                 .boxed_local(),
         ));
     }
-    let [a, b, c, d, e, f, g, h] = std::array::from_fn(|_| operator());
-    let others: [(&str, LocalBoxFuture<'_, anyhow::Result<()>>); 7] = [
+    let [a, b, c, d, e, f, g, h, i, j] = std::array::from_fn(|_| operator());
+    let others: [(&str, LocalBoxFuture<'_, anyhow::Result<()>>); 9] = [
         (
             "nothing is announced: refused",
             floor.refused_nothing(a).boxed_local(),
@@ -1365,6 +1452,14 @@ pub(crate) async fn all(
             "control: not muted, the operator hears the keys",
             floor.control(h, true).boxed_local(),
         ),
+        (
+            "the API cancels in the card number",
+            floor.cancelled_by_api(i).boxed_local(),
+        ),
+        (
+            "the API cancels when the charge is sent: refused",
+            floor.cancelled_too_late(j).boxed_local(),
+        ),
     ];
     for (name, check) in others {
         checks.push((named(name), check.map(|r| r.map(|()| None)).boxed_local()));
@@ -1385,6 +1480,10 @@ pub(crate) async fn all(
     }
     drop(done);
     print_times(&measured);
+    spy::refuses(tally, lab, &service, |name| {
+        wanted(name) && (full || name.contains("listens"))
+    })
+    .await;
     let alone: [(&str, LocalBoxFuture<'_, anyhow::Result<()>>); 3] = [
         (
             "the operator calls, and takes the payment",
@@ -1406,6 +1505,7 @@ pub(crate) async fn all(
         }
     }
     drop(service);
+    spy::takes_off(tally, lab, &wanted, full).await?;
     let own: [(&str, LocalBoxFuture<'_, anyhow::Result<()>>); 4] = [
         (
             "no place is free: refused",
