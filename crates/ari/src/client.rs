@@ -24,9 +24,9 @@ use crate::{
     event::Channel,
     ids::{ChannelId, PlaybackId, encode_segment},
     request::{
-        Application, Bridge, Continue, Direction, Dtmf, Endpoint, EventBan, EventFilter, EventType,
-        GetVariable, Hangup, HangupReason, Info, LogChannel, Message, Module, Mute, Originate,
-        Play, SetVariable, Setting, Sound, Variable,
+        Application, Bridge, Continue, Dial, Direction, Dtmf, Endpoint, EventBan, EventFilter,
+        EventType, GetVariable, Hangup, HangupReason, Info, LogChannel, Message, Module, Mute,
+        Originate, Play, SetVariable, Setting, Sound, Variable,
     },
 };
 
@@ -411,6 +411,14 @@ impl Client {
     /// # Errors
     /// [`RequestError`]; [`RequestError::NotInStasis`] (status 409) where a channel of that id is there.
     pub async fn originate(&self, call: &Originate<'_>) -> Result<(), RequestError> {
+        self.done(Method::POST, "/channels", Some(call)).await
+    }
+
+    /// Calls somebody.
+    ///
+    /// # Errors
+    /// [`RequestError`]; [`RequestError::NotInStasis`] (status 409) where a channel of that id is there.
+    pub async fn dial(&self, call: &Dial<'_>) -> Result<(), RequestError> {
         self.done(Method::POST, "/channels", Some(call)).await
     }
 

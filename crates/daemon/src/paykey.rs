@@ -68,15 +68,26 @@ impl PayKey {
         let done = match session.request().script() {
             "pay" => self.pay(&mut session).await,
             "whisper" => self.whisper(&mut session).await,
+            "joined" => {
+                self.joined(&session);
+                Ok(())
+            }
             _ => {
                 events::agi_refused(
-                    "the script is not known; the dialplan asks for pay or whisper",
+                    "the script is not known; the dialplan asks for pay, whisper or joined",
                 );
                 Ok(())
             }
         };
         if let Err(error) = done {
             events::agi_failed(&error);
+        }
+    }
+
+    /// The customer whom an operator had called has answered.
+    fn joined(&self, session: &Session) {
+        if let Some(Ok(call)) = session.request().parameter("call").map(str::parse) {
+            self.shared.outbound.joined(call);
         }
     }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -25,6 +25,7 @@ use crate::config::Config;
 use crate::events::{self, Events};
 use crate::guard::Guard;
 use crate::ladder::Whispers;
+use crate::outbound::{Mark, Outbound};
 use crate::pairs::{Leg, Pairs};
 use crate::paykey::PayKey;
 use crate::recorders::Recorders;
@@ -102,6 +103,8 @@ pub async fn serve(
     let on = Arc::new(AtomicUsize::new(0));
     let connected = Arc::new(AtomicBool::new(false));
     let servers = TaskTracker::new();
+    // The API listens before Asterisk is reached.
+    let caller = Arc::new(Caller::default());
     let web = web(
         &config,
         &journal,
@@ -111,6 +114,7 @@ pub async fn serve(
         &connected,
         &stopping,
         &closing,
+        &caller,
         secret_memory.backing.name(),
     );
     listen(&config, web, &servers, &closing).await?;
@@ -147,7 +151,19 @@ pub async fn serve(
     recorders.resume_left().await;
     tidy(&client).await;
     let pairs = Pairs::default();
+    let outbound = Outbound::new(
+        client.clone(),
+        journal.clone(),
+        stream.clone(),
+        config.tenants.clone(),
+        Arc::clone(&on),
+        config.limits.calls_max,
+        stopping.clone(),
+        servers.clone(),
+    );
+    drop(caller.0.set((outbound.clone(), Arc::clone(&connected))));
     let shared = Arc::new(Shared {
+        outbound: outbound.clone(),
         recorders: recorders.clone(),
         pairs: pairs.clone(),
         whispers: Whispers::default(),
@@ -216,8 +232,25 @@ pub async fn serve(
                 continue;
             }
         };
+        let called = match Mark::of(&start.args) {
+            Some(Mark::Status(call, status)) => {
+                outbound.status(call, status, start);
+                continue;
+            }
+            Some(Mark::Customer(call)) if !outbound.answered(call) => {
+                events::customer_not_called(call, "its customer came when it was over");
+                let result = Some(CallResult::InternalError);
+                tokio::spawn(give_back(client.clone(), start.channel.id, result));
+                continue;
+            }
+            Some(Mark::Customer(call)) => Some(call),
+            None => None,
+        };
         if on.load(Ordering::Relaxed) >= config.limits.calls_max {
             events::capacity(&start.channel.id);
+            if let Some(call) = called {
+                outbound.over(call, CallResult::CapacityExceeded);
+            }
             tokio::spawn(give_back(
                 client.clone(),
                 start.channel.id,
@@ -230,7 +263,8 @@ pub async fn serve(
         let number = live.add(channel.clone(), sender);
         on.fetch_add(1, Ordering::Relaxed);
         events::call_on(true);
-        let id = CallId::new(uuid::Uuid::now_v7());
+        let id = called.unwrap_or_else(|| CallId::new(uuid::Uuid::now_v7()));
+        let outbound = outbound.clone();
         let (shared, on, live) = (Arc::clone(&shared), Arc::clone(&on), Arc::clone(&live));
         let recorders = recorders.clone();
         let client = client.clone();
@@ -241,6 +275,7 @@ pub async fn serve(
                 // A bug of ours; the caller must not pay for it with silence. A charge may be on its way: the result
                 // stays as it was marked.
                 events::call_panicked();
+                outbound.over(id, CallResult::InternalError);
                 Box::pin(settle.abandon(id)).await;
                 Box::pin(give_back(client, channel, None)).await;
                 recorders.resume(id);
@@ -390,6 +425,7 @@ fn web(
     connected: &Arc<AtomicBool>,
     stopping: &CancellationToken,
     closing: &CancellationToken,
+    caller: &Arc<Caller>,
     secret_memory: &'static str,
 ) -> Web {
     let (on, connected, stopping, calls_max) = (
@@ -412,6 +448,7 @@ fn web(
                     live: t.live,
                     connector: t.connector.clone(),
                     waiting_max: t.waiting_max,
+                    customer_calls_max: t.calls.at_once_max,
                 })
                 .collect(),
         ),
@@ -440,6 +477,27 @@ fn web(
         prompt_version: ivrpay_prompts::VERSION.to_owned(),
         closing: closing.clone(),
         journal_health: ivrpay_web::JournalHealth::default(),
+        caller: Arc::clone(caller) as Arc<dyn ivrpay_web::Caller>,
+    }
+}
+
+/// Who calls customers, when Asterisk is there.
+#[derive(Default)]
+struct Caller(OnceLock<(Outbound, Arc<AtomicBool>)>);
+
+impl ivrpay_web::Caller for Caller {
+    fn ready(&self) -> Result<(), &'static str> {
+        match self.0.get() {
+            Some((outbound, connected)) if connected.load(Ordering::Relaxed) => outbound.ready(),
+            _ => Err("Asterisk is not connected; nobody is called"),
+        }
+    }
+
+    fn call(&self, call: ivrpay_web::ToCall) {
+        // Whoever asks has asked whether it is ready.
+        if let Some((outbound, _)) = self.0.get() {
+            outbound.call(call);
+        }
     }
 }
 

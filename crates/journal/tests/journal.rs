@@ -1075,6 +1075,7 @@ async fn an_older_journal_is_migrated() {
     journal.stop().await.unwrap();
     let mut raw = place.raw().await;
     for undo in [
+        "DROP TABLE calls",
         "CREATE TABLE old AS SELECT id, 'inquire' AS kind, payment, operation, owner, due_ms, state, reason AS note, created_ms,
             done_ms AS closed_ms, done_by AS closed_by FROM tasks",
         "DROP TABLE tasks",

@@ -557,6 +557,7 @@ fn every_step_and_error_is_heard_in_every_language() {
             "desk-",
             "language-",
             "order-number",
+            "call-",
             "entry-",
             "return-",
             "agent-return-",
