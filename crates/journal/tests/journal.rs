@@ -1055,7 +1055,7 @@ async fn another_database_and_another_version_are_refused() {
                 error,
                 Error::Version {
                     found: 99,
-                    known: 4
+                    known: 5
                 }
             ),
             "{error:?}"
