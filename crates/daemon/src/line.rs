@@ -233,9 +233,7 @@ pub(crate) async fn enter(
         };
         if let Some(input) = input {
             // A key counts from when it came off the socket, however late its turn is.
-            let at = at.map_or_else(now, |arrived| {
-                At(arrived.saturating_duration_since(began))
-            });
+            let at = at.map_or_else(now, |arrived| At(arrived.saturating_duration_since(began)));
             desk.handle(at, input);
         }
     }

@@ -20,16 +20,15 @@ mod tasks;
 mod types;
 
 pub use error::{
-    AssignError, CallError, ClaimError, CreateError, Error, IntentError, OutcomeError, RecordingError,
-    TaskError,
+    AssignError, CallError, ClaimError, CreateError, Error, IntentError, OutcomeError,
+    RecordingError, TaskError,
 };
 pub use journal::Journal;
 pub use scrub::looks_like_card;
 pub use types::{
     About, ApiRequest, Assignment, Break, By, CalledNow, Claim, Clock, Created, CustomerCall,
     EnteredBy, Filter, First, Found, IntentDraft, Match, Mode, NewCustomerCall, NewPayment,
-    NewRecording, OpenOptions, Operation, OperationState,
-    Origin, Payment, Promise, Record, RecorderPause, Recording, RecordingState, Recovered,
-    TRAINING, Task, TaskCount, TaskFilter, TaskKind, TaskNews, TaskRules, TaskState, VerifyReport,
-    Which,
+    NewRecording, OpenOptions, Operation, OperationState, Origin, Payment, Promise, Record,
+    RecorderPause, Recording, RecordingState, Recovered, TRAINING, Task, TaskCount, TaskFilter,
+    TaskKind, TaskNews, TaskRules, TaskState, VerifyReport, Which,
 };
