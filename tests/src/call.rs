@@ -40,6 +40,9 @@ pub struct Report {
     /// The payment.
     #[serde(default)]
     pub payment_id: Option<String>,
+    /// The daemon's name for the (last) call.
+    #[serde(default)]
+    pub call_id: Option<String>,
     /// When the INVITE was sent, ms since 1970: the zero of all other times.
     #[serde(default)]
     pub began_unix_ms: u64,

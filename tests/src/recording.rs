@@ -63,6 +63,20 @@ impl Recording {
         Duration::from_millis((self.0.len() * 1_000 / RATE) as u64)
     }
 
+    /// The longest time in which nothing is heard between these times of the recording.
+    #[must_use]
+    pub fn quiet(&self, from: Duration, to: Duration) -> Duration {
+        let frame = |at: Duration| usize::try_from(at.as_millis() / 20).unwrap_or(usize::MAX);
+        let (mut longest, mut now) = (0, 0);
+        let frames = self.0.chunks_exact(FRAME).take(frame(to)).skip(frame(from));
+        for samples in frames {
+            let quiet = energy(samples) < QUIET_RMS.powi(2) * FRAME as f64;
+            now = if quiet { now + 1 } else { 0 };
+            longest = longest.max(now);
+        }
+        Duration::from_millis(longest * 20)
+    }
+
     /// Where the caller hums, as times from the beginning: one entry a stretch, pauses under 60 ms bridged (a lost packet).
     #[must_use]
     pub fn hums(&self) -> Vec<(Duration, Duration)> {
@@ -107,6 +121,18 @@ impl Recording {
             before = now;
         }
         keys
+    }
+
+    /// How much of a part of it is louder than a quiet line: speech, or a voice.
+    #[must_use]
+    pub fn spoken(&self, from: Duration, to: Duration) -> Duration {
+        let at = |time: Duration| time.as_millis() as usize * RATE / 1_000;
+        let part = self.0.get(at(from)..at(to).min(self.0.len()));
+        let loud = part
+            .unwrap_or_default()
+            .chunks_exact(FRAME)
+            .filter(|frame| energy(frame) >= QUIET_RMS.powi(2) * FRAME as f64);
+        Duration::from_millis(loud.count() as u64 * 20)
     }
 
     /// Whether nothing is in it but the caller's hum and silence: no remnant of a key, nothing spoken.

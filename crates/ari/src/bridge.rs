@@ -160,11 +160,13 @@ impl Client {
         Ok(all.into_iter().map(|device| device.name).collect())
     }
 
-    /// Forgets a device of our own; one that is not there is no error.
+    /// Forgets a device of our own; one that is not there is no error. Free first: a hint keeps the last state of a device that is
+    /// deleted while it is in use, and no queue rings it ever again (measured on Asterisk 22; 16 asks anew).
     ///
     /// # Errors
     /// [`RequestError`].
     pub async fn forget_device(&self, name: &str) -> Result<(), RequestError> {
+        self.set_device_state(name, DeviceState::NotInuse).await?;
         let path = format!("/deviceStates/{}", encode_segment(name));
         match self.done(Method::DELETE, &path, None::<()>).await {
             Err(RequestError::Gone) => Ok(()),

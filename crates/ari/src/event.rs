@@ -18,6 +18,8 @@ pub enum Event<'a> {
         channel: Box<Channel>,
         /// Arguments of `Stasis()` after the application's name.
         args: Vec<String>,
+        /// Whose place it took by an attended transfer; then there are no arguments.
+        replaced: Option<Box<Channel>>,
     },
     /// A channel left our application.
     StasisEnd {
@@ -113,6 +115,14 @@ impl Channel {
         self.dialplan.app_name.eq_ignore_ascii_case("Stasis")
             && self.dialplan.app_data.split(',').next().map(str::trim) == Some(app)
     }
+
+    /// Arguments of the `Stasis()` that the channel stands in, after the application's name. One that took another's place stands where
+    /// that one stood.
+    #[must_use]
+    pub fn stasis_arguments(&self) -> Vec<String> {
+        let args = self.dialplan.app_data.split(',').skip(1);
+        args.map(str::to_owned).collect()
+    }
 }
 
 /// A playback.
@@ -178,6 +188,8 @@ struct IdOnly<'a> {
 struct OfStart {
     channel: Box<Channel>,
     args: Vec<String>,
+    #[serde(default)]
+    replace_channel: Option<Box<Channel>>,
 }
 
 #[derive(Deserialize)]
@@ -204,8 +216,16 @@ fn read_as<'a>(kind: &str, text: &'a str) -> serde_json::Result<Option<Event<'a>
     let of_channel = || serde_json::from_str::<OfChannel<'a>>(text);
     Ok(Some(match kind {
         "StasisStart" => {
-            let OfStart { channel, args } = serde_json::from_str(text)?;
-            Event::StasisStart { channel, args }
+            let OfStart {
+                channel,
+                args,
+                replace_channel,
+            } = serde_json::from_str(text)?;
+            Event::StasisStart {
+                channel,
+                args,
+                replaced: replace_channel,
+            }
         }
         "StasisEnd" => Event::StasisEnd {
             channel: of_channel()?.channel.id,

@@ -66,6 +66,8 @@ pub struct Start {
     pub channel: Channel,
     /// Arguments of `Stasis()` after the application's name.
     pub args: Vec<String>,
+    /// The channel whose place it took by an attended transfer; that one has left.
+    pub replaced: Option<Channel>,
     /// Its events and keys.
     pub inbox: Inbox,
     /// When the event was read.
@@ -291,8 +293,12 @@ impl Router {
             }
         };
         match event {
-            Event::StasisStart { channel, args } => {
-                return self.handle_start(*channel, args, arrived);
+            Event::StasisStart {
+                channel,
+                args,
+                replaced,
+            } => {
+                return self.handle_start(*channel, args, replaced.map(|r| *r), arrived);
             }
             Event::ApplicationReplaced => return Then::Replaced,
             Event::DtmfReceived {
@@ -383,14 +389,28 @@ impl Router {
             .collect()
     }
 
-    fn handle_start(&mut self, channel: Channel, args: Vec<String>, arrived: Instant) -> Then {
+    fn handle_start(
+        &mut self,
+        channel: Channel,
+        mut args: Vec<String>,
+        replaced: Option<Channel>,
+        arrived: Instant,
+    ) -> Then {
         let id = channel.id.clone();
         // The same channel again without an end between: the end was lost.
         self.end_known(id.as_str(), CallEvent::StasisEnd);
+        if let Some(replaced) = &replaced {
+            self.end_known(replaced.id.as_str(), CallEvent::StasisEnd);
+            // Asterisk tells none of such a channel.
+            if args.is_empty() && channel.is_in(&self.app) {
+                args = channel.stasis_arguments();
+            }
+        }
         let why = match pair(self.events_max, self.keys_max) {
             Ok((outlet, inbox)) => match self.starts.try_send(Start {
                 channel,
                 args,
+                replaced,
                 inbox,
                 arrived,
             }) {

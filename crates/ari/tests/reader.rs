@@ -79,6 +79,31 @@ fn is_key(inbox: &Inbox, event: Option<CallEvent>, expected: char) {
     assert!(inbox.take_key() == expected, "the keys come out in order");
 }
 
+/// An attended transfer into our application: the one who was there has left, and the other stands where he stood.
+#[tokio::test]
+async fn one_channel_takes_the_place_of_another() {
+    let mut fake = Fake::start().await;
+    let (_client, mut calls) = connect(config(&fake)).unwrap();
+    let (mut socket, _) = fake.sockets.recv().await.unwrap();
+    let mut operator = enter(&mut calls, &mut socket, "1.1").await;
+    assert_eq!(operator.replaced, None);
+    let (new, old) = (channel("1.2"), channel("1.1"));
+    let text =
+        format!(r#"{{"type":"StasisStart","args":[],"replace_channel":{old},"channel":{new}}}"#);
+    send(&mut socket, &text).await;
+    let customer = calls.starts.recv().await.unwrap();
+    assert_eq!(operator.inbox.recv().await, Some(CallEvent::StasisEnd));
+    assert_eq!(operator.inbox.recv().await, None);
+    assert_eq!(customer.channel.id.as_str(), "1.2");
+    assert_eq!(customer.replaced.unwrap().id.as_str(), "1.1");
+    // Asterisk tells no arguments of him; they are those of the place.
+    assert_eq!(customer.args, ["order=5"]);
+    send(&mut socket, &key("1.2", '7')).await;
+    let mut inbox = customer.inbox;
+    let event = inbox.recv().await;
+    is_key(&inbox, event, '7');
+}
+
 #[tokio::test]
 async fn keys_reach_their_own_call_in_order() {
     let mut fake = Fake::start().await;

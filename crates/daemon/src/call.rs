@@ -13,7 +13,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ivrpay_ari::{CallEvent, Client, Inbox, PlaybackId, RESULT_VARIABLE, RequestError, Start};
+use ivrpay_ari::{
+    CallEvent, Client, Direction, Inbox, PlaybackId, RESULT_VARIABLE, RequestError, Start,
+};
 use ivrpay_card::{Month, Rules};
 use ivrpay_dialogue::operator::Refusal;
 use ivrpay_dialogue::{
@@ -29,9 +31,11 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::arguments::{Arguments, Mode};
 use crate::config::Tenant;
+use crate::desk;
 use crate::events::{self, About, Events};
 use crate::guard::{Danger, Guard};
-use crate::ladder::{Ending, Ladder, RUNGS_MAX, Whispers};
+use crate::ladder::{self, Ending, Ladder, RUNGS_MAX};
+use crate::lamps::{Lamp, Lamps, Until};
 use crate::order::{self, NotFound};
 use crate::outbound::Outbound;
 use crate::pairs::{Leg, Pairs};
@@ -39,8 +43,8 @@ use crate::quarantine::{MARKED, Mark};
 use crate::recorders::Recorders;
 use crate::settle::Settle;
 
+pub(crate) use operator::BRIDGE;
 use operator::Operator;
-pub(crate) use operator::{BRIDGE, LAMP};
 
 /// Commands that may wait for a call; more come only from a mistake, and are refused.
 pub(crate) const COMMANDS_MAX: usize = 8;
@@ -53,8 +57,8 @@ pub(crate) struct Shared {
     pub(crate) guard: Guard,
     pub(crate) recorders: Recorders,
     pub(crate) pairs: Pairs,
-    pub(crate) whispers: Whispers,
     pub(crate) outbound: Outbound,
+    pub(crate) lamps: Lamps,
     pub(crate) quarantine: ivrpay_web::Quarantine,
     pub(crate) tenants: Vec<Tenant>,
     pub(crate) settings: Arc<ivrpay_dialogue::Settings>,
@@ -102,12 +106,14 @@ impl Refused {
     }
 }
 
-/// Takes a channel from StasisStart to its end.
+/// Takes a channel from StasisStart to its end. `keyed`: what an operator has keyed, in whose place the channel is, instead of its
+/// own arguments.
 pub(crate) async fn run(
     shared: Arc<Shared>,
     id: CallId,
     start: Start,
     commands: mpsc::Receiver<Command>,
+    keyed: Option<Result<Arguments, &'static str>>,
 ) {
     if let Some(mark) = Mark::of(&start.args) {
         let kept = mark.keep(&shared.client, shared.settle.journal(), &shared.quarantine);
@@ -164,16 +170,28 @@ pub(crate) async fn run(
         variables: BTreeMap::new(),
         operator: None,
         extension: None,
+        lamp: None,
         ladder: None,
         told: false,
+        ending: Ending::Error,
+        whispered: String::new(),
+        fetched: false,
     };
+    let replaced = start.replaced.as_ref();
+    if replaced.is_some() {
+        // Where the one before was muted Asterisk believes that this one is, and he is not.
+        let client = &call.shared.client;
+        drop(client.unmute(&call.about.channel_id, Direction::In).await);
+    }
     Box::pin(call.close_window()).await;
-    let arguments = match pair {
-        Some((pair, arrival)) => {
+    let arguments = match (pair, keyed, replaced) {
+        (Some((pair, arrival)), ..) => {
             Box::pin(call.welcome(arrival, &pair)).await;
             Ok(pair.arguments)
         }
-        None => Arguments::parse(&start.args),
+        (None, Some(keyed), _) => keyed,
+        (None, None, Some(operator)) => desk::arguments(&start.args, &operator.name),
+        (None, None, None) => Arguments::parse(&start.args),
     };
     // A call is one task, as large as its largest wait. What takes a moment is boxed, so that the minutes of keying are small.
     let called = arguments.as_ref().ok().and_then(|args| args.call);
@@ -187,7 +205,7 @@ pub(crate) async fn run(
     if let Some(called) = called {
         call.shared.outbound.over(called, result);
     }
-    Box::pin(call.unreserve()).await;
+    call.leave_lamp();
     call.shared
         .events
         .call_ended(&call.about, result, began.elapsed());
@@ -232,10 +250,18 @@ struct Call {
     operator: Option<Operator>,
     /// The extension of the operator who has the caller, where it is known.
     extension: Option<String>,
+    /// That of his extension, lit.
+    lamp: Option<Lamp>,
     /// Who takes an attended caller back.
     ladder: Option<Ladder>,
     /// Listeners know that the call has begun.
     told: bool,
+    /// Which of its ladders it is.
+    ending: Ending,
+    /// What whoever takes the caller back hears, as files.
+    whispered: String,
+    /// The dialplan has brought the two together again.
+    fetched: bool,
 }
 
 /// By what a recorder outside Asterisk finds the call.
@@ -296,7 +322,9 @@ impl Call {
         if args.mode != Mode::SelfService {
             self.ladder = Some(tenant.ladder.clone());
         }
-        Box::pin(self.reserve()).await;
+        if let Some(extension) = &self.extension {
+            self.lamp = Box::pin(shared.lamps.light(extension)).await;
+        }
         if shared.recorders.any(&tenant.id) {
             self.seat = Some(Seat {
                 caller: caller_number(channel),
@@ -306,13 +334,15 @@ impl Call {
         }
         let language = args.language.unwrap_or(tenant.language);
         self.language = language;
+        // Should this process end, the dialplan has somebody for the caller all the same.
+        Box::pin(self.set_ladder(Ending::Error, Line::WhisperInternalError)).await;
 
         let amount = args.money(tenant.currency).map_err(|why| {
             events::arguments_refused(&self.about, why);
             internal(language)
         })?;
         // Practice has a payment of its own: with the null connector, which approves, a real one would be taken for paid.
-        let found = if args.mode == Mode::Training {
+        let found = if args.mode == Mode::Training && amount.is_some() {
             None
         } else {
             self.find(channel, &args, tenant).await?
@@ -394,7 +424,7 @@ impl Call {
     /// The extension of the operator who sent the caller here: an argument, or the endpoint that made a blind transfer
     /// (`PJSIP/201-0000002a` is extension 201).
     async fn operator_extension(&self, args: &Arguments) -> Result<Option<String>, Refused> {
-        if args.operator_extension.is_some() || args.mode != Mode::Attended {
+        if args.operator_extension.is_some() || args.mode == Mode::SelfService {
             return Ok(args.operator_extension.clone());
         }
         let channel = self
@@ -545,6 +575,7 @@ impl Call {
             self.release(order.claim, result, None).await;
             // The dialplan speaks: it does so too where the daemon has no place to lead a call.
             self.give_back(result, None).await;
+            Box::pin(self.see_off_operator()).await;
             return result;
         };
         let mut end = self.drive(&mut dialogue, &order).await;
@@ -736,6 +767,7 @@ impl Call {
         self.set("IVRPAY_PAYMENT_ID", &id).await;
         self.set(RESULT_VARIABLE, CallResult::OutcomeUnknown.name())
             .await;
+        Box::pin(self.set_ladder(Ending::Unknown, Line::WhisperUnknown)).await;
     }
 
     async fn set(&mut self, name: &'static str, value: &str) {
@@ -887,7 +919,8 @@ impl Call {
         for (name, value) in &variables {
             self.set(name, value).await;
         }
-        Box::pin(self.set_ladder(result, end)).await;
+        let whispered = std::mem::take(&mut self.whispered);
+        Box::pin(self.set_return(Ending::of(result, end), &whispered)).await;
         #[cfg(feature = "plant")]
         Box::pin(self.leak()).await;
         Box::pin(self.open_window()).await;
@@ -895,20 +928,43 @@ impl Call {
         Box::pin(go_on(&self.shared.client, &self.about.channel_id)).await;
     }
 
-    /// Who takes the caller back, for the dialplan.
-    async fn set_ladder(&mut self, result: CallResult, end: Option<&End>) {
-        let Some(ladder) = self.ladder.take() else {
+    /// Who takes the caller back as things are, should no better be known.
+    async fn set_ladder(&mut self, ending: Ending, whisper: Line) {
+        let whisper = ladder::files(&Prompt(vec![Say::Line(whisper)]), self.language);
+        self.set_return(ending, &whisper).await;
+    }
+
+    /// Who takes the caller back, for the dialplan, and what that person hears before.
+    async fn set_return(&mut self, ending: Ending, whisper: &str) {
+        let Some(ladder) = &self.ladder else {
             return;
         };
-        let rungs = ladder.rungs(Ending::of(result, end), self.extension.as_deref());
+        self.ending = ending;
+        let rungs = ladder.rungs(ending, self.extension.as_deref(), self.language);
         // Behind the last stands an empty one: an earlier payment of this channel may have had more.
         let rungs = rungs.iter().map(String::as_str).chain([""]);
         for (name, rung) in RUNGS.iter().zip(rungs) {
             self.set(name, rung).await;
         }
+        self.set("IVRPAY_RETURN_LANGUAGE", self.language.code())
+            .await;
         // Inherited by the channel of whoever is called.
-        let call = self.about.call_id.to_string();
-        self.set("__IVRPAY_WHISPER", &call).await;
+        self.set("__IVRPAY_WHISPER", whisper).await;
+    }
+
+    /// The operator stays reserved until he has the caller again; without one who comes back, no longer.
+    fn leave_lamp(&mut self) {
+        let (Some(lamp), Some(ladder)) = (self.lamp.take(), &self.ladder) else {
+            return;
+        };
+        let kept = ladder.kept(self.ending);
+        if self.fetched || (kept.is_some() && !self.gone) {
+            let until = Until {
+                kept: kept.filter(|_| !self.fetched),
+                wrap_up: ladder.wrap_up,
+            };
+            lamp.keep(self.about.channel_id.clone(), until);
+        }
     }
 
     fn now(&self) -> At {

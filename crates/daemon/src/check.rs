@@ -3,6 +3,7 @@
 //! File, values, prompts on disk, secret memory, protections of the process, journal, then over the network Asterisk (reachable, our user, not logging
 //! keys), the pay key (its port, features and dialplan) and every acquirer (reachable, its certificate good). `offline` stops before the network.
 
+mod ladder;
 mod pay_key;
 
 use std::path::Path;
@@ -33,7 +34,7 @@ pub enum Verdict {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Fact {
     /// Ring: `file`, `values`, `prompts`, `secret-memory`, `process`, `journal`, `asterisk`,
-    /// `pay-key`, `acquirer`, `recorder`.
+    /// `pay-key`, `return`, `acquirer`, `recorder`.
     pub ring: &'static str,
     /// How it is.
     pub verdict: Verdict,
@@ -110,6 +111,7 @@ impl<'a> Check<'a> {
         if !offline {
             self.asterisk(&config).await;
             self.pay_key(&config).await;
+            self.ladders(&config).await;
             self.acquirers(&config).await;
             self.recorders(&config).await;
             self.merchants(&config).await;

@@ -14,7 +14,7 @@ use ivrpay_acquirer::{EndpointConfig, Kind};
 use ivrpay_dialogue::Settings;
 use ivrpay_dialogue::desk::OrderDigits;
 use ivrpay_journal::TaskRules;
-use ivrpay_payment::{Brand, Currency, OperationKind, Owner, SiteId, TenantId};
+use ivrpay_payment::{Brand, Currency, Money, OperationKind, Owner, SiteId, TenantId};
 use ivrpay_prompts::Language;
 use ivrpay_web::{ApiKey, KeyHash, Scope};
 use ivrpay_wire::{Lookup, LookupConfig};
@@ -176,6 +176,8 @@ pub struct Tenant {
     pub security_code: bool,
     /// Who takes the caller back.
     pub ladder: Ladder,
+    /// What an operator keys before a transfer.
+    pub desk: Desk,
     /// How the line without an operator asks for an order.
     pub line: Line,
     /// Where the merchant says what an order costs; `None` = only announced orders are taken.
@@ -198,6 +200,27 @@ impl Default for CallLimits {
         Self {
             at_once_max: 10,
             ring: Duration::from_secs(30),
+        }
+    }
+}
+
+/// `[tenants.desk]`, checked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Desk {
+    /// Largest amount, minor units of the currency that is keyed in.
+    pub amount_max: u64,
+    /// Digits of an order number; `None` = none is asked.
+    pub order: Option<OrderDigits>,
+    /// Whether the language of the customer's prompts is asked; else it is the tenant's.
+    pub ask_language: bool,
+}
+
+impl Default for Desk {
+    fn default() -> Self {
+        Self {
+            amount_max: Money::MAX,
+            order: OrderDigits::new(1, OrderDigits::MAX, false),
+            ask_language: true,
         }
     }
 }
@@ -493,6 +516,7 @@ struct RawTenant {
     lookup: Option<RawLookup>,
     #[serde(default)]
     calls: RawCalls,
+    desk: RawDesk,
 }
 
 #[derive(Deserialize, Default)]
@@ -519,10 +543,20 @@ struct RawCalls {
     ring: Option<Span>,
 }
 
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct RawDesk {
+    amount_max: Option<u64>,
+    order_digits: Option<Vec<usize>>,
+    order_required: bool,
+    ask_language: Option<bool>,
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawReturn {
     operator: Option<String>,
+    wrap_up: Option<Span>,
     default: Option<Vec<String>>,
     approved: Option<Vec<String>>,
     declined: Option<Vec<String>>,
@@ -976,6 +1010,7 @@ fn tenant(
         ladder: raw
             .r#return
             .map_or_else(|| Ok(Ladder::default()), |raw| ladder(&at("return"), raw))?,
+        desk: desk(&at("desk"), &raw.desk)?,
         line: line(&at("line"), raw.line)?,
         lookup: raw
             .lookup
@@ -1067,6 +1102,46 @@ fn calls(at: &str, raw: &RawCalls) -> Result<CallLimits, ConfigError> {
     })
 }
 
+fn desk(at: &str, raw: &RawDesk) -> Result<Desk, ConfigError> {
+    let usual = Desk::default();
+    let amount_max = raw.amount_max.unwrap_or(usual.amount_max);
+    if !(1..=Money::MAX).contains(&amount_max) {
+        return Err(ConfigError::value(
+            format!("{at}.amount_max"),
+            format!("1 to {}, in minor units", Money::MAX),
+        ));
+    }
+    let digits = raw
+        .order_digits
+        .as_deref()
+        .unwrap_or(&[1, OrderDigits::MAX]);
+    let order = match digits {
+        [] => None,
+        [min, max] => OrderDigits::new(*min, *max, raw.order_required),
+        _ => None,
+    };
+    if order.is_none() && !digits.is_empty() {
+        return Err(ConfigError::value(
+            format!("{at}.order_digits"),
+            format!(
+                "fewest and most digits, 1 to {}; [] where no order number is asked",
+                OrderDigits::MAX
+            ),
+        ));
+    }
+    if order.is_none() && raw.order_required {
+        return Err(ConfigError::value(
+            format!("{at}.order_required"),
+            "no order number is asked (order_digits = [])",
+        ));
+    }
+    Ok(Desk {
+        amount_max,
+        order,
+        ask_language: raw.ask_language.unwrap_or(usual.ask_language),
+    })
+}
+
 fn ladder(at: &str, raw: RawReturn) -> Result<Ladder, ConfigError> {
     let rungs = |key: &str, texts: Vec<String>| {
         let at = format!("{at}.{key}");
@@ -1091,6 +1166,9 @@ fn ladder(at: &str, raw: RawReturn) -> Result<Ladder, ConfigError> {
             ));
         }
         ladder.operator = operator;
+    }
+    if let Some(wrap_up) = raw.wrap_up {
+        ladder.wrap_up = span(&format!("{at}.wrap_up"), wrap_up, 0, 600_000)?;
     }
     if let Some(texts) = raw.default {
         ladder.default = rungs("default", texts)?;
@@ -1356,6 +1434,7 @@ mod tests {
         let line = |t: &Tenant| (t.line.ask_language, t.line.digits, t.line.operator);
         assert_eq!(line(a), line(b));
         assert!(a.lookup.is_none() && b.lookup.is_some());
+        assert_eq!((a.desk, a.desk), (b.desk, Desk::default()));
         let timeouts = |c: &Config| {
             c.connectors["generic"]
                 .endpoint
@@ -1516,6 +1595,19 @@ mod tests {
             ),
             "tenants[0].task_owner",
         );
+        for (key, bad) in [
+            ("amount_max", "amount_max = 0"),
+            ("amount_max", "amount_max = 100000000"),
+            ("order_digits", "order_digits = [0, 4]"),
+            ("order_digits", "order_digits = [4]"),
+            ("order_digits", "order_digits = [4, 21]"),
+            ("order_required", "order_digits = []\norder_required = true"),
+        ] {
+            refused(
+                ("#[tenants.desk]", &format!("[tenants.desk]\n{bad}")),
+                &format!("tenants[0].desk.{key}"),
+            );
+        }
         refused(
             ("tenant = \"shop\"", "tenant = \"chop\""),
             "http.keys[0].tenant",

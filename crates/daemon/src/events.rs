@@ -124,7 +124,29 @@ impl Events {
         });
     }
 
-    /// On the keypad, before there is a payment.
+    /// How far an operator is at the keypad. Never a digit.
+    pub(crate) fn desk_progress(&self, about: &About, progress: &desk::Progress) {
+        let kind = if progress.asked {
+            api::EventKind::Step
+        } else {
+            api::EventKind::Digits
+        };
+        self.send(about, kind, |event| {
+            event.step = Some(format!("desk-{}", progress.step.name()));
+            event.attempt = Some(progress.attempt);
+            event.digits = Some(progress.digits);
+            event.error = progress.wrong.map(|wrong| wrong.name().to_owned());
+        });
+    }
+
+    /// `desk-ready` and `desk-refused`: what the operator is being told.
+    pub(crate) fn desk_step(&self, about: &About, step: &'static str) {
+        self.send(about, api::EventKind::Step, |event| {
+            event.step = Some(step.to_owned());
+        });
+    }
+
+    /// On the line without an operator, before there is a payment.
     pub(crate) fn entry(&self, about: &About, progress: &desk::Progress) {
         let kind = if progress.asked {
             api::EventKind::Step
@@ -429,6 +451,11 @@ pub(crate) fn ari_request_failed(
     counter!("ivrpay_ari_request_failures_total").increment(1);
 }
 
+pub(crate) fn lamp_failed(lamp: &str, error: &ivrpay_ari::RequestError) {
+    warn!(lamp, error = %error, "Asterisk did not take the state of an operator's lamp");
+    counter!("ivrpay_ari_request_failures_total").increment(1);
+}
+
 pub(crate) fn not_given_back(
     channel: &ChannelId,
     error: &ivrpay_ari::RequestError,
@@ -487,6 +514,34 @@ pub(crate) fn pair_unknown(channel: &ChannelId) {
         channel_id = channel.as_str(),
         "a leg came with a token of the pay key that is not known (any more); it is given back"
     );
+}
+
+pub(crate) fn desk_began(about: &About) {
+    info!(call_id = %about.call_id, channel_id = about.channel_id.as_str(), "an operator is at the keypad");
+}
+
+/// The payment that was keyed waits for its customer.
+pub(crate) fn desk_ready(about: &About) {
+    info!(call_id = %about.call_id, payment_id = about.payment_id.map(tracing::field::display), "keypad: a payment can be taken");
+    counter!("ivrpay_desks_total", "result" => "ready").increment(1);
+}
+
+pub(crate) fn desk_refused(about: &About, why: Refusal) {
+    info!(call_id = %about.call_id, why = ?why, "keypad: the operator is told why no payment can be taken");
+    counter!("ivrpay_desks_total", "result" => "refused").increment(1);
+}
+
+pub(crate) fn desk_ended(about: &About, how: &'static str) {
+    info!(call_id = %about.call_id, how, "the operator has left the keypad");
+}
+
+pub(crate) fn ari_channel_request_failed(
+    channel: &ChannelId,
+    what: &'static str,
+    error: &ivrpay_ari::RequestError,
+) {
+    warn!(channel_id = channel.as_str(), what, error = %error, "a request to Asterisk failed");
+    counter!("ivrpay_ari_request_failures_total").increment(1);
 }
 
 pub(crate) fn operator_missing(about: &About) {

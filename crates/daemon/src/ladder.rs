@@ -1,16 +1,15 @@
 //! The return ladder: who takes the caller back after a payment, rung by rung.
 //!
 //! The dialplan climbs it (`ivrpay-return`), with or without us: `Dial()` and `Queue()` do there what they do everywhere, statistics and
-//! lamps among it. From here come the rungs of this tenant and result, as variables, and the whisper for whoever answers.
+//! lamps among it. From here come, as variables, the rungs of this tenant and result, and the whisper for whoever answers: file names,
+//! so that both are there when this process is not.
 
-use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::str::FromStr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use ivrpay_dialogue::{CallResult, End, Prompt};
-use ivrpay_payment::{CallId, Outcome};
+use ivrpay_dialogue::{CallResult, End, Prompt, Say, Spelt};
+use ivrpay_payment::Outcome;
 use ivrpay_prompts::Language;
 use serde::Deserialize;
 
@@ -18,9 +17,10 @@ use serde::Deserialize;
 pub(crate) const RUNGS_MAX: usize = 8;
 /// Longest that one rung may ring.
 const RING_MAX: Duration = Duration::from_secs(600);
-/// Whispers that are kept, and how long: the customer may wait in a queue meanwhile.
-const WHISPERS_MAX: usize = 2_000;
-const WHISPER_KEPT: Duration = Duration::from_secs(3_600);
+/// Longest that the customer is spoken to between two rungs: until then an operator is kept for whom a later rung rings.
+const SPOKEN_MAX: Duration = Duration::from_secs(6);
+/// Longest number of a good-bye, signs.
+const NUMBER_MAX: usize = 20;
 
 /// How a payment ended, as far as it decides who takes the caller back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
@@ -109,8 +109,12 @@ impl FromStr for Rung {
             ["goto", context, extension] => {
                 Ok(Self::Goto(name(context, "")?, name(extension, "*#")?))
             }
-            ["say", number] if number.chars().all(|c| c.is_ascii_digit()) && number.len() <= 15 => {
-                Ok(Self::Say(number.to_owned()))
+            ["say", number] => {
+                let good = number.chars().all(|c| c.is_ascii_digit() || c == '-');
+                let spoken = Spelt::new(number).filter(|_| good && number.len() <= NUMBER_MAX);
+                spoken
+                    .map(|_| Self::Say(number.to_owned()))
+                    .ok_or("a number is 1 to 20 digits, with hyphens where a pause is made")
             }
             _ => Err(FORM),
         }
@@ -126,6 +130,17 @@ pub struct Ladder {
     pub default: Vec<Rung>,
     /// By result.
     pub by_ending: Vec<(Ending, Vec<Rung>)>,
+    /// How long an operator is kept behind the end of the call, as a queue does it itself (`wrapuptime`) behind its own calls.
+    pub wrap_up: Duration,
+}
+
+/// The rung that rings the operator who had the call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Kept {
+    /// Which one, from 1.
+    pub(crate) rung: u32,
+    /// Until when it has rung at the latest.
+    pub(crate) until: Duration,
 }
 
 impl Default for Ladder {
@@ -134,16 +149,48 @@ impl Default for Ladder {
             operator: "PJSIP/{extension}".into(),
             default: vec![Rung::Operator(Duration::from_secs(20))],
             by_ending: Vec::new(),
+            wrap_up: Duration::ZERO,
+        }
+    }
+}
+
+impl Rung {
+    /// How long it rings at most.
+    fn rings(&self) -> Duration {
+        match self {
+            Self::Operator(wait) | Self::Dial(_, wait) | Self::Queue(_, wait) => *wait,
+            Self::Goto(..) | Self::Say(_) => Duration::ZERO,
         }
     }
 }
 
 impl Ladder {
-    /// The rungs as the dialplan reads them; the operator's is left out where nobody knows who that is.
-    pub(crate) fn rungs(&self, ending: Ending, extension: Option<&str>) -> Vec<String> {
+    fn of(&self, ending: Ending) -> &[Rung] {
         let own = self.by_ending.iter().find(|(of, _)| *of == ending);
-        let rungs = own.map_or(&self.default, |(_, rungs)| rungs);
-        rungs
+        own.map_or(&self.default, |(_, rungs)| rungs)
+    }
+
+    /// The last rung that rings the operator, whose extension is known; `None`: the ladder leads to others.
+    pub(crate) fn kept(&self, ending: Ending) -> Option<Kept> {
+        let rungs = self.of(ending);
+        let last = rungs
+            .iter()
+            .rposition(|rung| matches!(rung, Rung::Operator(_)))?;
+        let before = rungs.get(..=last)?.iter();
+        Some(Kept {
+            rung: u32::try_from(last + 1).ok()?,
+            until: before.map(|rung| rung.rings() + SPOKEN_MAX).sum(),
+        })
+    }
+
+    /// The rungs as the dialplan reads them; the operator's is left out where nobody knows who that is.
+    pub(crate) fn rungs(
+        &self,
+        ending: Ending,
+        extension: Option<&str>,
+        language: Language,
+    ) -> Vec<String> {
+        self.of(ending)
             .iter()
             .filter_map(|rung| {
                 let mut text = String::new();
@@ -157,7 +204,10 @@ impl Ladder {
                     }
                     Rung::Queue(name, wait) => write!(text, "queue,{name},{}", wait.as_secs()),
                     Rung::Goto(context, extension) => write!(text, "goto,{context},{extension}"),
-                    Rung::Say(number) => write!(text, "say,{number}"),
+                    Rung::Say(number) => {
+                        let goodbye = Prompt(vec![Say::Goodbye(Spelt::new(number)?)]);
+                        write!(text, "say,{}", files(&goodbye, language))
+                    }
                 };
                 written.ok().map(|()| text)
             })
@@ -165,32 +215,14 @@ impl Ladder {
     }
 }
 
-/// What whoever answers is told, until the customer has been joined.
-#[derive(Clone, Default)]
-pub(crate) struct Whispers(Arc<Mutex<HashMap<CallId, (Instant, Prompt, Language)>>>);
-
-impl Whispers {
-    fn lock(&self) -> MutexGuard<'_, HashMap<CallId, (Instant, Prompt, Language)>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(crate) fn keep(&self, call: CallId, prompt: Prompt, language: Language) {
-        let mut kept = self.lock();
-        if kept.len() >= WHISPERS_MAX {
-            kept.retain(|_, (since, ..)| since.elapsed() < WHISPER_KEPT);
-        }
-        // Full all the same: this one is not whispered, which is less than a card's worth of memory for ever.
-        if kept.len() < WHISPERS_MAX {
-            kept.insert(call, (Instant::now(), prompt, language));
-        }
-    }
-
-    /// Stays: the first who answered may have hung up in the middle of it.
-    pub(crate) fn of(&self, call: CallId) -> Option<(Prompt, Language)> {
-        let kept = self.lock();
-        let (since, prompt, language) = kept.get(&call)?;
-        (since.elapsed() < WHISPER_KEPT).then(|| (prompt.clone(), *language))
-    }
+/// The sound files of a prompt, as `Playback()` and `Queue()` take several. Each with its language's folder: the channel that plays
+/// them may have another language.
+pub(crate) fn files(prompt: &Prompt, language: Language) -> String {
+    let files: Vec<String> = ivrpay_prompts::clips(prompt, language)
+        .iter()
+        .map(|clip| format!("{}/ivrpay/{clip}", language.code()))
+        .collect();
+    files.join("&")
 }
 
 #[cfg(test)]
@@ -210,7 +242,12 @@ mod tests {
             ),
             ("queue orders 60s", Some("queue,orders,60")),
             ("goto from-internal 8800", Some("goto,from-internal,8800")),
-            ("say 0312345678", Some("say,0312345678")),
+            (
+                "say 1-2",
+                Some(
+                    "say,en/ivrpay/return-goodbye-1&en/ivrpay/digit-1&en/ivrpay/pause&en/ivrpay/digit-2&en/ivrpay/pause",
+                ),
+            ),
             ("operator", None),
             ("operator 0s", None),
             ("operator 20", None),
@@ -220,6 +257,8 @@ mod tests {
             ("dial PJSIP/${X} 5s", None),
             ("queue a,b 5s", None),
             ("say +81312345678", None),
+            ("say abc", None),
+            ("say 1-1-1-1-1-1-1-1-1-1-1", None),
             ("", None),
         ] {
             let rung: Result<Rung, _> = text.parse();
@@ -227,25 +266,36 @@ mod tests {
                 default: rung.into_iter().collect(),
                 ..Ladder::default()
             };
-            let written = ladder.rungs(Ending::Error, Some("201"));
+            let written = ladder.rungs(Ending::Error, Some("201"), Language::En);
             assert_eq!(written.first().map(String::as_str), dialplan, "{text}");
         }
     }
 
     #[test]
     fn a_result_has_its_own_ladder_and_an_unknown_operator_no_rung() {
+        let rungs = |texts: &[&str]| texts.iter().map(|t| t.parse().unwrap()).collect();
         let ladder = Ladder {
-            by_ending: vec![(Ending::Approved, vec![Rung::Say("0312345678".into())])],
+            by_ending: vec![
+                (Ending::Approved, rungs(&["queue orders 60s"])),
+                (
+                    Ending::Unknown,
+                    rungs(&["queue orders 60s", "operator 20s", "say 1"]),
+                ),
+            ],
             ..Ladder::default()
         };
-        assert_eq!(
-            ladder.rungs(Ending::Approved, Some("201")),
-            ["say,0312345678"]
-        );
-        assert_eq!(
-            ladder.rungs(Ending::Declined, Some("201")),
-            ["dial,PJSIP/201,20"]
-        );
-        assert!(ladder.rungs(Ending::Declined, None).is_empty());
+        let read = |ending, extension| ladder.rungs(ending, extension, Language::Ja);
+        assert_eq!(read(Ending::Approved, Some("201")), ["queue,orders,60"]);
+        assert_eq!(read(Ending::Declined, Some("201")), ["dial,PJSIP/201,20"]);
+        assert!(read(Ending::Declined, None).is_empty());
+        assert_eq!(ladder.kept(Ending::Approved), None);
+        let kept = |rung, seconds| {
+            Some(Kept {
+                rung,
+                until: Duration::from_secs(seconds),
+            })
+        };
+        assert_eq!(ladder.kept(Ending::Declined), kept(1, 26));
+        assert_eq!(ladder.kept(Ending::Unknown), kept(2, 92));
     }
 }

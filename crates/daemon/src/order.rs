@@ -1,7 +1,7 @@
 //! Which payment a call is about: by its id, its order, the operator's extension or the caller's number. Never guessed.
 
 use ivrpay_dialogue::operator::Refusal;
-use ivrpay_journal::{Error, Journal, Match, Payment};
+use ivrpay_journal::{Error, Journal, Match, Payment, TRAINING};
 use ivrpay_payment::{PaymentId, State};
 
 use crate::arguments::{Arguments, Mode};
@@ -43,14 +43,19 @@ pub(crate) async fn find(
     extension: Option<&str>,
     caller: &str,
 ) -> Result<Option<Payment>, NotFound> {
+    let practice = args.mode == Mode::Training;
+    // Practice approves whatever is keyed: none of it is taken for a real payment, and no real one for practice.
+    let fits = |payment: &Payment| {
+        (payment.connector == TRAINING) == (practice || tenant.connector == TRAINING)
+    };
     if let Some(id) = args.payment {
         let payment = journal.payment(id).await?;
-        return match payment.filter(|p| p.tenant == tenant.id) {
+        return match payment.filter(|p| p.tenant == tenant.id && fits(p)) {
             Some(payment) => Ok(Some(payment)),
             None => Err(NotFound::Foreign),
         };
     }
-    if let Some(order) = &args.order {
+    if let Some(order) = args.order.as_ref().filter(|_| !practice) {
         let holder = journal.order_holder(&tenant.id, order, args.part).await?;
         return match holder {
             Some(p) if p.state == State::Waiting && p.call.is_none() => Ok(Some(p)),
@@ -76,6 +81,7 @@ pub(crate) async fn find(
     }
     for by in &matches {
         let mut found = journal.waiting_for(by).await?;
+        found.retain(fits);
         match found.len() {
             0 => {}
             1 => return Ok(found.pop()),
@@ -95,8 +101,11 @@ pub(crate) const fn refusal(state: State) -> Refusal {
     }
 }
 
-/// The extension in a channel's name: `PJSIP/201-0000002a` is extension 201.
+/// The extension in a channel's name: `PJSIP/201-0000002a` is extension 201. A Local channel is nobody's telephone.
 pub(crate) fn extension_of(channel: &str) -> Option<&str> {
+    if channel.starts_with("Local/") {
+        return None;
+    }
     let endpoint = channel.rsplit_once('-').map_or(channel, |(end, _)| end);
     let (_, extension) = endpoint.split_once('/')?;
     Some(extension).filter(|e| !e.is_empty())

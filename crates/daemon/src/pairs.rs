@@ -169,6 +169,7 @@ mod tests {
         Start {
             channel: serde_json::from_value(channel).unwrap(),
             args: Vec::new(),
+            replaced: None,
             inbox,
             arrived: std::time::Instant::now(),
         }

@@ -67,15 +67,12 @@ impl PayKey {
     pub(crate) async fn handle(self: Arc<Self>, mut session: Session) {
         let done = match session.request().script() {
             "pay" => self.pay(&mut session).await,
-            "whisper" => self.whisper(&mut session).await,
             "joined" => {
                 self.joined(&session);
                 Ok(())
             }
             _ => {
-                events::agi_refused(
-                    "the script is not known; the dialplan asks for pay, whisper or joined",
-                );
+                events::agi_refused("the script is not known; the dialplan asks for pay or joined");
                 Ok(())
             }
         };
@@ -89,17 +86,6 @@ impl PayKey {
         if let Some(Ok(call)) = session.request().parameter("call").map(str::parse) {
             self.shared.outbound.joined(call);
         }
-    }
-
-    /// How the payment ended, to whoever took the call on a rung of the ladder.
-    async fn whisper(&self, session: &mut Session) -> Result<(), Error> {
-        let call = session.request().parameter("call").map(str::parse);
-        if let Some(Ok(call)) = call
-            && let Some((prompt, language)) = self.shared.whispers.of(call)
-        {
-            say(session, language, &prompt, "").await?;
-        }
-        Ok(())
     }
 
     async fn pay(&self, session: &mut Session) -> Result<(), Error> {
@@ -264,7 +250,8 @@ async fn customer(client: &Client, operator: &ChannelId) -> Result<Channel, Refu
     partner(&channels, &bridges, operator.as_str()).cloned()
 }
 
-fn partner<'a>(
+/// Whoever talks with the channel `of`, behind Local channels too.
+pub(crate) fn partner<'a>(
     channels: &'a [Channel],
     bridges: &[Bridge],
     of: &str,
@@ -293,7 +280,7 @@ fn partner<'a>(
 }
 
 /// `Local/201@from-queue-00000003;2` and `…;1` are two ends of one pipe.
-fn other_half(name: &str) -> Option<String> {
+pub(crate) fn other_half(name: &str) -> Option<String> {
     let pipe = name.strip_prefix("Local/")?;
     let (pipe, half) = pipe.rsplit_once(';')?;
     let other = match half {

@@ -22,9 +22,10 @@ use tokio_util::task::TaskTracker;
 
 use crate::call::{self, Shared};
 use crate::config::Config;
+use crate::desk::{self, Desks};
 use crate::events::{self, Events};
 use crate::guard::Guard;
-use crate::ladder::Whispers;
+use crate::lamps::Lamps;
 use crate::outbound::{Mark, Outbound};
 use crate::pairs::{Leg, Pairs};
 use crate::paykey::PayKey;
@@ -149,7 +150,8 @@ pub async fn serve(
         config.ari.app.clone(),
     );
     recorders.resume_left().await;
-    tidy(&client).await;
+    let lamps = Lamps::new(client.clone());
+    tidy(client.clone(), lamps.clone(), &stopping, &servers);
     let pairs = Pairs::default();
     let outbound = Outbound::new(
         client.clone(),
@@ -166,7 +168,7 @@ pub async fn serve(
         outbound: outbound.clone(),
         recorders: recorders.clone(),
         pairs: pairs.clone(),
-        whispers: Whispers::default(),
+        lamps: lamps.clone(),
         quarantine: config.quarantine.clone(),
         client: client.clone(),
         settle: settle.clone(),
@@ -193,6 +195,7 @@ pub async fn serve(
     events::serving(config.limits.calls_max);
     notify_ready();
 
+    let desks = Desks::default();
     let calls_on = TaskTracker::new();
     let live = Arc::new(Live::default());
     let mut stop = std::pin::pin!(stop_signal());
@@ -246,6 +249,11 @@ pub async fn serve(
             Some(Mark::Customer(call)) => Some(call),
             None => None,
         };
+        // A customer in the place of an operator at the keypad goes on in that call's place.
+        let start = match desks.hand_over(start) {
+            Ok(()) => continue,
+            Err(start) => *start,
+        };
         if on.load(Ordering::Relaxed) >= config.limits.calls_max {
             events::capacity(&start.channel.id);
             if let Some(call) = called {
@@ -259,8 +267,7 @@ pub async fn serve(
             continue;
         }
         let (sender, receiver) = mpsc::channel(call::COMMANDS_MAX);
-        let channel = start.channel.id.clone();
-        let number = live.add(channel.clone(), sender);
+        let number = live.add(start.channel.id.clone(), sender);
         on.fetch_add(1, Ordering::Relaxed);
         events::call_on(true);
         let id = called.unwrap_or_else(|| CallId::new(uuid::Uuid::now_v7()));
@@ -268,10 +275,19 @@ pub async fn serve(
         let (shared, on, live) = (Arc::clone(&shared), Arc::clone(&on), Arc::clone(&live));
         let recorders = recorders.clone();
         let client = client.clone();
+        let desks = desks.clone();
         calls_on.spawn(async move {
             let settle = shared.settle.clone();
-            let ended = tokio::spawn(call::run(shared, id, start, receiver)).await;
-            if ended.is_err() {
+            let ended = if desk::is_leg(&start.args) && start.replaced.is_none() {
+                let moving = Arc::clone(&live);
+                let moved = move |channel: &ivrpay_ari::ChannelId| moving.moved(number, channel);
+                tokio::spawn(desk::run(shared, desks, id, start, receiver, moved)).await
+            } else {
+                tokio::spawn(call::run(shared, id, start, receiver, None)).await
+            };
+            if ended.is_err()
+                && let Some(channel) = live.channel(number)
+            {
                 // A bug of ours; the caller must not pay for it with silence. A charge may be on its way: the result
                 // stays as it was marked.
                 events::call_panicked();
@@ -327,6 +343,7 @@ pub async fn serve(
         })
         .await,
     );
+    drop(tokio::time::timeout(GIVE_BACK_MAX, lamps.end()).await);
     halt.stop().await;
     drop(tokio::time::timeout(GIVE_BACK_MAX, late).await);
     closing.cancel();
@@ -595,20 +612,42 @@ fn housekeeping(
     });
 }
 
-/// Lamps and bridges of a daemon that is no more: nobody else would put them out.
-async fn tidy(client: &ivrpay_ari::Client) {
-    for lamp in client.devices().await.unwrap_or_default() {
-        if lamp.starts_with(call::LAMP) {
-            drop(client.forget_device(&lamp).await);
+/// Longest wait for an Asterisk that is away, before what a service left there is looked for again.
+const TIDY_AGAIN: Duration = Duration::from_secs(2);
+
+/// Lamps and bridges of a service that is no more: nobody else would put them out.
+fn tidy(
+    client: ivrpay_ari::Client,
+    lamps: Lamps,
+    stopping: &CancellationToken,
+    servers: &TaskTracker,
+) {
+    let stopping = stopping.clone();
+    // Bridges are told from ours by their call's id, which holds its time.
+    let began = uuid::Uuid::now_v7();
+    servers.spawn(async move {
+        loop {
+            if lamps.tidy().await.is_ok()
+                && let Ok(bridges) = client.bridges().await
+            {
+                let left = bridges.iter().filter(|bridge| {
+                    let call = bridge.id.strip_prefix(call::BRIDGE);
+                    call.and_then(|id| id.parse::<uuid::Uuid>().ok())
+                        .is_some_and(|id| id < began)
+                });
+                for bridge in left {
+                    if let Ok(id) = ivrpay_ari::BridgeId::new(&bridge.id) {
+                        drop(client.destroy_bridge(&id).await);
+                    }
+                }
+                return;
+            }
+            tokio::select! {
+                () = tokio::time::sleep(TIDY_AGAIN) => {}
+                () = stopping.cancelled() => return,
+            }
         }
-    }
-    for bridge in client.bridges().await.unwrap_or_default() {
-        if let Ok(id) = ivrpay_ari::BridgeId::new(&bridge.id)
-            && bridge.id.starts_with(call::BRIDGE)
-        {
-            drop(client.destroy_bridge(&id).await);
-        }
-    }
+    });
 }
 
 async fn stop_signal() {
@@ -682,6 +721,18 @@ impl Live {
         let number = live.next;
         live.calls.insert(number, (channel, commands));
         number
+    }
+
+    /// The call is on another channel now.
+    fn moved(&self, number: u64, channel: &ivrpay_ari::ChannelId) {
+        if let Some((on, _)) = self.lock().calls.get_mut(&number) {
+            on.clone_from(channel);
+        }
+    }
+
+    fn channel(&self, number: u64) -> Option<ivrpay_ari::ChannelId> {
+        let live = self.lock();
+        live.calls.get(&number).map(|(channel, _)| channel.clone())
     }
 
     fn remove(&self, number: u64) {

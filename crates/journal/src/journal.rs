@@ -23,6 +23,8 @@ use crate::{ClaimError, CreateError, Error, IntentError, OutcomeError, calls, ch
 pub(crate) const INTERRUPTED: &str = "internal-error";
 /// Result of a call whose caller said that the amount is wrong.
 const AMOUNT_REJECTED: &str = "amount-rejected";
+/// Result of a payment that its operator has withdrawn.
+const AGENT_CANCELLED: &str = "agent-cancelled";
 /// Result of a call whose operation has no known outcome.
 const OUTCOME_UNKNOWN: &str = "outcome-unknown";
 
@@ -80,8 +82,8 @@ impl Journal {
     pub async fn create(&self, new: NewPayment) -> Result<Created, CreateError> {
         check_fields(&new)?;
         let durability = match new.origin {
-            // The API's caller is told that the payment exists.
-            Origin::Api => Durability::Synced,
+            // The API's caller, or the operator, is told that the payment exists.
+            Origin::Api | Origin::Desk => Durability::Synced,
             // Only the call that follows knows of it, and its intent is synced.
             Origin::Dialplan => Durability::Rides,
         };
@@ -169,6 +171,16 @@ impl Journal {
         let mut tx = self.begin(Durability::Rides).await?;
         let expired = expire(&mut tx, now_ms).await;
         tx.end(expired).await
+    }
+
+    /// Ends a waiting payment that no call has, by the wish of the operator who keyed it; false where there is none such (any more).
+    ///
+    /// # Errors
+    /// The journal's own.
+    pub async fn withdraw(&self, payment_id: PaymentId) -> Result<bool, Error> {
+        let mut tx = self.begin(Durability::Rides).await?;
+        let withdrawn = withdraw(&mut tx, payment_id).await;
+        tx.end(withdrawn).await
     }
 
     /// Gives a waiting payment to one call.
@@ -387,6 +399,12 @@ pub(crate) async fn create(tx: &mut Tx<'_>, new: NewPayment) -> Result<Created, 
     {
         return Err(CreateError::PartNotDeclared { part: new.part });
     }
+    if let (Origin::Desk, Some(extension)) = (new.origin, &new.operator_extension) {
+        // He keys anew what he had keyed wrong, or the next customer's: of two nobody could tell which is meant.
+        for payment in tx.keyed_by(&new.tenant, extension).await? {
+            withdraw_one(tx, payment).await?;
+        }
+    }
     if let Some(order) = &new.order
         && let Some(holder) = tx.payment_of_order(&new.tenant, order, new.part).await?
     {
@@ -495,6 +513,25 @@ async fn expire_one(tx: &mut Tx<'_>, mut payment: Payment) -> Result<(), Error> 
     tx.update_payment(&mut payment).await?;
     tx.append("expired", &payment, None, json!({})).await?;
     tx.insert_event(fresh_id(tx.now_ms), &payment).await
+}
+
+/// A waiting payment that no call has is over, by a person's wish.
+async fn withdraw_one(tx: &mut Tx<'_>, mut payment: Payment) -> Result<(), Error> {
+    payment.state = State::Cancelled;
+    payment.result = Some(AGENT_CANCELLED.to_owned());
+    tx.update_payment(&mut payment).await?;
+    let body = json!({ "result": AGENT_CANCELLED });
+    tx.append("closed", &payment, None, body).await?;
+    tx.insert_event(fresh_id(tx.now_ms), &payment).await
+}
+
+async fn withdraw(tx: &mut Tx<'_>, payment_id: PaymentId) -> Result<bool, Error> {
+    let found = tx.payment(payment_id).await?;
+    let Some(payment) = found.filter(|p| p.state == State::Waiting && p.call.is_none()) else {
+        return Ok(false);
+    };
+    withdraw_one(tx, payment).await?;
+    Ok(true)
 }
 
 async fn claim(tx: &mut Tx<'_>, payment_id: PaymentId, call: CallId) -> Result<Claim, ClaimError> {
@@ -764,8 +801,9 @@ async fn close_call(
     evidence: Value,
 ) -> Result<State, Error> {
     // A wrong amount is announced anew: nobody can pay this one.
-    let waits_on =
-        payment.origin == Origin::Api && !is_past(&payment, tx.now_ms) && result != AMOUNT_REJECTED;
+    let waits_on = payment.origin != Origin::Dialplan
+        && !is_past(&payment, tx.now_ms)
+        && result != AMOUNT_REJECTED;
     if payment.state == State::Waiting && waits_on {
         // The card that was declined is the operation's; the next caller begins anew.
         (payment.card, payment.decline_reason) = (None, None);

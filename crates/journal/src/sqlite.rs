@@ -609,8 +609,8 @@ impl Tx<'_> {
         sqlx::query(
             "INSERT INTO payments (id, tenant, order_id, part, operator, site, amount_minor, currency, state, mode, connector,
                 language, prompt_version, origin, entered_by, match_operator_extension, match_caller_number, request_key,
-                request_hash, created_ms, expires_ms, updated_ms, reference)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?20, ?22)",
+                request_hash, created_ms, expires_ms, updated_ms, reference, desk)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?20, ?22, ?23)",
         )
         .bind(payment.id.to_string())
         .bind(payment.tenant.as_str())
@@ -625,7 +625,11 @@ impl Tx<'_> {
         .bind(&payment.connector)
         .bind(&payment.language)
         .bind(&payment.prompt_version)
-        .bind(payment.origin.name())
+        .bind(match payment.origin {
+            // Of its kind, with a mark of its own.
+            Origin::Desk => Origin::Api.name(),
+            other => other.name(),
+        })
         .bind(payment.entered_by.name())
         .bind(&payment.operator_extension)
         .bind(&payment.caller_number)
@@ -634,9 +638,26 @@ impl Tx<'_> {
         .bind(payment.created_ms)
         .bind(payment.expires_ms)
         .bind(payment.reference)
+        .bind(payment.origin == Origin::Desk)
         .execute(&mut self.connection)
         .await?;
         Ok(())
+    }
+
+    /// What this operator has keyed and no call has.
+    pub(crate) async fn keyed_by(
+        &mut self,
+        tenant: &TenantId,
+        extension: &str,
+    ) -> Result<Vec<Payment>, Error> {
+        let rows = sqlx::query(select_payment!(
+            "WHERE p.state = 'waiting' AND p.desk AND c.call IS NULL AND p.tenant = ?1 AND p.match_operator_extension = ?2 ORDER BY p.id"
+        ))
+        .bind(tenant.as_str())
+        .bind(extension)
+        .fetch_all(&mut self.connection)
+        .await?;
+        rows.iter().map(payment).collect()
     }
 
     /// Writes what may change of a payment.
@@ -1166,7 +1187,11 @@ fn payment(row: &SqliteRow) -> Result<Payment, Error> {
         connector: row.try_get("connector")?,
         language: row.try_get("language")?,
         prompt_version: row.try_get("prompt_version")?,
-        origin: named(row, "origin", Origin::from_name)?,
+        origin: if row.try_get("desk")? {
+            Origin::Desk
+        } else {
+            named(row, "origin", Origin::from_name)?
+        },
         entered_by: named(row, "entered_by", EnteredBy::from_name)?,
         operator_extension: row.try_get("match_operator_extension")?,
         caller_number: row.try_get("match_caller_number")?,

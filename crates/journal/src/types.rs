@@ -119,6 +119,8 @@ names!(
     Origin {
         /// `POST /v1/payments`: outlives a call that failed, until it expires.
         Api = "api",
+        /// An operator's keys, before he transfers the caller: as one by API, and withdrawn when he keys the next.
+        Desk = "desk",
         /// The dialplan's arguments: ends with its call.
         Dialplan = "dialplan",
     }

@@ -7,10 +7,12 @@ mod common;
 use std::os::unix::fs::PermissionsExt as _;
 use std::sync::atomic::Ordering;
 
-use common::{NOON, Place, announced, approved, call, declined, draft, order, under_key, visa};
+use common::{
+    NOON, Place, announced, approved, call, declined, draft, order, under_key, visa, yen,
+};
 use ivrpay_journal::{
     Break, ClaimError, CreateError, Created, Error, Filter, IntentError, Journal, Match,
-    NewPayment, NewRecording, OpenOptions, OperationState, OutcomeError, RecorderPause,
+    NewPayment, NewRecording, OpenOptions, OperationState, Origin, OutcomeError, RecorderPause,
     RecordingError, RecordingState, TRAINING, TaskFilter, TaskKind,
 };
 use ivrpay_payment::{
@@ -1055,13 +1057,73 @@ async fn another_database_and_another_version_are_refused() {
                 error,
                 Error::Version {
                     found: 99,
-                    known: 5
+                    known: 6
                 }
             ),
             "{error:?}"
         );
         assert!(error.hint().contains("newer"));
     }
+}
+
+/// Of what an operator keys, the last waits: for him, for his tenant, until a call has it.
+#[tokio::test]
+async fn what_an_operator_keyed_waits_until_he_keys_the_next() {
+    let place = Place::new();
+    let journal = place.open().await;
+    let keyed = |extension: &str, order: &str| NewPayment {
+        origin: Origin::Desk,
+        operator_extension: Some(extension.into()),
+        ..announced(order, NOON + 60_000)
+    };
+    let make = async |new| journal.create(new).await.unwrap().payment().id;
+    let waiting = async |extension: &str| {
+        let by = Match::OperatorExtension {
+            tenant: TenantId::new("acme").unwrap(),
+            extension: extension.into(),
+        };
+        let found = journal.waiting_for(&by).await.unwrap();
+        found.iter().map(|p| (p.id, p.origin)).collect::<Vec<_>>()
+    };
+    let others = make(keyed("202", "B-1")).await;
+    let api = make(NewPayment {
+        origin: Origin::Api,
+        ..keyed("201", "A-9")
+    })
+    .await;
+    let wrong = make(keyed("201", "A-1")).await;
+    // The same order once more, with another amount: he had keyed it wrong.
+    let right = make(NewPayment {
+        amount: yen(3400),
+        ..keyed("201", "A-1")
+    })
+    .await;
+    assert_eq!(state(&journal, wrong).await, State::Cancelled);
+    assert_eq!(
+        waiting("201").await,
+        [(api, Origin::Api), (right, Origin::Desk)]
+    );
+    assert_eq!(waiting("202").await, [(others, Origin::Desk)]);
+
+    // A call that has it keeps it, and it waits again behind a call that failed.
+    let claim = journal.claim(right, call()).await.unwrap();
+    assert!(!journal.withdraw(right).await.unwrap());
+    let next = make(keyed("201", "A-2")).await;
+    journal
+        .release(&claim, "session-timeout", json!(null))
+        .await
+        .unwrap();
+    assert_eq!(state(&journal, right).await, State::Waiting);
+    assert_eq!(journal.payment(next).await.unwrap().unwrap().result, None);
+
+    assert!(journal.withdraw(next).await.unwrap());
+    assert!(!journal.withdraw(next).await.unwrap());
+    let over = journal.payment(next).await.unwrap().unwrap();
+    assert_eq!(
+        (over.state, over.result.as_deref(), over.origin),
+        (State::Cancelled, Some("agent-cancelled"), Origin::Desk)
+    );
+    assert!(journal.verify().await.unwrap().is_sound());
 }
 
 /// A journal of the first version is migrated at the start, and its payments stay as they were.
@@ -1084,6 +1146,7 @@ async fn an_older_journal_is_migrated() {
         "DROP TABLE recorder_pauses",
         "DROP INDEX payments_reference",
         "ALTER TABLE payments DROP COLUMN reference",
+        "ALTER TABLE payments DROP COLUMN desk",
         "DELETE FROM counters WHERE name = 'reference'",
         "DELETE FROM _sqlx_migrations WHERE version > 1",
     ] {

@@ -61,7 +61,8 @@ gives up) or call:EXT (calls instead of being called). More words: hold and resu
 REFER), attended:EXT { WORDS } (hold, a call to EXT with these words, then REFER with Replaces; where the words end with hangup, or EXT \
 is not reached, it takes the far end back instead and goes on). A transfer that fails goes on with the next word as well.
 
-wait:STEP is the daemon's step in the call whose Call-ID the INVITE names in X-Lab-Call-ID; without it, in any call. \
+wait:STEP is the daemon's step in the call whose Call-ID the INVITE names in X-Lab-Call-ID; without it, in any call; \
+in a second call, the daemon's step in that one too. \
 wait:call-ended[/RESULT] is the end of the daemon's part.
 
 While it is in a call, another one gets 486; behind the last script it ends.

@@ -6,8 +6,7 @@
 use std::time::{Duration, Instant};
 
 use ivrpay_ari::{
-    BridgeId, CallEvent, ChannelId, DeviceState, Direction, HangupReason, Inbox, PlaybackId,
-    RequestError, Start,
+    BridgeId, CallEvent, ChannelId, Direction, HangupReason, Inbox, PlaybackId, RequestError, Start,
 };
 use ivrpay_dialogue::{Command, Progress, Prompt, Step};
 use ivrpay_secret::Key;
@@ -15,21 +14,20 @@ use ivrpay_secret::Key;
 use super::Call;
 use crate::events;
 use crate::guard::Danger;
+use crate::ladder;
 use crate::pairs::{ARRIVAL_MAX, Arrival, Company, Pair};
 
 /// Longest that a whisper may take before the customer is joined.
 const WHISPER_MAX: Duration = Duration::from_secs(15);
 /// `*` and the key behind it are one key of the operator's when they come within this time.
 const KEY_PAIR_MAX: Duration = Duration::from_secs(3);
-/// How long the dialplan may take to fetch the operator: `Bridge()` behind the customer's `Stasis()`.
-const FETCH_MAX: Duration = Duration::from_secs(5);
+/// `*9` within this time from the operator's arrival is the pay key once more, of a finger that pressed it twice: no pause.
+const TWICE_MAX: Duration = Duration::from_secs(3);
+/// How long the dialplan may take to fetch the operator: `Bridge()` behind the customer's `Stasis()`, and a line that it speaks before.
+const FETCH_MAX: Duration = Duration::from_secs(10);
 
-/// Longest extension that has a lamp.
-const EXTENSION_MAX: usize = 40;
 /// Beginning of our bridges' ids.
 pub(crate) const BRIDGE: &str = "ivrpay-";
-/// Beginning of our devices' names.
-pub(crate) const LAMP: &str = "Stasis:ivrpay-";
 
 pub(super) struct Operator {
     channel: ChannelId,
@@ -45,6 +43,7 @@ pub(super) struct Operator {
     playbacks: u32,
     /// He left Stasis or hung up.
     gone: bool,
+    arrived: Instant,
     star: Option<Instant>,
     step: Option<Step>,
 }
@@ -69,6 +68,7 @@ impl Operator {
             playback: None,
             playbacks: 0,
             gone: false,
+            arrived: start.arrived,
             star: None,
             step: None,
         }
@@ -85,6 +85,7 @@ impl Operator {
                 self.star.take().filter(|at| at.elapsed() <= KEY_PAIR_MAX)?;
                 match digit {
                     9 if self.talking => Some(Command::Resume),
+                    9 if self.arrived.elapsed() < TWICE_MAX => None,
                     9 => Some(Command::Pause),
                     0 => Some(Command::Cancel),
                     _ => None,
@@ -313,10 +314,10 @@ impl Call {
 
     /// The result into the operator's ear, before the customer is joined.
     pub(super) async fn whisper(&mut self, prompt: Prompt) {
+        // Should this operator not be there to the end, whoever takes the caller back hears it.
+        self.whispered = ladder::files(&prompt, self.language);
         let Some(operator) = self.operator.as_ref().filter(|operator| !operator.gone) else {
-            // Whoever takes the caller back hears it.
-            let (whispers, call) = (&self.shared.whispers, self.about.call_id);
-            return whispers.keep(call, prompt, self.language);
+            return;
         };
         if !self.gone && !operator.together {
             // He has heard that he is being connected; this takes some seconds.
@@ -330,7 +331,7 @@ impl Call {
             .is_some_and(|o| o.playback.is_some() && !o.gone)
         {
             tokio::select! {
-                event = event(&mut self.operator) => drop(self.whispered(event)),
+                event = event(&mut self.operator) => self.whispered(event),
                 event = self.inbox.recv(), if !self.gone && !self.overflowed => drop(self.input(event)),
                 () = tokio::time::sleep_until(limit) => break,
             }
@@ -362,34 +363,6 @@ impl Call {
         }
     }
 
-    /// A lamp for the operator's extension, which also keeps a queue from ringing him: `Stasis:ivrpay-201`.
-    pub(super) async fn reserve(&mut self) {
-        if let Some(lamp) = self.lamp()
-            && let Err(error) = self
-                .shared
-                .client
-                .set_device_state(&lamp, DeviceState::Inuse)
-                .await
-        {
-            events::ari_request_failed(&self.about, "lamp", &error);
-        }
-    }
-
-    pub(super) async fn unreserve(&mut self) {
-        if let Some(lamp) = self.lamp()
-            && let Err(error) = self.shared.client.forget_device(&lamp).await
-        {
-            events::ari_request_failed(&self.about, "lamp", &error);
-        }
-    }
-
-    fn lamp(&self) -> Option<String> {
-        let extension = self.extension.as_deref()?;
-        let good = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
-        (extension.len() <= EXTENSION_MAX && extension.chars().all(good))
-            .then(|| format!("{LAMP}{extension}"))
-    }
-
     /// Nothing of ours is left around the two: before the customer goes on, and the dialplan's `Bridge()` fetches the operator.
     pub(super) async fn leave_operator(&mut self) {
         self.part().await;
@@ -397,6 +370,8 @@ impl Call {
 
     /// Sees to it that the operator is not left in Stasis: the dialplan fetches him, or he is let go.
     pub(super) async fn see_off_operator(&mut self) {
+        // Of a customer who hung up, our bridge is still there.
+        self.part().await;
         let Some(mut operator) = self.operator.take() else {
             return;
         };
@@ -405,7 +380,11 @@ impl Call {
         while !operator.gone && !self.gone {
             tokio::select! {
                 event = operator.inbox.recv() => match event {
-                    Some(CallEvent::StasisEnd | CallEvent::Destroyed { .. } | CallEvent::Gone | CallEvent::Overflow) | None => {
+                    Some(CallEvent::StasisEnd) => {
+                        operator.gone = true;
+                        self.fetched = true;
+                    }
+                    Some(CallEvent::Destroyed { .. } | CallEvent::Gone | CallEvent::Overflow) | None => {
                         operator.gone = true;
                     }
                     Some(CallEvent::KeyWaiting { .. }) => drop(operator.inbox.take_key()),

@@ -24,7 +24,7 @@ const AGI_PORT: u16 = 4573;
 /// As long as Asterisk waits for a connection (`res/res_agi.c: MAX_AGI_CONNECT`).
 const CONNECT_MAX: Duration = Duration::from_secs(2);
 
-const ADD_FEATURE: &str = "include asterisk-conf/ivrpay-features.conf at the end of features.conf, or add below its [applicationmap]: ivrpay-pay => *9,self/callee,Dial,\"Local/go@ivrpay-key/n,10,B(ivrpay-key^s^1)\"; then `module reload features`";
+const ADD_FEATURE: &str = "include asterisk-conf/ivrpay-features.conf at the end of features.conf, or add below its [applicationmap]: ivrpay-pay => *9,self,Dial,\"Local/go@ivrpay-key/n,30,B(ivrpay-key^s^1)\"; then `module reload features`";
 const ADD_VARIABLE: &str = "add before the Dial() or Queue() of calls that may be paid in: same => n,Set(__DYNAMIC_FEATURES=ivrpay-pay) (with # between, where there are others); not seen here: set_var of pjsip.conf";
 const ADD_CONTEXT: &str = "add to extensions.conf: #include ivrpay.conf (dialplan/ivrpay.conf, copied beside it); then `dialplan reload`";
 const ADD_MODULE: &str = "add to modules.conf: load = res_agi.so; then `module load res_agi.so`";

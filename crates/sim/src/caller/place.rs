@@ -7,7 +7,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use crate::line::audio::Ear;
+use crate::line::audio::{Ear, millis};
 use crate::line::events::{self, Announced, Feed, Told};
 use crate::line::follow::{Follower, Next, Steps};
 use crate::line::leg::{Event, Leg, State, socket};
@@ -347,8 +347,19 @@ impl<F: FnMut(Duration, Seen<'_>)> Call<'_, F> {
                 let result = announced.result.clone();
                 let result = result.unwrap_or_else(|| "none".to_owned());
                 self.see(Seen::Ended(&result));
+                if self.follower.awaits("call-ended") {
+                    // The script goes on behind it: with an operator, or with another payment.
+                    let step = Step {
+                        step: "call-ended".to_owned(),
+                        attempt: None,
+                        error: Some(result.clone()),
+                        ms: millis(self.leg.began.elapsed()),
+                    };
+                    self.steps.keep(step);
+                } else {
+                    self.ends = Some(Instant::now() + self.plan.linger);
+                }
                 self.result = Some(result);
-                self.ends = Some(Instant::now() + self.plan.linger);
             }
             _ => {}
         }

@@ -111,6 +111,13 @@ impl<'a> Follower<'a> {
         }
     }
 
+    /// Whether this step is waited for, now or later.
+    pub(crate) fn awaits(&self, step: &str) -> bool {
+        let rest = self.script.get(self.at.saturating_sub(1)..);
+        let mut rest = rest.unwrap_or_default().iter();
+        rest.any(|action| matches!(action, Action::Step { step: s, .. } if s == step))
+    }
+
     /// Does all that is due.
     pub(crate) fn follow(&mut self, leg: &mut Leg, steps: &mut Steps, now: Instant) -> Next<'a> {
         loop {

@@ -141,12 +141,15 @@ pub(crate) async fn serve(
         let mut call = Call::begin(desk, script, invite, media_at);
         let mut stopped = false;
         let mut second: Option<UdpSocket> = None;
+        let mut second_told = None;
         let (mut media_in, mut second_in) = (vec![0; 2048], vec![0; 2048]);
         loop {
             if call.wants_second() {
                 let (media, media_at) = socket(at.ip()).await.map_err(failed)?;
                 second = Some(media);
                 call.consult(media_at);
+                let own = call.consult.as_ref().map(|c| &c.leg.dialog.call_id);
+                second_told = own.and_then(|id| feed.map(|feed| feed.subscribe(id)));
             }
             let over = call.advance(Instant::now());
             while let Some((bytes, to)) = call.poll_sip() {
@@ -178,6 +181,7 @@ pub(crate) async fn serve(
                     }
                 }
                 Some(told) = events::next(&mut told) => call.handle_told(&told),
+                Some(told) = events::next(&mut second_told) => call.handle_told(&told),
                 () = tokio::time::sleep_until(wake.into()) => {}
                 () = tokio::time::sleep_until(limit.into()), if !stopped => {
                     stopped = true;
@@ -597,7 +601,7 @@ impl<'a, S: Fn(usize, Duration, &str)> Call<'a, S> {
             }
             Next::Does(Action::Refer(extension)) => {
                 self.see("-> transfers");
-                self.refer(extension, now);
+                self.refer(extension, false, now);
             }
             Next::Does(Action::Attended { extension, script }) => {
                 self.see("-> holds, and calls for a consultation");
@@ -614,8 +618,9 @@ impl<'a, S: Fn(usize, Duration, &str)> Call<'a, S> {
         true
     }
 
-    fn refer(&mut self, extension: &str, now: Instant) {
-        let replaces = self.consult.as_ref().map(|c| &c.leg);
+    /// `attended`: into the second call. One that is over is not named: Asterisk would take it for a call elsewhere.
+    fn refer(&mut self, extension: &str, attended: bool, now: Instant) {
+        let replaces = self.consult.as_ref().map(|c| &c.leg).filter(|_| attended);
         self.leg.refer(extension, replaces);
         self.transfer = Some(Transfer::default());
         self.doing = Doing::Refers {
@@ -691,7 +696,7 @@ impl<'a, S: Fn(usize, Duration, &str)> Call<'a, S> {
                     Next::Does(Action::HangUp) => "hung-up".to_owned(),
                     Next::Does(_) | Next::Over => {
                         self.see("-> transfers into the second call");
-                        self.refer(extension, now);
+                        self.refer(extension, true, now);
                         return true;
                     }
                     Next::InVain(what) => format!("timeout waiting for {what}"),

@@ -8,8 +8,11 @@
 )]
 
 mod canary;
+mod desk;
 mod hardening;
+mod ladder;
 mod line;
+mod operator;
 mod outages;
 mod phones;
 mod recorders;
@@ -230,6 +233,14 @@ async fn run(tally: &mut Tally) -> anyhow::Result<()> {
 
     telephones(tally, &lab, wanted).await;
     without_operator(tally, &lab, wanted).await;
+    if args.filter.is_empty() || args.filter.starts_with("pay key") {
+        operator::all(tally, &lab, wanted).await?;
+    }
+    ladder::run(tally, &lab, wanted, args.full).await?;
+    if wanted("keypad") || args.filter.starts_with("keypad") {
+        let count = |name: &str, took, result| tally.count(name, took, result);
+        desk::all(&lab, &books, wanted, count).await?;
+    }
     if wanted("recorded") {
         let through = recordings::through_a_payment(&lab);
         tally

@@ -11,6 +11,7 @@
 
 mod calls;
 mod control;
+mod operator;
 mod places;
 mod plants;
 mod prove;
@@ -31,13 +32,13 @@ use crate::places::{Files, Places};
 use crate::watch::{WALLBOARD, note};
 
 /// Cards that the calls below use together.
-const CARDS: usize = 60;
+const CARDS: usize = 66;
 
 /// Calls at once.
 const SIDE_BY_SIDE: usize = 16;
 
 /// Places that this check knows: with fewer, a part of the lab did not work.
-const PLACES_MIN: usize = 34;
+const PLACES_MIN: usize = 37;
 
 /// Two recorded calls of ten seconds and more, bytes.
 const RECORDED_MIN: u64 = 300_000;
@@ -222,6 +223,7 @@ impl Check {
                 "Asterisk: spool, recordings as bytes among it",
                 lab.join("spool"),
             ),
+            place("operator's telephone: sound and report", self.telephones()),
             place("ivrpay: log at trace", service.join("log")),
             place("ivrpay: journal", service.join("journal.sqlite")),
             place(
@@ -400,6 +402,7 @@ impl Check {
         let (service, _watchers) = self.watched("leak-endings", short).await?;
         let planned = calls::endings(&self.lab, &mut self.wallet)?;
         self.place(planned).await?;
+        self.pay_keys(&service).await?;
         self.ask_ivrpay(&service).await?;
         tokio::time::sleep(SETTLED).await;
         self.search("1 s after these calls", &service).await?;
@@ -650,8 +653,11 @@ impl Check {
         }
         tokio::time::sleep(SETTLED).await;
         let lacks = lacks.join(" ");
-        self.search(&format!("1 s after two payments, without {lacks}"), &service)
-            .await
+        self.search(
+            &format!("1 s after two payments, without {lacks}"),
+            &service,
+        )
+        .await
     }
 
     /// What would betray a card, switched on one at a time: nobody is asked for one, and the log says what to change.

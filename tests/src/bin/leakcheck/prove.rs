@@ -30,9 +30,9 @@ const MOMENTS: usize = 100;
 /// Eight digits of a thousand cards stand somewhere by chance; twelve do not.
 const DIGITS: &str = "12";
 
-/// Pause between two keys, ms: a number takes half a minute, so that most callers are in the middle of one at any moment, and the
+/// Pause between two keys, ms: a number takes a minute, so that most callers are in the middle of one at any moment, and the
 /// dialogues last as long as a hundred searches of a busy machine.
-const BETWEEN: u32 = 2_000;
+const BETWEEN: u32 = 4_000;
 
 /// Name, where the caller calls, what he does with his keys, and how it may end.
 type Ending = (
@@ -261,8 +261,9 @@ pub(crate) async fn run(check: &mut Check) -> anyhow::Result<bool> {
     let files = check.files(&service.folder);
     let in_files = check.places.search(None, &files).await?;
     let (_, health) = service.get("/healthz").await?;
+    let slots = slots_in_use(&service).await?;
     println!(
-        "prove-leak: {dialogues} dialogues ({as_meant} as meant, at most {most} at once), {moments} moments in the middle: {found} found; 1 s after: {} found; in files: {in_files} found; {} MiB of memory; {} calls left",
+        "prove-leak: {dialogues} dialogues ({as_meant} as meant, at most {most} at once), {moments} moments in the middle: {found} found; 1 s after: {} found; in files: {in_files} found; {} MiB of memory; {} calls and {slots} slots left",
         after.found,
         bytes >> 20,
         health["calls"]
@@ -274,7 +275,28 @@ pub(crate) async fn run(check: &mut Check) -> anyhow::Result<bool> {
         dialogues < DIALOGUES || (most >= AT_ONCE * 9 / 10 && moments == MOMENTS),
         "only {most} at once and {moments} moments"
     );
-    Ok(found + after.found + in_files == 0 && led && health["calls"] == 0)
+    Ok(found + after.found + in_files == 0 && led && health["calls"] == 0 && slots == 0)
+}
+
+/// Slots of secret memory that are taken, by the service's own metric, which is renewed every 5 s.
+async fn slots_in_use(service: &Service) -> anyhow::Result<u64> {
+    let mut slots = 0;
+    for _ in 0..12 {
+        let (_, metrics) = service.get("/metrics").await?;
+        let metrics = metrics.as_str().context("the metrics are no text")?;
+        let sizes: Vec<u64> = metrics
+            .lines()
+            .filter(|line| line.starts_with("ivrpay_secret_slots_in_use{"))
+            .filter_map(|line| line.rsplit_once(' ')?.1.parse().ok())
+            .collect();
+        ensure!(!sizes.is_empty(), "no metric says how many slots are taken");
+        slots = sizes.iter().sum();
+        if slots == 0 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    Ok(slots)
 }
 
 /// A number that nobody can foresee.
