@@ -60,6 +60,21 @@ pub enum CallEvent {
     Overflow,
 }
 
+impl CallEvent {
+    /// The channel is going, gone, or no more ours to hear of.
+    #[must_use]
+    pub const fn is_end(&self) -> bool {
+        matches!(
+            self,
+            Self::HangupRequest
+                | Self::StasisEnd
+                | Self::Destroyed { .. }
+                | Self::Gone
+                | Self::Overflow
+        )
+    }
+}
+
 /// A channel entered.
 pub struct Start {
     /// The channel.

@@ -3,6 +3,8 @@
 use ivrpay_payment::{CallId, Currency, Money, OperatorId, OrderId, PaymentId};
 use ivrpay_prompts::Language;
 
+use crate::order;
+
 /// Who is at the other end of the payment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum Mode {
@@ -108,6 +110,13 @@ impl Arguments {
             }
         }
         Ok(read)
+    }
+
+    /// Takes the operator's extension from his channel where none is named.
+    pub(crate) fn extension_of(&mut self, channel: &str) {
+        if self.operator_extension.is_none() {
+            self.operator_extension = order::extension_of(channel).map(str::to_owned);
+        }
     }
 
     /// The amount in the tenant's currency where none was named.

@@ -42,6 +42,7 @@ use crate::pairs::{Leg, Pairs};
 use crate::quarantine::{MARKED, Mark};
 use crate::recorders::Recorders;
 use crate::settle::Settle;
+use crate::spoken;
 
 pub(crate) use operator::BRIDGE;
 use operator::Operator;
@@ -806,24 +807,10 @@ impl Call {
         else {
             return false;
         };
-        let media: Vec<String> = ivrpay_prompts::clips(prompt, self.language)
-            .iter()
-            .map(|clip| format!("sound:ivrpay/{clip}"))
-            .collect();
-        let media: Vec<&str> = media.iter().map(String::as_str).collect();
         self.request_begins();
         self.silent = false;
-        let played = self
-            .shared
-            .client
-            .play(
-                &self.about.channel_id,
-                &id,
-                &media,
-                Some(self.language.code()),
-            )
-            .await;
-        match played {
+        let (client, channel) = (&self.shared.client, &self.about.channel_id);
+        match spoken::play(client, channel, &id, prompt, self.language).await {
             Ok(()) => {
                 self.playback = Some(id);
                 self.unheard = false;
@@ -924,7 +911,8 @@ impl Call {
         #[cfg(feature = "plant")]
         Box::pin(self.leak()).await;
         Box::pin(self.open_window()).await;
-        Box::pin(self.leave_operator()).await;
+        // Nothing of ours is left around the two: the dialplan's `Bridge()` fetches the operator.
+        Box::pin(self.part()).await;
         Box::pin(go_on(&self.shared.client, &self.about.channel_id)).await;
     }
 

@@ -31,6 +31,7 @@ use crate::events::{self, About};
 use crate::guard::Danger;
 use crate::order;
 use crate::paykey;
+use crate::spoken;
 
 /// How long a keyed payment waits for its customer: the operator is about to transfer him.
 const WAITS: Duration = Duration::from_secs(15 * 60);
@@ -59,9 +60,7 @@ pub(crate) fn is_leg(args: &[String]) -> bool {
 pub(crate) fn arguments(args: &[String], operator: &str) -> Result<Arguments, &'static str> {
     let rest: Vec<_> = args.iter().filter(|a| *a != ARGUMENT).cloned().collect();
     let mut args = Arguments::parse(&rest)?;
-    if args.operator_extension.is_none() {
-        args.operator_extension = order::extension_of(operator).map(str::to_owned);
-    }
+    args.extension_of(operator);
     Ok(args)
 }
 
@@ -292,9 +291,7 @@ impl Leg {
             look.tick().await;
             if let Some(operator) = self.at_the_other_end().await {
                 self.behind = Some(operator.id);
-                let extension = order::extension_of(&operator.name).map(str::to_owned);
-                let named = self.arguments.operator_extension.take();
-                self.arguments.operator_extension = named.or(extension);
+                self.arguments.extension_of(&operator.name);
                 return true;
             }
         }
@@ -522,15 +519,8 @@ impl Leg {
                     events::keys_lost(&self.about);
                     return Ok(Happens::KeysLost);
                 }
-                Some(
-                    CallEvent::HangupRequest
-                    | CallEvent::StasisEnd
-                    | CallEvent::Destroyed { .. }
-                    | CallEvent::Gone
-                    | CallEvent::Overflow,
-                )
-                | None => return Err(self.left().await),
-                Some(_) => {}
+                Some(event) if !event.is_end() => {}
+                _ => return Err(self.left().await),
             }
         }
     }
@@ -566,9 +556,8 @@ impl Leg {
             _ => None,
         };
         let (id, name) = customer.map_or((own, &self.channel_name), |c| (&c.id, &c.name));
-        match guard.check(client, id, name, Instant::now()).await {
-            // Two people who talk may do so natively; the customer leaves that bridge.
-            Ok(_) | Err(Danger::NativeBridge) => Ok(()),
+        match guard.before_the_move(client, id, name).await {
+            Ok(()) => Ok(()),
             Err(danger) if customer.is_none() && !of_every_call(danger) => Ok(()),
             Err(danger) => Err(danger.refusal()),
         }
@@ -586,16 +575,8 @@ impl Leg {
         let Ok(id) = PlaybackId::new(&name) else {
             return false;
         };
-        let media: Vec<String> = ivrpay_prompts::clips(prompt, language)
-            .iter()
-            .map(|clip| format!("sound:ivrpay/{clip}"))
-            .collect();
-        let media: Vec<&str> = media.iter().map(String::as_str).collect();
-        let client = &self.shared.client;
-        match client
-            .play(&self.about.channel_id, &id, &media, Some(language.code()))
-            .await
-        {
+        let (client, channel) = (&self.shared.client, &self.about.channel_id);
+        match spoken::play(client, channel, &id, prompt, language).await {
             // It may play all the same; then its end is told.
             Ok(()) | Err(RequestError::OutcomeUnknown) => {
                 self.playback = Some(id);

@@ -310,6 +310,23 @@ impl Guard {
             None => Ok(dangers),
         }
     }
+
+    /// As [`Self::check`], of a customer who still talks with an operator: as far as can be known before he moves.
+    ///
+    /// # Errors
+    /// The danger that stays when he has moved.
+    pub(crate) async fn before_the_move(
+        &self,
+        client: &Client,
+        channel: &ChannelId,
+        name: &str,
+    ) -> Result<(), Danger> {
+        match self.check(client, channel, name, Instant::now()).await {
+            // Two people who talk may do so natively; the customer leaves that bridge.
+            Ok(_) | Err(Danger::NativeBridge) => Ok(()),
+            Err(danger) => Err(danger),
+        }
+    }
 }
 
 impl Facts {

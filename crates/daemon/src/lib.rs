@@ -21,6 +21,7 @@ mod reach;
 pub mod recorders;
 mod serve;
 pub mod settle;
+mod spoken;
 mod tasks;
 
 pub use reach::reach;

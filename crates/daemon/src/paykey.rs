@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use ivrpay_agi::{Error, Session};
 use ivrpay_ari::{Bridge, Channel, ChannelId, Client};
@@ -126,9 +126,7 @@ impl PayKey {
             events::agi_refused("tenant is not one of the configuration");
             Refusal::ServiceAway
         })?;
-        if args.operator_extension.is_none() {
-            args.operator_extension = order::extension_of(&operator_name).map(str::to_owned);
-        }
+        args.extension_of(&operator_name);
         *language = args.language.unwrap_or(*language);
         let customer = customer(&shared.client, &operator).await?;
         if shared.pairs.has(&customer.id) {
@@ -197,14 +195,9 @@ impl PayKey {
     /// Whether Asterisk may be trusted with keys, as far as can be known before the customer moves.
     async fn safe(&self, customer: &Channel) -> Result<(), Refusal> {
         let Shared { guard, client, .. } = &*self.shared;
-        let checked = guard
-            .check(client, &customer.id, &customer.name, Instant::now())
-            .await;
-        match checked {
-            // Two people who talk may do so natively; the customer leaves that bridge.
-            Ok(_) | Err(Danger::NativeBridge) => Ok(()),
-            Err(danger) => Err(danger.refusal()),
-        }
+        let (id, name) = (&customer.id, &customer.name);
+        let checked = guard.before_the_move(client, id, name).await;
+        checked.map_err(Danger::refusal)
     }
 
     fn forget_later(&self, token: String) {

@@ -14,6 +14,7 @@ use crate::call::Call;
 use crate::io::{At, ErrorType, Progress, Say, Step};
 use crate::line::Line;
 use crate::pace::{Heard, Pace, Touch};
+use crate::phase::Phase;
 use crate::wait::{self, Turn, Wait};
 
 /// Fewest digits of a card number (ISO/IEC 7812-1 and Maestro).
@@ -51,16 +52,6 @@ pub(crate) struct Field {
     /// `*` was pressed on the empty field.
     star: bool,
     phase: Phase,
-}
-
-enum Phase {
-    First(Wait),
-    /// Last key at.
-    Keying(At),
-    /// The caller is being told to go on; until this time at the latest.
-    Continue(At),
-    /// Told to go on; silence since.
-    Continued(At),
 }
 
 /// What became of the field.
@@ -197,11 +188,7 @@ impl Field {
                 Verdict::Stay
             }
             What::PromptEnded => {
-                match &mut self.phase {
-                    Phase::First(wait) => wait.prompt_ended(now),
-                    Phase::Continue(_) => self.phase = Phase::Continued(now),
-                    Phase::Keying(_) | Phase::Continued(_) => {}
-                }
+                self.phase.prompt_ended(now);
                 Verdict::Stay
             }
             What::Time => self.time(call, now),
@@ -210,14 +197,7 @@ impl Field {
     }
 
     pub(crate) fn deadline(&self, call: &Call) -> At {
-        match &self.phase {
-            Phase::First(wait) => wait.deadline(&call.settings),
-            Phase::Keying(last) => {
-                last.plus(self.quiet(call).min(call.settings.inter_digit_timeout))
-            }
-            Phase::Continue(until) => *until,
-            Phase::Continued(since) => since.plus(call.settings.inter_digit_timeout),
-        }
+        self.phase.deadline(&call.settings, || self.quiet(call))
     }
 
     fn key(&mut self, call: &mut Call, now: At, key: Key, touch: Touch) -> Verdict {

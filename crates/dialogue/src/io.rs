@@ -117,6 +117,22 @@ pub enum Step {
 }
 
 impl Step {
+    /// Every step, in the order of a call.
+    pub const ALL: [Self; 12] = [
+        Self::Greeting,
+        Self::PaymentAmount,
+        Self::PaymentCardNumber,
+        Self::ExpirationDate,
+        Self::SecurityCode,
+        Self::Confirmation,
+        Self::PaymentProcessing,
+        Self::CardDeclined,
+        Self::ExpirationDatePast,
+        Self::Paused,
+        Self::PaymentCompleted,
+        Self::PaymentFailed,
+    ];
+
     /// Spelling in events, scripts and API.
     #[must_use]
     pub const fn name(self) -> &'static str {

@@ -48,6 +48,7 @@ mod menu;
 pub mod operator;
 mod pace;
 mod paused;
+mod phase;
 mod settings;
 mod wait;
 mod writing;

@@ -6,7 +6,6 @@
 mod common;
 
 use std::fmt::Write as _;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -219,29 +218,7 @@ fn shown(end: &End) -> String {
 
 #[test]
 fn transcripts() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/desk");
-    let mut scripts: Vec<_> = std::fs::read_dir(&folder)
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .filter(|path| path.extension().is_some_and(|e| e == "txt"))
-        .collect();
-    scripts.sort();
-    assert!(
-        scripts.len() >= 20,
-        "scripts are missing: {}",
-        scripts.len()
-    );
-    let mut settings = insta::Settings::clone_current();
-    settings.set_prepend_module_to_snapshot(false);
-    settings.set_omit_expression(true);
-    settings.set_snapshot_path("snapshots/desk");
-    settings.bind(|| {
-        for path in scripts {
-            let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
-            let script = std::fs::read_to_string(&path).unwrap();
-            insta::assert_snapshot!(name.clone(), play(&name, &script));
-        }
-    });
+    common::transcripts("desk", 20, "../snapshots/desk", play);
 }
 
 fn play(name: &str, script: &str) -> String {

@@ -3,7 +3,6 @@
 mod common;
 
 use std::collections::HashMap;
-use std::path::Path;
 use std::time::Duration;
 
 use common::{Runner, key, outcome, setup, step};
@@ -11,29 +10,7 @@ use ivrpay_dialogue::{Command, NotWritten, Settings};
 
 #[test]
 fn transcripts() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scripts");
-    let mut scripts: Vec<_> = std::fs::read_dir(&folder)
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .filter(|path| path.extension().is_some_and(|e| e == "txt"))
-        .collect();
-    scripts.sort();
-    assert!(
-        scripts.len() >= 30,
-        "scripts are missing: {}",
-        scripts.len()
-    );
-    let mut settings = insta::Settings::clone_current();
-    settings.set_prepend_module_to_snapshot(false);
-    settings.set_omit_expression(true);
-    settings.bind(|| {
-        for path in scripts {
-            let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
-            let script = std::fs::read_to_string(&path).unwrap();
-            let transcript = play(&name, &script);
-            insta::assert_snapshot!(name, transcript);
-        }
-    });
+    common::transcripts("scripts", 30, "../snapshots", play);
 }
 
 fn play(name: &str, script: &str) -> String {

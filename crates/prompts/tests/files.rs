@@ -382,7 +382,7 @@ fn prompts_keep_their_limits() {
             assert!(length <= limit, "{language} {count} orders: {length:.2} s");
         }
         // Told while the customer keys: it must not last longer than the step.
-        for step in STEPS {
+        for step in Step::ALL {
             if let Some(prompt) = progress(step) {
                 let length = length(&prompt, language);
                 assert!(length <= 2.5, "{language} {}: {length:.2} s", step.name());
@@ -411,21 +411,6 @@ fn attended_happy_path_is_at_most_55_seconds() {
         assert!(length <= 55.0, "{language}: {length:.1} s");
     }
 }
-
-const STEPS: [Step; 12] = [
-    Step::Greeting,
-    Step::PaymentAmount,
-    Step::PaymentCardNumber,
-    Step::ExpirationDate,
-    Step::SecurityCode,
-    Step::Confirmation,
-    Step::PaymentProcessing,
-    Step::CardDeclined,
-    Step::ExpirationDatePast,
-    Step::Paused,
-    Step::PaymentCompleted,
-    Step::PaymentFailed,
-];
 
 /// What the dialogue says at a step, first and after each error that it can have there.
 fn said(step: Step, error: Option<ErrorType>) -> Option<Vec<Prompt>> {
@@ -517,7 +502,7 @@ fn every_step_and_error_is_heard_in_every_language() {
         ErrorType::InvalidSecurityCode,
     ];
     let mut lines = BTreeSet::new();
-    for step in STEPS {
+    for step in Step::ALL {
         assert!(said(step, None).is_some(), "{}", step.name());
         for error in [None].into_iter().chain(errors.map(Some)) {
             for prompt in said(step, error).unwrap_or_default() {
@@ -534,12 +519,14 @@ fn every_step_and_error_is_heard_in_every_language() {
     }
     for error in errors {
         assert!(
-            STEPS.iter().any(|step| said(*step, Some(error)).is_some()),
+            Step::ALL
+                .iter()
+                .any(|step| said(*step, Some(error)).is_some()),
             "{}",
             error.name()
         );
     }
-    for prompt in STEPS
+    for prompt in Step::ALL
         .into_iter()
         .filter_map(progress)
         .chain(Refusal::ALL.map(reason))

@@ -134,7 +134,7 @@ pub(crate) struct ListQuery {
     limit: Option<u32>,
 }
 
-/// Most payments of one answer.
+/// Most things of one answer.
 const LIST_MAX: u32 = 200;
 
 pub(crate) async fn list(
@@ -148,10 +148,7 @@ pub(crate) async fn list(
             "parameters are order_id, reference, state, training (true or false), limit (1 to 200), and tenant for an admin",
         )
     })?;
-    let limit = query.limit.unwrap_or(50);
-    if !(1..=LIST_MAX).contains(&limit) {
-        return Err(ApiError::invalid("limit: 1 to 200"));
-    }
+    let limit = limit(query.limit)?;
     let tenant = own_tenant(&who, query.tenant)?;
     let filter = Filter {
         tenant,
@@ -169,6 +166,15 @@ pub(crate) async fn list(
     Ok(Json(api::Payments {
         payments: payments.iter().map(view).collect(),
     }))
+}
+
+/// How many things a list shows.
+pub(crate) fn limit(asked: Option<u32>) -> Result<u32, ApiError> {
+    let limit = asked.unwrap_or(50);
+    if !(1..=LIST_MAX).contains(&limit) {
+        return Err(ApiError::invalid("limit: 1 to 200"));
+    }
+    Ok(limit)
 }
 
 /// Whose things a list shows: those of the key's tenant, or of the one that an admin names; `None` for all.

@@ -13,7 +13,7 @@ use serde::Deserialize;
 use crate::Web;
 use crate::auth::{Scope, Who};
 use crate::error::ApiError;
-use crate::payments::{id, number, own_tenant, rfc3339};
+use crate::payments::{id, limit, number, own_tenant, rfc3339};
 
 pub(crate) async fn promise(
     State(web): State<Web>,
@@ -75,9 +75,6 @@ pub(crate) struct ListQuery {
     limit: Option<u32>,
 }
 
-/// Most tasks of one answer.
-const LIST_MAX: u32 = 200;
-
 pub(crate) async fn list(
     State(web): State<Web>,
     who: Who,
@@ -89,10 +86,7 @@ pub(crate) async fn list(
             "parameters are state (open, taken or done), owner, after (the next of the page before), limit (1 to 200), and tenant for an admin",
         )
     })?;
-    let limit = query.limit.unwrap_or(50);
-    if !(1..=LIST_MAX).contains(&limit) {
-        return Err(ApiError::invalid("limit: 1 to 200"));
-    }
+    let limit = limit(query.limit)?;
     let state = query.state.map(|s| {
         TaskState::from_name(&s).ok_or_else(|| ApiError::invalid("state: open, taken or done"))
     });

@@ -16,6 +16,7 @@ use crate::events;
 use crate::guard::Danger;
 use crate::ladder;
 use crate::pairs::{ARRIVAL_MAX, Arrival, Company, Pair};
+use crate::spoken;
 
 /// Longest that a whisper may take before the customer is joined.
 const WHISPER_MAX: Duration = Duration::from_secs(15);
@@ -159,7 +160,7 @@ impl Call {
     }
 
     /// Out of our bridge; both stay in Stasis.
-    async fn part(&mut self) {
+    pub(super) async fn part(&mut self) {
         let client = self.shared.client.clone();
         let Some(operator) = &mut self.operator else {
             return;
@@ -201,15 +202,7 @@ impl Call {
         else {
             return;
         };
-        let media: Vec<String> = ivrpay_prompts::clips(prompt, language)
-            .iter()
-            .map(|clip| format!("sound:ivrpay/{clip}"))
-            .collect();
-        let media: Vec<&str> = media.iter().map(String::as_str).collect();
-        match client
-            .play(&operator.channel, &id, &media, Some(language.code()))
-            .await
-        {
+        match spoken::play(&client, &operator.channel, &id, prompt, language).await {
             Ok(()) | Err(RequestError::OutcomeUnknown) => operator.playback = Some(id),
             Err(error) => events::ari_request_failed(&self.about, "play", &error),
         }
@@ -230,20 +223,13 @@ impl Call {
                 }
                 None
             }
-            Some(
-                CallEvent::HangupRequest
-                | CallEvent::StasisEnd
-                | CallEvent::Destroyed { .. }
-                | CallEvent::Gone
-                | CallEvent::Overflow,
-            )
-            | None => {
+            Some(event) if !event.is_end() => None,
+            _ => {
                 operator.gone = true;
                 events::operator_gone(&self.about);
                 // A pause in which nobody talks is silence; the customer goes on.
                 operator.talking.then_some(Command::Resume)
             }
-            Some(_) => None,
         }
     }
 
@@ -351,21 +337,9 @@ impl Call {
             }
             // The last key pressed is no wish any more.
             Some(CallEvent::KeyWaiting { .. }) => drop(operator.inbox.take_key()),
-            Some(
-                CallEvent::HangupRequest
-                | CallEvent::StasisEnd
-                | CallEvent::Destroyed { .. }
-                | CallEvent::Gone
-                | CallEvent::Overflow,
-            )
-            | None => operator.gone = true,
-            Some(_) => {}
+            Some(event) if !event.is_end() => {}
+            _ => operator.gone = true,
         }
-    }
-
-    /// Nothing of ours is left around the two: before the customer goes on, and the dialplan's `Bridge()` fetches the operator.
-    pub(super) async fn leave_operator(&mut self) {
-        self.part().await;
     }
 
     /// Sees to it that the operator is not left in Stasis: the dialplan fetches him, or he is let go.

@@ -14,6 +14,7 @@ use crate::ear::Flush;
 use crate::io::{At, Say};
 use crate::line::Line;
 use crate::pace::{Heard, Pace, Touch};
+use crate::phase::Phase;
 use crate::wait::{Turn, Wait};
 
 /// Fewest digits that are taken for a card number where more digits came than the row takes (ISO/IEC 7812-1 as brands use it).
@@ -91,16 +92,6 @@ pub(super) struct Row {
     phase: Phase,
 }
 
-enum Phase {
-    First(Wait),
-    /// Last key at.
-    Keying(At),
-    /// Whoever keys is being told to go on; until this time at the latest.
-    Continue(At),
-    /// Told to go on; silence since.
-    Continued(At),
-}
-
 /// What became of the row.
 #[derive(Clone, Copy)]
 pub(super) enum Verdict {
@@ -154,11 +145,7 @@ impl Row {
                 Verdict::Stay
             }
             What::PromptEnded => {
-                match &mut self.phase {
-                    Phase::First(wait) => wait.prompt_ended(now),
-                    Phase::Continue(_) => self.phase = Phase::Continued(now),
-                    Phase::Keying(_) | Phase::Continued(_) => {}
-                }
+                self.phase.prompt_ended(now);
                 Verdict::Stay
             }
             What::Time => self.time(board, now),
@@ -166,13 +153,7 @@ impl Row {
     }
 
     pub(super) fn deadline(&self, board: &Board) -> At {
-        let between = board.settings.inter_digit_timeout;
-        match &self.phase {
-            Phase::First(wait) => wait.deadline(&board.settings),
-            Phase::Keying(last) => last.plus(between),
-            Phase::Continue(until) => *until,
-            Phase::Continued(since) => since.plus(between),
-        }
+        self.phase.deadline(&board.settings, || Duration::MAX)
     }
 
     fn key(&mut self, board: &mut Board, now: At, key: Key, touch: Touch) -> Verdict {

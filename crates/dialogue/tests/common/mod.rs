@@ -409,21 +409,7 @@ fn name(outcome: &Outcome) -> String {
 }
 
 pub(crate) fn step(name: &str) -> Step {
-    const STEPS: [Step; 12] = [
-        Step::Greeting,
-        Step::PaymentAmount,
-        Step::PaymentCardNumber,
-        Step::ExpirationDate,
-        Step::SecurityCode,
-        Step::Confirmation,
-        Step::PaymentProcessing,
-        Step::CardDeclined,
-        Step::ExpirationDatePast,
-        Step::Paused,
-        Step::PaymentCompleted,
-        Step::PaymentFailed,
-    ];
-    STEPS
+    Step::ALL
         .into_iter()
         .find(|s| s.name() == name)
         .unwrap_or_else(|| panic!("no such step: {name}"))
@@ -431,4 +417,38 @@ pub(crate) fn step(name: &str) -> Step {
 
 pub(crate) fn key(c: char) -> Key {
     Key::from_byte(u8::try_from(c).expect("ASCII")).unwrap_or_else(|| panic!("no such key: {c}"))
+}
+
+/// Plays every script of `tests/FOLDER`, of which there are at least so many, and compares each transcript with its snapshot.
+pub(crate) fn transcripts(
+    folder: &str,
+    least: usize,
+    snapshots: &str,
+    play: impl Fn(&str, &str) -> String,
+) {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests")
+        .join(folder);
+    let mut scripts: Vec<_> = std::fs::read_dir(&folder)
+        .expect("a folder of scripts")
+        .map(|entry| entry.expect("a script").path())
+        .filter(|path| path.extension().is_some_and(|e| e == "txt"))
+        .collect();
+    scripts.sort();
+    assert!(
+        scripts.len() >= least,
+        "scripts are missing: {}",
+        scripts.len()
+    );
+    let mut settings = insta::Settings::clone_current();
+    settings.set_prepend_module_to_snapshot(false);
+    settings.set_omit_expression(true);
+    settings.set_snapshot_path(snapshots);
+    settings.bind(|| {
+        for path in scripts {
+            let name = path.file_stem().and_then(|n| n.to_str()).expect("a name");
+            let script = std::fs::read_to_string(&path).expect("text");
+            insta::assert_snapshot!(name, play(name, &script));
+        }
+    });
 }

@@ -884,6 +884,12 @@ pub(crate) async fn run(
             )
         })
         .collect();
+    // Minutes each, and beside others of their kind: at full count alone.
+    let rare = |name: &str| {
+        let rungs = ["declines", "does not answer", "is away"];
+        name == BY_RESULT || rungs.iter().any(|rung| name.contains(rung))
+    };
+    let wanted = |name: &str| wanted(name) && (full || !rare(name));
     let with_service = [PAID, TO_THE_END, BY_RESULT, GIVES_UP, QUEUE_LOG, AGAIN];
     if with_service.iter().any(|n| wanted(n)) || rungs.iter().any(|(n, _)| wanted(n)) {
         let service = service(lab).await?;
