@@ -516,6 +516,7 @@ struct RawTenant {
     lookup: Option<RawLookup>,
     #[serde(default)]
     calls: RawCalls,
+    #[serde(default)]
     desk: RawDesk,
 }
 

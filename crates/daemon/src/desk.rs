@@ -12,9 +12,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use ivrpay_ari::{CallEvent, Channel, ChannelId, Inbox, PlaybackId, RequestError, Start};
-use ivrpay_dialogue::desk::{Desk, End, GaveUp, Input, Keyed, Output, Setup, Who};
+use ivrpay_dialogue::desk::{Desk, End, GaveUp, Keyed, Progress, Setup, Who};
 use ivrpay_dialogue::operator::{self, Refusal};
-use ivrpay_dialogue::{At, Command, Line, Prompt};
+use ivrpay_dialogue::{Command, Line, Prompt};
 use ivrpay_journal::{
     CreateError, EnteredBy, Mode as PaymentMode, NewPayment, Origin, Payment, TRAINING,
 };
@@ -29,6 +29,7 @@ use crate::call::{self, Shared};
 use crate::config::Tenant;
 use crate::events::{self, About};
 use crate::guard::Danger;
+use crate::keypad::{self, Happens, Leg as _};
 use crate::order;
 use crate::paykey;
 use crate::spoken;
@@ -105,15 +106,8 @@ enum Left {
     Behind(String),
     /// He hung up.
     Gone,
-}
-
-/// What happens on the leg.
-enum Happens {
-    Key(Key, Duration, Instant),
-    KeysLost,
-    PromptEnded,
-    Shutdown,
-    Due,
+    /// Events came faster than they could be taken, or nobody reads Asterisk's socket any more; he is there, and is given back.
+    Unheard,
 }
 
 struct Leg {
@@ -189,7 +183,7 @@ pub(crate) async fn run(
     // What the operator was being told is not for the customer, who stands on his leg now.
     leg.stop_play().await;
     let customer = match led {
-        Ok(()) => {
+        Ok(()) | Err(Left::Unheard) => {
             events::desk_ended(&leg.about, "given back");
             return call::go_on(&shared.client, &channel).await;
         }
@@ -332,41 +326,12 @@ impl Leg {
             amount_max: Money::new(tenant.desk.amount_max, currency).ok(),
             order: tenant.desk.order,
         };
-        let Ok(mut desk) = Desk::new(Arc::clone(&self.shared.settings), setup) else {
+        let Ok(desk) = Desk::new(Arc::clone(&self.shared.settings), setup) else {
             events::capacity(&self.about.channel_id);
             self.refuse(Refusal::NoPlace).await?;
             return Ok(End::GivenUp(GaveUp::Shutdown));
         };
-        desk.start(self.now());
-        loop {
-            while let Some(output) = desk.poll_output() {
-                match output {
-                    Output::Play(prompt, language) => {
-                        if !self.play(&prompt, language).await {
-                            desk.handle(self.now(), Input::PromptEnded);
-                        }
-                    }
-                    Output::StopPlay => self.stop_play().await,
-                    Output::Progress(progress) => {
-                        self.shared.events.desk_progress(&self.about, &progress);
-                    }
-                    Output::End(end) => return Ok(end),
-                }
-            }
-            let due = desk.deadline().map(|at| self.began + at.0);
-            let (at, input) = match self.next(due).await? {
-                // A key counts from when it came off the socket.
-                Happens::Key(key, lasted, arrived) => (
-                    At(arrived.saturating_duration_since(self.began)),
-                    Input::Key(key, lasted),
-                ),
-                Happens::KeysLost => (self.now(), Input::KeysLost),
-                Happens::PromptEnded => (self.now(), Input::PromptEnded),
-                Happens::Shutdown => (self.now(), Input::Shutdown),
-                Happens::Due => (self.now(), Input::DeadlineReached),
-            };
-            desk.handle(at, input);
-        }
+        keypad::lead(self, desk, Vec::new()).await
     }
 
     /// The payment that was keyed; it waits for the operator's extension.
@@ -478,7 +443,56 @@ impl Leg {
         }
     }
 
-    /// What happens next; `due` at the latest.
+    /// The leg is over; whether the customer took its place is told at the same time.
+    async fn left(&mut self) -> Left {
+        match tokio::time::timeout(ARRIVAL_MAX, &mut self.customer).await {
+            Ok(Ok(start)) => Left::Customer(Box::new(start)),
+            _ => Left::Gone,
+        }
+    }
+
+    /// Whether Asterisk may be trusted with the customer's keys, as far as can be known before he moves.
+    async fn safe(&self) -> Result<(), Refusal> {
+        let Shared { guard, client, .. } = &*self.shared;
+        let listed = tokio::try_join!(client.channels(), client.bridges());
+        let (channels, bridges) = listed.map_err(|_| Refusal::Unsafe)?;
+        let own = &self.about.channel_id;
+        let mut customers = Vec::new();
+        for other in channels
+            .iter()
+            .filter(|c| c.id != *own && same_telephone(&c.name, &self.channel_name))
+        {
+            match paykey::partner(&channels, &bridges, other.id.as_str()) {
+                Ok(customer) => customers.push(customer),
+                Err(Refusal::ThirdParty) => return Err(Refusal::ThirdParty),
+                Err(_) => {}
+            }
+        }
+        let customer: Option<&Channel> = match customers[..] {
+            [customer] => Some(customer),
+            // Nobody on hold, or nobody knows which: what is true of every call is looked at alone.
+            _ => None,
+        };
+        let (id, name) = customer.map_or((own, &self.channel_name), |c| (&c.id, &c.name));
+        match guard.before_the_move(client, id, name).await {
+            Ok(()) => Ok(()),
+            Err(danger) if customer.is_none() && !of_every_call(danger) => Ok(()),
+            Err(danger) => Err(danger.refusal()),
+        }
+    }
+}
+
+impl keypad::Leg for Leg {
+    type Left = Left;
+
+    fn began(&self) -> Instant {
+        self.began
+    }
+
+    fn tell(&self, progress: &Progress) {
+        self.shared.events.desk_progress(&self.about, progress);
+    }
+
     async fn next(&mut self, due: Option<Instant>) -> Result<Happens, Left> {
         loop {
             let event = tokio::select! {
@@ -519,55 +533,17 @@ impl Leg {
                     events::keys_lost(&self.about);
                     return Ok(Happens::KeysLost);
                 }
-                Some(event) if !event.is_end() => {}
-                _ => return Err(self.left().await),
+                Some(CallEvent::Overflow) => {
+                    events::overflow(&self.about);
+                    return Err(Left::Unheard);
+                }
+                None => return Err(Left::Unheard),
+                Some(event) if event.is_end() => return Err(self.left().await),
+                Some(_) => {}
             }
         }
     }
 
-    /// The leg is over; whether the customer took its place is told at the same time.
-    async fn left(&mut self) -> Left {
-        match tokio::time::timeout(ARRIVAL_MAX, &mut self.customer).await {
-            Ok(Ok(start)) => Left::Customer(Box::new(start)),
-            _ => Left::Gone,
-        }
-    }
-
-    /// Whether Asterisk may be trusted with the customer's keys, as far as can be known before he moves.
-    async fn safe(&self) -> Result<(), Refusal> {
-        let Shared { guard, client, .. } = &*self.shared;
-        let listed = tokio::try_join!(client.channels(), client.bridges());
-        let (channels, bridges) = listed.map_err(|_| Refusal::Unsafe)?;
-        let own = &self.about.channel_id;
-        let mut customers = Vec::new();
-        for other in channels
-            .iter()
-            .filter(|c| c.id != *own && same_telephone(&c.name, &self.channel_name))
-        {
-            match paykey::partner(&channels, &bridges, other.id.as_str()) {
-                Ok(customer) => customers.push(customer),
-                Err(Refusal::ThirdParty) => return Err(Refusal::ThirdParty),
-                Err(_) => {}
-            }
-        }
-        let customer: Option<&Channel> = match customers[..] {
-            [customer] => Some(customer),
-            // Nobody on hold, or nobody knows which: what is true of every call is looked at alone.
-            _ => None,
-        };
-        let (id, name) = customer.map_or((own, &self.channel_name), |c| (&c.id, &c.name));
-        match guard.before_the_move(client, id, name).await {
-            Ok(()) => Ok(()),
-            Err(danger) if customer.is_none() && !of_every_call(danger) => Ok(()),
-            Err(danger) => Err(danger.refusal()),
-        }
-    }
-
-    fn now(&self) -> At {
-        At(self.began.elapsed())
-    }
-
-    /// Whether it plays.
     async fn play(&mut self, prompt: &Prompt, language: Language) -> bool {
         self.stop_play().await;
         self.playbacks += 1;

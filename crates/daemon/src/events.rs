@@ -101,42 +101,18 @@ impl Events {
     }
 
     pub(crate) fn progress(&self, about: &About, progress: &Progress) {
-        let kind = if progress.asked {
-            api::EventKind::Step
-        } else {
-            api::EventKind::Digits
-        };
+        let error = progress.error.map(|error| error.name());
+        let (step, attempt) = (progress.step.name(), progress.attempt);
         if progress.asked {
-            debug!(
-                call_id = %about.call_id,
-                step = progress.step.name(),
-                attempt = progress.attempt,
-                error = progress.error.map(|e| e.name()),
-                "step"
-            );
-            counter!("ivrpay_steps_total", "step" => progress.step.name()).increment(1);
+            asked(about, step, attempt, error);
         }
-        self.send(about, kind, |event| {
-            event.step = Some(progress.step.name().to_owned());
-            event.attempt = Some(progress.attempt);
-            event.digits = progress.digits;
-            event.error = progress.error.map(|e| e.name().to_owned());
-        });
+        let digits = progress.digits;
+        self.step(about, progress.asked, step, attempt, digits, error);
     }
 
     /// How far an operator is at the keypad. Never a digit.
     pub(crate) fn desk_progress(&self, about: &About, progress: &desk::Progress) {
-        let kind = if progress.asked {
-            api::EventKind::Step
-        } else {
-            api::EventKind::Digits
-        };
-        self.send(about, kind, |event| {
-            event.step = Some(format!("desk-{}", progress.step.name()));
-            event.attempt = Some(progress.attempt);
-            event.digits = Some(progress.digits);
-            event.error = progress.wrong.map(|wrong| wrong.name().to_owned());
-        });
+        self.keyed(about, format!("desk-{}", progress.step.name()), progress);
     }
 
     /// `desk-ready` and `desk-refused`: what the operator is being told.
@@ -148,26 +124,40 @@ impl Events {
 
     /// On the line without an operator, before there is a payment.
     pub(crate) fn entry(&self, about: &About, progress: &desk::Progress) {
-        let kind = if progress.asked {
+        let step = progress.step.name();
+        if progress.asked {
+            let wrong = progress.wrong.map(|wrong| wrong.name());
+            asked(about, step, progress.attempt, wrong);
+        }
+        self.keyed(about, step, progress);
+    }
+
+    fn keyed(&self, about: &About, step: impl Into<String>, progress: &desk::Progress) {
+        let digits = Some(progress.digits);
+        let wrong = progress.wrong.map(|wrong| wrong.name());
+        self.step(about, progress.asked, step, progress.attempt, digits, wrong);
+    }
+
+    /// A step is asked, or a key of it came.
+    fn step(
+        &self,
+        about: &About,
+        asked: bool,
+        step: impl Into<String>,
+        attempt: u8,
+        digits: Option<u8>,
+        error: Option<&'static str>,
+    ) {
+        let kind = if asked {
             api::EventKind::Step
         } else {
             api::EventKind::Digits
         };
-        if progress.asked {
-            debug!(
-                call_id = %about.call_id,
-                step = progress.step.name(),
-                attempt = progress.attempt,
-                error = progress.wrong.map(|w| w.name()),
-                "step"
-            );
-            counter!("ivrpay_steps_total", "step" => progress.step.name()).increment(1);
-        }
         self.send(about, kind, |event| {
-            event.step = Some(progress.step.name().to_owned());
-            event.attempt = Some(progress.attempt);
-            event.digits = Some(progress.digits);
-            event.error = progress.wrong.map(|w| w.name().to_owned());
+            event.step = Some(step.into());
+            event.attempt = Some(attempt);
+            event.digits = digits;
+            event.error = error.map(str::to_owned);
         });
     }
 
@@ -367,6 +357,12 @@ pub(crate) fn asterisk(status: &ivrpay_ari::Status) {
 pub(crate) fn arguments_refused(about: &About, why: &'static str) {
     warn!(call_id = %about.call_id, channel_id = about.channel_id.as_str(), why, "the arguments of Stasis() can't be used");
     counter!("ivrpay_arguments_refused_total").increment(1);
+}
+
+/// A caller is asked.
+fn asked(about: &About, step: &'static str, attempt: u8, error: Option<&'static str>) {
+    debug!(call_id = %about.call_id, step, attempt, error, "step");
+    counter!("ivrpay_steps_total", "step" => step).increment(1);
 }
 
 pub(crate) fn no_payment_matched(about: &About, candidates: usize) {

@@ -9,6 +9,7 @@ pub mod config;
 mod desk;
 mod events;
 mod guard;
+mod keypad;
 pub mod ladder;
 mod lamps;
 pub mod line;

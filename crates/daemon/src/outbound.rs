@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use ivrpay_ari::{ChannelId, Client, Dial, HangupReason, RequestError, Start};
+use ivrpay_ari::{Channel, ChannelId, Client, Dial, HangupReason, RequestError, Start};
 use ivrpay_dialogue::CallResult;
 use ivrpay_journal::{CustomerCall, First, Journal};
 use ivrpay_payment::CallId;
@@ -18,11 +18,14 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use uuid::Uuid;
 
 use crate::call;
 use crate::config::Tenant;
 use crate::events::{self, Events};
 
+/// What the ids of our channels begin with; the call's id follows.
+const CHANNEL: &str = "ivrpay-call-";
 /// Context of the admin's dialplan that dials a customer's number.
 const CONTEXT: &str = "ivrpay-call";
 /// Where the near half of our Local channel waits, should the admin's dialplan answer it before the customer does.
@@ -31,8 +34,9 @@ const NEAR: (&str, &str) = ("ivrpay-rung", "near");
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// The channel is gone: how long the dialplan's word may be on its way.
 const WORD_MAX: Duration = Duration::from_secs(2);
-/// From the answer of the customer's telephone to our knowing of it, and other delays, beyond the time that it rings.
-const SET_UP: Duration = Duration::from_secs(10);
+/// From the answer of the customer's telephone to our knowing of it, beyond the time that it rings: the dialplan may say first who is
+/// calling. Our Local channel waits for so long in `ivrpay-rung`.
+const SET_UP: Duration = Duration::from_secs(30);
 /// How long an operator's telephone rings.
 const OPERATOR_RING: Duration = Duration::from_secs(20);
 
@@ -55,7 +59,7 @@ struct Inner {
 
 struct On {
     tell: mpsc::UnboundedSender<Told>,
-    /// The customer's channel came.
+    /// The customer answered: he has a place, or an operator who talks with him.
     came: bool,
 }
 
@@ -129,7 +133,8 @@ impl Outbound {
             return Err("the service is being stopped; nobody is called");
         }
         // Who is being rung needs a place soon.
-        let places = self.0.calls.load(Ordering::Relaxed) + self.on().len();
+        let rung = self.on().values().filter(|on| !on.came).count();
+        let places = self.0.calls.load(Ordering::Relaxed) + rung;
         if places >= self.0.calls_max {
             return Err("no place is free for another call; nobody is called");
         }
@@ -173,7 +178,7 @@ impl Outbound {
 
     /// The two are talking, says the dialplan over AGI.
     pub(crate) fn joined(&self, call: CallId) {
-        self.tell(call, Told::Answered);
+        self.answered(call);
     }
 
     fn tell(&self, call: CallId, told: Told) {
@@ -193,7 +198,7 @@ impl Outbound {
 
     /// Rings, and waits for the end; how it ended.
     async fn lead(&self, to: &ToCall, mut told: mpsc::UnboundedReceiver<Told>) -> &'static str {
-        let Ok(channel) = ChannelId::new(&format!("ivrpay-call-{}", to.call.id)) else {
+        let Ok(channel) = ChannelId::new(&format!("{CHANNEL}{}", to.call.id)) else {
             return INTERNAL;
         };
         let Some(tenant) = self.0.tenants.iter().find(|t| t.id == to.call.tenant) else {
@@ -214,19 +219,32 @@ impl Outbound {
             First::Operator => OPERATOR_RING,
         };
         let limit = Instant::now() + operator + tenant.calls.ring + SET_UP;
+        let talks = to.call.first == First::Operator;
         let mut look = tokio::time::interval(LOOK_EVERY);
         let (mut answered, mut gone_since) = (false, None::<Instant>);
         loop {
             tokio::select! {
                 biased;
                 Some(news) = told.recv() => match news {
-                    Told::Answered => answered = true,
+                    Told::Answered => {
+                        answered = true;
+                        if !talks {
+                            // Our Local channel has done its work.
+                            self.hang_up(&channel).await;
+                        }
+                    }
                     Told::Over(result) => return result.name(),
                     // Of a dialplan that says so of two who have talked.
-                    Told::Status(status) if answered || status == "ANSWER" => return TALKED,
+                    Told::Status(status) if talks && (answered || status == "ANSWER") => return TALKED,
+                    // The call of the payment says how it ended.
+                    Told::Status(_) if answered => {}
                     Told::Status(status) => return result_of(&status),
                 },
-                () = self.0.stopping.cancelled(), if !answered => {
+                () = self.0.stopping.cancelled(), if !answered || talks => {
+                    if answered {
+                        // They talk on without us.
+                        return TALKED;
+                    }
                     self.hang_up(&channel).await;
                     return INTERNAL;
                 }
@@ -235,7 +253,7 @@ impl Outbound {
                     return NO_ANSWER;
                 }
                 // The customer's own channel is led by the call of the payment, which always says how it ended.
-                _ = look.tick(), if !answered || to.call.first == First::Operator => {
+                _ = look.tick(), if !answered || talks => {
                     match self.0.client.channel(&channel).await {
                         Err(RequestError::Gone) => {}
                         _ => continue,
@@ -245,16 +263,14 @@ impl Outbound {
                     }
                     let since = *gone_since.get_or_insert_with(Instant::now);
                     if since.elapsed() >= WORD_MAX {
-                        return match to.call.first {
-                            First::Operator => OPERATOR_NO_ANSWER,
-                            First::Customer => {
-                                events::customer_not_called(
-                                    to.call.id,
-                                    "the dialplan did not say what became of it",
-                                );
-                                INTERNAL
-                            }
-                        };
+                        if talks {
+                            return OPERATOR_NO_ANSWER;
+                        }
+                        events::customer_not_called(
+                            to.call.id,
+                            "the dialplan did not say what became of it",
+                        );
+                        return INTERNAL;
                     }
                 }
             }
@@ -324,6 +340,18 @@ impl Outbound {
     }
 }
 
+/// Telephones that a service before this one rings: its calls are over in the journal, and may be asked for again. An operator who has
+/// answered is left to his customer.
+pub(crate) fn left(channels: &[Channel], began: Uuid) -> impl Iterator<Item = &ChannelId> {
+    let ours = move |channel: &&Channel| {
+        let call = channel.id.as_str().strip_prefix(CHANNEL);
+        let before = call.and_then(|id| id.parse::<Uuid>().ok());
+        before.is_some_and(|id| id < began)
+            && (channel.state != "Up" || channel.dialplan.context == NEAR.0)
+    };
+    channels.iter().filter(ours).map(|channel| &channel.id)
+}
+
 const BUSY: &str = "busy";
 const INTERNAL: &str = "internal-error";
 const NO_ANSWER: &str = "no-answer";
@@ -331,12 +359,13 @@ const OPERATOR_NO_ANSWER: &str = "operator-no-answer";
 const TALKED: &str = "talked";
 const UNREACHABLE: &str = "unreachable";
 
-/// `DIALSTATUS` (app_dial.c) as a result.
+/// `DIALSTATUS` (app_dial.c) as a result; `GONE`, of `ivrpay-rung`: the customer answered, and hung up before he came to us.
 fn result_of(status: &str) -> &'static str {
     match status {
         "BUSY" => BUSY,
         "NOANSWER" | "CANCEL" | "DONTCALL" | "TORTURE" => NO_ANSWER,
         "CHANUNAVAIL" | "CONGESTION" => UNREACHABLE,
+        "GONE" => CallResult::CallerHungUp.name(),
         // INVALIDARGS: the admin's dialplan.
         _ => INTERNAL,
     }
@@ -376,6 +405,36 @@ mod tests {
     }
 
     #[test]
+    fn telephones_of_a_service_before_are_known() {
+        let old = "01930000-0000-7000-8000-000000000001";
+        let new = "01930000-0000-7000-8000-000000000003";
+        let began = "01930000-0000-7000-8000-000000000002".parse().unwrap();
+        let channel = |id: String, state: &str, context: &str| -> Channel {
+            let dialplan = serde_json::json!({"context": context, "exten": "", "app_name": "", "app_data": ""});
+            serde_json::from_value(
+                serde_json::json!({"id": id, "name": "Local/1", "state": state, "dialplan": dialplan}),
+            )
+            .unwrap()
+        };
+        for (id, state, context, expected) in [
+            (format!("ivrpay-call-{old}"), "Ringing", "", true),
+            (format!("ivrpay-call-{old}"), "Down", "", true),
+            // The admin's dialplan has answered, and the customer has not.
+            (format!("ivrpay-call-{old}"), "Up", "ivrpay-rung", true),
+            (format!("ivrpay-call-{old}"), "Up", "ivrpay-call", false),
+            (format!("ivrpay-call-{new}"), "Ringing", "", false),
+            ("1764142245.7".to_owned(), "Ringing", "", false),
+        ] {
+            let channels = [channel(id.clone(), state, context)];
+            assert_eq!(
+                left(&channels, began).count() == 1,
+                expected,
+                "{id} {state}"
+            );
+        }
+    }
+
+    #[test]
     fn every_dial_status_is_a_result() {
         for (status, result) in [
             ("BUSY", "busy"),
@@ -383,6 +442,7 @@ mod tests {
             ("CANCEL", "no-answer"),
             ("CHANUNAVAIL", "unreachable"),
             ("CONGESTION", "unreachable"),
+            ("GONE", "caller-hung-up"),
             ("INVALIDARGS", "internal-error"),
             ("", "internal-error"),
         ] {

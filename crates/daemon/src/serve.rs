@@ -26,7 +26,7 @@ use crate::desk::{self, Desks};
 use crate::events::{self, Events};
 use crate::guard::Guard;
 use crate::lamps::Lamps;
-use crate::outbound::{Mark, Outbound};
+use crate::outbound::{self, Mark, Outbound};
 use crate::pairs::{Leg, Pairs};
 use crate::paykey::PayKey;
 use crate::recorders::Recorders;
@@ -256,14 +256,15 @@ pub async fn serve(
         };
         if on.load(Ordering::Relaxed) >= config.limits.calls_max {
             events::capacity(&start.channel.id);
-            if let Some(call) = called {
-                outbound.over(call, CallResult::CapacityExceeded);
-            }
-            tokio::spawn(give_back(
-                client.clone(),
-                start.channel.id,
-                Some(CallResult::CapacityExceeded),
-            ));
+            let result = match called {
+                // The dialplan would speak of payments, and nobody knows yet who has answered.
+                Some(call) => {
+                    outbound.over(call, CallResult::CapacityExceeded);
+                    CallResult::InternalError
+                }
+                None => CallResult::CapacityExceeded,
+            };
+            tokio::spawn(give_back(client.clone(), start.channel.id, Some(result)));
             continue;
         }
         let (sender, receiver) = mpsc::channel(call::COMMANDS_MAX);
@@ -615,7 +616,7 @@ fn housekeeping(
 /// Longest wait for an Asterisk that is away, before what a service left there is looked for again.
 const TIDY_AGAIN: Duration = Duration::from_secs(2);
 
-/// Lamps and bridges of a service that is no more: nobody else would put them out.
+/// Lamps, bridges and ringing customers of a service that is no more: nobody else would put them out.
 fn tidy(
     client: ivrpay_ari::Client,
     lamps: Lamps,
@@ -629,7 +630,15 @@ fn tidy(
         loop {
             if lamps.tidy().await.is_ok()
                 && let Ok(bridges) = client.bridges().await
+                && let Ok(channels) = client.channels().await
             {
+                for channel in outbound::left(&channels, began) {
+                    drop(
+                        client
+                            .hangup(channel, ivrpay_ari::HangupReason::Normal)
+                            .await,
+                    );
+                }
                 let left = bridges.iter().filter(|bridge| {
                     let call = bridge.id.strip_prefix(call::BRIDGE);
                     call.and_then(|id| id.parse::<uuid::Uuid>().ok())

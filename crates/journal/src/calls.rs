@@ -1,7 +1,7 @@
 //! Customers who are called: a payment that waits has at most one call that is on, a merchant has a number of them, and the same
 //! request calls once, over a restart too.
 
-use ivrpay_payment::{CallId, State};
+use ivrpay_payment::{CallId, State, TenantId};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -30,6 +30,20 @@ impl Journal {
         let mut tx = self.begin(Durability::Rides).await?;
         let ended = end(&mut tx, id, result).await;
         tx.end(ended).await
+    }
+
+    /// The call that the same request began before.
+    ///
+    /// # Errors
+    /// [`CallError::IdempotencyReused`], and the journal's own.
+    pub async fn customer_call_before(
+        &self,
+        tenant: &TenantId,
+        request: &ApiRequest,
+    ) -> Result<Option<CustomerCall>, CallError> {
+        let mut tx = self.begin(Durability::Rides).await?;
+        let before = before(&mut tx, tenant, request).await;
+        tx.end(before.map(|(_, call)| call)).await
     }
 
     /// One call.
@@ -69,17 +83,13 @@ pub(crate) async fn recover(tx: &mut Tx<'_>) -> Result<(), Error> {
 }
 
 async fn call_customer(tx: &mut Tx<'_>, new: NewCustomerCall) -> Result<CalledNow, CallError> {
-    let request = new
-        .request
-        .as_ref()
-        .map(|ApiRequest { key, hash }| (chain::digest(key.as_bytes()), *hash));
-    if let Some((key, hash)) = &request
-        && let Some((call, before)) = tx.customer_call_of_request(&new.tenant, key).await?
-    {
-        if before != *hash {
-            return Err(CallError::IdempotencyReused);
+    let mut request = None;
+    if let Some(asked) = &new.request {
+        let (key, call) = before(tx, &new.tenant, asked).await?;
+        if let Some(call) = call {
+            return Ok(CalledNow::Before(call));
         }
-        return Ok(CalledNow::Before(call));
+        request = Some((key, asked.hash));
     }
     let payment = match new.about {
         About::Payment(id) => {
@@ -114,6 +124,19 @@ async fn call_customer(tx: &mut Tx<'_>, new: NewCustomerCall) -> Result<CalledNo
     let body = json!({ "call": call.id, "first": call.first.name() });
     tx.append("called", &payment, None, body).await?;
     Ok(CalledNow::New(call, Box::new(payment)))
+}
+
+/// What a request is kept by, and the call that the same one began before.
+async fn before(
+    tx: &mut Tx<'_>,
+    tenant: &TenantId,
+    ApiRequest { key, hash }: &ApiRequest,
+) -> Result<([u8; 32], Option<CustomerCall>), CallError> {
+    let key = chain::digest(key.as_bytes());
+    match tx.customer_call_of_request(tenant, &key).await? {
+        Some((_, before)) if before != *hash => Err(CallError::IdempotencyReused),
+        found => Ok((key, found.map(|(call, _)| call))),
+    }
 }
 
 /// That nobody is called about a payment that can't be taken.

@@ -46,7 +46,17 @@ pub(crate) async fn create(
     }
     let from = body.from.clone().map(|n| number("from", n)).transpose()?;
     let to = number("to", body.to.clone())?;
-    web.caller.ready().map_err(ApiError::unavailable)?;
+    if let Err(why) = web.caller.ready() {
+        // What the same request began before is told all the same.
+        let before = match &request {
+            Some(request) => web.journal.customer_call_before(&tenant.id, request).await,
+            None => Ok(None),
+        };
+        return match before.map_err(refused)? {
+            Some(call) => Ok(Json(view(&call)).into_response()),
+            None => Err(ApiError::unavailable(why)),
+        };
+    }
     let new = NewCustomerCall {
         tenant: tenant.id.clone(),
         about: about(&web, tenant, body)?,
@@ -68,7 +78,7 @@ pub(crate) async fn create(
             let location = [(header::LOCATION, location)];
             Ok((StatusCode::CREATED, location, Json(answer)).into_response())
         }
-        Ok(CalledNow::Before(call)) => Ok((StatusCode::OK, Json(view(&call))).into_response()),
+        Ok(CalledNow::Before(call)) => Ok(Json(view(&call)).into_response()),
         Err(error) => Err(refused(error)),
     }
 }

@@ -77,15 +77,21 @@ fn tenant(name: &str, currency: &str, language: &str) -> Tenant {
 
 /// Notes who is to be called, and calls nobody.
 #[derive(Default)]
-struct Notes(std::sync::Mutex<Vec<ToCall>>);
+struct Notes {
+    called: std::sync::Mutex<Vec<ToCall>>,
+    away: AtomicBool,
+}
 
 impl Caller for Notes {
     fn ready(&self) -> Result<(), &'static str> {
+        if self.away.load(Ordering::Relaxed) {
+            return Err("nobody is called now");
+        }
         Ok(())
     }
 
     fn call(&self, call: ToCall) {
-        self.0.lock().unwrap().push(call);
+        self.called.lock().unwrap().push(call);
     }
 }
 
@@ -305,7 +311,7 @@ async fn a_customer_is_called_once() {
     let reused = call("tokyo-key", keyed, &other).await;
     assert_eq!((reused.status, reused.code()), (409, "idempotency-reused"));
     {
-        let notes = server.notes.0.lock().unwrap();
+        let notes = server.notes.called.lock().unwrap();
         let [only] = &notes[..] else {
             panic!("called {} times", notes.len());
         };
@@ -342,6 +348,16 @@ async fn a_customer_is_called_once() {
     let admin = ask(server.admin, "GET", &path, "", "", "").await;
     assert_eq!(admin.body, over.body);
     assert_eq!(call("watcher-key", "", &second).await.status, 403);
+
+    // Nobody can be called now; what came before is told all the same.
+    server.notes.away.store(true, Ordering::Relaxed);
+    let again = call("tokyo-key", keyed, &body).await;
+    assert_eq!((again.status, &again.body), (200, &over.body));
+    let reused = call("tokyo-key", keyed, &other).await;
+    assert_eq!((reused.status, reused.code()), (409, "idempotency-reused"));
+    let away = call("tokyo-key", "", &second).await;
+    assert_eq!((away.status, away.code()), (503, "unavailable"));
+    assert_eq!(server.notes.called.lock().unwrap().len(), 1);
 }
 
 #[tokio::test]
@@ -397,7 +413,7 @@ async fn calls_that_are_not_clear_are_refused() {
         );
         assert!(answer.message().contains(word), "{body}: {answer:?}");
     }
-    assert!(server.notes.0.lock().unwrap().is_empty());
+    assert!(server.notes.called.lock().unwrap().is_empty());
 }
 
 fn uuid() -> &'static str {

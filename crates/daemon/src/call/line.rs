@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use ivrpay_ari::Channel;
-use ivrpay_dialogue::desk::{Desk, End, GaveUp, Keyed, Setup, Who};
+use ivrpay_dialogue::desk::{Desk, End, GaveUp, Keyed, Progress, Setup, Who};
 use ivrpay_dialogue::{CallResult, Command, Input, Line, Prompt, Say, Settings};
 use ivrpay_payment::OrderId;
 use ivrpay_prompts::Language;
@@ -17,7 +17,8 @@ use super::{Call, Refused, caller_number, sleep_until};
 use crate::arguments::{Arguments, Mode};
 use crate::config::Tenant;
 use crate::events;
-use crate::line::{self, Answer, ENTRY_MAX, Leg};
+use crate::keypad::{self, Happens, Leg as _};
+use crate::line::{self, Answer, ENTRY_MAX};
 use crate::order::{self, NotFound};
 
 /// How long a key is waited for behind "press 1", and how often that is said, until it is taken for a machine that answered.
@@ -49,7 +50,9 @@ impl Call {
         self.started();
         let mut dialled = args.dialled.take();
         let mut before = Vec::new();
-        for entry in 1..=u32::from(shared.settings.max_attempts) {
+        // What was answered holds for this call.
+        let mut unknown = Vec::new();
+        for _ in 0..shared.settings.max_attempts {
             let order = match dialled.take() {
                 Some(order) if !ask_language => order,
                 known => {
@@ -63,7 +66,7 @@ impl Call {
                         order: known.is_none().then_some(tenant.line.digits),
                     };
                     let before = std::mem::take(&mut before);
-                    let keyed = self.keyed(entry, setup, before, until).await?;
+                    let keyed = self.keyed(setup, before, until).await?;
                     (language, ask_language) = (keyed.language, false);
                     self.language = language;
                     known
@@ -71,11 +74,17 @@ impl Call {
                         .ok_or_else(|| Refused::internal(language))?
                 }
             };
-            match self.price(channel, tenant, &order, &args).await? {
+            let answer = if unknown.contains(&order) {
+                Answer::Unknown
+            } else {
+                self.price(channel, tenant, &order, &args).await?
+            };
+            match answer {
                 Answer::Payable(amount) => {
                     return Ok(Arguments {
                         tenant: Some(tenant.id.to_string()),
                         order: Some(order),
+                        part: args.part,
                         amount: Some(amount.minor().to_string()),
                         currency: Some(amount.currency()),
                         language: Some(language),
@@ -93,6 +102,7 @@ impl Call {
                 Answer::Unknown => {
                     events::order_not_found(&self.about);
                     before = vec![Say::Line(Line::OrderNumberNotFound)];
+                    unknown.push(order);
                 }
             }
         }
@@ -110,39 +120,24 @@ impl Call {
     /// One round on the keypad.
     async fn keyed(
         &mut self,
-        entry: u32,
         setup: Setup,
         before: Vec<Say>,
         until: Instant,
     ) -> Result<Keyed, Refused> {
-        let shared = Arc::clone(&self.shared);
         let spoken = setup.language;
+        let settings = &self.shared.settings;
         let left = until.saturating_duration_since(Instant::now());
         let settings = Settings {
-            session: shared.settings.session.min(left),
-            ..(*shared.settings).clone()
+            session: settings.session.min(left),
+            ..(**settings).clone()
         };
         let Ok(desk) = Desk::new(Arc::new(settings), setup) else {
             events::capacity(&self.about.channel_id);
             return Err(silent(CallResult::CapacityExceeded, spoken));
         };
-        let leg = Leg {
-            client: &shared.client,
-            about: &self.about,
-            inbox: &mut self.inbox,
-            commands: &mut self.commands,
-            began: self.began,
-            entry,
-        };
-        let tell = |progress: &_| shared.events.entry(&self.about, progress);
-        let entered = Box::pin(line::enter(leg, desk, before, tell)).await;
-        self.gone |= entered.gone;
-        self.overflowed |= entered.overflowed;
-        self.last_key = entered.last_key.or(self.last_key);
-        let result = match entered.end {
+        let result = match Box::pin(keypad::lead(self, desk, before)).await? {
             End::Keyed(keyed) => return Ok(keyed),
             End::WantsOperator => CallResult::OperatorWanted,
-            End::GivenUp(GaveUp::HungUp) if self.gone => CallResult::CallerHungUp,
             End::GivenUp(GaveUp::Cancelled) => CallResult::CallerInterruptedWithStar,
             End::GivenUp(GaveUp::TimeOver) => CallResult::SessionTimeout,
             End::GivenUp(GaveUp::TooManyFailedAttempts) => CallResult::TooManyFailedAttempts,
@@ -182,28 +177,24 @@ impl Call {
         let Some(lookup) = &tenant.lookup else {
             return Ok(announced.map_or(Answer::Unknown, |payment| Answer::Payable(payment.amount)));
         };
-        match self.ask(channel, lookup, order).await {
-            Ok(answer) => Ok(answer),
-            Err(CallResult::LookupFailed) => Err(Refused {
-                result: CallResult::LookupFailed,
-                say: if tenant.line.operator {
-                    &[Line::InternalError]
-                } else {
-                    &[Line::EntryFailed, Line::SelfServiceEnd]
-                },
-                ..Refused::internal(language)
-            }),
-            Err(result) => Err(silent(result, language)),
-        }
+        self.ask(channel, lookup, order).await?.ok_or(Refused {
+            result: CallResult::LookupFailed,
+            say: if tenant.line.operator {
+                &[Line::InternalError]
+            } else {
+                &[Line::EntryFailed, Line::SelfServiceEnd]
+            },
+            ..Refused::internal(language)
+        })
     }
 
-    /// The merchant's answer, once. The caller hears nothing meanwhile; his keys are dropped.
+    /// The merchant's answer, `None` where there is none that can be used. The caller hears nothing meanwhile, and his keys are dropped.
     async fn ask(
         &mut self,
         channel: &Channel,
         lookup: &Lookup,
         order: &OrderId,
-    ) -> Result<Answer, CallResult> {
+    ) -> Result<Option<Answer>, Refused> {
         let question = json!({
             "order_id": order,
             "caller": caller_number(channel),
@@ -216,26 +207,26 @@ impl Call {
         let asked = loop {
             tokio::select! {
                 asked = &mut asked => break asked,
-                event = self.inbox.recv(), if !self.gone && !self.overflowed => drop(self.input(event)),
-            }
-            if self.gone {
-                return Err(CallResult::CallerHungUp);
-            }
-            if self.overflowed {
-                return Err(CallResult::InternalError);
+                happens = self.next(None) => if matches!(happens?, Happens::Shutdown) {
+                    return Err(Refused::internal(self.language));
+                },
             }
         };
         let waited = began.elapsed();
-        let body = asked.map_err(|error| {
-            events::lookup_failed(&self.about, &error, waited);
-            CallResult::LookupFailed
-        })?;
-        line::answer(&body)
-            .inspect(|_| events::looked_up(waited))
-            .map_err(|why| {
+        Ok(match asked.map(|body| line::answer(&body)) {
+            Ok(Ok(answer)) => {
+                events::looked_up(waited);
+                Some(answer)
+            }
+            Ok(Err(why)) => {
                 events::lookup_unread(&self.about, why);
-                CallResult::LookupFailed
-            })
+                None
+            }
+            Err(error) => {
+                events::lookup_failed(&self.about, &error, waited);
+                None
+            }
+        })
     }
 
     /// Whoever answered our call has to press 1 before anything is said of a payment: a machine does not.
@@ -249,46 +240,86 @@ impl Call {
         self.started();
         for _ in 0..HUMAN_TRIES {
             self.play(&Prompt::from(Line::CallContinue)).await;
-            let mut until = Instant::now() + HUMAN_PROMPT_MAX;
-            let mut speaks = self.playback.is_some();
+            let speaks = self.playback.is_some();
+            let mut until = Instant::now() + if speaks { HUMAN_PROMPT_MAX } else { HUMAN_WAIT };
             loop {
-                if speaks && self.playback.is_none() {
-                    speaks = false;
-                    until = Instant::now() + HUMAN_WAIT;
-                }
-                let limit = Some(tokio::time::Instant::from_std(until));
-                if self.gone {
-                    return Err(silent(CallResult::CallerHungUp, self.language));
-                }
-                if self.overflowed {
-                    return Err(silent(CallResult::InternalError, self.language));
-                }
-                tokio::select! {
-                    event = self.inbox.recv() => {
-                        let input = self.input(event);
-                        // The time from a key to a request is measured of those of a card.
-                        self.key_arrived = None;
-                        if matches!(input, Some(Input::Key(Key::Digit(1), _))) {
-                            self.stop_play().await;
-                            return Ok(args);
-                        }
-                    }
-                    Some(command) = self.commands.recv() => {
-                        if command == Command::Shutdown {
-                            return Err(silent(CallResult::InternalError, self.language));
-                        }
-                    }
-                    () = sleep_until(limit) => {
-                        if !speaks {
-                            break;
-                        }
-                        // Its end was lost.
+                match self.next(Some(until)).await? {
+                    Happens::Key(Key::Digit(1), ..) => {
                         self.stop_play().await;
+                        self.set("IVRPAY_CALL_HUMAN", "1").await;
+                        return Ok(args);
                     }
+                    Happens::PromptEnded => until = Instant::now() + HUMAN_WAIT,
+                    // Its end was lost.
+                    Happens::Due if self.playback.is_some() => {
+                        self.stop_play().await;
+                        until = Instant::now() + HUMAN_WAIT;
+                    }
+                    Happens::Due => break,
+                    Happens::Shutdown => {
+                        return Err(silent(CallResult::InternalError, self.language));
+                    }
+                    Happens::Key(..) | Happens::KeysLost => {}
                 }
             }
         }
         Err(silent(CallResult::NoKey, self.language))
+    }
+}
+
+impl keypad::Leg for Call {
+    type Left = Refused;
+
+    fn began(&self) -> Instant {
+        self.began
+    }
+
+    async fn play(&mut self, prompt: &Prompt, language: Language) -> bool {
+        self.language = language;
+        self.play(prompt).await
+    }
+
+    async fn stop_play(&mut self) {
+        self.stop_play().await;
+    }
+
+    fn tell(&self, progress: &Progress) {
+        self.shared.events.entry(&self.about, progress);
+    }
+
+    async fn next(&mut self, due: Option<Instant>) -> Result<Happens, Refused> {
+        loop {
+            if self.gone {
+                return Err(silent(CallResult::CallerHungUp, self.language));
+            }
+            if self.overflowed {
+                return Err(silent(CallResult::InternalError, self.language));
+            }
+            if self.wants_silence() {
+                Box::pin(self.send_silence()).await;
+            }
+            let input = tokio::select! {
+                biased;
+                event = self.inbox.recv() => self.input(event),
+                Some(command) = self.commands.recv() => {
+                    if command == Command::Shutdown {
+                        return Ok(Happens::Shutdown);
+                    }
+                    // There is no payment yet to which another could apply.
+                    continue;
+                }
+                () = sleep_until(due.map(tokio::time::Instant::from_std)) => return Ok(Happens::Due),
+            };
+            // How long a request takes after a key is measured of those of a card.
+            match (input, self.key_arrived.take()) {
+                (Some(Input::Key(key, lasted)), Some(arrived)) => {
+                    return Ok(Happens::Key(key, lasted, arrived));
+                }
+                (Some(Input::KeysLost), _) => return Ok(Happens::KeysLost),
+                (Some(Input::PromptEnded), _) => return Ok(Happens::PromptEnded),
+                _ => {}
+            }
+        }
     }
 }
 

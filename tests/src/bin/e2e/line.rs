@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, ensure};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use futures_util::FutureExt as _;
+use futures_util::future::LocalBoxFuture;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use ivrpay_tests::call::{Call, Report};
 use ivrpay_tests::lab::Lab;
@@ -17,6 +19,7 @@ use sha2::Sha256;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
+use crate::operator::paying;
 use crate::scenarios::{VISA, keys};
 use crate::short;
 
@@ -24,6 +27,9 @@ use crate::short;
 const PATIENCE: Duration = Duration::from_secs(1);
 /// How long it lets a customer's telephone ring.
 const RING: Duration = Duration::from_secs(5);
+
+/// The lab's line without an operator, and what stands before an order in the number that is dialled.
+const LINE: &str = "66";
 
 const SECRET: &str = "TWVyY2hhbnQncyBvd24gc2VjcmV0LCBmb3IgdGVzdHM=";
 
@@ -203,7 +209,7 @@ fn ended(report: &Report, result: &str) -> anyhow::Result<()> {
 }
 
 /// All that a caller can meet on the line, with one merchant.
-pub(crate) async fn line(lab: &Lab) -> anyhow::Result<()> {
+async fn line(lab: &Lab) -> anyhow::Result<()> {
     let merchant = Merchant::start(lab).await?;
     let folder = tempfile::tempdir()?;
     let mut named = Ok(());
@@ -219,7 +225,7 @@ pub(crate) async fn line(lab: &Lab) -> anyhow::Result<()> {
             "wait:language 2 {} {pays} wait:payment-completed",
             keyed(&paid)
         );
-        let report = Call::new("63", script).place(lab).await?;
+        let report = Call::new(LINE, script).place(lab).await?;
         ended(&report, "success")?;
         let id = report.payment_id.clone().context("no payment")?;
         let payment = service.payment(&id).await?;
@@ -233,7 +239,7 @@ pub(crate) async fn line(lab: &Lab) -> anyhow::Result<()> {
         lab.dialplan_went_on("success", &id).await?;
         // Paid: the merchant is not even asked.
         let again = format!("wait:language 1 {}", keyed(&paid));
-        let report = Call::new("63", again).place(lab).await?;
+        let report = Call::new(LINE, again).place(lab).await?;
         ended(&report, "order-already-paid")?;
         ensure!(
             merchant.times_asked(&paid) == 1,
@@ -254,7 +260,9 @@ pub(crate) async fn line(lab: &Lab) -> anyhow::Result<()> {
     let dialled = async {
         let number = order(8);
         let script = format!("wait:language 1 {pays}");
-        let report = Call::new(format!("63{number}"), script).place(lab).await?;
+        let report = Call::new(format!("{LINE}{number}"), script)
+            .place(lab)
+            .await?;
         ended(&report, "success")?;
         ensure!(merchant.times_asked(&number) == 1, "asked not once");
         ensure!(!report.way().contains("order@"), "the number was asked for");
@@ -266,23 +274,24 @@ pub(crate) async fn line(lab: &Lab) -> anyhow::Result<()> {
             keyed(&never),
             keyed(&retried)
         );
-        ended(&Call::new("63", script).place(lab).await?, "success")
+        ended(&Call::new(LINE, script).place(lab).await?, "success")
     };
     let never_right = async {
         let number = order(0);
         let one = keyed(&number);
         let script = format!("wait:language 1 {one} {one} {one}");
         ended(
-            &Call::new("63", script).place(lab).await?,
+            &Call::new(LINE, script).place(lab).await?,
             "order-not-found",
         )?;
-        ensure!(merchant.times_asked(&number) == 3, "asked not three times");
+        // What was answered holds for this call.
+        ensure!(merchant.times_asked(&number) == 1, "asked not once");
         anyhow::Ok(())
     };
     let told = async |last: u8, result: &'static str| {
         let number = order(last);
         let script = format!("wait:language 1 {}", keyed(&number));
-        let report = Call::new("63", script).place(lab).await?;
+        let report = Call::new(LINE, script).place(lab).await?;
         ended(&report, result).with_context(|| format!("order …{last}"))?;
         ensure!(
             merchant.times_asked(&number) == 1,
@@ -293,19 +302,19 @@ pub(crate) async fn line(lab: &Lab) -> anyhow::Result<()> {
         anyhow::Ok(())
     };
     let operator = async {
-        let report = Call::new("63", "wait:language 1 wait:order , 0#")
+        let report = Call::new(LINE, "wait:language 1 wait:order , 0#")
             .place(lab)
             .await?;
         ended(&report, "operator-wanted")?;
         lab.dialplan_went_on("operator-wanted", "").await
     };
     let operator_at_once = async {
-        let report = Call::new("63", "wait:language , 0").place(lab).await?;
+        let report = Call::new(LINE, "wait:language , 0").place(lab).await?;
         ended(&report, "operator-wanted")
     };
     let card = async {
         let report = Call::new(
-            "63",
+            LINE,
             format!("wait:language 1 wait:order , {VISA} sleep:3000 hangup"),
         )
         .place(lab)
@@ -323,16 +332,16 @@ pub(crate) async fn line(lab: &Lab) -> anyhow::Result<()> {
         anyhow::Ok(())
     };
     let gone_while_keying = async {
-        let report = Call::new("63", "wait:language 1 wait:order , 2048 hangup");
+        let report = Call::new(LINE, "wait:language 1 wait:order , 2048 hangup");
         ended(&report.place(lab).await?, "caller-hung-up")
     };
     let gone_while_asking = async {
         let number = order(2);
         let script = format!("wait:language 1 {} sleep:300 hangup", keyed(&number));
-        ended(&Call::new("63", script).place(lab).await?, "caller-hung-up")
+        ended(&Call::new(LINE, script).place(lab).await?, "caller-hung-up")
     };
     let silent = async {
-        let report = Call::new("63", "wait:language until-end")
+        let report = Call::new(LINE, "wait:language until-end")
             .place(lab)
             .await?;
         ended(&report, "too-many-failed-attempts")
@@ -359,12 +368,12 @@ pub(crate) async fn line(lab: &Lab) -> anyhow::Result<()> {
     drop(merchant);
     // And now nobody listens there.
     let script = format!("wait:language 1 {}", keyed(&order(8)));
-    ended(&Call::new("63", script).place(lab).await?, "lookup-failed").context("down")?;
+    ended(&Call::new(LINE, script).place(lab).await?, "lookup-failed").context("down")?;
     nothing_on(&service).await
 }
 
 /// Without a merchant to ask, what was announced is taken, and nothing else.
-pub(crate) async fn announced(lab: &Lab) -> anyhow::Result<()> {
+async fn announced(lab: &Lab) -> anyhow::Result<()> {
     let service = Service::start(lab, "line-announced", true, short).await?;
     let number = order(8);
     let body = json!({"amount": 3300, "order_id": number});
@@ -372,7 +381,7 @@ pub(crate) async fn announced(lab: &Lab) -> anyhow::Result<()> {
     ensure!(status == 201, "announcing answered {status}: {payment}");
     let missing = keyed(&order(8));
     let script = format!("{missing} {} {}", keyed(&number), keys(VISA, "1230", "123"));
-    let report = Call::new("63", script).place(lab).await?;
+    let report = Call::new(LINE, script).place(lab).await?;
     ended(&report, "success")?;
     ensure!(
         report.payment_id.as_deref() == payment["id"].as_str(),
@@ -415,7 +424,7 @@ async fn call(service: &Service, body: &Value, key: Option<&str>) -> anyhow::Res
     let (status, answer) = service.post("/v1/calls", body, key).await?;
     ensure!(status == 201, "POST /v1/calls answered {status}: {answer}");
     ensure!(
-        answer["state"] == "on" && answer["to"] == CUSTOMER,
+        answer["state"] == "on" && answer["to"] == body["to"],
         "{answer}"
     );
     Ok(answer)
@@ -469,7 +478,7 @@ async fn no_channel(lab: &Lab) -> anyhow::Result<()> {
     }
 }
 
-pub(crate) async fn outbound_service(lab: &Lab) -> anyhow::Result<Service> {
+async fn outbound_service(lab: &Lab) -> anyhow::Result<Service> {
     let mut set_up = Ok(());
     let service = Service::start(lab, "outbound", true, |config| {
         short(config);
@@ -484,7 +493,7 @@ pub(crate) async fn outbound_service(lab: &Lab) -> anyhow::Result<Service> {
 }
 
 /// The customer answers, presses 1 and pays; the same request calls nobody again.
-pub(crate) async fn called_and_paid(lab: &Lab, service: &Service) -> anyhow::Result<()> {
+async fn called_and_paid(lab: &Lab, service: &Service) -> anyhow::Result<()> {
     let script = format!("answer:500 heard 1 {} until-end", keys(VISA, "1230", "123"));
     let phone = customer(lab, script)?.start(lab).await?;
     let order = format!("C-{}", uuid::Uuid::now_v7());
@@ -523,7 +532,7 @@ pub(crate) async fn called_and_paid(lab: &Lab, service: &Service) -> anyhow::Res
 }
 
 /// Busy, declined, no answer: told, and the payment waits. One payment, one call.
-pub(crate) async fn not_reached(lab: &Lab, service: &Service) -> anyhow::Result<()> {
+async fn not_reached(lab: &Lab, service: &Service) -> anyhow::Result<()> {
     let body = json!({"amount": 900, "order_id": format!("C-{}", uuid::Uuid::now_v7())});
     let (status, payment) = service.post("/v1/payments", &body, None).await?;
     ensure!(status == 201, "announcing answered {status}: {payment}");
@@ -565,7 +574,7 @@ pub(crate) async fn not_reached(lab: &Lab, service: &Service) -> anyhow::Result<
 }
 
 /// More than may be at once, numbers that are none, and requests that are not clear.
-pub(crate) async fn refused(lab: &Lab, service: &Service) -> anyhow::Result<()> {
+async fn refused(lab: &Lab, service: &Service) -> anyhow::Result<()> {
     let phone = customer(lab, "rings")?.start(lab).await?;
     let order = || format!("C-{}", uuid::Uuid::now_v7());
     let first = call(service, &asks(&order()), None).await?;
@@ -615,7 +624,7 @@ pub(crate) async fn refused(lab: &Lab, service: &Service) -> anyhow::Result<()> 
 }
 
 /// A machine answers, talks and presses nothing: nothing is said of a payment, and it is hung up.
-pub(crate) async fn machine(lab: &Lab, service: &Service) -> anyhow::Result<()> {
+async fn machine(lab: &Lab, service: &Service) -> anyhow::Result<()> {
     let phone = customer(lab, "until-end")?.start(lab).await?;
     let mut events = service.events().await?;
     let begun = call(service, &asks(&format!("C-{}", uuid::Uuid::now_v7())), None).await?;
@@ -641,8 +650,64 @@ pub(crate) async fn machine(lab: &Lab, service: &Service) -> anyhow::Result<()> 
     no_channel(lab).await
 }
 
-/// The operator is rung first, then the customer; they talk. Busy customers and absent operators are told apart.
-pub(crate) async fn operator_first(lab: &Lab, service: &Service) -> anyhow::Result<()> {
+/// SIGKILL while the customer's telephone rings, and while he is asked for a key: the ringing stops, nobody rings it again, and what was
+/// asked for is known.
+async fn killed(lab: &Lab) -> anyhow::Result<()> {
+    let mut service = Service::start(lab, "killed-calling", true, short).await?;
+    for script in ["rings", "answer:200 until-end"] {
+        let mut phone = customer(lab, script)?.then("rings").start(lab).await?;
+        let body = asks(&format!("C-{}", uuid::Uuid::now_v7()));
+        let key = uuid::Uuid::now_v7().to_string();
+        let mut events = service.events().await?;
+        let begun = call(&service, &body, Some(&key)).await?;
+        let reached = async {
+            if script == "rings" {
+                return channel_is(lab, "Ringing").await;
+            }
+            while events.next().await?["event"] != "call-started" {}
+            Ok(())
+        };
+        tokio::time::timeout(Duration::from_secs(10), reached)
+            .await
+            .with_context(|| format!("{script}: the telephone was not reached"))??;
+        service.kill_and_start().await?;
+        waits(&over(&service, &begun, "internal-error").await?).context(script)?;
+        let report = phone.next().await?;
+        ensure!(
+            report.ended_by == "far" && report.ended_ms < 20_000,
+            "{script}: the telephone saw {report:?}"
+        );
+        no_channel(lab).await?;
+        // Asked again it is told, and rings nobody.
+        let (status, again) = service.post("/v1/calls", &body, Some(&key)).await?;
+        ensure!(
+            status == 200 && again["id"] == begun["id"] && again["state"] == "over",
+            "the same request answered {status}: {again}"
+        );
+        no_channel(lab).await?;
+        let more = phone.stop().await?;
+        ensure!(more.is_empty(), "{script}: it was rung again: {more:?}");
+    }
+    nothing_on(&service).await
+}
+
+async fn channel_is(lab: &Lab, state: &str) -> anyhow::Result<()> {
+    loop {
+        let channels = lab.ari("GET", "/channels").await?;
+        let trunk = |channel: &Value| {
+            let name = channel["name"].as_str().unwrap_or_default();
+            name.starts_with("PJSIP/trunk") && channel["state"] == state
+        };
+        if channels.as_array().is_some_and(|all| all.iter().any(trunk)) {
+            return Ok(());
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// The operator is rung first, then the customer; they talk, and his pay key takes the payment. Busy customers and absent operators
+/// are told apart.
+async fn operator_first(lab: &Lab, service: &Service) -> anyhow::Result<()> {
     let asks = |extension: &str| {
         json!({"to": CUSTOMER, "first": "operator", "amount": 2750, "order_id": format!("C-{}", uuid::Uuid::now_v7()),
                "operator_extension": extension})
@@ -650,14 +715,16 @@ pub(crate) async fn operator_first(lab: &Lab, service: &Service) -> anyhow::Resu
     let operator = |number: &str, script: &str| {
         Phone::new(number, script).with(&["--voice", "500", "--hear", "1000"])
     };
-    let desk = operator("231", "hears:1000 sleep:1000 hangup")
-        .start(lab)
-        .await?;
-    let phone = customer(lab, "answer:500 hears:500 until-end")?
-        .start(lab)
-        .await?;
+    let pays = format!(
+        "answer:500 hears:500 {} wait:call-ended hears:500 until-end",
+        paying(VISA)
+    );
+    let presses = "hears:1000 sleep:500 *9 wait:call-ended hears:1000 sleep:500 hangup";
+    let desk = operator("231", presses).start(lab).await?;
+    let phone = customer(lab, pays)?.start(lab).await?;
     let begun = call(service, &asks("231"), None).await?;
-    waits(&over(service, &begun, "talked").await?)?;
+    let payment = over(service, &begun, "talked").await?;
+    ensure!(payment["state"] == "approved", "the payment is {payment}");
     let (desk, phone) = (desk.report().await?, phone.report().await?);
     ensure!(
         desk.heard(1000) > 500 && phone.heard(500) > 500,
@@ -681,4 +748,92 @@ pub(crate) async fn operator_first(lab: &Lab, service: &Service) -> anyhow::Resu
     waits(&over(service, &begun, "operator-no-answer").await?)?;
     desk.report().await?;
     no_channel(lab).await
+}
+
+/// The dialplan says first who is calling; and an operator wants the customer back afterwards: his telephone rings behind the payment.
+async fn brought_back(lab: &Lab, service: &Service) -> anyhow::Result<()> {
+    let script = format!(
+        "answer:500 heard heard 1 {} wait:call-ended hears:500 until-end",
+        keys(VISA, "1230", "123")
+    );
+    let phone = customer(lab, script)?.start(lab).await?;
+    let desk = Phone::new("234", "hears:1000 sleep:500 hangup")
+        .with(&["--voice", "500", "--hear", "1000"])
+        .start(lab)
+        .await?;
+    let mut body = asks(&format!("C-{}", uuid::Uuid::now_v7()));
+    body["operator_extension"] = json!("234");
+    // As in scripts/lab.
+    body["to"] = json!("0398765499");
+    let begun = call(service, &body, None).await?;
+    let payment = over(service, &begun, "success").await?;
+    ensure!(payment["state"] == "approved", "the payment is {payment}");
+    let (desk, phone) = (desk.report().await?, phone.report().await?);
+    ensure!(
+        desk.heard(1000) > 500 && phone.heard(500) > 200,
+        "they did not hear each other: {:?}, {:?}",
+        desk.voices,
+        phone.voices
+    );
+    no_channel(lab).await
+}
+
+type WithService = for<'a> fn(&'a Lab, &'a Service) -> LocalBoxFuture<'a, anyhow::Result<()>>;
+
+/// All of them; `all`: the rarer ones too.
+pub(crate) async fn run(
+    tally: &mut crate::Tally,
+    lab: &Lab,
+    wanted: impl Fn(&str) -> bool,
+    all: bool,
+) {
+    const MERCHANT: &str = "line: a merchant is asked, and what each of its answers leads to";
+    const ANNOUNCED: &str = "line: announced orders, without a merchant to ask";
+    const PAID: &str = "called: the customer answers and pays, once";
+    const KILLED: &str = "called: killed while it rings, and while the customer is asked";
+    let wanted = |name: &str| wanted(name) && (all || [MERCHANT, PAID].contains(&name));
+    if wanted(MERCHANT) {
+        tally.one(MERCHANT, line(lab)).await;
+    }
+    if wanted(ANNOUNCED) {
+        tally.one(ANNOUNCED, announced(lab)).await;
+    }
+    if wanted(KILLED) {
+        tally.one(KILLED, killed(lab)).await;
+    }
+    let called: [(&str, WithService); 6] = [
+        (PAID, |lab, service| {
+            called_and_paid(lab, service).boxed_local()
+        }),
+        ("called: busy, declined, no answer", |lab, service| {
+            not_reached(lab, service).boxed_local()
+        }),
+        (
+            "called: too many at once, and bad requests",
+            |lab, service| refused(lab, service).boxed_local(),
+        ),
+        (
+            "called: a machine hears nothing of a payment",
+            |lab, service| machine(lab, service).boxed_local(),
+        ),
+        ("called: brought back to the operator", |lab, service| {
+            brought_back(lab, service).boxed_local()
+        }),
+        ("called: the operator first", |lab, service| {
+            operator_first(lab, service).boxed_local()
+        }),
+    ];
+    if !called.iter().any(|(name, _)| wanted(name)) {
+        return;
+    }
+    match outbound_service(lab).await {
+        Ok(service) => {
+            for (name, check) in called {
+                if wanted(name) {
+                    tally.one(name, check(lab, &service)).await;
+                }
+            }
+        }
+        Err(error) => tally.count("called", Duration::ZERO, Err(error)),
+    }
 }

@@ -232,7 +232,9 @@ async fn run(tally: &mut Tally) -> anyhow::Result<()> {
     drop(service);
 
     telephones(tally, &lab, wanted).await;
-    without_operator(tally, &lab, wanted).await;
+    // The rarer ones at full count, or by name.
+    let all = args.full || !args.filter.is_empty();
+    line::run(tally, &lab, wanted, all).await;
     if args.filter.is_empty() || args.filter.starts_with("pay key") {
         operator::all(tally, &lab, wanted).await?;
     }
@@ -489,61 +491,6 @@ async fn telephones(tally: &mut Tally, lab: &Lab, wanted: impl Fn(&str) -> bool)
         }
     }
 }
-
-/// The line without an operator, and customers who are called.
-async fn without_operator(tally: &mut Tally, lab: &Lab, wanted: impl Fn(&str) -> bool) {
-    if wanted("line: a merchant") {
-        tally
-            .one(
-                "line: a merchant is asked, and what each of its answers leads to",
-                line::line(lab),
-            )
-            .await;
-    }
-    if wanted("line: announced") {
-        tally
-            .one(
-                "line: announced orders, without a merchant to ask",
-                line::announced(lab),
-            )
-            .await;
-    }
-    let outbound: [(&str, Outbound); 5] = [
-        (
-            "called: the customer answers and pays, once",
-            |lab, service| Box::pin(line::called_and_paid(lab, service)),
-        ),
-        ("called: busy, declined, no answer", |lab, service| {
-            Box::pin(line::not_reached(lab, service))
-        }),
-        (
-            "called: too many at once, and bad requests",
-            |lab, service| Box::pin(line::refused(lab, service)),
-        ),
-        (
-            "called: a machine hears nothing of a payment",
-            |lab, service| Box::pin(line::machine(lab, service)),
-        ),
-        ("called: the operator first", |lab, service| {
-            Box::pin(line::operator_first(lab, service))
-        }),
-    ];
-    if !outbound.iter().any(|(name, _)| wanted(name)) {
-        return;
-    }
-    match line::outbound_service(lab).await {
-        Ok(service) => {
-            for (name, check) in outbound {
-                if wanted(name) {
-                    tally.one(name, check(lab, &service)).await;
-                }
-            }
-        }
-        Err(error) => tally.count("called", Duration::ZERO, Err(error)),
-    }
-}
-
-type Outbound = for<'a> fn(&'a Lab, &'a Service) -> LocalBoxFuture<'a, anyhow::Result<()>>;
 
 async fn nothing_is_left(service: &Service) -> anyhow::Result<()> {
     // Those of the socket to Asterisk. The service tells its slots every 5 s.
