@@ -173,7 +173,7 @@ pub(crate) fn endings(lab: &Lab, wallet: &mut Wallet) -> anyhow::Result<Vec<Plan
     add("the line without an operator", "66", keys, SUCCESS);
     let early = wallet.next()?.pan;
     let keys = format!(
-        "wait:order , {early}# wait:order/card-number sleep:3000 {second}# wait:confirm ,, 1 {}",
+        "wait:order , {early}# wait:order/card-number sleep:14500 {second}# wait:confirm ,, 1 {}",
         wallet.next()?.keys()
     );
     add("a card keyed for an order number", "66", keys, SUCCESS);
