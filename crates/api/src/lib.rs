@@ -112,6 +112,9 @@ pub struct ErrorDetail {
     /// The payment that is in the way, for `order-taken`, `not-waiting`, `not-in-call` and `charge-sent`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub payment_id: Option<PaymentId>,
+    /// The call that is on already, for `call-exists`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub call_id: Option<CallId>,
     /// The task that is there already, for `task-exists`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub task_id: Option<TaskId>,
@@ -122,6 +125,8 @@ pub struct ErrorDetail {
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum ErrorCode {
+    /// The customer is being called about this payment already.
+    CallExists,
     /// The charge is on its way to the acquirer, or has been answered.
     ChargeSent,
     /// The key may not do this.
@@ -148,6 +153,8 @@ pub enum ErrorCode {
     TaskTaken,
     /// Nobody can say yet that nothing was charged.
     TooEarly,
+    /// As many customers are being called as may be at once.
+    TooManyCalls,
     /// The service can't take this now (disk full, database busy).
     Unavailable,
     /// No key, or a wrong one.
@@ -210,6 +217,10 @@ pub enum EventKind {
     CallStarted,
     /// Asterisk would betray a card: nobody is asked for one; `error` names the danger.
     CaptureRefused,
+    /// A customer is being called.
+    CustomerCalled,
+    /// That call is over; `result` says how.
+    CustomerCallEnded,
     /// A key came; `digits` counts.
     Digits,
     /// A step was entered or is being asked anew.
@@ -458,4 +469,64 @@ pub struct AssignOrder {
     pub operator_extension: Option<String>,
     /// Who says so.
     pub by: String,
+}
+
+/// Body of `POST /v1/calls`: a customer is called about a payment, which waits or is made with the call.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CallCustomer {
+    /// The payment that waits; then amount, currency, order and language are its own.
+    #[serde(default)]
+    pub payment_id: Option<String>,
+    /// Amount of a new one, in minor units.
+    #[serde(default)]
+    pub amount: Option<u64>,
+    /// ISO 4217; the tenant's currency when absent.
+    #[serde(default)]
+    pub currency: Option<String>,
+    /// The merchant's own number of the order.
+    #[serde(default)]
+    pub order_id: Option<String>,
+    /// `ja` or `en`; the tenant's language when absent.
+    #[serde(default)]
+    pub language: Option<String>,
+    /// The person who leads the payment.
+    #[serde(default)]
+    pub operator: Option<String>,
+    /// Place or brand of the merchant, for reports.
+    #[serde(default)]
+    pub site: Option<String>,
+    /// The customer's number, as the dialplan's context `ivrpay-call` dials it.
+    pub to: String,
+    /// The number that the customer is shown; the dialplan's when absent.
+    #[serde(default)]
+    pub from: Option<String>,
+    /// `customer` or `operator`.
+    pub first: String,
+    /// The operator's extension: rung first, or who takes the customer back afterwards.
+    #[serde(default)]
+    pub operator_extension: Option<String>,
+}
+
+/// A customer who is, or was, called.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CustomerCall {
+    /// Its id; `call_id` of its events.
+    pub id: CallId,
+    /// The merchant.
+    pub tenant: String,
+    /// About which payment.
+    pub payment_id: PaymentId,
+    /// The customer's number.
+    pub to: String,
+    /// Who is rung first.
+    pub first: String,
+    /// `on` or `over`.
+    pub state: String,
+    /// What became of it: `busy`, `no-answer`, `no-key`, `unreachable`, `operator-no-answer`, `talked`, or how the payment's call ended.
+    pub result: Option<String>,
+    /// When it was asked for, RFC 3339.
+    pub created_at: String,
+    /// When it was over, RFC 3339.
+    pub ended_at: Option<String>,
 }

@@ -25,9 +25,9 @@ use crate::{
     event::Channel,
     ids::{ChannelId, PlaybackId, encode_segment},
     request::{
-        Application, Bridge, Continue, Direction, Dtmf, Endpoint, EventBan, EventFilter, EventType,
-        GetVariable, Hangup, HangupReason, Info, LogChannel, Message, Module, Mute, Originate,
-        Play, Run, SetVariable, Setting, Sound, Variable,
+        Application, Bridge, Continue, Dial, Direction, Dtmf, Endpoint, EventBan, EventFilter,
+        EventType, GetVariable, Hangup, HangupReason, Info, LogChannel, Message, Module, Mute,
+        Originate, Play, Run, SetVariable, Setting, Sound, Variable,
     },
 };
 
@@ -437,6 +437,14 @@ impl Client {
             variables,
         };
         self.done(Method::POST, "/channels", Some(run)).await
+    }
+
+    /// Calls somebody.
+    ///
+    /// # Errors
+    /// [`RequestError`]; [`RequestError::NotInStasis`] (status 409) where a channel of that id is there.
+    pub async fn dial(&self, call: &Dial<'_>) -> Result<(), RequestError> {
+        self.done(Method::POST, "/channels", Some(call)).await
     }
 
     /// Sends one key on a channel of our own, held for so long. **Never for a caller's keys**: the key is in the body.

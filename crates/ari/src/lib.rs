@@ -35,8 +35,8 @@ pub use event::{Caller, Channel, Dialplan, Event, Malformed, Playback, read};
 pub use ids::{BridgeId, ChannelId, InvalidId, PlaybackId};
 pub use listen::{Listener, listen};
 pub use request::{
-    Application, Bridge, Direction, Endpoint, HangupReason, Info, LogChannel, Module, Originate,
-    Setting, Sound, SoundLanguage,
+    Application, Bridge, Dial, Direction, Endpoint, HangupReason, Info, LogChannel, Module,
+    Originate, Setting, Sound, SoundLanguage,
 };
 pub use route::{CallEvent, Counters, Inbox, Outlet, Refusal, Start, Why, pair};
 pub use socket::{Calls, Status, connect};

@@ -102,6 +102,29 @@ pub struct Originate<'a> {
     pub variables: BTreeMap<&'a str, &'a str>,
 }
 
+/// A call of our own that runs the dialplan when it is answered.
+#[derive(Debug, Clone, Serialize)]
+pub struct Dial<'a> {
+    /// Who is rung: `PJSIP/201`, or `Local/NUMBER@CONTEXT/n`, whose far half runs the dialplan at once.
+    pub endpoint: &'a str,
+    /// Where the channel goes when it is answered.
+    pub context: &'a str,
+    /// Extension there.
+    pub extension: &'a str,
+    /// Priority there.
+    pub priority: u32,
+    /// Who seems to call; empty for nobody.
+    #[serde(rename = "callerId")]
+    pub caller: &'a str,
+    /// Id of the channel. Asterisk refuses one that is there already.
+    #[serde(rename = "channelId")]
+    pub channel: &'a str,
+    /// Seconds until it must have been answered.
+    pub timeout: u32,
+    /// Variables that the channel has from the beginning, both halves of a Local channel.
+    pub variables: BTreeMap<&'a str, &'a str>,
+}
+
 #[derive(Serialize)]
 pub(crate) struct Run<'a> {
     pub(crate) endpoint: &'a str,

@@ -1,6 +1,6 @@
 //! What the dialplan says with `Stasis(ivrpay,tenant=…,order=…,amount=…,currency=…,mode=…)`.
 
-use ivrpay_payment::{Currency, Money, OperatorId, OrderId, PaymentId};
+use ivrpay_payment::{CallId, Currency, Money, OperatorId, OrderId, PaymentId};
 use ivrpay_prompts::Language;
 
 use crate::order;
@@ -30,6 +30,12 @@ pub(crate) struct Arguments {
     pub(crate) operator: Option<OperatorId>,
     pub(crate) operator_extension: Option<String>,
     pub(crate) mode: Mode,
+    /// The caller has no operator and no payment yet: he is asked for his order.
+    pub(crate) line: bool,
+    /// The order that is in the number that he dialled.
+    pub(crate) dialled: Option<OrderId>,
+    /// The customer was called by us, and has answered.
+    pub(crate) call: Option<CallId>,
 }
 
 impl Arguments {
@@ -82,9 +88,23 @@ impl Arguments {
                         _ => return Err("mode is attended, self-service or training"),
                     };
                 }
+                "line" => {
+                    read.line = match value {
+                        "1" => true,
+                        _ => return Err("line is 1 or empty"),
+                    };
+                }
+                "dialled" => {
+                    read.dialled = Some(OrderId::new(value).map_err(|_| {
+                        "dialled is no order id (64 letters, digits, -_.:/ at most, no card number)"
+                    })?);
+                }
+                "call" => {
+                    read.call = Some(value.parse().map_err(|_| "call is no call id")?);
+                }
                 _ => {
                     return Err(
-                        "an argument is not known; known are tenant, payment, order, part, amount, currency, language, operator, extension, mode",
+                        "an argument is not known; known are tenant, payment, order, part, amount, currency, language, operator, extension, mode, line, dialled, call",
                     );
                 }
             }
@@ -132,6 +152,11 @@ mod tests {
         );
         assert_eq!(read.mode, Mode::SelfService);
         assert_eq!(parse("tenant=demo,order=,amount=").unwrap().amount, None);
+        let line =
+            parse("tenant=demo,mode=self-service,pair=,leg=customer,line=1,dialled=0012,call=")
+                .unwrap();
+        let dialled = line.dialled.as_ref().map(OrderId::as_str);
+        assert_eq!((line.line, dialled, line.call), (true, Some("0012"), None));
         // As `ivrpay-pay` has them on every call.
         assert!(parse("tenant=demo,amount=1200,pair=,leg=customer").is_ok());
     }
@@ -145,6 +170,9 @@ mod tests {
             "mode=x",
             "colour=red",
             "payment=1",
+            "line=yes",
+            "call=1",
+            "dialled=4111111111111111",
             "order=4111111111111111",
         ] {
             let why = parse(bad).unwrap_err();

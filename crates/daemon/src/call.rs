@@ -3,6 +3,7 @@
 //! Starts with a channel that entered Stasis, ends when the channel was given back to the dialplan or hung up. Owns the
 //! dialogue, and with it the call's secret memory. Does not know which prompts follow which, nor any acquirer.
 
+mod line;
 mod operator;
 #[cfg(feature = "plant")]
 mod planted;
@@ -39,6 +40,7 @@ use crate::guard::{Danger, Guard};
 use crate::ladder::{self, Ending, Ladder, RUNGS_MAX};
 use crate::lamps::{Lamp, Lamps, Until};
 use crate::order::{self, NotFound};
+use crate::outbound::Outbound;
 use crate::pairs::{Leg, Pairs};
 use crate::quarantine::{MARKED, Mark};
 use crate::recorders::Recorders;
@@ -61,6 +63,7 @@ pub(crate) struct Shared {
     pub(crate) recorders: Recorders,
     pub(crate) pairs: Pairs,
     pub(crate) spies: Spies,
+    pub(crate) outbound: Outbound,
     pub(crate) lamps: Lamps,
     pub(crate) cancels: Cancels,
     pub(crate) quarantine: ivrpay_web::Quarantine,
@@ -89,7 +92,8 @@ impl Order {
 /// Why there is no payment for this call, as a result, what is said about it, and what the operator hears.
 struct Refused {
     result: CallResult,
-    say: Line,
+    /// Nothing where somebody has spoken already.
+    say: &'static [Line],
     language: Language,
     why: Refusal,
 }
@@ -98,7 +102,7 @@ impl Refused {
     const fn internal(language: Language) -> Self {
         Self {
             result: CallResult::InternalError,
-            say: Line::InternalError,
+            say: &[Line::InternalError],
             language,
             why: Refusal::ServiceAway,
         }
@@ -175,6 +179,7 @@ pub(crate) async fn run(
         extension: None,
         lamp: None,
         ladder: None,
+        told: false,
         ending: Ending::Error,
         whispered: String::new(),
         fetched: false,
@@ -199,13 +204,17 @@ pub(crate) async fn run(
         (None, None, None) => Arguments::parse(&start.args),
     };
     // A call is one task, as large as its largest wait. What takes a moment is boxed, so that the minutes of keying are small.
-    let result = match Box::pin(call.order(&start.channel, arguments)).await {
+    let called = arguments.as_ref().ok().and_then(|args| args.call);
+    let result = match Box::pin(call.lead(&start.channel, arguments)).await {
         Ok(order) => call.pay(order).await,
         Err(refused) => {
-            call.shared.events.call_started(&call.about);
+            call.started();
             Box::pin(call.refuse(refused)).await
         }
     };
+    if let Some(called) = called {
+        call.shared.outbound.over(called, result);
+    }
     call.leave_lamp();
     call.shared
         .events
@@ -255,6 +264,8 @@ struct Call {
     lamp: Option<Lamp>,
     /// Who takes an attended caller back.
     ladder: Option<Ladder>,
+    /// Listeners know that the call has begun.
+    told: bool,
     /// Which of its ladders it is.
     ending: Ending,
     /// What whoever takes the caller back hears, as files.
@@ -285,6 +296,27 @@ struct Pending {
 }
 
 impl Call {
+    /// Tells once that the call has begun: with its payment, or before it has one.
+    fn started(&mut self) {
+        if !std::mem::replace(&mut self.told, true) {
+            self.shared.events.call_started(&self.about);
+        }
+    }
+
+    /// To the payment that the call is about: from what the dialplan said, or from what the caller keys first.
+    async fn lead(
+        &mut self,
+        channel: &ivrpay_ari::Channel,
+        args: Result<Arguments, &'static str>,
+    ) -> Result<Order, Refused> {
+        let args = match args {
+            Ok(args) if args.line => Ok(Box::pin(self.line(channel, args)).await?),
+            Ok(args) if args.call.is_some() => Ok(Box::pin(self.human(args)).await?),
+            other => other,
+        };
+        self.order(channel, args).await
+    }
+
     /// Finds or makes the payment that this call is about, and claims it.
     async fn order(
         &mut self,
@@ -490,13 +522,13 @@ impl Call {
     /// that word the goods are sent.
     fn taken(&self, by: PaymentId, state: PaymentState, language: Language) -> Refused {
         events::order_taken(&self.about, by, state);
-        let (result, say) = match state {
-            PaymentState::Approved => (CallResult::OrderAlreadyPaid, Line::OrderAlreadyPaid),
+        let (result, say): (_, &[Line]) = match state {
+            PaymentState::Approved => (CallResult::OrderAlreadyPaid, &[Line::OrderAlreadyPaid]),
             PaymentState::InFlight | PaymentState::Unknown => {
-                (CallResult::OutcomeUnknown, Line::OutcomeUnknown)
+                (CallResult::OutcomeUnknown, &[Line::OutcomeUnknown])
             }
             // Another call is at it, or it is over; an operator looks it up.
-            _ => (CallResult::InternalError, Line::InternalError),
+            _ => (CallResult::InternalError, &[Line::InternalError]),
         };
         Refused {
             result,
@@ -516,7 +548,7 @@ impl Call {
 
     /// Leads the caller through the payment.
     async fn pay(&mut self, order: Order) -> CallResult {
-        self.shared.events.call_started(&self.about);
+        self.started();
         let shared = Arc::clone(&self.shared);
         let safe = match Box::pin(self.seat_operator()).await {
             Ok(()) => Box::pin(self.safe()).await,
@@ -863,7 +895,10 @@ impl Call {
     /// Says why there is no payment, then gives the caller back.
     async fn refuse(&mut self, refused: Refused) -> CallResult {
         self.language = refused.language;
-        self.play(&Prompt(vec![Say::Line(refused.say)])).await;
+        if !refused.say.is_empty() {
+            let says = refused.say.iter().copied().map(Say::Line);
+            self.play(&Prompt(says.collect())).await;
+        }
         let limit = tokio::time::Instant::now() + REFUSAL_MAX;
         while self.playback.is_some() && !self.gone && !self.overflowed {
             tokio::select! {

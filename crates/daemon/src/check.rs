@@ -114,6 +114,7 @@ impl<'a> Check<'a> {
             self.ladders(&config).await;
             self.acquirers(&config).await;
             self.recorders(&config).await;
+            self.merchants(&config).await;
         }
         self.facts
     }
@@ -467,6 +468,29 @@ impl<'a> Check<'a> {
             match recorder.shown().await {
                 Ok(fact) => self.good("recorder", fact),
                 Err((fact, hint)) => self.bad("recorder", fact, hint),
+            }
+        }
+    }
+
+    /// Those that say what an order costs.
+    async fn merchants(&mut self, config: &Config) {
+        for tenant in &config.tenants {
+            let Some(lookup) = &tenant.lookup else {
+                continue;
+            };
+            let (name, host) = (&tenant.id, lookup.host());
+            match lookup.probe().await {
+                Ok(()) => self.good(
+                    "merchant",
+                    format!("{name}: {host} can be asked about orders"),
+                ),
+                Err(error) => self.bad(
+                    "merchant",
+                    format!(
+                        "{name}: {host} {error}; no order is taken on the line without an operator"
+                    ),
+                    "start it, or mend [tenants.lookup] url",
+                ),
             }
         }
     }

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use ivrpay_acquirer::{EndpointConfig, Kind};
@@ -16,11 +17,13 @@ use ivrpay_journal::TaskRules;
 use ivrpay_payment::{Brand, Currency, Money, OperationKind, Owner, SiteId, TenantId};
 use ivrpay_prompts::Language;
 use ivrpay_web::{ApiKey, KeyHash, Scope};
+use ivrpay_wire::{Lookup, LookupConfig};
 use secrecy::SecretString;
 use serde::Deserialize;
 
 use crate::guard::{Danger, EXCEPTION_DAYS_MAX, Exception};
 use crate::ladder::{Ending, Ladder, RUNGS_MAX, Rung};
+use crate::line::Line;
 use crate::recorders::{RawRecorder, Recorder};
 use crate::spies;
 
@@ -178,6 +181,30 @@ pub struct Tenant {
     pub desk: Desk,
     /// What becomes of a supervisor who listens.
     pub spy: spies::Policy,
+    /// How the line without an operator asks for an order.
+    pub line: Line,
+    /// Where the merchant says what an order costs; `None` = only announced orders are taken.
+    pub lookup: Option<Arc<Lookup>>,
+    /// Customers who are called.
+    pub calls: CallLimits,
+}
+
+/// `[tenants.calls]`, checked: customers who are called (`POST /v1/calls`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CallLimits {
+    /// Calls at once of this merchant; 0 = none.
+    pub at_once_max: u32,
+    /// How long a customer's telephone rings.
+    pub ring: Duration,
+}
+
+impl Default for CallLimits {
+    fn default() -> Self {
+        Self {
+            at_once_max: 10,
+            ring: Duration::from_secs(30),
+        }
+    }
 }
 
 /// `[tenants.desk]`, checked.
@@ -488,9 +515,38 @@ struct RawTenant {
     #[serde(default)]
     r#return: Option<RawReturn>,
     #[serde(default)]
+    line: RawLine,
+    lookup: Option<RawLookup>,
+    #[serde(default)]
+    calls: RawCalls,
+    #[serde(default)]
     desk: RawDesk,
     #[serde(default)]
     spy: spies::Policy,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct RawLine {
+    languages: Option<Vec<String>>,
+    order_digits: Option<String>,
+    operator: Option<bool>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawLookup {
+    url: String,
+    secret_file: PathBuf,
+    timeout: Option<Span>,
+    ca_file: Option<PathBuf>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct RawCalls {
+    at_once_max: Option<u32>,
+    ring: Option<Span>,
 }
 
 #[derive(Deserialize, Default)]
@@ -597,7 +653,7 @@ impl Config {
         }
         let mut tenants: Vec<Tenant> = Vec::new();
         for (index, raw) in raw.tenants.into_iter().enumerate() {
-            let tenant = tenant(index, raw, &connectors)?;
+            let tenant = tenant(index, raw, &connectors, folder)?;
             if tenants.iter().any(|t| t.id == tenant.id) {
                 return Err(ConfigError::value(
                     format!("tenants[{index}].name"),
@@ -874,6 +930,7 @@ fn tenant(
     index: usize,
     raw: RawTenant,
     connectors: &BTreeMap<String, Connector>,
+    folder: &Path,
 ) -> Result<Tenant, ConfigError> {
     let at = |key: &str| format!("tenants[{index}].{key}");
     let connector = connectors.get(&raw.connector).ok_or_else(|| {
@@ -961,6 +1018,94 @@ fn tenant(
             .map_or_else(|| Ok(Ladder::default()), |raw| ladder(&at("return"), raw))?,
         desk: desk(&at("desk"), &raw.desk)?,
         spy: raw.spy,
+        line: line(&at("line"), raw.line)?,
+        lookup: raw
+            .lookup
+            .map(|raw| lookup(&at("lookup"), raw, folder))
+            .transpose()?,
+        calls: calls(&at("calls"), &raw.calls)?,
+    })
+}
+
+fn line(at: &str, raw: RawLine) -> Result<Line, ConfigError> {
+    let mut line = Line::default();
+    if let Some(languages) = raw.languages {
+        let read = languages.iter().map(|text| text.parse::<Language>());
+        let read: Vec<Language> = read
+            .collect::<Result<_, _>>()
+            .map_err(|why| ConfigError::value(format!("{at}.languages"), why))?;
+        line.ask_language = match read.as_slice() {
+            [_] => false,
+            [one, other] if one != other => true,
+            _ => {
+                return Err(ConfigError::value(
+                    format!("{at}.languages"),
+                    "[\"ja\"], [\"en\"], or both, each once",
+                ));
+            }
+        };
+        line.language = read.first().copied();
+    }
+    if let Some(digits) = raw.order_digits {
+        let range = match digits.split_once('-') {
+            Some((min, max)) => min.trim().parse().ok().zip(max.trim().parse().ok()),
+            None => digits.trim().parse().ok().map(|count| (count, count)),
+        };
+        line.digits = range
+            .and_then(|(min, max)| OrderDigits::new(min, max, true))
+            .ok_or_else(|| {
+                ConfigError::value(
+                    format!("{at}.order_digits"),
+                    format!(
+                        "how many digits an order number has, as \"8\" or \"4-10\"; 1 to {}",
+                        OrderDigits::MAX
+                    ),
+                )
+            })?;
+    }
+    line.operator = raw.operator.unwrap_or(line.operator);
+    Ok(line)
+}
+
+fn lookup(at: &str, raw: RawLookup, folder: &Path) -> Result<Arc<Lookup>, ConfigError> {
+    let key = |key: &str| format!("{at}.{key}");
+    let config = LookupConfig {
+        url: raw.url,
+        secret: secret(&key("secret_file"), &folder.join(raw.secret_file))?,
+        ca_file: raw.ca_file.map(|file| folder.join(file)),
+        timeout: span(
+            &key("timeout"),
+            raw.timeout.unwrap_or(Span(crate::line::LOOKUP_TIMEOUT)),
+            100,
+            10_000,
+        )?,
+    };
+    let lookup = Lookup::new(&config).map_err(|error| match error {
+        ivrpay_wire::ConfigError::Url => ConfigError::value(
+            key("url"),
+            "https://host[:port]/path, or http:// at 127.0.0.1 or [::1]; without user or fragment",
+        ),
+        ivrpay_wire::ConfigError::Secret => {
+            ConfigError::value(key("secret_file"), format!("{error}; {}", error.hint()))
+        }
+        other => ConfigError::value(at, format!("{other}; {}", other.hint())),
+    })?;
+    Ok(Arc::new(lookup))
+}
+
+fn calls(at: &str, raw: &RawCalls) -> Result<CallLimits, ConfigError> {
+    let usual = CallLimits::default();
+    let at_once_max = raw.at_once_max.unwrap_or(usual.at_once_max);
+    if at_once_max > 200 {
+        return Err(ConfigError::value(
+            format!("{at}.at_once_max"),
+            "0 to 200; 0 calls nobody",
+        ));
+    }
+    let ring = raw.ring.unwrap_or(Span(usual.ring));
+    Ok(CallLimits {
+        at_once_max,
+        ring: span(&format!("{at}.ring"), ring, 5_000, 120_000)?,
     })
 }
 
@@ -1219,6 +1364,11 @@ mod tests {
             folder.secret("ari-password", "one\n", 0o600);
             folder.secret("acquirer-password", "two", 0o600);
             folder.secret("ami-password", "three", 0o600);
+            folder.secret(
+                "lookup-secret",
+                "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+                0o600,
+            );
             folder
         }
 
@@ -1287,6 +1437,10 @@ mod tests {
             (b.security_code, b.waiting_max)
         );
         assert_eq!(a.task_rules, b.task_rules);
+        assert_eq!(a.calls, b.calls);
+        let line = |t: &Tenant| (t.line.ask_language, t.line.digits, t.line.operator);
+        assert_eq!(line(a), line(b));
+        assert!(a.lookup.is_none() && b.lookup.is_some());
         assert_eq!((a.desk, a.desk), (b.desk, Desk::default()));
         assert_eq!((a.spy, a.spy), (b.spy, spies::Policy::Refuse));
         let timeouts = |c: &Config| {
@@ -1309,6 +1463,85 @@ mod tests {
         let text = error.to_string();
         assert!(text.contains(message), "{text:?} does not say {message:?}");
         assert!(!error.hint().is_empty());
+    }
+
+    #[test]
+    fn the_line_and_the_merchant_are_checked() {
+        let lookup = "secret_file = \"lookup-secret\"\nurl = ";
+        for (table, error) in [
+            (
+                "[tenants.line]\norder_digits = \"8\"\nlanguages = [\"en\", \"ja\"]",
+                None,
+            ),
+            (
+                "[tenants.line]\norder_digits = \"4 - 10\"\noperator = false",
+                None,
+            ),
+            (
+                "[tenants.line]\norder_digits = \"0\"",
+                Some("line.order_digits"),
+            ),
+            (
+                "[tenants.line]\norder_digits = \"9-4\"",
+                Some("line.order_digits"),
+            ),
+            ("[tenants.line]\norder_digits = \"1-21\"", Some("1 to 20")),
+            (
+                "[tenants.line]\nlanguages = [\"fr\"]",
+                Some("languages are ja and en"),
+            ),
+            ("[tenants.line]\nlanguages = []", Some("line.languages")),
+            (
+                "[tenants.line]\nlanguages = [\"ja\", \"ja\"]",
+                Some("each once"),
+            ),
+            (
+                &format!("[tenants.lookup]\n{lookup}\"https://shop.example.com/o\""),
+                None,
+            ),
+            (
+                &format!("[tenants.lookup]\n{lookup}\"http://127.0.0.1:9/o\""),
+                None,
+            ),
+            (
+                &format!("[tenants.lookup]\n{lookup}\"http://shop.example.com/o\""),
+                Some("lookup.url"),
+            ),
+            (
+                &format!(
+                    "[tenants.lookup]\n{lookup}\"https://shop.example.com/o\"\ntimeout = \"1m\""
+                ),
+                Some("lookup.timeout"),
+            ),
+            (
+                "[tenants.lookup]\nurl = \"https://shop.example.com/o\"\nsecret_file = \"ari-password\"",
+                Some("lookup.secret_file: the secret is not of the form whsec_"),
+            ),
+            (
+                "[tenants.lookup]\nurl = \"https://shop.example.com/o\"\nsecret_file = \"none\"",
+                Some("can't be read"),
+            ),
+            ("[tenants.calls]\nat_once_max = 0\nring = \"5s\"", None),
+            (
+                "[tenants.calls]\nat_once_max = 201",
+                Some("calls.at_once_max"),
+            ),
+            ("[tenants.calls]\nring = \"1s\"", Some("calls.ring")),
+        ] {
+            let loaded = Folder::new().load(&format!("{SAMPLE}\n{table}\n"));
+            match (loaded, error) {
+                (Ok(_), None) => {}
+                (Err(got), Some(error)) => {
+                    let got = got.to_string();
+                    assert!(
+                        got.contains(error),
+                        "{table}: {got:?} does not say {error:?}"
+                    );
+                }
+                (Ok(_), Some(error)) => panic!("{table}: taken, without {error:?}"),
+                (Err(got), None) => panic!("{table}: {got}"),
+            }
+        }
     }
 
     #[test]

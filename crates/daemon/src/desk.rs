@@ -12,9 +12,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use ivrpay_ari::{CallEvent, Channel, ChannelId, Inbox, PlaybackId, RequestError, Start};
-use ivrpay_dialogue::desk::{Desk, End, GaveUp, Input, Keyed, Output, Setup, Who};
+use ivrpay_dialogue::desk::{Desk, End, GaveUp, Keyed, Progress, Setup, Who};
 use ivrpay_dialogue::operator::{self, Refusal};
-use ivrpay_dialogue::{At, Command, Line, Prompt};
+use ivrpay_dialogue::{Command, Line, Prompt};
 use ivrpay_journal::{
     CreateError, EnteredBy, Mode as PaymentMode, NewPayment, Origin, Payment, TRAINING,
 };
@@ -29,6 +29,7 @@ use crate::call::{self, Shared};
 use crate::config::Tenant;
 use crate::events::{self, About};
 use crate::guard::{Danger, Legs};
+use crate::keypad::{self, Happens, Leg as _};
 use crate::order;
 use crate::paykey;
 use crate::spies::Policy;
@@ -106,15 +107,8 @@ enum Left {
     Behind(String),
     /// He hung up.
     Gone,
-}
-
-/// What happens on the leg.
-enum Happens {
-    Key(Key, Duration, Instant),
-    KeysLost,
-    PromptEnded,
-    Shutdown,
-    Due,
+    /// Events came faster than they could be taken, or nobody reads Asterisk's socket any more; he is there, and is given back.
+    Unheard,
 }
 
 struct Leg {
@@ -190,7 +184,7 @@ pub(crate) async fn run(
     // What the operator was being told is not for the customer, who stands on his leg now.
     leg.stop_play().await;
     let customer = match led {
-        Ok(()) => {
+        Ok(()) | Err(Left::Unheard) => {
             events::desk_ended(&leg.about, "given back");
             return call::go_on(&shared.client, &channel).await;
         }
@@ -333,41 +327,12 @@ impl Leg {
             amount_max: Money::new(tenant.desk.amount_max, currency).ok(),
             order: tenant.desk.order,
         };
-        let Ok(mut desk) = Desk::new(Arc::clone(&self.shared.settings), setup) else {
+        let Ok(desk) = Desk::new(Arc::clone(&self.shared.settings), setup) else {
             events::capacity(&self.about.channel_id);
             self.refuse(Refusal::NoPlace).await?;
             return Ok(End::GivenUp(GaveUp::Shutdown));
         };
-        desk.start(self.now());
-        loop {
-            while let Some(output) = desk.poll_output() {
-                match output {
-                    Output::Play(prompt, language) => {
-                        if !self.play(&prompt, language).await {
-                            desk.handle(self.now(), Input::PromptEnded);
-                        }
-                    }
-                    Output::StopPlay => self.stop_play().await,
-                    Output::Progress(progress) => {
-                        self.shared.events.desk_progress(&self.about, &progress);
-                    }
-                    Output::End(end) => return Ok(end),
-                }
-            }
-            let due = desk.deadline().map(|at| self.began + at.0);
-            let (at, input) = match self.next(due).await? {
-                // A key counts from when it came off the socket.
-                Happens::Key(key, lasted, arrived) => (
-                    At(arrived.saturating_duration_since(self.began)),
-                    Input::Key(key, lasted),
-                ),
-                Happens::KeysLost => (self.now(), Input::KeysLost),
-                Happens::PromptEnded => (self.now(), Input::PromptEnded),
-                Happens::Shutdown => (self.now(), Input::Shutdown),
-                Happens::Due => (self.now(), Input::DeadlineReached),
-            };
-            desk.handle(at, input);
-        }
+        keypad::lead(self, desk, Vec::new()).await
     }
 
     /// The payment that was keyed; it waits for the operator's extension.
@@ -479,53 +444,6 @@ impl Leg {
         }
     }
 
-    /// What happens next; `due` at the latest.
-    async fn next(&mut self, due: Option<Instant>) -> Result<Happens, Left> {
-        loop {
-            let event = tokio::select! {
-                // Keys before deadlines.
-                biased;
-                event = self.inbox.recv() => event,
-                customer = &mut self.customer => {
-                    return Err(customer.map_or(Left::Gone, |start| Left::Customer(Box::new(start))));
-                }
-                Some(command) = self.commands.recv() => {
-                    if command == Command::Shutdown {
-                        return Ok(Happens::Shutdown);
-                    }
-                    continue;
-                }
-                () = tick(&mut self.look) => {
-                    if let Some(other) = self.at_the_other_end().await
-                        && self.behind.as_ref().is_some_and(|operator| *operator != other.id)
-                    {
-                        return Err(Left::Behind(other.name));
-                    }
-                    continue;
-                }
-                () = call::sleep_until(due.map(tokio::time::Instant::from_std)) => return Ok(Happens::Due),
-            };
-            match event {
-                Some(CallEvent::KeyWaiting { arrived, lasted }) => {
-                    if let Some(key) = self.inbox.take_key() {
-                        return Ok(Happens::Key(key, lasted, arrived));
-                    }
-                }
-                Some(CallEvent::PlaybackFinished { id, .. }) => {
-                    if self.playback.take_if(|playing| *playing == id).is_some() {
-                        return Ok(Happens::PromptEnded);
-                    }
-                }
-                Some(CallEvent::KeysLost) => {
-                    events::keys_lost(&self.about);
-                    return Ok(Happens::KeysLost);
-                }
-                Some(event) if !event.is_end() => {}
-                _ => return Err(self.left().await),
-            }
-        }
-    }
-
     /// The leg is over; whether the customer took its place is told at the same time.
     async fn left(&mut self) -> Left {
         match tokio::time::timeout(ARRIVAL_MAX, &mut self.customer).await {
@@ -567,12 +485,70 @@ impl Leg {
             Err(danger) => Err(danger.refusal()),
         }
     }
+}
 
-    fn now(&self) -> At {
-        At(self.began.elapsed())
+impl keypad::Leg for Leg {
+    type Left = Left;
+
+    fn began(&self) -> Instant {
+        self.began
     }
 
-    /// Whether it plays.
+    fn tell(&self, progress: &Progress) {
+        self.shared.events.desk_progress(&self.about, progress);
+    }
+
+    async fn next(&mut self, due: Option<Instant>) -> Result<Happens, Left> {
+        loop {
+            let event = tokio::select! {
+                // Keys before deadlines.
+                biased;
+                event = self.inbox.recv() => event,
+                customer = &mut self.customer => {
+                    return Err(customer.map_or(Left::Gone, |start| Left::Customer(Box::new(start))));
+                }
+                Some(command) = self.commands.recv() => {
+                    if command == Command::Shutdown {
+                        return Ok(Happens::Shutdown);
+                    }
+                    continue;
+                }
+                () = tick(&mut self.look) => {
+                    if let Some(other) = self.at_the_other_end().await
+                        && self.behind.as_ref().is_some_and(|operator| *operator != other.id)
+                    {
+                        return Err(Left::Behind(other.name));
+                    }
+                    continue;
+                }
+                () = call::sleep_until(due.map(tokio::time::Instant::from_std)) => return Ok(Happens::Due),
+            };
+            match event {
+                Some(CallEvent::KeyWaiting { arrived, lasted }) => {
+                    if let Some(key) = self.inbox.take_key() {
+                        return Ok(Happens::Key(key, lasted, arrived));
+                    }
+                }
+                Some(CallEvent::PlaybackFinished { id, .. }) => {
+                    if self.playback.take_if(|playing| *playing == id).is_some() {
+                        return Ok(Happens::PromptEnded);
+                    }
+                }
+                Some(CallEvent::KeysLost) => {
+                    events::keys_lost(&self.about);
+                    return Ok(Happens::KeysLost);
+                }
+                Some(CallEvent::Overflow) => {
+                    events::overflow(&self.about);
+                    return Err(Left::Unheard);
+                }
+                None => return Err(Left::Unheard),
+                Some(event) if event.is_end() => return Err(self.left().await),
+                Some(_) => {}
+            }
+        }
+    }
+
     async fn play(&mut self, prompt: &Prompt, language: Language) -> bool {
         self.stop_play().await;
         self.playbacks += 1;

@@ -11,7 +11,7 @@ use ivrpay_api as api;
 use ivrpay_ari::{ChannelId, RequestError};
 use ivrpay_dialogue::operator::Refusal;
 use ivrpay_dialogue::{CallResult, Progress, desk};
-use ivrpay_journal::{By, Task, TaskCount, TaskKind};
+use ivrpay_journal::{By, CustomerCall, Task, TaskCount, TaskKind};
 use ivrpay_payment::{CallId, OperationId, Outcome, PaymentId, RecordingId, State, TenantId};
 use ivrpay_wire::{Trouble, Wiped};
 
@@ -101,48 +101,89 @@ impl Events {
     }
 
     pub(crate) fn progress(&self, about: &About, progress: &Progress) {
-        let kind = if progress.asked {
-            api::EventKind::Step
-        } else {
-            api::EventKind::Digits
-        };
+        let error = progress.error.map(|error| error.name());
+        let (step, attempt) = (progress.step.name(), progress.attempt);
         if progress.asked {
-            debug!(
-                call_id = %about.call_id,
-                step = progress.step.name(),
-                attempt = progress.attempt,
-                error = progress.error.map(|e| e.name()),
-                "step"
-            );
-            counter!("ivrpay_steps_total", "step" => progress.step.name()).increment(1);
+            asked(about, step, attempt, error);
         }
-        self.send(about, kind, |event| {
-            event.step = Some(progress.step.name().to_owned());
-            event.attempt = Some(progress.attempt);
-            event.digits = progress.digits;
-            event.error = progress.error.map(|e| e.name().to_owned());
-        });
+        let digits = progress.digits;
+        self.step(about, progress.asked, step, attempt, digits, error);
     }
 
     /// How far an operator is at the keypad. Never a digit.
     pub(crate) fn desk_progress(&self, about: &About, progress: &desk::Progress) {
-        let kind = if progress.asked {
-            api::EventKind::Step
-        } else {
-            api::EventKind::Digits
-        };
-        self.send(about, kind, |event| {
-            event.step = Some(format!("desk-{}", progress.step.name()));
-            event.attempt = Some(progress.attempt);
-            event.digits = Some(progress.digits);
-            event.error = progress.wrong.map(|wrong| wrong.name().to_owned());
-        });
+        self.keyed(about, format!("desk-{}", progress.step.name()), progress);
     }
 
     /// `desk-ready` and `desk-refused`: what the operator is being told.
     pub(crate) fn desk_step(&self, about: &About, step: &'static str) {
         self.send(about, api::EventKind::Step, |event| {
             event.step = Some(step.to_owned());
+        });
+    }
+
+    /// On the line without an operator, before there is a payment.
+    pub(crate) fn entry(&self, about: &About, progress: &desk::Progress) {
+        let step = progress.step.name();
+        if progress.asked {
+            let wrong = progress.wrong.map(|wrong| wrong.name());
+            asked(about, step, progress.attempt, wrong);
+        }
+        self.keyed(about, step, progress);
+    }
+
+    fn keyed(&self, about: &About, step: impl Into<String>, progress: &desk::Progress) {
+        let digits = Some(progress.digits);
+        let wrong = progress.wrong.map(|wrong| wrong.name());
+        self.step(about, progress.asked, step, progress.attempt, digits, wrong);
+    }
+
+    /// A step is asked, or a key of it came.
+    fn step(
+        &self,
+        about: &About,
+        asked: bool,
+        step: impl Into<String>,
+        attempt: u8,
+        digits: Option<u8>,
+        error: Option<&'static str>,
+    ) {
+        let kind = if asked {
+            api::EventKind::Step
+        } else {
+            api::EventKind::Digits
+        };
+        self.send(about, kind, |event| {
+            event.step = Some(step.into());
+            event.attempt = Some(attempt);
+            event.digits = digits;
+            event.error = error.map(str::to_owned);
+        });
+    }
+
+    pub(crate) fn customer_called(&self, call: &CustomerCall) {
+        info!(call_id = %call.id, payment_id = %call.payment, first = call.first.name(), "a customer is called");
+        counter!("ivrpay_customer_calls_total", "first" => call.first.name()).increment(1);
+        self.customer_call(api::EventKind::CustomerCalled, call, None);
+    }
+
+    /// `result` is one of ours.
+    pub(crate) fn customer_call_ended(&self, call: &CustomerCall, result: &'static str) {
+        info!(call_id = %call.id, payment_id = %call.payment, result, "the call to a customer is over");
+        counter!("ivrpay_customer_calls_ended_total", "result" => result).increment(1);
+        self.customer_call(api::EventKind::CustomerCallEnded, call, Some(result));
+    }
+
+    fn customer_call(
+        &self,
+        kind: api::EventKind,
+        call: &CustomerCall,
+        result: Option<&'static str>,
+    ) {
+        self.stream_out(kind, Some(&call.tenant), |event| {
+            event.call_id = Some(call.id);
+            event.payment_id = Some(call.payment);
+            event.result = result.map(str::to_owned);
         });
     }
 
@@ -318,8 +359,46 @@ pub(crate) fn arguments_refused(about: &About, why: &'static str) {
     counter!("ivrpay_arguments_refused_total").increment(1);
 }
 
+/// A caller is asked.
+fn asked(about: &About, step: &'static str, attempt: u8, error: Option<&'static str>) {
+    debug!(call_id = %about.call_id, step, attempt, error, "step");
+    counter!("ivrpay_steps_total", "step" => step).increment(1);
+}
+
 pub(crate) fn no_payment_matched(about: &About, candidates: usize) {
     warn!(call_id = %about.call_id, candidates, "no payment for this call, and no amount in the dialplan");
+}
+
+pub(crate) fn order_not_found(about: &About) {
+    info!(call_id = %about.call_id, "no order has the number that was keyed");
+}
+
+pub(crate) fn looked_up(waited: Duration) {
+    histogram!("ivrpay_lookup_seconds").record(waited.as_secs_f64());
+}
+
+pub(crate) fn lookup_failed(about: &About, error: &ivrpay_wire::LookupError, waited: Duration) {
+    error!(
+        call_id = %about.call_id,
+        reason = %error,
+        ms = u64::try_from(waited.as_millis()).unwrap_or(u64::MAX),
+        "the merchant did not say what the order costs; the caller goes on in the dialplan"
+    );
+    counter!("ivrpay_lookup_failures_total").increment(1);
+}
+
+pub(crate) fn lookup_unread(about: &About, why: &'static str) {
+    error!(call_id = %about.call_id, why, "the merchant's answer about an order can't be used; the caller goes on in the dialplan");
+    counter!("ivrpay_lookup_failures_total").increment(1);
+}
+
+pub(crate) fn call_request_failed(call: CallId, error: &ivrpay_ari::RequestError) {
+    warn!(call_id = %call, reason = %error, hint = error.hint(), "a request to call a customer failed");
+    counter!("ivrpay_ari_request_failures_total").increment(1);
+}
+
+pub(crate) fn customer_not_called(call: CallId, why: &'static str) {
+    error!(call_id = %call, why, "a customer could not be called; dialplan/README.md has the context ivrpay-call");
 }
 
 pub(crate) fn order_taken(about: &About, payment: PaymentId, state: State) {

@@ -54,6 +54,8 @@ impl Ending {
                 | CallResult::AmountRejected
                 | CallResult::CallerHungUp
                 | CallResult::CallerInterruptedWithStar
+                | CallResult::NoKey
+                | CallResult::OperatorWanted
                 | CallResult::SessionTimeout,
             ) => Self::Abandoned,
             _ => Self::Error,

@@ -68,13 +68,24 @@ impl PayKey {
     pub(crate) async fn handle(self: Arc<Self>, mut session: Session) {
         let done = match session.request().script() {
             "pay" => self.pay(&mut session).await,
+            "joined" => {
+                self.joined(&session);
+                Ok(())
+            }
             _ => {
-                events::agi_refused("the script is not known; the dialplan asks for pay");
+                events::agi_refused("the script is not known; the dialplan asks for pay or joined");
                 Ok(())
             }
         };
         if let Err(error) = done {
             events::agi_failed(&error);
+        }
+    }
+
+    /// The customer whom an operator had called has answered.
+    fn joined(&self, session: &Session) {
+        if let Some(Ok(call)) = session.request().parameter("call").map(str::parse) {
+            self.shared.outbound.joined(call);
         }
     }
 

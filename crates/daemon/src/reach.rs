@@ -51,6 +51,8 @@ pub fn reach(config: &Config) -> Reach {
             .filter_map(|url| url.port_or_known_default()),
     );
     connect.extend(config.recorders.iter().flat_map(Recorder::ports));
+    let lookups = config.tenants.iter().filter_map(|t| t.lookup.as_ref());
+    connect.extend(lookups.filter_map(|lookup| lookup.port()));
     connect.sort_unstable();
     connect.dedup();
     Reach {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -28,6 +28,7 @@ use crate::desk::{self, Desks};
 use crate::events::{self, Events};
 use crate::guard::Guard;
 use crate::lamps::Lamps;
+use crate::outbound::{self, Mark, Outbound};
 use crate::pairs::{Leg, Pairs};
 use crate::paykey::PayKey;
 use crate::recorders::Recorders;
@@ -107,6 +108,8 @@ pub async fn serve(
     let connected = Arc::new(AtomicBool::new(false));
     let servers = TaskTracker::new();
     let cancels = Cancels::default();
+    // The API listens before Asterisk is reached.
+    let caller = Arc::new(Caller::default());
     let web = web(
         &config,
         &journal,
@@ -117,6 +120,7 @@ pub async fn serve(
         &connected,
         &stopping,
         &closing,
+        &caller,
         secret_memory.backing.name(),
     );
     listen(&config, web, &servers, &closing).await?;
@@ -154,7 +158,19 @@ pub async fn serve(
     let lamps = Lamps::new(client.clone());
     tidy(client.clone(), lamps.clone(), &stopping, &servers);
     let (pairs, spies) = (Pairs::default(), Spies::default());
+    let outbound = Outbound::new(
+        client.clone(),
+        journal.clone(),
+        stream.clone(),
+        config.tenants.clone(),
+        Arc::clone(&on),
+        config.limits.calls_max,
+        stopping.clone(),
+        servers.clone(),
+    );
+    drop(caller.0.set((outbound.clone(), Arc::clone(&connected))));
     let shared = Arc::new(Shared {
+        outbound: outbound.clone(),
         recorders: recorders.clone(),
         pairs: pairs.clone(),
         spies: spies.clone(),
@@ -235,6 +251,20 @@ pub async fn serve(
                 continue;
             }
         };
+        let called = match Mark::of(&start.args) {
+            Some(Mark::Status(call, status)) => {
+                outbound.status(call, status, start);
+                continue;
+            }
+            Some(Mark::Customer(call)) if !outbound.answered(call) => {
+                events::customer_not_called(call, "its customer came when it was over");
+                let result = Some(CallResult::InternalError);
+                tokio::spawn(give_back(client.clone(), start.channel.id, result));
+                continue;
+            }
+            Some(Mark::Customer(call)) => Some(call),
+            None => None,
+        };
         // A customer in the place of an operator at the keypad goes on in that call's place.
         let start = match desks.hand_over(start) {
             Ok(()) => continue,
@@ -242,18 +272,23 @@ pub async fn serve(
         };
         if on.load(Ordering::Relaxed) >= config.limits.calls_max {
             events::capacity(&start.channel.id);
-            tokio::spawn(give_back(
-                client.clone(),
-                start.channel.id,
-                Some(CallResult::CapacityExceeded),
-            ));
+            let result = match called {
+                // The dialplan would speak of payments, and nobody knows yet who has answered.
+                Some(call) => {
+                    outbound.over(call, CallResult::CapacityExceeded);
+                    CallResult::InternalError
+                }
+                None => CallResult::CapacityExceeded,
+            };
+            tokio::spawn(give_back(client.clone(), start.channel.id, Some(result)));
             continue;
         }
         let (sender, receiver) = mpsc::channel(call::COMMANDS_MAX);
         let number = live.add(start.channel.id.clone(), sender);
         on.fetch_add(1, Ordering::Relaxed);
         events::call_on(true);
-        let id = CallId::new(uuid::Uuid::now_v7());
+        let id = called.unwrap_or_else(|| CallId::new(uuid::Uuid::now_v7()));
+        let outbound = outbound.clone();
         let (shared, on, live) = (Arc::clone(&shared), Arc::clone(&on), Arc::clone(&live));
         let recorders = recorders.clone();
         let client = client.clone();
@@ -273,6 +308,7 @@ pub async fn serve(
                 // A bug of ours; the caller must not pay for it with silence. A charge may be on its way: the result
                 // stays as it was marked.
                 events::call_panicked();
+                outbound.over(id, CallResult::InternalError);
                 Box::pin(settle.abandon(id)).await;
                 Box::pin(give_back(client, channel, None)).await;
                 recorders.resume(id);
@@ -424,6 +460,7 @@ fn web(
     connected: &Arc<AtomicBool>,
     stopping: &CancellationToken,
     closing: &CancellationToken,
+    caller: &Arc<Caller>,
     secret_memory: &'static str,
 ) -> Web {
     let (on, connected, stopping, calls_max) = (
@@ -451,6 +488,7 @@ fn web(
                     live: t.live,
                     connector: t.connector.clone(),
                     waiting_max: t.waiting_max,
+                    customer_calls_max: t.calls.at_once_max,
                 })
                 .collect(),
         ),
@@ -479,6 +517,27 @@ fn web(
         prompt_version: ivrpay_prompts::VERSION.to_owned(),
         closing: closing.clone(),
         journal_health: ivrpay_web::JournalHealth::default(),
+        caller: Arc::clone(caller) as Arc<dyn ivrpay_web::Caller>,
+    }
+}
+
+/// Who calls customers, when Asterisk is there.
+#[derive(Default)]
+struct Caller(OnceLock<(Outbound, Arc<AtomicBool>)>);
+
+impl ivrpay_web::Caller for Caller {
+    fn ready(&self) -> Result<(), &'static str> {
+        match self.0.get() {
+            Some((outbound, connected)) if connected.load(Ordering::Relaxed) => outbound.ready(),
+            _ => Err("Asterisk is not connected; nobody is called"),
+        }
+    }
+
+    fn call(&self, call: ivrpay_web::ToCall) {
+        // Whoever asks has asked whether it is ready.
+        if let Some((outbound, _)) = self.0.get() {
+            outbound.call(call);
+        }
     }
 }
 
@@ -579,7 +638,7 @@ fn housekeeping(
 /// Longest wait for an Asterisk that is away, before what a service left there is looked for again.
 const TIDY_AGAIN: Duration = Duration::from_secs(2);
 
-/// Lamps and bridges of a service that is no more: nobody else would put them out.
+/// Lamps, bridges and ringing customers of a service that is no more: nobody else would put them out.
 fn tidy(
     client: ivrpay_ari::Client,
     lamps: Lamps,
@@ -593,7 +652,15 @@ fn tidy(
         loop {
             if lamps.tidy().await.is_ok()
                 && let Ok(bridges) = client.bridges().await
+                && let Ok(channels) = client.channels().await
             {
+                for channel in outbound::left(&channels, began) {
+                    drop(
+                        client
+                            .hangup(channel, ivrpay_ari::HangupReason::Normal)
+                            .await,
+                    );
+                }
                 let left = bridges.iter().filter(|bridge| {
                     let call = bridge.id.strip_prefix(call::BRIDGE);
                     call.and_then(|id| id.parse::<uuid::Uuid>().ok())

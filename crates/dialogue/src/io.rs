@@ -273,7 +273,15 @@ pub enum CallResult {
     CallerInterruptedWithStar,
     CapacityExceeded,
     InternalError,
+    /// The merchant did not say what the order costs.
+    LookupFailed,
+    /// Who was called pressed no key, as an answering machine doesn't.
+    NoKey,
+    /// The caller asked for a person before there was a payment.
+    OperatorWanted,
     OrderAlreadyPaid,
+    /// No order has the number that was keyed.
+    OrderNotFound,
     OutcomeUnknown,
     PaymentConnectorError,
     SessionTimeout,
@@ -293,7 +301,11 @@ impl CallResult {
             Self::CallerInterruptedWithStar => "caller-interrupted-with-star",
             Self::CapacityExceeded => "capacity-exceeded",
             Self::InternalError => "internal-error",
+            Self::LookupFailed => "lookup-failed",
+            Self::NoKey => "no-key",
+            Self::OperatorWanted => "operator-wanted",
             Self::OrderAlreadyPaid => "order-already-paid",
+            Self::OrderNotFound => "order-not-found",
             Self::OutcomeUnknown => "outcome-unknown",
             Self::PaymentConnectorError => "payment-connector-error",
             Self::SessionTimeout => "session-timeout",

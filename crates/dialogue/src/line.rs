@@ -132,7 +132,11 @@ lines! {
     LanguageOperator = "language-operator",
     OrderNumber = "order-number",
     OrderNumberLength = "order-number-length",
+    OrderNumberNotFound = "order-number-not-found",
     OrderNumberOperator = "order-number-operator",
+    // A customer who is called, before anything is said of a payment; and the operator whose customer was not reached.
+    CallContinue = "call-continue",
+    CallNotAnswered = "call-not-answered",
 }
 
 #[cfg(test)]

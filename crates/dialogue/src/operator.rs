@@ -165,18 +165,23 @@ fn refused(decline: &Decline) -> Say {
 /// By the result alone; `declined`: a refusal has been told already.
 fn ended(result: CallResult, declined: bool) -> Option<Line> {
     Some(match result {
-        CallResult::AmountRejected | CallResult::CallerInterruptedWithStar => Line::WhisperStar,
+        CallResult::AmountRejected
+        | CallResult::CallerInterruptedWithStar
+        | CallResult::OperatorWanted => Line::WhisperStar,
         CallResult::AgentCancelled => Line::WhisperCancelled,
         CallResult::CallerHungUp => Line::WhisperHungUp,
         CallResult::CapacityExceeded => Line::CapacityExceeded,
-        CallResult::InternalError | CallResult::ValidationError => Line::WhisperInternalError,
+        CallResult::InternalError | CallResult::LookupFailed | CallResult::ValidationError => {
+            Line::WhisperInternalError
+        }
+        CallResult::NoKey => Line::CallNotAnswered,
         CallResult::OrderAlreadyPaid => Line::WhisperOrderAlreadyPaid,
         CallResult::SessionTimeout => Line::WhisperSessionTimeout,
         CallResult::PaymentConnectorError | CallResult::TooManyFailedAttempts if declined => {
             return None;
         }
         CallResult::PaymentConnectorError => Line::WhisperTemporary,
-        CallResult::TooManyFailedAttempts => Line::WhisperTooMany,
+        CallResult::OrderNotFound | CallResult::TooManyFailedAttempts => Line::WhisperTooMany,
         // A success without an approval there is not; were there one, it would have to be looked at.
         CallResult::OutcomeUnknown | CallResult::Success => Line::WhisperUnknown,
     })
@@ -188,14 +193,18 @@ mod tests {
 
     use super::*;
 
-    const RESULTS: [CallResult; 13] = [
+    const RESULTS: [CallResult; 17] = [
         CallResult::AgentCancelled,
         CallResult::AmountRejected,
         CallResult::CallerHungUp,
         CallResult::CallerInterruptedWithStar,
         CallResult::CapacityExceeded,
         CallResult::InternalError,
+        CallResult::LookupFailed,
+        CallResult::NoKey,
+        CallResult::OperatorWanted,
         CallResult::OrderAlreadyPaid,
+        CallResult::OrderNotFound,
         CallResult::OutcomeUnknown,
         CallResult::PaymentConnectorError,
         CallResult::SessionTimeout,

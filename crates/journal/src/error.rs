@@ -2,7 +2,7 @@
 
 use std::io;
 
-use ivrpay_payment::{OperatorId, PaymentId, State, TaskId};
+use ivrpay_payment::{CallId, OperatorId, PaymentId, State, TaskId};
 
 /// Why the journal could not be opened, read or written.
 #[derive(Debug, thiserror::Error)]
@@ -333,6 +333,50 @@ pub enum AssignError {
     Journal(#[from] Error),
 }
 
+/// Why a customer is not called.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CallError {
+    /// The same key came with another request.
+    #[error("this Idempotency-Key was used for another call")]
+    IdempotencyReused,
+    /// A call works on the payment.
+    #[error("the payment is in a call")]
+    InCall {
+        /// Which.
+        payment_id: PaymentId,
+    },
+    /// No such payment.
+    #[error("no such payment")]
+    NotFound,
+    /// It is not waiting (any more).
+    #[error("the payment is {}, not waiting", state.name())]
+    NotWaiting {
+        /// Which.
+        payment_id: PaymentId,
+        /// Its state.
+        state: State,
+    },
+    /// The customer is being called about it already.
+    #[error("a call about this payment is on")]
+    OnAlready {
+        /// Which.
+        call: CallId,
+    },
+    /// The payment that is to be made with the call can't be.
+    #[error(transparent)]
+    Payment(CreateError),
+    /// As many as may be are on.
+    #[error("{at_once_max} calls to customers are on, which is the most at once")]
+    TooMany {
+        /// The limit.
+        at_once_max: u32,
+    },
+    /// The journal itself.
+    #[error(transparent)]
+    Journal(#[from] Error),
+}
+
 macro_rules! hints {
     ($($error:ident),*) => {$(
         impl $error {
@@ -356,6 +400,7 @@ macro_rules! hints {
 
 hints!(
     AssignError,
+    CallError,
     CreateError,
     ClaimError,
     IntentError,

@@ -17,10 +17,10 @@ use crate::types::{
     ApiRequest, Claim, Clock, Created, Filter, IntentDraft, Match, NewPayment, OpenOptions,
     Operation, OperationState, Origin, Payment, Record, Recovered, TaskKind, VerifyReport,
 };
-use crate::{ClaimError, CreateError, Error, IntentError, OutcomeError, chain, scrub};
+use crate::{ClaimError, CreateError, Error, IntentError, OutcomeError, calls, chain, scrub};
 
 /// Result of a call whose process died before the call was closed (prompts.md's names).
-const INTERRUPTED: &str = "internal-error";
+pub(crate) const INTERRUPTED: &str = "internal-error";
 /// Result of a call whose caller said that the amount is wrong.
 const AMOUNT_REJECTED: &str = "amount-rejected";
 /// Result of a payment that its operator has withdrawn.
@@ -377,7 +377,7 @@ impl Journal {
     }
 }
 
-async fn create(tx: &mut Tx<'_>, new: NewPayment) -> Result<Created, CreateError> {
+pub(crate) async fn create(tx: &mut Tx<'_>, new: NewPayment) -> Result<Created, CreateError> {
     let request = new
         .request
         .as_ref()
@@ -837,6 +837,7 @@ async fn close_call(
 
 async fn recover(tx: &mut Tx<'_>, rules: &Rules) -> Result<Recovered, Error> {
     let mut recovered = Recovered::default();
+    calls::recover(tx).await?;
     for operation in tx.in_flight(None).await? {
         recovered.unknown.push(operation.payment);
         to_unknown(
@@ -913,7 +914,7 @@ async fn to_unknown(
 }
 
 /// The free texts of a new payment; the ids check themselves.
-fn check_fields(new: &NewPayment) -> Result<(), CreateError> {
+pub(crate) fn check_fields(new: &NewPayment) -> Result<(), CreateError> {
     let fields = [
         ("operator_extension", new.operator_extension.as_deref(), 40),
         ("caller_number", new.caller_number.as_deref(), 24),

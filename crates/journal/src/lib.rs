@@ -9,6 +9,7 @@
 //! the process loses none of them, a loss of power may lose those since the last sync, and never one before another that was kept (the WAL is one file,
 //! read up to its first torn frame). [`Journal::recover`] makes good what such a loss leaves open. So a payment by telephone costs two syncs.
 
+mod calls;
 mod chain;
 mod error;
 mod journal;
@@ -19,15 +20,15 @@ mod tasks;
 mod types;
 
 pub use error::{
-    AssignError, ClaimError, CreateError, Error, IntentError, OutcomeError, RecordingError,
-    TaskError,
+    AssignError, CallError, ClaimError, CreateError, Error, IntentError, OutcomeError,
+    RecordingError, TaskError,
 };
 pub use journal::Journal;
 pub use scrub::looks_like_card;
 pub use types::{
-    ApiRequest, Assignment, Break, By, Claim, Clock, Created, EnteredBy, Filter, Found,
-    IntentDraft, Match, Mode, NewPayment, NewRecording, OpenOptions, Operation, OperationState,
-    Origin, Payment, Promise, Record, RecorderPause, Recording, RecordingState, Recovered,
-    TRAINING, Task, TaskCount, TaskFilter, TaskKind, TaskNews, TaskRules, TaskState, VerifyReport,
-    Which,
+    About, ApiRequest, Assignment, Break, By, CalledNow, Claim, Clock, Created, CustomerCall,
+    EnteredBy, Filter, First, Found, IntentDraft, Match, Mode, NewCustomerCall, NewPayment,
+    NewRecording, OpenOptions, Operation, OperationState, Origin, Payment, Promise, Record,
+    RecorderPause, Recording, RecordingState, Recovered, TRAINING, Task, TaskCount, TaskFilter,
+    TaskKind, TaskNews, TaskRules, TaskState, VerifyReport, Which,
 };

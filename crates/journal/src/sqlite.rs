@@ -1,5 +1,6 @@
 //! Every line of SQL. A second store (PostgreSQL) gets a module like this one; what the statements mean is decided in `journal`.
 
+mod calls;
 mod recordings;
 mod tasks;
 

@@ -234,6 +234,72 @@ pub struct NewPayment {
     pub request: Option<ApiRequest>,
 }
 
+names!(
+    /// Who is rung first.
+    First {
+        /// The customer, who is then led by us.
+        Customer = "customer",
+        /// The operator, who then talks with the customer and presses his pay key.
+        Operator = "operator",
+    }
+);
+
+/// A customer who is to be called.
+#[derive(Debug, Clone)]
+pub struct NewCustomerCall {
+    /// The merchant.
+    pub tenant: TenantId,
+    /// About which payment.
+    pub about: About,
+    /// Number of the customer.
+    pub number: String,
+    /// Who is rung first.
+    pub first: First,
+    /// The API call, so that the same one calls once.
+    pub request: Option<ApiRequest>,
+    /// Calls at once of this merchant.
+    pub at_once_max: u32,
+}
+
+/// What a customer is called about.
+#[derive(Debug, Clone)]
+pub enum About {
+    /// A payment that waits.
+    Payment(PaymentId),
+    /// One that is made with the call.
+    New(Box<NewPayment>),
+}
+
+/// What `call_customer` found or kept.
+#[derive(Debug, Clone, PartialEq)]
+pub enum CalledNow {
+    /// To be called now.
+    New(CustomerCall, Box<Payment>),
+    /// The same request came before: nobody is called again.
+    Before(CustomerCall),
+}
+
+/// A customer who is, or was, called.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CustomerCall {
+    /// Its id; that of the payment's call too.
+    pub id: CallId,
+    /// The merchant.
+    pub tenant: TenantId,
+    /// About which payment.
+    pub payment: PaymentId,
+    /// Number of the customer.
+    pub number: String,
+    /// Who is rung first.
+    pub first: First,
+    /// What became of it (`busy`, `no-answer`, a result of a payment's call …); `None` while it is on.
+    pub result: Option<String>,
+    /// When it was asked for, UTC milliseconds.
+    pub created_ms: i64,
+    /// When it was over.
+    pub ended_ms: Option<i64>,
+}
+
 /// What `create` found or made.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Created {

@@ -545,6 +545,7 @@ fn every_step_and_error_is_heard_in_every_language() {
             "desk-",
             "language-",
             "order-number",
+            "call-",
             "entry-",
             "return-",
             "agent-return-",

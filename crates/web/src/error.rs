@@ -5,7 +5,7 @@ use axum::extract::rejection::JsonRejection;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use ivrpay_api::{ErrorBody, ErrorCode, ErrorDetail};
-use ivrpay_payment::{PaymentId, TaskId};
+use ivrpay_payment::{CallId, PaymentId, TaskId};
 
 /// An error on its way to a client.
 #[derive(Debug)]
@@ -22,6 +22,7 @@ impl ApiError {
                 code,
                 message: message.into(),
                 payment_id: None,
+                call_id: None,
                 task_id: None,
             },
         }
@@ -75,6 +76,24 @@ impl ApiError {
         Self::about(payment, ErrorCode::ChargeSent, message)
     }
 
+    pub(crate) fn call_exists(call: CallId) -> Self {
+        let mut error = Self::new(
+            StatusCode::CONFLICT,
+            ErrorCode::CallExists,
+            "the customer is being called about this payment; it is in call_id",
+        );
+        error.detail.call_id = Some(call);
+        error
+    }
+
+    pub(crate) fn too_many_calls(message: impl Into<String>) -> Self {
+        Self::new(
+            StatusCode::TOO_MANY_REQUESTS,
+            ErrorCode::TooManyCalls,
+            message,
+        )
+    }
+
     pub(crate) fn task_exists(message: impl Into<String>, task: TaskId) -> Self {
         let mut error = Self::new(StatusCode::CONFLICT, ErrorCode::TaskExists, message);
         error.detail.task_id = Some(task);
@@ -101,7 +120,7 @@ impl ApiError {
         Self::new(
             StatusCode::CONFLICT,
             ErrorCode::IdempotencyReused,
-            "this Idempotency-Key was used with another body; use a new key for a new payment",
+            "this Idempotency-Key was used with another body; use a new key for a new request",
         )
     }
 

@@ -4,6 +4,7 @@
 
 mod assign;
 mod auth;
+mod calls;
 mod cancel;
 mod error;
 mod listen;
@@ -25,7 +26,7 @@ use axum::{Json, Router};
 use futures_util::future::BoxFuture;
 use futures_util::{Stream, StreamExt};
 use ivrpay_api as api;
-use ivrpay_journal::{By, Journal};
+use ivrpay_journal::{By, CustomerCall, Journal, Payment};
 use ivrpay_payment::{Currency, OperatorId, PaymentId, TenantId};
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::sync::{Mutex, broadcast};
@@ -56,6 +57,33 @@ pub struct Tenant {
     pub connector: String,
     /// How long an announced payment waits for its call.
     pub waiting_max: Duration,
+    /// Customers who may be called at once; 0 = nobody is.
+    pub customer_calls_max: u32,
+}
+
+/// Who calls customers.
+pub trait Caller: Send + Sync {
+    /// Whether a customer could be called now.
+    ///
+    /// # Errors
+    /// Why not, in words for people.
+    fn ready(&self) -> Result<(), &'static str>;
+
+    /// Calls, without waiting for it. What becomes of it comes into the journal.
+    fn call(&self, call: ToCall);
+}
+
+/// A customer who is to be called now.
+#[derive(Debug, Clone)]
+pub struct ToCall {
+    /// As the journal has it.
+    pub call: CustomerCall,
+    /// The payment.
+    pub payment: Payment,
+    /// The number that the customer is shown.
+    pub from: Option<String>,
+    /// Extension of the operator who is rung first, or who takes the customer back.
+    pub operator_extension: Option<String>,
 }
 
 /// All that the routes share.
@@ -85,6 +113,8 @@ pub struct Web {
     pub closing: CancellationToken,
     /// What `GET /healthz` last found out about the journal.
     pub journal_health: JournalHealth,
+    /// Who calls customers.
+    pub caller: Arc<dyn Caller>,
 }
 
 /// Whose task a recording is in which a card was spoken or keyed, and by when it has to be deleted or redacted.
@@ -153,6 +183,8 @@ pub fn router(web: Web) -> Router {
         .route("/v1/payments/operator", post(assign::order))
         .route("/v1/payments/{id}", get(payments::show))
         .route("/v1/payments/{id}/operator", post(assign::payment))
+        .route("/v1/calls", post(calls::create))
+        .route("/v1/calls/{id}", get(calls::show))
         .route("/v1/payments/{id}/cancel", post(cancel::payment))
         .route("/v1/tasks", post(tasks::promise).get(tasks::list))
         .route("/v1/tasks/{id}", get(tasks::show))
@@ -171,6 +203,7 @@ pub fn admin_router(web: Web) -> Router {
         .route("/v1/payments/operator", post(assign::order))
         .route("/v1/payments/{id}", get(payments::show))
         .route("/v1/payments/{id}/operator", post(assign::payment))
+        .route("/v1/calls/{id}", get(calls::show))
         .route("/v1/payments/{id}/cancel", post(cancel::payment))
         .route("/v1/tasks", get(tasks::list))
         .route("/v1/tasks/{id}", get(tasks::show))

@@ -16,9 +16,9 @@ use ivrpay_payment::{
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
-use crate::Web;
 use crate::auth::{Scope, Who};
 use crate::error::ApiError;
+use crate::{Tenant, Web};
 
 /// Longest `Idempotency-Key`, characters.
 const IDEMPOTENCY_KEY_MAX: usize = 255;
@@ -41,6 +41,41 @@ pub(crate) async fn create(
         hash: hash(&body),
     });
 
+    let new = new_payment(&web, tenant, body, request)?;
+    match web.journal.create(new).await {
+        Ok(Created::New(payment)) => {
+            let location = format!("/v1/payments/{}", payment.id);
+            Ok((
+                StatusCode::CREATED,
+                [(header::LOCATION, location)],
+                Json(view(&payment)),
+            )
+                .into_response())
+        }
+        Ok(Created::Existing(payment)) => {
+            Ok((StatusCode::OK, Json(view(&payment))).into_response())
+        }
+        Err(CreateError::OrderTaken { payment_id, state }) => Err(ApiError::order_taken(
+            format!(
+                "this order has a payment that is {}; it is in payment_id",
+                state.name()
+            ),
+            payment_id,
+        )),
+        Err(CreateError::IdempotencyReused { .. }) => Err(ApiError::idempotency_reused()),
+        Err(CreateError::Journal(error)) => Err(error.into()),
+        // Every field was checked above; what the journal refuses all the same looks like a card number.
+        Err(error) => Err(ApiError::invalid(error.to_string())),
+    }
+}
+
+/// The payment that is asked for, checked.
+pub(crate) fn new_payment(
+    web: &Web,
+    tenant: &Tenant,
+    body: api::CreatePayment,
+    request: Option<ApiRequest>,
+) -> Result<NewPayment, ApiError> {
     let currency = match &body.currency {
         None => tenant.currency,
         Some(code) => code
@@ -56,7 +91,7 @@ pub(crate) async fn create(
     if !["ja", "en"].contains(&language.as_str()) {
         return Err(ApiError::invalid("language: ja or en"));
     }
-    let new = NewPayment {
+    Ok(NewPayment {
         tenant: tenant.id.clone(),
         order: Some(id("order_id", OrderId::new(body.order_id))?),
         part: body.part,
@@ -85,32 +120,7 @@ pub(crate) async fn create(
             web.now_ms()
                 .saturating_add(i64::try_from(tenant.waiting_max.as_millis()).unwrap_or(i64::MAX)),
         ),
-    };
-    match web.journal.create(new).await {
-        Ok(Created::New(payment)) => {
-            let location = format!("/v1/payments/{}", payment.id);
-            Ok((
-                StatusCode::CREATED,
-                [(header::LOCATION, location)],
-                Json(view(&payment)),
-            )
-                .into_response())
-        }
-        Ok(Created::Existing(payment)) => {
-            Ok((StatusCode::OK, Json(view(&payment))).into_response())
-        }
-        Err(CreateError::OrderTaken { payment_id, state }) => Err(ApiError::order_taken(
-            format!(
-                "this order has a payment that is {}; it is in payment_id",
-                state.name()
-            ),
-            payment_id,
-        )),
-        Err(CreateError::IdempotencyReused { .. }) => Err(ApiError::idempotency_reused()),
-        Err(CreateError::Journal(error)) => Err(error.into()),
-        // Every field was checked above; what the journal refuses all the same looks like a card number.
-        Err(error) => Err(ApiError::invalid(error.to_string())),
-    }
+    })
 }
 
 #[derive(Deserialize)]
@@ -229,7 +239,7 @@ pub(crate) fn view(payment: &Payment) -> api::Payment {
     }
 }
 
-fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, ApiError> {
+pub(crate) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, ApiError> {
     let Some(value) = headers.get("idempotency-key") else {
         return Ok(None);
     };
@@ -247,7 +257,8 @@ pub(crate) fn rfc3339(ms: i64) -> String {
         .unwrap_or_default()
 }
 
-fn hash(body: &api::CreatePayment) -> [u8; 32] {
+/// What a request is known again by.
+pub(crate) fn hash(body: &impl serde::Serialize) -> [u8; 32] {
     let text = serde_json::to_string(body).unwrap_or_default();
     Sha256::digest(text.as_bytes()).into()
 }

@@ -13,7 +13,7 @@ use ivrpay_journal::{By, IntentDraft, Journal, OpenOptions};
 use ivrpay_payment::{
     Brand, CallId, Currency, Doubt, OperationKind, Outcome, PaymentId, TenantId, Truncated,
 };
-use ivrpay_web::{ApiKey, Cancelled, JournalHealth, Keys, Scope, Tenant, Web};
+use ivrpay_web::{ApiKey, Caller, Cancelled, JournalHealth, Keys, Scope, Tenant, ToCall, Web};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -34,6 +34,7 @@ struct Server {
     call: Arc<Mutex<(Cancelled, Option<By>)>>,
     journal: Journal,
     events: broadcast::Sender<Arc<api::Event>>,
+    notes: Arc<Notes>,
     _folder: tempfile::TempDir,
 }
 
@@ -73,6 +74,27 @@ fn tenant(name: &str, currency: &str, language: &str) -> Tenant {
         live: false,
         connector: "sandbox".into(),
         waiting_max: Duration::from_secs(900),
+        customer_calls_max: 1,
+    }
+}
+
+/// Notes who is to be called, and calls nobody.
+#[derive(Default)]
+struct Notes {
+    called: std::sync::Mutex<Vec<ToCall>>,
+    away: AtomicBool,
+}
+
+impl Caller for Notes {
+    fn ready(&self) -> Result<(), &'static str> {
+        if self.away.load(Ordering::Relaxed) {
+            return Err("nobody is called now");
+        }
+        Ok(())
+    }
+
+    fn call(&self, call: ToCall) {
+        self.called.lock().unwrap().push(call);
     }
 }
 
@@ -97,6 +119,7 @@ impl Server {
         let call = Arc::new(Mutex::new((Cancelled::NotInCall, None)));
         let asked = Arc::clone(&call);
         let all = [Scope::Events, Scope::Metrics, Scope::Payments, Scope::Tasks];
+        let notes = Arc::new(Notes::default());
         let web = Web {
             quarantine: ivrpay_web::Quarantine {
                 owner: None,
@@ -138,6 +161,7 @@ impl Server {
             prompt_version: "1".into(),
             closing: CancellationToken::new(),
             journal_health: JournalHealth::default(),
+            caller: Arc::clone(&notes) as Arc<dyn Caller>,
         };
         Self {
             api: serve(ivrpay_web::router(web.clone())).await,
@@ -146,6 +170,7 @@ impl Server {
             call,
             journal,
             events,
+            notes,
             _folder: folder,
         }
     }
@@ -263,6 +288,147 @@ async fn a_payment_is_announced_found_and_kept_from_others() {
     assert_eq!(all.body["payments"].as_array().unwrap().len(), 2);
     let one = ask(server.admin, "GET", "/v1/payments?tenant=paris", "", "", "").await;
     assert_eq!(one.body["payments"][0]["tenant"], "paris");
+}
+
+#[tokio::test]
+async fn a_customer_is_called_once() {
+    let server = Server::start().await;
+    let call = async |key: &str, headers: &str, body: &Value| {
+        let head = format!("content-type: application/json\r\n{headers}");
+        ask(
+            server.api,
+            "POST",
+            "/v1/calls",
+            key,
+            &head,
+            &body.to_string(),
+        )
+        .await
+    };
+    let body = json!({"to": "0398765432", "from": "+81312345678", "first": "customer", "amount": 1200, "order_id": "A-1",
+        "operator": "sato", "operator_extension": "201"});
+    let keyed = "idempotency-key: k-1\r\n";
+    let made = call("tokyo-key", keyed, &body).await;
+    assert_eq!(made.status, 201, "{made:?}");
+    let id = made.body["id"].as_str().unwrap();
+    assert!(made.head.contains(&format!("location: /v1/calls/{id}")));
+    assert_eq!(
+        (&made.body["state"], &made.body["result"]),
+        (&json!("on"), &Value::Null)
+    );
+    let again = call("tokyo-key", keyed, &body).await;
+    assert_eq!((again.status, &again.body), (200, &made.body));
+    let other = json!({"to": "0398765433", "first": "customer", "amount": 1200, "order_id": "A-1"});
+    let reused = call("tokyo-key", keyed, &other).await;
+    assert_eq!((reused.status, reused.code()), (409, "idempotency-reused"));
+    {
+        let notes = server.notes.called.lock().unwrap();
+        let [only] = &notes[..] else {
+            panic!("called {} times", notes.len());
+        };
+        assert_eq!(only.call.number, "0398765432");
+        assert_eq!(only.from.as_deref(), Some("+81312345678"));
+        assert_eq!(only.operator_extension.as_deref(), Some("201"));
+        assert_eq!(only.payment.caller_number.as_deref(), Some("0398765432"));
+    }
+    let payment = &made.body["payment_id"];
+    let about = json!({"to": "0398765432", "first": "customer", "payment_id": payment});
+    let exists = call("tokyo-key", "", &about).await;
+    assert_eq!((exists.status, exists.code()), (409, "call-exists"));
+    assert_eq!(exists.body["error"]["call_id"], made.body["id"]);
+    let foreign = call("paris-key", "", &about).await;
+    assert_eq!((foreign.status, foreign.code()), (404, "not-found"));
+    let second = json!({"to": "0398765432", "first": "customer", "amount": 1, "order_id": "A-2"});
+    let most = call("tokyo-key", "", &second).await;
+    assert_eq!((most.status, most.code()), (429, "too-many-calls"));
+
+    let call_id = id.parse().unwrap();
+    server
+        .journal
+        .end_customer_call(call_id, "busy")
+        .await
+        .unwrap();
+    let path = format!("/v1/calls/{id}");
+    let over = server.get("tokyo-key", &path).await;
+    assert_eq!(
+        (&over.body["state"], &over.body["result"]),
+        (&json!("over"), &json!("busy"))
+    );
+    assert!(over.body["ended_at"].is_string());
+    assert_eq!(server.get("paris-key", &path).await.status, 404);
+    let admin = ask(server.admin, "GET", &path, "", "", "").await;
+    assert_eq!(admin.body, over.body);
+    assert_eq!(call("watcher-key", "", &second).await.status, 403);
+
+    // Nobody can be called now; what came before is told all the same.
+    server.notes.away.store(true, Ordering::Relaxed);
+    let again = call("tokyo-key", keyed, &body).await;
+    assert_eq!((again.status, &again.body), (200, &over.body));
+    let reused = call("tokyo-key", keyed, &other).await;
+    assert_eq!((reused.status, reused.code()), (409, "idempotency-reused"));
+    let away = call("tokyo-key", "", &second).await;
+    assert_eq!((away.status, away.code()), (503, "unavailable"));
+    assert_eq!(server.notes.called.lock().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn calls_that_are_not_clear_are_refused() {
+    let server = Server::start().await;
+    for (body, word) in [
+        (
+            json!({"first": "customer", "amount": 1, "order_id": "A-1"}),
+            "to",
+        ),
+        (
+            json!({"to": "abc", "first": "customer", "amount": 1, "order_id": "A-1"}),
+            "to",
+        ),
+        (
+            json!({"to": "4111111111111111", "first": "customer", "amount": 1, "order_id": "A-1"}),
+            "to",
+        ),
+        (
+            json!({"to": "1", "first": "me", "amount": 1, "order_id": "A-1"}),
+            "first",
+        ),
+        (
+            json!({"to": "1", "first": "operator", "amount": 1, "order_id": "A-1"}),
+            "operator_extension",
+        ),
+        (
+            json!({"to": "1", "first": "customer", "amount": 1}),
+            "payment_id",
+        ),
+        (
+            json!({"to": "1", "first": "customer", "payment_id": "x"}),
+            "payment",
+        ),
+        (
+            json!({"to": "1", "first": "customer", "payment_id": uuid(), "language": "ja"}),
+            "language",
+        ),
+        (
+            json!({"to": "1", "first": "customer", "amount": 0, "order_id": "A-1"}),
+            "amount",
+        ),
+        (
+            json!({"to": "1", "first": "customer", "amount": 1, "order_id": "A-1", "ring": 5}),
+            "ring",
+        ),
+    ] {
+        let answer = server.send("tokyo-key", "/v1/calls", body.clone()).await;
+        assert_eq!(
+            (answer.status, answer.code()),
+            (400, "invalid-request"),
+            "{body}: {answer:?}"
+        );
+        assert!(answer.message().contains(word), "{body}: {answer:?}");
+    }
+    assert!(server.notes.called.lock().unwrap().is_empty());
+}
+
+fn uuid() -> &'static str {
+    "01890000-0000-7000-8000-000000000000"
 }
 
 #[tokio::test]

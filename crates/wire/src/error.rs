@@ -218,6 +218,11 @@ pub enum ConfigError {
     /// The HTTP client could not be made.
     #[error("the HTTPS client could not be set up")]
     Client,
+    /// A secret for signatures that is none.
+    #[error(
+        "the secret is not of the form whsec_… with 24 to 64 bytes as Base64 (Standard Webhooks)"
+    )]
+    Secret,
     /// The system has no list of authorities.
     #[error("this system has no trusted authorities")]
     NoAuthorities,
@@ -245,6 +250,7 @@ impl ConfigError {
             Self::Credentials => "set both user and password_file, or neither",
             Self::Client => "this is a bug of ivrpay: please report it",
             Self::NoAuthorities => "install the package ca-certificates, or set ca_file",
+            Self::Secret => "make one with: printf whsec_ >FILE; openssl rand -base64 32 >>FILE",
             Self::Timeout { .. } => "write it as \"5s\" or \"1500ms\"",
             Self::Url => {
                 "card data goes over HTTPS only; credentials belong into user and password_file"

@@ -64,21 +64,7 @@ impl Hook {
         if !range.contains(&config.timeout) {
             return Err(ConfigError::Timeout { name: "timeout" });
         }
-        let url = Url::parse(&config.url).map_err(|_| ConfigError::Url)?;
-        let loopback = url
-            .host_str()
-            .and_then(|host| host.trim_matches(['[', ']']).parse::<IpAddr>().ok())
-            .is_some_and(|ip| ip.is_loopback());
-        let good = match url.scheme() {
-            "https" => url.host_str().is_some_and(|host| !host.is_empty()),
-            "http" => loopback,
-            _ => false,
-        };
-        let plain =
-            url.username().is_empty() && url.password().is_none() && url.fragment().is_none();
-        if !good || !plain {
-            return Err(ConfigError::Url);
-        }
+        let url = address(&config.url)?;
         let authorization = config
             .bearer
             .as_ref()
@@ -151,6 +137,26 @@ impl Hook {
             .host_str()
             .unwrap_or_default()
             .trim_matches(['[', ']'])
+    }
+}
+
+/// `https://…`, or `http://` at a loopback address: what leaves this machine is encrypted.
+pub(crate) fn address(text: &str) -> Result<Url, ConfigError> {
+    let url = Url::parse(text).map_err(|_| ConfigError::Url)?;
+    let loopback = url
+        .host_str()
+        .and_then(|host| host.trim_matches(['[', ']']).parse::<IpAddr>().ok())
+        .is_some_and(|ip| ip.is_loopback());
+    let good = match url.scheme() {
+        "https" => url.host_str().is_some_and(|host| !host.is_empty()),
+        "http" => loopback,
+        _ => false,
+    };
+    let plain = url.username().is_empty() && url.password().is_none() && url.fragment().is_none();
+    if good && plain {
+        Ok(url)
+    } else {
+        Err(ConfigError::Url)
     }
 }
 

@@ -6,12 +6,14 @@
 //! The body is lent from locked memory and dropped, hence wiped, as soon as it has been written out, while the answer is still
 //! awaited (PCI DSS v4.0.1, 3.3.1.2). HTTP/1.1 only: HTTP/2 copies small bodies into a buffer of the connection.
 //!
-//! A [`Hook`] is something else: card-free words to a recorder, over HTTP on this machine too.
+//! A [`Hook`] is something else: card-free words to a recorder, over HTTP on this machine too; and so is a [`Lookup`], which asks a
+//! merchant what an order costs.
 //!
 //! [`run`] drives a connector's steps over a sender; the card goes before the last request that needs it leaves.
 
 mod error;
 mod hook;
+mod lookup;
 mod probe;
 mod run;
 mod send;
@@ -21,6 +23,7 @@ mod tls;
 
 pub use error::{Certificate, ConfigError, SendError, Unreached};
 pub use hook::{Hook, HookConfig, HookError};
+pub use lookup::{ANSWER_MAX, Lookup, LookupConfig, LookupError};
 pub use probe::Reached;
 pub use run::{Checkpoint, NotWritten, Ran, Trouble, run, run_from};
 pub use send::{Sender, Wiped};

@@ -12,6 +12,7 @@ mod canary;
 mod desk;
 mod hardening;
 mod ladder;
+mod line;
 mod operator;
 mod outages;
 mod phones;
@@ -299,6 +300,9 @@ async fn calls(
     drop(service);
 
     telephones(tally, lab, wanted).await;
+    // The rarer ones at full count, or by name.
+    let all = args.full || !args.filter.is_empty();
+    line::run(tally, lab, wanted, all).await;
     if args.filter.is_empty() || args.filter.starts_with("pay key") {
         operator::all(tally, lab, wanted, args.full).await?;
     }

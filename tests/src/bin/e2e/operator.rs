@@ -96,7 +96,7 @@ const PRESS: &str = "hears:1000 sleep:400 *9";
 const GOODBYE: &str = "wait:call-ended hears:1000 sleep:900 hangup";
 
 /// The keys of a whole payment, the amount confirmed while it is being read.
-fn paying(pan: &str) -> String {
+pub(crate) fn paying(pan: &str) -> String {
     keys(pan, "1230", "123").replacen("wait:payment-amount", "wait:greeting", 1)
 }
 

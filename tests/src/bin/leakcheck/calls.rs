@@ -135,6 +135,9 @@ pub(crate) struct Planned {
     pub(crate) results: &'static [&'static str],
 }
 
+/// Orders that are announced to the line without an operator.
+pub(crate) const ORDERS: [&str; 2] = ["2048163", "5790426"];
+
 const SUCCESS: &[&str] = &["success"];
 const HUNG_UP: &[&str] = &["caller-hung-up"];
 const UNKNOWN: &[&str] = &["outcome-unknown"];
@@ -162,6 +165,18 @@ pub(crate) fn endings(lab: &Lab, wallet: &mut Wallet) -> anyhow::Result<Vec<Plan
         SUCCESS,
     );
     add("self-service", "751200", wallet.next()?.keys(), SUCCESS);
+    let [first, second] = ORDERS;
+    let keys = format!(
+        "wait:order , {first}# wait:confirm ,, 1 {}",
+        wallet.next()?.keys()
+    );
+    add("the line without an operator", "66", keys, SUCCESS);
+    let early = wallet.next()?.pan;
+    let keys = format!(
+        "wait:order , {early}# wait:order/card-number sleep:14500 {second}# wait:confirm ,, 1 {}",
+        wallet.next()?.keys()
+    );
+    add("a card keyed for an order number", "66", keys, SUCCESS);
     let card = wallet.next()?;
     let keys = card
         .keys()
