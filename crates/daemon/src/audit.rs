@@ -328,6 +328,38 @@ fn is_word(name: &str) -> bool {
 mod tests {
     use super::*;
 
+    /// CEL takes every line `events`; of all other keys the last one counts.
+    #[tokio::test]
+    async fn every_line_of_events_is_read() {
+        let values = file_values(async |function| {
+            let lines: &[&str] = match function.as_str() {
+                f if f.starts_with("AST_CONFIG(cel.conf,general,events,") => &["ALL", "CHAN_START"],
+                f if f.starts_with("AST_CONFIG(cel.conf,general,enable,") => &["no", "yes"],
+                _ => &[],
+            };
+            let index = function
+                .trim_end_matches(')')
+                .rsplit(',')
+                .next()
+                .unwrap_or_default();
+            let line = match index.parse::<usize>() {
+                Ok(index) => lines.get(index),
+                Err(_) => lines.last(),
+            };
+            Ok(line.map(|l| (*l).to_owned()))
+        })
+        .await
+        .expect("values");
+        let of = |key: &str| {
+            let found = values
+                .iter()
+                .find(|(a, _)| a.file == "cel.conf" && a.key == key);
+            found.and_then(|(_, value)| value.as_deref())
+        };
+        assert_eq!(of("events"), Some("ALL,CHAN_START"));
+        assert_eq!(of("enable"), Some("yes"));
+    }
+
     #[test]
     fn only_words_go_into_commands() {
         for (name, expected) in [

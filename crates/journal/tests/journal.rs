@@ -1057,7 +1057,7 @@ async fn another_database_and_another_version_are_refused() {
                 error,
                 Error::Version {
                     found: 99,
-                    known: 5
+                    known: 7
                 }
             ),
             "{error:?}"

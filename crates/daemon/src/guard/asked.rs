@@ -83,6 +83,19 @@ async fn checked(guard: &Guard, client: &Client, id: &str, name: &str) -> Result
     dangers.map(|dangers| assert!(dangers.is_empty(), "{dangers:?}"))
 }
 
+/// Without cli_aliases.conf there is neither `cel reload` nor `pjsip reload`.
+#[test]
+fn hints_name_commands_that_every_asterisk_has() {
+    for (danger, command) in [
+        (Danger::DtmfLog, "`logger reload`"),
+        (Danger::CelKeys, "`module reload cel`"),
+        (Danger::DirectMedia, "`module reload res_pjsip.so`"),
+        (Danger::SipCopy, "`module reload res_pjsip.so`"),
+    ] {
+        assert!(danger.hint().contains(command), "{danger}");
+    }
+}
+
 #[tokio::test]
 async fn one_who_hangs_up_refuses_nobody_else() {
     let client = asterisk(hardened).await;
