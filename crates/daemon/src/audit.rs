@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use ivrpay_ari::{ChannelId, Client, RequestError};
+use ivrpay_ari::{Client, RequestError};
 use ivrpay_audit::{
     AskedFile, COMMANDS, FILE_VALUES, Look, PJSIP_SETTINGS, Seen, SeenApp, SeenChannel, SeenLog,
     manager_users,

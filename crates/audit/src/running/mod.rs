@@ -163,7 +163,7 @@ impl Seen {
             && self.applications.is_ok()
             && self.channels.is_ok()
             && self.endpoints.is_ok()
-            && (self.pjsip_global.is_ok() || command(self, PJSIP_SETTINGS).is_some())
+            && (self.pjsip_global.is_ok() || sip_debug(self).is_some())
             && (!ami || commands())
     }
 }
@@ -199,7 +199,7 @@ pub fn running(seen: &Seen) -> Report {
         "Asterisk shows their state to nobody; the same command with `off` (`core set debug 0 MODULE`) switches each off, a restart all",
     );
     cx.report.not_looked(
-        "[applicationmap] of features.conf, queues.conf, confbridge.conf, musiconhold.conf, stasis.conf, websocket_client.conf, cli.conf",
+        "allow_transfer and media_encryption of PJSIP trunks, [applicationmap] of features.conf, queues.conf, confbridge.conf, musiconhold.conf, stasis.conf, websocket_client.conf, cli.conf",
         "a running Asterisk does not show what of them matters; `ivrpay audit --files /etc/asterisk` looks",
     );
     cx.report.sort();
@@ -411,8 +411,8 @@ impl Cx {
             }
         }
         // ARI answers for a section by the name of `global` alone.
-        let (place, debug) = match command(seen, PJSIP_SETTINGS) {
-            Some(lines) => (PJSIP_SETTINGS, field(lines, "debug")),
+        let (place, debug) = match sip_debug(seen) {
+            Some(debug) => (PJSIP_SETTINGS, Some(debug)),
             None => {
                 let place = "PJSIP global settings";
                 let global = self.take(place, &seen.pjsip_global);
@@ -446,10 +446,13 @@ impl Cx {
                         } else {
                             format!("{place}, {file}:{line}")
                         };
-                        finding.place = Place::Running { running };
+                        finding.place = Place::Running {
+                            running: crate::finding::shown(&running),
+                        };
                     }
                     self.report.findings.push(finding);
                 }
+                self.report.not_looked_at.extend(report.not_looked_at);
                 for switch in &running.switches {
                     self.report.not_looked(
                         format!("dialplan of another source ({switch})"),
@@ -469,9 +472,9 @@ impl Cx {
         let place = "features show";
         for (feature, code) in texts::features(lines) {
             let (check, change) = if feature.starts_with("One Touch") {
-                (c::FEATURES_RECORD, "take automon and automixmon out")
+                (c::FEATURES_RECORD, "take automon and automixmon out,")
             } else if code.chars().count() == 1 && rights != Rights::Nobody {
-                (c::FEATURES_KEYS, "double its key (## or **)")
+                (c::FEATURES_KEYS, "write its key twice (##, **)")
             } else {
                 continue;
             };
@@ -821,6 +824,11 @@ fn settings(commands: &BTreeMap<String, Look<Vec<String>>>) -> Option<&Vec<Strin
 fn command<'a>(seen: &'a Seen, name: &str) -> Option<&'a [String]> {
     let output = seen.commands.as_ref().ok()?.get(name)?;
     output.as_deref().ok()
+}
+
+/// What PJSIP's global section has for `debug`, whatever that section's name.
+fn sip_debug(seen: &Seen) -> Option<&str> {
+    field(command(seen, PJSIP_SETTINGS)?, "debug")
 }
 
 fn value<'a>(seen: &'a Seen, file: &str, key: &str) -> Option<&'a str> {
