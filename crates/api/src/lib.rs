@@ -273,7 +273,7 @@ pub struct MarkRecording {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ResolveRecording {
-    /// `deleted` or `redacted`.
+    /// `deleting` (before the file goes; its task stays open), then `deleted`; or `redacted`.
     pub action: String,
     /// Who did it, 1 to 64 characters.
     pub by: String,
@@ -284,7 +284,7 @@ pub struct ResolveRecording {
 pub struct Recording {
     /// Its id.
     pub id: String,
-    /// `marked`, `quarantined`, `deleted` or `redacted`.
+    /// `marked`, `quarantined`, `deleting` (its file may be gone), `deleted` or `redacted`.
     pub state: String,
     /// Where it was found.
     pub origin: String,

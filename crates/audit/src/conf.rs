@@ -191,6 +191,18 @@ impl Conf {
         Some(reader.conf)
     }
 
+    /// One that was read from elsewhere.
+    pub(crate) fn of(file: &str, sections: Vec<Section>) -> Self {
+        let entries = sections.iter().map(|s| s.entries.len()).sum();
+        Self {
+            file: file.into(),
+            sections,
+            troubles: Vec::new(),
+            includes: Vec::new(),
+            entries,
+        }
+    }
+
     /// Sections that are no templates.
     pub fn sections(&self) -> impl Iterator<Item = &Section> {
         self.sections.iter().filter(|s| !s.template)

@@ -182,6 +182,8 @@ impl Report {
             ("manager show user ", "manager show users"),
             ("ari show app ", "Stasis applications"),
             ("mixmonitor list ", "channels"),
+            ("dialplan show, globals", "dialplan show globals"),
+            ("dialplan show, ", "dialplan show"),
         ];
         let listed = list
             .iter()

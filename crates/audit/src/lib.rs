@@ -23,8 +23,8 @@ pub use finding::{
     Change, Check, FILE_VALUES_PLACE, Finding, NotLookedAt, Place, Report, Severity,
 };
 pub use running::{
-    AskedFile, COMMANDS, FILE_VALUES, Look, Seen, SeenApp, SeenChannel, SeenLog, manager_users,
-    running,
+    AskedFile, COMMANDS, FILE_VALUES, Look, PJSIP_SETTINGS, Seen, SeenApp, SeenChannel, SeenLog,
+    manager_users, running,
 };
 pub use tree::{FILE_BYTES_MAX, FILES_MAX, TREE_BYTES_MAX, Tree, TreeError};
 pub use version::Version;

@@ -294,34 +294,40 @@ fn resolve(socket: &Path, from: &From, id: &str, by: &str, action: &str) -> anyh
         "it is {} already",
         recording.state
     );
-    if action == "deleted" {
-        let file = recording.file.as_ref().unwrap_or(&recording.origin);
-        match fs::remove_file(file) {
-            Ok(()) => {}
-            // Nobody may write down that it was deleted: it may lie on another machine, or below another root.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                bail!(
-                    "{file} is not there, as seen from here; nothing was written down. Where Asterisk has another root or machine, give the file itself: ivrpay recording quarantine FILE"
-                );
-            }
-            Err(error) => {
-                return Err(error).with_context(|| {
-                    format!("{file} can't be deleted; run this as a user who may, often root")
-                });
-            }
-        }
-        if let Some(folder) = Path::new(file).parent()
-            && let Ok(folder) = File::open(folder)
-        {
-            folder.sync_all()?;
-        }
-    }
-    let body = ResolveRecording {
-        action: action.to_owned(),
-        by: by.to_owned(),
-    };
     let path = format!("/v1/recordings/{}/resolve", encode(id));
-    let answer = post(socket, &path, &body)?;
+    let write_down = |action: &str| {
+        let body = ResolveRecording {
+            action: action.to_owned(),
+            by: by.to_owned(),
+        };
+        post(socket, &path, &body)
+    };
+    let file = recording.file.as_ref().unwrap_or(&recording.origin);
+    let begun = recording.state == "deleting";
+    let gone = fs::symlink_metadata(file).is_err_and(|e| e.kind() == io::ErrorKind::NotFound);
+    let answer = if action == "deleted" {
+        // Nobody may write down that it was deleted: it may lie on another machine, or below another root.
+        ensure!(
+            begun || !gone,
+            "{file} is not there, as seen from here; nothing was written down. Where Asterisk has another root or machine, give the file itself: ivrpay recording quarantine FILE"
+        );
+        // The journal first: what it refuses is not deleted, and a deletion that ends half-way is known.
+        write_down("deleting")?;
+        if !gone {
+            remove(file).with_context(|| {
+                format!("{file} can't be deleted, and its task stays open; run this as a user who may, often root")
+            })?;
+        }
+        write_down(action).with_context(|| {
+            format!("{file} is deleted, and the journal has who began that, but not yet that it is done: run this once more")
+        })?
+    } else {
+        ensure!(
+            !(begun && gone),
+            "{file} was deleted; close it with --action deleted"
+        );
+        write_down(action)?
+    };
     shown(from, &answer, |recording: Recording| {
         say!(
             "recording {} is {}; backups of it are not reached from here",
@@ -330,6 +336,15 @@ fn resolve(socket: &Path, from: &From, id: &str, by: &str, action: &str) -> anyh
         );
         Ok(())
     })
+}
+
+/// Removes a file for good.
+fn remove(file: &str) -> io::Result<()> {
+    fs::remove_file(file)?;
+    match Path::new(file).parent() {
+        Some(folder) => File::open(folder)?.sync_all(),
+        None => Ok(()),
+    }
 }
 
 fn get(socket: &Path) -> anyhow::Result<String> {

@@ -262,6 +262,9 @@ fn good(path: &str) -> Option<(u16, &'static str)> {
             "/ari/asterisk/config/dynamic/res_pjsip/global/global" => {
                 r#"[{"attribute":"debug","value":"no"}]"#
             }
+            "/ari/asterisk/logging" => {
+                r#"[{"channel":"/full","type":"File","status":"Enabled","configuration":"NOTICE "}]"#
+            }
             _ => "[]",
         },
     ))

@@ -5,9 +5,10 @@
 
 use std::collections::BTreeMap;
 
-use ivrpay_ari::{ChannelId, Client, RequestError};
+use ivrpay_ari::{Client, RequestError};
 use ivrpay_audit::{
-    AskedFile, COMMANDS, FILE_VALUES, Look, Seen, SeenApp, SeenChannel, SeenLog, manager_users,
+    AskedFile, COMMANDS, FILE_VALUES, Look, PJSIP_SETTINGS, Seen, SeenApp, SeenChannel, SeenLog,
+    manager_users,
 };
 use jiff::civil::Date;
 
@@ -21,6 +22,8 @@ const USERS_MAX: usize = 128;
 const APPS_MAX: usize = 32;
 /// Channels whose recorders are asked for.
 const CHANNELS_MAX: usize = 256;
+/// Lines of one key in a file that are asked for, where all of them count.
+const LINES_MAX: usize = 16;
 
 /// Asks everything. `today` is for what is out of date.
 pub async fn see(config: &Config, today: Date) -> Seen {
@@ -32,6 +35,7 @@ pub async fn see(config: &Config, today: Date) -> Seen {
     let mut seen = Seen {
         today,
         our_app: config.ari.app.clone(),
+        our_user: config.ari.user.clone(),
         version: Err(String::new()),
         build_options: Err(String::new()),
         logging: Err(String::new()),
@@ -44,7 +48,7 @@ pub async fn see(config: &Config, today: Date) -> Seen {
         commands: Err(String::new()),
     };
     over_ari(&mut seen, ari.as_ref(), &mut way).await;
-    seen.commands = over_ami(config, &seen).await;
+    seen.commands = over_ami(config, &mut seen).await;
     seen
 }
 
@@ -167,12 +171,24 @@ async fn over_ari(seen: &mut Seen, client: Option<&Client>, way: &mut Way) {
     };
     let first = match &channels {
         Ok(channels) => channels.first().map(|ch| ch.id.clone()).ok_or_else(|| {
-            "they are read through a channel, and there is none at the moment; look again during a call, or at the files with --files".to_owned()
+            "they are read over AMI, or through a channel, and there is none at the moment; look again during a call, or at the files with --files".to_owned()
         }),
         Err(because) => Err(because.clone()),
     };
     seen.file_values = match (client, first) {
-        (Some(client), Ok(channel)) => file_values(client, way, &channel).await,
+        (Some(client), Ok(channel)) => {
+            file_values(async |function| {
+                let question = async {
+                    match client.get_variable(&channel, &function).await {
+                        // What is not written there is answered with 500, as what can't be read.
+                        Err(RequestError::Refused { status: 500 }) => Ok(None),
+                        answer => answer,
+                    }
+                };
+                way.ask(question).await
+            })
+            .await
+        }
         (_, first) => Err(first.err().unwrap_or_default()),
     };
     let app = seen.our_app.clone();
@@ -187,22 +203,36 @@ async fn over_ari(seen: &mut Seen, client: Option<&Client>, way: &mut Way) {
     });
 }
 
-/// Values of files, through a channel. What is not written there is answered with 500, as what can't be read.
+/// Values of files, by a function of the dialplan; `read` gives its value.
 async fn file_values(
-    client: &Client,
-    way: &mut Way,
-    channel: &ChannelId,
+    mut read: impl AsyncFnMut(String) -> Look<Option<String>>,
 ) -> Look<BTreeMap<AskedFile, Option<String>>> {
     let mut values = BTreeMap::new();
     for asked in FILE_VALUES {
-        let function = format!("AST_CONFIG({},{},{})", asked.file, asked.section, asked.key);
-        let question = async {
-            match client.get_variable(channel, &function).await {
-                Err(RequestError::Refused { status: 500 }) => Ok(None),
-                answer => answer,
-            }
+        let of = |index: &str| {
+            format!(
+                "AST_CONFIG({},{},{},{index})",
+                asked.file, asked.section, asked.key
+            )
         };
-        values.insert(asked, way.ask(question).await?);
+        // Of all others the last line counts.
+        let value = if asked.key == "events" {
+            let mut lines = Vec::new();
+            for index in 0..LINES_MAX {
+                let Some(line) = read(of(&index.to_string())).await? else {
+                    break;
+                };
+                lines.push(line);
+            }
+            if lines.len() == LINES_MAX {
+                // More than anybody writes: not read to its end.
+                lines.push("ALL".to_owned());
+            }
+            (!lines.is_empty()).then(|| lines.join(","))
+        } else {
+            read(of("-1")).await?
+        };
+        values.insert(asked, value);
     }
     // An Asterisk that has the files has one of these.
     if values.values().all(Option::is_none) {
@@ -218,8 +248,9 @@ fn settings(settings: Vec<ivrpay_ari::Setting>) -> BTreeMap<String, String> {
         .collect()
 }
 
-/// The commands of [`COMMANDS`], and those for each user, application and channel of ours.
-async fn over_ami(config: &Config, seen: &Seen) -> Look<BTreeMap<String, Look<Vec<String>>>> {
+/// The commands of [`COMMANDS`], and those for each user, application and channel of ours. Values of files too, where there was no
+/// channel to read them through.
+async fn over_ami(config: &Config, seen: &mut Seen) -> Look<BTreeMap<String, Look<Vec<String>>>> {
     let Some(ami) = &config.ami else {
         return Err(
             "there is no [ami] in the configuration; add it, with the user ivrpay-audit of asterisk-conf/ivrpay-manager.conf"
@@ -228,9 +259,26 @@ async fn over_ami(config: &Config, seen: &Seen) -> Look<BTreeMap<String, Look<Ve
     };
     let words = |error: ivrpay_ami::Error| format!("{error}; {}", error.hint());
     let (client, _events) = ivrpay_ami::connect(ami).await.map_err(words)?;
+    if seen.file_values.is_err() {
+        seen.file_values = file_values(async |function| {
+            let answer = client.action("Getvar", &[("Variable", &function)]).await;
+            let answer = answer.map_err(words)?;
+            let value = answer.get("Value").unwrap_or_default();
+            // What is not written there is empty, as what can't be read.
+            Ok((!value.is_empty()).then(|| value.to_owned()))
+        })
+        .await;
+    }
     let mut outputs = BTreeMap::new();
     let mut broken: Option<String> = None;
-    let mut open: Vec<String> = COMMANDS.iter().map(|c| (*c).to_owned()).collect();
+    let mut open: Vec<String> = Vec::new();
+    if seen
+        .modules
+        .as_ref()
+        .is_ok_and(|m| m.iter().any(|name| name == "res_pjsip.so"))
+    {
+        open.push(PJSIP_SETTINGS.to_owned());
+    }
     let apps = seen.applications.iter().flatten().take(APPS_MAX);
     open.extend(
         apps.filter(|a| is_word(&a.name))
@@ -245,6 +293,8 @@ async fn over_ami(config: &Config, seen: &Seen) -> Look<BTreeMap<String, Look<Ve
         ours.take(CHANNELS_MAX)
             .map(|ch| format!("mixmonitor list {}", ch.name)),
     );
+    // The last may be longer than is taken, which ends the connection.
+    open.extend(COMMANDS.iter().map(|c| (*c).to_owned()));
     let mut next = 0;
     while let Some(command) = open.get(next).cloned() {
         next += 1;
@@ -261,7 +311,7 @@ async fn over_ami(config: &Config, seen: &Seen) -> Look<BTreeMap<String, Look<Ve
         if command == "manager show users" {
             let users = output.as_deref().map(manager_users).unwrap_or_default();
             let users = users.into_iter().filter(|u| is_word(u)).take(USERS_MAX);
-            open.extend(users.map(|u| format!("manager show user {u}")));
+            open.splice(next..next, users.map(|u| format!("manager show user {u}")));
         }
         outputs.insert(command, output);
     }
@@ -277,6 +327,38 @@ fn is_word(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// CEL takes every line `events`; of all other keys the last one counts.
+    #[tokio::test]
+    async fn every_line_of_events_is_read() {
+        let values = file_values(async |function| {
+            let lines: &[&str] = match function.as_str() {
+                f if f.starts_with("AST_CONFIG(cel.conf,general,events,") => &["ALL", "CHAN_START"],
+                f if f.starts_with("AST_CONFIG(cel.conf,general,enable,") => &["no", "yes"],
+                _ => &[],
+            };
+            let index = function
+                .trim_end_matches(')')
+                .rsplit(',')
+                .next()
+                .unwrap_or_default();
+            let line = match index.parse::<usize>() {
+                Ok(index) => lines.get(index),
+                Err(_) => lines.last(),
+            };
+            Ok(line.map(|l| (*l).to_owned()))
+        })
+        .await
+        .expect("values");
+        let of = |key: &str| {
+            let found = values
+                .iter()
+                .find(|(a, _)| a.file == "cel.conf" && a.key == key);
+            found.and_then(|(_, value)| value.as_deref())
+        };
+        assert_eq!(of("events"), Some("ALL,CHAN_START"));
+        assert_eq!(of("enable"), Some("yes"));
+    }
 
     #[test]
     fn only_words_go_into_commands() {

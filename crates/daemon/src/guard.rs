@@ -1,7 +1,8 @@
 //! Whether Asterisk would betray a card: asked before every capture, answers kept for a short, named time.
 //!
-//! What ARI shows is looked at; AMI users, debug switches and MixMonitor it does not show (`ivrpay audit` looks at them, and the
-//! caller's voice is muted for recorders). Not knowing is not safe: what Asterisk does not answer refuses the capture.
+//! What ARI shows is looked at. AMI users, the dialplan and MixMonitor it does not show (`ivrpay audit` looks at them over AMI, and the
+//! caller's voice is muted for recorders), and debug switches hardly anybody (the audit names those that it can't see). Not knowing is not
+//! safe: what Asterisk does not answer refuses the capture.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -25,6 +26,9 @@ const ANSWER_MAX: Duration = Duration::from_secs(6);
 /// Lines `events` of cel.conf that are read.
 const CEL_LINES_MAX: i32 = 16;
 
+/// The section of pjsip.conf with `type = global`. ARI answers for a name alone, and does not list names.
+const PJSIP_GLOBAL: &str = "global";
+
 /// Endpoints whose settings are kept; one more, and all are asked anew.
 const ENDPOINTS_MAX: usize = 1_000;
 
@@ -35,7 +39,7 @@ pub(crate) const EXCEPTION_DAYS_MAX: i64 = 30;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Danger {
-    /// A log channel writes every key.
+    /// A log channel writes every key, or there is none, and standard output gets it.
     DtmfLog,
     /// CEL stores every key.
     CelKeys,
@@ -47,9 +51,9 @@ pub enum Danger {
     SubscribedApp,
     /// Somebody listens to the caller.
     Spy,
-    /// The caller's endpoint may send audio and keys past Asterisk.
+    /// The caller's endpoint may send audio and keys past Asterisk, or does not say.
     DirectMedia,
-    /// SIP messages, and keys in them, are logged or sent away.
+    /// SIP messages, and keys in them, are logged or sent away, or Asterisk does not say.
     SipCopy,
     /// Asterisk did not mute the caller.
     NotMuted,
@@ -82,7 +86,9 @@ impl Danger {
     #[must_use]
     pub const fn why(self) -> &'static str {
         match self {
-            Self::DtmfLog => "a log channel of Asterisk has the level DTMF: it writes every key",
+            Self::DtmfLog => {
+                "a log channel of Asterisk has the level DTMF, or it has no log channel at all and prints everything to standard output: every key is written"
+            }
             Self::CelKeys => "CEL stores every key (events=ALL or DTMF)",
             Self::Recorder => "an ARI recording runs on the caller's channel",
             Self::NativeBridge => {
@@ -93,10 +99,10 @@ impl Danger {
                 "somebody listens to the caller or to his operator (snoop, ChanSpy, ExtenSpy)"
             }
             Self::DirectMedia => {
-                "the caller's endpoint has direct_media=yes: audio and keys may go past Asterisk"
+                "the caller's endpoint has direct_media=yes, or is of chan_sip, which does not say: audio and keys may go past Asterisk"
             }
             Self::SipCopy => {
-                "Asterisk logs SIP messages or sends copies of them away, and keys sent by INFO with them"
+                "Asterisk logs SIP messages or sends copies of them away, and keys sent by INFO with them; or it can't be asked, since pjsip.conf has no [global]"
             }
             Self::NotMuted => {
                 "Asterisk did not mute the caller, so that a recording would hear him"
@@ -113,10 +119,10 @@ impl Danger {
     pub const fn hint(self) -> &'static str {
         match self {
             Self::DtmfLog => {
-                "logger.conf: take `dtmf` and `*` out of every line, then `logger reload`; for a channel of the CLI, `logger remove channel NAME`"
+                "logger.conf: take `dtmf` and `*` out of every line of [logfiles] and leave one there (`console => notice,warning,error`), then `logger reload`; for a channel of the CLI, `logger remove channel NAME`"
             }
             Self::CelKeys => {
-                "cel.conf: name the events one by one, without ALL and DTMF, then `cel reload`"
+                "cel.conf: name the events one by one, without ALL and DTMF, then `module reload cel`"
             }
             Self::Recorder => "stop the recording, or begin it behind the payment",
             Self::NativeBridge => "the bridge has to be of type mixing,dtmf_events,proxy_media",
@@ -127,10 +133,10 @@ impl Danger {
                 "hang up the spying channel, or say spy = \"detach\" in the tenant: whoever listens by ChanSpy or ExtenSpy is then taken off for the capture"
             }
             Self::DirectMedia => {
-                "pjsip.conf: direct_media = no in the endpoint (asterisk-conf/ivrpay-pjsip.conf), then `pjsip reload`"
+                "pjsip.conf: direct_media = no in the endpoint (asterisk-conf/ivrpay-pjsip.conf), then `module reload res_pjsip.so`; a trunk of chan_sip: move it to PJSIP"
             }
             Self::SipCopy => {
-                "pjsip.conf [global]: debug = no; modules.conf: noload = res_hep_pjsip.so"
+                "pjsip.conf: `[global]`, by this name alone, with type = global and debug = no, then `module reload res_pjsip.so`; modules.conf: noload = res_hep_pjsip.so"
             }
             Self::NotMuted => "let the ARI user write (read_only = no)",
             Self::RecorderRuns => "[[recorders]]; `ivrpay check` shows each",
@@ -201,8 +207,9 @@ pub(crate) struct Facts {
     info: Info,
     /// `events` of cel.conf, where CEL is on. Not looked at where no call was on that could be asked.
     cel: Option<String>,
-    /// Whether SIP messages are logged (`debug` of the global section of pjsip.conf).
-    sip_debug: bool,
+    /// Whether SIP messages are logged (`debug` of [`PJSIP_GLOBAL`]); `None`: there is no such section, and another of its type, whose
+    /// name nobody tells us, may log them.
+    sip_debug: Option<bool>,
 }
 
 /// Whose voices and keys it is about.
@@ -283,7 +290,14 @@ impl Guard {
         let mut kept = self.kept.lock().await;
         let fresh = |asked: Instant| asked.elapsed() < ANSWER_KEPT;
         if !kept.facts.as_ref().is_some_and(|(asked, _)| fresh(*asked)) {
-            kept.facts = Some(ask(Facts::ask(client, Some(channel))).await);
+            let asked = Instant::now();
+            let answer = tokio::time::timeout(ANSWER_MAX, Facts::ask(client, Some(channel))).await;
+            // Files are read through this channel: that it hung up says nothing to the others.
+            if matches!(answer, Ok(Err(RequestError::Gone))) {
+                kept.facts = None;
+                return Err(Danger::NotKnown);
+            }
+            kept.facts = Some((asked, answer.ok().and_then(Result::ok)));
         }
         // What another call was told before this one came says nothing of this one.
         if kept
@@ -293,7 +307,8 @@ impl Guard {
         {
             kept.around = Some(ask(Around::ask(client)).await);
         }
-        let mut direct_media = false;
+        // What chan_sip lets its peers do, it tells nobody.
+        let mut direct_media = name.starts_with("SIP/");
         if let Some(endpoint) = pjsip_endpoint(name) {
             let known = kept.direct_media.get(endpoint);
             let known = match known.filter(|(asked, _)| fresh(*asked)) {
@@ -362,12 +377,15 @@ impl Facts {
     ) -> Result<Self, RequestError> {
         let (logging, modules, info) =
             tokio::try_join!(client.logging(), client.modules(), client.info())?;
-        let sip_debug = match client.pjsip_settings("global", "global").await {
-            Ok(global) => global
-                .iter()
-                .any(|s| s.attribute == "debug" && !is_off(&s.value)),
-            // No PJSIP, or no such section: its default is off.
-            Err(RequestError::Gone) => false,
+        let sip_debug = match client.pjsip_settings("global", PJSIP_GLOBAL).await {
+            Ok(global) => Some(
+                global
+                    .iter()
+                    .any(|s| s.attribute == "debug" && !is_off(&s.value)),
+            ),
+            Err(RequestError::Gone) if runs(&modules, "res_pjsip.so") => None,
+            // No PJSIP.
+            Err(RequestError::Gone) => Some(false),
             Err(error) => return Err(error),
         };
         let mut facts = Self {
@@ -419,15 +437,14 @@ impl Facts {
     }
 
     fn runs(&self, module: &str) -> bool {
-        self.modules
-            .iter()
-            .any(|m| m.name.starts_with(module) && m.status == "Running")
+        runs(&self.modules, module)
     }
 
     /// What is true of every call.
     pub(crate) fn dangers(&self) -> Vec<Danger> {
         let mut dangers = Vec::new();
-        if self.logging.iter().any(writes_keys) {
+        // Without any channel Asterisk prints to standard output whatever comes, keys too (main/logger.c, logger_print_normal).
+        if self.logging.is_empty() || self.logging.iter().any(writes_keys) {
             dangers.push(Danger::DtmfLog);
         }
         if self.cel.as_deref().is_some_and(names_keys)
@@ -435,7 +452,7 @@ impl Facts {
         {
             dangers.push(Danger::CelKeys);
         }
-        if self.sip_debug || self.runs("res_hep_pjsip.so") {
+        if self.sip_debug != Some(false) || self.runs("res_hep_pjsip.so") {
             dangers.push(Danger::SipCopy);
         }
         dangers
@@ -527,6 +544,12 @@ fn pjsip_endpoint(channel: &str) -> Option<&str> {
     name.rsplit_once('-').map(|(endpoint, _)| endpoint)
 }
 
+fn runs(modules: &[Module], module: &str) -> bool {
+    modules
+        .iter()
+        .any(|m| m.name.starts_with(module) && m.status == "Running")
+}
+
 fn is_off(value: &str) -> bool {
     value.is_empty() || is_false(value)
 }
@@ -590,16 +613,19 @@ fn names_keys(events: &str) -> bool {
 }
 
 #[cfg(test)]
+mod asked;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
     fn facts() -> Facts {
         Facts {
-            logging: Vec::new(),
+            logging: vec![log("Enabled", "NOTICE WARNING ERROR ")],
             modules: Vec::new(),
             info: serde_json::from_str(r#"{"system":{"version":"22.10.1"}}"#).unwrap(),
             cel: None,
-            sip_debug: false,
+            sip_debug: Some(false),
         }
     }
 
@@ -637,6 +663,9 @@ mod tests {
             let found = facts.dangers() == [Danger::DtmfLog];
             assert_eq!(found, danger, "{status} {levels}");
         }
+        let mut facts = facts();
+        facts.logging.clear();
+        assert_eq!(facts.dangers(), [Danger::DtmfLog], "no channel at all");
     }
 
     #[test]

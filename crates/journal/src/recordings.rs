@@ -73,6 +73,22 @@ impl Journal {
         tx.end(kept).await
     }
 
+    /// Keeps that somebody is about to delete the file of a recording: before it goes, so that nothing is deleted that nobody wrote
+    /// down. Its task stays open until [`Self::resolve_recording`]. Said twice, the first stands.
+    ///
+    /// # Errors
+    /// As of [`Self::resolve_recording`]; the file must not be deleted then.
+    pub async fn delete_recording(
+        &self,
+        id: RecordingId,
+        by: &str,
+    ) -> Result<Recording, RecordingError> {
+        check("by", by, 64)?;
+        let mut tx = self.begin(Durability::Synced).await?;
+        let deleting = delete(&mut tx, id, by).await;
+        tx.end(deleting).await
+    }
+
     /// Keeps what became of a recording in quarantine, and closes its task.
     ///
     /// # Errors
@@ -124,6 +140,7 @@ async fn quarantine(
             state,
             file: new.file,
             quarantined_ms: moved_ms,
+            deleting_by: None,
             ..known
         },
         None => Recording {
@@ -138,6 +155,7 @@ async fn quarantine(
             quarantined_ms: moved_ms,
             resolved_by: None,
             resolved_ms: None,
+            deleting_by: None,
         },
     };
     tx.put_recording(&recording).await?;
@@ -145,7 +163,27 @@ async fn quarantine(
         let reason = "a card was spoken or keyed where it was recorded (PCI DSS 12.10.7)";
         tasks::quarantined(tx, recording.id, owner.as_ref(), due_ms, reason).await?;
     }
-    record(tx, &recording, &by).await?;
+    record(tx, &recording, recording.state.name(), &by).await?;
+    Ok(recording)
+}
+
+/// One that nobody has resolved yet.
+async fn open(tx: &mut Tx<'_>, id: RecordingId) -> Result<Recording, RecordingError> {
+    let recording = tx.recording(id).await?.ok_or(RecordingError::NotFound)?;
+    if recording.resolved_ms.is_some() {
+        return Err(RecordingError::Resolved);
+    }
+    Ok(recording)
+}
+
+async fn delete(tx: &mut Tx<'_>, id: RecordingId, by: &str) -> Result<Recording, RecordingError> {
+    let mut recording = open(tx, id).await?;
+    if recording.deleting_by.is_none() {
+        let by = scrub::text(by);
+        recording.deleting_by = Some(by.clone());
+        tx.put_recording(&recording).await?;
+        record(tx, &recording, "deleting", &by).await?;
+    }
     Ok(recording)
 }
 
@@ -155,26 +193,27 @@ async fn resolve(
     state: RecordingState,
     by: &str,
 ) -> Result<Recording, RecordingError> {
-    let recording = tx.recording(id).await?.ok_or(RecordingError::NotFound)?;
-    if recording.resolved_ms.is_some() {
-        return Err(RecordingError::Resolved);
-    }
     let by = scrub::text(by);
     let recording = Recording {
         state,
         resolved_by: Some(by.clone()),
         resolved_ms: Some(tx.now_ms),
-        ..recording
+        ..open(tx, id).await?
     };
     tx.put_recording(&recording).await?;
     tx.close_task_of_recording(id, &by).await?;
-    record(tx, &recording, &by).await?;
+    record(tx, &recording, state.name(), &by).await?;
     Ok(recording)
 }
 
 /// Who did what to which recording, in the chain that nobody can change.
-async fn record(tx: &mut Tx<'_>, recording: &Recording, by: &str) -> Result<(), Error> {
-    let body = json!({ "recording": recording.id, "recording_state": recording.state.name(), "by": by, "reason": recording.reason });
+async fn record(
+    tx: &mut Tx<'_>,
+    recording: &Recording,
+    state: &str,
+    by: &str,
+) -> Result<(), Error> {
+    let body = json!({ "recording": recording.id, "recording_state": state, "by": by, "reason": recording.reason });
     tx.append_alone("recording", body).await
 }
 

@@ -651,6 +651,8 @@ pub struct Recording {
     pub resolved_by: Option<String>,
     /// When, UTC milliseconds.
     pub resolved_ms: Option<i64>,
+    /// Who began to delete its file; it may be gone while the matter is still open.
+    pub deleting_by: Option<String>,
 }
 
 /// Which payments to list, newest first. The default is all.

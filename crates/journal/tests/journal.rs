@@ -1057,7 +1057,7 @@ async fn another_database_and_another_version_are_refused() {
                 error,
                 Error::Version {
                     found: 99,
-                    known: 6
+                    known: 7
                 }
             ),
             "{error:?}"
@@ -1416,11 +1416,23 @@ async fn a_recording_with_a_card_is_a_task_until_it_is_resolved() {
         (moved.id, moved.state),
         (first.id, RecordingState::Quarantined)
     );
+    // Who is about to delete its file is kept once, and before; the task stays.
+    for by in ["T. Yamada", "S. Sato"] {
+        let deleting = journal.delete_recording(first.id, by).await.unwrap();
+        assert_eq!(deleting.deleting_by.as_deref(), Some("T. Yamada"));
+        assert_eq!(deleting.state, RecordingState::Quarantined);
+    }
+    let tasks = journal.tasks(&TaskFilter::default()).await.unwrap();
+    assert_eq!(tasks.len(), 1);
+    let nobody = journal.delete_recording(first.id, " ").await;
+    assert!(matches!(nobody, Err(RecordingError::Field { field: "by" })));
     let resolved = journal
         .resolve_recording(first.id, RecordingState::Deleted, "T. Yamada")
         .await
         .unwrap();
     assert_eq!(resolved.state, RecordingState::Deleted);
+    let late = journal.delete_recording(first.id, "T. Yamada").await;
+    assert!(matches!(late, Err(RecordingError::Resolved)));
     assert!(
         journal
             .tasks(&TaskFilter::default())
@@ -1434,7 +1446,7 @@ async fn a_recording_with_a_card_is_a_task_until_it_is_resolved() {
     assert!(matches!(again, Err(RecordingError::Resolved)));
     assert_eq!(journal.recordings().await.unwrap(), [resolved]);
     let report = journal.verify().await.unwrap();
-    assert!(report.is_sound() && report.records == 3, "{report:?}");
+    assert!(report.is_sound() && report.records == 4, "{report:?}");
 }
 
 #[tokio::test]

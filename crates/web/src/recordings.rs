@@ -10,6 +10,9 @@ use ivrpay_payment::RecordingId;
 use crate::Web;
 use crate::error::ApiError;
 
+/// Its file is about to be deleted, or is, and its task is open.
+const DELETING: &str = "deleting";
+
 pub(crate) async fn mark(
     State(web): State<Web>,
     body: Result<Json<api::MarkRecording>, JsonRejection>,
@@ -45,12 +48,21 @@ pub(crate) async fn resolve(
         return Err(refused(RecordingError::NotFound));
     };
     let Json(body) = body?;
-    let state = match body.action.as_str() {
-        "deleted" => RecordingState::Deleted,
-        "redacted" => RecordingState::Redacted,
-        _ => return Err(ApiError::invalid("action: deleted or redacted")),
+    let (journal, by) = (&web.journal, body.by.as_str());
+    let resolved = match body.action.as_str() {
+        DELETING => journal.delete_recording(id, by).await,
+        "deleted" => {
+            let state = RecordingState::Deleted;
+            journal.resolve_recording(id, state, by).await
+        }
+        "redacted" => {
+            let state = RecordingState::Redacted;
+            journal.resolve_recording(id, state, by).await
+        }
+        _ => {
+            return Err(ApiError::invalid("action: deleting, deleted or redacted"));
+        }
     };
-    let resolved = web.journal.resolve_recording(id, state, &body.by).await;
     resolved
         .map(|recording| Json(view(&web, recording)))
         .map_err(refused)
@@ -67,9 +79,15 @@ fn refused(error: RecordingError) -> ApiError {
 }
 
 fn view(web: &Web, recording: Recording) -> api::Recording {
+    let deleting = recording.deleting_by.is_some() && recording.resolved_ms.is_none();
+    let state = if deleting {
+        DELETING
+    } else {
+        recording.state.name()
+    };
     api::Recording {
         id: recording.id.to_string(),
-        state: recording.state.name().to_owned(),
+        state: state.to_owned(),
         due_at: time(web.quarantine.due(recording.marked_ms)),
         origin: recording.origin,
         file: recording.file,

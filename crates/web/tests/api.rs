@@ -871,6 +871,16 @@ async fn a_recording_is_marked_listed_and_resolved() {
         ),
         (
             format!("/v1/recordings/{id}/resolve"),
+            json!({"action": "deleting", "by": "  "}),
+            400,
+        ),
+        (
+            format!("/v1/recordings/{id}/resolve"),
+            json!({"action": "deleting", "by": "x"}),
+            200,
+        ),
+        (
+            format!("/v1/recordings/{id}/resolve"),
             json!({"action": "deleted", "by": "x"}),
             200,
         ),

@@ -18,7 +18,7 @@ const BEHIND_MAX: usize = 4;
 
 /// Who has feature rights.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Rights {
+pub(crate) enum Rights {
     /// The dialplan was seen and gives none.
     Nobody,
     /// It gives some.
@@ -83,6 +83,11 @@ pub(super) fn check(cx: &mut Cx<'_>, loaded: Option<&Conf>) -> Rights {
     let Some(conf) = cx.conf("extensions.conf") else {
         return Rights::Unknown;
     };
+    contexts(cx, &conf)
+}
+
+/// Every context, and the global variables.
+pub(super) fn contexts(cx: &mut Cx<'_>, conf: &Conf) -> Rights {
     let mut rights = Rights::Nobody;
     for section in &conf.sections {
         if section.name.eq_ignore_ascii_case("globals") {

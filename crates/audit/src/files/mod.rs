@@ -24,6 +24,7 @@ use crate::finding::{Change, Check, Place, Report};
 use crate::tree::Tree;
 
 pub(crate) use cel::WITHOUT_KEYS;
+pub(crate) use dialplan::Rights;
 pub(crate) use manager::{DIALPLAN, KEYS, sees};
 pub(crate) use modules::LOADED;
 
@@ -76,6 +77,19 @@ pub fn files(tree: &Tree) -> Result<Report, NotAsterisk> {
     let mut report = cx.report;
     report.sort();
     Ok(report)
+}
+
+/// A dialplan that was read from elsewhere: what is found in it, at the places of its entries, and whom it gives rights.
+pub(crate) fn judge_dialplan(conf: &Conf) -> (Report, dialplan::Rights) {
+    let tree = Tree::new("");
+    let mut cx = Cx {
+        tree: &tree,
+        report: Report::default(),
+        freepbx: false,
+        read: BTreeSet::new(),
+    };
+    let rights = dialplan::contexts(&mut cx, conf);
+    (cx.report, rights)
 }
 
 /// What all checks share.

@@ -3,6 +3,7 @@
 //! Somebody else asks (ARI, and AMI where there is a user for it) and fills a [`Seen`]; what could not be asked carries its reason and
 //! becomes a line of [`Report::not_looked_at`], never silence.
 
+mod dialplan;
 mod texts;
 
 use std::collections::BTreeMap;
@@ -11,7 +12,9 @@ use jiff::civil::Date;
 
 use crate::catalogue as c;
 use crate::conf::{is_false, is_true};
-use crate::files::{DIALPLAN, KEYS, LOADED, WITHOUT_KEYS, is_loopback, sees};
+use crate::files::{
+    DIALPLAN, KEYS, LOADED, Rights, WITHOUT_KEYS, is_loopback, judge_dialplan, sees,
+};
 use crate::finding::{Change, Check, Place, Report};
 use crate::version::Version;
 use texts::{field, number};
@@ -22,15 +25,23 @@ pub use texts::manager_users;
 pub type Look<T> = Result<T, String>;
 
 /// Commands of Asterisk's command line whose output is wanted. Besides, for each user `manager show user NAME`, for each
-/// application `ari show app NAME`, and for each channel in our hands `mixmonitor list CHANNEL`.
-pub const COMMANDS: [&str; 6] = [
+/// application `ari show app NAME`, for each channel in our hands `mixmonitor list CHANNEL`, and with PJSIP [`PJSIP_SETTINGS`]. The
+/// longest output is the last.
+pub const COMMANDS: [&str; 10] = [
+    "ari show users",
+    "features show",
     "core show settings",
     "manager show settings",
     "manager show users",
     "manager show connected",
     "cel show status",
     "logger show channels",
+    "dialplan show globals",
+    "dialplan show",
 ];
+
+/// The command that shows PJSIP's global section, whatever its name.
+pub const PJSIP_SETTINGS: &str = "pjsip show settings";
 
 /// A value of a configuration file, as `AST_CONFIG()` gives it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -49,6 +60,7 @@ const fn asked(file: &'static str, section: &'static str, key: &'static str) -> 
 
 /// Values that are worth asking for: what no other question answers.
 pub const FILE_VALUES: [AskedFile; 12] = [
+    asked("ari.conf", "general", "channelvars"),
     asked("asterisk.conf", "options", "debug"),
     asked("asterisk.conf", "options", "dumpcore"),
     asked("asterisk.conf", "options", "live_dangerously"),
@@ -60,7 +72,6 @@ pub const FILE_VALUES: [AskedFile; 12] = [
     asked("manager.conf", "general", "debug"),
     asked("manager.conf", "general", "disabledevents"),
     asked("manager.conf", "general", "enabled"),
-    asked("pjsip.conf", "global", "debug"),
 ];
 
 /// A log channel.
@@ -111,6 +122,8 @@ pub struct Seen {
     pub today: Date,
     /// Name of our own application.
     pub our_app: String,
+    /// Name of our own user of ARI.
+    pub our_user: String,
     /// Version.
     pub version: Look<String>,
     /// Options of the build, as `OPTIONAL_API, TEST_FRAMEWORK`.
@@ -150,7 +163,7 @@ impl Seen {
             && self.applications.is_ok()
             && self.channels.is_ok()
             && self.endpoints.is_ok()
-            && self.pjsip_global.is_ok()
+            && (self.pjsip_global.is_ok() || sip_debug(self).is_some())
             && (!ami || commands())
     }
 }
@@ -161,6 +174,9 @@ const ALL_CHANNELS: &str = "__AST_CHANNEL_ALL_TOPIC";
 const KEY_EVENT: &str = "ChannelDtmfReceived";
 /// The verbosity at which arguments and digits are printed.
 const VERBOSE_MIN: i64 = 3;
+
+/// Switches of the command line that print or keep keys, and that nothing shows.
+const SWITCHES: &str = "the switches rtp set debug, pjsip set logger, pjsip set history, agi set debug, ari set debug all, core set debug N MODULE, core set debug channel, logger set level DTMF, iax2 set debug, sip set debug";
 
 /// Audits a running Asterisk.
 #[must_use]
@@ -176,10 +192,15 @@ pub fn running(seen: &Seen) -> Report {
     cx.channels(seen);
     cx.endpoints(seen);
     cx.commands(seen);
+    cx.dialplan(seen);
     cx.file_values(seen);
     cx.report.not_looked(
-        "the switches rtp set debug, pjsip set logger, agi set debug, core set debug channel",
-        "Asterisk shows their state to nobody; `asterisk -rx \"rtp set debug off\"` and so on switches them off",
+        SWITCHES,
+        "Asterisk shows their state to nobody; the same command with `off` (`core set debug 0 MODULE`) switches each off, a restart all",
+    );
+    cx.report.not_looked(
+        "allow_transfer and media_encryption of PJSIP trunks, [applicationmap] of features.conf, queues.conf, confbridge.conf, musiconhold.conf, stasis.conf, websocket_client.conf, cli.conf",
+        "a running Asterisk does not show what of them matters; `ivrpay audit --files /etc/asterisk` looks",
     );
     cx.report.sort();
     cx.report
@@ -245,6 +266,12 @@ impl Cx {
                 None => return,
             },
         };
+        if logs.is_empty() {
+            let change = Change::Do(
+                "write console => notice,warning,error into [logfiles] of logger.conf, then `logger reload`".into(),
+            );
+            self.find(c::LOG_EMPTY, "log channels", "none", change);
+        }
         for log in logs.iter().filter(|l| l.enabled) {
             let has = |level: &str| {
                 log.levels
@@ -383,18 +410,86 @@ impl Cx {
                 }
             }
         }
-        let global = self.take("PJSIP global settings", &seen.pjsip_global);
-        if let Some(debug) = global.and_then(|g| g.get("debug"))
-            && !is_false(debug)
-            && !debug.is_empty()
-        {
-            let change = Change::Do("write debug = no into [global] of pjsip.conf, then `pjsip set logger off` and `module reload res_pjsip.so`".into());
-            self.find(
-                c::PJSIP_DEBUG,
-                "PJSIP global settings",
-                format!("debug = {debug}"),
-                change,
-            );
+        // ARI answers for a section by the name of `global` alone.
+        let (place, debug) = match sip_debug(seen) {
+            Some(debug) => (PJSIP_SETTINGS, Some(debug)),
+            None => {
+                let place = "PJSIP global settings";
+                let global = self.take(place, &seen.pjsip_global);
+                (place, global.and_then(|g| g.get("debug")).map(|d| &**d))
+            }
+        };
+        if let Some(debug) = debug.filter(|d| !is_false(d) && !d.is_empty()) {
+            let change = Change::Do("write debug = no into the section with type = global of pjsip.conf, then `pjsip set logger off` and `module reload res_pjsip.so`".into());
+            self.find(c::PJSIP_DEBUG, place, format!("debug = {debug}"), change);
+        }
+    }
+
+    /// The dialplan as it runs, and the features that it gives.
+    fn dialplan(&mut self, seen: &Seen) {
+        let place = "dialplan show";
+        let globals = command(seen, "dialplan show globals").unwrap_or_default();
+        let rights = match command(seen, place) {
+            Some(lines) => {
+                let running = dialplan::read(lines, globals);
+                if running.cut > 0 {
+                    self.report.not_looked(
+                        format!("{} lines of the dialplan, to their end", running.cut),
+                        "Asterisk prints 1,023 bytes of a line; `ivrpay audit --files /etc/asterisk` looks at all of it",
+                    );
+                }
+                let (report, rights) = judge_dialplan(&running.conf);
+                for mut finding in report.findings {
+                    if let Place::File { file, line } = &finding.place {
+                        let running = if file.is_empty() {
+                            format!("{place}, line {line} of its output")
+                        } else {
+                            format!("{place}, {file}:{line}")
+                        };
+                        finding.place = Place::Running {
+                            running: crate::finding::shown(&running),
+                        };
+                    }
+                    self.report.findings.push(finding);
+                }
+                self.report.not_looked_at.extend(report.not_looked_at);
+                for switch in &running.switches {
+                    self.report.not_looked(
+                        format!("dialplan of another source ({switch})"),
+                        "a switch names it; `dialplan show` does not show it",
+                    );
+                }
+                rights
+            }
+            None => Rights::Unknown,
+        };
+        if let Some(lines) = command(seen, "features show") {
+            self.features(lines, rights);
+        }
+    }
+
+    fn features(&mut self, lines: &[String], rights: Rights) {
+        let place = "features show";
+        for (feature, code) in texts::features(lines) {
+            let (check, change) = if feature.starts_with("One Touch") {
+                (c::FEATURES_RECORD, "take automon and automixmon out,")
+            } else if code.chars().count() == 1 && rights != Rights::Nobody {
+                (c::FEATURES_KEYS, "write its key twice (##, **)")
+            } else {
+                continue;
+            };
+            let change = Change::Do(format!(
+                "{change} in [featuremap] of features.conf, then `module reload features`"
+            ));
+            self.find(check, place, format!("{feature}: {code}"), change);
+        }
+    }
+
+    /// Whoever may log in to ARI besides us.
+    fn ari_users(&mut self, seen: &Seen, place: &str, lines: &[String]) {
+        for user in texts::ari_users(lines).filter(|user| *user != seen.our_user) {
+            let change = Change::Do("keep it where it is needed, give its password to nobody else, and bind it to addresses (permit, deny)".into());
+            self.find(c::ARI_USERS, place, user, change);
         }
     }
 
@@ -443,6 +538,7 @@ impl Cx {
                     self.connected(lines, settings(commands));
                 }
                 "cel show status" => self.cel_status(lines),
+                "ari show users" => self.ari_users(seen, command, lines),
                 _ => {
                     if let Some(user) = last("manager show user ") {
                         self.manager_user(seen, user, lines, settings(commands));
@@ -679,6 +775,14 @@ impl Cx {
                 Change::Replace("live_dangerously = no".into()),
             );
         }
+        if let Some(variables) = of("ari.conf", "channelvars").filter(|v| !v.is_empty()) {
+            self.find(
+                c::ARI_CHANNELVARS,
+                "ari.conf",
+                format!("channelvars = {variables}"),
+                Change::Replace("channelvars =".into()),
+            );
+        }
         if let Some(address) =
             of("http.conf", "bindaddr").filter(|a| !a.is_empty() && !is_loopback(a))
         {
@@ -720,6 +824,11 @@ fn settings(commands: &BTreeMap<String, Look<Vec<String>>>) -> Option<&Vec<Strin
 fn command<'a>(seen: &'a Seen, name: &str) -> Option<&'a [String]> {
     let output = seen.commands.as_ref().ok()?.get(name)?;
     output.as_deref().ok()
+}
+
+/// What PJSIP's global section has for `debug`, whatever that section's name.
+fn sip_debug(seen: &Seen) -> Option<&str> {
+    field(command(seen, PJSIP_SETTINGS)?, "debug")
 }
 
 fn value<'a>(seen: &'a Seen, file: &str, key: &str) -> Option<&'a str> {

@@ -34,6 +34,28 @@ pub fn manager_users(lines: &[String]) -> Vec<String> {
         .collect()
 }
 
+/// Names of users in the output of `ari show users`: the last word of what stands below the line of dashes.
+pub(super) fn ari_users(lines: &[String]) -> impl Iterator<Item = &str> {
+    lines
+        .iter()
+        .skip_while(|line| !line.starts_with("----"))
+        .skip(1)
+        .filter_map(|line| line.split_whitespace().next_back())
+        .take(USERS_MAX)
+}
+
+/// Built-in features that have a code now, in the output of `features show`: name, default and current code in columns of 25, 8
+/// and 8 (main/features_config.c).
+pub(super) fn features(lines: &[String]) -> impl Iterator<Item = (&str, &str)> {
+    lines
+        .iter()
+        .skip_while(|line| !line.starts_with("---"))
+        .skip(1)
+        .take_while(|line| !line.trim().is_empty())
+        .filter_map(|line| Some((line.get(..25)?.trim(), line.get(33..)?.trim())))
+        .filter(|(_, code)| !code.is_empty())
+}
+
 /// `EVENT_FLAG_DTMF` (include/asterisk/manager.h).
 const CLASS_DTMF: u64 = 1 << 8;
 

@@ -110,9 +110,9 @@ impl Tx<'_> {
     /// Writes a recording as it is now.
     pub(crate) async fn put_recording(&mut self, recording: &Recording) -> Result<(), Error> {
         sqlx::query(
-            "INSERT INTO recordings (id, state, origin, file, call, marked_by, reason, marked_ms, quarantined_ms, resolved_by, resolved_ms)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
-             ON CONFLICT (id) DO UPDATE SET state = ?2, file = ?4, quarantined_ms = ?9, resolved_by = ?10, resolved_ms = ?11",
+            "INSERT INTO recordings (id, state, origin, file, call, marked_by, reason, marked_ms, quarantined_ms, resolved_by, resolved_ms, deleting_by)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
+             ON CONFLICT (id) DO UPDATE SET state = ?2, file = ?4, quarantined_ms = ?9, resolved_by = ?10, resolved_ms = ?11, deleting_by = ?12",
         )
         .bind(recording.id.to_string())
         .bind(recording.state.name())
@@ -125,6 +125,7 @@ impl Tx<'_> {
         .bind(recording.quarantined_ms)
         .bind(&recording.resolved_by)
         .bind(recording.resolved_ms)
+        .bind(&recording.deleting_by)
         .execute(&mut self.connection)
         .await?;
         Ok(())
@@ -144,5 +145,6 @@ fn recording(row: &SqliteRow) -> Result<Recording, Error> {
         quarantined_ms: row.try_get("quarantined_ms")?,
         resolved_by: row.try_get("resolved_by")?,
         resolved_ms: row.try_get("resolved_ms")?,
+        deleting_by: row.try_get("deleting_by")?,
     })
 }

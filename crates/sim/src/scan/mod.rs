@@ -315,8 +315,15 @@ impl Scan<'_> {
             for entry in entries {
                 self.files(&entry)?;
             }
-        } else if meta.is_file() && std::fs::canonicalize(path)? != self.own {
-            let mut file = File::open(path)?;
+        } else if meta.is_file() {
+            let mut file = match File::open(path) {
+                Ok(file) => file,
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+                Err(error) => return Err(error.into()),
+            };
+            if std::fs::canonicalize(path).is_ok_and(|path| path == self.own) {
+                return Ok(());
+            }
             self.place(&path.display().to_string(), |buffer| file.read(buffer))?;
         }
         Ok(())

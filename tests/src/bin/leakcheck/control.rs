@@ -12,6 +12,7 @@ use ivrpay_tests::service::Service;
 
 use crate::calls::{Card, Wallet};
 use crate::places::{Files, Places};
+use crate::temporary::{self, Temporary};
 use crate::watch::{self, note};
 
 /// What the control gave.
@@ -46,6 +47,7 @@ const LEAKS: &[(&str, &str)] = &[
     ("spool", "ASCII"),
     ("spool", "code with its field"),
     ("recordings", "audible tones"),
+    (temporary::NAME, "a card"),
     ("AMI", "ASCII"),
     ("AMI", "keys of events make up a number"),
     (
@@ -69,7 +71,12 @@ pub(crate) async fn run(instance: u32, suite: &str) -> anyhow::Result<Outcome> {
     let mut wallet = Wallet::new(6, &cards)?;
     let mut places = Places::new(&cards, false);
 
-    naive(&lab, &folder, &mut wallet, &mut places).await?;
+    let temporary = Temporary::new(&lab)?;
+    let called = naive(&lab, &folder, &mut wallet, &mut places).await;
+    let searched = temporary.search(&cards, &mut places).await;
+    temporary.clean()?;
+    called?;
+    searched?;
     for (place, form) in LEAKS {
         outcome.one(&format!("{form} in {place}"), places.holds(place, form));
     }
