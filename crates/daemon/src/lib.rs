@@ -21,6 +21,7 @@ mod serve;
 pub mod settle;
 mod spoken;
 mod tasks;
+pub mod trunk;
 
 pub use reach::reach;
 pub use serve::serve;
