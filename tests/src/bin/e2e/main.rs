@@ -17,6 +17,7 @@ mod phones;
 mod recorders;
 mod recordings;
 mod scenarios;
+mod trunks;
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -239,6 +240,32 @@ async fn run(tally: &mut Tally) -> anyhow::Result<()> {
     if args.full || args.filter.starts_with("keypad") {
         let count = |name: &str, took, result| tally.count(name, took, result);
         desk::all(&lab, &books, wanted, count).await?;
+    }
+    if wanted("line: keys as sound alone") {
+        let paid = trunks::paid_by_sound(&lab, &books);
+        tally
+            .one("line: keys as sound alone: paid, and told", paid)
+            .await;
+    }
+    if args.full || args.filter.starts_with("line") {
+        let silent = trunks::no_key_comes(&lab);
+        tally
+            .one(
+                "line: no key comes: asked again, and the operator hears why",
+                silent,
+            )
+            .await;
+        let slow = trunks::slow_caller(&lab);
+        tally
+            .one(
+                "line: a slow caller keys telephone-events all the same",
+                slow,
+            )
+            .await;
+        let checked = trunks::checked(&lab);
+        tally
+            .one("line: check trunk names each way that keys come", checked)
+            .await;
     }
     if wanted("recorded") {
         let through = recordings::through_a_payment(&lab);
