@@ -223,6 +223,8 @@ pub enum EventKind {
     CustomerCallEnded,
     /// A key came; `digits` counts.
     Digits,
+    /// No key of the caller has come at the first reminder: he is told so, and so is the operator.
+    KeysAwaited,
     /// A step was entered or is being asked anew.
     Step,
     /// A person must do something.

@@ -528,6 +528,10 @@ impl Client {
         self.send(Method::GET, path, None::<()>).await?.json()
     }
 
+    pub(crate) async fn bytes(&self, path: &str) -> Result<Vec<u8>, RequestError> {
+        self.send(Method::GET, path, None::<()>).await?.checked()
+    }
+
     pub(crate) async fn done<B: Serialize>(
         &self,
         method: Method,

@@ -21,6 +21,7 @@ mod error;
 mod event;
 mod ids;
 mod listen;
+mod record;
 pub mod redact;
 mod request;
 mod route;
@@ -34,6 +35,7 @@ pub use error::{RequestError, Trouble};
 pub use event::{Caller, Channel, Dialplan, Event, Malformed, Playback, read};
 pub use ids::{BridgeId, ChannelId, InvalidId, PlaybackId};
 pub use listen::{Listener, listen};
+pub use record::RtpReceived;
 pub use request::{
     Application, Bridge, Dial, Direction, Endpoint, HangupReason, Info, LogChannel, Module,
     Originate, Setting, Sound, SoundLanguage,

@@ -81,12 +81,13 @@ pub(crate) struct EventBan {
     pub(crate) disallowed: Vec<EventType>,
 }
 
-/// A call of our own by a Local channel: one half stands in an application, the other runs the dialplan.
+/// A call of our own: it stands in an application. Of a Local channel one half does, the other runs the dialplan.
 #[derive(Debug, Clone, Serialize)]
 pub struct Originate<'a> {
     /// `Local/EXTENSION@CONTEXT/n`.
     pub endpoint: &'a str,
-    /// Formats; without them Asterisk takes the widest of a Local channel.
+    /// Formats; without them Asterisk takes the widest of a Local channel, and what an endpoint allows.
+    #[serde(skip_serializing_if = "str::is_empty")]
     pub formats: &'a str,
     /// Application in which the near half stands. Asterisk subscribes it to the other half as well.
     pub app: &'a str,

@@ -51,6 +51,9 @@ async fn requests_go_out_as_the_table_says() {
         Some(match (request.method.as_str(), request.path.as_str()) {
             ("GET", "/channels/1.2") => (200, r#"{"id":"1.2","name":"PJSIP/t-1","state":"Up"}"#.into()),
             ("GET", "/bridges/b%2F1") => (200, r#"{"id":"b/1","technology":"simple_bridge","channels":["1.2"]}"#.into()),
+            ("GET", "/channels/1.2/rtp_statistics") => (200, r#"{"rxcount":7,"rxoctetcount":1120,"channel_uniqueid":"1.2"}"#.into()),
+            ("GET", "/recordings/live/r") => (200, r#"{"name":"r","state":"recording"}"#.into()),
+            ("GET", "/recordings/stored/r/file") => (200, "RIFF".into()),
             ("GET", "/channels/1.2/variable") => (200, r#"{"value":"v"}"#.into()),
             ("GET", "/asterisk/info") => (200, r#"{"system":{"version":"22.10.1","entity_id":"e"},"build":{"options":"OPTIONAL_API","os":"Linux"}}"#.into()),
             ("GET", "/applications/ivrpay") => (200, r#"{"name":"ivrpay","channel_ids":["1.2"],"endpoint_ids":[],"events_disallowed":[{"type":"Dial"}],"x":1}"#.into()),
@@ -156,6 +159,12 @@ async fn requests_go_out_as_the_table_says() {
     client.originate(&call).await.unwrap();
     let run = client.run_dialplan("ivrpay-spy", "off", [("SPY", "PJSIP/202-1")].into(), 5);
     run.await.unwrap();
+    client.record(&channel, "r", 30, 6).await.unwrap();
+    assert!(client.records("r").await.unwrap());
+    assert_eq!(client.recording("r").await.unwrap(), b"RIFF");
+    client.delete_recording("r").await.unwrap();
+    let received = client.rtp_received(&channel).await.unwrap();
+    assert_eq!((received.packets, received.octets), (7, 1120));
     let mut seen = Vec::new();
     while let Ok(request) = fake.requests.try_recv() {
         assert!(

@@ -15,6 +15,7 @@ mod payment;
 mod recording;
 mod simulate;
 mod task;
+mod trunk;
 
 use std::io::{IsTerminal as _, Write as _};
 use std::path::PathBuf;
@@ -49,7 +50,10 @@ enum Command {
         config: ConfigPath,
     },
     /// Look at everything that the service needs: file, values, prompts, secret memory, journal, Asterisk, acquirers.
+    #[command(args_conflicts_with_subcommands = true)]
     Check {
+        #[command(subcommand)]
+        what: Option<CheckWhat>,
         #[command(flatten)]
         config: ConfigPath,
         /// Stop before the network.
@@ -86,6 +90,12 @@ enum Command {
         /// bash, zsh, fish, elvish, powershell
         shell: clap_complete::Shell,
     },
+}
+
+#[derive(Subcommand)]
+enum CheckWhat {
+    /// How keys arrive on a line: a call of your own, in which a person presses all keys. Says which setting to change.
+    Trunk(trunk::Args),
 }
 
 #[derive(clap::Args)]
@@ -131,6 +141,11 @@ fn main() -> ExitCode {
     match cli.command {
         Command::Serve { config } => serve(&config.config),
         Command::Check {
+            what: Some(CheckWhat::Trunk(args)),
+            ..
+        } => trunk::run(args),
+        Command::Check {
+            what: None,
             config,
             offline,
             json,

@@ -230,6 +230,7 @@ impl Simulation {
                             Some(Instant::now() + speak(&prompt, self.language, self.terminal))
                     }
                     Output::StopPlay => prompt_ends = None,
+                    Output::Listen(_) => {}
                     Output::Progress(progress) => self.progress(&progress),
                     Output::Write(draft) => {
                         let (done, receiver) = oneshot::channel();

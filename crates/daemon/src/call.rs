@@ -7,6 +7,7 @@ mod line;
 mod operator;
 #[cfg(feature = "plant")]
 mod planted;
+mod tones;
 mod window;
 
 use std::collections::BTreeMap;
@@ -186,6 +187,7 @@ pub(crate) async fn run(
         cancelled: None,
         detaches: false,
         listeners: None,
+        dtmf_mode: None,
     };
     let replaced = start.replaced.as_ref();
     if replaced.is_some() {
@@ -278,6 +280,8 @@ struct Call {
     detaches: bool,
     /// Keeps them off.
     listeners: Option<spies::Window>,
+    /// How Asterisk took keys before it was to detect tones (`tones`).
+    dtmf_mode: Option<String>,
 }
 
 /// By what a recorder outside Asterisk finds the call.
@@ -601,6 +605,7 @@ impl Call {
         }
         // The digits are gone before anybody hears of the caller again.
         drop(dialogue);
+        self.keys_told(end.keys);
         let amount = order.claim.payment().amount;
         self.release(order.claim, end.result, Some(&end)).await;
         let whisper = ivrpay_dialogue::operator::whisper(&end, amount);
@@ -773,6 +778,11 @@ impl Call {
                     }
                 }
                 Output::StopPlay => self.stop_play().await,
+                Output::Listen(on) => {
+                    if Box::pin(self.listen(on)).await {
+                        dialogue.handle(self.now(), Input::Listening);
+                    }
+                }
                 Output::Progress(progress) => {
                     self.shared.events.progress(&self.about, &progress);
                     if let Some(danger) = Box::pin(self.follow(&progress)).await {
@@ -936,6 +946,7 @@ impl Call {
         // Setting a variable waits for a prompt that still plays.
         self.stop_play().await;
         Box::pin(self.tail()).await;
+        Box::pin(self.listen(false)).await;
         self.resume_recorders();
         let mut variables = vec![(RESULT_VARIABLE, result.name().to_owned())];
         if let Some(id) = self.about.payment_id {
@@ -945,6 +956,9 @@ impl Call {
             if let Some(card) = end.card {
                 variables.push(("IVRPAY_BRAND", card.brand.name().to_owned()));
                 variables.push(("IVRPAY_LAST4", card.last4_text()));
+            }
+            if let Some(keys) = tones::name(end.keys) {
+                variables.push(("IVRPAY_KEYS", keys.to_owned()));
             }
             if let Some(Outcome::Approved(approval)) = &end.outcome {
                 variables.push(("IVRPAY_APPROVAL", approval.code.clone().unwrap_or_default()));

@@ -486,6 +486,7 @@ struct RawDialogue {
     session: Option<Span>,
     pause: Option<Span>,
     processing_long: Option<Span>,
+    detect_tones: Option<bool>,
 }
 
 #[derive(Deserialize)]
@@ -1344,6 +1345,9 @@ fn dialogue(raw: &RawDialogue) -> Result<Settings, ConfigError> {
             }
             *setting = given;
         }
+    }
+    if let Some(given) = raw.detect_tones {
+        settings.detect_tones = given;
     }
     Ok(settings)
 }

@@ -202,6 +202,13 @@ impl Events {
         });
     }
 
+    /// No key has come at the first reminder. `line`: the endpoint that the caller came by.
+    pub(crate) fn keys_awaited(&self, about: &About, line: &str) {
+        info!(call_id = %about.call_id, line, "no key has come; tones are detected from now on where Asterisk can");
+        counter!("ivrpay_keys_awaited_total").increment(1);
+        self.send(about, api::EventKind::KeysAwaited, |_| {});
+    }
+
     pub(crate) fn task_made(&self, task: &Task) {
         info!(
             task_id = %task.id,
@@ -659,6 +666,17 @@ pub(crate) fn ari(counters: &ivrpay_ari::Counters) {
 pub(crate) fn keys_lost(about: &About) {
     warn!(call_id = %about.call_id, "keys were lost; the field is asked anew");
     counter!("ivrpay_keys_lost_total").increment(1);
+}
+
+/// `how`: as `IVRPAY_KEYS`.
+pub(crate) fn keys(about: &About, line: &str, how: &'static str) {
+    warn!(
+        call_id = %about.call_id,
+        line,
+        keys = how,
+        "the keys of a call came as sound alone, or not at all; `ivrpay check trunk` tells which setting to change"
+    );
+    counter!("ivrpay_calls_keys_total", "keys" => how).increment(1);
 }
 
 pub(crate) fn prompt_failed(about: &About) {

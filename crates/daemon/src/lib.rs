@@ -26,6 +26,7 @@ pub mod settle;
 pub mod spies;
 mod spoken;
 mod tasks;
+pub mod trunk;
 
 pub use reach::reach;
 pub use serve::serve;

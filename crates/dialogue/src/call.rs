@@ -13,6 +13,7 @@ use ivrpay_secret::Full;
 use crate::ear::Ear;
 use crate::io::{At, CallResult, End, ErrorType, Evidence, Output, Progress, Prompt, Say, Step};
 use crate::settings::{Settings, Setup};
+use crate::wait;
 
 /// Card number, expiry and code.
 const FIELDS: usize = 3;
@@ -85,6 +86,26 @@ impl Call {
             });
         }
         self.outputs.push_back(Output::Play(Prompt(says)));
+    }
+
+    /// The n-th reminder, from 0, with what belongs to the step. While no key has come, none may be able to: tones are detected from then on.
+    pub(crate) fn remind(&mut self, now: At, n: u32, own: Vec<Say>) {
+        if self.settings.detect_tones && self.ear.wants_tones() {
+            // Before the prompt: behind it the request would wait for its end.
+            self.push(Output::Listen(true));
+        }
+        self.ear.reminded = true;
+        let says = wait::reminder(self.ear.keyed, n, own);
+        self.play(now, says);
+    }
+
+    /// What it is that nothing was keyed in time.
+    pub(crate) fn no_input(&self) -> ErrorType {
+        if self.ear.keyed {
+            ErrorType::InputTimeout
+        } else {
+            ErrorType::KeysNotHeard
+        }
     }
 
     /// Stops what plays. A prompt that nobody has fetched yet is taken back, and was never spoken.
@@ -183,6 +204,7 @@ impl Call {
             outcome: self.outcome.take(),
             card: self.card,
             hung_up: self.hung_up,
+            keys: self.ear.keys(),
             evidence: std::mem::take(&mut self.evidence),
         }));
     }

@@ -81,7 +81,12 @@ impl CollectPan {
                 ErrorType::InvalidCardNumber,
                 Some(Say::Line(Line::InvalidCardNumberLong)),
             ),
-            Verdict::TimedOut => self.again(call, now, ErrorType::InputTimeout, None),
+            Verdict::TimedOut => {
+                let error = call.no_input();
+                let unheard = error == ErrorType::KeysNotHeard;
+                let say = unheard.then_some(Say::Line(Line::KeysNotHeard));
+                self.again(call, now, error, say)
+            }
             Verdict::Operator => paused::by_star(call, now, State::CollectPan(self)),
         }
     }

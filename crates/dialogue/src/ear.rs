@@ -1,12 +1,12 @@
 //! Which keys count: those of no telephone, echoes, and keys that belong to what is over do not.
 //!
-//! Hears every key of a call before its state does. Owns the last key (secret memory, `pace.rs`). Does not know steps or prompts.
+//! Hears every key of a call before its state does, and knows whether any has come. Owns the last key (secret memory, `pace.rs`). Does not know steps or prompts.
 
 use std::time::Duration;
 
 use ivrpay_secret::{Full, Key};
 
-use crate::io::At;
+use crate::io::{At, Keys};
 use crate::pace::{Touch, Trail};
 use crate::settings::Settings;
 
@@ -21,10 +21,28 @@ pub(crate) enum Flush {
     UntilHeard,
 }
 
+/// Tones in the sound: Asterisk detects them when no key has come otherwise, whatever the line had promised.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Tones {
+    Not,
+    /// Asked for.
+    Wanted,
+    /// Detected from now on.
+    On,
+    /// A key has come since.
+    Heard,
+    /// Each key comes twice: as an event too.
+    Doubled,
+    Off,
+}
+
 pub(crate) struct Ear {
     pub(crate) trail: Trail,
     /// A key has arrived in this call, whichever.
     pub(crate) keyed: bool,
+    /// The caller was reminded.
+    pub(crate) reminded: bool,
+    tones: Tones,
     /// Until when a `#` belongs to the field that has just ended by itself.
     pub(crate) late_hash: Option<At>,
     /// Whether keys are thrown away at the moment.
@@ -36,6 +54,8 @@ impl Ear {
         Ok(Self {
             trail: Trail::take()?,
             keyed: false,
+            reminded: false,
+            tones: Tones::Not,
             late_hash: None,
             flush: Flush::No,
         })
@@ -52,6 +72,11 @@ impl Ear {
     ) -> Option<Touch> {
         let touch = self.trail.touch(arrived, key, lasted);
         self.keyed = true;
+        self.tones = match self.tones {
+            Tones::On => Tones::Heard,
+            Tones::Heard if touch.echo() => Tones::Doubled,
+            tones => tones,
+        };
         match key {
             // No telephone has these; what sends them is no finger.
             Key::Letter => return None,
@@ -72,6 +97,40 @@ impl Ear {
             }
         }
         Some(touch)
+    }
+
+    /// Whether tones are to be detected from here on: once in a call, and only where no key has come.
+    pub(crate) fn wants_tones(&mut self) -> bool {
+        let wants = !self.keyed && self.tones == Tones::Not;
+        if wants {
+            self.tones = Tones::Wanted;
+        }
+        wants
+    }
+
+    /// They are.
+    pub(crate) fn tones_on(&mut self) {
+        // A key that came meanwhile came without.
+        if self.tones == Tones::Wanted && !self.keyed {
+            self.tones = Tones::On;
+        }
+    }
+
+    /// Whether they are to be detected no longer; told once.
+    pub(crate) fn tones_off(&mut self) -> bool {
+        let doubled = self.tones == Tones::Doubled;
+        if doubled {
+            self.tones = Tones::Off;
+        }
+        doubled
+    }
+
+    pub(crate) fn keys(&self) -> Keys {
+        match self.tones {
+            Tones::Heard => Keys::AsSound,
+            _ if !self.keyed && self.reminded => Keys::NotHeard,
+            _ => Keys::Fine,
+        }
     }
 
     pub(crate) fn prompt_ended(&mut self) {

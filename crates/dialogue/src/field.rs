@@ -15,7 +15,7 @@ use crate::io::{At, ErrorType, Progress, Say, Step};
 use crate::line::Line;
 use crate::pace::{Heard, Pace, Touch};
 use crate::phase::Phase;
-use crate::wait::{self, Turn, Wait};
+use crate::wait::{Turn, Wait};
 
 /// Fewest digits of a card number (ISO/IEC 7812-1 and Maestro).
 const NUMBER_MIN: usize = 12;
@@ -260,10 +260,7 @@ impl Field {
         match &mut self.phase {
             Phase::First(wait) => match wait.time(&call.settings, now) {
                 Turn::Nothing => {}
-                Turn::Remind(n) => {
-                    let says = wait::reminder(call.ear.keyed, n, self.kind.reminder(n));
-                    call.play(now, says);
-                }
+                Turn::Remind(n) => call.remind(now, n, self.kind.reminder(n)),
                 Turn::Over => return Verdict::TimedOut,
             },
             Phase::Keying(last) => {

@@ -42,6 +42,8 @@ pub enum Input {
     Key(Key, Duration),
     /// Keys were lost (the socket was away, a queue ran over): the field starts again.
     KeysLost,
+    /// Asterisk detects tones in the sound from now on, as [`Output::Listen`] asked.
+    Listening,
     /// The prompt that was last asked for has ended by itself (not after `StopPlay`).
     PromptEnded,
     /// `deadline()` has been reached.
@@ -170,6 +172,9 @@ pub enum Output {
     Play(Prompt),
     /// Stop what plays.
     StopPlay,
+    /// No key has come in this call: detect tones in the sound too, and say so with [`Input::Listening`]. False: each key comes twice
+    /// by that, so no longer.
+    Listen(bool),
     /// For operator, console, API, test callers. Never a digit; of the security code only entered or not.
     Progress(Progress),
     /// Journal this intent, sync, and answer with `Written` or `NotWritten`.
@@ -242,6 +247,7 @@ pub enum ErrorType {
     InvalidCardType,
     InvalidDate,
     InvalidSecurityCode,
+    KeysNotHeard,
 }
 
 impl ErrorType {
@@ -257,6 +263,7 @@ impl ErrorType {
             Self::InvalidCardType => "invalid-card-type",
             Self::InvalidDate => "invalid-date",
             Self::InvalidSecurityCode => "invalid-security-code",
+            Self::KeysNotHeard => "keys-not-heard",
         }
     }
 }
@@ -316,6 +323,17 @@ impl CallResult {
     }
 }
 
+/// How the keys of a call came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Keys {
+    /// Only after Asterisk had begun to detect tones: the line may send them as sound alone.
+    AsSound,
+    /// As they should, as far as it is known.
+    Fine,
+    /// None came, though they were asked for more than once.
+    NotHeard,
+}
+
 /// The end of a dialogue.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct End {
@@ -327,6 +345,8 @@ pub struct End {
     pub card: Option<Truncated>,
     /// The caller hung up before the result had been spoken to its end: an approval that nobody heard needs a call back.
     pub hung_up: bool,
+    /// How keys came.
+    pub keys: Keys,
     /// What was spoken and pressed (see [`Draft::evidence`]), whole.
     pub evidence: Vec<Evidence>,
 }

@@ -150,6 +150,7 @@ impl Dialogue {
                 self.due();
             }
             Input::DeadlineReached => self.due(),
+            Input::Listening => self.call.ear.tones_on(),
             Input::KeysLost => self.timely(What::KeysLost),
             Input::Written(intent) => self.timely(What::Written(intent)),
             Input::NotWritten(why) => self.timely(What::NotWritten(why)),
@@ -212,7 +213,11 @@ impl Dialogue {
     fn key(&mut self, arrived: At, key: Key, lasted: std::time::Duration) {
         let call = &mut self.call;
         let speaks = call.speaks();
-        let Some(touch) = call.ear.hear(&call.settings, arrived, key, lasted, speaks) else {
+        let touch = call.ear.hear(&call.settings, arrived, key, lasted, speaks);
+        if call.ear.tones_off() && !matches!(self.state, State::Over) {
+            call.push(Output::Listen(false));
+        }
+        let Some(touch) = touch else {
             return;
         };
         call.progress_at = self.now;

@@ -54,6 +54,7 @@ lines! {
     InvalidDate = "invalid-date",
     InvalidDatePast = "invalid-date-past",
     InvalidSecurityCode = "invalid-security-code",
+    KeysNotHeard = "keys-not-heard",
     OrderAlreadyPaid = "order-already-paid",
     OutcomeUnknown = "outcome-unknown",
     PaymentCardNumber = "payment-card-number",
@@ -76,6 +77,7 @@ lines! {
     WhisperHungUp = "whisper-hung-up",
     WhisperInband = "whisper-inband",
     WhisperInternalError = "whisper-internal-error",
+    WhisperKeysNotHeard = "whisper-keys-not-heard",
     WhisperManager = "whisper-manager-no-code",
     WhisperOrderAlreadyPaid = "whisper-order-already-paid",
     WhisperSessionTimeout = "whisper-session-timeout",
@@ -112,6 +114,10 @@ lines! {
     // Told to the customer who waits for somebody after the payment.
     AgentReturnWait = "agent-return-wait",
     ReturnGoodbyeLater = "return-goodbye-later",
+    // `ivrpay check trunk`.
+    TrunkFast = "trunk-fast",
+    TrunkSlow = "trunk-slow",
+    TrunkSound = "trunk-sound",
     // The operator's keypad, and the customer's order number (`crate::desk`).
     DeskAmount = "desk-amount",
     DeskAmountDecimals = "desk-amount-decimals",

@@ -9,7 +9,7 @@ use crate::call::Call;
 use crate::ear::Flush;
 use crate::io::{At, ErrorType, Say, Step};
 use crate::line::Line;
-use crate::wait::{self, Turn, Wait};
+use crate::wait::{Turn, Wait};
 
 pub(crate) struct Menu {
     step: Step,
@@ -109,11 +109,10 @@ impl Menu {
             What::Time => match self.wait.time(&call.settings, now) {
                 Turn::Nothing => Choice::Stay,
                 Turn::Remind(n) => {
-                    let says = wait::reminder(call.ear.keyed, n, self.says.clone());
-                    call.play(now, says);
+                    call.remind(now, n, self.says.clone());
                     Choice::Stay
                 }
-                Turn::Over => self.failed(call, now, Some(ErrorType::InputTimeout)),
+                Turn::Over => self.failed(call, now, Some(call.no_input())),
             },
             _ => Choice::Stay,
         }
@@ -164,7 +163,9 @@ impl Menu {
         self.star = false;
         self.deaf_until = None;
         call.entered(self.step, self.attempt, error);
-        call.play(now, self.says.clone());
+        let unheard = error == Some(ErrorType::KeysNotHeard);
+        let why = unheard.then_some(Say::Line(Line::KeysNotHeard));
+        call.play(now, why.into_iter().chain(self.says.clone()).collect());
         self.wait = Wait::after_prompt(&call.settings, now, call.settings.first_key, false);
     }
 }

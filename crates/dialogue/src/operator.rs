@@ -5,7 +5,7 @@
 
 use ivrpay_payment::{Action, Decline, Money, Outcome, Reason, Why};
 
-use crate::io::{CallResult, Choices, End, Prompt, Say, Spelt, Step};
+use crate::io::{CallResult, Choices, End, Keys, Prompt, Say, Spelt, Step};
 use crate::line::Line;
 
 /// Longest code of an acquirer that is read aloud, signs: nobody writes down a longer one, and words are not spelt.
@@ -122,6 +122,12 @@ pub fn progress(step: Step) -> Option<Prompt> {
     Some(Prompt::from(line))
 }
 
+/// The customer has not pressed a key that came, and is being told so.
+#[must_use]
+pub fn keys_not_heard() -> Prompt {
+    Prompt::from(Line::WhisperKeysNotHeard)
+}
+
 /// How the payment of `amount` ended: whispered before the customer is joined. A refusal of the card that came before another
 /// end (the customer then pressed `*`, or hung up) is told first.
 #[must_use]
@@ -141,6 +147,13 @@ pub fn whisper(end: &End, amount: Money) -> Prompt {
     // An outcome says all, but of a declined card not how the call went on.
     if matches!(end.outcome, None | Some(Outcome::Declined(_))) {
         says.extend(ended(end.result, end.outcome.is_some()).map(Say::Line));
+    }
+    let stuck = matches!(
+        end.result,
+        CallResult::CallerHungUp | CallResult::SessionTimeout | CallResult::TooManyFailedAttempts
+    );
+    if end.keys != Keys::Fine && end.outcome.is_none() && stuck {
+        says.push(Say::Line(Line::WhisperInband));
     }
     if end.hung_up && end.result != CallResult::CallerHungUp {
         says.push(Say::Line(Line::WhisperHungUp));
@@ -242,6 +255,7 @@ mod tests {
             card: outcome.is_some().then(card),
             outcome,
             hung_up,
+            keys: Keys::Fine,
             evidence: Vec::new(),
         }
     }
@@ -399,6 +413,31 @@ mod tests {
                     assert_eq!(says_paid, matches!(outcome, Some(Outcome::Approved(_))));
                 }
             }
+        }
+    }
+
+    /// A customer whose keys did not come could not pay; one whose keys came as sound, and who paid all the same, could.
+    #[test]
+    fn keys_that_did_not_come_are_told() {
+        let inband = Say::Line(Line::WhisperInband);
+        let told = |result, outcome, keys| {
+            let end = End {
+                keys,
+                ..end(result, outcome, false)
+            };
+            whisper(&end, amount()).0.contains(&inband)
+        };
+        for keys in [Keys::AsSound, Keys::NotHeard] {
+            for result in [
+                CallResult::CallerHungUp,
+                CallResult::SessionTimeout,
+                CallResult::TooManyFailedAttempts,
+            ] {
+                assert!(told(result, None, keys), "{}", result.name());
+                assert!(!told(result, None, Keys::Fine), "{}", result.name());
+            }
+            assert!(!told(CallResult::Success, Some(approved()), keys));
+            assert!(!told(CallResult::AmountRejected, None, keys));
         }
     }
 

@@ -42,6 +42,8 @@ pub struct Settings {
     /// After an error keys are thrown away until there is a pause of this length: what was keyed on before the error was heard
     /// does not belong to the new attempt. 600 ms: nobody hears a sentence begin and answers it sooner.
     pub after_error: Duration,
+    /// Whether tones in the sound are to be detected when no key has come ([`Output::Listen`](crate::Output::Listen)). On.
+    pub detect_tones: bool,
     /// Longest that a prompt is waited for; then it is taken as ended, so that a lost `PromptEnded` strands nobody. 30 s.
     pub prompt_max: Duration,
 }
@@ -63,6 +65,7 @@ impl Default for Settings {
             processing_long: Duration::from_secs(8),
             late_hash: Duration::from_secs(5),
             after_error: Duration::from_millis(600),
+            detect_tones: true,
             prompt_max: Duration::from_secs(30),
         }
     }

@@ -426,6 +426,9 @@ fn said(step: Step, error: Option<ErrorType>) -> Option<Vec<Prompt>> {
             Line::GreetingSilence2,
         ]),
         (Step::PaymentAmount, None | Some(E::InputTimeout | E::InvalidAmount)) => amount(),
+        (Step::PaymentAmount | Step::PaymentCardNumber, Some(E::KeysNotHeard)) => {
+            lines(&[Line::KeysNotHeard])
+        }
         (Step::PaymentCardNumber, None) => lines(&[
             Line::PaymentCardNumber,
             Line::PaymentCardNumberWait,
@@ -500,6 +503,7 @@ fn every_step_and_error_is_heard_in_every_language() {
         ErrorType::InvalidCardType,
         ErrorType::InvalidDate,
         ErrorType::InvalidSecurityCode,
+        ErrorType::KeysNotHeard,
     ];
     let mut lines = BTreeSet::new();
     for step in Step::ALL {
@@ -549,6 +553,7 @@ fn every_step_and_error_is_heard_in_every_language() {
             "entry-",
             "return-",
             "agent-return-",
+            "trunk-",
         ]
         .iter()
         .any(|start| line.name().starts_with(start))

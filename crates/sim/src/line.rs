@@ -29,6 +29,8 @@ pub(crate) enum Dtmf {
     Inband,
     /// RFC 4733 and INFO for each key, as some telephones do.
     Both,
+    /// INFO and tones for each key, as some gateways do.
+    InfoInband,
 }
 
 /// When a SIP INFO goes out.

@@ -2,7 +2,7 @@
 
 mod canary;
 mod folder;
-mod recording;
+pub(crate) mod recording;
 mod show;
 
 use std::io::IsTerminal as _;

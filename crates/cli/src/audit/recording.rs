@@ -84,7 +84,7 @@ pub(crate) fn run(args: &Args) -> ExitCode {
 }
 
 /// Keys will be in memory: no core file, and no other place than the arena. Before the first thread.
-pub(super) fn prepare() -> Result<(), ExitCode> {
+pub(crate) fn prepare() -> Result<(), ExitCode> {
     if let Err(error) = ivrpay_secret::harden() {
         eprintln!("ivrpay: {error}\nhint: {}", error.hint());
         return Err(Exit::Failed.into());

@@ -187,7 +187,7 @@ impl Call {
     }
 
     /// Says something to the operator alone.
-    async fn say_to_operator(&mut self, prompt: &Prompt) {
+    pub(super) async fn say_to_operator(&mut self, prompt: &Prompt) {
         let client = self.shared.client.clone();
         let language = self.language;
         let call = self.about.call_id;

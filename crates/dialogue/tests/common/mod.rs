@@ -229,6 +229,10 @@ impl Runner {
                     self.prompt_ends = None;
                     self.note("->", "stop");
                 }
+                Output::Listen(on) => {
+                    self.note("->", if on { "listen for tones" } else { "no tones" });
+                    self.dialogue.handle(self.now, Input::Listening);
+                }
                 Output::Progress(progress) => self.progress(&progress),
                 Output::Write(draft) => self.write(&draft),
                 Output::Authorise(intent, card) => {

@@ -356,7 +356,13 @@ async fn every_speed_and_way_brings_the_same_keys() {
         (45, 35),
         (200, 200),
     ] {
-        for dtmf in [Dtmf::Rfc4733, Dtmf::Info, Dtmf::Inband, Dtmf::Both] {
+        for dtmf in [
+            Dtmf::Rfc4733,
+            Dtmf::Info,
+            Dtmf::Inband,
+            Dtmf::Both,
+            Dtmf::InfoInband,
+        ] {
             calls.spawn(async move {
                 let (report, got) =
                     call(Far::default(), &format!("{keys} sleep:60 hangup"), |plan| {
@@ -383,8 +389,16 @@ async fn every_speed_and_way_brings_the_same_keys() {
                     .collect();
                 let expect = |ways: &[Dtmf]| if ways.contains(&dtmf) { keys } else { "" };
                 assert_eq!(events, expect(&[Dtmf::Rfc4733, Dtmf::Both]), "{what}");
-                assert_eq!(infos, expect(&[Dtmf::Info, Dtmf::Both]), "{what}");
-                assert_eq!(got.tones, expect(&[Dtmf::Inband]), "{what}");
+                assert_eq!(
+                    infos,
+                    expect(&[Dtmf::Info, Dtmf::Both, Dtmf::InfoInband]),
+                    "{what}"
+                );
+                assert_eq!(
+                    got.tones,
+                    expect(&[Dtmf::Inband, Dtmf::InfoInband]),
+                    "{what}"
+                );
                 assert!(
                     got.events.iter().all(|(_, ms)| u32::from(*ms) == on),
                     "{what}"

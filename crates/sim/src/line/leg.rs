@@ -183,7 +183,7 @@ impl Leg {
     fn new(dialog: Dialog, handset: &Handset, to: SocketAddr, ear: Ear, calling: bool) -> Self {
         let carry = match handset.dtmf {
             Dtmf::Rfc4733 | Dtmf::Both => Carry::Events,
-            Dtmf::Inband => Carry::Tones,
+            Dtmf::Inband | Dtmf::InfoInband => Carry::Tones,
             Dtmf::Info => Carry::Nothing,
         };
         let seed = uuid::Uuid::new_v4().as_u128();
@@ -331,7 +331,10 @@ impl Leg {
     pub(crate) fn press(&mut self, key: Key) -> u64 {
         let press = self.sender.press(key);
         self.pressed.push_back(press);
-        if matches!(self.handset.dtmf, Dtmf::Info | Dtmf::Both) {
+        if matches!(
+            self.handset.dtmf,
+            Dtmf::Info | Dtmf::Both | Dtmf::InfoInband
+        ) {
             let at = match self.handset.info_at {
                 InfoAt::Press => press.begins,
                 InfoAt::Release => press.ends,

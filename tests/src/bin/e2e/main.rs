@@ -19,6 +19,7 @@ mod phones;
 mod recorders;
 mod recordings;
 mod scenarios;
+mod trunks;
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -321,6 +322,32 @@ async fn faults(
     books: &Arc<Books>,
 ) -> anyhow::Result<()> {
     let wanted = |name: &str| name.contains(&args.filter);
+    if wanted("trunk: keys as sound alone") {
+        let paid = trunks::paid_by_sound(lab, books);
+        tally
+            .one("trunk: keys as sound alone: paid, and told", paid)
+            .await;
+    }
+    if args.full || args.filter.starts_with("trunk") {
+        let silent = trunks::no_key_comes(lab);
+        tally
+            .one(
+                "trunk: no key comes: asked again, and the operator hears why",
+                silent,
+            )
+            .await;
+        let slow = trunks::slow_caller(lab);
+        tally
+            .one(
+                "trunk: a slow caller keys telephone-events all the same",
+                slow,
+            )
+            .await;
+        let checked = trunks::checked(lab);
+        tally
+            .one("trunk: check trunk names each way that keys come", checked)
+            .await;
+    }
     if wanted("recorded") {
         let through = recordings::through_a_payment(lab);
         tally
