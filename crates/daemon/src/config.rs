@@ -19,6 +19,7 @@ use ivrpay_web::{ApiKey, KeyHash, Scope};
 use secrecy::SecretString;
 use serde::Deserialize;
 
+use crate::edge::{Edge, RawEdge};
 use crate::guard::{Danger, EXCEPTION_DAYS_MAX, Exception};
 use crate::ladder::{Ending, Ladder, RUNGS_MAX, Rung};
 use crate::recorders::{RawRecorder, Recorder};
@@ -109,6 +110,8 @@ pub struct Config {
     pub journal: PathBuf,
     /// Limits by name.
     pub limits: Limits,
+    /// By which trunks callers come, where operators are behind an office PBX.
+    pub edge: Edge,
     /// Dangers that somebody answers for.
     pub guard_exceptions: Vec<Exception>,
     /// What to do where memory can't be locked.
@@ -277,6 +280,8 @@ struct RawConfig {
     journal: RawJournal,
     #[serde(default)]
     limits: Limits,
+    #[serde(default)]
+    edge: Option<RawEdge>,
     #[serde(default)]
     guard: RawGuard,
     #[serde(default)]
@@ -648,6 +653,7 @@ impl Config {
             admin_socket,
             journal,
             limits,
+            edge: raw.edge.map(Edge::checked).transpose()?.unwrap_or_default(),
             guard_exceptions: raw
                 .guard
                 .exceptions

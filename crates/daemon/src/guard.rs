@@ -51,6 +51,8 @@ pub enum Danger {
     DirectMedia,
     /// SIP messages, and keys in them, are logged or sent away.
     SipCopy,
+    /// The caller comes by no trunk of the edge.
+    NotATrunk,
     /// Asterisk did not mute the caller.
     NotMuted,
     /// A recorder outside Asterisk did not say that it pauses.
@@ -72,6 +74,7 @@ impl Danger {
             Self::Spy => "spy",
             Self::DirectMedia => "direct-media",
             Self::SipCopy => "sip-copy",
+            Self::NotATrunk => "not-a-trunk",
             Self::NotMuted => "not-muted",
             Self::RecorderRuns => "recorder-runs",
             Self::NotKnown => "not-known",
@@ -95,6 +98,9 @@ impl Danger {
             }
             Self::SipCopy => {
                 "Asterisk logs SIP messages or sends copies of them away, and keys sent by INFO with them"
+            }
+            Self::NotATrunk => {
+                "the caller's channel is of none of [edge] trunks: his keys pass the PBX that sends him"
             }
             Self::NotMuted => {
                 "Asterisk did not mute the caller, so that a recording would hear him"
@@ -127,6 +133,9 @@ impl Danger {
             }
             Self::SipCopy => {
                 "pjsip.conf [global]: debug = no; modules.conf: noload = res_hep_pjsip.so"
+            }
+            Self::NotATrunk => {
+                "let the office PBX hand its caller back (Transfer(), docs/edge.md) instead of placing a call; an endpoint that is a trunk of this Asterisk belongs into [edge] trunks"
             }
             Self::NotMuted => "let the ARI user write (read_only = no)",
             Self::RecorderRuns => "[[recorders]]; `ivrpay check` shows each",

@@ -7,6 +7,7 @@ pub mod canary;
 pub mod check;
 pub mod config;
 mod desk;
+pub mod edge;
 mod events;
 mod guard;
 pub mod ladder;

@@ -16,7 +16,7 @@ use ivrpay_journal::Payment;
 use ivrpay_prompts::Language;
 use tokio_util::sync::CancellationToken;
 
-use crate::arguments::Arguments;
+use crate::arguments::{Arguments, Mode};
 use crate::call::{self, Shared};
 use crate::config::Tenant;
 use crate::events;
@@ -115,7 +115,8 @@ impl PayKey {
             events::agi_refused("tenant is not one of the configuration");
             Refusal::ServiceAway
         })?;
-        args.extension_of(&operator_name);
+        let number = request.caller_id().unwrap_or_default();
+        args.or_extension(shared.edge.extension(&operator_name, number));
         *language = args.language.unwrap_or(*language);
         let customer = customer(&shared.client, &operator).await?;
         if shared.pairs.has(&customer.id) {
@@ -123,7 +124,8 @@ impl PayKey {
         }
         self.payment(session, *language, tenant, &mut args, &customer)
             .await?;
-        self.safe(&customer).await?;
+        let practice = args.mode == Mode::Training;
+        self.safe(&customer, practice).await?;
         let pair = Pair {
             customer: customer.id.clone(),
             operator,
@@ -153,7 +155,7 @@ impl PayKey {
             events::agi_refused(why);
             Refusal::NothingWaiting
         })?;
-        if args.mode == crate::arguments::Mode::Training {
+        if args.mode == Mode::Training {
             return amount
                 .map(drop)
                 .ok_or_else(|| Refusal::NothingWaiting.into());
@@ -182,9 +184,15 @@ impl PayKey {
     }
 
     /// Whether Asterisk may be trusted with keys, as far as can be known before the customer moves.
-    async fn safe(&self, customer: &Channel) -> Result<(), Refusal> {
-        let Shared { guard, client, .. } = &*self.shared;
+    async fn safe(&self, customer: &Channel, practice: bool) -> Result<(), Refusal> {
+        let Shared {
+            guard,
+            client,
+            edge,
+            ..
+        } = &*self.shared;
         let (id, name) = (&customer.id, &customer.name);
+        edge.takes(name, practice).map_err(Danger::refusal)?;
         let checked = guard.before_the_move(client, id, name).await;
         checked.map_err(Danger::refusal)
     }

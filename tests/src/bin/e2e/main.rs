@@ -9,6 +9,7 @@
 
 mod canary;
 mod desk;
+mod edge;
 mod hardening;
 mod ladder;
 mod operator;
@@ -235,6 +236,13 @@ async fn run(tally: &mut Tally) -> anyhow::Result<()> {
         operator::all(tally, &lab, wanted).await?;
     }
     ladder::run(tally, &lab, wanted, args.full).await?;
+    edge::run(
+        tally,
+        &lab,
+        wanted,
+        args.full || args.filter.starts_with("edge"),
+    )
+    .await?;
     // Some of them fail on a busy machine, and it is not understood yet why: at full count, or by name, until it is.
     if args.full || args.filter.starts_with("keypad") {
         let count = |name: &str, took, result| tally.count(name, took, result);
