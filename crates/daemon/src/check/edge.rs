@@ -73,11 +73,14 @@ impl Check<'_> {
 }
 
 fn trunks(trunks: &[String], known: &[Endpoint]) -> Vec<Found> {
-    let names = known
+    let mut names: Vec<String> = known
         .iter()
-        .map(|e| format!("{}/{}", e.technology, e.resource));
-    let (ours, others): (Vec<String>, Vec<String>) =
-        names.partition(|name| trunks.iter().any(|t| t.eq_ignore_ascii_case(name)));
+        .map(|e| format!("{}/{}", e.technology, e.resource))
+        .collect();
+    names.sort_unstable();
+    let (ours, others): (Vec<String>, Vec<String>) = names
+        .into_iter()
+        .partition(|name| trunks.iter().any(|t| t.eq_ignore_ascii_case(name)));
     let missing = trunks.iter().filter(|trunk| {
         let is = |name: &String| name.eq_ignore_ascii_case(trunk);
         !ours.iter().any(is)
@@ -186,7 +189,7 @@ mod tests {
         let [(Verdict::Bad, fact, Some(hint))] = &found[..] else {
             panic!("{found:?}");
         };
-        assert!(fact.contains("PJSIP/trunc,") && hint.contains("PJSIP/trunk, PJSIP/office"));
+        assert!(fact.contains("PJSIP/trunc,") && hint.contains("PJSIP/office, PJSIP/trunk"));
         let many: Vec<_> = (201..=250).map(|n| n.to_string()).collect();
         let many: Vec<_> = many.iter().map(|n| endpoint(n)).collect();
         assert!(

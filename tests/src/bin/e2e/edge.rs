@@ -21,13 +21,10 @@ use crate::operator::{
     BACK, By, CUSTOMER, Case, Floor, GOODBYE, OPERATOR, PAID, Seat, announce, case, keys_in,
     nothing_is_left, paying,
 };
-use crate::scenarios::VISA;
 use crate::{Tally, short};
 
 /// What the customer keys while he talks.
 const BEFORE: &str = "57";
-/// The card of [`paying`], as the search for it reads it.
-const CARD: &str = "1230 123";
 /// Packets of sound of the shortest payment: 50 a second.
 const SOUNDS_MIN: usize = 250;
 
@@ -58,28 +55,20 @@ fn talks_and(then: &str) -> String {
     format!("hears:1000 sleep:1500 {then}")
 }
 
-fn pays() -> String {
+fn pays(before: &str, pan: &str) -> String {
     format!(
-        "hears:500 {BEFORE} {} wait:call-ended hears:500 until-end",
-        paying(VISA)
+        "hears:500 {before} {} wait:call-ended hears:500 until-end",
+        paying(pan)
     )
-}
-
-fn by_the_key(name: &str, by: By, way: &'static str) -> Case {
-    let case = case(name, by)
-        .dtmf(way)
-        .operator(&format!("{} {GOODBYE}", talks_and("*9")));
-    if way == "inband" {
-        // What he presses before can be heard: tones leak for some ms before Asterisk knows them (docs/operators.md).
-        case
-    } else {
-        case.customer(&pays()).presses(BEFORE.len())
-    }
 }
 
 struct Edge<'a> {
     floor: Floor<'a>,
     office: &'a Lab,
+    /// Made for this run, so that a search for it finds nothing else.
+    pan: String,
+    /// The file that the search reads it from.
+    card: PathBuf,
 }
 
 fn ip(lab: &Lab, key: &str) -> anyhow::Result<Ipv4Addr> {
@@ -96,7 +85,37 @@ fn link(wire: &Wire, edge: &Lab) -> anyhow::Result<Wire> {
     Ok(wire.only(|packet| *packet.from.ip() == edge))
 }
 
-impl Edge<'_> {
+impl<'a> Edge<'a> {
+    fn new(lab: &'a Lab, service: &'a Service, office: &'a Lab) -> anyhow::Result<Self> {
+        let made = Command::new(binary("ivrpay-sim")?).arg("card").output()?;
+        let made = String::from_utf8(made.stdout)?;
+        let pan = made.split(' ').next().context("no card")?.to_owned();
+        let card = office.folder.join("card");
+        // Expiry and code are those of `paying`.
+        std::fs::write(&card, format!("{pan} 1230 123\n"))?;
+        let floor = Floor {
+            lab,
+            service,
+            office: Some(office),
+        };
+        Ok(Self {
+            floor,
+            office,
+            pan,
+            card,
+        })
+    }
+
+    fn by_the_key(&self, name: &str, by: By, way: &'static str) -> Case {
+        // Tones leak for some ms before Asterisk knows them: what he presses before can be heard.
+        let before = if way == "inband" { "" } else { BEFORE };
+        case(name, by)
+            .dtmf(way)
+            .customer(&pays(before, &self.pan))
+            .operator(&format!("{} {GOODBYE}", talks_and("*9")))
+            .presses(before.len())
+    }
+
     fn log(&self) -> anyhow::Result<String> {
         let path = self.office.folder.join("log/full.log");
         Ok(String::from_utf8_lossy(&std::fs::read(path)?).into_owned())
@@ -137,7 +156,7 @@ impl Edge<'_> {
             let part = part.only(|p| p.at_unix_ms >= began);
             let (events, infos, missing) = (part.events(), part.infos(), part.missing());
             ensure!(
-                events == 0 && infos == 0 && part.with_text(VISA) == 0,
+                events == 0 && infos == 0 && part.with_text(&self.pan) == 0,
                 "{events} telephone-events and {infos} messages with keys came to {place}"
             );
             ensure!(
@@ -165,34 +184,45 @@ impl Edge<'_> {
             logged == pressed,
             "the office PBX logged the keys {logged:?}"
         );
-        self.no_card(folder.path().join("cards")).await
+        self.no_card(None).await
     }
 
-    /// Neither the memory of the office PBX nor its files have the card.
-    async fn no_card(&self, cards: PathBuf) -> anyhow::Result<()> {
-        std::fs::write(&cards, format!("{VISA} {CARD}\n"))?;
-        let pid = std::fs::read_to_string(self.office.folder.join("asterisk.pid"))?;
-        let pid = pid.split_whitespace().next().unwrap_or_default();
-        let output = tokio::process::Command::new(binary("ivrpay-sim")?)
-            .args(["scan", "--json", "--pid", pid, "--cards"])
-            .arg(&cards)
-            .args(["log", "spool", "db", "run"].iter().flat_map(|folder| {
-                [
-                    "--path".into(),
-                    self.office.folder.join(folder).into_os_string(),
-                ]
-            }))
-            .stdin(std::process::Stdio::null())
-            .output()
-            .await?;
+    /// The files of the office PBX, and its memory where that is `searched` too, do not have the card.
+    async fn no_card(&self, searched: Option<&str>) -> anyhow::Result<()> {
+        let files = ["log", "spool", "db", "run"].map(|name| self.office.folder.join(name));
+        let mut command = tokio::process::Command::new(binary("ivrpay-sim")?);
+        command.args(["scan", "--json", "--cards"]).arg(&self.card);
+        for path in files {
+            command.arg("--path").arg(path);
+        }
+        if let Some(pid) = searched {
+            command.args(["--pid", pid]);
+        }
+        let output = command.stdin(std::process::Stdio::null()).output().await?;
         ensure!(
-            output.status.success(),
-            "the search of the office PBX ended with {:?}: {}{}",
-            output.status.code(),
-            String::from_utf8_lossy(&output.stdout),
+            matches!(output.status.code(), Some(0 | 1)),
+            "the search of the office PBX failed: {}",
             String::from_utf8_lossy(&output.stderr)
         );
+        let report: Value = serde_json::from_slice(&output.stdout)?;
+        let hits = report["hits"].as_array().context("no report")?;
+        // Of single keys there are those of the operator, and those that were pressed before.
+        let card = hits
+            .iter()
+            .filter(|hit| hit["form"] != "a key in an event or log line");
+        let card: Vec<String> = card.map(Value::to_string).collect();
+        ensure!(
+            card.is_empty(),
+            "the office PBX has the card: {}",
+            card.join(", ")
+        );
         Ok(())
+    }
+
+    /// As [`Self::no_card`], in its memory as well.
+    async fn no_card_in_memory(&self) -> anyhow::Result<()> {
+        let pid = std::fs::read_to_string(self.office.folder.join("asterisk.pid"))?;
+        self.no_card(pid.split_whitespace().next()).await
     }
 
     /// A blind transfer at the office PBX, which hands it on: it is out of the call, and rung again.
@@ -205,7 +235,7 @@ impl Edge<'_> {
             .start(self.office)
             .await?;
         let extension = By::Hold.office_extension(operator);
-        let call = seat.customer(lab, extension, &pays(), "rfc4733")?;
+        let call = seat.customer(lab, extension, &pays(BEFORE, &self.pan), "rfc4733")?;
         let mut events = service.events().await?;
         let out = async {
             events.step("payment-card-number").await?;
@@ -241,6 +271,29 @@ impl Edge<'_> {
         self.judge(&wire, before, BEFORE, refer)
             .await
             .with_context(told)
+    }
+
+    /// A colleague is transferred to the payment, and is no customer whom the edge could have back: the operator is rung again.
+    async fn not_taken(&self, operator: usize, colleague: usize) -> anyhow::Result<()> {
+        let phone = |number: usize, script: &str, voice: &str| {
+            let options = ["--voice", voice, "--hear", "500,1000", "--timeout", "40"];
+            Phone::new(number.to_string(), script).with(&options)
+        };
+        let desk = phone(operator, &talks_and("refer:8800"), "500").then(BACK);
+        let desk = desk.start(self.office).await?;
+        let script = format!("call:{operator} hears:500 until-end");
+        let colleague = phone(colleague, &script, "1000").start(self.office).await?;
+        let (operators, colleague) = (desk.reports().await?, colleague.report().await?);
+        let told = || format!("{operators:?} {colleague:?}");
+        let back = operators.get(1).with_context(told)?;
+        ensure!(
+            back.result == "hung-up"
+                && back.heard(CUSTOMER) >= 500
+                && colleague.heard(OPERATOR) >= 2_000,
+            "{}",
+            told()
+        );
+        Ok(())
     }
 
     /// The customer who pays is in no channel of the office PBX.
@@ -279,7 +332,7 @@ impl Edge<'_> {
             .output()?;
         let facts = String::from_utf8_lossy(&checked.stdout).into_owned();
         for fact in [
-            "callers who come by PJSIP/inband, PJSIP/trunk may pay; a payment call from ",
+            "callers who come by PJSIP/inband, PJSIP/trunk may pay; a payment call from PJSIP/201, ",
             "operators are behind office, which may transfer and says who answers",
         ] {
             ensure!(facts.contains(fact), "check does not say {fact:?}: {facts}");
@@ -325,7 +378,7 @@ impl Edge<'_> {
     async fn called_out(&self, operator: usize) -> anyhow::Result<()> {
         let Floor { lab, service, .. } = self.floor;
         let payment = announce(service, operator, 3300, None).await?;
-        let customer = customer(lab, "0398765432", &pays()).await?;
+        let customer = customer(lab, "0398765432", &pays(BEFORE, &self.pan)).await?;
         let seat = Seat::new(lab, operator)?;
         let script = format!("call:0398765432 {} {GOODBYE}", talks_and("*9"));
         let (capture, before) = (capture(self.office)?, self.log()?.len());
@@ -358,7 +411,8 @@ async fn customer(
         .await
 }
 
-/// Without `[edge]` the same call from the office is taken, and the capture reads the whole card off the link.
+/// Without `[edge]` the same call from the office is taken: the capture reads the whole card off the link, and the search finds it in the
+/// office PBX.
 async fn control(lab: &Lab, office: &Lab) -> anyhow::Result<()> {
     let service = Service::start(lab, "edge-control", true, without_edge).await?;
     let operator = 238;
@@ -366,10 +420,11 @@ async fn control(lab: &Lab, office: &Lab) -> anyhow::Result<()> {
         .with(&["--voice", "500", "--hear", "1000"])
         .start(office)
         .await?;
+    let edge = Edge::new(lab, &service, office)?;
     let script = format!(
         "call:{} hears:500 {} until-end",
         By::Hold.office_extension(operator),
-        paying(VISA)
+        paying(&edge.pan)
     );
     let capture = capture(office)?;
     let customer = customer(lab, "0398765433", &script).await?;
@@ -377,9 +432,16 @@ async fn control(lab: &Lab, office: &Lab) -> anyhow::Result<()> {
         (customer.report().await?, desk.report().await?);
     let keys = link(&capture.stop()?, lab)?.keys();
     ensure!(
-        keys.contains(VISA),
+        keys.contains(&edge.pan),
         "the capture read {} keys, and no card; {customer:?} {desk:?}",
         keys.len()
+    );
+    let found = edge.no_card(None).await;
+    ensure!(
+        found
+            .as_ref()
+            .is_err_and(|e| e.to_string().contains("has the card")),
+        "the search of its files says {found:?}"
     );
     nothing_is_left(lab, &service).await
 }
@@ -418,15 +480,16 @@ pub(crate) async fn run(
         .into_iter()
         .take(if all { usize::MAX } else { 1 })
         .filter(|(name, ..)| wanted(name))
-        .map(|(name, by, way)| by_the_key(name, by, way))
         .collect();
     let control_name = "edge: control: without [edge] the card can be read off the link";
     let control_wanted = all && wanted(control_name);
     let others = [
         "edge: transferred by REFER, which the office PBX hands on",
+        "edge: transferred, and not taken: the operator is rung again",
         "edge: a payment call from the office PBX: refused",
         "edge: pay key between two of the office PBX: refused",
         "edge: the operator calls out by the office PBX, and takes the payment",
+        "edge: after all these the office PBX has no card, in memory and files",
         "edge: after all these: no channel, no bridge, no call, no lamp",
     ];
     let some = all && others.iter().any(|name| wanted(name));
@@ -436,26 +499,21 @@ pub(crate) async fn run(
     let office = lab.office()?;
     if !cases.is_empty() || some {
         let service = Service::start(lab, "edge", true, config).await?;
-        let floor = Floor {
-            lab,
-            service: &service,
-            office: Some(&office),
-        };
-        let edge = Edge {
-            floor,
-            office: &office,
-        };
-        for (n, case) in cases.iter().enumerate() {
+        let edge = Edge::new(lab, &service, &office)?;
+        for (n, (name, by, way)) in cases.into_iter().enumerate() {
             // The queue's own telephones are the first ones.
-            let operator = if case.by == By::Queue { 201 } else { 221 + n };
-            tally.one(&case.name, edge.pay_key(case, operator)).await;
+            let operator = if by == By::Queue { 201 } else { 221 + n };
+            let case = edge.by_the_key(name, by, way);
+            tally.one(name, edge.pay_key(&case, operator)).await;
         }
-        let [transferred, from, between, out, left] = others;
-        let checks: [(&str, LocalBoxFuture<'_, anyhow::Result<()>>); 5] = [
+        let [transferred, not_taken, from, between, out, memory, left] = others;
+        let checks: [(&str, LocalBoxFuture<'_, anyhow::Result<()>>); 7] = [
             (transferred, edge.transferred(231).boxed_local()),
+            (not_taken, edge.not_taken(236, 237).boxed_local()),
             (from, edge.refused_from_the_office(232).boxed_local()),
             (between, edge.refused_by_the_key(233, 234).boxed_local()),
             (out, edge.called_out(235).boxed_local()),
+            (memory, edge.no_card_in_memory().boxed_local()),
             (left, nothing_is_left(lab, &service).boxed_local()),
         ];
         for (name, check) in checks {

@@ -69,8 +69,8 @@ impl By {
 /// A call with the pay key, and what must have come of it.
 #[derive(Clone)]
 pub(crate) struct Case {
-    pub(crate) name: String,
-    pub(crate) by: By,
+    name: String,
+    by: By,
     dtmf: &'static str,
     amounts: Vec<u64>,
     customer: String,
