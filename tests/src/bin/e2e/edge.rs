@@ -17,6 +17,7 @@ use ivrpay_tests::phone::{Phone, PhoneReport};
 use ivrpay_tests::service::{Service, set};
 use serde_json::Value;
 
+use crate::desk;
 use crate::operator::{
     BACK, By, CUSTOMER, Case, Floor, GOODBYE, OPERATOR, PAID, Seat, announce, case, keys_in,
     nothing_is_left, paying,
@@ -227,9 +228,26 @@ impl<'a> Edge<'a> {
 
     /// A blind transfer at the office PBX, which hands it on: it is out of the call, and rung again.
     async fn transferred(&self, operator: usize) -> anyhow::Result<()> {
+        let payment = announce(self.floor.service, operator, 3300, None).await?;
+        self.transferred_for(operator, &payment).await
+    }
+
+    /// The payment is what the operator has keyed on the edge's keypad, in a call of its own.
+    async fn keyed_and_transferred(&self, operator: usize) -> anyhow::Result<()> {
+        let Floor { lab, service, .. } = self.floor;
+        let order = desk::order();
+        let script = format!("call:8810 {} hangup", desk::ready("4321", &order));
+        let desk = Seat::new(lab, operator)?.phone(&[script])?;
+        let report = desk.start(self.office).await?.report().await?;
+        let payment = desk::payment_of(service, &order).await?;
+        let payment = payment.with_context(|| format!("nothing was keyed; {report:?}"))?;
+        let payment = payment["id"].as_str().unwrap_or_default();
+        self.transferred_for(operator, payment).await
+    }
+
+    async fn transferred_for(&self, operator: usize, payment: &str) -> anyhow::Result<()> {
         let Floor { lab, service, .. } = self.floor;
         let seat = Seat::new(lab, operator)?;
-        let payment = announce(service, operator, 3300, None).await?;
         let desk = seat
             .phone(&[talks_and("refer:8800"), BACK.to_owned()])?
             .start(self.office)
@@ -248,7 +266,7 @@ impl<'a> Edge<'a> {
         let told = || format!("the customer: {report:?}; the operator: {operators:?}");
         out.with_context(told)?;
         ensure!(
-            report.result == "success" && report.payment_id.as_ref() == Some(&payment),
+            report.result == "success" && report.payment_id.as_deref() == Some(payment),
             "the call took another payment than {payment}; {}",
             told()
         );
@@ -266,7 +284,7 @@ impl<'a> Edge<'a> {
             "{}",
             told()
         );
-        self.floor.state_is(&payment, PAID).await?;
+        self.floor.state_is(payment, PAID).await?;
         let refer = |p: &Packet| p.sip().is_some_and(|sip| sip.starts_with("REFER "));
         self.judge(&wire, before, BEFORE, refer)
             .await
@@ -415,7 +433,7 @@ async fn customer(
 /// office PBX.
 async fn control(lab: &Lab, office: &Lab) -> anyhow::Result<()> {
     let service = Service::start(lab, "edge-control", true, without_edge).await?;
-    let operator = 238;
+    let operator = 239;
     let desk = Phone::new(operator.to_string(), "hears:1000 sleep:500 refer:8801")
         .with(&["--voice", "500", "--hear", "1000"])
         .start(office)
@@ -485,6 +503,7 @@ pub(crate) async fn run(
     let control_wanted = all && wanted(control_name);
     let others = [
         "edge: transferred by REFER, which the office PBX hands on",
+        "edge: keyed on the keypad of the edge, then transferred by REFER",
         "edge: transferred, and not taken: the operator is rung again",
         "edge: a payment call from the office PBX: refused",
         "edge: pay key between two of the office PBX: refused",
@@ -506,9 +525,19 @@ pub(crate) async fn run(
             let case = edge.by_the_key(name, by, way);
             tally.one(name, edge.pay_key(&case, operator)).await;
         }
-        let [transferred, not_taken, from, between, out, memory, left] = others;
-        let checks: [(&str, LocalBoxFuture<'_, anyhow::Result<()>>); 7] = [
+        let [
+            transferred,
+            keyed,
+            not_taken,
+            from,
+            between,
+            out,
+            memory,
+            left,
+        ] = others;
+        let checks: [(&str, LocalBoxFuture<'_, anyhow::Result<()>>); 8] = [
             (transferred, edge.transferred(231).boxed_local()),
+            (keyed, edge.keyed_and_transferred(238).boxed_local()),
             (not_taken, edge.not_taken(236, 237).boxed_local()),
             (from, edge.refused_from_the_office(232).boxed_local()),
             (between, edge.refused_by_the_key(233, 234).boxed_local()),
