@@ -38,7 +38,8 @@ pub struct Lab {
     /// Its folder, `.lab/N`.
     pub folder: PathBuf,
     env: BTreeMap<String, String>,
-    down: bool,
+    /// What takes down that which was brought up for this.
+    down: Vec<String>,
 }
 
 impl Lab {
@@ -62,14 +63,30 @@ impl Lab {
     fn bring_up(instance: u32, options: &[&str]) -> anyhow::Result<Self> {
         let number = instance.to_string();
         let was_up = script(&["status", "--instance", &number])?.status.success();
-        let up = script(&[&["up", "--instance", &number], options].concat())?;
-        ensure!(
-            up.status.success(),
-            "scripts/lab up failed:\n{}{}",
-            String::from_utf8_lossy(&up.stdout),
-            String::from_utf8_lossy(&up.stderr)
-        );
-        let folder = root().join(".lab").join(&number);
+        up(&[&["--instance", &number], options].concat())?;
+        let down: &[&str] = if was_up {
+            &[]
+        } else {
+            &["--instance", &number]
+        };
+        Self::at(instance, root().join(".lab").join(&number), down)
+    }
+
+    /// Brings up the office PBX behind this Asterisk. It is a lab of its own: its telephones are started with it.
+    ///
+    /// # Errors
+    /// What `scripts/lab` said.
+    pub fn office(&self) -> anyhow::Result<Self> {
+        let of = ["--instance", &self.instance.to_string(), "--office"];
+        let suite = self.get("SUITE")?;
+        let status = script(&["status", "--instance", &self.instance.to_string()])?;
+        let was_up = String::from_utf8_lossy(&status.stdout).contains("office    up");
+        up(&[&of, &["--suite", suite][..]].concat())?;
+        let down: &[&str] = if was_up { &[] } else { &of };
+        Self::at(self.instance, self.folder.join("office"), down)
+    }
+
+    fn at(instance: u32, folder: PathBuf, down: &[&str]) -> anyhow::Result<Self> {
         let env =
             std::fs::read_to_string(folder.join("env")).context("the lab wrote no env file")?;
         let env = env
@@ -86,7 +103,7 @@ impl Lab {
             instance,
             folder,
             env,
-            down: !was_up,
+            down: down.iter().map(|&arg| arg.to_owned()).collect(),
         })
     }
 
@@ -197,10 +214,22 @@ impl Lab {
 
 impl Drop for Lab {
     fn drop(&mut self) {
-        if self.down {
-            drop(script(&["down", "--instance", &self.instance.to_string()]));
+        if !self.down.is_empty() {
+            let args: Vec<&str> = self.down.iter().map(String::as_str).collect();
+            drop(script(&[&["down"], &args[..]].concat()));
         }
     }
+}
+
+fn up(options: &[&str]) -> anyhow::Result<()> {
+    let up = script(&[&["up"], options].concat())?;
+    ensure!(
+        up.status.success(),
+        "scripts/lab up failed:\n{}{}",
+        String::from_utf8_lossy(&up.stdout),
+        String::from_utf8_lossy(&up.stderr)
+    );
+    Ok(())
 }
 
 fn script(args: &[&str]) -> anyhow::Result<std::process::Output> {

@@ -7,6 +7,7 @@
 
 pub mod call;
 pub mod canary;
+pub mod capture;
 pub mod lab;
 pub mod late;
 pub mod local;

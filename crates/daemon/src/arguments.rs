@@ -3,8 +3,6 @@
 use ivrpay_payment::{CallId, Currency, Money, OperatorId, OrderId, PaymentId};
 use ivrpay_prompts::Language;
 
-use crate::order;
-
 /// Who is at the other end of the payment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum Mode {
@@ -112,10 +110,10 @@ impl Arguments {
         Ok(read)
     }
 
-    /// Takes the operator's extension from his channel where none is named.
-    pub(crate) fn extension_of(&mut self, channel: &str) {
+    /// Takes the operator's extension where none is named.
+    pub(crate) fn or_extension(&mut self, extension: Option<&str>) {
         if self.operator_extension.is_none() {
-            self.operator_extension = order::extension_of(channel).map(str::to_owned);
+            self.operator_extension = extension.map(str::to_owned);
         }
     }
 

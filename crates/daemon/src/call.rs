@@ -36,6 +36,7 @@ use crate::arguments::{Arguments, Mode};
 use crate::cancels::{Cancels, Wish, Wishes};
 use crate::config::Tenant;
 use crate::desk;
+use crate::edge::Edge;
 use crate::events::{self, About, Events};
 use crate::guard::{Danger, Guard};
 use crate::ladder::{self, Ending, Ladder, RUNGS_MAX};
@@ -61,6 +62,7 @@ pub(crate) struct Shared {
     pub(crate) settle: Settle,
     pub(crate) events: Events,
     pub(crate) guard: Guard,
+    pub(crate) edge: Edge,
     pub(crate) recorders: Recorders,
     pub(crate) pairs: Pairs,
     pub(crate) spies: Spies,
@@ -202,7 +204,9 @@ pub(crate) async fn run(
             Ok(pair.arguments)
         }
         (None, Some(keyed), _) => keyed,
-        (None, None, Some(operator)) => desk::arguments(&start.args, &operator.name),
+        (None, None, Some(operator)) => {
+            desk::arguments(&start.args, call.shared.edge.extension_of(operator))
+        }
         (None, None, None) => Arguments::parse(&start.args),
     };
     // A call is one task, as large as its largest wait. What takes a moment is boxed, so that the minutes of keying are small.
@@ -448,17 +452,29 @@ impl Call {
         if args.operator_extension.is_some() || args.mode == Mode::SelfService {
             return Ok(args.operator_extension.clone());
         }
-        let channel = self
-            .shared
-            .client
-            .get_variable(&self.about.channel_id, "BLINDTRANSFER")
-            .await
-            .map_err(|error| {
-                // Not knowing is not "nobody": a second payment would be made beside the announced one.
-                events::ari_request_failed(&self.about, "BLINDTRANSFER", &error);
-                Refused::internal(self.language)
-            })?;
-        Ok(channel.and_then(|name| order::extension_of(&name).map(str::to_owned)))
+        let Some(operator) = self.variable("BLINDTRANSFER").await? else {
+            return Ok(None);
+        };
+        let edge = &self.shared.edge;
+        let number = if edge.is_set() {
+            // The customer's channel keeps with whom he talked, as the office PBX had told it.
+            self.variable("CONNECTEDLINE(num)").await?
+        } else {
+            None
+        };
+        let extension = edge.extension(&operator, number.as_deref().unwrap_or_default());
+        Ok(extension.map(str::to_owned))
+    }
+
+    /// A variable of the caller's channel; `None` where it is not set or empty.
+    async fn variable(&self, name: &'static str) -> Result<Option<String>, Refused> {
+        let (client, channel) = (&self.shared.client, &self.about.channel_id);
+        let value = client.get_variable(channel, name).await.map_err(|error| {
+            // Not knowing is not "nobody": a second payment would be made beside the announced one.
+            events::ari_request_failed(&self.about, name, &error);
+            Refused::internal(self.language)
+        })?;
+        Ok(value.filter(|value| !value.is_empty()))
     }
 
     async fn create(
@@ -543,7 +559,8 @@ impl Call {
     }
 
     /// Whether a card may be asked for; dangers for which somebody answers.
-    async fn safe(&mut self) -> Result<Vec<Danger>, Danger> {
+    async fn safe(&mut self, practice: bool) -> Result<Vec<Danger>, Danger> {
+        self.shared.edge.takes(&self.channel_name, practice)?;
         self.window_is_closed()?;
         // Recorders first: what they hear until they have paused is kept.
         self.pause_recorders().await?;
@@ -555,7 +572,10 @@ impl Call {
         self.started();
         let shared = Arc::clone(&self.shared);
         let safe = match Box::pin(self.seat_operator()).await {
-            Ok(()) => Box::pin(self.safe()).await,
+            Ok(()) => {
+                let practice = order.mode == Mode::Training;
+                Box::pin(self.safe(practice)).await
+            }
             Err(danger) => Err(danger),
         };
         match safe {

@@ -1,8 +1,9 @@
 //! `ivrpay check`: widening rings, each line a fact, then a hint.
 //!
 //! File, values, prompts on disk, secret memory, protections of the process, journal, then over the network Asterisk (reachable, our user, not logging
-//! keys), the pay key (its port, features and dialplan) and every acquirer (reachable, its certificate good). `offline` stops before the network.
+//! keys), who may pay where operators are behind another PBX, the pay key (its port, features and dialplan) and every acquirer (reachable, its certificate good). `offline` stops before the network.
 
+mod edge;
 mod ladder;
 mod pay_key;
 
@@ -34,7 +35,7 @@ pub enum Verdict {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Fact {
     /// Ring: `file`, `values`, `prompts`, `secret-memory`, `process`, `journal`, `asterisk`,
-    /// `pay-key`, `return`, `acquirer`, `recorder`.
+    /// `edge`, `pay-key`, `return`, `acquirer`, `recorder`.
     pub ring: &'static str,
     /// How it is.
     pub verdict: Verdict,
@@ -110,6 +111,7 @@ impl<'a> Check<'a> {
         self.journal(&config).await;
         if !offline {
             self.asterisk(&config).await;
+            self.edge(&config).await;
             self.pay_key(&config).await;
             self.ladders(&config).await;
             self.acquirers(&config).await;

@@ -21,6 +21,7 @@ use ivrpay_wire::{Lookup, LookupConfig};
 use secrecy::SecretString;
 use serde::Deserialize;
 
+use crate::edge::{Edge, RawEdge};
 use crate::guard::{Danger, EXCEPTION_DAYS_MAX, Exception};
 use crate::ladder::{Ending, Ladder, RUNGS_MAX, Rung};
 use crate::line::Line;
@@ -113,6 +114,8 @@ pub struct Config {
     pub journal: PathBuf,
     /// Limits by name.
     pub limits: Limits,
+    /// By which trunks callers come, where operators are behind an office PBX.
+    pub edge: Edge,
     /// Dangers that somebody answers for.
     pub guard_exceptions: Vec<Exception>,
     /// What to do where memory can't be locked.
@@ -307,6 +310,8 @@ struct RawConfig {
     journal: RawJournal,
     #[serde(default)]
     limits: Limits,
+    #[serde(default)]
+    edge: Option<RawEdge>,
     #[serde(default)]
     guard: RawGuard,
     #[serde(default)]
@@ -710,6 +715,7 @@ impl Config {
             admin_socket,
             journal,
             limits,
+            edge: raw.edge.map(Edge::checked).transpose()?.unwrap_or_default(),
             guard_exceptions: raw
                 .guard
                 .exceptions

@@ -58,11 +58,14 @@ pub(crate) fn is_leg(args: &[String]) -> bool {
     args.iter().any(|arg| arg == ARGUMENT)
 }
 
-/// The arguments of the payment that begins on an operator's leg; his extension is that of his channel where none is named.
-pub(crate) fn arguments(args: &[String], operator: &str) -> Result<Arguments, &'static str> {
+/// The arguments of the payment that begins on an operator's leg; `operator`: his extension by his channel, where none is named.
+pub(crate) fn arguments(
+    args: &[String],
+    operator: Option<&str>,
+) -> Result<Arguments, &'static str> {
     let rest: Vec<_> = args.iter().filter(|a| *a != ARGUMENT).cloned().collect();
     let mut args = Arguments::parse(&rest)?;
-    args.extension_of(operator);
+    args.or_extension(operator);
     Ok(args)
 }
 
@@ -139,7 +142,7 @@ pub(crate) async fn run(
     moved: impl FnOnce(&ChannelId),
 ) {
     let channel = start.channel.id.clone();
-    let read = arguments(&start.args, &start.channel.name);
+    let read = arguments(&start.args, shared.edge.extension_of(&start.channel));
     let mut leg = Leg {
         about: About {
             call_id: id,
@@ -285,8 +288,9 @@ impl Leg {
             };
             look.tick().await;
             if let Some(operator) = self.at_the_other_end().await {
+                let extension = self.shared.edge.extension_of(&operator);
+                self.arguments.or_extension(extension);
                 self.behind = Some(operator.id);
-                self.arguments.extension_of(&operator.name);
                 return true;
             }
         }
@@ -454,14 +458,22 @@ impl Leg {
 
     /// Whether Asterisk may be trusted with the customer's keys, as far as can be known before he moves.
     async fn safe(&self, tenant: &Tenant) -> Result<(), Refusal> {
-        let Shared { guard, client, .. } = &*self.shared;
+        let Shared {
+            guard,
+            client,
+            edge,
+            ..
+        } = &*self.shared;
         let listed = tokio::try_join!(client.channels(), client.bridges());
         let (channels, bridges) = listed.map_err(|_| Refusal::Unsafe)?;
         let own = &self.about.channel_id;
         let mut customers = Vec::new();
+        // Behind an office PBX all telephones are one endpoint.
+        let extension = self.arguments.operator_extension.as_deref();
+        let his = |c: &Channel| !edge.is_set() || edge.extension_of(c) == extension;
         for other in channels
             .iter()
-            .filter(|c| c.id != *own && same_telephone(&c.name, &self.channel_name))
+            .filter(|c| c.id != *own && same_telephone(&c.name, &self.channel_name) && his(c))
         {
             match paykey::partner(&channels, &bridges, other.id.as_str()) {
                 Ok(customer) => customers.push(customer),
@@ -655,7 +667,7 @@ mod tests {
         let read = |text: &str, operator: &str| {
             let args: Vec<_> = text.split(',').map(str::to_owned).collect();
             assert!(is_leg(&args));
-            arguments(&args, operator)
+            arguments(&args, order::extension_of(operator))
         };
         let args = read(
             "desk=operator,tenant=demo,mode=training",

@@ -55,6 +55,8 @@ pub enum Danger {
     DirectMedia,
     /// SIP messages, and keys in them, are logged or sent away, or Asterisk does not say.
     SipCopy,
+    /// The caller comes by no trunk of the edge.
+    NotATrunk,
     /// Asterisk did not mute the caller.
     NotMuted,
     /// A recorder outside Asterisk did not say that it pauses.
@@ -76,6 +78,7 @@ impl Danger {
             Self::Spy => "spy",
             Self::DirectMedia => "direct-media",
             Self::SipCopy => "sip-copy",
+            Self::NotATrunk => "not-a-trunk",
             Self::NotMuted => "not-muted",
             Self::RecorderRuns => "recorder-runs",
             Self::NotKnown => "not-known",
@@ -103,6 +106,9 @@ impl Danger {
             }
             Self::SipCopy => {
                 "Asterisk logs SIP messages or sends copies of them away, and keys sent by INFO with them; or it can't be asked, since pjsip.conf has no [global]"
+            }
+            Self::NotATrunk => {
+                "the caller's channel is of none of [edge] trunks: his keys pass the PBX that sends him"
             }
             Self::NotMuted => {
                 "Asterisk did not mute the caller, so that a recording would hear him"
@@ -137,6 +143,9 @@ impl Danger {
             }
             Self::SipCopy => {
                 "pjsip.conf: `[global]`, by this name alone, with type = global and debug = no, then `module reload res_pjsip.so`; modules.conf: noload = res_hep_pjsip.so"
+            }
+            Self::NotATrunk => {
+                "let the office PBX hand its caller back (Transfer(), docs/edge.md) instead of placing a call; an endpoint that is a trunk of this Asterisk belongs into [edge] trunks"
             }
             Self::NotMuted => "let the ARI user write (read_only = no)",
             Self::RecorderRuns => "[[recorders]]; `ivrpay check` shows each",

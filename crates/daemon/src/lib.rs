@@ -8,6 +8,7 @@ mod cancels;
 pub mod check;
 pub mod config;
 mod desk;
+pub mod edge;
 mod events;
 mod guard;
 mod keypad;

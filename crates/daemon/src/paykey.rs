@@ -16,7 +16,7 @@ use ivrpay_journal::Payment;
 use ivrpay_prompts::Language;
 use tokio_util::sync::CancellationToken;
 
-use crate::arguments::Arguments;
+use crate::arguments::{Arguments, Mode};
 use crate::call::{self, Shared};
 use crate::config::Tenant;
 use crate::events;
@@ -127,7 +127,8 @@ impl PayKey {
             events::agi_refused("tenant is not one of the configuration");
             Refusal::ServiceAway
         })?;
-        args.extension_of(&operator_name);
+        let number = request.caller_id().unwrap_or_default();
+        args.or_extension(shared.edge.extension(&operator_name, number));
         *language = args.language.unwrap_or(*language);
         let customer = customer(&shared.client, &operator).await?;
         if shared.pairs.has(&customer.id) {
@@ -140,7 +141,8 @@ impl PayKey {
             operator: Some((&operator, &operator_name)),
             taken_off: tenant.spy == Policy::Detach,
         };
-        self.safe(legs).await?;
+        let practice = args.mode == Mode::Training;
+        self.safe(legs, practice).await?;
         let pair = Pair {
             customer: customer.id.clone(),
             operator,
@@ -170,7 +172,7 @@ impl PayKey {
             events::agi_refused(why);
             Refusal::NothingWaiting
         })?;
-        if args.mode == crate::arguments::Mode::Training {
+        if args.mode == Mode::Training {
             return amount
                 .map(drop)
                 .ok_or_else(|| Refusal::NothingWaiting.into());
@@ -199,8 +201,15 @@ impl PayKey {
     }
 
     /// Whether Asterisk may be trusted with keys, as far as can be known before the customer moves.
-    async fn safe(&self, legs: Legs<'_>) -> Result<(), Refusal> {
-        let Shared { guard, client, .. } = &*self.shared;
+    async fn safe(&self, legs: Legs<'_>, practice: bool) -> Result<(), Refusal> {
+        let Shared {
+            guard,
+            client,
+            edge,
+            ..
+        } = &*self.shared;
+        let (_, name) = legs.customer;
+        edge.takes(name, practice).map_err(Danger::refusal)?;
         let checked = guard.before_the_move(client, legs).await;
         checked.map_err(Danger::refusal)
     }

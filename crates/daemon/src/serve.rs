@@ -181,6 +181,7 @@ pub async fn serve(
         settle: settle.clone(),
         events: stream,
         guard: Guard::new(&config.ari.app, config.guard_exceptions.clone()),
+        edge: config.edge.clone(),
         tenants: config.tenants.clone(),
         settings: Arc::new(config.dialogue.clone()),
     });

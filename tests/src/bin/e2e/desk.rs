@@ -22,7 +22,7 @@ const DESK: &str = "8810";
 const PRACTICE: &str = "8812";
 
 /// An order number that no other scenario has, and that nobody takes for a card's.
-fn order() -> String {
+pub(crate) fn order() -> String {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     let seconds = since.unwrap_or_default().as_secs() % 1_000_000;
@@ -36,7 +36,7 @@ fn keyed(amount: &str, order: &str) -> String {
     )
 }
 
-fn ready(amount: &str, order: &str) -> String {
+pub(crate) fn ready(amount: &str, order: &str) -> String {
     format!("{} wait:desk-ready sleep:500", keyed(amount, order))
 }
 
@@ -91,7 +91,7 @@ fn ended(report: &Report, operator: &PhoneReport, results: (&str, &str)) -> anyh
 }
 
 /// The newest payment of an order.
-async fn payment_of(service: &Service, order: &str) -> anyhow::Result<Option<Value>> {
+pub(crate) async fn payment_of(service: &Service, order: &str) -> anyhow::Result<Option<Value>> {
     let (status, found) = service
         .get(&format!("/v1/payments?order_id={order}"))
         .await?;

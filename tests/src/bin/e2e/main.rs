@@ -10,6 +10,7 @@
 
 mod canary;
 mod desk;
+mod edge;
 mod hardening;
 mod ladder;
 mod line;
@@ -231,6 +232,8 @@ fn part(args: &Args, instance: u32, parts: &[Part]) -> Tally {
                         Part::Ladder => {
                             let wanted = |name: &str| name.contains(&args.filter);
                             ladder::run(&mut tally, &lab, wanted, args.full).await?;
+                            let all = args.full || args.filter.starts_with("edge");
+                            edge::run(&mut tally, &lab, wanted, all).await?;
                         }
                         Part::Faults => faults(args, &mut tally, &lab, &books).await?,
                     }

@@ -23,8 +23,8 @@ use crate::scenarios::{MASTERCARD, VISA, keys};
 use crate::{Tally, short};
 
 /// What the customer's voice is, in Hz, that of the operator, and that of another one.
-const CUSTOMER: u32 = 1000;
-const OPERATOR: u32 = 500;
+pub(crate) const CUSTOMER: u32 = 1000;
+pub(crate) const OPERATOR: u32 = 500;
 const SECOND: u32 = 2000;
 /// The lab's music.
 const MUSIC: u32 = 400;
@@ -44,7 +44,7 @@ const LEFT_MAX: Duration = Duration::from_secs(5);
 
 /// How the two came together.
 #[derive(Clone, Copy, PartialEq)]
-enum By {
+pub(crate) enum By {
     /// `Dial()`, and the operator waits apart.
     Hold,
     /// `Dial()`, and the operator stays.
@@ -61,11 +61,20 @@ impl By {
             Self::Queue => "61".to_owned(),
         }
     }
+
+    /// The same by the office PBX.
+    pub(crate) fn office_extension(self, operator: usize) -> String {
+        match self {
+            Self::Hold => format!("66{operator}"),
+            Self::Stay => format!("65{operator}"),
+            Self::Queue => "66300".to_owned(),
+        }
+    }
 }
 
 /// A call with the pay key, and what must have come of it.
 #[derive(Clone)]
-struct Case {
+pub(crate) struct Case {
     name: String,
     by: By,
     dtmf: &'static str,
@@ -82,10 +91,12 @@ struct Case {
     together: bool,
     /// The operator hears nothing of the customer between the key and the result.
     apart: bool,
+    /// Keys that the customer presses while they talk.
+    pub(crate) pressed: usize,
 }
 
 /// What is measured of one call, ms.
-struct Times {
+pub(crate) struct Times {
     key_to_prompt: u64,
     result_to_talk: u64,
 }
@@ -93,7 +104,7 @@ struct Times {
 /// The operator talks for a moment and presses the key.
 const PRESS: &str = "hears:1000 sleep:400 *9";
 /// Behind the payment both hear each other, and the operator hangs up.
-const GOODBYE: &str = "wait:call-ended hears:1000 sleep:900 hangup";
+pub(crate) const GOODBYE: &str = "wait:call-ended hears:1000 sleep:900 hangup";
 
 /// The keys of a whole payment, the amount confirmed while it is being read.
 pub(crate) fn paying(pan: &str) -> String {
@@ -107,7 +118,7 @@ fn pays() -> String {
     )
 }
 
-fn case(name: &str, by: By) -> Case {
+pub(crate) fn case(name: &str, by: By) -> Case {
     Case {
         name: name.to_owned(),
         by,
@@ -120,21 +131,22 @@ fn case(name: &str, by: By) -> Case {
         left: "hung-up",
         together: true,
         apart: true,
+        pressed: 0,
     }
 }
 
 impl Case {
-    fn dtmf(mut self, way: &'static str) -> Self {
+    pub(crate) fn dtmf(mut self, way: &'static str) -> Self {
         self.dtmf = way;
         self
     }
 
-    fn customer(mut self, script: &str) -> Self {
+    pub(crate) fn customer(mut self, script: &str) -> Self {
         script.clone_into(&mut self.customer);
         self
     }
 
-    fn operator(mut self, script: &str) -> Self {
+    pub(crate) fn operator(mut self, script: &str) -> Self {
         self.operator = vec![script.to_owned()];
         self
     }
@@ -153,6 +165,12 @@ impl Case {
     /// The customer hangs up: the operator is told so, and let go.
     fn customer_leaves(mut self) -> Self {
         (self.left, self.together) = ("far-hung-up", false);
+        self
+    }
+
+    /// The customer presses so many keys while they talk.
+    pub(crate) fn presses(mut self, keys: usize) -> Self {
+        self.pressed = keys;
         self
     }
 
@@ -181,7 +199,8 @@ fn cases() -> Vec<Case> {
     all.push(
         case("the customer presses the key: nothing happens", By::Hold)
             .customer(&format!("hears:500 *9 sleep:1500 {}", pays()))
-            .operator(&format!("hears:1000 sleep:3500 *9 {GOODBYE}")),
+            .operator(&format!("hears:1000 sleep:3500 *9 {GOODBYE}"))
+            .presses(2),
     );
     for (name, by) in [
         ("a second payment in the same call", By::Hold),
@@ -265,7 +284,7 @@ fn pauses() -> Vec<Case> {
 }
 
 /// The telephone of an operator to whom the ladder brings the customer back.
-const BACK: &str = "hears:1000 sleep:900 hangup";
+pub(crate) const BACK: &str = "hears:1000 sleep:900 hangup";
 
 fn hang_ups() -> Vec<Case> {
     let mut all = Vec::new();
@@ -374,24 +393,26 @@ const HUNG_UP: &[&str] = &["caller-hung-up"];
 const EITHER: &[&str] = &["caller-hung-up", "success", "hung-up"];
 /// An announced payment that was not tried waits for the next call.
 const WAITING: &[&str] = &["waiting"];
-const PAID: &[&str] = &["approved"];
+pub(crate) const PAID: &[&str] = &["approved"];
 
 /// Everything that the calls share.
-struct Floor<'a> {
-    lab: &'a Lab,
-    service: &'a Service,
+pub(crate) struct Floor<'a> {
+    pub(crate) lab: &'a Lab,
+    pub(crate) service: &'a Service,
+    /// Where the operators' telephones are, when they are behind an office PBX.
+    pub(crate) office: Option<&'a Lab>,
 }
 
 /// One operator's place for one call.
-struct Seat {
+pub(crate) struct Seat {
     operator: usize,
     /// The customer's number.
     from: String,
-    wav: PathBuf,
+    pub(crate) wav: PathBuf,
 }
 
 impl Seat {
-    fn new(lab: &Lab, operator: usize) -> anyhow::Result<Self> {
+    pub(crate) fn new(lab: &Lab, operator: usize) -> anyhow::Result<Self> {
         let folder = lab.folder.join("operators");
         std::fs::create_dir_all(&folder)?;
         let unique = uuid::Uuid::now_v7();
@@ -402,7 +423,7 @@ impl Seat {
         })
     }
 
-    fn phone(&self, scripts: &[String]) -> anyhow::Result<Phone> {
+    pub(crate) fn phone(&self, scripts: &[String]) -> anyhow::Result<Phone> {
         let mut scripts = scripts.iter();
         let first = scripts.next().context("no script")?;
         let phone = Phone::new(self.operator.to_string(), first).with(&[
@@ -420,7 +441,7 @@ impl Seat {
         Ok(scripts.fold(phone, |phone, script| phone.then(script)))
     }
 
-    fn customer(
+    pub(crate) fn customer(
         &self,
         lab: &Lab,
         extension: String,
@@ -467,7 +488,7 @@ fn step_at(report: &Report, step: &str) -> Option<u64> {
 }
 
 /// Keys that a decoder finds in a recording, whatever they may be, and remnants of keys.
-async fn keys_in(wav: &PathBuf) -> anyhow::Result<usize> {
+pub(crate) async fn keys_in(wav: &PathBuf) -> anyhow::Result<usize> {
     let output = tokio::process::Command::new(binary("ivrpay")?)
         .args(["audit", "recording", "--json"])
         .arg(wav)
@@ -500,19 +521,19 @@ impl Floor<'_> {
     }
 
     /// Places a call and judges it.
-    async fn run(&self, case: &Case, operator: usize) -> anyhow::Result<Times> {
+    pub(crate) async fn run(&self, case: &Case, operator: usize) -> anyhow::Result<Times> {
         let seat = Seat::new(self.lab, operator)?;
         let mut payments = Vec::new();
         for amount in &case.amounts {
             payments.push(self.announce(operator, *amount, None).await?);
         }
-        let phone = seat.phone(&case.operator)?.start(self.lab).await?;
-        let call = seat.customer(
-            self.lab,
-            case.by.extension(operator),
-            &case.customer,
-            case.dtmf,
-        )?;
+        let phone = seat.phone(&case.operator)?;
+        let phone = phone.start(self.office.unwrap_or(self.lab)).await?;
+        let extension = match self.office {
+            Some(_) => case.by.office_extension(operator),
+            None => case.by.extension(operator),
+        };
+        let call = seat.customer(self.lab, extension, &case.customer, case.dtmf)?;
         let second = case.name.starts_with("a second payment");
         let again = async move {
             let mut payments = payments;
@@ -597,14 +618,9 @@ impl Floor<'_> {
         );
         for one in operators {
             ensure!(one.errors.is_empty(), "SIP: {:?}", one.errors);
-            // But the customer's own keys while they talk: no case has more than the two of `*9`.
-            let pressed = if case.name.contains("customer presses") {
-                2
-            } else {
-                0
-            };
+            // But the customer's own keys while they talk.
             ensure!(
-                one.telephone_events_received <= pressed,
+                one.telephone_events_received <= case.pressed,
                 "{} keys reached the operator's telephone as telephone-events",
                 one.telephone_events_received
             );
@@ -686,7 +702,7 @@ impl Floor<'_> {
         })
     }
 
-    async fn state_is(&self, payment: &str, states: &[&str]) -> anyhow::Result<()> {
+    pub(crate) async fn state_is(&self, payment: &str, states: &[&str]) -> anyhow::Result<()> {
         let began = Instant::now();
         loop {
             let state = self.service.payment(payment).await?["state"].clone();
@@ -745,7 +761,7 @@ impl Floor<'_> {
     }
 }
 
-async fn announce(
+pub(crate) async fn announce(
     service: &Service,
     operator: usize,
     amount: u64,
@@ -800,7 +816,7 @@ async fn ours(lab: &Lab, fits: &dyn Fn(&str) -> bool) -> anyhow::Result<Vec<Stri
 }
 
 /// Asterisk and the service have nothing of any call.
-async fn nothing_is_left(lab: &Lab, service: &Service) -> anyhow::Result<()> {
+pub(crate) async fn nothing_is_left(lab: &Lab, service: &Service) -> anyhow::Result<()> {
     let began = Instant::now();
     loop {
         let channels = lab.ari("GET", "/channels").await?;
@@ -1388,6 +1404,7 @@ pub(crate) async fn all(
     let floor = Floor {
         lab,
         service: &service,
+        office: None,
     };
     let cases = cases();
     // One after the other: the queue has one operator who is there.
