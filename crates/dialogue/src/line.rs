@@ -131,6 +131,12 @@ lines! {
     OrderNumber = "order-number",
     OrderNumberLength = "order-number-length",
     OrderNumberOperator = "order-number-operator",
+    // Where an operator keys the card (`crate::keyed`).
+    KeyedCardNumber = "keyed-card-number",
+    KeyedDeclined = "keyed-declined",
+    KeyedEnded = "keyed-ended",
+    KeyedHelp = "keyed-help",
+    RefusedKeyed = "refused-keyed",
 }
 
 #[cfg(test)]
