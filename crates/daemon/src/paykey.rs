@@ -115,6 +115,9 @@ impl PayKey {
             events::agi_refused("tenant is not one of the configuration");
             Refusal::ServiceAway
         })?;
+        if company == Company::Keys && !tenant.operator_keyed {
+            return Err(Refusal::Keyed.into());
+        }
         args.extension_of(&operator_name);
         *language = args.language.unwrap_or(*language);
         let customer = customer(&shared.client, &operator).await?;
@@ -123,7 +126,10 @@ impl PayKey {
         }
         self.payment(session, *language, tenant, &mut args, &customer)
             .await?;
-        self.safe(&customer).await?;
+        self.safe(&customer.id, &customer.name).await?;
+        if company == Company::Keys {
+            self.safe(&operator, &operator_name).await?;
+        }
         let pair = Pair {
             customer: customer.id.clone(),
             operator,
@@ -182,9 +188,8 @@ impl PayKey {
     }
 
     /// Whether Asterisk may be trusted with keys, as far as can be known before the customer moves.
-    async fn safe(&self, customer: &Channel) -> Result<(), Refusal> {
+    async fn safe(&self, id: &ChannelId, name: &str) -> Result<(), Refusal> {
         let Shared { guard, client, .. } = &*self.shared;
-        let (id, name) = (&customer.id, &customer.name);
         let checked = guard.before_the_move(client, id, name).await;
         checked.map_err(Danger::refusal)
     }
@@ -202,14 +207,21 @@ impl PayKey {
 
 /// Of the arguments of `AGI()`: what the operator does meanwhile, and those that `Stasis()` would have.
 fn arguments(args: &[String]) -> Result<(Company, Arguments), &'static str> {
-    let (own, rest): (Vec<_>, Vec<_>) = args
-        .iter()
-        .cloned()
-        .partition(|arg| arg.starts_with("company="));
-    let company = match own.last().map(|arg| arg.trim_start_matches("company=")) {
-        None | Some("" | "hold") => Company::Hold,
-        Some("stay") => Company::Stay,
-        Some(_) => return Err("company is hold or stay"),
+    let (mut company, mut entered_by) = ("", "");
+    let mut rest = Vec::new();
+    for arg in args {
+        match arg.split_once('=') {
+            Some(("company", value)) => company = value,
+            Some(("entered_by", value)) => entered_by = value,
+            _ => rest.push(arg.clone()),
+        }
+    }
+    let company = match (entered_by, company) {
+        ("operator", _) => Company::Keys,
+        ("" | "caller", "" | "hold") => Company::Hold,
+        ("" | "caller", "stay") => Company::Stay,
+        ("" | "caller", _) => return Err("company is hold or stay"),
+        _ => return Err("entered_by is caller or operator"),
     };
     Ok((company, Arguments::parse(&rest)?))
 }
@@ -377,6 +389,10 @@ mod tests {
         assert_eq!((company, args.order.is_some()), (Company::Stay, true));
         assert_eq!(read("company=").unwrap().0, Company::Hold);
         assert!(read("company=listen").is_err());
+        assert_eq!(read("company=stay,entered_by=").unwrap().0, Company::Stay);
+        let keys = read("company=stay,entered_by=operator,order=A-1").unwrap();
+        assert_eq!(keys.0, Company::Keys);
+        assert!(read("entered_by=customer").is_err());
         assert!(read("colour=red").is_err());
     }
 }

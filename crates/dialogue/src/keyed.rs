@@ -92,16 +92,28 @@ mod tests {
     #[test]
     fn nobody_is_connected_to_the_operator_who_is_there() {
         for (said, instead) in [
-            (&[Line::PaymentCompleted, Line::AgentReturn][..], &[Line::PaymentCompleted][..]),
-            (&[Line::OutcomeUnknown, Line::AgentReturn], &[Line::OutcomeUnknown]),
-            (&[Line::PaymentConnectorError, Line::AgentReturn], &[Line::PaymentConnectorError]),
+            (
+                &[Line::PaymentCompleted, Line::AgentReturn][..],
+                &[Line::PaymentCompleted][..],
+            ),
+            (
+                &[Line::OutcomeUnknown, Line::AgentReturn],
+                &[Line::OutcomeUnknown],
+            ),
+            (
+                &[Line::PaymentConnectorError, Line::AgentReturn],
+                &[Line::PaymentConnectorError],
+            ),
             (&[Line::AgentReturn], &[Line::KeyedEnded]),
             (&[Line::AgentCancelled], &[Line::KeyedEnded]),
             (&[Line::AmountRejected], &[Line::KeyedEnded]),
             (&[Line::SessionTimeout], &[Line::KeyedEnded]),
             (&[Line::TooManyFailedAttempts], &[Line::KeyedEnded]),
             (&[Line::CallerInterruptedWithStar], &[Line::KeyedEnded]),
-            (&[Line::Help, Line::PaymentCardNumber], &[Line::KeyedHelp, Line::KeyedCardNumber]),
+            (
+                &[Line::Help, Line::PaymentCardNumber],
+                &[Line::KeyedHelp, Line::KeyedCardNumber],
+            ),
             (&[Line::SecurityCode], &[Line::SecurityCode]),
         ] {
             assert_eq!(words(lines(said)), lines(instead), "{said:?}");
