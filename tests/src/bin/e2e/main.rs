@@ -10,6 +10,7 @@
 mod canary;
 mod desk;
 mod hardening;
+mod keyed;
 mod ladder;
 mod operator;
 mod outages;
@@ -234,6 +235,7 @@ async fn run(tally: &mut Tally) -> anyhow::Result<()> {
     if args.filter.is_empty() || args.filter.starts_with("pay key") {
         operator::all(tally, &lab, wanted).await?;
     }
+    keyed::run(tally, &lab, wanted, args.full || !args.filter.is_empty()).await?;
     ladder::run(tally, &lab, wanted, args.full).await?;
     // Some of them fail on a busy machine, and it is not understood yet why: at full count, or by name, until it is.
     if args.full || args.filter.starts_with("keypad") {

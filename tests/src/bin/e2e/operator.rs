@@ -21,8 +21,8 @@ use crate::scenarios::{MASTERCARD, VISA, keys};
 use crate::{Tally, short};
 
 /// What the customer's voice is, in Hz, that of the operator, and that of another one.
-const CUSTOMER: u32 = 1000;
-const OPERATOR: u32 = 500;
+pub(crate) const CUSTOMER: u32 = 1000;
+pub(crate) const OPERATOR: u32 = 500;
 const SECOND: u32 = 2000;
 
 /// Calls at once: each is two telephones that must not be late, and their sound is judged.
@@ -259,7 +259,7 @@ fn pauses() -> Vec<Case> {
 }
 
 /// The telephone of an operator to whom the ladder brings the customer back.
-const BACK: &str = "hears:1000 sleep:900 hangup";
+pub(crate) const BACK: &str = "hears:1000 sleep:900 hangup";
 
 fn hang_ups() -> Vec<Case> {
     let mut all = Vec::new();
@@ -377,15 +377,15 @@ struct Floor<'a> {
 }
 
 /// One operator's place for one call.
-struct Seat {
+pub(crate) struct Seat {
     operator: usize,
     /// The customer's number.
-    from: String,
-    wav: PathBuf,
+    pub(crate) from: String,
+    pub(crate) wav: PathBuf,
 }
 
 impl Seat {
-    fn new(lab: &Lab, operator: usize) -> anyhow::Result<Self> {
+    pub(crate) fn new(lab: &Lab, operator: usize) -> anyhow::Result<Self> {
         let folder = lab.folder.join("operators");
         std::fs::create_dir_all(&folder)?;
         let unique = uuid::Uuid::now_v7();
@@ -396,7 +396,7 @@ impl Seat {
         })
     }
 
-    fn phone(&self, scripts: &[String]) -> anyhow::Result<Phone> {
+    pub(crate) fn phone(&self, scripts: &[String]) -> anyhow::Result<Phone> {
         let mut scripts = scripts.iter();
         let first = scripts.next().context("no script")?;
         let phone = Phone::new(self.operator.to_string(), first).with(&[
@@ -414,7 +414,7 @@ impl Seat {
         Ok(scripts.fold(phone, |phone, script| phone.then(script)))
     }
 
-    fn customer(
+    pub(crate) fn customer(
         &self,
         lab: &Lab,
         extension: String,
@@ -441,7 +441,7 @@ impl Seat {
 }
 
 /// Stretches of a voice in ms since 1970.
-fn heard_at(
+pub(crate) fn heard_at(
     voices: &BTreeMap<u32, Vec<(u64, u64)>>,
     hz: u32,
     began_unix_ms: u64,
@@ -454,14 +454,14 @@ fn heard_at(
 }
 
 /// When a step was announced to the customer, ms since 1970; of several the last.
-fn step_at(report: &Report, step: &str) -> Option<u64> {
+pub(crate) fn step_at(report: &Report, step: &str) -> Option<u64> {
     let steps = report.steps.as_array()?;
     let found = steps.iter().rfind(|s| s["step"] == step)?;
     Some(found["ms"].as_u64()? + report.began_unix_ms)
 }
 
 /// Keys that a decoder finds in a recording, whatever they may be, and remnants of keys.
-async fn keys_in(wav: &PathBuf) -> anyhow::Result<usize> {
+pub(crate) async fn keys_in(wav: &PathBuf) -> anyhow::Result<usize> {
     let output = tokio::process::Command::new(binary("ivrpay")?)
         .args(["audit", "recording", "--json"])
         .arg(wav)
@@ -742,7 +742,7 @@ impl Floor<'_> {
     }
 }
 
-async fn announce(
+pub(crate) async fn announce(
     service: &Service,
     operator: usize,
     amount: u64,
@@ -786,7 +786,7 @@ async fn ours(lab: &Lab, fits: &dyn Fn(&str) -> bool) -> anyhow::Result<Vec<Stri
 }
 
 /// Asterisk and the service have nothing of any call.
-async fn nothing_is_left(lab: &Lab, service: &Service) -> anyhow::Result<()> {
+pub(crate) async fn nothing_is_left(lab: &Lab, service: &Service) -> anyhow::Result<()> {
     let began = Instant::now();
     loop {
         let channels = lab.ari("GET", "/channels").await?;
@@ -806,7 +806,7 @@ async fn nothing_is_left(lab: &Lab, service: &Service) -> anyhow::Result<()> {
 }
 
 /// How the operators' keys were answered: the log's words for one operator's channel.
-fn refusals(service: &Service, operator: usize) -> anyhow::Result<Vec<String>> {
+pub(crate) fn refusals(service: &Service, operator: usize) -> anyhow::Result<Vec<String>> {
     let log = std::fs::read_to_string(service.folder.join("log"))?;
     let channel = format!("PJSIP/{operator}-");
     Ok(log
@@ -821,17 +821,17 @@ fn refusals(service: &Service, operator: usize) -> anyhow::Result<Vec<String>> {
 
 /// A key that is answered with a reason: the operator hears it, and both talk before and behind it. `why` stands in the log where the
 /// service is there to write it.
-struct Refused<'a> {
-    lab: &'a Lab,
-    operator: usize,
-    extension: String,
+pub(crate) struct Refused<'a> {
+    pub(crate) lab: &'a Lab,
+    pub(crate) operator: usize,
+    pub(crate) extension: String,
     /// Instead of the usual ones.
-    customer: Option<String>,
-    script: Option<String>,
+    pub(crate) customer: Option<String>,
+    pub(crate) script: Option<String>,
 }
 
 impl<'a> Refused<'a> {
-    fn new(lab: &'a Lab, operator: usize) -> Self {
+    pub(crate) fn new(lab: &'a Lab, operator: usize) -> Self {
         Self {
             lab,
             operator,
@@ -841,7 +841,10 @@ impl<'a> Refused<'a> {
         }
     }
 
-    async fn place(self, during: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    pub(crate) async fn place(
+        self,
+        during: impl Future<Output = anyhow::Result<()>>,
+    ) -> anyhow::Result<()> {
         let seat = Seat::new(self.lab, self.operator)?;
         let usual = "hears:1000 sleep:400 *9 sleep:1000 hears:1000 sleep:700 hangup";
         let script = self.script.unwrap_or_else(|| usual.to_owned());
@@ -875,7 +878,7 @@ impl<'a> Refused<'a> {
     }
 }
 
-async fn ended(desk: Desk) -> anyhow::Result<PhoneReport> {
+pub(crate) async fn ended(desk: Desk) -> anyhow::Result<PhoneReport> {
     let mut reports = desk.reports().await?;
     reports.pop().context("the operator was not called")
 }
@@ -894,7 +897,7 @@ fn talk_around(operator: &PhoneReport) -> anyhow::Result<(Duration, Duration)> {
     Ok((Duration::from_millis(*from), Duration::from_millis(*to)))
 }
 
-async fn nothing() -> anyhow::Result<()> {
+pub(crate) async fn nothing() -> anyhow::Result<()> {
     Ok(())
 }
 

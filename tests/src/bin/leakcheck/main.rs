@@ -24,7 +24,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail, ensure};
 use ivrpay_tests::call::Call;
 use ivrpay_tests::lab::{Lab, binary};
-use ivrpay_tests::service::{How, NOBODY, Service, set};
+use ivrpay_tests::service::{How, NOBODY, Service, let_operators_key, set};
 use serde_json::json;
 
 use crate::calls::{Planned, Wallet};
@@ -399,7 +399,12 @@ impl Check {
         drop(service);
 
         say("every ending");
-        let (service, _watchers) = self.watched("leak-endings", short).await?;
+        let (service, _watchers) = self
+            .watched("leak-endings", |config| {
+                short(config);
+                let_operators_key(config);
+            })
+            .await?;
         let planned = calls::endings(&self.lab, &mut self.wallet)?;
         self.place(planned).await?;
         self.pay_keys(&service).await?;
