@@ -492,3 +492,11 @@ pub fn set(config: &mut toml::Table, path: &str, value: impl Into<toml::Value>) 
     }
     table.insert(last.to_owned(), value.into());
 }
+
+/// The lab's tenant lets operators key a card.
+pub fn let_operators_key(config: &mut toml::Table) {
+    let tenants = config.get_mut("tenants").and_then(|t| t.as_array_mut());
+    if let Some(tenant) = tenants.and_then(|t| t.first_mut()?.as_table_mut()) {
+        set(tenant, "operator_keyed", "in-scope");
+    }
+}

@@ -77,6 +77,9 @@ pub struct Payment {
     pub acquirer_ref: Option<String>,
     /// The issuer's approval code.
     pub approval_code: Option<String>,
+    /// Who keys the card in the last call: `caller`, or `operator` for a caller who can't.
+    #[serde(default)]
+    pub entered_by: String,
     /// `test` or `live`.
     pub mode: String,
     /// Name of the connector that is asked; `training` sends nothing to anybody.
@@ -195,6 +198,9 @@ pub struct Event {
     /// How the call ended.
     #[serde(default)]
     pub result: Option<String>,
+    /// `operator` in a call in which he keys the card; absent otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub entered_by: Option<String>,
     /// The payment of this call or task.
     #[serde(default)]
     pub payment_id: Option<PaymentId>,

@@ -28,6 +28,9 @@ pub(crate) enum Command {
         /// Only this state: waiting, in-flight, unknown, approved, declined, cancelled, expired, voided.
         #[arg(long)]
         state: Option<String>,
+        /// Only those whose card was keyed by caller, or by operator.
+        #[arg(long, value_name = "caller|operator", value_parser = ["caller", "operator"])]
+        entered_by: Option<String>,
         /// Practice and canary calls, which are left out otherwise.
         #[arg(long)]
         training: bool,
@@ -143,6 +146,7 @@ pub(crate) fn run(command: Command) -> ExitCode {
             order,
             reference,
             state,
+            entered_by,
             training,
             limit,
         } => {
@@ -153,7 +157,12 @@ pub(crate) fn run(command: Command) -> ExitCode {
             if training {
                 path.push_str("&training=true");
             }
-            for (key, value) in [("tenant", tenant), ("order_id", order), ("state", state)] {
+            for (key, value) in [
+                ("tenant", tenant),
+                ("order_id", order),
+                ("state", state),
+                ("entered_by", entered_by),
+            ] {
                 if let Some(value) = value {
                     path.push_str(&format!("&{key}={}", encode(&value)));
                 }
@@ -253,21 +262,23 @@ fn list(Payments { payments }: Payments) -> anyhow::Result<()> {
         return Ok(());
     }
     say!(
-        "{:<36}  {:<10}  {:>14}  {:<20}  {:<16}  created",
+        "{:<36}  {:<10}  {:>14}  {:<20}  {:<16}  {:<8}  created",
         "id",
         "state",
         "amount",
         "order",
-        "card"
+        "card",
+        "keyed by"
     );
     for p in &payments {
         say!(
-            "{:<36}  {:<10}  {:>14}  {:<20}  {:<16}  {}",
+            "{:<36}  {:<10}  {:>14}  {:<20}  {:<16}  {:<8}  {}",
             p.id.to_string(),
             p.state.name(),
             amount(p),
             p.order_id.as_deref().unwrap_or("-"),
             card(p),
+            p.entered_by,
             p.created_at
         );
     }
@@ -318,6 +329,7 @@ fn show(p: Payment) -> anyhow::Result<()> {
             p.operator_extension.clone().unwrap_or_default(),
         ),
         ("card", card(&p)),
+        ("keyed by", p.entered_by.clone()),
         ("declined for", p.decline_reason.clone().unwrap_or_default()),
         ("approval code", p.approval_code.clone().unwrap_or_default()),
         (

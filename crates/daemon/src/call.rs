@@ -3,6 +3,7 @@
 //! Starts with a channel that entered Stasis, ends when the channel was given back to the dialplan or hung up. Owns the
 //! dialogue, and with it the call's secret memory. Does not know which prompts follow which, nor any acquirer.
 
+mod keyed;
 mod line;
 mod operator;
 #[cfg(feature = "plant")]
@@ -43,7 +44,7 @@ use crate::ladder::{self, Ending, Ladder, RUNGS_MAX};
 use crate::lamps::{Lamp, Lamps, Until};
 use crate::order::{self, NotFound};
 use crate::outbound::Outbound;
-use crate::pairs::{Leg, Pairs};
+use crate::pairs::{Company, Leg, Pairs};
 use crate::quarantine::{MARKED, Mark};
 use crate::recorders::Recorders;
 use crate::settle::Settle;
@@ -158,6 +159,10 @@ pub(crate) async fn run(
             sip_call_id: Some(start.channel.protocol_id.clone()).filter(|id| !id.is_empty()),
             tenant: None,
             payment_id: None,
+            entered_by: match &pair {
+                Some((pair, _)) if pair.company == Company::Keys => EnteredBy::Operator,
+                _ => EnteredBy::Caller,
+            },
         },
         channel_name: start.channel.name.clone(),
         shared,
@@ -190,6 +195,7 @@ pub(crate) async fn run(
         detaches: false,
         listeners: None,
         dtmf_mode: None,
+        talk: None,
     };
     let replaced = start.replaced.as_ref();
     if replaced.is_some() {
@@ -286,6 +292,8 @@ struct Call {
     listeners: Option<spies::Window>,
     /// How Asterisk took keys before it was to detect tones (`tones`).
     dtmf_mode: Option<String>,
+    /// Of a call in which the operator keys: the talk that nobody may record.
+    talk: Option<keyed::Talk>,
 }
 
 /// By what a recorder outside Asterisk finds the call.
@@ -406,7 +414,8 @@ impl Call {
 
     async fn claim(&self, payment: &Payment, language: Language) -> Result<Claim, Refused> {
         let journal = self.shared.settle.journal();
-        let claimed = journal.claim(payment.id, self.about.call_id).await;
+        let (call, entered_by) = (self.about.call_id, self.about.entered_by);
+        let claimed = journal.claim_keyed_by(payment.id, call, entered_by).await;
         claimed.map_err(|error| match error {
             ClaimError::Journal(error) => {
                 events::journal_failed(Some(payment.id), "claim", &error);
@@ -498,7 +507,7 @@ impl Call {
             } else {
                 PaymentMode::Test
             },
-            entered_by: EnteredBy::Caller,
+            entered_by: self.about.entered_by,
             connector: if args.mode == Mode::Training {
                 TRAINING.to_owned()
             } else {
@@ -571,13 +580,16 @@ impl Call {
     async fn pay(&mut self, order: Order) -> CallResult {
         self.started();
         let shared = Arc::clone(&self.shared);
-        let safe = match Box::pin(self.seat_operator()).await {
+        let mut safe = match Box::pin(self.seat_operator()).await {
             Ok(()) => {
                 let practice = order.mode == Mode::Training;
                 Box::pin(self.safe(practice)).await
             }
             Err(danger) => Err(danger),
         };
+        if self.operator_keys() && safe.is_ok() {
+            safe = Box::pin(self.begin_talk()).await;
+        }
         match safe {
             Ok(excepted) => events::captured_by_exception(&self.about, &excepted),
             Err(danger) => {
@@ -603,10 +615,17 @@ impl Call {
             training: order.mode == Mode::Training,
             reference: order.claim.payment().reference,
             security_code: tenant.is_none_or(|t| t.security_code),
-            can_pause: self.operator.is_some(),
+            can_pause: self.operator.is_some() && !self.operator_keys(),
+            greeting: !self.operator_keys(),
+            operator_keys: self.operator_keys(),
             ..Setup::default_for(order.claim.payment().amount)
         };
-        let Ok(mut dialogue) = Dialogue::new(Arc::clone(&shared.settings), setup) else {
+        let settings = if self.operator_keys() {
+            Arc::new(ivrpay_dialogue::keyed::settings(&shared.settings))
+        } else {
+            Arc::clone(&shared.settings)
+        };
+        let Ok(mut dialogue) = Dialogue::new(settings, setup) else {
             events::capacity(&self.about.channel_id);
             let result = CallResult::CapacityExceeded;
             self.release(order.claim, result, None).await;
@@ -628,7 +647,10 @@ impl Call {
         self.keys_told(end.keys);
         let amount = order.claim.payment().amount;
         self.release(order.claim, end.result, Some(&end)).await;
-        let whisper = ivrpay_dialogue::operator::whisper(&end, amount);
+        let whisper = match &self.talk {
+            Some(talk) => talk.whisper(&end, amount),
+            None => ivrpay_dialogue::operator::whisper(&end, amount),
+        };
         Box::pin(self.whisper(whisper)).await;
         self.give_back(end.result, Some(&end)).await;
         Box::pin(self.see_off_operator()).await;
@@ -668,8 +690,9 @@ impl Call {
                 // A channel that is gone says no more, and says so at once: it would starve the answer.
                 event = self.inbox.recv(), if !self.gone && !self.overflowed => self.input(event),
                 event = operator::event(&mut self.operator) => {
-                    Box::pin(self.operator_event(event)).await.map(Input::Command)
+                    Box::pin(self.operator_event(event)).await
                 }
+                happens = keyed::happens(&mut self.talk) => Box::pin(self.talk_event(happens)).await,
                 Some(command) = self.commands.recv() => Some(Input::Command(command)),
                 wish = wishes.next() => self.wish(dialogue.stage(), wish),
                 written = wait(&mut pending.written) => Some(match written {
@@ -738,6 +761,10 @@ impl Call {
         match event {
             Some(CallEvent::KeyWaiting { arrived, lasted }) => {
                 let key = self.inbox.take_key()?;
+                if self.operator_keys() {
+                    // The caller's keys are nobody's.
+                    return None;
+                }
                 self.key_arrived = Some(arrived);
                 self.last_key = Some(arrived);
                 Some(Input::Key(key, lasted))
@@ -751,8 +778,9 @@ impl Call {
                 }
                 self.unheard = failed;
                 self.playback = None;
-                Some(Input::PromptEnded)
+                self.is_led_by_customer().then_some(Input::PromptEnded)
             }
+            Some(CallEvent::KeysLost) if self.operator_keys() => None,
             Some(CallEvent::KeysLost) => {
                 events::keys_lost(&self.about);
                 Some(Input::KeysLost)
@@ -797,7 +825,9 @@ impl Call {
                         dialogue.handle(self.now(), Input::PromptEnded);
                     }
                 }
-                Output::StopPlay => self.stop_play().await,
+                Output::StopPlay if self.is_led_by_customer() => self.stop_play().await,
+                // What the caller hears he hears to its end.
+                Output::StopPlay => self.hush_operator().await,
                 Output::Listen(on) => {
                     if Box::pin(self.listen(on)).await {
                         dialogue.handle(self.now(), Input::Listening);
@@ -864,8 +894,15 @@ impl Call {
         }
     }
 
-    /// Whether it plays, or nobody is there to hear it.
+    /// To whom the dialogue speaks. Whether it plays, or nobody is there to hear it.
     async fn play(&mut self, prompt: &Prompt) -> bool {
+        if self.is_led_by_customer() {
+            return self.play_to_customer(prompt).await;
+        }
+        Box::pin(self.play_to_operator(prompt)).await
+    }
+
+    async fn play_to_customer(&mut self, prompt: &Prompt) -> bool {
         self.stop_play().await;
         if self.gone {
             return true;
@@ -927,7 +964,7 @@ impl Call {
         self.language = refused.language;
         if !refused.say.is_empty() {
             let says = refused.say.iter().copied().map(Say::Line);
-            self.play(&Prompt(says.collect())).await;
+            self.play_to_customer(&Prompt(says.collect())).await;
         }
         let limit = tokio::time::Instant::now() + REFUSAL_MAX;
         while self.playback.is_some() && !self.gone && !self.overflowed {

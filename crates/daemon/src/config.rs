@@ -182,6 +182,8 @@ pub struct Tenant {
     pub ladder: Ladder,
     /// What an operator keys before a transfer.
     pub desk: Desk,
+    /// Whether an operator may key the card of a caller who can't.
+    pub operator_keyed: bool,
     /// What becomes of a supervisor who listens.
     pub spy: spies::Policy,
     /// How the line without an operator asks for an order.
@@ -553,6 +555,7 @@ struct RawLookup {
 struct RawCalls {
     at_once_max: Option<u32>,
     ring: Option<Span>,
+    operator_keyed: Option<toml::Value>,
 }
 
 #[derive(Deserialize, Default)]
@@ -1024,6 +1027,7 @@ fn tenant(
             .r#return
             .map_or_else(|| Ok(Ladder::default()), |raw| ladder(&at("return"), raw))?,
         desk: desk(&at("desk"), &raw.desk)?,
+        operator_keyed: operator_keyed(&at("operator_keyed"), raw.operator_keyed.as_ref())?,
         spy: raw.spy,
         line: line(&at("line"), raw.line)?,
         lookup: raw
@@ -1114,6 +1118,18 @@ fn calls(at: &str, raw: &RawCalls) -> Result<CallLimits, ConfigError> {
         at_once_max,
         ring: span(&format!("{at}.ring"), ring, 5_000, 120_000)?,
     })
+}
+
+/// The one word by which an installation says that it knows what it takes upon itself.
+fn operator_keyed(at: &str, value: Option<&toml::Value>) -> Result<bool, ConfigError> {
+    match value.map(toml::Value::as_str) {
+        None => Ok(false),
+        Some(Some("in-scope")) => Ok(true),
+        Some(_) => Err(ConfigError::value(
+            at,
+            "an operator who keys a card brings his telephone, his desk and their network into the scope of PCI DSS (v4.0.1, requirement 12.5.2): write \"in-scope\" to say that yours takes them in, or take the line out",
+        )),
+    }
 }
 
 fn desk(at: &str, raw: &RawDesk) -> Result<Desk, ConfigError> {
@@ -1453,6 +1469,11 @@ mod tests {
         assert!(a.lookup.is_none() && b.lookup.is_some());
         assert_eq!((a.desk, a.desk), (b.desk, Desk::default()));
         assert_eq!((a.spy, a.spy), (b.spy, spies::Policy::Refuse));
+        // Off, unless somebody writes the word.
+        let line = "# operator_keyed = \"in-scope\"";
+        assert!(SAMPLE.contains(line) && !a.operator_keyed);
+        let on = SAMPLE.replace(line, line.trim_start_matches("# "));
+        assert!(folder.load(&on).unwrap().tenants[0].operator_keyed);
         let timeouts = |c: &Config| {
             c.connectors["generic"]
                 .endpoint
@@ -1614,6 +1635,15 @@ mod tests {
             ),
             "tenants[0].task_owner",
         );
+        for bad in ["true", "false", "\"on\"", "\"\"", "1"] {
+            refused(
+                (
+                    "mode = \"test\"",
+                    &format!("mode = \"test\"\noperator_keyed = {bad}"),
+                ),
+                "tenants[0].operator_keyed: an operator who keys a card brings his telephone, his desk and their network into the scope of PCI DSS (v4.0.1, requirement 12.5.2)",
+            );
+        }
         for (key, bad) in [
             ("amount_max", "amount_max = 0"),
             ("amount_max", "amount_max = 100000000"),

@@ -150,6 +150,7 @@ pub(crate) async fn run(
             sip_call_id: Some(start.channel.protocol_id.clone()).filter(|id| !id.is_empty()),
             tenant: None,
             payment_id: None,
+            entered_by: EnteredBy::Caller,
         },
         shared: Arc::clone(&shared),
         inbox: start.inbox,

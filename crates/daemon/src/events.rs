@@ -11,7 +11,7 @@ use ivrpay_api as api;
 use ivrpay_ari::{ChannelId, RequestError};
 use ivrpay_dialogue::operator::Refusal;
 use ivrpay_dialogue::{CallResult, Progress, desk};
-use ivrpay_journal::{By, CustomerCall, Task, TaskCount, TaskKind};
+use ivrpay_journal::{By, CustomerCall, EnteredBy, Task, TaskCount, TaskKind};
 use ivrpay_payment::{CallId, OperationId, Outcome, PaymentId, RecordingId, State, TenantId};
 use ivrpay_wire::{Trouble, Wiped};
 
@@ -38,6 +38,8 @@ pub(crate) struct About {
     pub(crate) sip_call_id: Option<String>,
     pub(crate) tenant: Option<TenantId>,
     pub(crate) payment_id: Option<PaymentId>,
+    /// Who keys the card.
+    pub(crate) entered_by: EnteredBy,
 }
 
 impl Events {
@@ -58,6 +60,8 @@ impl Events {
             event.channel_id = Some(about.channel_id.as_str().to_owned());
             event.sip_call_id.clone_from(&about.sip_call_id);
             event.payment_id = about.payment_id;
+            event.entered_by = (about.entered_by == EnteredBy::Operator)
+                .then(|| about.entered_by.name().to_owned());
             fill(event);
         });
     }
@@ -85,6 +89,7 @@ impl Events {
             digits: None,
             error: None,
             result: None,
+            entered_by: None,
             payment_id: None,
             task_id: None,
             task_kind: None,
@@ -95,8 +100,16 @@ impl Events {
     }
 
     pub(crate) fn call_started(&self, about: &About) {
-        info!(call_id = %about.call_id, channel_id = about.channel_id.as_str(), "call started");
+        info!(
+            call_id = %about.call_id,
+            channel_id = about.channel_id.as_str(),
+            entered_by = about.entered_by.name(),
+            "call started"
+        );
         counter!("ivrpay_calls_started_total").increment(1);
+        if about.entered_by == EnteredBy::Operator {
+            counter!("ivrpay_operator_keyed_total").increment(1);
+        }
         self.send(about, api::EventKind::CallStarted, |_| {});
     }
 

@@ -25,6 +25,8 @@ pub(crate) enum Company {
     Hold,
     /// He stays and talks the customer through it; he hears nothing of him (案内モード).
     Stay,
+    /// He keys the card that the customer says; both hear each other.
+    Keys,
 }
 
 /// Two legs, and what their payment is.

@@ -127,6 +127,9 @@ impl PayKey {
             events::agi_refused("tenant is not one of the configuration");
             Refusal::ServiceAway
         })?;
+        if company == Company::Keys && !tenant.operator_keyed {
+            return Err(Refusal::Keyed.into());
+        }
         let number = request.caller_id().unwrap_or_default();
         args.or_extension(shared.edge.extension(&operator_name, number));
         *language = args.language.unwrap_or(*language);
@@ -143,6 +146,16 @@ impl PayKey {
         };
         let practice = args.mode == Mode::Training;
         self.safe(legs, practice).await?;
+        // Then his keys are a card too: by what leg they come is asked as of a customer's.
+        if company == Company::Keys {
+            let (customer, operator) = ((&operator, operator_name.as_str()), None);
+            let keyer = Legs {
+                customer,
+                operator,
+                ..legs
+            };
+            self.safe(keyer, practice).await?;
+        }
         let pair = Pair {
             customer: customer.id.clone(),
             operator,
@@ -227,14 +240,21 @@ impl PayKey {
 
 /// Of the arguments of `AGI()`: what the operator does meanwhile, and those that `Stasis()` would have.
 fn arguments(args: &[String]) -> Result<(Company, Arguments), &'static str> {
-    let (own, rest): (Vec<_>, Vec<_>) = args
-        .iter()
-        .cloned()
-        .partition(|arg| arg.starts_with("company="));
-    let company = match own.last().map(|arg| arg.trim_start_matches("company=")) {
-        None | Some("" | "hold") => Company::Hold,
-        Some("stay") => Company::Stay,
-        Some(_) => return Err("company is hold or stay"),
+    let (mut company, mut entered_by) = ("", "");
+    let mut rest = Vec::new();
+    for arg in args {
+        match arg.split_once('=') {
+            Some(("company", value)) => company = value,
+            Some(("entered_by", value)) => entered_by = value,
+            _ => rest.push(arg.clone()),
+        }
+    }
+    let company = match (entered_by, company) {
+        ("operator", _) => Company::Keys,
+        ("" | "caller", "" | "hold") => Company::Hold,
+        ("" | "caller", "stay") => Company::Stay,
+        ("" | "caller", _) => return Err("company is hold or stay"),
+        _ => return Err("entered_by is caller or operator"),
     };
     Ok((company, Arguments::parse(&rest)?))
 }
@@ -402,6 +422,10 @@ mod tests {
         assert_eq!((company, args.order.is_some()), (Company::Stay, true));
         assert_eq!(read("company=").unwrap().0, Company::Hold);
         assert!(read("company=listen").is_err());
+        assert_eq!(read("company=stay,entered_by=").unwrap().0, Company::Stay);
+        let keys = read("company=stay,entered_by=operator,order=A-1").unwrap();
+        assert_eq!(keys.0, Company::Keys);
+        assert!(read("entered_by=customer").is_err());
         assert!(read("colour=red").is_err());
     }
 }

@@ -12,6 +12,7 @@ use ivrpay_secret::Full;
 
 use crate::ear::Ear;
 use crate::io::{At, CallResult, End, ErrorType, Evidence, Output, Progress, Prompt, Say, Step};
+use crate::keyed;
 use crate::settings::{Settings, Setup};
 use crate::wait;
 
@@ -78,6 +79,11 @@ impl Call {
         if self.hung_up {
             return;
         }
+        let says = if self.setup.operator_keys {
+            keyed::words(says)
+        } else {
+            says
+        };
         let at_ms = now.millis();
         for say in &says {
             self.record(Evidence::Spoken {

@@ -428,6 +428,8 @@ pub enum Say {
     KeyedOrder(Spelt),
     /// `desk-amount-most`: the largest amount that may be keyed.
     AmountMost(Money),
+    /// `keyed-amount`: the amount, to the caller and to the operator who keys for him, 1 or 2.
+    AmountTold(Money),
 }
 
 impl Say {
@@ -447,6 +449,7 @@ impl Say {
             Self::KeyedAmount(_) => "desk-read-amount",
             Self::KeyedOrder(_) => "desk-read-order",
             Self::AmountMost(_) => "desk-amount-most",
+            Self::AmountTold(_) => "keyed-amount",
         }
     }
 }

@@ -43,6 +43,7 @@ mod expiry_past;
 mod field;
 mod greeting;
 mod io;
+pub mod keyed;
 mod line;
 mod menu;
 pub mod operator;

@@ -143,6 +143,12 @@ lines! {
     // A customer who is called, before anything is said of a payment; and the operator whose customer was not reached.
     CallContinue = "call-continue",
     CallNotAnswered = "call-not-answered",
+    // Where an operator keys the card (`crate::keyed`).
+    KeyedCardNumber = "keyed-card-number",
+    KeyedDeclined = "keyed-declined",
+    KeyedEnded = "keyed-ended",
+    KeyedHelp = "keyed-help",
+    RefusedKeyed = "refused-keyed",
 }
 
 #[cfg(test)]

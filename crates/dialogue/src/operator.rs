@@ -21,6 +21,8 @@ pub enum Refusal {
     AcquirerMaintenance,
     /// A payment of the order is waiting or in flight elsewhere.
     InProgress,
+    /// The tenant does not let operators key a card.
+    Keyed,
     /// Somebody listens who can't be taken off for the time of the capture.
     Monitored,
     /// The operator has no partner in the call.
@@ -50,10 +52,11 @@ pub enum Refusal {
 
 impl Refusal {
     /// Every reason.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::AcquirerAway,
         Self::AcquirerMaintenance,
         Self::InProgress,
+        Self::Keyed,
         Self::Monitored,
         Self::NoCustomer,
         Self::NoPlace,
@@ -76,6 +79,7 @@ pub fn reason(why: Refusal) -> Prompt {
         Refusal::AcquirerAway => Line::RefusedAcquirerAway,
         Refusal::AcquirerMaintenance => Line::RefusedAcquirerMaintenance,
         Refusal::InProgress => Line::RefusedInProgress,
+        Refusal::Keyed => Line::RefusedKeyed,
         Refusal::Monitored => Line::RefusedMonitored,
         Refusal::NoCustomer => Line::RefusedNoCustomer,
         Refusal::NoPlace => Line::CapacityExceeded,

@@ -25,12 +25,12 @@ enum Held {
 pub(crate) fn by_star(call: &mut Call, now: At, state: State) -> State {
     if !call.setup.can_pause {
         drop(state);
-        return ending::say(
-            call,
-            now,
-            CallResult::CallerInterruptedWithStar,
-            &[Line::CallerInterruptedWithStar],
-        );
+        let result = if call.setup.operator_keys {
+            CallResult::AgentCancelled
+        } else {
+            CallResult::CallerInterruptedWithStar
+        };
+        return ending::say(call, now, result, &[Line::CallerInterruptedWithStar]);
     }
     let paused = enter(call, now, state);
     call.play(now, vec![Say::Line(Line::CallerInterruptedWithStar)]);

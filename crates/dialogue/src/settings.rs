@@ -94,6 +94,8 @@ pub struct Setup {
     pub can_pause: bool,
     /// Reference to be read out after a payment in self-service, where there is one.
     pub reference: Option<u32>,
+    /// An operator keys what the caller says: see [`crate::keyed`].
+    pub operator_keys: bool,
 }
 
 impl Setup {
@@ -124,6 +126,7 @@ impl Setup {
             security_code: true,
             can_pause: false,
             reference: None,
+            operator_keys: false,
         }
     }
 }

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use common::{Runner, key, outcome, setup, step};
-use ivrpay_dialogue::{Command, NotWritten, Settings};
+use ivrpay_dialogue::{Command, NotWritten, Settings, keyed};
 
 #[test]
 fn transcripts() {
@@ -20,6 +20,7 @@ fn play(name: &str, script: &str) -> String {
         .filter(|l| !l.is_empty() && !l.starts_with("//"))
         .collect();
     let (mut call_setup, mut rest) = (setup(1_500), lines.as_slice());
+    let mut settings = Settings::default();
     while let Some((first, behind)) = rest.split_first() {
         let Some(given) = first.strip_prefix("setup ") else {
             break;
@@ -32,13 +33,17 @@ fn play(name: &str, script: &str) -> String {
                 "amount-confirmed" => call_setup.amount_confirmed = true,
                 "no-code" => call_setup.security_code = false,
                 "can-pause" => call_setup.can_pause = true,
+                "operator-keys" => {
+                    call_setup.operator_keys = true;
+                    settings = keyed::settings(&settings);
+                }
                 "reference" => call_setup.reference = Some(4_711),
                 _ => panic!("{name}: no such setup: {word}"),
             }
         }
         rest = behind;
     }
-    let mut runner = Runner::new(Settings::default(), call_setup);
+    let mut runner = Runner::new(settings, call_setup);
     for line in rest {
         obey(name, &mut runner, line);
     }

@@ -14,8 +14,9 @@ use uuid::Uuid;
 use crate::sqlite::{Durability, Holder, Sqlite, Tx};
 use crate::tasks::{Rules, task};
 use crate::types::{
-    ApiRequest, Claim, Clock, Created, Filter, IntentDraft, Match, NewPayment, OpenOptions,
-    Operation, OperationState, Origin, Payment, Record, Recovered, TaskKind, VerifyReport,
+    ApiRequest, Claim, Clock, Created, EnteredBy, Filter, IntentDraft, Match, NewPayment,
+    OpenOptions, Operation, OperationState, Origin, Payment, Record, Recovered, TaskKind,
+    VerifyReport,
 };
 use crate::{ClaimError, CreateError, Error, IntentError, OutcomeError, calls, chain, scrub};
 
@@ -188,8 +189,22 @@ impl Journal {
     /// # Errors
     /// [`ClaimError::Taken`], [`ClaimError::NotWaiting`], [`ClaimError::NotFound`], or the journal's own.
     pub async fn claim(&self, payment_id: PaymentId, call: CallId) -> Result<Claim, ClaimError> {
+        self.claim_keyed_by(payment_id, call, EnteredBy::Caller)
+            .await
+    }
+
+    /// As [`Self::claim`], for a call in which somebody keys the card who may be another one than in the call before.
+    ///
+    /// # Errors
+    /// As [`Self::claim`].
+    pub async fn claim_keyed_by(
+        &self,
+        payment_id: PaymentId,
+        call: CallId,
+        entered_by: EnteredBy,
+    ) -> Result<Claim, ClaimError> {
         let mut tx = self.begin(Durability::Rides).await?;
-        let claim = claim(&mut tx, payment_id, call).await;
+        let claim = claim(&mut tx, payment_id, call, entered_by).await;
         tx.end(claim).await
     }
 
@@ -477,8 +492,8 @@ async fn create_claimed(
 async fn claim_for(tx: &mut Tx<'_>, mut payment: Payment, call: CallId) -> Result<Claim, Error> {
     tx.insert_claim(payment.id, call).await?;
     payment.call = Some(call);
-    tx.append("claimed", &payment, None, json!({ "call": call }))
-        .await?;
+    let body = json!({ "call": call, "entered_by": payment.entered_by.name() });
+    tx.append("claimed", &payment, None, body).await?;
     Ok(Claim { payment, call })
 }
 
@@ -534,8 +549,13 @@ async fn withdraw(tx: &mut Tx<'_>, payment_id: PaymentId) -> Result<bool, Error>
     Ok(true)
 }
 
-async fn claim(tx: &mut Tx<'_>, payment_id: PaymentId, call: CallId) -> Result<Claim, ClaimError> {
-    let payment = tx.payment(payment_id).await?.ok_or(ClaimError::NotFound)?;
+async fn claim(
+    tx: &mut Tx<'_>,
+    payment_id: PaymentId,
+    call: CallId,
+    entered_by: EnteredBy,
+) -> Result<Claim, ClaimError> {
+    let mut payment = tx.payment(payment_id).await?.ok_or(ClaimError::NotFound)?;
     if payment.call.is_some() {
         return Err(ClaimError::Taken);
     }
@@ -548,6 +568,10 @@ async fn claim(tx: &mut Tx<'_>, payment_id: PaymentId, call: CallId) -> Result<C
         return Err(ClaimError::NotWaiting {
             state: State::Expired,
         });
+    }
+    if payment.entered_by != entered_by {
+        payment.entered_by = entered_by;
+        tx.update_payment(&mut payment).await?;
     }
     Ok(claim_for(tx, payment, call).await?)
 }

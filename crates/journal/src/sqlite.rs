@@ -305,7 +305,7 @@ impl Sqlite {
         let rows = sqlx::query(select_payment!(
             "WHERE (?1 IS NULL OR p.tenant = ?1) AND (?2 IS NULL OR p.order_id = ?2) AND (?3 IS NULL OR p.state = ?3)
                AND (?4 IS NULL OR p.created_ms >= ?4) AND (?5 IS NULL OR p.id < ?5) AND (?7 IS NULL OR p.reference = ?7)
-               AND (p.connector = ?8) = ?9
+               AND (p.connector = ?8) = ?9 AND (?10 IS NULL OR p.entered_by = ?10)
              ORDER BY p.id DESC LIMIT ?6"
         ))
         .bind(filter.tenant.as_ref().map(TenantId::as_str))
@@ -317,6 +317,7 @@ impl Sqlite {
         .bind(filter.reference)
         .bind(TRAINING)
         .bind(filter.training)
+        .bind(filter.entered_by.map(EnteredBy::name))
         .fetch_all(&self.reads)
         .await?;
         rows.iter().map(payment).collect()
@@ -665,7 +666,7 @@ impl Tx<'_> {
         payment.updated_ms = self.now_ms;
         sqlx::query(
             "UPDATE payments SET state = ?2, updated_ms = ?3, brand = ?4, last4 = ?5, approval_code = ?6, acquirer_ref = ?7,
-                decline_reason = ?8, result = ?9, evidence = ?10 WHERE id = ?1",
+                decline_reason = ?8, result = ?9, evidence = ?10, entered_by = ?11 WHERE id = ?1",
         )
         .bind(payment.id.to_string())
         .bind(payment.state.name())
@@ -677,6 +678,7 @@ impl Tx<'_> {
         .bind(&payment.decline_reason)
         .bind(&payment.result)
         .bind(payment.evidence.as_ref().map(Value::to_string))
+        .bind(payment.entered_by.name())
         .execute(&mut self.connection)
         .await?;
         Ok(())

@@ -666,6 +666,8 @@ pub struct Filter {
     pub reference: Option<u32>,
     /// Only in this state.
     pub state: Option<State>,
+    /// Only those whose card is keyed by him.
+    pub entered_by: Option<EnteredBy>,
     /// Created at or after this time, UTC milliseconds.
     pub since_ms: Option<i64>,
     /// Older than this payment: the next page.

@@ -11,7 +11,7 @@ use common::{
     NOON, Place, announced, approved, call, declined, draft, order, under_key, visa, yen,
 };
 use ivrpay_journal::{
-    Break, ClaimError, CreateError, Created, Error, Filter, IntentError, Journal, Match,
+    Break, ClaimError, CreateError, Created, EnteredBy, Error, Filter, IntentError, Journal, Match,
     NewPayment, NewRecording, OpenOptions, OperationState, Origin, OutcomeError, RecorderPause,
     RecordingError, RecordingState, TRAINING, TaskFilter, TaskKind,
 };
@@ -203,6 +203,36 @@ async fn what_a_call_leaves_behind() {
         journal.tasks(&TaskFilter::default()).await.unwrap()[0].kind,
         TaskKind::UnknownOutcome
     );
+}
+
+#[tokio::test]
+async fn who_keys_the_card_is_said_of_the_last_call_and_kept_of_each() {
+    let place = Place::new();
+    let journal = place.open().await;
+    let id = journal.create(announced("api", NOON + 1000)).await;
+    let id = id.unwrap().payment().id;
+    for who in [EnteredBy::Operator, EnteredBy::Caller, EnteredBy::Operator] {
+        let claim = journal.claim_keyed_by(id, call(), who).await.unwrap();
+        assert_eq!(claim.payment().entered_by, who);
+        let released = journal.release(&claim, "agent-cancelled", json!(null));
+        assert_eq!(released.await.unwrap(), State::Waiting);
+        let stored = journal.payment(id).await.unwrap().unwrap();
+        assert_eq!(stored.entered_by, who);
+    }
+    let records = journal.records(id).await.unwrap();
+    let said: Vec<_> = records
+        .iter()
+        .filter(|record| record.kind == "claimed")
+        .map(|record| record.body["entered_by"].clone())
+        .collect();
+    assert_eq!(said, ["operator", "caller", "operator"]);
+    for (who, found) in [(EnteredBy::Operator, 1), (EnteredBy::Caller, 0)] {
+        let filter = Filter {
+            entered_by: Some(who),
+            ..Filter::default()
+        };
+        assert_eq!(journal.payments(&filter).await.unwrap().len(), found);
+    }
 }
 
 #[tokio::test]

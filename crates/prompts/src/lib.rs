@@ -89,7 +89,8 @@ fn value(say: &Say, slot: Slot) -> Value {
             | Say::Confirm(_, amount)
             | Say::Paid(_, amount)
             | Say::KeyedAmount(amount)
-            | Say::AmountMost(amount),
+            | Say::AmountMost(amount)
+            | Say::AmountTold(amount),
             Slot::Amount,
         ) => Value::Amount(amount),
         (Say::Confirm(card, _) | Say::Paid(card, _), Slot::Last4) => Value::Last4(card),

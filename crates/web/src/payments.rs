@@ -129,6 +129,7 @@ pub(crate) struct ListQuery {
     order_id: Option<String>,
     reference: Option<u32>,
     state: Option<PaymentState>,
+    entered_by: Option<String>,
     tenant: Option<String>,
     training: Option<bool>,
     limit: Option<u32>,
@@ -145,7 +146,7 @@ pub(crate) async fn list(
     who.need(Scope::Payments)?;
     let Query(query) = query.map_err(|_| {
         ApiError::invalid(
-            "parameters are order_id, reference, state, training (true or false), limit (1 to 200), and tenant for an admin",
+            "parameters are order_id, reference, state, entered_by, training (true or false), limit (1 to 200), and tenant for an admin",
         )
     })?;
     let limit = limit(query.limit)?;
@@ -158,6 +159,13 @@ pub(crate) async fn list(
             .transpose()?,
         reference: query.reference,
         state: query.state,
+        entered_by: query
+            .entered_by
+            .map(|who| {
+                EnteredBy::from_name(&who)
+                    .ok_or_else(|| ApiError::invalid("entered_by: caller or operator"))
+            })
+            .transpose()?,
         training: query.training.unwrap_or(false),
         limit: Some(limit),
         ..Filter::default()
@@ -232,6 +240,7 @@ pub(crate) fn view(payment: &Payment) -> api::Payment {
         decline_reason: payment.decline_reason.clone(),
         acquirer_ref: payment.acquirer_ref.as_ref().map(ToString::to_string),
         approval_code: payment.approval_code.clone(),
+        entered_by: payment.entered_by.name().into(),
         mode: payment.mode.name().into(),
         connector: payment.connector.clone(),
         created_at: rfc3339(payment.created_ms),

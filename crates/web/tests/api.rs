@@ -774,6 +774,7 @@ fn event(seq: u64, tenant: &str) -> Arc<api::Event> {
         digits: Some(0),
         error: None,
         result: None,
+        entered_by: None,
         payment_id: None,
         task_id: None,
         task_kind: None,

@@ -1,14 +1,15 @@
 //! The operator's leg of a call: hold or stay, what he hears, what his keys ask for, and how the two come together again.
 //!
 //! The customer's voice is away from the pay key to the end of the window (`super::window`), and his keys are absorbed by our bridge:
-//! nothing of what he keys reaches this leg. The operator's own keys are menu keys; they never reach the dialogue's fields.
+//! nothing of what he keys reaches this leg. The operator's own keys are menu keys; they never reach the dialogue's fields,
+//! but where he keys the card himself (`super::keyed`).
 
 use std::time::{Duration, Instant};
 
 use ivrpay_ari::{
     BridgeId, CallEvent, ChannelId, Direction, HangupReason, Inbox, PlaybackId, RequestError, Start,
 };
-use ivrpay_dialogue::{Command, Progress, Prompt, Step};
+use ivrpay_dialogue::{Command, Input, Progress, Prompt, Step};
 use ivrpay_secret::Key;
 
 use super::Call;
@@ -34,7 +35,7 @@ pub(super) struct Operator {
     pub(super) channel: ChannelId,
     /// As Asterisk names it, `PJSIP/201-0000002a`.
     pub(super) name: String,
-    inbox: Inbox,
+    pub(super) inbox: Inbox,
     company: Company,
     /// The bridge of ours that he is in.
     bridge: Option<BridgeId>,
@@ -42,10 +43,10 @@ pub(super) struct Operator {
     together: bool,
     /// Both are heard, by their own wish.
     talking: bool,
-    playback: Option<PlaybackId>,
+    pub(super) playback: Option<PlaybackId>,
     playbacks: u32,
     /// He left Stasis or hung up.
-    gone: bool,
+    pub(super) gone: bool,
     arrived: Instant,
     star: Option<Instant>,
     step: Option<Step>,
@@ -75,6 +76,21 @@ impl Operator {
             arrived: start.arrived,
             star: None,
             step: None,
+        }
+    }
+
+    /// Whether it belongs to the pay key once more, of a finger that pressed that twice.
+    pub(super) fn is_pay_key_again(&mut self, key: Key) -> bool {
+        match key {
+            Key::Star if self.arrived.elapsed() < TWICE_MAX => {
+                self.star = Some(Instant::now());
+                true
+            }
+            Key::Digit(_) => self
+                .star
+                .take()
+                .is_some_and(|at| at.elapsed() <= KEY_PAIR_MAX),
+            _ => false,
         }
     }
 
@@ -122,7 +138,7 @@ impl Call {
                 self.operator_music().await;
                 Ok(())
             }
-            Company::Stay => self.join().await,
+            Company::Stay | Company::Keys => self.join().await,
         }
     }
 
@@ -188,6 +204,7 @@ impl Call {
 
     /// Says something to the operator alone.
     pub(super) async fn say_to_operator(&mut self, prompt: &Prompt) {
+        self.hush_operator().await;
         let client = self.shared.client.clone();
         let language = self.language;
         let call = self.about.call_id;
@@ -196,9 +213,6 @@ impl Call {
         };
         if operator.gone {
             return;
-        }
-        if let Some(old) = operator.playback.take() {
-            drop(client.stop_playback(&old).await);
         }
         operator.playbacks += 1;
         let Ok(id) = PlaybackId::new(&format!("ivrpay-{call}-operator-{}", operator.playbacks))
@@ -211,13 +225,26 @@ impl Call {
         }
     }
 
+    /// Stops what is being said to him.
+    pub(super) async fn hush_operator(&mut self) {
+        if let Some(operator) = &mut self.operator
+            && let Some(old) = operator.playback.take()
+            && !operator.gone
+        {
+            drop(self.shared.client.stop_playback(&old).await);
+        }
+    }
+
     /// What happened on the operator's leg, as something for the dialogue.
-    pub(super) async fn operator_event(&mut self, event: Option<CallEvent>) -> Option<Command> {
+    pub(super) async fn operator_event(&mut self, event: Option<CallEvent>) -> Option<Input> {
+        if self.operator_keys() {
+            return self.keyer_event(event);
+        }
         let operator = self.operator.as_mut()?;
         match event {
             Some(CallEvent::KeyWaiting { .. }) => {
                 let key = operator.inbox.take_key()?;
-                operator.key(key)
+                operator.key(key).map(Input::Command)
             }
             Some(CallEvent::PlaybackFinished { id, .. }) => {
                 if operator.playback.as_ref() == Some(&id) {
@@ -231,7 +258,7 @@ impl Call {
                 operator.gone = true;
                 events::operator_gone(&self.about);
                 // A pause in which nobody talks is silence; the customer goes on.
-                operator.talking.then_some(Command::Resume)
+                operator.talking.then_some(Input::Command(Command::Resume))
             }
         }
     }
@@ -269,9 +296,7 @@ impl Call {
             return Err(Danger::NotKnown);
         }
         operator.talking = true;
-        if let Some(old) = operator.playback.take() {
-            drop(self.shared.client.stop_playback(&old).await);
-        }
+        self.hush_operator().await;
         self.join().await?;
         self.open_window().await;
         self.muted = false;
@@ -326,7 +351,9 @@ impl Call {
         }
     }
 
-    fn whispered(&mut self, event: Option<CallEvent>) {
+    /// What happens on his leg when the dialogue is over.
+    pub(super) fn whispered(&mut self, event: Option<CallEvent>) {
+        let keys = self.operator_keys();
         let Some(operator) = &mut self.operator else {
             return;
         };
@@ -334,8 +361,13 @@ impl Call {
             Some(CallEvent::PlaybackFinished { id, .. }) => {
                 operator.playback.take_if(|playing| *playing == id);
             }
-            // The last key pressed is no wish any more.
-            Some(CallEvent::KeyWaiting { .. }) => drop(operator.inbox.take_key()),
+            // The last key pressed is no wish any more, nor of a card.
+            Some(CallEvent::KeyWaiting { arrived, .. }) => {
+                _ = operator.inbox.take_key();
+                if keys {
+                    self.last_key = Some(arrived);
+                }
+            }
             Some(event) if !event.is_end() => {}
             _ => operator.gone = true,
         }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use ivrpay_ari::{Direction, RequestError};
 use ivrpay_journal::RecorderPause;
 
-use super::{Call, GO_ON_TRIES, GO_ON_WAIT, Shared};
+use super::{Call, GO_ON_TRIES, GO_ON_WAIT, Shared, operator};
 use crate::events;
 use crate::guard::{Danger, Legs};
 
@@ -24,7 +24,7 @@ const TAIL_MAX: Duration = Duration::from_secs(5);
 const EXTENSION_MAX: usize = 40;
 
 /// Where MixMonitor leaves the name of its file. Set when it begins, not cleared when it ends.
-const MIXMONITOR_FILENAME: &str = "MIXMONITOR_FILENAME";
+pub(super) const MIXMONITOR_FILENAME: &str = "MIXMONITOR_FILENAME";
 
 impl Call {
     /// Takes the caller's voice away, first of all: people speak numbers and key early. Where Asterisk refuses, nothing may be asked.
@@ -119,7 +119,7 @@ impl Call {
         }
     }
 
-    /// Waits until the caller has stopped keying, with his voice still away and his keys taken and dropped.
+    /// Waits until whoever keys has stopped, with the caller's voice still away (where he keys) and the keys taken and dropped.
     pub(super) async fn tail(&mut self) {
         let limit = Instant::now() + TAIL_MAX;
         while let Some(last) = self.last_key
@@ -132,6 +132,7 @@ impl Call {
             }
             tokio::select! {
                 event = self.inbox.recv() => drop(self.input(event)),
+                event = operator::event(&mut self.operator) => self.whispered(event),
                 () = tokio::time::sleep_until(until.into()) => {}
             }
         }

@@ -15,16 +15,19 @@ use crate::config::{Agi, Config};
 const RING: &str = "pay-key";
 /// Name of the feature (`asterisk-conf/ivrpay-features.conf`).
 const FEATURE: &str = "ivrpay-pay";
+/// That by which an operator keys a card himself.
+const KEYED: &str = "ivrpay-pay-keyed";
 /// Context of the dialplan that the key runs.
 const CONTEXT: &str = "ivrpay-key";
-/// Its extensions: the operator's part before, and what moves the two.
-const EXTENSIONS: [&str; 2] = ["s", "go"];
+/// Its extensions: the operator's part before, what moves the two, and, last, the operator's part where he keys the card.
+const EXTENSIONS: [&str; 3] = ["s", "go", "keyed"];
 /// Port of `agi://HOST` without one (`res/res_agi.c: AGI_PORT`).
 const AGI_PORT: u16 = 4573;
 /// As long as Asterisk waits for a connection (`res/res_agi.c: MAX_AGI_CONNECT`).
 const CONNECT_MAX: Duration = Duration::from_secs(2);
 
 const ADD_FEATURE: &str = "include asterisk-conf/ivrpay-features.conf at the end of features.conf, or add below its [applicationmap]: ivrpay-pay => *9,self,Dial,\"Local/go@ivrpay-key/n,30,B(ivrpay-key^s^1)\",default; then `module reload features`";
+const ADD_KEYED: &str = "add below [applicationmap] of features.conf: ivrpay-pay-keyed => *7,self,Dial,\"Local/go@ivrpay-key/n,30,B(ivrpay-key^keyed^1)\",default (asterisk-conf/ivrpay-features.conf); then `module reload features`; or take operator_keyed out";
 const ADD_VARIABLE: &str = "add before the Dial() or Queue() of calls that may be paid in: same => n,Set(__DYNAMIC_FEATURES=ivrpay-pay) (with # between, where there are others); not seen here: set_var of pjsip.conf";
 const ADD_CONTEXT: &str = "add to extensions.conf: #include ivrpay.conf (dialplan/ivrpay.conf, copied beside it); then `dialplan reload`";
 const ADD_MODULE: &str = "add to modules.conf: load = res_agi.so; then `module load res_agi.so`";
@@ -54,7 +57,8 @@ impl Check<'_> {
         };
         match ask(ami).await {
             Ok(loaded) => {
-                for (verdict, fact, hint) in judge(agi, &loaded) {
+                let keyed = config.tenants.iter().any(|t| t.operator_keyed);
+                for (verdict, fact, hint) in judge(agi, &loaded, keyed) {
                     self.say(RING, verdict, fact, hint);
                 }
             }
@@ -95,12 +99,14 @@ async fn ask(ami: &ivrpay_ami::Config) -> Result<Loaded, ivrpay_ami::Error> {
     })
 }
 
-fn judge(agi: &Agi, loaded: &Loaded) -> Vec<Found> {
+/// `keyed`: a tenant lets operators key cards.
+fn judge(agi: &Agi, loaded: &Loaded, keyed: bool) -> Vec<Found> {
     let found = [
         module(loaded),
-        feature(loaded),
+        Some(feature(loaded)),
+        keyed_feature(loaded, keyed),
         variable(loaded),
-        context(loaded),
+        context(loaded, keyed),
         address(agi, loaded),
     ];
     found.into_iter().flatten().collect()
@@ -123,20 +129,41 @@ fn module(loaded: &Loaded) -> Option<Found> {
     })
 }
 
-/// A row of `features show`: name, `no def`, key.
-fn feature(loaded: &Loaded) -> Option<Found> {
+/// The key of a row of `features show`: name, `no def`, key.
+fn key<'a>(loaded: &'a Loaded, feature: &str) -> Option<&'a str> {
     let row = loaded
         .features
         .iter()
-        .find(|line| line.split_whitespace().next() == Some(FEATURE));
-    let key = row.and_then(|row| row.split_once("no def").map(|(_, key)| key.trim()));
-    Some(match key {
-        Some(key) if !key.is_empty() => (
+        .find(|line| line.split_whitespace().next() == Some(feature))?;
+    let (_, key) = row.split_once("no def")?;
+    Some(key.trim()).filter(|key| !key.is_empty())
+}
+
+fn feature(loaded: &Loaded) -> Found {
+    match key(loaded, FEATURE) {
+        Some(key) => (
             Verdict::Good,
             format!("features.conf has {FEATURE}: an operator presses {key}"),
             None,
         ),
-        _ => bad(format!("features.conf has no key {FEATURE}"), ADD_FEATURE),
+        None => bad(format!("features.conf has no key {FEATURE}"), ADD_FEATURE),
+    }
+}
+
+/// Where no tenant allows it, a key that is there is refused at each press: not judged.
+fn keyed_feature(loaded: &Loaded, keyed: bool) -> Option<Found> {
+    keyed.then(|| match key(loaded, KEYED) {
+        Some(key) => (
+            Verdict::Good,
+            format!(
+                "features.conf has {KEYED}: an operator who keys the card himself presses {key}"
+            ),
+            None,
+        ),
+        None => bad(
+            format!("a tenant has operator_keyed, and features.conf has no key {KEYED}"),
+            ADD_KEYED,
+        ),
     })
 }
 
@@ -173,7 +200,7 @@ fn variable(loaded: &Loaded) -> Option<Found> {
     })
 }
 
-fn context(loaded: &Loaded) -> Option<Found> {
+fn context(loaded: &Loaded, keyed: bool) -> Option<Found> {
     let lines: Vec<&str> = lines_of(loaded, CONTEXT).collect();
     if lines.is_empty() {
         return Some(bad(
@@ -181,7 +208,8 @@ fn context(loaded: &Loaded) -> Option<Found> {
             ADD_CONTEXT,
         ));
     }
-    let missing = EXTENSIONS.iter().find(|extension| {
+    let mut needed = EXTENSIONS.iter().take(if keyed { 3 } else { 2 });
+    let missing = needed.find(|extension| {
         let start = format!("'{extension}' =>");
         !lines
             .iter()
@@ -282,6 +310,10 @@ res_agi.so                     Asterisk Gateway Interface (AGI)         3       
 1 modules loaded";
 
     fn verdicts(change: (&str, &str), globals: &str) -> Vec<Found> {
+        judged(change, globals, false)
+    }
+
+    fn judged(change: (&str, &str), globals: &str, keyed: bool) -> Vec<Found> {
         let lines = |text: &str| {
             let text = text.replace(change.0, change.1);
             text.lines().map(str::to_owned).collect::<Vec<_>>()
@@ -297,7 +329,22 @@ res_agi.so                     Asterisk Gateway Interface (AGI)         3       
             allowed: ivrpay_agi::Allowed::Loopback,
             calls_max: 1,
         };
-        judge(&agi, &loaded)
+        judge(&agi, &loaded, keyed)
+    }
+
+    #[test]
+    fn the_key_of_an_operator_who_keys_is_looked_for_where_a_tenant_allows_it() {
+        let wrong = |change| {
+            let found = judged(change, GLOBALS, true);
+            let wrong = found.into_iter().filter(|f| f.0 != Verdict::Good);
+            wrong.map(|f| f.1).collect::<Vec<_>>()
+        };
+        let [feature, extension] = wrong(("", "")).try_into().unwrap();
+        assert!(feature.ends_with("no key ivrpay-pay-keyed"), "{feature}");
+        assert!(extension.ends_with("no extension keyed"), "{extension}");
+        let row = "ivrpay-pay                no def  *9";
+        let both = format!("{row}\nivrpay-pay-keyed          no def  *7");
+        assert_eq!(wrong((row, &both)).len(), 1);
     }
 
     #[test]

@@ -288,7 +288,7 @@ impl Runner {
                 _ => Duration::from_secs(6),
             };
             match say {
-                Say::Amount(amount) => write!(spoken, " ({amount})"),
+                Say::Amount(amount) | Say::AmountTold(amount) => write!(spoken, " ({amount})"),
                 Say::Confirm(card, amount) => write!(spoken, " ({card}, {amount})"),
                 Say::Reference(number) => write!(spoken, " ({number})"),
                 Say::Brands(brands) => write!(

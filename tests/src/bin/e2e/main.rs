@@ -12,6 +12,7 @@ mod canary;
 mod desk;
 mod edge;
 mod hardening;
+mod keyed;
 mod ladder;
 mod line;
 mod operator;
@@ -310,6 +311,7 @@ async fn calls(
     if args.filter.is_empty() || args.filter.starts_with("pay key") {
         operator::all(tally, lab, wanted, args.full).await?;
     }
+    keyed::run(tally, lab, wanted, args.full || !args.filter.is_empty()).await?;
     // Some of them fail on a busy machine, and it is not understood yet why: at full count, or by name, until it is.
     if args.full || args.filter.starts_with("keypad") {
         let count = |name: &str, took, result| tally.count(name, took, result);

@@ -407,7 +407,7 @@ pub(crate) struct Floor<'a> {
 pub(crate) struct Seat {
     operator: usize,
     /// The customer's number.
-    from: String,
+    pub(crate) from: String,
     pub(crate) wav: PathBuf,
 }
 
@@ -468,7 +468,7 @@ impl Seat {
 }
 
 /// Stretches of a voice in ms since 1970.
-fn heard_at(
+pub(crate) fn heard_at(
     voices: &BTreeMap<u32, Vec<(u64, u64)>>,
     hz: u32,
     began_unix_ms: u64,
@@ -481,7 +481,7 @@ fn heard_at(
 }
 
 /// When a step was announced to the customer, ms since 1970; of several the last.
-fn step_at(report: &Report, step: &str) -> Option<u64> {
+pub(crate) fn step_at(report: &Report, step: &str) -> Option<u64> {
     let steps = report.steps.as_array()?;
     let found = steps.iter().rfind(|s| s["step"] == step)?;
     Some(found["ms"].as_u64()? + report.began_unix_ms)
@@ -836,7 +836,7 @@ pub(crate) async fn nothing_is_left(lab: &Lab, service: &Service) -> anyhow::Res
 }
 
 /// How the operators' keys were answered: the log's words for one operator's channel.
-fn refusals(service: &Service, operator: usize) -> anyhow::Result<Vec<String>> {
+pub(crate) fn refusals(service: &Service, operator: usize) -> anyhow::Result<Vec<String>> {
     let log = std::fs::read_to_string(service.folder.join("log"))?;
     let channel = format!("PJSIP/{operator}-");
     Ok(log
@@ -851,19 +851,19 @@ fn refusals(service: &Service, operator: usize) -> anyhow::Result<Vec<String>> {
 
 /// A key that is answered with a reason: the operator hears it, and both talk before and behind it. `why` stands in the log where the
 /// service is there to write it.
-struct Refused<'a> {
-    lab: &'a Lab,
-    operator: usize,
-    extension: String,
+pub(crate) struct Refused<'a> {
+    pub(crate) lab: &'a Lab,
+    pub(crate) operator: usize,
+    pub(crate) extension: String,
     /// Instead of the usual ones.
-    customer: Option<String>,
-    script: Option<String>,
+    pub(crate) customer: Option<String>,
+    pub(crate) script: Option<String>,
     /// The least music that the customer hears meanwhile, ms.
-    music: u64,
+    pub(crate) music: u64,
 }
 
 impl<'a> Refused<'a> {
-    fn new(lab: &'a Lab, operator: usize) -> Self {
+    pub(crate) fn new(lab: &'a Lab, operator: usize) -> Self {
         Self {
             lab,
             operator,
@@ -874,7 +874,10 @@ impl<'a> Refused<'a> {
         }
     }
 
-    async fn place(self, during: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    pub(crate) async fn place(
+        self,
+        during: impl Future<Output = anyhow::Result<()>>,
+    ) -> anyhow::Result<()> {
         let seat = Seat::new(self.lab, self.operator)?;
         let usual = "hears:1000 sleep:400 *9 sleep:1000 hears:1000 sleep:700 hangup";
         let script = self.script.unwrap_or_else(|| usual.to_owned());
@@ -914,7 +917,7 @@ impl<'a> Refused<'a> {
     }
 }
 
-async fn ended(desk: Desk) -> anyhow::Result<PhoneReport> {
+pub(crate) async fn ended(desk: Desk) -> anyhow::Result<PhoneReport> {
     let mut reports = desk.reports().await?;
     reports.pop().context("the operator was not called")
 }
@@ -933,7 +936,7 @@ fn talk_around(operator: &PhoneReport) -> anyhow::Result<(Duration, Duration)> {
     Ok((Duration::from_millis(*from), Duration::from_millis(*to)))
 }
 
-async fn nothing() -> anyhow::Result<()> {
+pub(crate) async fn nothing() -> anyhow::Result<()> {
     Ok(())
 }
 

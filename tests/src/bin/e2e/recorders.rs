@@ -15,14 +15,14 @@ use crate::scenarios::{SUCCESS, VISA, extension, keys};
 use crate::short;
 
 /// A recorder that notes what it is told, and answers as it is told to.
-struct Recorder {
+pub(crate) struct Recorder {
     at: String,
     told: Arc<Mutex<Vec<(String, Value)>>>,
     status: Arc<Mutex<u16>>,
 }
 
 impl Recorder {
-    async fn start(lab: &Lab) -> anyhow::Result<Self> {
+    pub(crate) async fn start(lab: &Lab) -> anyhow::Result<Self> {
         let listener = TcpListener::bind((lab.get("PHONE_IP")?, 0)).await?;
         let at = listener.local_addr()?.to_string();
         let told: Arc<Mutex<Vec<(String, Value)>>> = Arc::default();
@@ -52,7 +52,7 @@ impl Recorder {
         Ok(Self { at, told, status })
     }
 
-    fn named(&self, config: &mut toml::Table) {
+    pub(crate) fn named(&self, config: &mut toml::Table) {
         short(config);
         let mut recorder = toml::Table::new();
         for (key, value) in [("name", "siprec"), ("kind", "siprec")] {
@@ -73,6 +73,11 @@ impl Recorder {
             "recorders",
             toml::Value::Array(vec![recorder.into()]),
         );
+    }
+
+    /// It does not say that it pauses.
+    pub(crate) fn refuses(&self) {
+        *lock(&self.status) = 500;
     }
 
     fn events(&self) -> Vec<String> {
@@ -139,7 +144,7 @@ pub(crate) async fn paused_and_resumed(lab: &Lab) -> anyhow::Result<()> {
 /// No acknowledgement, no capture; and `check` says which recorder is away.
 pub(crate) async fn not_acknowledged(lab: &Lab) -> anyhow::Result<()> {
     let recorder = Recorder::start(lab).await?;
-    *lock(&recorder.status) = 500;
+    recorder.refuses();
     let service = Service::start(lab, "recorder-refuses", true, |c| recorder.named(c)).await?;
     let call = Call::new(extension(1, 1200), "until-end");
     let report = call.place(lab).await?;

@@ -25,7 +25,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail, ensure};
 use ivrpay_tests::call::Call;
 use ivrpay_tests::lab::{Lab, binary};
-use ivrpay_tests::service::{How, NOBODY, Service, set};
+use ivrpay_tests::service::{How, NOBODY, Service, let_operators_key, set};
 use serde_json::json;
 
 use crate::calls::{Planned, Wallet};
@@ -405,7 +405,12 @@ impl Check {
         drop(service);
 
         say("every ending");
-        let (service, _watchers) = self.watched("leak-endings", short).await?;
+        let (service, _watchers) = self
+            .watched("leak-endings", |config| {
+                short(config);
+                let_operators_key(config);
+            })
+            .await?;
         for order in calls::ORDERS {
             let body = json!({"amount": 1200, "order_id": order});
             let (status, answer) = service.post("/v1/payments", &body, None).await?;
