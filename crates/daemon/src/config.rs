@@ -531,6 +531,7 @@ struct RawTenant {
     desk: RawDesk,
     #[serde(default)]
     spy: spies::Policy,
+    operator_keyed: Option<toml::Value>,
 }
 
 #[derive(Deserialize, Default)]
@@ -555,7 +556,6 @@ struct RawLookup {
 struct RawCalls {
     at_once_max: Option<u32>,
     ring: Option<Span>,
-    operator_keyed: Option<toml::Value>,
 }
 
 #[derive(Deserialize, Default)]

@@ -38,7 +38,7 @@ impl Call {
         if self.operator_keys() {
             return false;
         }
-        self.shared.events.keys_awaited(&self.about, self.line());
+        self.shared.events.keys_awaited(&self.about, self.trunk());
         self.say_to_operator(&ivrpay_dialogue::operator::keys_not_heard())
             .await;
         // Another driver detects tones in its own way, or not at all.
@@ -65,7 +65,7 @@ impl Call {
     /// Keys that came as sound, or not at all, are for the admin: the line is named.
     pub(super) fn keys_told(&self, keys: Keys) {
         if let Some(how) = name(keys) {
-            events::keys(&self.about, self.line(), how);
+            events::keys(&self.about, self.trunk(), how);
         }
     }
 
@@ -82,7 +82,7 @@ impl Call {
     }
 
     /// The endpoint that the caller came by.
-    fn line(&self) -> &str {
+    fn trunk(&self) -> &str {
         order::extension_of(&self.channel_name).unwrap_or("Local")
     }
 }
