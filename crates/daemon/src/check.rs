@@ -458,6 +458,25 @@ impl<'a> Check<'a> {
         }
     }
 
+    /// The endpoints of Asterisk; that it does not tell them is a fact of the ring.
+    async fn known_endpoints(
+        &mut self,
+        ring: &'static str,
+        client: &ivrpay_ari::Client,
+    ) -> Option<Vec<ivrpay_ari::Endpoint>> {
+        match client.endpoints().await {
+            Ok(known) => Some(known),
+            Err(error) => {
+                self.bad(
+                    ring,
+                    format!("Asterisk does not list its endpoints: {error}"),
+                    error.hint().unwrap_or(SEE_LOG),
+                );
+                None
+            }
+        }
+    }
+
     /// Recorders outside Asterisk, which nobody but the configuration knows.
     async fn recorders(&mut self, config: &Config) {
         if config.recorders.is_empty() {

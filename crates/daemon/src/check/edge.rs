@@ -25,15 +25,8 @@ impl Check<'_> {
             Ok(client) => client,
             Err(error) => return self.bad(RING, error.to_string(), error.hint()),
         };
-        let known = match client.endpoints().await {
-            Ok(known) => known,
-            Err(error) => {
-                return self.bad(
-                    RING,
-                    format!("Asterisk does not list its endpoints: {error}"),
-                    error.hint().unwrap_or(SEE_LOG),
-                );
-            }
+        let Some(known) = self.known_endpoints(RING, &client).await else {
+            return;
         };
         for (verdict, fact, hint) in trunks(config.edge.trunks(), &known) {
             self.say(RING, verdict, fact, hint);

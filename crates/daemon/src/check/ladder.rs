@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Check, SEE_LOG};
+use super::Check;
 use crate::config::Config;
 use crate::ladder::Rung;
 
@@ -150,19 +150,12 @@ impl Check<'_> {
     }
 
     async fn endpoints(&mut self, config: &Config, needs: &BTreeSet<(&str, Need)>) {
-        let known = match ivrpay_ari::Client::new(&config.ari) {
-            Ok(client) => client.endpoints().await,
+        let client = match ivrpay_ari::Client::new(&config.ari) {
+            Ok(client) => client,
             Err(error) => return self.bad(RING, error.to_string(), error.hint()),
         };
-        let known = match known {
-            Ok(known) => known,
-            Err(error) => {
-                return self.bad(
-                    RING,
-                    format!("Asterisk does not list its endpoints: {error}"),
-                    error.hint().unwrap_or(SEE_LOG),
-                );
-            }
+        let Some(known) = self.known_endpoints(RING, &client).await else {
+            return;
         };
         for (tenant, need) in needs {
             if let Need::Endpoint(technology, name) = need
