@@ -14,6 +14,7 @@ mod manager;
 mod modules;
 mod pjsip;
 mod recorders;
+mod records;
 mod sip;
 
 use std::collections::BTreeSet;
@@ -22,6 +23,7 @@ use crate::catalogue as c;
 use crate::conf::{At, Conf, Entry, Section, What};
 use crate::finding::{Change, Check, Place, Report};
 use crate::tree::Tree;
+use dialplan::Rights;
 
 pub(crate) use cel::WITHOUT_KEYS;
 pub(crate) use manager::{DIALPLAN, KEYS, sees};
@@ -65,11 +67,13 @@ pub fn files(tree: &Tree) -> Result<Report, NotAsterisk> {
     let ami = manager::check(&mut cx);
     ari::check(&mut cx);
     cel::check(&mut cx, stasis.as_ref());
-    pjsip::check(&mut cx);
-    sip::check(&mut cx, modules.as_ref());
-    let rights = dialplan::check(&mut cx, modules.as_ref());
+    let recording = features::recording(&mut cx);
+    let given = pjsip::check(&mut cx, &recording) | sip::check(&mut cx, modules.as_ref(), &recording);
+    let seen = dialplan::check(&mut cx, modules.as_ref(), &recording);
+    let rights = if given { Rights::Some } else { seen.rights };
     features::check(&mut cx, rights);
     recorders::check(&mut cx);
+    records::check(&mut cx, &seen.keyed);
     modules::check(&mut cx, modules.as_ref());
     modules::stasis(&mut cx, stasis.as_ref(), ami);
     core::check(&mut cx);
@@ -106,6 +110,9 @@ impl Cx<'_> {
             .iter()
             .any(|t| matches!(t.what, What::Exec | What::Outside(_) | What::Limit(_)));
         for trouble in &conf.troubles {
+            if matches!(trouble.what, What::Exec | What::Outside(_) | What::Limit(_)) {
+                self.incomplete();
+            }
             match &trouble.what {
                 What::Refused(why) if unseen && why.contains("is not there") => {
                     self.report.not_looked(
@@ -146,6 +153,11 @@ impl Cx<'_> {
             }
         }
         Some(conf)
+    }
+
+    /// Something that Asterisk reads was not read: the exit code has to say so.
+    fn incomplete(&mut self) {
+        self.report.incomplete = true;
     }
 
     /// The first section of a name, for files of which Asterisk reads no other; a second one is a finding.
