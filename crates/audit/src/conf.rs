@@ -709,7 +709,10 @@ mod tests {
     fn a_byte_order_mark_is_passed_over() {
         check(
             &[
-                ("a.conf", "\u{feff}[general]\na=1\n#include b.conf\n#include <d/*.conf>\n"),
+                (
+                    "a.conf",
+                    "\u{feff}[general]\na=1\n#include b.conf\n#include <d/*.conf>\n",
+                ),
                 ("b.conf", "\u{feff}b=2\n"),
                 ("d/1.conf", "\u{feff}c=3\n"),
                 ("d/2.conf", "\u{feff}d=4\n"),

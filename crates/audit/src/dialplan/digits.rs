@@ -166,7 +166,9 @@ impl<'a> Keyed<'a> {
                         waits[to] = true;
                         open.push_back(to);
                     } else {
-                        judged.limits.insert("variables that are set from one another");
+                        judged
+                            .limits
+                            .insert("variables that are set from one another");
                     }
                 }
             }
@@ -282,7 +284,10 @@ pub(crate) fn variables(text: &str) -> Vec<&str> {
         let Some(inner) = behind.strip_prefix('{') else {
             continue;
         };
-        let name = inner.split([':', '}', '(', '$', '{']).next().unwrap_or_default();
+        let name = inner
+            .split([':', '}', '(', '$', '{'])
+            .next()
+            .unwrap_or_default();
         let sign = inner.get(name.len()..).and_then(|r| r.chars().next());
         if sign == Some('(') {
             match name.to_ascii_uppercase().as_str() {
@@ -366,7 +371,10 @@ fn sink(act: &Act, name: &str) -> Option<&'static str> {
         ("realtime(", "a database"),
     ];
     // In arguments of a jump a function only decides where to.
-    if matches!(act.app.as_str(), "gotoif" | "gosubif" | "gotoiftime" | "while") {
+    if matches!(
+        act.app.as_str(),
+        "gotoif" | "gosubif" | "gotoiftime" | "while"
+    ) {
         return None;
     }
     by_function

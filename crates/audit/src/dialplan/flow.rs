@@ -46,7 +46,8 @@ pub(super) fn recorded(plan: &Dialplan<'_>, judged: &mut Judged) -> BTreeSet<usi
     // Where recorders begin to run: in a step itself, or in a subroutine that it calls.
     for (number, acting) in plan.steps.iter().enumerate() {
         let here = acting.acts.iter().any(|act| starts(act));
-        let calls = !plan.is_ours(number) && acting.acts.iter().any(|act| !act.jumps().calls.is_empty());
+        let calls =
+            !plan.is_ours(number) && acting.acts.iter().any(|act| !act.jumps().calls.is_empty());
         if here || calls {
             open.push_back((number, None));
         }
@@ -106,9 +107,10 @@ fn finding(plan: &Dialplan<'_>, recorder: usize, payment: usize) -> Found {
 fn starts(act: &Act) -> bool {
     act.here
         && (matches!(act.app.as_str(), "mixmonitor" | "monitor")
-            || act.assignments().iter().any(|(a, _)| {
-                hook(a).is_some_and(|value| !is_false(value))
-            }))
+            || act
+                .assignments()
+                .iter()
+                .any(|(a, _)| hook(a).is_some_and(|value| !is_false(value))))
 }
 
 /// The value that `JACK_HOOK()` is set to.
@@ -167,7 +169,10 @@ impl Flow<'_> {
                 runs.insert(Some(number));
                 continue;
             }
-            runs = runs.into_iter().map(|r| r.filter(|r| !ends(act, plan, *r))).collect();
+            runs = runs
+                .into_iter()
+                .map(|r| r.filter(|r| !ends(act, plan, *r)))
+                .collect();
             if act.app == "stasis" && act.here {
                 for recorder in runs.iter().flatten().filter(|r| **r != CALLER) {
                     into(*recorder);
@@ -187,7 +192,11 @@ impl Flow<'_> {
                 falls &= jumps.falls;
                 continue;
             }
-            let mut behind = if jumps.falls { runs.clone() } else { BTreeSet::new() };
+            let mut behind = if jumps.falls {
+                runs.clone()
+            } else {
+                BTreeSet::new()
+            };
             for call in &jumps.calls {
                 let target = call.target.as_ref();
                 let to = target.and_then(|target| plan.resolve(number, target));

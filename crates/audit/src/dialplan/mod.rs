@@ -14,8 +14,8 @@ use crate::conf::At;
 use crate::finding::{Change, Check};
 
 pub(crate) use digits::variables;
-pub(crate) use parse::{arguments, split_once_outside};
 use parse::{Act, acts};
+pub(crate) use parse::{arguments, split_once_outside};
 
 /// What our own contexts begin with. They mute the caller for recorders before their `Stasis()`, and put no card into a variable.
 const OURS: &str = "ivrpay-";
@@ -230,7 +230,13 @@ pub(crate) fn judge(contexts: &[Context], recording: &BTreeSet<String>) -> Judge
     digits::judge(&plan, &mut judged);
     for (number, acting) in plan.steps.iter().enumerate() {
         for act in &acting.acts {
-            alone(acting.step, act, recorded.contains(&number), recording, &mut judged);
+            alone(
+                acting.step,
+                act,
+                recorded.contains(&number),
+                recording,
+                &mut judged,
+            );
         }
     }
     judged
@@ -296,7 +302,8 @@ fn alone(
             find(c::DIALPLAN_READ, call(&format!("{variable},…")), change);
         }
         "disa" => {
-            let change = Change::Do("for a card: Gosub(ivrpay-pay,s,1(…)) instead; else leave it".into());
+            let change =
+                Change::Do("for a card: Gosub(ivrpay-pay,s,1(…)) instead; else leave it".into());
             find(c::DIALPLAN_READ, call("…"), change);
         }
         "storedtmf" if act.whole => find(c::DIALPLAN_STORE, call("…"), Change::Delete),
@@ -311,7 +318,11 @@ fn alone(
                 Change::Do("record nothing that the caller's leg says during a payment".into());
             find(c::DIALPLAN_RECORDER, call("…"), change);
         }
-        "meetme" if arguments(&act.arguments).get(1).is_some_and(|o| parse::letters(o).contains('r')) => {
+        "meetme"
+            if arguments(&act.arguments)
+                .get(1)
+                .is_some_and(|o| parse::letters(o).contains('r')) =>
+        {
             let change = Change::Do("let nobody key a card in this conference".into());
             find(c::CONFBRIDGE_RECORDING, call("…,r"), change);
         }
@@ -325,11 +336,20 @@ fn alone(
         "dial" => {
             let program = ["audiosocket/", "websocket/", "unicastrtp/"];
             let to = act.arguments.to_ascii_lowercase();
-            if to.split(['&', ',']).any(|d| program.iter().any(|p| d.trim().starts_with(p))) {
+            if to
+                .split(['&', ','])
+                .any(|d| program.iter().any(|p| d.trim().starts_with(p)))
+            {
                 find(c::DIALPLAN_AUDIO_OUT, call("…"), away_from_payments());
             }
         }
-        "agi" if act.arguments.trim_start().to_ascii_lowercase().starts_with("agi:async") => {
+        "agi"
+            if act
+                .arguments
+                .trim_start()
+                .to_ascii_lowercase()
+                .starts_with("agi:async") =>
+        {
             let change = Change::Do("use agi://, or ask for no digits over it".into());
             find(c::DIALPLAN_ASYNC_AGI, call("agi:async"), change);
         }

@@ -179,14 +179,22 @@ fn add(all: &mut Vec<Act>, act: Act, depth: usize) {
                 }
             }
         }
-        "exec" | "tryexec" => add(all, inner(&act.arguments, act.when.clone(), true), depth + 1),
+        "exec" | "tryexec" => add(
+            all,
+            inner(&act.arguments, act.when.clone(), true),
+            depth + 1,
+        ),
         "originate" => {
             let parts = arguments(&act.arguments);
             let started = match parts.as_slice() {
                 [_, kind, app, rest @ ..] if kind.trim().eq_ignore_ascii_case("app") => {
                     // Its argument may hold commas in quotes.
                     let given = rest.first().map_or("", |a| a.trim().trim_matches('"'));
-                    Some(inner(&format!("{}({given})", app.trim()), act.when.clone(), false))
+                    Some(inner(
+                        &format!("{}({given})", app.trim()),
+                        act.when.clone(),
+                        false,
+                    ))
                 }
                 _ => None,
             };
@@ -214,7 +222,10 @@ fn branches(text: &str) -> (Vec<&str>, bool) {
         return (Vec::new(), false);
     };
     let (yes, no) = split_at(rest, ':').unwrap_or((rest, ""));
-    let there: Vec<&str> = [yes, no].into_iter().filter(|t| !t.trim().is_empty()).collect();
+    let there: Vec<&str> = [yes, no]
+        .into_iter()
+        .filter(|t| !t.trim().is_empty())
+        .collect();
     let whole = there.len() == 2;
     (there, whole)
 }
@@ -356,7 +367,9 @@ pub(super) fn matches(pattern: &str, exten: &str) -> bool {
             'Z' => ('1'..='9').contains(&digit),
             'N' => ('2'..='9').contains(&digit),
             '[' => {
-                let Some(length) = pattern.get(at..).and_then(|p| p.iter().position(|c| *c == ']'))
+                let Some(length) = pattern
+                    .get(at..)
+                    .and_then(|p| p.iter().position(|c| *c == ']'))
                 else {
                     return false;
                 };
@@ -406,11 +419,18 @@ mod tests {
                 "$[\"${A}\" = \"?\"]?Set(X=a:b):NoOp(c)",
                 &["Set(X=a:b)", "NoOp(c)"],
             ),
-            ("TryExec", "ExecIf(1?StoreDTMF(RX,x,1))", &["StoreDTMF(RX,x,1)"]),
+            (
+                "TryExec",
+                "ExecIf(1?StoreDTMF(RX,x,1))",
+                &["StoreDTMF(RX,x,1)"],
+            ),
             (
                 "Originate",
                 "Local/1@x,app,MixMonitor,\"a.wav,b\"",
-                &["Originate(Local/1@x,app,MixMonitor,\"a.wav,b\")", "MixMonitor(a.wav,b)"],
+                &[
+                    "Originate(Local/1@x,app,MixMonitor,\"a.wav,b\")",
+                    "MixMonitor(a.wav,b)",
+                ],
             ),
             ("ExecIf", "no question", &[]),
         ] {

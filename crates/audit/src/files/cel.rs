@@ -9,8 +9,26 @@ pub(crate) const WITHOUT_KEYS: &str = "CHAN_START,CHAN_END,ANSWER,HANGUP,BRIDGE_
 
 /// Applications whose arguments may hold what a caller keyed, or the name of a sound of it.
 const TELLING: [&str; 20] = [
-    "agi", "deadagi", "eagi", "exec", "execif", "log", "mset", "noop", "playback", "queuelog", "saydigits", "saynumber", "senddtmf", "sendtext", "set",
-    "system", "tryexec", "trysystem", "userevent", "verbose",
+    "agi",
+    "deadagi",
+    "eagi",
+    "exec",
+    "execif",
+    "log",
+    "mset",
+    "noop",
+    "playback",
+    "queuelog",
+    "saydigits",
+    "saynumber",
+    "senddtmf",
+    "sendtext",
+    "set",
+    "system",
+    "tryexec",
+    "trysystem",
+    "userevent",
+    "verbose",
 ];
 
 pub(super) fn check(cx: &mut Cx<'_>, stasis: Option<&Conf>) {

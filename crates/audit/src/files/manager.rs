@@ -50,7 +50,9 @@ pub(super) fn check(cx: &mut Cx<'_>) -> bool {
             && sees(&write.value, "command")
             && !user.name.starts_with(OURS)
         {
-            let change = Change::Do("take command and all out of this line where they are not needed".into());
+            let change = Change::Do(
+                "take command and all out of this line where they are not needed".into(),
+            );
             cx.find(c::AMI_COMMAND, &write.at, shown(user, write), change);
         }
         if may("dialplan") && !DIALPLAN.iter().all(|e| is_disabled(e)) {

@@ -68,7 +68,8 @@ pub fn files(tree: &Tree) -> Result<Report, NotAsterisk> {
     ari::check(&mut cx);
     cel::check(&mut cx, stasis.as_ref());
     let recording = features::recording(&mut cx);
-    let given = pjsip::check(&mut cx, &recording) | sip::check(&mut cx, modules.as_ref(), &recording);
+    let given =
+        pjsip::check(&mut cx, &recording) | sip::check(&mut cx, modules.as_ref(), &recording);
     let seen = dialplan::check(&mut cx, modules.as_ref(), &recording);
     let rights = if given { Rights::Some } else { seen.rights };
     features::check(&mut cx, rights);

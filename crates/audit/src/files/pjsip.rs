@@ -173,7 +173,9 @@ impl Endpoint<'_> {
         }
         if self.last("one_touch_recording").is_some_and(Entry::is_true) {
             self.find(cx, c::PJSIP_ONE_TOUCH, "one_touch_recording", "no", "");
-        } else if let Some(feature) = self.last("record_on_feature").filter(|f| !f.value.is_empty())
+        } else if let Some(feature) = self
+            .last("record_on_feature")
+            .filter(|f| !f.value.is_empty())
         {
             // Of no effect until then (res/res_pjsip_one_touch_record_info.c).
             let found = format!("[{}] {}", self.section.name, line(feature));

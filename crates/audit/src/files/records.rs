@@ -18,7 +18,10 @@ const COLUMNS: [(&str, &str); 4] = [
 
 /// `keyed`: variables of the dialplan that hold what callers keyed.
 pub(super) fn check(cx: &mut Cx<'_>, keyed: &BTreeMap<String, At>) {
-    for (file, section) in [("cel_manager.conf", "manager"), ("cdr_manager.conf", "general")] {
+    for (file, section) in [
+        ("cel_manager.conf", "manager"),
+        ("cdr_manager.conf", "general"),
+    ] {
         if !cx.tree.has(file) {
             continue;
         }
@@ -37,7 +40,9 @@ pub(super) fn check(cx: &mut Cx<'_>, keyed: &BTreeMap<String, At>) {
         let Some(conf) = cx.conf(file) else {
             continue;
         };
-        let sections = conf.sections().filter(|s| s.name.eq_ignore_ascii_case(section));
+        let sections = conf
+            .sections()
+            .filter(|s| s.name.eq_ignore_ascii_case(section));
         let entries = sections.flat_map(|s| &s.entries);
         for entry in entries {
             let names = variables(&entry.value).into_iter();
@@ -65,7 +70,12 @@ fn told<'e>(
     let Some((name, read)) = names.find_map(|n| keyed.get_key_value(n)) else {
         return;
     };
-    let found = format!("{}, and {name} is read in {}:{}", line(entry), read.file, read.line);
+    let found = format!(
+        "{}, and {name} is read in {}:{}",
+        line(entry),
+        read.file,
+        read.line
+    );
     let change = Change::Do(format!("take {name} out of this line"));
     cx.find(c::RECORD_KEYED, &entry.at, found, change);
 }
