@@ -107,6 +107,16 @@ fn recorders_run_into_payments() {
             &["dialplan-recorded-payment:5"],
         ),
         (
+            "to whatever is keyed",
+            "[a]\nexten => 1,1,MixMonitor(x.wav)\n same => n,Goto(b,${CHOICE},1)\n[b]\nexten => 1,1,Hangup()\nexten => 2,1,Stasis(ivrpay)\n",
+            &["dialplan-recorded-payment:6"],
+        ),
+        (
+            "to the extension of one caller",
+            "[a]\nexten => 1,1,MixMonitor(x.wav)\n same => n,Goto(b,1,1)\n[b]\nexten => 1/0312345678,1,Stasis(ivrpay)\n",
+            &["dialplan-recorded-payment:5"],
+        ),
+        (
             "JACK_HOOK is one, too",
             "[a]\nexten => 1,1,Set(JACK_HOOK(manipulate)=on)\n same => n,Stasis(ivrpay)\n",
             &["dialplan-audio-out:2", "dialplan-recorded-payment:3"],

@@ -107,10 +107,9 @@ impl<'a> Keyed<'a> {
                 let jumps = act.jumps();
                 let called = jumps.calls.iter().filter_map(|call| call.target.as_ref());
                 for target in jumps.to.iter().chain(called) {
-                    let to = plan.resolve(number, target);
-                    if let Some(to) = to.filter(|to| !plan.is_ours(*to)) {
-                        keyed.leads[context].insert(plan.steps[to].context);
-                    }
+                    let to = plan.resolve(number, target).into_iter();
+                    let to = to.filter(|to| !plan.is_ours(*to));
+                    keyed.leads[context].extend(to.map(|to| plan.steps[to].context));
                 }
             }
         }
@@ -202,8 +201,11 @@ impl<'a> Keyed<'a> {
                     }
                 }
                 for call in used.act.jumps().calls {
-                    let target = call.target.as_ref();
-                    let to = target.and_then(|target| plan.resolve(used.step, target));
+                    let Some(target) = &call.target else {
+                        continue;
+                    };
+                    // An extension that a variable names is in the same context.
+                    let to = plan.resolve(used.step, target).first().copied();
                     let Some(to) = to.filter(|to| !plan.is_ours(*to)) else {
                         continue;
                     };

@@ -182,10 +182,10 @@ impl Flow<'_> {
             }
             let jumps = act.jumps();
             for target in &jumps.to {
-                if let Some(to) = plan.resolve(number, target)
-                    && !plan.is_ours(to)
-                {
-                    next.extend(runs.iter().map(|r| (to, *r)));
+                for to in plan.resolve(number, target) {
+                    if !plan.is_ours(to) {
+                        next.extend(runs.iter().map(|r| (to, *r)));
+                    }
                 }
             }
             if jumps.calls.is_empty() {
@@ -199,14 +199,19 @@ impl Flow<'_> {
             };
             for call in &jumps.calls {
                 let target = call.target.as_ref();
-                let to = target.and_then(|target| plan.resolve(number, target));
-                let to = to.filter(|to| !plan.is_ours(*to));
-                let summary = to.map_or(UNKNOWN, |to| self.summary(to));
-                if let Some(to) = to.filter(|_| entered) {
-                    next.extend(runs.iter().map(|r| (to, *r)));
+                let to = target.map_or_else(Vec::new, |target| plan.resolve(number, target));
+                let to: Vec<usize> = to.into_iter().filter(|to| !plan.is_ours(*to)).collect();
+                if to.is_empty() {
+                    behind.extend(&runs);
                 }
-                behind.extend(summary.starts.map(Some));
-                behind.extend(runs.iter().map(|r| r.filter(|_| summary.passes)));
+                for to in to {
+                    let summary = self.summary(to);
+                    if entered {
+                        next.extend(runs.iter().map(|r| (to, *r)));
+                    }
+                    behind.extend(summary.starts.map(Some));
+                    behind.extend(runs.iter().map(|r| r.filter(|_| summary.passes)));
+                }
             }
             runs = behind;
         }

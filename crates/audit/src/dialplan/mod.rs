@@ -1,7 +1,8 @@
 //! What a dialplan does around a payment, and with digits.
 //!
 //! Works on [`Context`]s: whoever has a dialplan, from `extensions.conf` or from a running Asterisk, fills them. Jumps to what is named are
-//! followed, over contexts and subroutines; a variable is not evaluated, and where one names the place of a jump, the jump is not followed.
+//! followed, over contexts and subroutines; a variable is not evaluated: where one names the extension of a jump, it may be each of the
+//! context, and where one names context or priority, the jump is not followed.
 
 mod digits;
 mod flow;
@@ -27,6 +28,8 @@ const RIGHTS: &str = "tThHkKwWxX";
 const BEHIND_MAX: usize = 4;
 /// Contexts that `include` one another.
 const INCLUDE_DEPTH_MAX: usize = 16;
+/// Extensions that one jump may lead to, where a variable decides.
+const TARGETS_MAX: usize = 64;
 
 /// One context, with all its extensions. One that is written in several places is one here.
 #[derive(Debug, Clone, Default)]
@@ -113,6 +116,8 @@ struct Dialplan<'a> {
     extensions: HashMap<(usize, &'a str), Extension<'a>>,
     /// Pattern extensions of each context.
     patterns: Vec<Vec<&'a str>>,
+    /// Extensions of each context, the first [`TARGETS_MAX`].
+    names: Vec<Vec<&'a str>>,
 }
 
 #[derive(Default)]
@@ -137,6 +142,7 @@ impl<'a> Dialplan<'a> {
             by_name: HashMap::new(),
             extensions: HashMap::new(),
             patterns: vec![Vec::new(); contexts.len()],
+            names: vec![Vec::new(); contexts.len()],
         };
         for (index, context) in contexts.iter().enumerate() {
             plan.by_name.entry(&context.name).or_insert(index);
@@ -148,7 +154,11 @@ impl<'a> Dialplan<'a> {
                     acts: acts(&step.name, &step.arguments),
                 });
                 let new = !plan.extensions.contains_key(&(index, &*step.exten));
-                if new && step.exten.starts_with('_') {
+                if new && plan.names[index].len() < TARGETS_MAX {
+                    plan.names[index].push(&step.exten);
+                }
+                // Of one caller alone: `exten => 100/0312345678,1,…`.
+                if new && (step.exten.starts_with('_') || step.exten.contains('/')) {
                     plan.patterns[index].push(&step.exten);
                 }
                 let extension = plan.extensions.entry((index, &step.exten)).or_default();
@@ -198,20 +208,26 @@ impl<'a> Dialplan<'a> {
             })
     }
 
-    /// The step that a jump leads to; `None` where a variable decides, and where it leads to nothing.
-    fn resolve(&self, from: usize, target: &Target) -> Option<usize> {
+    /// The steps that a jump may lead to; none where a variable names the context, and where it leads to nothing.
+    fn resolve(&self, from: usize, target: &Target) -> Vec<usize> {
         let here = &self.steps[from];
         let context = match &target.context {
-            Some(name) => *self.by_name.get(name.as_str())?,
+            Some(name) => match self.by_name.get(name.as_str()) {
+                Some(context) => *context,
+                None => return Vec::new(),
+            },
             None => here.context,
         };
-        let exten = match target.exten.as_deref() {
+        let one = |exten: &str| self.find(context, exten, &target.priority, 0);
+        match target.exten.as_deref() {
             // The caller's own extension.
-            None | Some("${EXTEN}") => &here.step.exten,
-            Some(exten) if exten.contains('$') => return None,
-            Some(exten) => exten,
-        };
-        self.find(context, exten, &target.priority, 0)
+            None | Some("${EXTEN}") => one(&here.step.exten).into_iter().collect(),
+            Some(exten) if exten.contains('$') => self.names[context]
+                .iter()
+                .filter_map(|exten| one(exten))
+                .collect(),
+            Some(exten) => one(exten).into_iter().collect(),
+        }
     }
 
     fn is_ours(&self, step: usize) -> bool {

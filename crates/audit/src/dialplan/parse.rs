@@ -344,7 +344,9 @@ pub(super) fn without_rights(options: &str) -> String {
 }
 
 /// Whether a pattern fits an extension (main/pbx.c): `X` `Z` `N`, sets in `[]`, `.` and `!` at the end, `-` without meaning.
+/// What stands behind a `/` is the caller that it is for.
 pub(super) fn matches(pattern: &str, exten: &str) -> bool {
+    let pattern = pattern.split('/').next().unwrap_or_default();
     let Some(pattern) = pattern.strip_prefix('_') else {
         return pattern == exten;
     };
@@ -455,6 +457,8 @@ mod tests {
             ("_8800", "8800", true),
             ("_[", "1", false),
             ("8800", "8800", true),
+            ("8800/0312345678", "8800", true),
+            ("_88XX/_03X.", "8800", true),
         ] {
             assert_eq!(matches(pattern, exten), expected, "{pattern} {exten}");
         }

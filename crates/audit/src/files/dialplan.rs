@@ -47,6 +47,12 @@ pub(super) fn check(cx: &mut Cx<'_>, loaded: Option<&Conf>, recording: &BTreeSet
             keyed: BTreeMap::new(),
         };
     };
+    contexts(cx, &conf, recording)
+}
+
+/// Every context, and the global variables. A dialplan that was read from elsewhere is judged as well as a file: labels stand behind the
+/// priority, `exten => s,5(over),Hangup()`, and included contexts in entries `include`.
+pub(super) fn contexts(cx: &mut Cx<'_>, conf: &Conf, recording: &BTreeSet<String>) -> Seen {
     let mut rights = false;
     for section in &conf.sections {
         if section.name.eq_ignore_ascii_case("globals") {
@@ -63,13 +69,13 @@ pub(super) fn check(cx: &mut Cx<'_>, loaded: Option<&Conf>, recording: &BTreeSet
             );
         }
     }
-    let judged = judge(&contexts(&conf), recording);
+    let judged = judge(&read_all(conf), recording);
     for found in judged.found {
         cx.find(found.check, &found.at, found.found, found.change);
     }
     for limit in judged.limits {
         cx.report.not_looked(
-            "part of extensions.conf",
+            "part of the dialplan",
             format!("it was not followed to the end: more than the limit of {limit} allows"),
         );
         cx.incomplete();
@@ -85,7 +91,7 @@ pub(super) fn check(cx: &mut Cx<'_>, loaded: Option<&Conf>, recording: &BTreeSet
 }
 
 /// Reads the contexts, each once: Asterisk takes all sections of a name together.
-fn contexts(conf: &Conf) -> Vec<Context> {
+fn read_all(conf: &Conf) -> Vec<Context> {
     let mut contexts: Vec<Context> = Vec::new();
     let mut by_name: HashMap<&str, usize> = HashMap::new();
     let sections = conf.sections.iter();
