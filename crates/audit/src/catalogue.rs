@@ -33,6 +33,10 @@ checks! {
         "This Asterisk is a test build: clients with the class reporting get TestEvent, which holds digits of a transfer and of keys that are sent on (seen on 22.10: none of keys pressed in Stasis).";
     AMI_OLD "ami-disabledevents-old" Note "before 16.25, 18.11 and 20.0",
         "disabledevents is what keeps the keys from users with the class dtmf; Asterisk before 16.25, 18.11 and 20.0 does not know it and sends them.";
+    AMI_COMMAND "ami-command" Note EVERY,
+        "A client that may write the class command types whatever it likes at Asterisk's command line: a log with DTMF, debug, `core show channel` with every variable. Getvar and Status read variables, too.";
+    AMI_RECORDS "ami-records" Note EVERY,
+        "AMI gets every CEL or CDR record: arguments of applications, extensions that were keyed, and each key where CEL stores it (cel_manager, cdr_manager).";
     AMI_DIALPLAN "ami-dialplan" Note EVERY,
         "A client with the class dialplan gets VarSet and Newexten: every variable, what Read() collected among them. ivrpay puts no card into a variable; other dialplan may.";
     AMI_DEBUG "ami-debug" High EVERY,
@@ -59,6 +63,10 @@ checks! {
         "CEL stores one record a key, with its digit, in every backend (main/channel.c, send_dtmf_end_event).";
     CEL_LATER "cel-all-later" Note "before 20.16, 21.11, 22.6 and 23.0",
         "events=ALL stores no key in this version, and does from the next upgrade on.";
+    CEL_APPS "cel-apps" Note EVERY,
+        "CEL records the arguments of these applications when they start; a variable with keys that is handed to one stands there.";
+    RECORD_KEYED "record-keyed" High EVERY,
+        "This record or event holds a variable into which the dialplan reads what callers key.";
     CEL_STREAM "cel-stream" Note WITH_CEL_DTMF,
         "STREAM_BEGIN records the name of every sound that is played: where digits are read back, these are the digits.";
     // Channel drivers.
@@ -70,6 +78,8 @@ checks! {
         "Keys travel in SIP messages (INFO): everything that shows or keeps SIP shows them (pjsip logger, history, HEP, an SBC).";
     PJSIP_ONE_TOUCH "pjsip-one-touch" High EVERY,
         "A key of the telephone starts a recording, in the middle of a payment too.";
+    PJSIP_RECORD_FEATURE "pjsip-record-feature" Note EVERY,
+        "With one_touch_recording this feature records when a key of the telephone is pressed; it waits for that one line.";
     PJSIP_TRANSFER "pjsip-transfer" Note EVERY,
         "The other end of a trunk may transfer the call (REFER) out of a payment.";
     PJSIP_CLEAR "pjsip-clear" Note EVERY,
@@ -84,7 +94,13 @@ checks! {
     DIALPLAN_READ "dialplan-read" Warning EVERY,
         "Digits that are read here land in a variable, in the verbose log, and in AMI's VarSet. Never ask for a card with it.";
     DIALPLAN_DIGITS_OUT "dialplan-digits-out" High EVERY,
-        "What Read() collected goes on from here: to a program, a database, a log, a record or a loudspeaker.";
+        "What a caller keyed goes on from here: to a program, a database, a log, a record or a loudspeaker.";
+    DIALPLAN_DIGITS_DIALLED "dialplan-digits-dialled" Note EVERY,
+        "What a caller keyed is dialled, or is an argument here: CDR keeps it (dst, lastdata), CEL and the queue's log may, AMI's events have it.";
+    DIALPLAN_AUDIO_OUT "dialplan-audio-out" Warning EVERY,
+        "Another program gets what the caller says and his tones; with AudioSocket, WebSocket and ExternalIVR it gets his keys, too.";
+    DIALPLAN_ASYNC_AGI "dialplan-async-agi" Warning EVERY,
+        "With agi:async the answers of AGI commands, GET DATA with its keys among them, travel in AMI's AsyncAGIExec (res/res_agi.c).";
     DIALPLAN_STORE "dialplan-storedtmf" Critical "16.20, 18.6 and later",
         "StoreDTMF() gathers every key of the channel in a variable (apps/app_dtmfstore.c).";
     DIALPLAN_TRACE "dialplan-frame-trace" Critical EVERY,
@@ -98,7 +114,7 @@ checks! {
     DIALPLAN_SPY "dialplan-spy" Note EVERY,
         "Who dials this listens to calls, payments among them.";
     DIALPLAN_RIGHTS "dialplan-feature-rights" Warning EVERY,
-        "The parties of this call may transfer, hang up, park or record it by keys: a # or * of a card is taken for the code, and the digits behind it are dialled and logged.";
+        "The parties of this call may transfer, hang up, park or record it by keys: a # or * of a card is taken for the code, and the digits behind it are dialled, logged, and in AMI's BlindTransfer and the queue's log.";
     DIALPLAN_LATE "dialplan-late-digits" Warning EVERY,
         "Right behind the payment the dialplan waits for digits: a key pressed late is taken for an extension and stands in a WARNING of the log.";
     FEATURES_KEYS "features-keys" Warning EVERY,
@@ -107,6 +123,10 @@ checks! {
         "A code of keys starts a recording in the middle of a call.";
     QUEUE_RECORDING "queue-recording" Warning EVERY,
         "The queue records on the caller's channel, and goes on when the caller is sent to a payment: with silence in his place, where ivrpay-pay mutes him.";
+    QUEUE_EXIT_KEY "queue-exit-key" Note EVERY,
+        "A caller may leave this queue by a key: it stands in the queue's log (EXITWITHKEY), and at verbose 3 in others.";
+    CONFBRIDGE_PASSTHROUGH "confbridge-passthrough" Warning EVERY,
+        "Keys of one member of the conference are sent to all others.";
     CONFBRIDGE_RECORDING "confbridge-recording" Note EVERY,
         "The conference is recorded; a payment keyed into it is in the file.";
     MOH_DIGIT "moh-digit" Note EVERY,
@@ -135,6 +155,10 @@ checks! {
         "Any dialplan may gather every key of a channel in a variable (StoreDTMF).";
     MODULE_JACK "module-jack" Note EVERY,
         "Lends a channel's audio to other programs.";
+    MODULE_UNISTIM "module-unistim" Warning EVERY,
+        "Prints each key of its telephones into the log, at every verbosity (channels/chan_unistim.c).";
+    MODULE_CONSOLE "module-console" Note EVERY,
+        "Prints each key of its call into the log at verbose 1 (channels/chan_console.c).";
     MODULE_SNMP "module-snmp" Warning EVERY,
         "Shows channel variables to the network (res_snmp).";
     STASIS_END_DECLINED "stasis-keys-declined" High EVERY,

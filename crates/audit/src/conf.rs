@@ -26,6 +26,8 @@ const ENTRIES_MAX: usize = 1_000_000;
 const SECTIONS_MAX: usize = 200_000;
 /// Bytes of one value: `+=` lengthens it.
 const VALUE_BYTES_MAX: usize = 64 * 1024;
+/// Of UTF-8.
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 /// Blocks `;--` within one another (`MAX_NESTED_COMMENTS`).
 const COMMENT_DEPTH_MAX: i32 = 128;
 /// What could not be understood; more of it is not kept.
@@ -270,6 +272,9 @@ impl Reader<'_> {
                 self.conf.trouble(start, What::Limit("includes"));
                 return Err(Stop::All);
             }
+            // Asterisk passes over a byte order mark in the first file of a pattern alone.
+            let mark = bytes.strip_prefix(BYTE_ORDER_MARK).filter(|_| !read);
+            let bytes = mark.unwrap_or(bytes);
             read = true;
             match self.lines(&file, bytes, &mut section, &mut comment, depth) {
                 Ok(()) => {}
@@ -708,6 +713,28 @@ mod tests {
                 "other=>v;w@a.conf:4",
                 "[B]",
                 "c=@a.conf:8",
+            ],
+        );
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_passed_over() {
+        check(
+            &[
+                (
+                    "a.conf",
+                    "\u{feff}[general]\na=1\n#include b.conf\n#include <d/*.conf>\n",
+                ),
+                ("b.conf", "\u{feff}b=2\n"),
+                ("d/1.conf", "\u{feff}c=3\n"),
+                ("d/2.conf", "\u{feff}d=4\n"),
+            ],
+            &[
+                "[general]",
+                "a=1@a.conf:2",
+                "b=2@b.conf:1",
+                "c=3@d/1.conf:1",
+                "\u{feff}d=4@d/2.conf:1",
             ],
         );
     }

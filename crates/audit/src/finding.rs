@@ -150,6 +150,8 @@ pub struct Report {
     pub looked_at: Vec<String>,
     /// Places that were not.
     pub not_looked_at: Vec<NotLookedAt>,
+    /// Whether a part of what Asterisk reads could not be: it may hold anything, so that no finding is no proof.
+    pub incomplete: bool,
 }
 
 impl Report {

@@ -10,6 +10,7 @@
 pub mod canary;
 mod catalogue;
 mod conf;
+mod dialplan;
 mod files;
 mod finding;
 mod running;

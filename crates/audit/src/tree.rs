@@ -95,6 +95,7 @@ impl Tree {
             let Ok(line) = str::from_utf8(line) else {
                 continue;
             };
+            let line = line.trim_start_matches('\u{feff}');
             let directive = line.trim().split_once(char::is_whitespace);
             let Some(("#include" | "#tryinclude", name)) = directive else {
                 continue;

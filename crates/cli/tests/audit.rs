@@ -3,7 +3,8 @@
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
-use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
@@ -91,16 +92,12 @@ fn a_folder_is_shown_to_people_and_to_programs() {
 #[test]
 fn what_can_not_be_read_is_said_in_one_line() {
     let nothing = folder(&[("nginx.conf", "server {}")]);
-    let broken = folder(LEAKING);
-    // A plain file that gives an error to everybody, root too.
-    symlink("/proc/self/mem", broken.path().join("mem.conf")).expect("linked");
     let file = nothing.path().join("nginx.conf");
     let gone = nothing.path().join("gone");
     for (path, expected) in [
         (nothing.path(), "no configuration of Asterisk"),
         (file.as_path(), "is no folder"),
         (gone.as_path(), "is no folder"),
-        (broken.path(), "mem.conf can't be read"),
     ] {
         let output = ivrpay(&["--files", path.to_str().expect("UTF-8")]);
         let said = text(&output.stderr);
@@ -111,11 +108,68 @@ fn what_can_not_be_read_is_said_in_one_line() {
     }
 }
 
+/// As a user who may not: the test itself may be root's.
+fn as_nobody(arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ivrpay"));
+    command.arg("audit").args(arguments).current_dir("/");
+    if fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0) {
+        command.uid(65_534).gid(65_534);
+    }
+    command.output().expect("it starts")
+}
+
+#[test]
+fn what_may_not_be_read_is_said_with_what_to_do() {
+    for (place, mode) in [("", 0o000), ("", 0o444), ("logger.conf", 0o000)] {
+        let folder = folder(LEAKING);
+        let closed = folder.path().join(place);
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).expect("a mode");
+        fs::set_permissions(&closed, fs::Permissions::from_mode(mode)).expect("a mode");
+        let output = as_nobody(&["--files", of(&folder)]);
+        let said = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{place} {mode:o}: {said}");
+        let name = closed.to_string_lossy().trim_end_matches('/').to_owned();
+        assert!(
+            said.contains(&format!("{name} can't be read: Permission denied")),
+            "{said}"
+        );
+        assert!(said.contains("hint: run it as root"), "{said}");
+        fs::set_permissions(&closed, fs::Permissions::from_mode(0o755)).expect("a mode");
+    }
+}
+
+/// What Asterisk reads and the audit does not may hold anything: no finding is no proof then.
+#[test]
+fn a_part_that_is_not_read_is_no_success() {
+    for (text, code) in [
+        ("[logfiles]\nfull => notice\n", 0),
+        ("[logfiles]\nfull => notice\n#tryinclude nobody.conf\n", 0),
+        (
+            "[logfiles]\nfull => notice\n#include /opt/elsewhere/logger.conf\n",
+            1,
+        ),
+        ("[logfiles]\nfull => notice\n#exec /bin/true\n", 1),
+    ] {
+        let folder = folder(&[("extensions.conf", "[general]\n"), ("logger.conf", text)]);
+        let output = ivrpay(&["--files", of(&folder)]);
+        assert_eq!(output.status.code(), Some(code), "{text}");
+        let said = self::text(&output.stderr);
+        assert_eq!(
+            said.contains("not everything could be looked at"),
+            code == 1,
+            "{said}"
+        );
+    }
+}
+
 #[test]
 fn links_loops_and_pipes_do_no_harm() {
     let folder = folder(LEAKING);
     symlink("nowhere", folder.path().join("dangling.conf")).expect("linked");
     symlink(".", folder.path().join("again")).expect("linked");
+    symlink("round", folder.path().join("round")).expect("linked");
+    // Reading it waits for the kernel's next message.
+    symlink("/proc/kmsg", folder.path().join("kernel.conf")).expect("linked");
     let pipe = folder.path().join("pipe.conf");
     let made = Command::new("mkfifo").arg(&pipe).status().expect("mkfifo");
     assert!(made.success());
@@ -125,6 +179,8 @@ fn links_loops_and_pipes_do_no_harm() {
     for expected in [
         "not looked at: dangling.conf, because",
         "not looked at: pipe.conf, because it is no plain file",
+        "not looked at: round, because a link that leads to itself",
+        "not looked at: kernel.conf, because it leads to the kernel",
     ] {
         assert!(shown.contains(expected), "{shown}");
     }
@@ -329,7 +385,7 @@ fn an_asterisk_that_does_not_answer_as_it_should() {
         action(c);
         c.write_all(b"Response: Success\r\nOutput: in the mid").ok();
     });
-    let cases: [Case; 8] = [
+    let cases: [Case; 9] = [
         (
             "as it should, without AMI",
             Some(ari(good)),
@@ -343,8 +399,8 @@ fn an_asterisk_that_does_not_answer_as_it_should() {
             None,
             1,
             &[
-                "not looked at: version, because Asterisk's ARI can't be reached",
-                "not looked at: log channels",
+                "because Asterisk's ARI can't be reached",
+                "; log channels; ",
             ],
         ),
         (
@@ -352,7 +408,10 @@ fn an_asterisk_that_does_not_answer_as_it_should() {
             Some(ari(|_| Some((401, "{}")))),
             None,
             1,
-            &["not looked at: log channels, because Asterisk refused the ARI user or password"],
+            &[
+                "; log channels; ",
+                "because Asterisk refused the ARI user or password",
+            ],
         ),
         (
             "too old",
@@ -379,8 +438,19 @@ fn an_asterisk_that_does_not_answer_as_it_should() {
             None,
             1,
             &[
-                "not looked at: modules, because Asterisk gave no whole answer over ARI",
-                "not looked at: PJSIP endpoints, because Asterisk gave no whole answer over ARI",
+                "; modules",
+                "not looked at: PJSIP endpoints; ",
+                "because Asterisk gave no whole answer over ARI",
+            ],
+        ),
+        (
+            "ARI switched off",
+            Some(ari(|_| Some((404, "{}")))),
+            None,
+            1,
+            &[
+                "because this Asterisk does not know the question",
+                "hint: ARI is switched off",
             ],
         ),
         (
@@ -388,7 +458,7 @@ fn an_asterisk_that_does_not_answer_as_it_should() {
             Some(ari(|_| Some((200, "<html>")))),
             None,
             1,
-            &["not looked at: version, because Asterisk's answer can't be read"],
+            &["version", "because Asterisk's answer can't be read"],
         ),
         (
             "wrong password of AMI",
@@ -403,8 +473,9 @@ fn an_asterisk_that_does_not_answer_as_it_should() {
             Some(dropped),
             1,
             &[
-                "not looked at: core show settings, because Asterisk closed the AMI connection",
-                "not looked at: cel show status",
+                "; core show settings; ",
+                "because Asterisk closed the AMI connection",
+                "cel show status; ",
             ],
         ),
     ];
@@ -422,6 +493,10 @@ fn an_asterisk_that_does_not_answer_as_it_should() {
         for line in expected {
             assert!(shown.contains(line), "{name}: {line}: {shown}");
         }
+        let reasons = shown.lines().filter_map(|l| l.split_once(", because "));
+        let reasons: Vec<&str> = reasons.map(|(_, reason)| reason).collect();
+        let once: std::collections::BTreeSet<&&str> = reasons.iter().collect();
+        assert_eq!(once.len(), reasons.len(), "{name}: a reason twice: {shown}");
         assert!(!shown.contains("secret-of-the-test"));
         assert!(
             shown

@@ -300,6 +300,34 @@ fn what_can_not_be_read_is_told_and_the_rest_is_heard() {
     );
 }
 
+/// A wrong path, or a recorder that records nothing, is no proof that no card is there.
+#[test]
+fn no_recording_at_all_is_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let check = |what: &str, place: &Path| {
+        let (out, err, code) = audit(&[], &[place]);
+        assert!(
+            err.contains("ivrpay: no recording was found\nhint: name the folder"),
+            "{what}: {err}"
+        );
+        assert!(out.starts_with("audit recording: 0 files"), "{what}: {out}");
+        assert_eq!(code, 2, "{what}");
+    };
+    check("an empty folder", folder.path());
+    let pipe = folder.path().join("call.wav");
+    assert!(
+        Command::new("mkfifo")
+            .arg(&pipe)
+            .status()
+            .unwrap()
+            .success()
+    );
+    std::fs::write(folder.path().join("notes.txt"), "no recording").unwrap();
+    check("pipes and other files", folder.path());
+    let (out, _, code) = audit(&["--json"], &[folder.path()]);
+    assert_eq!((out.lines().count(), code), (1, 2));
+}
+
 #[test]
 fn without_a_place_it_says_how() {
     let (_, err, code) = audit(&[], &[]);

@@ -1,20 +1,12 @@
-//! `extensions.conf`: what it does around a payment, and with digits.
-//!
-//! Said is only what a line by itself, or the lines of one extension, show: a jump is not followed, a variable not evaluated.
+//! `extensions.conf`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use super::{Cx, line, modules, replace};
+use super::{Cx, modules};
 use crate::catalogue as c;
 use crate::conf::{At, Conf, Entry, Section};
+use crate::dialplan::{Context, Step, assigned, judge, safe_options, split_once_outside};
 use crate::finding::Change;
-
-/// Subroutine of ours; it stops recorders of the channel before its `Stasis()`.
-const PAY: &str = "ivrpay-pay";
-/// Letters of Dial, Queue and Bridge that give a party features: transfer, hang-up, park, record.
-const RIGHTS: &str = "tThHkKwWxX";
-/// Steps behind a payment in which a wait for digits is a finding.
-const BEHIND_MAX: usize = 4;
 
 /// Who has feature rights.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,46 +19,15 @@ pub(crate) enum Rights {
     Unknown,
 }
 
-/// One priority.
-struct Step<'a> {
-    entry: &'a Entry,
-    /// Extension.
-    exten: String,
-    /// Everything of the value before the application.
-    before: String,
-    /// Application, as written and in lower case.
-    name: String,
-    app: String,
-    arguments: String,
+/// What the dialplan shows to other checks.
+pub(super) struct Seen {
+    pub(super) rights: Rights,
+    /// Variables that hold what callers keyed, with a line that read them.
+    pub(super) keyed: BTreeMap<String, At>,
 }
 
-impl Step<'_> {
-    fn at(&self) -> &At {
-        &self.entry.at
-    }
-
-    /// Whether it hands the caller to ivrpay, and how.
-    fn pays(&self) -> Option<Pays> {
-        match self.app.as_str() {
-            "stasis" => Some(Pays::Stasis),
-            "gosub" | "goto" if self.arguments.trim_start().starts_with(PAY) => {
-                Some(Pays::Subroutine)
-            }
-            "gosubif" | "gotoif" | "execif" if self.arguments.contains(PAY) => {
-                Some(Pays::Subroutine)
-            }
-            _ => None,
-        }
-    }
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Pays {
-    Stasis,
-    Subroutine,
-}
-
-pub(super) fn check(cx: &mut Cx<'_>, loaded: Option<&Conf>) -> Rights {
+/// `recording`: names of features that record.
+pub(super) fn check(cx: &mut Cx<'_>, loaded: Option<&Conf>, recording: &BTreeSet<String>) -> Seen {
     for (file, module) in [
         ("extensions.ael", "pbx_ael.so"),
         ("extensions.lua", "pbx_lua.so"),
@@ -81,19 +42,21 @@ pub(super) fn check(cx: &mut Cx<'_>, loaded: Option<&Conf>) -> Rights {
         }
     }
     let Some(conf) = cx.conf("extensions.conf") else {
-        return Rights::Unknown;
+        return Seen {
+            rights: Rights::Unknown,
+            keyed: BTreeMap::new(),
+        };
     };
-    contexts(cx, &conf)
+    contexts(cx, &conf, recording)
 }
 
-/// Every context, and the global variables.
-pub(super) fn contexts(cx: &mut Cx<'_>, conf: &Conf) -> Rights {
-    let mut rights = Rights::Nobody;
+/// Every context, and the global variables. A dialplan that was read from elsewhere is judged as well as a file: labels stand behind the
+/// priority, `exten => s,5(over),Hangup()`, and included contexts in entries `include`.
+pub(super) fn contexts(cx: &mut Cx<'_>, conf: &Conf, recording: &BTreeSet<String>) -> Seen {
+    let mut rights = false;
     for section in &conf.sections {
         if section.name.eq_ignore_ascii_case("globals") {
-            if globals(cx, section) {
-                rights = Rights::Some;
-            }
+            rights |= globals(cx, section, recording);
             continue;
         }
         for entry in section.all("switch") {
@@ -105,29 +68,50 @@ pub(super) fn contexts(cx: &mut Cx<'_>, conf: &Conf) -> Rights {
                 "a switch names it; files do not show it",
             );
         }
-        let steps = steps(section);
-        let mut extensions: BTreeMap<&str, Vec<&Step<'_>>> = BTreeMap::new();
-        for step in &steps {
-            extensions.entry(&step.exten).or_default().push(step);
-        }
-        let mut recorded = BTreeSet::new();
-        for steps in extensions.values() {
-            recorded.append(&mut payments(cx, steps));
-        }
-        digits(cx, &steps);
-        for step in &steps {
-            if alone(cx, step, recorded.contains(&step.at().line)) {
-                rights = Rights::Some;
-            }
-        }
     }
-    rights
+    let judged = judge(&read_all(conf), recording);
+    for found in judged.found {
+        cx.find(found.check, &found.at, found.found, found.change);
+    }
+    for limit in judged.limits {
+        cx.report.not_looked(
+            "part of the dialplan",
+            format!("it was not followed to the end: more than the limit of {limit} allows"),
+        );
+        cx.incomplete();
+    }
+    let rights = match rights || judged.rights {
+        true => Rights::Some,
+        false => Rights::Nobody,
+    };
+    Seen {
+        rights,
+        keyed: judged.keyed,
+    }
 }
 
-/// Reads the priorities of a context.
-fn steps(section: &Section) -> Vec<Step<'_>> {
-    let mut steps = Vec::new();
+/// Reads the contexts, each once: Asterisk takes all sections of a name together.
+fn read_all(conf: &Conf) -> Vec<Context> {
+    let mut contexts: Vec<Context> = Vec::new();
+    let mut by_name: HashMap<&str, usize> = HashMap::new();
+    let sections = conf.sections.iter();
+    for section in sections.filter(|s| !s.name.eq_ignore_ascii_case("globals")) {
+        let index = *by_name.entry(&section.name).or_insert_with(|| {
+            contexts.push(Context {
+                name: section.name.to_string(),
+                ..Context::default()
+            });
+            contexts.len() - 1
+        });
+        read(section, &mut contexts[index]);
+    }
+    contexts
+}
+
+/// Reads the priorities of a section.
+fn read(section: &Section, context: &mut Context) {
     let mut exten = String::new();
+    let mut last = context.steps.last().map_or(0, |step| step.priority);
     for entry in &section.entries {
         let rest = if entry.key.eq_ignore_ascii_case("exten") {
             let Some((name, rest)) = split_once_outside(&entry.value) else {
@@ -137,13 +121,27 @@ fn steps(section: &Section) -> Vec<Step<'_>> {
             rest
         } else if entry.key.eq_ignore_ascii_case("same") {
             &*entry.value
+        } else if entry.key.eq_ignore_ascii_case("include") {
+            // Times may follow.
+            let name = entry.value.split([',', '|']).next().unwrap_or_default();
+            context.includes.push(name.trim().to_owned());
+            continue;
         } else {
             continue;
         };
         // priority(label),application(arguments)
-        let Some((priority, application)) = split_once_outside(rest) else {
+        let Some((written, application)) = split_once_outside(rest) else {
             continue;
         };
+        let written = written.trim();
+        let (number, label) = match written.split_once('(') {
+            Some((number, label)) => (number.trim(), label.trim_end_matches(')').trim()),
+            None => (written, ""),
+        };
+        let Some(priority) = priority(number, last) else {
+            continue;
+        };
+        last = priority;
         let application = application.trim();
         let end = application.find(['(', ',']).unwrap_or(application.len());
         let (name, arguments) = application.split_at(end);
@@ -153,324 +151,79 @@ fn steps(section: &Section) -> Vec<Step<'_>> {
         } else {
             arguments
         };
+        let arrow = if entry.arrow { "=>" } else { "=" };
         let before = if entry.key.eq_ignore_ascii_case("exten") {
-            format!("{exten},{},", priority.trim())
+            format!("{} {arrow} {exten},{written},", entry.key)
         } else {
-            format!("{},", priority.trim())
+            format!("{} {arrow} {written},", entry.key)
         };
-        steps.push(Step {
-            entry,
+        context.steps.push(Step {
+            at: entry.at.clone(),
             exten: exten.clone(),
+            priority,
+            label: label.to_owned(),
             before,
             name: name.trim().to_owned(),
-            app: name.trim().to_ascii_lowercase(),
             arguments: arguments.to_owned(),
         });
     }
-    steps
 }
 
-/// Splits at the first comma outside of brackets.
-fn split_once_outside(text: &str) -> Option<(&str, &str)> {
-    let mut depth = 0_i32;
-    for (at, c) in text.char_indices() {
-        match c {
-            '[' | '(' | '{' => depth += 1,
-            ']' | ')' | '}' => depth -= 1,
-            ',' if depth <= 0 => return Some((text.get(..at)?, text.get(at + 1..)?)),
-            _ => {}
-        }
-    }
-    None
-}
-
-/// The arguments of an application: commas outside of brackets and quotes.
-fn arguments(text: &str) -> Vec<&str> {
-    let (mut parts, mut begin, mut depth, mut quoted) = (Vec::new(), 0, 0_i32, false);
-    for (at, c) in text.char_indices() {
-        match c {
-            '"' => quoted = !quoted,
-            '(' | '[' | '{' if !quoted => depth += 1,
-            ')' | ']' | '}' if !quoted => depth -= 1,
-            ',' if depth <= 0 && !quoted => {
-                parts.push(text.get(begin..at).unwrap_or_default());
-                begin = at + 1;
-            }
-            _ => {}
-        }
-    }
-    parts.push(text.get(begin..).unwrap_or_default());
-    parts
-}
-
-/// Takes out `${…}` and `(…)`, so that only the letters of options are left.
-fn letters(options: &str) -> String {
-    let (mut left, mut depth) = (String::new(), 0_i32);
-    let mut chars = options.chars().peekable();
-    while let Some(c) = chars.next() {
-        match c {
-            '$' if chars.peek() == Some(&'{') => {}
-            '{' | '(' | '[' => depth += 1,
-            '}' | ')' | ']' => depth -= 1,
-            c if depth <= 0 => left.push(c),
-            _ => {}
-        }
-    }
-    left
-}
-
-/// Takes the letters of features out of options, and nothing of what stands in brackets.
-fn without_rights(options: &str) -> String {
-    let (mut left, mut depth, mut skip) = (String::new(), 0_i32, false);
-    for c in options.chars() {
-        match c {
-            '{' | '(' | '[' => depth += 1,
-            '}' | ')' | ']' => depth -= 1,
-            _ => {}
-        }
-        // The brackets of a letter that goes go with it; none of these letters has any in Asterisk.
-        if depth == 0 && RIGHTS.contains(c) && !skip {
-            continue;
-        }
-        skip = c == '$';
-        left.push(c);
-    }
-    left
+/// `1`, `n`, `s`, `n+101`; a hint has none.
+fn priority(written: &str, last: u32) -> Option<u32> {
+    let (number, more) = match written.split_once('+') {
+        Some((number, more)) => (number.trim(), more.trim().parse().ok()?),
+        None => (written, 0),
+    };
+    let number = match number {
+        "n" | "next" => last.saturating_add(1),
+        "s" | "same" => last,
+        number => number.parse().ok()?,
+    };
+    Some(number.saturating_add(more))
 }
 
 /// `DIAL_OPTIONS` and its like, which FreePBX's dialplan uses everywhere. Whether they give rights.
-fn globals(cx: &mut Cx<'_>, section: &Section) -> bool {
+fn globals(cx: &mut Cx<'_>, section: &Section, recording: &BTreeSet<String>) -> bool {
     let mut some = false;
     for entry in &section.entries {
-        let options = entry.key.to_ascii_uppercase().ends_with("_OPTIONS");
-        if options && letters(&entry.value).contains(|c| RIGHTS.contains(c)) {
-            some = true;
-            cx.find_value(c::DIALPLAN_RIGHTS, entry, &without_rights(&entry.value));
+        if entry.key.to_ascii_uppercase().ends_with("_OPTIONS") {
+            if let Some(safe) = safe_options(&entry.value) {
+                some = true;
+                cx.find_value(c::DIALPLAN_RIGHTS, entry, &safe);
+            }
+            continue;
         }
+        let assignment = format!("{}={}", entry.key, entry.value);
+        some |= set(cx, entry, &assignment, recording) && assignment.contains("BRIDGE_FEATURES");
     }
     some
 }
 
-/// One extension: recorders that run into a payment, and waits for digits right behind one. Gives the lines of the former.
-fn payments(cx: &mut Cx<'_>, steps: &[&Step<'_>]) -> BTreeSet<u32> {
-    let mut lines = BTreeSet::new();
-    let mut recorder: Option<&Step<'_>> = None;
-    for (i, step) in steps.iter().enumerate() {
-        match step.app.as_str() {
-            "mixmonitor" | "monitor" => recorder = Some(step),
-            "stopmixmonitor" | "stopmonitor" => recorder = None,
-            "tryexec" | "exec" if step.arguments.to_ascii_lowercase().contains("stopm") => {
-                recorder = None
-            }
-            _ => {}
-        }
-        let Some(pays) = step.pays() else {
-            continue;
-        };
-        if pays == Pays::Stasis
-            && let Some(recorder) = recorder
-        {
-            let stop = if recorder.app == "monitor" {
-                "StopMonitor()"
-            } else {
-                "StopMixMonitor()"
-            };
-            let found = format!(
-                "{} of line {} runs on into Stasis()",
-                recorder.name,
-                recorder.at().line
-            );
-            cx.find(
-                c::DIALPLAN_RECORDED,
-                step.at(),
-                found,
-                Change::Above(format!("same => n,{stop}")),
-            );
-            lines.insert(recorder.at().line);
-        }
-        recorder = None;
-        let behind = steps.iter().skip(i + 1).take(BEHIND_MAX);
-        for late in behind {
-            match late.app.as_str() {
-                "read" | "waitexten" | "background" | "backgrounddetect" | "readexten" => {
-                    let found = format!(
-                        "{}() right behind the payment of line {}",
-                        late.name,
-                        step.at().line
-                    );
-                    cx.find(
-                        c::DIALPLAN_LATE,
-                        late.at(),
-                        found,
-                        Change::Above("same => n,Wait(2)".into()),
-                    );
-                    break;
-                }
-                // What passes time, or leaves.
-                "wait" | "playback" | "hangup" | "dial" | "queue" | "goto" | "return"
-                | "bridge" => break,
-                _ => {}
-            }
-        }
-    }
-    lines
-}
-
-/// What was read with Read() in a context, and goes on from there.
-fn digits(cx: &mut Cx<'_>, steps: &[Step<'_>]) {
-    let mut read: BTreeMap<String, u32> = BTreeMap::new();
-    for step in steps.iter().filter(|s| s.app == "read") {
-        let name = arguments(&step.arguments)
-            .first()
-            .map(|n| n.trim().to_owned());
-        if let Some(name) = name.filter(|n| !n.is_empty() && !n.contains('$')) {
-            read.entry(name).or_insert(step.at().line);
-        }
-    }
-    if read.is_empty() {
-        return;
-    }
-    for step in steps {
-        let sink = sink(step);
-        let Some(sink) = sink else {
-            continue;
-        };
-        let used = read.iter().find(|(name, _)| {
-            step.arguments.contains(&format!("${{{name}}}"))
-                || step.arguments.contains(&format!("${{{name}:"))
-        });
-        if let Some((name, line)) = used {
-            let found = format!("{}: {sink} gets {name}, read in line {line}", step.name);
-            let change =
-                Change::Do("take the card with ivrpay, and what is read here nowhere else".into());
-            cx.find(c::DIALPLAN_DIGITS_OUT, step.at(), found, change);
-        }
-    }
-}
-
-/// Where the arguments of a step go, if not into the dialplan alone.
-fn sink(step: &Step<'_>) -> Option<&'static str> {
-    let by_app = match step.app.as_str() {
-        "system" | "trysystem" | "agi" | "eagi" | "fastagi" | "deadagi" | "externalivr" => {
-            Some("a program")
-        }
-        "log" | "noop" | "verbose" | "dumpchan" => Some("the log"),
-        "saydigits" | "saynumber" | "sayalpha" | "sayphonetic" | "playback" | "background" => {
-            Some("a loudspeaker, and the log with it,")
-        }
-        "userevent" => Some("AMI"),
-        "senddtmf" | "sendtext" | "sendurl" | "sipaddheader" => Some("the other telephone"),
-        "stasis" => Some("ARI"),
-        "dbput" => Some("a database"),
-        _ => None,
-    };
-    if by_app.is_some() {
-        return by_app;
-    }
-    let text = step.arguments.to_ascii_lowercase();
-    let by_function = [
-        ("curl(", "a web server"),
-        ("shell(", "a program"),
-        ("odbc", "a database"),
-        ("db(", "a database"),
-        ("cdr(", "a record"),
-        ("file(", "a file"),
-        ("global(", "a global variable"),
-        ("pjsip_header(", "the other telephone"),
-    ];
-    by_function
-        .iter()
-        .find(|(function, _)| text.contains(function))
-        .map(|(_, sink)| *sink)
-}
-
-/// What a line says by itself. Whether it gives somebody feature rights.
-fn alone(cx: &mut Cx<'_>, step: &Step<'_>, recorded: bool) -> bool {
-    let at = step.at();
-    let call = |arguments: &str| format!("{}({arguments})", step.name);
-    match step.app.as_str() {
-        "read" => {
-            let variable = arguments(&step.arguments).first().map_or("", |v| v.trim());
-            let change =
-                Change::Do("for a card: Gosub(ivrpay-pay,s,1(…)) instead; else leave it".into());
-            cx.find(c::DIALPLAN_READ, at, call(&format!("{variable},…")), change);
-        }
-        "storedtmf" => cx.find(c::DIALPLAN_STORE, at, call("…"), Change::Delete),
-        // Where it runs into a payment, the payment is the finding.
-        "mixmonitor" | "monitor" if !recorded => {
-            let change =
-                Change::Do("record nothing that the caller's leg says during a payment".into());
-            cx.find(c::DIALPLAN_RECORDER, at, call("…"), change);
-        }
-        "chanspy" | "extenspy" => {
-            let change = Change::Do("let nobody who may not hear cards dial it".into());
-            cx.find(c::DIALPLAN_SPY, at, call("…"), change);
-        }
-        _ => {}
-    }
-    let text = step.arguments.to_ascii_uppercase();
-    if text.contains("FRAME_TRACE(") {
-        cx.find(
-            c::DIALPLAN_TRACE,
-            at,
-            call("FRAME_TRACE(…)=…"),
-            Change::Delete,
-        );
-    }
-    if text.contains("FRAME_DROP(TX)") && text.contains("DTMF") {
-        cx.find(
-            c::DIALPLAN_DROP_TX,
-            at,
-            call("FRAME_DROP(TX)=…"),
-            Change::Delete,
-        );
-    }
-    feature_rights(cx, step)
-}
-
-fn feature_rights(cx: &mut Cx<'_>, step: &Step<'_>) -> bool {
-    let index = match step.app.as_str() {
-        "dial" => 2,
-        "queue" | "bridge" => 1,
-        "retrydial" => 5,
-        _ => return false,
-    };
-    let arguments = arguments(&step.arguments);
-    let Some(options) = arguments.get(index) else {
+/// A variable that a file sets: `NAME=VALUE` stands in the value of the entry, or is the entry. Whether that is a finding.
+pub(super) fn set(
+    cx: &mut Cx<'_>,
+    entry: &Entry,
+    assignment: &str,
+    recording: &BTreeSet<String>,
+) -> bool {
+    let Some(found) = assigned(assignment, recording) else {
         return false;
     };
-    if !letters(options).contains(|c| RIGHTS.contains(c)) {
-        return false;
-    }
-    let safe = without_rights(options);
-    let mut changed = arguments.clone();
-    if let Some(place) = changed.get_mut(index) {
-        *place = &safe;
-    }
-    let call = format!("{}({})", step.name, changed.join(","));
-    let change = replace(step.entry, &format!("{}{call}", step.before));
-    cx.find(c::DIALPLAN_RIGHTS, step.at(), line(step.entry), change);
+    let whole = &*entry.value == assignment;
+    let change = match found.safe {
+        Some(safe) if whole => super::replace(entry, &safe),
+        Some(safe) => {
+            let value = safe.split_once('=').map_or("", |(_, value)| value);
+            super::replace(entry, value)
+        }
+        None => Change::Delete,
+    };
+    let text = if whole {
+        format!("{} = {}=…", entry.key, found.name)
+    } else {
+        super::line(entry)
+    };
+    cx.find(found.check, &entry.at, text, change);
     true
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn arguments_and_options() {
-        assert_eq!(
-            arguments("a,\"b,c\",d(e,f),${G(h,i)}"),
-            ["a", "\"b,c\"", "d(e,f)", "${G(h,i)}"]
-        );
-        for (options, left, safe) in [
-            ("tTr", "tTr", "r"),
-            ("r${OPT}M(x,tT)", "rM", "r${OPT}M(x,tT)"),
-            ("${tT}", "", "${tT}"),
-            ("", "", ""),
-        ] {
-            assert_eq!(letters(options), left, "{options}");
-            assert_eq!(without_rights(options), safe, "{options}");
-        }
-    }
 }

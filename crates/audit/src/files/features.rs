@@ -1,7 +1,10 @@
 //! `features.conf`.
 
+use std::collections::BTreeSet;
+
 use super::{Cx, dialplan::Rights, line, words};
 use crate::catalogue as c;
+use crate::conf::{Conf, Entry};
 use crate::finding::Change;
 
 /// Features whose default is a single key (main/features_config.c).
@@ -63,17 +66,42 @@ pub(super) fn check(cx: &mut Cx<'_>, rights: Rights) {
             }
         }
     }
-    let applications = conf
-        .as_ref()
-        .and_then(|conf| conf.section("applicationmap"));
-    for entry in applications.iter().flat_map(|s| &s.entries) {
-        // code,who[/by],application,arguments
-        let records = words(&entry.value).skip(2).any(|w| {
-            let w = w.to_ascii_lowercase();
-            w.contains("monitor") || w.contains("record")
-        });
-        if records {
+    for entry in conf.iter().flat_map(applications) {
+        if records(entry) {
             cx.find(c::FEATURES_RECORD, &entry.at, line(entry), Change::Delete);
         }
     }
+}
+
+fn applications(conf: &Conf) -> impl Iterator<Item = &Entry> {
+    let section = conf.section("applicationmap");
+    section.into_iter().flat_map(|s| &s.entries)
+}
+
+/// Whether a feature of the application map records: `code,who[/by],application,arguments`.
+fn records(entry: &Entry) -> bool {
+    words(&entry.value).skip(2).any(|w| {
+        let w = w.to_ascii_lowercase();
+        w.contains("monitor") || w.contains("record")
+    })
+}
+
+/// Names of features that record, and of groups with one of them: what `DYNAMIC_FEATURES` may name.
+pub(super) fn recording(cx: &mut Cx<'_>) -> BTreeSet<String> {
+    let Some(conf) = Conf::read(cx.tree, "features.conf") else {
+        return BTreeSet::new();
+    };
+    let mut names: BTreeSet<String> = applications(&conf)
+        .filter(|entry| records(entry))
+        .map(|entry| entry.key.to_string())
+        .collect();
+    let groups = conf.sections().filter(|s| {
+        !["general", "featuremap", "applicationmap"]
+            .iter()
+            .any(|n| s.name.eq_ignore_ascii_case(n))
+            && s.entries.iter().any(|e| names.contains(&*e.key))
+    });
+    let groups: Vec<String> = groups.map(|s| s.name.to_string()).collect();
+    names.extend(groups);
+    names
 }

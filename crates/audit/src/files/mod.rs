@@ -14,6 +14,7 @@ mod manager;
 mod modules;
 mod pjsip;
 mod recorders;
+mod records;
 mod sip;
 
 use std::collections::BTreeSet;
@@ -66,11 +67,14 @@ pub fn files(tree: &Tree) -> Result<Report, NotAsterisk> {
     let ami = manager::check(&mut cx);
     ari::check(&mut cx);
     cel::check(&mut cx, stasis.as_ref());
-    pjsip::check(&mut cx);
-    sip::check(&mut cx, modules.as_ref());
-    let rights = dialplan::check(&mut cx, modules.as_ref());
+    let recording = features::recording(&mut cx);
+    let given =
+        pjsip::check(&mut cx, &recording) | sip::check(&mut cx, modules.as_ref(), &recording);
+    let seen = dialplan::check(&mut cx, modules.as_ref(), &recording);
+    let rights = if given { Rights::Some } else { seen.rights };
     features::check(&mut cx, rights);
     recorders::check(&mut cx);
+    records::check(&mut cx, &seen.keyed);
     modules::check(&mut cx, modules.as_ref());
     modules::stasis(&mut cx, stasis.as_ref(), ami);
     core::check(&mut cx);
@@ -88,8 +92,9 @@ pub(crate) fn judge_dialplan(conf: &Conf) -> (Report, dialplan::Rights) {
         freepbx: false,
         read: BTreeSet::new(),
     };
-    let rights = dialplan::contexts(&mut cx, conf);
-    (cx.report, rights)
+    // Which features record, `features show` does not tell.
+    let seen = dialplan::contexts(&mut cx, conf, &BTreeSet::new());
+    (cx.report, seen.rights)
 }
 
 /// What all checks share.
@@ -120,6 +125,9 @@ impl Cx<'_> {
             .iter()
             .any(|t| matches!(t.what, What::Exec | What::Outside(_) | What::Limit(_)));
         for trouble in &conf.troubles {
+            if matches!(trouble.what, What::Exec | What::Outside(_) | What::Limit(_)) {
+                self.incomplete();
+            }
             match &trouble.what {
                 What::Refused(why) if unseen && why.contains("is not there") => {
                     self.report.not_looked(
@@ -160,6 +168,11 @@ impl Cx<'_> {
             }
         }
         Some(conf)
+    }
+
+    /// Something that Asterisk reads was not read: the exit code has to say so.
+    fn incomplete(&mut self) {
+        self.report.incomplete = true;
     }
 
     /// The first section of a name, for files of which Asterisk reads no other; a second one is a finding.

@@ -81,6 +81,15 @@ pub(super) fn check(cx: &mut Cx<'_>, conf: Option<&Conf>) {
             find(cx, conf, check, module);
         }
     }
+    // Drivers that print each key; without their file they do not load.
+    for (module, file, check) in [
+        ("chan_unistim.so", "unistim.conf", c::MODULE_UNISTIM),
+        ("chan_console.so", "console.conf", c::MODULE_CONSOLE),
+    ] {
+        if cx.tree.has(file) && loads(conf, module) {
+            find(cx, conf, check, module);
+        }
+    }
     // Without the file it declines to load; with it, enabled is yes unless it says no.
     if let Some(hep) = &hep
         && loads(conf, "res_hep.so")

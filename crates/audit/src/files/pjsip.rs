@@ -1,15 +1,17 @@
 //! `pjsip.conf` and `pjsip_wizard.conf`: endpoints after their templates.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::{Cx, line, replace};
+use super::{Cx, dialplan, line, replace};
 use crate::catalogue as c;
 use crate::conf::{At, Conf, Entry, Section};
 use crate::finding::{Change, Check};
 
-pub(super) fn check(cx: &mut Cx<'_>) {
+/// Whether an endpoint gives its calls feature rights.
+pub(super) fn check(cx: &mut Cx<'_>, recording: &BTreeSet<String>) -> bool {
+    let mut rights = false;
     elsewhere(cx);
     if let Some(conf) = cx.conf("pjsip.conf") {
         let trunks = trunks(&conf);
@@ -25,6 +27,7 @@ pub(super) fn check(cx: &mut Cx<'_>) {
                         prefix: "",
                     };
                     endpoint.check(cx, trunks.get(&section.name).copied());
+                    rights |= endpoint.variables(cx, recording);
                 }
                 Some("global") => {
                     if let Some(debug) = section.last("debug")
@@ -51,9 +54,11 @@ pub(super) fn check(cx: &mut Cx<'_>) {
                     prefix: "endpoint/",
                 };
                 endpoint.check(cx, None);
+                rights |= endpoint.variables(cx, recording);
             }
         }
     }
+    rights
 }
 
 /// Endpoints that a database or another program keeps.
@@ -140,6 +145,17 @@ impl Endpoint<'_> {
         }
     }
 
+    /// What each call of it has set. Whether that gives feature rights.
+    fn variables(&self, cx: &mut Cx<'_>, recording: &BTreeSet<String>) -> bool {
+        let key = format!("{}set_var", self.prefix);
+        let mut rights = false;
+        for entry in self.section.all(&key) {
+            let found = dialplan::set(cx, entry, &entry.value, recording);
+            rights |= found && entry.value.contains("BRIDGE_FEATURES");
+        }
+        rights
+    }
+
     /// `trunk`: it is one, and whether it is reached over a public network.
     fn check(&self, cx: &mut Cx<'_>, trunk: Option<bool>) {
         if !self.last("direct_media").is_some_and(Entry::is_false) {
@@ -157,6 +173,13 @@ impl Endpoint<'_> {
         }
         if self.last("one_touch_recording").is_some_and(Entry::is_true) {
             self.find(cx, c::PJSIP_ONE_TOUCH, "one_touch_recording", "no", "");
+        } else if let Some(feature) = self
+            .last("record_on_feature")
+            .filter(|f| !f.value.is_empty())
+        {
+            // Of no effect until then (res/res_pjsip_one_touch_record_info.c).
+            let found = format!("[{}] {}", self.section.name, line(feature));
+            cx.find(c::PJSIP_RECORD_FEATURE, &feature.at, found, Change::Delete);
         }
         let Some(public) = trunk else {
             return;

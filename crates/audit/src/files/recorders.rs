@@ -1,4 +1,4 @@
-//! Recorders that files start: queues, conferences; and music that listens to keys.
+//! Queues, conferences and music: what records, what hands keys on, what listens to them.
 
 use super::{Cx, line};
 use crate::catalogue as c;
@@ -12,6 +12,11 @@ pub(super) fn check(cx: &mut Cx<'_>) {
                 let found = format!("[{}] {}", queue.name, line(format));
                 cx.find(c::QUEUE_RECORDING, &format.at, found, Change::Delete);
             }
+            if let Some(context) = queue.last("context").filter(|e| !e.value.is_empty()) {
+                let found = format!("[{}] {}", queue.name, line(context));
+                let change = Change::Do("let a caller who keys a card wait in no queue".into());
+                cx.find(c::QUEUE_EXIT_KEY, &context.at, found, change);
+            }
         }
     }
     if let Some(conf) = cx.conf("confbridge.conf") {
@@ -21,6 +26,10 @@ pub(super) fn check(cx: &mut Cx<'_>) {
                 .filter(|e| Entry::is_true(e))
             {
                 cx.find_value(c::CONFBRIDGE_RECORDING, record, "no");
+            }
+            let passes = bridge.last("dtmf_passthrough");
+            if let Some(passes) = passes.filter(|e| Entry::is_true(e)) {
+                cx.find_value(c::CONFBRIDGE_PASSTHROUGH, passes, "no");
             }
         }
     }

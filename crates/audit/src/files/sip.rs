@@ -1,17 +1,21 @@
 //! `sip.conf` of chan_sip, which Asterisk has up to 20.
 
-use super::{Cx, modules};
+use std::collections::BTreeSet;
+
+use super::{Cx, dialplan, modules};
 use crate::catalogue as c;
 use crate::conf::{Conf, Entry, Section};
 use crate::finding::Change;
 
-pub(super) fn check(cx: &mut Cx<'_>, loaded: Option<&Conf>) {
+/// Whether a peer gives its calls feature rights.
+pub(super) fn check(cx: &mut Cx<'_>, loaded: Option<&Conf>, recording: &BTreeSet<String>) -> bool {
     if !cx.tree.has("sip.conf") || loaded.is_some_and(|m| !modules::loads(m, "chan_sip.so")) {
-        return;
+        return false;
     }
     let Some(conf) = cx.conf("sip.conf") else {
-        return;
+        return false;
     };
+    let mut rights = false;
     // Both names are of the same option.
     let direct = |section: &Section| {
         let entries = section.entries.iter().rev();
@@ -34,10 +38,15 @@ pub(super) fn check(cx: &mut Cx<'_>, loaded: Option<&Conf>) {
             ),
             _ => {}
         }
+        for entry in section.all("setvar") {
+            let found = dialplan::set(cx, entry, &entry.value, recording);
+            rights |= found && entry.value.contains("BRIDGE_FEATURES");
+        }
         for key in ["sipdebug", "recordhistory"] {
             if let Some(entry) = section.last(key).filter(|e| general && Entry::is_true(e)) {
                 cx.find_value(c::SIP_DEBUG, entry, "no");
             }
         }
     }
+    rights
 }

@@ -42,20 +42,24 @@ pub(super) fn read(shown: &[String], globals: &[String]) -> Running {
             continue;
         };
         let mut step = text.trim_start();
+        if let Some(rest) = step.strip_prefix("Include =>") {
+            let name = rest.trim().trim_matches('\'');
+            push(&mut sections, entry("include", name, at(registrar, number)));
+            continue;
+        }
         if let Some(rest) = step.strip_prefix("Alt. Switch =>") {
             switches.push(rest.trim().trim_matches('\'').to_owned());
             continue;
         }
+        let mut label = "";
         if step.starts_with('\'')
             && let Some((head, rest)) = step.split_once(" =>")
         {
             let name = head.trim_start_matches('\'');
             exten = name.split('\'').next().unwrap_or_default().to_owned();
             step = rest.trim_start();
-        } else if step.starts_with('[')
-            && let Some((_, rest)) = step.split_once(']')
-        {
-            // A label.
+        } else if let Some((name, rest)) = step.strip_prefix('[').and_then(|s| s.split_once(']')) {
+            label = name;
             step = rest.trim_start();
         }
         let Some((priority, application)) = step.split_once(". ") else {
@@ -66,7 +70,9 @@ pub(super) fn read(shown: &[String], globals: &[String]) -> Running {
         }
         // Its buffer of 1,024 bytes takes no more.
         cut += usize::from(!application.ends_with(')'));
-        let value = format!("{exten},{priority},{application}");
+        let label = Some(label).filter(|label| !label.is_empty());
+        let label = label.map_or(String::new(), |label| format!("({label})"));
+        let value = format!("{exten},{priority}{label},{application}");
         push(&mut sections, entry("exten", &value, at(registrar, number)));
     }
     Running {
@@ -177,10 +183,11 @@ mod tests {
             (
                 "shop",
                 "exten",
-                "_60[1-3]X,2,Dial(PJSIP/1,20,tT)",
+                "_60[1-3]X,2(again),Dial(PJSIP/1,20,tT)",
                 "more.conf:3",
             ),
             ("shop", "exten", "s,1,Read(X,,16)", ":9"),
+            ("shop", "include", "other", ":10"),
         ]
         .map(|(s, k, v, at)| (s, k, v.to_owned(), at.to_owned()));
         assert_eq!(entries, expected);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use ivrpay_audit::{FILE_BYTES_MAX, KNOWN, NotAsterisk, Tree, TreeError};
@@ -54,11 +54,19 @@ pub(super) fn read(folder: &Path) -> Result<Folder, FolderError> {
             _ => FolderError::NoFolder(folder.to_owned()),
         });
     }
+    // One that may not be searched holds nothing that can be seen.
+    let read = fs::read_dir(folder).map(|_| ());
+    let known = KNOWN.map(|file| folder.join(file).symlink_metadata().map(|_| ()));
+    let denied = |r: &io::Result<()>| matches!(r, Err(error) if error.kind() == io::ErrorKind::PermissionDenied);
+    let nothing = !known.iter().any(Result::is_ok);
+    if let Some(Err(source)) = known.into_iter().chain([read]).find(denied) {
+        return Err(FolderError::Read {
+            path: folder.to_owned(),
+            source,
+        });
+    }
     // Before all of somebody's home is read.
-    if !KNOWN
-        .iter()
-        .any(|file| folder.join(file).symlink_metadata().is_ok())
-    {
+    if nothing {
         return Err(FolderError::NotAsterisk {
             path: folder.to_owned(),
             source: NotAsterisk,
@@ -110,6 +118,14 @@ impl Reading {
                     );
                     continue;
                 }
+                // Too many links: to itself, or in a circle.
+                Err(_) if leads_nowhere(&path) => {
+                    self.pass_over(
+                        name,
+                        "a link that leads to itself; Asterisk does not see it either",
+                    );
+                    continue;
+                }
                 Err(source) => return Err(FolderError::Read { path, source }),
             };
             if meta.is_dir() {
@@ -122,14 +138,14 @@ impl Reading {
                 } else if self.seen.insert(real) {
                     self.walk(&path, &format!("{name}/"), depth + 1)?;
                 }
-            } else if !meta.is_file() {
-                self.pass_over(name, "it is no plain file");
-            } else if meta.len() > FILE_BYTES_MAX as u64 {
-                self.pass_over(name, "it has more than 16 MiB");
-            } else {
-                let bytes = fs::read(&path).map_err(failed(&path))?;
-                let added = self.folder.tree.add(&name, bytes);
-                added.map_err(|source| FolderError::Tree { path, source })?;
+                continue;
+            }
+            match plain(&path).map_err(failed(&path))? {
+                Ok(bytes) => {
+                    let added = self.folder.tree.add(&name, bytes);
+                    added.map_err(|source| FolderError::Tree { path, source })?;
+                }
+                Err(because) => self.pass_over(name, because),
             }
         }
         Ok(())
@@ -140,18 +156,15 @@ impl Reading {
         let mut any = false;
         for name in self.folder.tree.wanted() {
             let path = PathBuf::from(&name);
-            let plain = fs::metadata(&path)
-                .is_ok_and(|meta| meta.is_file() && meta.len() <= FILE_BYTES_MAX as u64);
-            if !plain {
-                if path.exists() {
-                    self.pass_over(name, "it is included, and no plain file of at most 16 MiB");
+            let bytes = match plain(&path) {
+                Ok(Ok(bytes)) => bytes,
+                Ok(Err(because)) => {
+                    self.pass_over(name, because);
+                    continue;
                 }
-                continue;
-            }
-            let bytes = fs::read(&path).map_err(|source| FolderError::Read {
-                path: path.clone(),
-                source,
-            })?;
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(source) => return Err(FolderError::Read { path, source }),
+            };
             let added = self.folder.tree.add(&name, bytes);
             added.map_err(|source| FolderError::Tree { path, source })?;
             any = true;
@@ -162,4 +175,33 @@ impl Reading {
     fn pass_over(&mut self, name: String, because: &str) {
         self.folder.passed_over.push((name, because.to_owned()));
     }
+}
+
+/// Places whose files are the kernel's: reading one may wait for ever, or take from others what it gives.
+const KERNEL: [&str; 2] = ["/proc", "/sys"];
+
+/// The bytes of a plain file, or why it is passed over.
+fn plain(path: &Path) -> io::Result<Result<Vec<u8>, &'static str>> {
+    let real = fs::canonicalize(path)?;
+    if KERNEL.iter().any(|place| real.starts_with(place)) {
+        return Ok(Err("it leads to the kernel, not to a file of a disk"));
+    }
+    if !fs::metadata(&real)?.is_file() {
+        return Ok(Err("it is no plain file"));
+    }
+    let mut bytes = Vec::new();
+    let bound = FILE_BYTES_MAX as u64 + 1;
+    fs::File::open(&real)?.take(bound).read_to_end(&mut bytes)?;
+    if bytes.len() > FILE_BYTES_MAX {
+        return Ok(Err("it has more than 16 MiB"));
+    }
+    Ok(Ok(bytes))
+}
+
+/// Whether a path is a link that can't be followed to an end.
+fn leads_nowhere(path: &Path) -> bool {
+    path.is_symlink()
+        && fs::canonicalize(path).is_err_and(|error| {
+            error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error())
+        })
 }

@@ -23,7 +23,7 @@ use show::Form;
 
 #[derive(clap::Args)]
 #[command(
-    after_help = "Exit codes: 0 nothing above a note; 1 a finding, or Asterisk could not be asked; 2 a wrong or unreadable folder; 78 the configuration can't be used. With --watch: 0 when it is ended by SIGINT or SIGTERM. With --canary: 0 the card was keyed and is nowhere; 1 it was found, or no card is asked for, or the call could not be placed."
+    after_help = "Exit codes: 0 nothing above a note; 1 a finding, or Asterisk could not be asked, or a part of its files not be read (an #include elsewhere, an #exec); 2 a wrong or unreadable folder; 78 the configuration can't be used. With --watch: 0 when it is ended by SIGINT or SIGTERM. With --canary: 0 the card was keyed and is nowhere; 1 it was found, or no card is asked for, or the call could not be placed."
 )]
 #[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct Args {
@@ -168,11 +168,12 @@ fn files(path: &Path) -> Result<Look, FolderError> {
             path: path.to_owned(),
             source,
         })?;
-    // A file of Asterisk's that was not read may hold anything.
-    let whole = !folder
-        .passed_over
-        .iter()
-        .any(|(name, _)| name.ends_with(".conf"));
+    // A file of Asterisk's that was not read may hold anything, and so may what a program writes.
+    let whole = !report.incomplete
+        && !folder
+            .passed_over
+            .iter()
+            .any(|(name, _)| name.ends_with(".conf"));
     let passed_over = folder.passed_over.into_iter();
     report
         .not_looked_at
@@ -239,6 +240,7 @@ async fn watch(source: &Source, form: Form, every: Duration) -> Result<(), Folde
                     place: "the folder".to_owned(),
                     because: error.to_string(),
                 }],
+                incomplete: true,
             },
         };
         for finding in report.findings.iter().filter(|f| !known.contains(f)) {

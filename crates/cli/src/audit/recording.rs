@@ -26,6 +26,8 @@ const PAUSE_LIKE_MS: u64 = 4000;
 const PART_DIGITS: usize = 8;
 /// Digits of a security code or an expiry.
 const CODE_DIGITS: std::ops::RangeInclusive<usize> = 3..=4;
+/// Longest pause between two pieces of one number, ms. Farther apart are two matters of a call.
+const PIECES_MS: u64 = 60_000;
 /// Longest time from a number (or the code before) to its code, ms: a prompt or two.
 const CODE_WITHIN_MS: u64 = 60_000;
 /// Longest run; a longer one is judged in pieces. Each is a small slot of secret memory.
@@ -52,10 +54,12 @@ What counts: keys that follow one another within 10 s are a run (4 s between ton
 their frequency).
   card number       the digits contain a number of a card brand (12 to 19 digits, right check digit), also across * and # and with * as \"take back\"
   part of a number  8 digits or more
+  number in pieces  runs that make up a number together, whole runs with at most 60 s between two and no # or * in between
   code              3 or 4 digits within 60 s after one of these
   other keys        anything less: only noted. Up to 3 tones that no receiver would decode are left to the voice that made them
 
-Exit codes: 0 no card number, part or code was heard; 1 one was; 2 none was, but a file could not be read. Digits are never shown."
+Exit codes: 0 no card number, part or code was heard; 1 one was; 2 none was, but a file could not be read, or there is no recording at all. \
+Digits are never shown."
 )]
 pub(crate) struct Args {
     /// Recordings, or folders of them (searched whole; links to folders are not followed).
@@ -242,14 +246,14 @@ impl Audit {
             );
         };
         let listened = recording.listen(|channel, tone| {
-            if let Some(channel_of) = channels.get_mut(usize::from(channel))
-                && let Some(finding) = channel_of.key(&tone, rate)
-            {
-                tell(channel, finding);
+            if let Some(channel_of) = channels.get_mut(usize::from(channel)) {
+                for finding in channel_of.key(&tone, rate) {
+                    tell(channel, finding);
+                }
             }
         });
         for (channel, left) in (0..).zip(&mut channels) {
-            if let Some(finding) = left.close() {
+            for finding in left.close() {
                 tell(channel, finding);
             }
         }
@@ -309,6 +313,13 @@ impl Audit {
                 "audit recording: {files} files, {with_number} with an audible card number, {with_keys} with other keys{more}"
             );
         }
+        // A wrong path must not pass for recordings without a card.
+        if (*files, *unread) == (0, 0) {
+            eprintln!(
+                "ivrpay: no recording was found\nhint: name the folder that the recordings are in, usually /var/spool/asterisk/monitor, or the files themselves"
+            );
+            return Exit::Usage.into();
+        }
         match (with_number, unread) {
             (0, 0) => Exit::Done.into(),
             (0, _) => Exit::Usage.into(),
@@ -359,6 +370,7 @@ fn clock(ms: u64) -> String {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     CardNumber,
+    Pieces,
     PartOfNumber,
     Code,
     Other,
@@ -373,6 +385,7 @@ impl Kind {
     fn name(self) -> &'static str {
         match self {
             Self::CardNumber => "card-number",
+            Self::Pieces => "number-in-pieces",
             Self::PartOfNumber => "part-of-number",
             Self::Code => "code",
             Self::Other => "other",
@@ -382,6 +395,7 @@ impl Kind {
     fn text(self) -> &'static str {
         match self {
             Self::CardNumber => "CARD NUMBER",
+            Self::Pieces => "CARD NUMBER IN PIECES",
             Self::PartOfNumber => "PART OF A NUMBER",
             Self::Code => "CODE after a number",
             Self::Other => "other keys",
@@ -404,6 +418,7 @@ struct Finding {
 #[derive(Default)]
 struct Channel {
     run: Option<Run>,
+    pieces: Pieces,
     /// When the last number or code ended.
     number_ms: Option<u64>,
 }
@@ -419,7 +434,7 @@ struct Run {
 
 impl Channel {
     /// Takes a key; tells the run before it if it begins another.
-    fn key(&mut self, tone: &Tone, rate: u64) -> Option<Finding> {
+    fn key(&mut self, tone: &Tone, rate: u64) -> Vec<Finding> {
         let (start_ms, end_ms) = (tone.start * 1000 / rate, tone.end * 1000 / rate);
         let like = tone.grade == Grade::ToneLike;
         let over = self.run.as_ref().is_some_and(|run| {
@@ -430,7 +445,7 @@ impl Channel {
             };
             run.keys.len() == RUN_KEYS || start_ms.saturating_sub(run.end_ms) > pause
         });
-        let finding = if over { self.close() } else { None };
+        let findings = if over { self.close() } else { Vec::new() };
         let run = self.run.get_or_insert_with(|| Run {
             keys: Buffer::take(RUN_KEYS).expect("a slot for each channel"),
             like: 0,
@@ -442,12 +457,14 @@ impl Channel {
             .push(&[tone.key.expose()])
             .expect("a full run is closed first");
         run.end_ms = end_ms;
-        finding
+        findings
     }
 
     /// Judges the run that is on, if one is, and wipes it.
-    fn close(&mut self) -> Option<Finding> {
-        let run = self.run.take()?;
+    fn close(&mut self) -> Vec<Finding> {
+        let Some(run) = self.run.take() else {
+            return Vec::new();
+        };
         let digits = run
             .keys
             .expose(|keys| keys.iter().filter(|k| k.is_ascii_digit()).count());
@@ -463,18 +480,125 @@ impl Channel {
         } else {
             Kind::Other
         };
-        if kind.counts() {
+        let whole = if kind.counts() {
             self.number_ms = Some(run.end_ms);
+            self.pieces = Pieces::default();
+            None
         } else if run.keys.len() < STRAY_KEYS && run.like.count_ones() as usize == run.keys.len() {
-            return None;
+            return Vec::new();
+        } else {
+            self.pieces.add(&run)
+        };
+        if let Some(whole) = &whole {
+            self.number_ms = Some(whole.end_ms);
         }
-        Some(Finding {
+        let finding = Finding {
             start_ms: run.start_ms,
             end_ms: run.end_ms,
             kind,
             keys: run.keys.len(),
             like: run.like.count_ones(),
-        })
+        };
+        std::iter::once(finding).chain(whole).collect()
+    }
+}
+
+/// Runs that may be pieces of one number: the last of them, of at most as many digits as one has.
+#[derive(Default)]
+struct Pieces {
+    /// Of all, one behind the other.
+    digits: Option<Buffer>,
+    of: Vec<Piece>,
+}
+
+struct Piece {
+    digits: usize,
+    start_ms: u64,
+    end_ms: u64,
+}
+
+impl Pieces {
+    /// Adds a run that is no number by itself. Tells the number that it ends, if it does.
+    fn add(&mut self, run: &Run) -> Option<Finding> {
+        let late = |last: &Piece| run.start_ms.saturating_sub(last.end_ms) > PIECES_MS;
+        if self.of.last().is_some_and(late) {
+            *self = Self::default();
+        }
+        let mut all = Buffer::take(2 * RUN_KEYS).expect("a slot for each channel");
+        let mut piece = 0;
+        if let Some(before) = &self.digits {
+            before.expose(|digits| all.push(digits).expect("a number's digits at most"));
+        }
+        let mut found = None;
+        run.keys.expose(|keys| {
+            for (n, key) in keys.iter().enumerate() {
+                match key {
+                    // A voice, or a letter: no part of what is keyed.
+                    _ if run.like >> n & 1 == 1 => {}
+                    b'*' | b'#' => {
+                        // What was keyed ends here.
+                        found = found.take().or_else(|| self.end(run, &all, piece));
+                        (self.of, piece) = (Vec::new(), 0);
+                        all.truncate(0);
+                    }
+                    key if key.is_ascii_digit() => {
+                        all.push(&[*key]).expect("a run behind a number's digits");
+                        piece += 1;
+                    }
+                    _ => {}
+                }
+            }
+        });
+        found = found.or_else(|| self.end(run, &all, piece));
+        if found.is_some() {
+            *self = Self::default();
+            return found;
+        }
+        // Only what may still be part of a number.
+        let mut kept = 0;
+        while self.of.iter().skip(kept).map(|p| p.digits).sum::<usize>() > *NUMBER_DIGITS.end() {
+            kept += 1;
+        }
+        let gone: usize = self.of.drain(..kept).map(|p| p.digits).sum();
+        let mut digits = Buffer::take(RUN_KEYS).expect("a slot for each channel");
+        all.expose(|all| {
+            digits
+                .push(all.get(gone..).unwrap_or_default())
+                .expect("at most 19")
+        });
+        self.digits = Some(digits);
+        None
+    }
+
+    /// Ends a piece, and looks whether it and those before it are a number.
+    fn end(&mut self, run: &Run, all: &Buffer, digits: usize) -> Option<Finding> {
+        if digits == 0 {
+            return None;
+        }
+        self.of.push(Piece {
+            digits,
+            start_ms: run.start_ms,
+            end_ms: run.end_ms,
+        });
+        let mut length = digits;
+        for piece in self.of.iter().rev().skip(1) {
+            length += piece.digits;
+            let is_number = NUMBER_DIGITS.contains(&length)
+                && all.expose(|all| {
+                    let begin = all.len().saturating_sub(length);
+                    is_number(all.get(begin..).unwrap_or_default())
+                });
+            if is_number {
+                return Some(Finding {
+                    start_ms: piece.start_ms,
+                    end_ms: run.end_ms,
+                    kind: Kind::Pieces,
+                    keys: length,
+                    like: 0,
+                });
+            }
+        }
+        None
     }
 }
 
@@ -508,21 +632,23 @@ impl Run {
 }
 
 fn contains_number(digits: &[u8]) -> bool {
+    NUMBER_DIGITS
+        .into_iter()
+        .any(|length| digits.windows(length).any(is_number))
+}
+
+fn is_number(digits: &[u8]) -> bool {
     let rules = Rules {
         brands: Brand::ALL.to_vec(),
         luhn: true,
     };
-    NUMBER_DIGITS.into_iter().any(|length| {
-        digits.windows(length).any(|window| {
-            let mut number = Digits::take().expect("a slot besides those of the channels");
-            for ascii in window {
-                number
-                    .push(ascii.wrapping_sub(b'0'))
-                    .expect("19 digits at most");
-            }
-            Pan::parse(number, &rules).is_ok()
-        })
-    })
+    let mut number = Digits::take().expect("a slot besides those of the channels");
+    for ascii in digits {
+        number
+            .push(ascii.wrapping_sub(b'0'))
+            .expect("19 digits at most");
+    }
+    Pan::parse(number, &rules).is_ok()
 }
 
 /// A line on standard error that says how far it is, for a person at a terminal.
@@ -645,7 +771,7 @@ mod tests {
 
     #[test]
     fn what_a_run_is() {
-        use Kind::{CardNumber, Code, Other, PartOfNumber};
+        use Kind::{CardNumber, Code, Other, PartOfNumber, Pieces};
         let like: String = VISA.chars().flat_map(|c| ['?', c]).collect();
         for (what, keys, expected) in [
             ("nothing", String::new(), &[][..]),
@@ -692,6 +818,39 @@ mod tests {
                 &[(PartOfNumber, 8, 0)],
             ),
             ("seven", "4242424".to_owned(), &[(Other, 7, 0)]),
+            (
+                "in pieces",
+                "424242,,,,424242,,,,4242".to_owned(),
+                &[(Other, 6, 0), (Other, 6, 0), (Other, 4, 0), (Pieces, 16, 0)],
+            ),
+            (
+                "in pieces behind a menu",
+                "1,,,5#,,,424242,,,,424242,,,,4242,,,123".to_owned(),
+                &[
+                    (Other, 1, 0),
+                    (Other, 2, 0),
+                    (Other, 6, 0),
+                    (Other, 6, 0),
+                    (Other, 4, 0),
+                    (Pieces, 16, 0),
+                    (Code, 3, 0),
+                ],
+            ),
+            (
+                "in pieces, too far apart",
+                format!("424242,,,,424242{},4242", ",".repeat(12)),
+                &[(Other, 6, 0), (Other, 6, 0), (Other, 4, 0)],
+            ),
+            (
+                "pieces that # ends are fields of their own",
+                "424242#,,,424242#,,,4242#".to_owned(),
+                &[(Other, 7, 0), (Other, 7, 0), (Other, 5, 0)],
+            ),
+            (
+                "pieces of no number",
+                "424242,,,,424242,,,,4243".to_owned(),
+                &[(Other, 6, 0), (Other, 6, 0), (Other, 4, 0)],
+            ),
             (
                 "eight, with a long pause",
                 "4242,,4242".to_owned(),
@@ -750,6 +909,49 @@ mod tests {
             ivrpay_secret::Usage::default(),
             "every run was wiped"
         );
+    }
+
+    /// A key every 11 s, as somebody keys who is told each digit.
+    #[test]
+    fn single_keys_that_are_a_number() {
+        let slow: String = VISA.chars().flat_map(|c| [c, ',', ',', ',']).collect();
+        let findings = runs(&slow);
+        assert_eq!(findings.last(), Some(&(Kind::Pieces, 16, 0)));
+        assert_eq!(findings.len(), 17);
+    }
+
+    /// Menus, extensions, dates, customer numbers with and without #: what callers key who pay nothing.
+    #[test]
+    fn ordinary_calls_are_seldom_taken_for_a_number_in_pieces() {
+        const CALLS: u32 = 20_000;
+        let mut random = 0x9E37_79B9_7F4A_7C15_u64;
+        let mut below = |n: u64| {
+            random ^= random << 13;
+            random ^= random >> 7;
+            random ^= random << 17;
+            (random >> 33) % n
+        };
+        let mut taken = 0;
+        for _ in 0..CALLS {
+            let mut keys = String::new();
+            for _ in 0..1 + below(6) {
+                let digits = match below(10) {
+                    0..=5 => 1,
+                    6..=7 => 3 + below(2),
+                    _ => 5 + below(3),
+                };
+                for _ in 0..digits {
+                    keys.push(char::from(b'0' + u8::try_from(below(10)).unwrap()));
+                }
+                if digits > 1 && below(2) == 0 {
+                    keys.push('#');
+                }
+                keys.push_str(&",".repeat(2 + usize::try_from(below(10)).unwrap()));
+            }
+            taken += u32::from(runs(&keys).iter().any(|(kind, ..)| *kind == Kind::Pieces));
+        }
+        println!("{taken} of {CALLS} calls");
+        assert!(taken < CALLS / 200, "{taken}");
     }
 
     #[test]

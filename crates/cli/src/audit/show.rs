@@ -1,5 +1,7 @@
 //! A report as people and programs read it.
 
+use std::collections::BTreeSet;
+
 use ivrpay_audit::{Finding, NotLookedAt, Report, Severity};
 use serde::Serialize;
 
@@ -43,11 +45,35 @@ pub(super) fn report(report: &Report, form: Form) {
             _ => self::finding(finding, form),
         }
     }
-    for not in &report.not_looked_at {
-        match form {
-            Form::Json => json(&Line::NotLookedAt(not)),
-            Form::Terminal | Form::Plain => {
-                say!("not looked at: {}, because {}", not.place, not.because);
+    if form == Form::Json {
+        for not in &report.not_looked_at {
+            json(&Line::NotLookedAt(not));
+        }
+    } else {
+        // One reason is said once: an ARI that is switched off answers every question in the same way.
+        let mut told = BTreeSet::new();
+        for not in &report.not_looked_at {
+            if !told.insert(&not.because) {
+                continue;
+            }
+            let same = report.not_looked_at.iter();
+            let places: Vec<&str> = same
+                .filter(|other| other.because == not.because)
+                .map(|other| &*other.place)
+                .collect();
+            let switched_off = places.contains(&"version")
+                && not
+                    .because
+                    .starts_with("this Asterisk does not know the question");
+            say!(
+                "not looked at: {}, because {}",
+                places.join("; "),
+                not.because
+            );
+            if switched_off {
+                say!(
+                    "hint: ARI is switched off there (enabled in [general] of ari.conf), or [ari] url names something else"
+                );
             }
         }
     }

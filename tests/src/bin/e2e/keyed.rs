@@ -247,7 +247,7 @@ async fn refused_recorded(lab: &Lab) -> anyhow::Result<()> {
 async fn recorded(lab: &Lab, service: &Service, operator: usize) -> anyhow::Result<()> {
     let talk = Talk::new(lab, service, operator).await?;
     let script = format!("{PRESS} {} {GOODBYE}", keying());
-    let (report, _) = talk.place("66", SAYS, &[script], "rfc4733").await?;
+    let (report, _) = talk.place("71", SAYS, &[script], "rfc4733").await?;
     ensure!(report.result == "success", "{report:?}");
     talk.state_is("approved", "operator").await?;
     let file = |part: &str| {

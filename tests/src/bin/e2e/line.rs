@@ -29,7 +29,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 const RING: Duration = Duration::from_secs(5);
 
 /// The lab's line without an operator, and what stands before an order in the number that is dialled.
-const LINE: &str = "66";
+const LINE: &str = "72";
 
 const SECRET: &str = "TWVyY2hhbnQncyBvd24gc2VjcmV0LCBmb3IgdGVzdHM=";
 

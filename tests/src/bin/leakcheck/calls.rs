@@ -170,13 +170,13 @@ pub(crate) fn endings(lab: &Lab, wallet: &mut Wallet) -> anyhow::Result<Vec<Plan
         "wait:order , {first}# wait:confirm ,, 1 {}",
         wallet.next()?.keys()
     );
-    add("the line without an operator", "66", keys, SUCCESS);
+    add("the line without an operator", "72", keys, SUCCESS);
     let early = wallet.next()?.pan;
     let keys = format!(
         "wait:order , {early}# wait:order/card-number sleep:14500 {second}# wait:confirm ,, 1 {}",
         wallet.next()?.keys()
     );
-    add("a card keyed for an order number", "66", keys, SUCCESS);
+    add("a card keyed for an order number", "72", keys, SUCCESS);
     let card = wallet.next()?;
     let keys = card
         .keys()
