@@ -151,9 +151,7 @@ fn the_hardened_asterisk_has_nothing_above_a_note_and_each_leak_is_seen_while_it
         );
     }
     assert!(
-        planted
-            .iter()
-            .any(|l| l["id"] == "dialplan-feature-rights"),
+        planted.iter().any(|l| l["id"] == "dialplan-feature-rights"),
         "{planted:#?}"
     );
     let (lines, _) = lab.audit();
