@@ -21,7 +21,7 @@ fn ended_by(mut runner: Runner, gap: Duration) -> (CallResult, Keys, bool) {
     runner.key(gap, key('2'), HELD);
     assert!(runner.until(|r| r.end.is_some()));
     let listened = runner.transcript.contains("listen for tones");
-    let end = runner.end.unwrap();
+    let end = runner.end.expect("it has ended");
     (end.result, end.keys, listened)
 }
 

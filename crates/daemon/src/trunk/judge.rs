@@ -157,8 +157,8 @@ fn way(measured: &Measured, sound: Sound) -> Way {
     let tones = sound.decoded.max(sound.like) >= TONES_MIN;
     let in_rtp = events.is_some_and(|events| events >= EVENTS_MIN);
     // Asterisk takes what it detects out of the sound, all but a piece at the beginning (main/dsp.c, squelch).
-    let detects = matches!(measured.mode.as_deref(), Some("inband" | "auto"))
-        && sound.decoded < TONES_MIN;
+    let detects =
+        matches!(measured.mode.as_deref(), Some("inband" | "auto")) && sound.decoded < TONES_MIN;
     match (keys > 0, in_rtp, tones) {
         (true, _, _) if events.is_none() => Way::NotTold,
         (true, true, true) => Way::Rfc4733AndSound,

@@ -260,7 +260,7 @@ async fn connected(calls: &mut Calls) -> Result<(), Error> {
             Status::Connected => Ok(()),
             Status::Connecting {
                 error: Some(error), ..
-            } => Err(Error::Socket(error.clone())),
+            } => Err(Error::Socket(*error)),
             _ => Err(Error::Busy),
         },
         _ => Err(Error::SocketLate),
