@@ -329,6 +329,8 @@ fn alone(
         }
         // Where it runs into a payment, the payment is the finding.
         "mixmonitor" | "monitor" if recorded => {}
+        // ivrpay-unrecorded: what it had ended, behind the payment.
+        "mixmonitor" if act.arguments.trim() == "${IVRPAY_RECORD_AGAIN}" => {}
         "mixmonitor" | "monitor" | "record" => {
             let change =
                 Change::Do("record nothing that the caller's leg says during a payment".into());

@@ -79,7 +79,9 @@ async fn answer(mut stream: TcpStream, answers: Answers) {
 
 async fn checked(guard: &Guard, client: &Client, id: &str, name: &str) -> Result<(), Danger> {
     let id = ChannelId::new(id).unwrap();
-    let dangers = guard.check(client, Legs::alone(&id, name), Instant::now()).await;
+    let dangers = guard
+        .check(client, Legs::alone(&id, name), Instant::now())
+        .await;
     dangers.map(|dangers| assert!(dangers.is_empty(), "{dangers:?}"))
 }
 
