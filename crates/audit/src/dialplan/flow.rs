@@ -45,7 +45,7 @@ pub(super) fn recorded(plan: &Dialplan<'_>, judged: &mut Judged) -> BTreeSet<usi
     let mut open = VecDeque::new();
     // Where recorders begin to run: in a step itself, or in a subroutine that it calls.
     for (number, acting) in plan.steps.iter().enumerate() {
-        let here = acting.acts.iter().any(|act| starts(act));
+        let here = acting.acts.iter().any(starts);
         let calls =
             !plan.is_ours(number) && acting.acts.iter().any(|act| !act.jumps().calls.is_empty());
         if here || calls {

@@ -28,6 +28,9 @@ const PART_DIGITS: usize = 8;
 const CODE_DIGITS: std::ops::RangeInclusive<usize> = 3..=4;
 /// Longest pause between two pieces of one number, ms. Farther apart are two matters of a call.
 const PIECES_MS: u64 = 60_000;
+/// Digits of a number that is keyed in pieces. Shorter and longer ones are rare; with them 5 of 1,000 calls with menus and customer numbers
+/// would be taken for one, without them 2 (measured: the test of ordinary calls).
+const PIECES_DIGITS: std::ops::RangeInclusive<usize> = 14..=16;
 /// Longest time from a number (or the code before) to its code, ms: a prompt or two.
 const CODE_WITHIN_MS: u64 = 60_000;
 /// Longest run; a longer one is judged in pieces. Each is a small slot of secret memory.
@@ -54,7 +57,8 @@ What counts: keys that follow one another within 10 s are a run (4 s between ton
 their frequency).
   card number       the digits contain a number of a card brand (12 to 19 digits, right check digit), also across * and # and with * as \"take back\"
   part of a number  8 digits or more
-  number in pieces  runs that make up a number together, whole runs with at most 60 s between two and no # or * in between
+  number in pieces  whole runs that make up a number of 14 to 16 digits together, at most 60 s apart, with no # or * in between. Of 1,000 calls in
+                    which nothing but menus and other numbers is keyed, about 2 sound like one
   code              3 or 4 digits within 60 s after one of these
   other keys        anything less: only noted. Up to 3 tones that no receiver would decode are left to the voice that made them
 
@@ -556,7 +560,7 @@ impl Pieces {
         }
         // Only what may still be part of a number.
         let mut kept = 0;
-        while self.of.iter().skip(kept).map(|p| p.digits).sum::<usize>() > *NUMBER_DIGITS.end() {
+        while self.of.iter().skip(kept).map(|p| p.digits).sum::<usize>() > *PIECES_DIGITS.end() {
             kept += 1;
         }
         let gone: usize = self.of.drain(..kept).map(|p| p.digits).sum();
@@ -564,7 +568,7 @@ impl Pieces {
         all.expose(|all| {
             digits
                 .push(all.get(gone..).unwrap_or_default())
-                .expect("at most 19")
+                .expect("at most 16")
         });
         self.digits = Some(digits);
         None
@@ -583,7 +587,7 @@ impl Pieces {
         let mut length = digits;
         for piece in self.of.iter().rev().skip(1) {
             length += piece.digits;
-            let is_number = NUMBER_DIGITS.contains(&length)
+            let is_number = PIECES_DIGITS.contains(&length)
                 && all.expose(|all| {
                     let begin = all.len().saturating_sub(length);
                     is_number(all.get(begin..).unwrap_or_default())
@@ -725,12 +729,18 @@ impl Read for Told<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{Mutex, PoisonError};
+
     use ivrpay_tone::Key;
 
     use super::*;
 
+    /// Slots of the arena are counted: one test at a time.
+    static ONE: Mutex<()> = Mutex::new(());
+
     /// Runs of one channel: each key takes 100 ms and 100 ms of pause; `,` is 5 s more, and a key behind `?` would not be decoded.
     fn runs(keys: &str) -> Vec<(Kind, usize, u32)> {
+        let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
         let (mut channel, mut findings) = (Channel::default(), Vec::new());
         let (mut at, mut grade) = (0, Grade::Decoded);
         for sign in keys.chars() {
@@ -904,6 +914,7 @@ mod tests {
             ],
         );
         check("stars", &"*".repeat(RUN_KEYS), &[(Kind::Other, 64, 0)]);
+        let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
         assert_eq!(
             ivrpay_secret::in_use(),
             ivrpay_secret::Usage::default(),
@@ -951,7 +962,7 @@ mod tests {
             taken += u32::from(runs(&keys).iter().any(|(kind, ..)| *kind == Kind::Pieces));
         }
         println!("{taken} of {CALLS} calls");
-        assert!(taken < CALLS / 200, "{taken}");
+        assert!(taken < CALLS / 400, "{taken}");
     }
 
     #[test]
