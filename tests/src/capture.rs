@@ -348,7 +348,7 @@ mod tests {
             (0x7f, 0),
             (0x00, -32_124),
             (0x80, 32_124),
-            (0xce, 716),
+            (0xce, 988),
         ] {
             assert_eq!(linear(byte), sample, "{byte:#x}");
         }
