@@ -41,7 +41,7 @@ fn service(
                 if reader.read_line(&mut head).expect("read") == 0 {
                     break;
                 }
-                let line = head[begin..].to_ascii_lowercase();
+                let line = head.get(begin..).unwrap_or_default().to_ascii_lowercase();
                 if let Some(value) = line.strip_prefix("content-length:") {
                     length = value.trim().parse().expect("a number");
                 }
@@ -94,7 +94,8 @@ fn nothing_is_deleted_that_is_not_written_down() {
         &'static str,
         Option<&'static str>,
     );
-    let cases: [(Case, (i32, bool, &[(&str, bool)])); 6] = [
+    type Outcome = (i32, bool, &'static [(&'static str, bool)]);
+    let cases: [(Case, Outcome); 6] = [
         (
             ("all goes well", "quarantined", true, "deleted", None),
             (0, false, &[("deleting", true), ("deleted", false)]),
