@@ -98,10 +98,11 @@ async fn run(steps: Vec<Step>) {
                             !model.approved.contains_key(which),
                             "a paid order was sent again"
                         );
-                        let open = model
-                            .open
-                            .iter()
-                            .any(|other| model.order_of[&other.get().payment_id] == *which);
+                        // One whose outcome a person has found out is open no more: its answer can't come.
+                        let open = model.open.iter().any(|other| {
+                            let other = other.get().payment_id;
+                            model.order_of[&other] == *which && !model.found_out.contains(&other)
+                        });
                         assert!(!open, "two intents of one order at once");
                         model.open.push(intent);
                     }

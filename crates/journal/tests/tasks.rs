@@ -872,6 +872,7 @@ async fn the_tasks_of_the_version_before_are_migrated() {
         "CREATE INDEX tasks_open ON tasks (due_ms) WHERE state = 'open'",
         "CREATE UNIQUE INDEX tasks_one_of_a_kind ON tasks (payment, kind) WHERE state = 'open'",
         "ALTER TABLE payments DROP COLUMN desk",
+        "ALTER TABLE recordings DROP COLUMN deleting_by",
         "DELETE FROM _sqlx_migrations WHERE version > 3",
     ] {
         sqlx::query(sqlx::AssertSqlSafe(undo.to_owned())).execute(&mut raw).await.unwrap();

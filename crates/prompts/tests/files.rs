@@ -342,6 +342,7 @@ fn prompts_keep_their_limits() {
         Line::CardDeclined,
         Line::DeskLanguage,
         Line::InvalidDatePast,
+        Line::KeyedDeclined,
     ];
     for language in Language::ALL {
         for one in Line::ALL {
@@ -554,6 +555,7 @@ fn every_step_and_error_is_heard_in_every_language() {
             "return-",
             "agent-return-",
             "trunk-",
+            "keyed-",
         ]
         .iter()
         .any(|start| line.name().starts_with(start))
