@@ -894,37 +894,47 @@ pub(crate) async fn run(
     if with_service.iter().any(|n| wanted(n)) || rungs.iter().any(|(n, _)| wanted(n)) {
         let service = service(lab).await?;
         if wanted(PAID) {
-            tally.one(PAID, paid_and_back(lab, &service)).await;
+            tally.patiently(PAID, || paid_and_back(lab, &service)).await;
         }
         for (name, refuses) in &rungs {
             if wanted(name) {
-                tally.one(name, one_rung_on(lab, &service, refuses)).await;
+                tally
+                    .patiently(name, || one_rung_on(lab, &service, refuses))
+                    .await;
             }
         }
         if wanted(TO_THE_END) {
-            tally.one(TO_THE_END, to_the_end(lab, &service)).await;
+            tally
+                .patiently(TO_THE_END, || to_the_end(lab, &service))
+                .await;
         }
         if wanted(BY_RESULT) {
-            tally.one(BY_RESULT, by_result(lab, &service)).await;
+            tally
+                .patiently(BY_RESULT, || by_result(lab, &service))
+                .await;
         }
         if wanted(GIVES_UP) {
-            tally.one(GIVES_UP, customer_gives_up(lab, &service)).await;
+            tally
+                .patiently(GIVES_UP, || customer_gives_up(lab, &service))
+                .await;
         }
         if wanted(QUEUE_LOG) {
-            tally.one(QUEUE_LOG, queue_log(lab, &service)).await;
+            tally
+                .patiently(QUEUE_LOG, || queue_log(lab, &service))
+                .await;
         }
         if wanted(AGAIN) {
-            tally.one(AGAIN, pays_again(lab, &service)).await;
+            tally.patiently(AGAIN, || pays_again(lab, &service)).await;
         }
     }
     if wanted(LAMPS) {
-        tally.one(LAMPS, lamps(lab)).await;
+        tally.patiently(LAMPS, || lamps(lab)).await;
     }
     if full && wanted(SEATS) {
-        tally.one(SEATS, fifty_seats(lab)).await;
+        tally.patiently(SEATS, || fifty_seats(lab)).await;
     }
     if wanted(CHECKED) {
-        tally.one(CHECKED, checked(lab)).await;
+        tally.patiently(CHECKED, || checked(lab)).await;
     }
     Ok(())
 }

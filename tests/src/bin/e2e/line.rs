@@ -793,13 +793,13 @@ pub(crate) async fn run(
     const KILLED: &str = "called: killed while it rings, and while the customer is asked";
     let wanted = |name: &str| wanted(name) && (all || [MERCHANT, PAID].contains(&name));
     if wanted(MERCHANT) {
-        tally.one(MERCHANT, line(lab)).await;
+        tally.patiently(MERCHANT, || line(lab)).await;
     }
     if wanted(ANNOUNCED) {
-        tally.one(ANNOUNCED, announced(lab)).await;
+        tally.patiently(ANNOUNCED, || announced(lab)).await;
     }
     if wanted(KILLED) {
-        tally.one(KILLED, killed(lab)).await;
+        tally.patiently(KILLED, || killed(lab)).await;
     }
     let called: [(&str, WithService); 6] = [
         (PAID, |lab, service| {

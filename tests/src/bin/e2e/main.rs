@@ -66,6 +66,23 @@ impl Tally {
         self.count(name, began.elapsed(), result);
     }
 
+    /// As [`Self::one`], and once more where it went wrong while this machine was late: keys then came in another rhythm than they
+    /// were meant to.
+    async fn patiently<F: Future<Output = anyhow::Result<()>>>(
+        &mut self,
+        name: &str,
+        check: impl Fn() -> F,
+    ) {
+        let began = Instant::now();
+        let mut result = check().await;
+        let late = ivrpay_tests::late::most(began).as_millis();
+        if result.is_err() && late > u128::from(LATE_MS_MAX) {
+            println!("again: {name} (this machine was {late} ms late)");
+            result = check().await;
+        }
+        self.count(name, began.elapsed(), result);
+    }
+
     fn count(&mut self, name: &str, took: Duration, result: anyhow::Result<()>) {
         self.calls += 1;
         match result {
@@ -176,16 +193,20 @@ fn main() -> ExitCode {
     match args() {
         // All of them on a lab for each part: an Asterisk has one service at a time, and most scenarios need one of their own.
         Ok(args) if args.filter.is_empty() => std::thread::scope(|threads| {
-            let parts = [args.instance, args.instance + 10, args.instance + 20];
-            let parts = parts.into_iter().zip(Part::ALL).map(|(instance, one)| {
+            // All of them up before the first call: it would be late beside an Asterisk that starts.
+            let labs = [0, 10, 20].map(|n| Lab::up(args.instance + n, &args.suite));
+            let parts = labs.into_iter().zip(Part::ALL).map(|(lab, one)| {
                 let args = &args;
-                threads.spawn(move || part(args, instance, &[one]))
+                threads.spawn(move || part(args, lab, &[one]))
             });
             for part in parts.collect::<Vec<_>>() {
                 tally += part.join().unwrap_or(NOTHING_GOOD);
             }
         }),
-        Ok(args) => tally += part(&args, args.instance, &Part::ALL),
+        Ok(args) => {
+            let lab = Lab::up(args.instance, &args.suite);
+            tally += part(&args, lab, &Part::ALL);
+        }
         Err(error) => {
             eprintln!("e2e: {error:#}");
             tally += NOTHING_GOOD;
@@ -219,12 +240,12 @@ impl Part {
     const ALL: [Self; 3] = [Self::Calls, Self::Ladder, Self::Faults];
 }
 
-fn part(args: &Args, instance: u32, parts: &[Part]) -> Tally {
+fn part(args: &Args, lab: anyhow::Result<Lab>, parts: &[Part]) -> Tally {
     let mut tally = Tally::default();
     let done = tokio::runtime::Runtime::new()
         .map_err(anyhow::Error::from)
         .and_then(|runtime| {
-            let lab = Arc::new(Lab::up(instance, &args.suite)?);
+            let lab = Arc::new(lab?);
             let books = Arc::new(Books::new(&lab)?);
             runtime.block_on(async {
                 for part in parts {

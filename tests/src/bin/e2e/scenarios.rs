@@ -442,7 +442,7 @@ pub(crate) fn hang_ups() -> Vec<Scenario> {
             "hang-up while the acquirer is asked",
             extension(1, 9001),
             format!(
-                "{} wait:payment-processing hangup",
+                "{} wait:payment-processing sleep:1000 hangup",
                 keys(VISA, "1230", "123")
             ),
             &["caller-hung-up", "success"],
