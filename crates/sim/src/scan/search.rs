@@ -159,7 +159,10 @@ impl Search {
     /// A code that stands alone, at most [`CODE_NEAR`] bytes behind the name of its field and in the same line: a log names the prompt
     /// "security-code", and the next line begins with a time and the number of a thread.
     fn code_behind(&self, data: &[u8], end: usize) -> bool {
-        let near = &data[end..data.len().min(end + CODE_NEAR)];
+        // A number that begins there is looked at to its end: the first three digits of a time are no code.
+        let far = data.len().min(end + CODE_NEAR);
+        let rest = data[far..].iter().take_while(|b| b.is_ascii_digit());
+        let near = &data[end..far + rest.count()];
         let near = near.split(|b| *b == b'\n').next().unwrap_or_default();
         near.split(|b| !b.is_ascii_digit())
             .any(|word| self.codes.contains(word))

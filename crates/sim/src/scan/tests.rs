@@ -76,6 +76,10 @@ fn what_may_be_shown_is_not_found() {
         let text =
             format!("brand=visa last4={last4} **** **** **** {last4} \"digit\":\"x\" digits=16");
         assert_eq!(found(&search, text.as_bytes(), 4_096), BTreeMap::new());
+        // A time that begins like a code, behind the name of a prompt.
+        let code = &card.code;
+        let text = format!("security-code-amex\",\"target_uri\":\"channel:{code}5698092.4\"");
+        assert_eq!(found(&search, text.as_bytes(), 4_096), BTreeMap::new());
     }
 }
 
