@@ -1,7 +1,7 @@
 //! A POST to a program beside the payment: a recorder that has to pause. Never card data, never to an acquirer.
 
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use http::HeaderValue;
@@ -60,11 +60,7 @@ impl Hook {
     /// # Errors
     /// [`ConfigError`].
     pub fn new(config: &HookConfig) -> Result<Self, ConfigError> {
-        let range = Duration::from_millis(100)..=Duration::from_secs(10);
-        if !range.contains(&config.timeout) {
-            return Err(ConfigError::Timeout { name: "timeout" });
-        }
-        let url = address(&config.url)?;
+        let (client, url) = reach(&config.url, config.ca_file.as_deref(), config.timeout)?;
         let authorization = config
             .bearer
             .as_ref()
@@ -76,11 +72,6 @@ impl Hook {
                 Ok(value)
             })
             .transpose()?;
-        let client = once(tls::client(config.ca_file.as_deref())?)
-            .https_only(url.scheme() == "https")
-            .timeout(config.timeout)
-            .build()
-            .map_err(|_| ConfigError::Client)?;
         Ok(Self {
             client,
             url,
@@ -105,14 +96,10 @@ impl Hook {
         match request.send().await {
             Ok(answer) if answer.status().is_success() => Ok(()),
             Ok(answer) => Err(HookError::Refused(answer.status().as_u16())),
-            Err(error) if error.is_connect() && error.is_timeout() => {
-                Err(HookError::Unreached(Unreached::TimedOut))
-            }
-            Err(error) if error.is_connect() => {
-                Err(HookError::Unreached(Unreached::from_chain(&error)))
-            }
             // A connection that was closed without an answer is one that said nothing either.
-            Err(_) => Err(HookError::Silent(self.timeout)),
+            Err(error) => {
+                Err(unreached(&error).map_or(HookError::Silent(self.timeout), HookError::Unreached))
+            }
         }
     }
 
@@ -140,8 +127,36 @@ impl Hook {
     }
 }
 
+/// A client for one address of somebody else's that is told or asked something, and that address; `timeout` from 0.1 to 10 s.
+pub(crate) fn reach(
+    url: &str,
+    ca_file: Option<&Path>,
+    timeout: Duration,
+) -> Result<(Client, Url), ConfigError> {
+    let range = Duration::from_millis(100)..=Duration::from_secs(10);
+    if !range.contains(&timeout) {
+        return Err(ConfigError::Timeout { name: "timeout" });
+    }
+    let url = address(url)?;
+    let client = once(tls::client(ca_file)?)
+        .https_only(url.scheme() == "https")
+        .timeout(timeout)
+        .build()
+        .map_err(|_| ConfigError::Client)?;
+    Ok((client, url))
+}
+
+/// Why nobody was reached; `None` where somebody was.
+pub(crate) fn unreached(error: &reqwest::Error) -> Option<Unreached> {
+    match (error.is_connect(), error.is_timeout()) {
+        (false, _) => None,
+        (true, true) => Some(Unreached::TimedOut),
+        (true, false) => Some(Unreached::from_chain(error)),
+    }
+}
+
 /// `https://…`, or `http://` at a loopback address: what leaves this machine is encrypted.
-pub(crate) fn address(text: &str) -> Result<Url, ConfigError> {
+fn address(text: &str) -> Result<Url, ConfigError> {
     let url = Url::parse(text).map_err(|_| ConfigError::Url)?;
     let loopback = url
         .host_str()

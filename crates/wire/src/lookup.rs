@@ -15,9 +15,8 @@ use secrecy::{ExposeSecret, SecretSlice, SecretString};
 use sha2::Sha256;
 use tokio::net::TcpStream;
 
-use crate::hook::address;
-use crate::send::once;
-use crate::{ConfigError, Unreached, tls};
+use crate::hook::{reach, unreached};
+use crate::{ConfigError, Unreached};
 
 /// Largest answer that is read. An amount, a currency, a word and a description are far below.
 pub const ANSWER_MAX: usize = 16 * 1024;
@@ -76,21 +75,12 @@ impl Lookup {
     /// # Errors
     /// [`ConfigError`]; [`ConfigError::Secret`] for one that is not of the form above.
     pub fn new(config: &LookupConfig) -> Result<Self, ConfigError> {
-        let range = Duration::from_millis(100)..=Duration::from_secs(10);
-        if !range.contains(&config.timeout) {
-            return Err(ConfigError::Timeout { name: "timeout" });
-        }
-        let url = address(&config.url)?;
+        let (client, url) = reach(&config.url, config.ca_file.as_deref(), config.timeout)?;
         let coded = config.secret.expose_secret().strip_prefix(SECRET);
         let secret = coded
             .and_then(|coded| STANDARD.decode(coded).ok())
             .filter(|secret| (24..=64).contains(&secret.len()))
             .ok_or(ConfigError::Secret)?;
-        let client = once(tls::client(config.ca_file.as_deref())?)
-            .https_only(url.scheme() == "https")
-            .timeout(config.timeout)
-            .build()
-            .map_err(|_| ConfigError::Client)?;
         Ok(Self {
             client,
             url,
@@ -123,16 +113,9 @@ impl Lookup {
             .header("webhook-signature", signature)
             .body(json);
         let silent = LookupError::Silent(self.timeout);
-        let mut answer = match request.send().await {
-            Ok(answer) => answer,
-            Err(error) if error.is_connect() && error.is_timeout() => {
-                return Err(LookupError::Unreached(Unreached::TimedOut));
-            }
-            Err(error) if error.is_connect() => {
-                return Err(LookupError::Unreached(Unreached::from_chain(&error)));
-            }
-            Err(_) => return Err(silent),
-        };
+        let answer = request.send().await;
+        let mut answer =
+            answer.map_err(|error| unreached(&error).map_or(silent, LookupError::Unreached))?;
         if answer.status() != http::StatusCode::OK {
             return Err(LookupError::Refused(answer.status().as_u16()));
         }
