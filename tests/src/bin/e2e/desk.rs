@@ -198,7 +198,7 @@ pub(crate) async fn wrong_entries(
     let order = order();
     let script = format!(
         "attended:{DESK} {{ wait:desk-amount 0# wait:desk-amount/amount sleep:1000 9000001# wait:desk-amount/amount-too-large sleep:1000 777# \
-         wait:desk-order {VISA}# wait:desk-order/card-number sleep:9000 1# wait:desk-language 5 wait:desk-language/key sleep:1000 2 \
+         wait:desk-order {VISA}# wait:desk-order/card-number sleep:12000 1# wait:desk-language 5 wait:desk-language/key sleep:1000 2 \
          wait:desk-confirm sleep:1000 2 {} }}",
         ready("888", &order).replace("wait:desk-language 1", "wait:desk-language 2")
     );
