@@ -216,7 +216,6 @@ pub(crate) async fn run(
         (None, None, None) => Arguments::parse(&start.args),
     };
     // A call is one task, as large as its largest wait. What takes a moment is boxed, so that the minutes of keying are small.
-    let called = arguments.as_ref().ok().and_then(|args| args.call);
     let result = match Box::pin(call.lead(&start.channel, arguments)).await {
         Ok(order) => call.pay(order).await,
         Err(refused) => {
@@ -224,9 +223,8 @@ pub(crate) async fn run(
             Box::pin(call.refuse(refused)).await
         }
     };
-    if let Some(called) = called {
-        call.shared.outbound.over(called, result);
-    }
+    // Nothing where it was not we who called.
+    call.shared.outbound.over(id, result);
     call.leave_lamp();
     call.shared
         .events
