@@ -338,12 +338,12 @@ fn resolve(socket: &Path, from: &From, id: &str, by: &str, action: &str) -> anyh
     })
 }
 
-/// Removes a file for good.
+/// Removes a file for good. It is gone, too, where its folder can't be read and so not be synced.
 fn remove(file: &str) -> io::Result<()> {
     fs::remove_file(file)?;
-    match Path::new(file).parent() {
-        Some(folder) => File::open(folder)?.sync_all(),
-        None => Ok(()),
+    match Path::new(file).parent().map(File::open) {
+        Some(Ok(folder)) => folder.sync_all(),
+        _ => Ok(()),
     }
 }
 
