@@ -195,12 +195,12 @@ fn globals(cx: &mut Cx<'_>, section: &Section, recording: &BTreeSet<String>) -> 
             continue;
         }
         let assignment = format!("{}={}", entry.key, entry.value);
-        some |= set(cx, entry, &assignment, recording) && assignment.contains("BRIDGE_FEATURES");
+        some |= set(cx, entry, &assignment, recording);
     }
     some
 }
 
-/// A variable that a file sets: `NAME=VALUE` stands in the value of the entry, or is the entry. Whether that is a finding.
+/// A variable that a file sets: `NAME=VALUE` stands in the value of the entry, or is the entry. Whether it gives feature rights.
 pub(super) fn set(
     cx: &mut Cx<'_>,
     entry: &Entry,
@@ -210,6 +210,7 @@ pub(super) fn set(
     let Some(found) = assigned(assignment, recording) else {
         return false;
     };
+    let rights = found.check == c::DIALPLAN_RIGHTS;
     let whole = &*entry.value == assignment;
     let change = match found.safe {
         Some(safe) if whole => super::replace(entry, &safe),
@@ -225,5 +226,5 @@ pub(super) fn set(
         super::line(entry)
     };
     cx.find(found.check, &entry.at, text, change);
-    true
+    rights
 }

@@ -150,8 +150,7 @@ impl Endpoint<'_> {
         let key = format!("{}set_var", self.prefix);
         let mut rights = false;
         for entry in self.section.all(&key) {
-            let found = dialplan::set(cx, entry, &entry.value, recording);
-            rights |= found && entry.value.contains("BRIDGE_FEATURES");
+            rights |= dialplan::set(cx, entry, &entry.value, recording);
         }
         rights
     }

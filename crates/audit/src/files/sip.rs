@@ -39,8 +39,7 @@ pub(super) fn check(cx: &mut Cx<'_>, loaded: Option<&Conf>, recording: &BTreeSet
             _ => {}
         }
         for entry in section.all("setvar") {
-            let found = dialplan::set(cx, entry, &entry.value, recording);
-            rights |= found && entry.value.contains("BRIDGE_FEATURES");
+            rights |= dialplan::set(cx, entry, &entry.value, recording);
         }
         for key in ["sipdebug", "recordhistory"] {
             if let Some(entry) = section.last(key).filter(|e| general && Entry::is_true(e)) {
