@@ -523,9 +523,7 @@ pub(crate) async fn run(
             // The queue's own telephones are the first ones.
             let operator = if by == By::Queue { 201 } else { 221 + n };
             let case = edge.by_the_key(name, by, way);
-            tally
-                .patiently(name, || edge.pay_key(&case, operator))
-                .await;
+            tally.one(name, edge.pay_key(&case, operator)).await;
         }
         let [
             transferred,

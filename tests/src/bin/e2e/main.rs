@@ -38,9 +38,8 @@ use crate::scenarios::{Books, OtherResult, Scenario, judge};
 /// Calls at once in the long part. A call is mostly waiting; the limit keeps two cores from being late with RTP.
 const SIDE_BY_SIDE: usize = 24;
 
-/// A call whose keys may have come later than this, ms, and that ended otherwise than it should, is placed again so often: this
-/// machine had no time for it, and keys that wait for each other look like echoes.
-const LATE_MS_MAX: u64 = 20;
+/// A call that ended otherwise than it should while this machine was late is placed again so often: keys that wait for each other look
+/// like echoes.
 const AGAIN_MAX: usize = 2;
 
 /// Something that could not even be tried.
@@ -66,21 +65,14 @@ impl Tally {
         self.count(name, began.elapsed(), result);
     }
 
-    /// As [`Self::one`], and once more where it went wrong while this machine was late: keys then came in another rhythm than they
-    /// were meant to.
+    /// As [`Self::one`], and again where the machine may be why a call ended otherwise.
     async fn patiently<F: Future<Output = anyhow::Result<()>>>(
         &mut self,
         name: &str,
         check: impl Fn() -> F,
     ) {
         let began = Instant::now();
-        let mut result = check().await;
-        let late = ivrpay_tests::late::most(began).as_millis();
-        // A telephone that waits in vain does not tell how late Asterisk was.
-        if result.is_err() {
-            println!("again: {name} (this machine was {late} ms late)");
-            result = check().await;
-        }
+        let result = patiently(name, check).await;
         self.count(name, began.elapsed(), result);
     }
 
@@ -94,6 +86,20 @@ impl Tally {
             Err(error) => println!("WRONG {:>6.1} s  {name}: {error:#}", took.as_secs_f64()),
         }
     }
+}
+
+/// Tries again where the machine may be why a call ended otherwise than it should.
+async fn patiently<F: Future<Output = anyhow::Result<()>>>(
+    name: &str,
+    check: impl Fn() -> F,
+) -> anyhow::Result<()> {
+    for _ in 0..AGAIN_MAX {
+        match check().await {
+            Err(error) if OtherResult::is_late(&error) => println!("again: {name}: {error:#}"),
+            done => return done,
+        }
+    }
+    check().await
 }
 
 async fn side_by_side(
@@ -116,29 +122,14 @@ async fn side_by_side(
         tasks.spawn(async move {
             let _place = places.acquire_owned().await;
             let began = Instant::now();
-            let result = async {
-                for again in 0..=AGAIN_MAX {
-                    let report = scenario.call.place(&lab).await?;
-                    let Err(error) = judge(&scenario, &report, &lab, &service, &books).await else {
-                        return Ok(());
-                    };
-                    // Keys came in another rhythm than they were meant to. What came to money stands.
-                    if again < AGAIN_MAX
-                        && (report.late_ms_max > LATE_MS_MAX
-                            || report.way().contains("duplicate-tone-suspected"))
-                        && error.is::<OtherResult>()
-                    {
-                        println!(
-                            "again: {} (this machine was {} ms late)",
-                            scenario.name, report.late_ms_max
-                        );
-                        continue;
-                    }
+            let result = patiently(&scenario.name, async || {
+                let report = scenario.call.place(&lab).await?;
+                let judged = judge(&scenario, &report, &lab, &service, &books).await;
+                judged.with_context(|| {
                     let (result, late, way) = (&report.result, report.late_ms_max, report.way());
-                    bail!("{error:#}; result {result}, caller late {late} ms, steps {way}");
-                }
-                Ok(())
-            };
+                    format!("result {result}, {late} ms late, steps {way}")
+                })
+            });
             let result = result.await;
             (scenario.name.clone(), began.elapsed(), result)
         });

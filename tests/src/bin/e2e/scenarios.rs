@@ -672,10 +672,32 @@ impl Books {
     }
 }
 
+/// More than this, ms, and keys may have come in another rhythm than they were meant to.
+const LATE_MS_MAX: u64 = 20;
+
 /// The call ended otherwise than it should.
 #[derive(Debug, thiserror::Error)]
-#[error("the result is {0}")]
-pub(crate) struct OtherResult(String);
+#[error("the call ended with {}, {} ms late, steps {}", .0.result, .0.late_ms_max, .0.way())]
+pub(crate) struct OtherResult(Report);
+
+impl OtherResult {
+    /// Whether it ended in one of these ways.
+    pub(crate) fn judge(report: &Report, wanted: &[&str]) -> anyhow::Result<()> {
+        if wanted.contains(&report.result.as_str()) {
+            Ok(())
+        } else {
+            Err(Self(report.clone()).into())
+        }
+    }
+
+    /// Whether the machine may be why: it was late, or the service doubted the rhythm of keys that were sent in a good one. Such a call
+    /// is worth another try; what came to money, to a card or to a telephone stands.
+    pub(crate) fn is_late(error: &anyhow::Error) -> bool {
+        error.downcast_ref::<Self>().is_some_and(|Self(report)| {
+            report.late_ms_max > LATE_MS_MAX || report.way().contains("duplicate-tone-suspected")
+        })
+    }
+}
 
 /// Whether the report and the books are as they should be.
 pub(crate) async fn judge(
@@ -726,9 +748,7 @@ pub(crate) async fn judge(
         );
         return Ok(());
     }
-    if !scenario.results.contains(&report.result.as_str()) {
-        return Err(OtherResult(report.result.clone()).into());
-    }
+    OtherResult::judge(report, scenario.results)?;
     if let Some(state) = scenario.state {
         ensure!(
             payment["state"] == state,
