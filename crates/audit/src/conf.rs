@@ -42,6 +42,17 @@ pub struct At {
     pub line: u32,
 }
 
+impl At {
+    /// As it is told in a finding at `other`: without the file where that is the same.
+    pub(crate) fn beside(&self, other: &Self) -> String {
+        if self.file == other.file {
+            format!("line {}", self.line)
+        } else {
+            format!("{}:{}", self.file, self.line)
+        }
+    }
+}
+
 /// A configuration: one file with all that it includes.
 #[derive(Debug, Clone)]
 pub struct Conf {

@@ -36,11 +36,7 @@ pub(super) fn judge(plan: &Dialplan<'_>, judged: &mut Judged) {
                 continue;
             };
             let at = &plan.steps[used.step].step.at;
-            let read = if at.file == line.file {
-                format!("read in line {}", line.line)
-            } else {
-                format!("read in {}:{}", line.file, line.line)
-            };
+            let read = format!("read in {}", line.beside(at));
             let app = &used.act.name;
             if let Some(sink) = sink(used.act, name) {
                 judged.found.push(Found {

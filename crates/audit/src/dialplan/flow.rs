@@ -5,7 +5,6 @@ use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use super::parse::Act;
 use super::{Dialplan, Found, Judged};
 use crate::catalogue as c;
-use crate::conf::At;
 use crate::conf::is_false;
 use crate::finding::Change;
 
@@ -84,20 +83,13 @@ fn finding(plan: &Dialplan<'_>, recorder: usize, payment: usize) -> Found {
         "mixmonitor" => "StopMixMonitor()",
         _ => "Set(JACK_HOOK(manipulate)=off)",
     };
-    let place = |at: &At, other: &At| {
-        if at.file == other.file {
-            format!("line {}", at.line)
-        } else {
-            format!("{}:{}", at.file, at.line)
-        }
-    };
     Found {
         check: c::DIALPLAN_RECORDED,
         at: at.clone(),
         found: format!(
             "{} of {} runs on into Stasis()",
             act.map_or("a recorder", |act| act.name.as_str()),
-            place(&of.step.at, at)
+            of.step.at.beside(at)
         ),
         change: Change::Above(format!("same => n,{stop}")),
     }

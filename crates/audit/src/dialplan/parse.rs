@@ -272,37 +272,32 @@ pub(crate) fn split_once_outside(text: &str) -> Option<(&str, &str)> {
     None
 }
 
-/// Splits at the first `sign` outside of brackets and quotes.
-fn split_at(text: &str, sign: char) -> Option<(&str, &str)> {
+/// The characters outside of brackets and quotes, and where they stand.
+fn outside(text: &str) -> impl Iterator<Item = (usize, char)> {
     let (mut depth, mut quoted) = (0_i32, false);
-    for (at, c) in text.char_indices() {
+    text.char_indices().filter(move |(_, c)| {
         match c {
             '"' => quoted = !quoted,
             '(' | '[' | '{' if !quoted => depth += 1,
             ')' | ']' | '}' if !quoted => depth -= 1,
-            c if c == sign && depth <= 0 && !quoted => {
-                return Some((text.get(..at)?, text.get(at + c.len_utf8()..)?));
-            }
-            _ => {}
+            _ => return depth <= 0 && !quoted,
         }
-    }
-    None
+        false
+    })
+}
+
+/// Splits at the first `sign` outside of brackets and quotes.
+fn split_at(text: &str, sign: char) -> Option<(&str, &str)> {
+    let (at, _) = outside(text).find(|(_, c)| *c == sign)?;
+    Some((text.get(..at)?, text.get(at + sign.len_utf8()..)?))
 }
 
 /// The arguments of an application: commas outside of brackets and quotes.
 pub(crate) fn arguments(text: &str) -> Vec<&str> {
-    let (mut parts, mut begin, mut depth, mut quoted) = (Vec::new(), 0, 0_i32, false);
-    for (at, c) in text.char_indices() {
-        match c {
-            '"' => quoted = !quoted,
-            '(' | '[' | '{' if !quoted => depth += 1,
-            ')' | ']' | '}' if !quoted => depth -= 1,
-            ',' if depth <= 0 && !quoted => {
-                parts.push(text.get(begin..at).unwrap_or_default());
-                begin = at + 1;
-            }
-            _ => {}
-        }
+    let (mut parts, mut begin) = (Vec::new(), 0);
+    for (at, _) in outside(text).filter(|(_, c)| *c == ',') {
+        parts.push(text.get(begin..at).unwrap_or_default());
+        begin = at + 1;
     }
     parts.push(text.get(begin..).unwrap_or_default());
     parts

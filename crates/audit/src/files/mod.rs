@@ -124,10 +124,10 @@ impl Cx<'_> {
             .troubles
             .iter()
             .any(|t| matches!(t.what, What::Exec | What::Outside(_) | What::Limit(_)));
+        if unseen {
+            self.incomplete();
+        }
         for trouble in &conf.troubles {
-            if matches!(trouble.what, What::Exec | What::Outside(_) | What::Limit(_)) {
-                self.incomplete();
-            }
             match &trouble.what {
                 What::Refused(why) if unseen && why.contains("is not there") => {
                     self.report.not_looked(
