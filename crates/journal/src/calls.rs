@@ -3,9 +3,8 @@
 
 use ivrpay_payment::{CallId, State, TenantId};
 use serde_json::json;
-use uuid::Uuid;
 
-use crate::journal::{INTERRUPTED, Journal, check_fields, create, fresh_id, is_overdue};
+use crate::journal::{INTERRUPTED, Journal, check_fields, check_key, create, fresh_id, state_now};
 use crate::sqlite::{Durability, Tx};
 use crate::types::{About, ApiRequest, CalledNow, Created, CustomerCall, NewCustomerCall, Payment};
 use crate::{CallError, CreateError, Error, chain, scrub};
@@ -62,16 +61,7 @@ fn check(new: &NewCustomerCall) -> Result<(), CallError> {
     if new.number.is_empty() || new.number.len() > 24 || scrub::looks_like_card(&new.number) {
         return Err(CallError::Payment(CreateError::Field { field: "to" }));
     }
-    // As for a payment's.
-    let bad_key = |request: &ApiRequest| {
-        Uuid::parse_str(&request.key).is_err() && scrub::looks_like_card(&request.key)
-    };
-    if new.request.as_ref().is_some_and(bad_key) {
-        return Err(CallError::Payment(CreateError::Field {
-            field: "Idempotency-Key",
-        }));
-    }
-    Ok(())
+    Ok(check_key(new.request.as_ref())?)
 }
 
 /// Calls of a process that is gone are over.
@@ -148,11 +138,7 @@ async fn waits(tx: &mut Tx<'_>, payment: &Payment) -> Result<(), CallError> {
     if payment.call.is_some() {
         return Err(CallError::InCall { payment_id });
     }
-    let state = if is_overdue(payment, tx.now_ms) {
-        State::Expired
-    } else {
-        payment.state
-    };
+    let state = state_now(payment, tx.now_ms);
     if state == State::Waiting {
         Ok(())
     } else {

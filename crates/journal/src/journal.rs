@@ -559,15 +559,9 @@ async fn claim(
     if payment.call.is_some() {
         return Err(ClaimError::Taken);
     }
-    if payment.state != State::Waiting {
-        return Err(ClaimError::NotWaiting {
-            state: payment.state,
-        });
-    }
-    if is_overdue(&payment, tx.now_ms) {
-        return Err(ClaimError::NotWaiting {
-            state: State::Expired,
-        });
+    let state = state_now(&payment, tx.now_ms);
+    if state != State::Waiting {
+        return Err(ClaimError::NotWaiting { state });
     }
     if payment.entered_by != entered_by {
         payment.entered_by = entered_by;
@@ -951,11 +945,16 @@ pub(crate) fn check_fields(new: &NewPayment) -> Result<(), CreateError> {
             return Err(CreateError::Field { field });
         }
     }
-    // Only a hash of the key is stored, and a hash of a card number is a card number (PCI DSS v4.0.1, 3.5.1.1). A UUID is
-    // spared: one in some hundred holds digits enough, by chance, to look like a card.
-    if new.request.as_ref().is_some_and(|request| {
+    check_key(new.request.as_ref())
+}
+
+/// Only a hash of the key is stored, and a hash of a card number is a card number (PCI DSS v4.0.1, 3.5.1.1). A UUID is spared: one in
+/// some hundred holds digits enough, by chance, to look like a card.
+pub(crate) fn check_key(request: Option<&ApiRequest>) -> Result<(), CreateError> {
+    let bad = |request: &ApiRequest| {
         Uuid::parse_str(&request.key).is_err() && scrub::looks_like_card(&request.key)
-    }) {
+    };
+    if request.is_some_and(bad) {
         return Err(CreateError::Field {
             field: "Idempotency-Key",
         });
@@ -969,6 +968,15 @@ fn is_past(payment: &Payment, now_ms: i64) -> bool {
 
 pub(crate) fn is_overdue(payment: &Payment, now_ms: i64) -> bool {
     payment.state == State::Waiting && payment.call.is_none() && is_past(payment, now_ms)
+}
+
+/// The state of a payment now: one that is overdue has expired, though the minute's `expire` has not come by yet.
+pub(crate) fn state_now(payment: &Payment, now_ms: i64) -> State {
+    if is_overdue(payment, now_ms) {
+        State::Expired
+    } else {
+        payment.state
+    }
 }
 
 /// A UUID version 7 of the injected time. Each is greater than all before it in this process, also within a millisecond and when

@@ -11,7 +11,7 @@ use ivrpay_payment::{
 };
 use serde_json::{Value, json};
 
-use crate::journal::{Journal, fresh_id, is_overdue, settle};
+use crate::journal::{Journal, fresh_id, settle, state_now};
 use crate::sqlite::{Durability, Tx};
 use crate::types::{
     Assignment, By, Found, Payment, Promise, TRAINING, Task, TaskCount, TaskFilter, TaskKind,
@@ -408,11 +408,7 @@ async fn assign(
     if payment.call.is_some() {
         return Err(AssignError::InCall { payment_id });
     }
-    let state = if is_overdue(&payment, tx.now_ms) {
-        State::Expired
-    } else {
-        payment.state
-    };
+    let state = state_now(&payment, tx.now_ms);
     if state != State::Waiting {
         return Err(AssignError::NotWaiting { payment_id, state });
     }
