@@ -27,7 +27,7 @@ use crate::{
     request::{
         Application, Bridge, Continue, Dial, Direction, Dtmf, Endpoint, EventBan, EventFilter,
         EventType, GetVariable, Hangup, HangupReason, Info, LogChannel, Message, Module, Mute,
-        Originate, Play, Run, SetVariable, Setting, Sound, Variable,
+        Originate, Play, SetVariable, Setting, Sound, Variable,
     },
 };
 
@@ -427,16 +427,18 @@ impl Client {
         variables: BTreeMap<&str, &str>,
         seconds: u32,
     ) -> Result<(), RequestError> {
-        let run = Run {
+        self.dial(&Dial {
             endpoint: &format!("Local/{extension}@{context}/n"),
             // Where the other half would stand if it were answered.
             context,
             extension,
             priority: 1,
+            caller: "",
+            channel: "",
             timeout: seconds,
             variables,
-        };
-        self.done(Method::POST, "/channels", Some(run)).await
+        })
+        .await
     }
 
     /// Calls somebody.

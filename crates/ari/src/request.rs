@@ -115,25 +115,15 @@ pub struct Dial<'a> {
     /// Priority there.
     pub priority: u32,
     /// Who seems to call; empty for nobody.
-    #[serde(rename = "callerId")]
+    #[serde(rename = "callerId", skip_serializing_if = "str::is_empty")]
     pub caller: &'a str,
-    /// Id of the channel. Asterisk refuses one that is there already.
-    #[serde(rename = "channelId")]
+    /// Id of the channel. Asterisk refuses one that is there already, and gives one where this is empty.
+    #[serde(rename = "channelId", skip_serializing_if = "str::is_empty")]
     pub channel: &'a str,
     /// Seconds until it must have been answered.
     pub timeout: u32,
     /// Variables that the channel has from the beginning, both halves of a Local channel.
     pub variables: BTreeMap<&'a str, &'a str>,
-}
-
-#[derive(Serialize)]
-pub(crate) struct Run<'a> {
-    pub(crate) endpoint: &'a str,
-    pub(crate) context: &'a str,
-    pub(crate) extension: &'a str,
-    pub(crate) priority: u32,
-    pub(crate) timeout: u32,
-    pub(crate) variables: BTreeMap<&'a str, &'a str>,
 }
 
 #[derive(Serialize)]

@@ -7,13 +7,15 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use ivrpay_api as api;
 use ivrpay_journal::{
-    About, ApiRequest, CallError, CalledNow, CreateError, CustomerCall, First, NewCustomerCall,
+    About, ApiRequest, CallError, CalledNow, CustomerCall, First, NewCustomerCall,
 };
 use ivrpay_payment::CallId;
 
 use crate::auth::{Scope, Who};
 use crate::error::ApiError;
-use crate::payments::{hash, id, idempotency_key, new_payment, number, rfc3339};
+use crate::payments::{
+    NO_PAYMENT, hash, id, idempotency_key, merchant, new_payment, not_created, number, rfc3339,
+};
 use crate::{Tenant, ToCall, Web};
 
 pub(crate) async fn create(
@@ -23,10 +25,7 @@ pub(crate) async fn create(
     body: Result<Json<api::CallCustomer>, JsonRejection>,
 ) -> Result<Response, ApiError> {
     who.need(Scope::Payments)?;
-    let tenant = who
-        .tenant()
-        .and_then(|id| web.tenants.iter().find(|t| t.id == *id))
-        .ok_or_else(|| ApiError::forbidden("customers are called with a tenant's key"))?;
+    let tenant = merchant(&web, &who, "customers are called with a tenant's key")?;
     let Json(body) = body?;
     let request = idempotency_key(&headers)?.map(|key| ApiRequest {
         key,
@@ -124,19 +123,13 @@ fn refused(error: CallError) -> ApiError {
             payment_id,
         ),
         CallError::Journal(error) => error.into(),
-        CallError::NotFound => ApiError::not_found("there is no such payment"),
+        CallError::NotFound => ApiError::not_found(NO_PAYMENT),
         CallError::NotWaiting { payment_id, state } => ApiError::not_waiting(
             format!("the payment is {}; nobody is called about it", state.name()),
             payment_id,
         ),
         CallError::OnAlready { call } => ApiError::call_exists(call),
-        CallError::Payment(CreateError::OrderTaken { payment_id, state }) => ApiError::order_taken(
-            format!(
-                "this order has a payment that is {}; it is in payment_id",
-                state.name()
-            ),
-            payment_id,
-        ),
+        CallError::Payment(error) => not_created(error),
         CallError::TooMany { at_once_max: 0 } => ApiError::forbidden(
             "customers of this tenant are not called; [tenants.calls] at_once_max is 0",
         ),

@@ -30,10 +30,7 @@ pub(crate) async fn create(
     body: Result<Json<api::CreatePayment>, JsonRejection>,
 ) -> Result<Response, ApiError> {
     who.need(Scope::Payments)?;
-    let tenant = who
-        .tenant()
-        .and_then(|id| web.tenants.iter().find(|t| t.id == *id))
-        .ok_or_else(|| ApiError::forbidden("payments are announced with a tenant's key"))?;
+    let tenant = merchant(&web, &who, "payments are announced with a tenant's key")?;
     let Json(body) = body?;
     let key = idempotency_key(&headers)?;
     let request = key.map(|key| ApiRequest {
@@ -55,17 +52,30 @@ pub(crate) async fn create(
         Ok(Created::Existing(payment)) => {
             Ok((StatusCode::OK, Json(view(&payment))).into_response())
         }
-        Err(CreateError::OrderTaken { payment_id, state }) => Err(ApiError::order_taken(
+        Err(error) => Err(not_created(error)),
+    }
+}
+
+/// The merchant of a key; one without is told what needs one.
+pub(crate) fn merchant<'w>(web: &'w Web, who: &Who, needs: &str) -> Result<&'w Tenant, ApiError> {
+    let own = who.tenant();
+    let own = own.and_then(|id| web.tenants.iter().find(|t| t.id == *id));
+    own.ok_or_else(|| ApiError::forbidden(needs))
+}
+
+/// Why a payment is not made. Every field was checked before; what the journal refuses all the same looks like a card number.
+pub(crate) fn not_created(error: CreateError) -> ApiError {
+    match error {
+        CreateError::OrderTaken { payment_id, state } => ApiError::order_taken(
             format!(
                 "this order has a payment that is {}; it is in payment_id",
                 state.name()
             ),
             payment_id,
-        )),
-        Err(CreateError::IdempotencyReused { .. }) => Err(ApiError::idempotency_reused()),
-        Err(CreateError::Journal(error)) => Err(error.into()),
-        // Every field was checked above; what the journal refuses all the same looks like a card number.
-        Err(error) => Err(ApiError::invalid(error.to_string())),
+        ),
+        CreateError::IdempotencyReused { .. } => ApiError::idempotency_reused(),
+        CreateError::Journal(error) => error.into(),
+        error => ApiError::invalid(error.to_string()),
     }
 }
 

@@ -13,7 +13,7 @@ use serde::Deserialize;
 use crate::Web;
 use crate::auth::{Scope, Who};
 use crate::error::ApiError;
-use crate::payments::{id, limit, number, own_tenant, rfc3339};
+use crate::payments::{NO_PAYMENT, id, limit, merchant, number, own_tenant, rfc3339};
 
 pub(crate) async fn promise(
     State(web): State<Web>,
@@ -21,10 +21,7 @@ pub(crate) async fn promise(
     body: Result<Json<api::PromiseCall>, JsonRejection>,
 ) -> Result<Response, ApiError> {
     who.need(Scope::Tasks)?;
-    let tenant = who
-        .tenant()
-        .filter(|id| web.tenants.iter().any(|t| t.id == **id))
-        .ok_or_else(|| ApiError::forbidden("calls are promised with a tenant's key"))?;
+    let tenant = merchant(&web, &who, "calls are promised with a tenant's key")?;
     let Json(body) = body?;
     let by = by(&who, body.by)?;
     let due: jiff::Timestamp = body.due_at.parse().map_err(|_| {
@@ -33,7 +30,7 @@ pub(crate) async fn promise(
         )
     })?;
     let new = Promise {
-        tenant: tenant.clone(),
+        tenant: tenant.id.clone(),
         payment: body
             .payment_id
             .map(|p| id("payment_id", p.parse()))
@@ -208,7 +205,7 @@ async fn seen(web: &Web, who: &Who, task: TaskId) -> Result<Task, ApiError> {
 fn refused(error: TaskError) -> ApiError {
     match error {
         TaskError::NotFound => ApiError::not_found("there is no such task"),
-        TaskError::PaymentNotFound => ApiError::not_found("there is no such payment"),
+        TaskError::PaymentNotFound => ApiError::not_found(NO_PAYMENT),
         TaskError::Done => ApiError::task_done(),
         TaskError::Exists { task_id } => ApiError::task_exists(
             "a call back is promised already; it is in task_id, close that one first",

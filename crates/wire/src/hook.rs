@@ -108,22 +108,29 @@ impl Hook {
     /// # Errors
     /// [`HookError::Unreached`].
     pub async fn probe(&self) -> Result<(), HookError> {
-        let host = self.host();
-        let port = self.url.port_or_known_default().unwrap_or(443);
-        match tokio::time::timeout(self.timeout, TcpStream::connect((host, port))).await {
-            Ok(Ok(_)) => Ok(()),
-            Ok(Err(error)) => Err(HookError::Unreached(Unreached::from_chain(&error))),
-            Err(_) => Err(HookError::Unreached(Unreached::TimedOut)),
-        }
+        let knocked = knock(&self.url, self.timeout).await;
+        knocked.map_err(HookError::Unreached)
     }
 
     /// Its host, without brackets.
     #[must_use]
     pub fn host(&self) -> &str {
-        self.url
-            .host_str()
-            .unwrap_or_default()
-            .trim_matches(['[', ']'])
+        host(&self.url)
+    }
+}
+
+/// The host of an address, without brackets.
+pub(crate) fn host(url: &Url) -> &str {
+    url.host_str().unwrap_or_default().trim_matches(['[', ']'])
+}
+
+/// Whether anything listens there; nothing is said.
+pub(crate) async fn knock(url: &Url, timeout: Duration) -> Result<(), Unreached> {
+    let port = url.port_or_known_default().unwrap_or(443);
+    match tokio::time::timeout(timeout, TcpStream::connect((host(url), port))).await {
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(error)) => Err(Unreached::from_chain(&error)),
+        Err(_) => Err(Unreached::TimedOut),
     }
 }
 
@@ -158,10 +165,8 @@ pub(crate) fn unreached(error: &reqwest::Error) -> Option<Unreached> {
 /// `https://…`, or `http://` at a loopback address: what leaves this machine is encrypted.
 fn address(text: &str) -> Result<Url, ConfigError> {
     let url = Url::parse(text).map_err(|_| ConfigError::Url)?;
-    let loopback = url
-        .host_str()
-        .and_then(|host| host.trim_matches(['[', ']']).parse::<IpAddr>().ok())
-        .is_some_and(|ip| ip.is_loopback());
+    let ip = host(&url).parse::<IpAddr>();
+    let loopback = ip.is_ok_and(|ip| ip.is_loopback());
     let good = match url.scheme() {
         "https" => url.host_str().is_some_and(|host| !host.is_empty()),
         "http" => loopback,

@@ -13,9 +13,8 @@ use http::header::{ACCEPT, CONTENT_TYPE};
 use reqwest::{Client, Url};
 use secrecy::{ExposeSecret, SecretSlice, SecretString};
 use sha2::Sha256;
-use tokio::net::TcpStream;
 
-use crate::hook::{reach, unreached};
+use crate::hook::{host, knock, reach, unreached};
 use crate::{ConfigError, Unreached};
 
 /// Largest answer that is read. An amount, a currency, a word and a description are far below.
@@ -134,12 +133,8 @@ impl Lookup {
     /// # Errors
     /// [`LookupError::Unreached`].
     pub async fn probe(&self) -> Result<(), LookupError> {
-        let port = self.url.port_or_known_default().unwrap_or(443);
-        match tokio::time::timeout(self.timeout, TcpStream::connect((self.host(), port))).await {
-            Ok(Ok(_)) => Ok(()),
-            Ok(Err(error)) => Err(LookupError::Unreached(Unreached::from_chain(&error))),
-            Err(_) => Err(LookupError::Unreached(Unreached::TimedOut)),
-        }
+        let knocked = knock(&self.url, self.timeout).await;
+        knocked.map_err(LookupError::Unreached)
     }
 
     /// The port that is asked.
@@ -151,10 +146,7 @@ impl Lookup {
     /// Its host, without brackets.
     #[must_use]
     pub fn host(&self) -> &str {
-        self.url
-            .host_str()
-            .unwrap_or_default()
-            .trim_matches(['[', ']'])
+        host(&self.url)
     }
 }
 
