@@ -3,6 +3,14 @@
 use ivrpay_payment::{CallId, Currency, Money, OperatorId, OrderId, PaymentId};
 use ivrpay_prompts::Language;
 
+/// What stands behind a key, before all is read ([`Arguments::parse`]).
+pub(crate) fn values<'a>(args: &'a [String], key: &'a str) -> impl Iterator<Item = &'a str> {
+    args.iter()
+        .filter_map(|arg| arg.split_once('='))
+        .filter(move |(name, _)| *name == key)
+        .map(|(_, value)| value)
+}
+
 /// Who is at the other end of the payment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum Mode {

@@ -343,11 +343,7 @@ impl Call {
             internal(Language::Ja)
         })?;
         let shared = Arc::clone(&self.shared);
-        let tenant = order::tenant(&shared.tenants, &args).ok_or_else(|| {
-            events::arguments_refused(&self.about, "tenant is not one of the configuration");
-            internal(args.language.unwrap_or(Language::Ja))
-        })?;
-        self.about.tenant = Some(tenant.id.clone());
+        let tenant = self.tenant(&shared, &args)?;
         self.detaches = tenant.spy == spies::Policy::Detach;
         self.extension = self.operator_extension(&args).await?;
         if args.mode != Mode::SelfService {
@@ -423,6 +419,16 @@ impl Call {
             // Another call has it at this moment.
             _ => self.taken(payment.id, PaymentState::Waiting, language),
         })
+    }
+
+    /// The tenant that the arguments name: the call's from here on.
+    fn tenant<'a>(&mut self, shared: &'a Shared, args: &Arguments) -> Result<&'a Tenant, Refused> {
+        let tenant = order::tenant(&shared.tenants, args).ok_or_else(|| {
+            events::arguments_refused(&self.about, "tenant is not one of the configuration");
+            Refused::internal(args.language.unwrap_or(Language::Ja))
+        })?;
+        self.about.tenant = Some(tenant.id.clone());
+        Ok(tenant)
     }
 
     /// An announced payment: by argument, by the operator's channel, or, on attended calls, by the caller's number. Several

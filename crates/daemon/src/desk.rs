@@ -492,7 +492,7 @@ impl Leg {
             taken_off: tenant.spy == Policy::Detach,
             ..Legs::alone(id, name)
         };
-        match guard.before_the_move(client, legs).await {
+        match guard.before_the_move(client, legs, Instant::now()).await {
             Ok(()) => Ok(()),
             Err(danger) if customer.is_none() && !of_every_call(danger) => Ok(()),
             Err(danger) => Err(danger.refusal()),

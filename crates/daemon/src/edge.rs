@@ -61,7 +61,7 @@ impl Edge {
     /// Whether a card may be keyed on that channel. Practice may come by a Local channel too: nobody's keys pass another PBX there, and
     /// the canary (`ivrpay audit --canary`) has no other.
     pub(crate) fn takes(&self, channel: &str, practice: bool) -> Result<(), Danger> {
-        let endpoint = channel.rsplit_once('-').map_or(channel, |(name, _)| name);
+        let endpoint = order::endpoint_of(channel);
         let local = practice && channel.starts_with("Local/");
         let trunk = |trunk: &String| trunk.eq_ignore_ascii_case(endpoint);
         if !self.is_set() || local || self.trunks.iter().any(trunk) {

@@ -16,6 +16,8 @@ use ivrpay_dialogue::operator::Refusal;
 use serde::Deserialize;
 use tokio::sync::Mutex;
 
+use crate::order;
+
 /// How long an answer of Asterisk about itself stands. What is switched on in between is seen by the next call. Who is there beside a
 /// call is asked for after it came.
 pub(crate) const ANSWER_KEPT: Duration = Duration::from_secs(5);
@@ -369,8 +371,9 @@ impl Guard {
         &self,
         client: &Client,
         legs: Legs<'_>,
+        arrived: Instant,
     ) -> Result<(), Danger> {
-        match self.check(client, legs, Instant::now()).await {
+        match self.check(client, legs, arrived).await {
             // Two people who talk may do so natively; the customer leaves that bridge.
             Ok(_) | Err(Danger::NativeBridge) => Ok(()),
             Err(danger) => Err(danger),
@@ -497,7 +500,7 @@ impl Around {
     fn dangers(&self, own: &str, legs: Legs<'_>) -> Vec<Danger> {
         let (id, name) = legs.customer;
         let mut dangers = Vec::new();
-        let endpoint = name.rsplit_once('-').map_or(name, |(endpoint, _)| endpoint);
+        let endpoint = order::endpoint_of(name);
         // An application can be subscribed to one endpoint, or to all of a technology.
         let technology = name.split('/').next().unwrap_or_default();
         let subscribed = |app: &Application| {

@@ -101,12 +101,18 @@ pub(crate) const fn refusal(state: State) -> Refusal {
     }
 }
 
+/// `PJSIP/trunk-0000002a` is a channel of `PJSIP/trunk`.
+pub(crate) fn endpoint_of(channel: &str) -> &str {
+    channel
+        .rsplit_once('-')
+        .map_or(channel, |(endpoint, _)| endpoint)
+}
+
 /// The extension in a channel's name: `PJSIP/201-0000002a` is extension 201. A Local channel is nobody's telephone.
 pub(crate) fn extension_of(channel: &str) -> Option<&str> {
     if channel.starts_with("Local/") {
         return None;
     }
-    let endpoint = channel.rsplit_once('-').map_or(channel, |(end, _)| end);
-    let (_, extension) = endpoint.split_once('/')?;
+    let (_, extension) = endpoint_of(channel).split_once('/')?;
     Some(extension).filter(|e| !e.is_empty())
 }

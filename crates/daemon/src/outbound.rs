@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
+use crate::arguments::values;
 use crate::call;
 use crate::config::Tenant;
 use crate::events::{self, Events};
@@ -83,12 +84,8 @@ pub(crate) enum Mark {
 
 impl Mark {
     pub(crate) fn of(args: &[String]) -> Option<Self> {
-        let value = |key: &str| {
-            let mut pairs = args.iter().filter_map(|arg| arg.split_once('='));
-            pairs.find(|(name, _)| *name == key).map(|(_, value)| value)
-        };
-        let call = value("call")?.parse().ok()?;
-        Some(match value("status") {
+        let call = values(args, "call").next()?.parse().ok()?;
+        Some(match values(args, "status").next() {
             Some(status) => Self::Status(call, status.to_owned()),
             None => Self::Customer(call),
         })
@@ -340,13 +337,17 @@ impl Outbound {
     }
 }
 
+/// Whether the id of something of ours, which is `prefix` and a call's id, is older than this start of the service: it holds its time.
+pub(crate) fn is_before(id: &str, prefix: &str, began: Uuid) -> bool {
+    let call = id.strip_prefix(prefix).and_then(|id| id.parse().ok());
+    call.is_some_and(|id: Uuid| id < began)
+}
+
 /// Telephones that a service before this one rings: its calls are over in the journal, and may be asked for again. An operator who has
 /// answered is left to his customer.
 pub(crate) fn left(channels: &[Channel], began: Uuid) -> impl Iterator<Item = &ChannelId> {
     let ours = move |channel: &&Channel| {
-        let call = channel.id.as_str().strip_prefix(CHANNEL);
-        let before = call.and_then(|id| id.parse::<Uuid>().ok());
-        before.is_some_and(|id| id < began)
+        is_before(channel.id.as_str(), CHANNEL, began)
             && (channel.state != "Up" || channel.dialplan.context == NEAR.0)
     };
     channels.iter().filter(ours).map(|channel| &channel.id)

@@ -10,7 +10,7 @@ use std::time::Duration;
 use ivrpay_ari::{ChannelId, Start};
 use tokio::sync::oneshot;
 
-use crate::arguments::Arguments;
+use crate::arguments::{Arguments, values};
 
 /// Pairs that may be on their way at once; more come only from a mistake.
 const PAIRS_MAX: usize = 250;
@@ -60,12 +60,7 @@ pub(crate) struct Leg<'a> {
 impl Leg<'_> {
     /// `None`: a channel that came by itself.
     pub(crate) fn of(args: &[String]) -> Option<Leg<'_>> {
-        let value = |key: &str| {
-            args.iter()
-                .filter_map(|arg| arg.split_once('='))
-                .find(|(name, value)| *name == key && !value.is_empty())
-                .map(|(_, value)| value)
-        };
+        let value = |key| values(args, key).find(|value| !value.is_empty());
         Some(Leg {
             token: value("pair")?,
             is_operator: value("leg") == Some("operator"),

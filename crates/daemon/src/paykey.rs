@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ivrpay_agi::{Error, Session};
 use ivrpay_ari::{Bridge, Channel, ChannelId, Client};
@@ -144,8 +144,9 @@ impl PayKey {
             operator: Some((&operator, &operator_name)),
             taken_off: tenant.spy == Policy::Detach,
         };
-        let practice = args.mode == Mode::Training;
-        self.safe(legs, practice).await?;
+        // One look at Asterisk for both legs.
+        let (practice, pressed) = (args.mode == Mode::Training, Instant::now());
+        self.safe(legs, practice, pressed).await?;
         // Then his keys are a card too: by what leg they come is asked as of a customer's.
         if company == Company::Keys {
             let (customer, operator) = ((&operator, operator_name.as_str()), None);
@@ -154,7 +155,7 @@ impl PayKey {
                 operator,
                 ..legs
             };
-            self.safe(keyer, practice).await?;
+            self.safe(keyer, practice, pressed).await?;
         }
         let pair = Pair {
             customer: customer.id.clone(),
@@ -214,7 +215,7 @@ impl PayKey {
     }
 
     /// Whether Asterisk may be trusted with keys, as far as can be known before the customer moves.
-    async fn safe(&self, legs: Legs<'_>, practice: bool) -> Result<(), Refusal> {
+    async fn safe(&self, legs: Legs<'_>, practice: bool, pressed: Instant) -> Result<(), Refusal> {
         let Shared {
             guard,
             client,
@@ -223,7 +224,7 @@ impl PayKey {
         } = &*self.shared;
         let (_, name) = legs.customer;
         edge.takes(name, practice).map_err(Danger::refusal)?;
-        let checked = guard.before_the_move(client, legs).await;
+        let checked = guard.before_the_move(client, legs, pressed).await;
         checked.map_err(Danger::refusal)
     }
 

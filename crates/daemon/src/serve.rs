@@ -234,8 +234,7 @@ pub async fn serve(
         if let Some(token) = spies::token(&start.args) {
             let token = token.to_owned();
             if let Err(start) = spies.arrived(&token, start) {
-                let client = client.clone();
-                tokio::spawn(async move { call::go_on(&client, &start.channel.id).await });
+                let_go(&client, start.channel.id);
             }
             continue;
         }
@@ -246,8 +245,7 @@ pub async fn serve(
                 let token = leg.token.to_owned();
                 if let Err(start) = pairs.operator(&token, start) {
                     events::pair_unknown(&start.channel.id);
-                    let client = client.clone();
-                    tokio::spawn(async move { call::go_on(&client, &start.channel.id).await });
+                    let_go(&client, start.channel.id);
                 }
                 continue;
             }
@@ -662,12 +660,10 @@ fn tidy(
                             .await,
                     );
                 }
-                let left = bridges.iter().filter(|bridge| {
-                    let call = bridge.id.strip_prefix(call::BRIDGE);
-                    call.and_then(|id| id.parse::<uuid::Uuid>().ok())
-                        .is_some_and(|id| id < began)
-                });
-                for bridge in left {
+                let left = |bridge: &&ivrpay_ari::Bridge| {
+                    outbound::is_before(&bridge.id, call::BRIDGE, began)
+                };
+                for bridge in bridges.iter().filter(left) {
                     if let Ok(id) = ivrpay_ari::BridgeId::new(&bridge.id) {
                         drop(client.destroy_bridge(&id).await);
                     }
@@ -680,6 +676,12 @@ fn tidy(
             }
         }
     });
+}
+
+/// Nobody waits for this channel (any more): it goes on in the dialplan.
+fn let_go(client: &ivrpay_ari::Client, channel: ivrpay_ari::ChannelId) {
+    let client = client.clone();
+    tokio::spawn(async move { call::go_on(&client, &channel).await });
 }
 
 async fn stop_signal() {

@@ -14,6 +14,7 @@ use ivrpay_payment::CallId;
 use serde::Deserialize;
 use tokio::sync::oneshot;
 
+use crate::arguments::values;
 use crate::guard::{Danger, can_be_taken_off, listens};
 use crate::{call, events, paykey, spoken};
 
@@ -66,7 +67,7 @@ pub(crate) struct Window {
 
 /// The token of a listener who was sent here; `None`: a channel that came for something else.
 pub(crate) fn token(args: &[String]) -> Option<&str> {
-    args.iter().find_map(|arg| arg.strip_prefix("spy="))
+    values(args, "spy").next()
 }
 
 impl Spies {

@@ -83,9 +83,7 @@ impl CollectPan {
             ),
             Verdict::TimedOut => {
                 let error = call.no_input();
-                let unheard = error == ErrorType::KeysNotHeard;
-                let say = unheard.then_some(Say::Line(Line::KeysNotHeard));
-                self.again(call, now, error, say)
+                self.again(call, now, error, error.unheard())
             }
             Verdict::Operator => paused::by_star(call, now, State::CollectPan(self)),
         }

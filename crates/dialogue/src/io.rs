@@ -251,6 +251,11 @@ pub enum ErrorType {
 }
 
 impl ErrorType {
+    /// What is said of keys that are not heard, ahead of the question, whichever that is.
+    pub(crate) fn unheard(self) -> Option<Say> {
+        (self == Self::KeysNotHeard).then_some(Say::Line(Line::KeysNotHeard))
+    }
+
     /// Spelling in events and API.
     #[must_use]
     pub const fn name(self) -> &'static str {

@@ -17,6 +17,8 @@ pub fn settings(of: &Settings) -> Settings {
         first_key_card_number: longest,
         first_key: longest,
         reminder_after: longest,
+        // The one who keys has a telephone that sends events; the other one talks.
+        detect_tones: false,
         ..of.clone()
     }
 }

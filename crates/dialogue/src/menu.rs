@@ -163,8 +163,7 @@ impl Menu {
         self.star = false;
         self.deaf_until = None;
         call.entered(self.step, self.attempt, error);
-        let unheard = error == Some(ErrorType::KeysNotHeard);
-        let why = unheard.then_some(Say::Line(Line::KeysNotHeard));
+        let why = error.and_then(ErrorType::unheard);
         call.play(now, why.into_iter().chain(self.says.clone()).collect());
         self.wait = Wait::after_prompt(&call.settings, now, call.settings.first_key, false);
     }

@@ -19,7 +19,7 @@ use crate::config::Tenant;
 use crate::events;
 use crate::keypad::{self, Happens, Leg as _};
 use crate::line::{self, Answer, ENTRY_MAX};
-use crate::order::{self, NotFound};
+use crate::order;
 
 /// How long a key is waited for behind "press 1", and how often that is said, until it is taken for a machine that answered.
 const HUMAN_WAIT: Duration = Duration::from_secs(10);
@@ -35,11 +35,7 @@ impl Call {
         mut args: Arguments,
     ) -> Result<Arguments, Refused> {
         let shared = Arc::clone(&self.shared);
-        let tenant = order::tenant(&shared.tenants, &args).ok_or_else(|| {
-            events::arguments_refused(&self.about, "tenant is not one of the configuration");
-            Refused::internal(args.language.unwrap_or(Language::Ja))
-        })?;
-        self.about.tenant = Some(tenant.id.clone());
+        let tenant = self.tenant(&shared, &args)?;
         let until = Instant::now() + ENTRY_MAX;
         let mut language = args
             .language
@@ -154,26 +150,14 @@ impl Call {
         order: &OrderId,
         args: &Arguments,
     ) -> Result<Answer, Refused> {
-        let language = self.language;
         let wanted = Arguments {
             order: Some(order.clone()),
             part: args.part,
             mode: Mode::SelfService,
             ..Arguments::default()
         };
-        let journal = self.shared.settle.journal();
-        let announced = match order::find(journal, tenant, &wanted, None, "").await {
-            Ok(found) => found,
-            // Paid here, or nobody knows: the merchant may not have heard of it yet.
-            Err(NotFound::Taken { by, state }) => return Err(self.taken(by, state, language)),
-            Err(NotFound::Journal(error)) => {
-                events::journal_failed(None, "find", &error);
-                return Err(Refused::internal(language));
-            }
-            Err(NotFound::Foreign | NotFound::Several(_)) => {
-                return Err(Refused::internal(language));
-            }
-        };
+        // Paid here, or nobody knows: the merchant may not have heard of it yet.
+        let announced = self.find(channel, &wanted, tenant).await?;
         let Some(lookup) = &tenant.lookup else {
             return Ok(announced.map_or(Answer::Unknown, |payment| Answer::Payable(payment.amount)));
         };
@@ -184,7 +168,7 @@ impl Call {
             } else {
                 &[Line::EntryFailed, Line::SelfServiceEnd]
             },
-            ..Refused::internal(language)
+            ..Refused::internal(self.language)
         })
     }
 

@@ -34,10 +34,6 @@ impl Call {
             }
             return false;
         }
-        // The one who keys has a telephone that sends events; the other one talks.
-        if self.operator_keys() {
-            return false;
-        }
         self.shared.events.keys_awaited(&self.about, self.trunk());
         self.say_to_operator(&ivrpay_dialogue::operator::keys_not_heard())
             .await;

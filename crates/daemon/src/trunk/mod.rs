@@ -22,6 +22,7 @@ use ivrpay_secret::Key;
 use tokio::time::{Instant as Timer, sleep, timeout, timeout_at};
 
 use crate::config::Config;
+use crate::order;
 use crate::spoken;
 pub use judge::{Finding, Sound, Tally, Way, judge};
 
@@ -185,8 +186,9 @@ impl Measured {
     #[must_use]
     pub fn line(&self) -> &str {
         let name = self.channel.as_str();
-        let endpoint = name.rsplit_once('-').map_or(name, |(endpoint, _)| endpoint);
-        endpoint.strip_prefix("PJSIP/").unwrap_or(name)
+        order::endpoint_of(name)
+            .strip_prefix("PJSIP/")
+            .unwrap_or(name)
     }
 }
 
