@@ -1,36 +1,56 @@
-//! The trait, its steps, and the list of what there is.
-
-use std::fmt;
-use std::str::FromStr;
+//! The trait and its steps.
 
 use ivrpay_card::Card;
-use ivrpay_payment::{AcquirerRef, Durable, Intent, OperationKind, Outcome};
+use ivrpay_payment::{AcquirerRef, Durable, Intent, OperationKind, Outcome, Parent, Plan};
 use ivrpay_secret::Full;
 use serde::{Deserialize, Serialize};
 
-use crate::generic::ParameterError;
-use crate::{Reply, Request, generic, null};
+use crate::{About, Reply, Request};
 
 /// One acquirer's way of doing operations.
 pub trait Connector: Send + Sync {
-    /// Which one it is.
-    fn kind(&self) -> Kind;
+    /// Which one it is, and what it can do.
+    fn about(&self) -> &'static About;
 
-    /// What it can do.
-    fn capabilities(&self) -> &Capabilities;
-
-    /// The next step of `op`. `card` is there until a [`Progress`] has said that it is no longer needed; `last` is the answer
-    /// to the request before, `None` at the start.
+    /// The next step of what is asked. `last` is the answer to the request before, `None` at the start.
     ///
     /// # Errors
     /// [`BuildError`]: nothing more can be sent.
     fn step(
         &self,
-        op: &Durable<Intent>,
-        card: Option<&Card>,
+        asked: &Asked<'_>,
         progress: &Progress,
         last: Option<&Reply>,
     ) -> Result<Step, BuildError>;
+}
+
+/// What a step is made from.
+#[derive(Clone, Copy)]
+pub struct Asked<'a> {
+    /// The operation.
+    pub op: &'a Durable<Intent>,
+    /// The card; there until a [`Progress`] has said that it is no longer needed.
+    pub card: Option<&'a Card>,
+    /// Now, seconds since 1970: acquirers refuse requests that are stamped wrongly.
+    pub now_unix_s: i64,
+}
+
+impl<'a> Asked<'a> {
+    /// The card.
+    ///
+    /// # Errors
+    /// [`BuildError::CardGone`].
+    pub fn card(&self) -> Result<&'a Card, BuildError> {
+        self.card.ok_or(BuildError::CardGone)
+    }
+
+    /// What a later operation is about.
+    ///
+    /// # Errors
+    /// [`BuildError::NoParent`].
+    pub fn parent(&self) -> Result<&'a Parent, BuildError> {
+        self.op.get().parent.as_deref().ok_or(BuildError::NoParent)
+    }
 }
 
 /// What is to be done next.
@@ -45,7 +65,7 @@ pub enum Step {
     Done(Outcome),
 }
 
-/// How far an operation has come. Journalled before each request but the first, whose record is the intent itself.
+/// How far an operation has come. Journalled before each request but the first, whose record is the intent itself. Nothing secret.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Progress {
     /// Requests sent so far.
@@ -54,6 +74,9 @@ pub struct Progress {
     pub reference: Option<AcquirerRef>,
     /// Whether a later step needs the card. If not, it is wiped before the request goes out.
     pub needs_card: bool,
+    /// Whether no money can move by the request that goes out now, whatever becomes of it: an order is only opened, a card only stored.
+    #[serde(default)]
+    pub harmless: bool,
 }
 
 /// What a connector can do. To ask for what it can't is an error at start-up ([`Capabilities::require`]).
@@ -65,21 +88,75 @@ pub struct Capabilities {
     pub authorise_without_capture: bool,
     /// Take what was reserved.
     pub capture: bool,
+    /// Take a part of what was reserved.
+    pub partial_capture: bool,
     /// Release what was reserved.
     pub void: bool,
     /// Give back.
     pub refund: bool,
+    /// Give a part back.
+    pub partial_refund: bool,
     /// Read what became of an operation.
     pub query: bool,
     /// Store the card at the acquirer.
     pub tokenise: bool,
     /// Check the card without money.
     pub verify: bool,
+    /// The plans that it can carry; which a merchant may offer is his contract's business.
+    pub plans: Plans,
     /// Whether the card is kept until the answer. `false`: wiped as soon as the request has been written out.
     pub card_kept: bool,
 }
 
+/// Which payment plans an acquirer's requests have a place for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names of `Plan`")]
+pub struct Plans {
+    pub instalments: bool,
+    pub bonus_lump_sum: bool,
+    pub bonus_instalments: bool,
+    pub revolving: bool,
+}
+
+impl Plans {
+    /// One payment, and nothing else.
+    pub const LUMP_SUM: Self = Self {
+        instalments: false,
+        bonus_lump_sum: false,
+        bonus_instalments: false,
+        revolving: false,
+    };
+
+    /// Whether there is a place for `plan`.
+    #[must_use]
+    pub const fn has(&self, plan: Plan) -> bool {
+        match plan {
+            Plan::LumpSum => true,
+            Plan::Instalments(_) => self.instalments,
+            Plan::BonusLumpSum => self.bonus_lump_sum,
+            Plan::BonusInstalments(_) => self.bonus_instalments,
+            Plan::Revolving => self.revolving,
+        }
+    }
+}
+
 impl Capabilities {
+    /// None; what an acquirer has is named beside it.
+    pub const NONE: Self = Self {
+        charge: false,
+        authorise_without_capture: false,
+        capture: false,
+        partial_capture: false,
+        void: false,
+        refund: false,
+        partial_refund: false,
+        query: false,
+        tokenise: false,
+        verify: false,
+        plans: Plans::LUMP_SUM,
+        card_kept: false,
+    };
+
     /// Whether `kind` can be asked for.
     #[must_use]
     pub const fn has(&self, kind: OperationKind) -> bool {
@@ -125,6 +202,21 @@ pub enum BuildError {
         /// The step asked for.
         stage: u8,
     },
+    /// A capture, void, refund or query of nothing.
+    #[error("what this operation is about is not known; nothing was sent")]
+    NoParent,
+    /// A value of ours that this acquirer's field can't hold.
+    #[error("`{field}` does not fit into this acquirer's request; nothing was sent")]
+    Field {
+        /// Its name.
+        field: &'static str,
+    },
+    /// The acquirer has no place for such a plan.
+    #[error("this acquirer has no payment plan `{name}`", name = plan.name())]
+    Plan {
+        /// The plan asked for.
+        plan: Plan,
+    },
     /// The acquirer has no such operation.
     #[error("this acquirer has no operation `{name}`", name = kind.name())]
     Unsupported {
@@ -140,6 +232,9 @@ impl BuildError {
         match self {
             Self::CardGone => "let the caller enter the card again",
             Self::Full => "raise [limits] calls_max, or wait for a call to end",
+            Self::NoParent => "this is a bug of ivrpay: please report it",
+            Self::Field { .. } => "look at the limits of this acquirer in docs/acquirers",
+            Self::Plan { .. } => "offer only plans that the acquirer has: [tenants.plans]",
             Self::Stage { .. } => "settle this payment in the acquirer's own console",
             Self::Unsupported { .. } => {
                 "this acquirer has no such operation: use a connector that has it"
@@ -154,108 +249,18 @@ impl From<Full> for BuildError {
     }
 }
 
-/// The connectors that there are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-#[non_exhaustive]
-pub enum Kind {
-    /// The "Generic Pay" contract: an HTTPS endpoint of the merchant or of a payment provider.
-    Generic,
-    /// Training and canary calls: nothing leaves, no money moves.
-    Null,
-}
-
-impl Kind {
-    /// All of them.
-    pub const ALL: [Kind; 2] = [Self::Generic, Self::Null];
-
-    /// Spelling in the configuration.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Generic => "generic",
-            Self::Null => "null",
-        }
-    }
-
-    /// Whether it sends anything, and so needs an [`crate::EndpointConfig`].
-    #[must_use]
-    pub const fn needs_endpoint(self) -> bool {
-        !matches!(self, Self::Null)
-    }
-}
-
-impl fmt::Display for Kind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-/// No connector of that name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("unknown acquirer kind; known are generic, null")]
-pub struct UnknownKind;
-
-impl FromStr for Kind {
-    type Err = UnknownKind;
-
-    fn from_str(text: &str) -> Result<Self, UnknownKind> {
-        Self::ALL
-            .into_iter()
-            .find(|k| k.name() == text)
-            .ok_or(UnknownKind)
-    }
-}
-
-/// The connector of that kind, with its default settings.
-#[must_use]
-pub fn connector(kind: Kind) -> Box<dyn Connector> {
-    match kind {
-        Kind::Generic => Box::new(generic::Generic::default()),
-        Kind::Null => Box::new(null::Null),
-    }
-}
-
-/// The connector of that kind, with parameters of the merchant's own that go out with every request.
-///
-/// # Errors
-/// [`ParameterError`]; a connector that sends nothing takes none.
-pub fn configured(
-    kind: Kind,
-    parameters: &[(String, String)],
-) -> Result<Box<dyn Connector>, ParameterError> {
-    match kind {
-        Kind::Generic => Ok(Box::new(generic::Generic::new(parameters.to_vec())?)),
-        Kind::Null if parameters.is_empty() => Ok(connector(kind)),
-        Kind::Null => Err(ParameterError::Name),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn names_read_back_and_are_those_of_serde() {
-        for kind in Kind::ALL {
-            assert_eq!(kind.name().parse(), Ok(kind));
-            assert_eq!(serde_json::to_value(kind).unwrap(), kind.name());
-            assert_eq!(connector(kind).kind(), kind);
-        }
-        assert_eq!("stripe".parse::<Kind>(), Err(UnknownKind));
-    }
-
-    #[test]
     fn what_an_acquirer_lacks_is_refused_by_name() {
-        let generic = connector(Kind::Generic);
-        assert_eq!(
-            generic.capabilities().require(OperationKind::Charge),
-            Ok(())
-        );
-        let refused = generic
-            .capabilities()
-            .require(OperationKind::Refund)
-            .unwrap_err();
+        let none = Capabilities {
+            charge: true,
+            ..Capabilities::NONE
+        };
+        assert_eq!(none.require(OperationKind::Charge), Ok(()));
+        let refused = none.require(OperationKind::Refund).unwrap_err();
         assert_eq!(
             refused.to_string(),
             "this acquirer has no operation `refund`"
@@ -268,6 +273,7 @@ mod tests {
             stage: 1,
             reference: AcquirerRef::new("ch_1").ok(),
             needs_card: true,
+            harmless: true,
         };
         let text = serde_json::to_string(&progress).unwrap();
         assert_eq!(serde_json::from_str::<Progress>(&text).unwrap(), progress);

@@ -3,6 +3,15 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
+/// A client's certificate and its key, PEM files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// The certificate, and those between it and the authority.
+    pub certificate_file: PathBuf,
+    /// Its private key, not encrypted (PKCS#8, PKCS#1 or SEC1).
+    pub key_file: PathBuf,
+}
+
 /// Where an acquirer is reached: plain data, checked by the edge that connects.
 #[derive(Debug, Clone)]
 pub struct EndpointConfig {
@@ -14,6 +23,8 @@ pub struct EndpointConfig {
     pub password: Option<SecretString>,
     /// PEM file with the only authorities to be trusted; the system's when `None`.
     pub ca_file: Option<PathBuf>,
+    /// Certificate by which the acquirer knows the merchant, where it asks for one.
+    pub identity: Option<Identity>,
     /// Longest wait for name, connection and TLS together.
     pub connect_timeout: Duration,
     /// Longest wait for the whole answer, from the connection on.
@@ -34,6 +45,7 @@ impl EndpointConfig {
             user: String::new(),
             password: None,
             ca_file: None,
+            identity: None,
             connect_timeout: Self::CONNECT_TIMEOUT,
             reply_timeout: Self::REPLY_TIMEOUT,
         }

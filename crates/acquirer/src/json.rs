@@ -25,6 +25,18 @@ impl<'a> Object<'a> {
         string(self.out, value)
     }
 
+    /// A member whose value is a number.
+    pub(crate) fn number(&mut self, name: &str, value: u64) -> Result<(), Full> {
+        self.name(name)?;
+        self.out.push(value.to_string().as_bytes())
+    }
+
+    /// A member whose value is true or false.
+    pub(crate) fn flag(&mut self, name: &str, value: bool) -> Result<(), Full> {
+        self.name(name)?;
+        self.out.push(if value { b"true" } else { b"false" })
+    }
+
     /// A member that is an object itself.
     pub(crate) fn object(
         &mut self,

@@ -3,23 +3,50 @@
 //! A [`Connector`] turns an operation whose intent is durable, and a card, into requests, and answers into an
 //! [`ivrpay_payment::Outcome`]. `ivrpay-wire` carries the bytes. The request body is written once, straight into locked memory
 //! (`ivrpay_secret::Buffer`), and never passes through a `String` or a JSON library; an answer holds no card by contract.
+//! Digests over a card leave nothing behind ([`ivrpay_secret::leaving_nothing`]).
 //!
 //! Money rule: what is not clearly approved, declined or not charged is unknown, and unknown is never charged again
 //! (there is no retry in this crate, nor below it).
 //!
-//! To add an acquirer: a folder beside `generic`, with `mod.rs` (the trait), `fields.rs` (its names), `codes.rs` (its
-//! codes, each with its source); then [`Kind`] and [`connector`].
+//! To add an acquirer: a folder beside `generic`, with `mod.rs` (the trait, and its [`About`]), `fields.rs` (its names), `codes.rs` (its
+//! codes, each with its source), `tests.rs`; then its name in `connectors!` below, and a page in `docs/acquirers`.
 
+#![allow(dead_code, reason = "the connectors that are being built use it")]
+
+mod about;
+mod codes;
 mod connector;
+mod digest;
 mod endpoint;
-pub mod generic;
+mod form;
+mod japan;
 mod json;
 mod message;
-pub mod null;
 mod text;
+mod xml;
 
-pub use connector::{
-    BuildError, Capabilities, Connector, Kind, Progress, Step, UnknownKind, configured, connector,
+/// The connectors that there are.
+macro_rules! connectors {
+    ($($name:ident),* $(,)?) => {
+        $(pub mod $name;)*
+
+        mod connectors {
+            pub(crate) const ALL: &[&crate::About] = &[$(&crate::$name::ABOUT),*];
+        }
+    };
+}
+
+connectors! {
+    generic,
+    null,
+}
+
+pub use about::{
+    About, Hosts, Kind, Mode, Setting, SettingError, Settings, UnknownKind, configured,
 };
-pub use endpoint::EndpointConfig;
+pub use connector::{Asked, BuildError, Capabilities, Connector, Plans, Progress, Step};
+pub use endpoint::{EndpointConfig, Identity};
 pub use message::{Method, Reply, Request};
+
+#[cfg(test)]
+pub(crate) mod testing;

@@ -1,6 +1,7 @@
 //! Requests and replies as values.
 
 use ivrpay_secret::Buffer;
+use secrecy::SecretString;
 
 /// HTTP method.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,10 +27,13 @@ impl Method {
 pub struct Request {
     /// Method.
     pub method: Method,
-    /// Appended to the endpoint's URL; empty where the contract has one address only. Never holds card data.
+    /// Appended to the endpoint's URL, with a query behind `?` where there is one; empty where the contract has one address only.
+    /// Never holds card data.
     pub path: String,
     /// Headers beside those that the sender sets itself (host, length, content type, credentials). Never card data.
     pub headers: Vec<(&'static str, String)>,
+    /// Headers with keys and tokens: never printed.
+    pub credentials: Vec<(&'static str, SecretString)>,
     /// Type of the body.
     pub content_type: &'static str,
     /// The body, in locked memory; dropped, and so wiped, as soon as it has been written out.

@@ -6,7 +6,7 @@
 use ivrpay_acquirer::{Reply, generic};
 use ivrpay_payment::{
     AcquirerOrder, Brand, Currency, IdempotencyKey, Intent, Money, OperationId, OperationKind,
-    Outcome, PaymentId, Truncated,
+    Outcome, PaymentId, Plan, Truncated,
 };
 use proptest::prelude::*;
 
@@ -22,6 +22,9 @@ fn intent() -> Intent {
         acquirer_order: AcquirerOrder::new(1).unwrap(),
         order: None,
         operator: None,
+        plan: Plan::LumpSum,
+        token: None,
+        parent: None,
     }
 }
 

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use ivrpay_acquirer::Kind;
+use ivrpay_acquirer::null::Null;
 use ivrpay_card::{Month, Rules};
 use ivrpay_daemon::settle::{Route, Settle};
 use ivrpay_dialogue::{At, Dialogue, End, Input, NotWritten, Output, Prompt, Settings, Setup};
@@ -96,10 +96,7 @@ async fn simulate(language: Language, amount: Money) -> anyhow::Result<End> {
         OpenOptions::new("simulate"),
     )
     .await?;
-    let routes = BTreeMap::from([(
-        "training".to_owned(),
-        Route::offline(ivrpay_acquirer::connector(Kind::Null)),
-    )]);
+    let routes = BTreeMap::from([("training".to_owned(), Route::offline(Box::new(Null)))]);
     let settle = Settle::new(journal.clone(), routes)?;
     let new = NewPayment {
         tenant: TenantId::new("practice")?,

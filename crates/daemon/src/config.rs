@@ -10,7 +10,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use ivrpay_acquirer::{EndpointConfig, Kind};
+use ivrpay_acquirer::{
+    EndpointConfig, Identity, Kind, Mode as AcquirerMode, Settings as ConnectorSettings,
+};
 use ivrpay_dialogue::Settings;
 use ivrpay_dialogue::desk::OrderDigits;
 use ivrpay_journal::TaskRules;
@@ -239,8 +241,10 @@ pub struct Connector {
     pub kind: Kind,
     /// Where; `None` for the null connector.
     pub endpoint: Option<EndpointConfig>,
-    /// The merchant's own, sent with every request.
-    pub parameters: Vec<(String, String)>,
+    /// Whether money moves; `None` where its tenants say so, since the merchant's own endpoint knows no modes.
+    pub mode: Option<AcquirerMode>,
+    /// What its acquirer has to be told.
+    pub settings: ConnectorSettings,
 }
 
 /// `[limits]`: every limit by its name.
@@ -605,6 +609,12 @@ fn yes() -> bool {
     true
 }
 
+#[derive(Deserialize, Clone, Copy, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+enum RawPan {
+    Contracted,
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawConnector {
@@ -613,8 +623,14 @@ struct RawConnector {
     user: Option<String>,
     password_file: Option<PathBuf>,
     ca_file: Option<PathBuf>,
+    client_certificate_file: Option<PathBuf>,
+    client_key_file: Option<PathBuf>,
+    mode: Option<RawMode>,
+    raw_pan: Option<RawPan>,
     #[serde(default)]
     parameters: BTreeMap<String, String>,
+    #[serde(default)]
+    secrets: BTreeMap<String, PathBuf>,
     connect_timeout: Option<Span>,
     reply_timeout: Option<Span>,
 }
@@ -954,12 +970,25 @@ fn tenant(
         )
     })?;
     // A call charges; a connector that can't is told now, not to a caller.
-    ivrpay_acquirer::connector(connector.kind)
-        .capabilities()
+    let about = connector.kind.about();
+    about
+        .capabilities
         .require(OperationKind::Charge)
         .map_err(|e| ConfigError::value(at("connector"), e))?;
     let live = raw.mode == RawMode::Live;
-    if live && connector.kind == Kind::Null {
+    let other = match connector.mode {
+        Some(AcquirerMode::Test) if live => {
+            Some("a live tenant can't use a test connector: nobody would be charged")
+        }
+        Some(AcquirerMode::Live) if !live => Some(
+            "a test tenant can't use a live connector: every practice call would charge somebody",
+        ),
+        _ => None,
+    };
+    if let Some(why) = other {
+        return Err(ConfigError::value(at("mode"), why));
+    }
+    if live && connector.kind == Kind::NULL {
         return Err(ConfigError::value(
             at("mode"),
             "a live tenant can't use a null connector: nobody would be charged",
@@ -1223,43 +1252,87 @@ fn connector(name: &str, raw: RawConnector, folder: &Path) -> Result<Connector, 
         .kind
         .parse()
         .map_err(|e| ConfigError::value(at("kind"), e))?;
-    if name == ivrpay_journal::TRAINING && kind != Kind::Null {
+    if name == ivrpay_journal::TRAINING && kind != Kind::NULL {
         return Err(ConfigError::value(
             at("kind"),
             "the connector of practice calls is of kind null: nobody is charged there; give this one another name",
         ));
     }
+    let about = kind.about();
+    let mode = raw.mode.map(|mode| match mode {
+        RawMode::Live => AcquirerMode::Live,
+        RawMode::Test => AcquirerMode::Test,
+    });
+    if about.hosts.is_some() && mode.is_none() {
+        return Err(ConfigError::value(
+            at("mode"),
+            "is missing: \"test\" for the acquirer's test system, \"live\" where money moves",
+        ));
+    }
+    let mut settings = ConnectorSettings::new(mode.unwrap_or(AcquirerMode::Test));
+    settings.raw_pan = raw.raw_pan == Some(RawPan::Contracted);
+    settings.parameters = raw.parameters;
+    for (key, file) in raw.secrets {
+        let value = secret(&at(&format!("secrets.{key}")), &folder.join(file))?;
+        settings.secrets.insert(key, value);
+    }
+    ivrpay_acquirer::configured(kind, &settings).map_err(|e| ConfigError::value(at(e.key()), e))?;
     if !kind.needs_endpoint() {
-        if raw.url.is_some()
-            || raw.user.is_some()
-            || raw.password_file.is_some()
-            || !raw.parameters.is_empty()
-        {
+        if raw.url.is_some() || raw.user.is_some() || raw.password_file.is_some() {
             return Err(ConfigError::value(
                 at("url"),
-                "a null connector sends nothing: take url, user, password_file and parameters out, or set another kind",
+                "a null connector sends nothing: take url, user and password_file out, or set another kind",
             ));
         }
         return Ok(Connector {
             kind,
             endpoint: None,
-            parameters: Vec::new(),
+            mode,
+            settings,
         });
     }
+    let host = about.hosts.and_then(|hosts| match settings.mode {
+        AcquirerMode::Test => Some(hosts.test),
+        AcquirerMode::Live => hosts.live,
+    });
     let url = raw
         .url
+        .or(host.map(str::to_owned))
         .ok_or_else(|| ConfigError::value(at("url"), "is missing"))?;
-    let user = raw
-        .user
-        .ok_or_else(|| ConfigError::value(at("user"), "is missing"))?;
-    let password_file = raw
-        .password_file
-        .ok_or_else(|| ConfigError::value(at("password_file"), "is missing"))?;
+    let (user, password) = match (about.basic, raw.user, raw.password_file) {
+        (true, None, _) => return Err(ConfigError::value(at("user"), "is missing")),
+        (true, _, None) => return Err(ConfigError::value(at("password_file"), "is missing")),
+        (true, Some(user), Some(file)) => (
+            user,
+            Some(secret(&at("password_file"), &folder.join(file))?),
+        ),
+        (false, None, None) => (String::new(), None),
+        (false, ..) => {
+            return Err(ConfigError::value(
+                at("user"),
+                "this acquirer has no user and password of HTTP: what it gave you belongs under parameters and secrets",
+            ));
+        }
+    };
+    let identity = match (raw.client_certificate_file, raw.client_key_file) {
+        (None, None) => None,
+        (Some(certificate), Some(key)) => Some(Identity {
+            certificate_file: folder.join(certificate),
+            key_file: folder.join(key),
+        }),
+        _ => {
+            return Err(ConfigError::value(
+                at("client_certificate_file"),
+                "client_certificate_file and client_key_file belong together, and one is missing",
+            ));
+        }
+    };
     let endpoint = EndpointConfig {
         url,
         user,
-        password: Some(secret(&at("password_file"), &folder.join(password_file))?),
+        password,
         ca_file: raw.ca_file.map(|f| folder.join(f)),
+        identity,
         connect_timeout: span(
             &at("connect_timeout"),
             raw.connect_timeout
@@ -1279,13 +1352,11 @@ fn connector(name: &str, raw: RawConnector, folder: &Path) -> Result<Connector, 
     ivrpay_wire::Sender::new(&endpoint).map_err(|e| {
         ConfigError::value(format!("connectors.{name}"), format!("{e}; {}", e.hint()))
     })?;
-    let parameters: Vec<_> = raw.parameters.into_iter().collect();
-    ivrpay_acquirer::configured(kind, &parameters)
-        .map_err(|e| ConfigError::value(at("parameters"), e))?;
     Ok(Connector {
         kind,
         endpoint: Some(endpoint),
-        parameters,
+        mode,
+        settings,
     })
 }
 
@@ -1769,8 +1840,8 @@ mod tests {
             .map_err(|e| e.to_string())
             .expect("taken");
         assert_eq!(
-            config.connectors["generic"].parameters,
-            [("merchant_id".to_owned(), "M-1".to_owned())]
+            config.connectors["generic"].settings.parameters,
+            [("merchant_id".to_owned(), "M-1".to_owned())].into()
         );
         // A name that is ours.
         refused(

@@ -27,6 +27,10 @@ pub fn reach(config: &Config) -> Reach {
             .filter_map(|c| c.endpoint.as_ref())
     };
     let mut read: Vec<PathBuf> = endpoints().filter_map(|e| e.ca_file.clone()).collect();
+    for identity in endpoints().filter_map(|e| e.identity.as_ref()) {
+        read.push(identity.certificate_file.clone());
+        read.push(identity.key_file.clone());
+    }
     read.extend(
         AUTHORITIES
             .iter()

@@ -430,8 +430,8 @@ fn routes(config: &Config) -> anyhow::Result<BTreeMap<String, Route>> {
         routes.insert(
             name.clone(),
             Route {
-                connector: ivrpay_acquirer::configured(connector.kind, &connector.parameters)
-                    .map_err(|error| anyhow::anyhow!("[connectors.{name}] parameters: {error}"))?,
+                connector: ivrpay_acquirer::configured(connector.kind, &connector.settings)
+                    .map_err(|error| anyhow::anyhow!("[connectors.{name}]: {error}"))?,
                 sender,
             },
         );
@@ -439,7 +439,7 @@ fn routes(config: &Config) -> anyhow::Result<BTreeMap<String, Route>> {
     routes
         .entry(ivrpay_journal::TRAINING.to_owned())
         .or_insert_with(|| Route {
-            connector: ivrpay_acquirer::connector(ivrpay_acquirer::Kind::Null),
+            connector: Box::new(ivrpay_acquirer::null::Null),
             sender: ivrpay_wire::Sender::offline(),
         });
     Ok(routes)

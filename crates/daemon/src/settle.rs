@@ -10,7 +10,7 @@ use ivrpay_acquirer::Connector;
 use ivrpay_card::Card;
 use ivrpay_dialogue::{Draft, NotWritten};
 use ivrpay_journal::{Claim, IntentDraft, IntentError, Journal, OutcomeError};
-use ivrpay_payment::{CallId, Doubt, Durable, Intent, OperationKind, Outcome, PaymentId};
+use ivrpay_payment::{CallId, Doubt, Durable, Intent, OperationKind, Outcome, PaymentId, Plan};
 use ivrpay_wire::Sender;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
@@ -127,6 +127,7 @@ impl Settle {
             kind: OperationKind::Charge,
             amount: draft.amount,
             card: draft.card,
+            plan: Plan::LumpSum,
             evidence: serde_json::to_value(&draft.evidence).unwrap_or_default(),
         };
         match self.journal.write_intent(payment, draft).await {

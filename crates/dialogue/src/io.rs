@@ -167,6 +167,10 @@ impl Step {
 }
 
 /// A wish for the outer world. Drained after every `handle`.
+#[allow(
+    clippy::large_enum_variant,
+    reason = "one of them lives at a time, and is taken apart at once"
+)]
 pub enum Output {
     /// Play this; whatever plays is replaced.
     Play(Prompt),

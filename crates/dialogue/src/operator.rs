@@ -250,6 +250,7 @@ mod tests {
         Outcome::Declined(Decline {
             reason,
             code: code.to_owned(),
+            hard: false,
         })
     }
 

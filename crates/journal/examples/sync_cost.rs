@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use ivrpay_journal::{EnteredBy, IntentDraft, Journal, Mode, NewPayment, OpenOptions, Origin};
 use ivrpay_payment::{
-    AcquirerRef, Approval, Brand, CallId, Currency, Money, OperationKind, Outcome, TenantId,
+    AcquirerRef, Approval, Brand, CallId, Currency, Money, OperationKind, Outcome, Plan, TenantId,
     Truncated,
 };
 
@@ -126,6 +126,7 @@ fn draft() -> IntentDraft {
         kind: OperationKind::Charge,
         amount: amount(),
         card: Truncated::new(Brand::Visa, [1, 1, 1, 1]).unwrap(),
+        plan: Plan::LumpSum,
         evidence: serde_json::json!([{"prompt": "amount", "key": "1"}]),
     }
 }

@@ -605,6 +605,9 @@ async fn write_intent(
         acquirer_order: tx.next_acquirer_order(floor).await?,
         order: payment.order.clone(),
         operator: payment.operator.clone(),
+        plan: draft.plan,
+        token: None,
+        parent: None,
     };
     tx.insert_operation(&intent)
         .await
@@ -622,7 +625,7 @@ async fn write_intent(
     let body = json!({
         "kind": intent.kind.name(), "amount_minor": intent.amount.minor(), "currency": intent.amount.currency().code(),
         "brand": intent.card.brand.name(), "last4": intent.card.last4_text(),
-        "idempotency_key": intent.idempotency_key, "acquirer_order": intent.acquirer_order.to_string(),
+        "plan": intent.plan, "idempotency_key": intent.idempotency_key, "acquirer_order": intent.acquirer_order.to_string(),
         "evidence": scrub::json(draft.evidence),
     });
     tx.append("intent", &payment, Some(intent.operation_id), body)
@@ -1005,7 +1008,7 @@ fn acquirer_order_floor(now_ms: i64) -> i64 {
 
 #[cfg(test)]
 mod tests {
-    use ivrpay_payment::{Brand, Currency, Money, TenantId, Truncated};
+    use ivrpay_payment::{Brand, Currency, Money, Plan, TenantId, Truncated};
 
     use super::*;
     use crate::{EnteredBy, Mode};
@@ -1069,6 +1072,7 @@ mod tests {
             kind: OperationKind::Authorise,
             amount: Money::new(1200, Currency::Jpy).unwrap(),
             card: Truncated::new(Brand::Visa, [1, 1, 1, 1]).unwrap(),
+            plan: Plan::LumpSum,
             evidence: Value::Null,
         };
         let intent = journal.write_intent(id, draft).await.unwrap();

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use ivrpay_payment::{
     AcquirerOrder, AcquirerRef, CallId, IdempotencyKey, Money, OperationId, OperationKind,
-    OperatorId, OrderId, Outcome, Owner, PaymentId, RecordingId, SiteId, State, TaskId, TenantId,
-    Truncated,
+    OperatorId, OrderId, Outcome, Owner, PaymentId, Plan, RecordingId, SiteId, State, TaskId,
+    TenantId, Truncated,
 };
 use serde::{Serialize, Serializer};
 
@@ -735,6 +735,8 @@ pub struct IntentDraft {
     pub amount: Money,
     /// Brand and last four.
     pub card: Truncated,
+    /// How it is paid back.
+    pub plan: Plan,
     /// What was spoken and pressed until now: prompt names, amounts, menu keys.
     pub evidence: serde_json::Value,
 }

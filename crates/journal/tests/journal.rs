@@ -1307,6 +1307,7 @@ async fn no_card_number_can_come_in() {
         let echo = Outcome::Declined(Decline {
             reason: Reason::InvalidNumber,
             code: format!("bad {card}"),
+            hard: false,
         });
         journal.write_outcome(&first, &echo).await.unwrap();
         let second = journal.write_intent(id, dirty.clone()).await.unwrap();

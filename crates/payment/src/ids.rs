@@ -194,6 +194,11 @@ text_id!(
     AcquirerRef, "acquirer reference", 128, "-_.:/+=", card: false
 );
 
+text_id!(
+    /// The acquirer's name for a card that it has stored. Charges it without keys, so it is the merchant's secret, but no card number.
+    CardToken, "card token", 128, "-_.:/+=", card: true
+);
+
 impl From<&OperatorId> for Owner {
     fn from(operator: &OperatorId) -> Self {
         Self(operator.0.clone())

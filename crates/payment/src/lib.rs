@@ -9,15 +9,17 @@ mod ids;
 mod money;
 mod operation;
 mod outcome;
+mod plan;
 mod truncated;
 
 pub use card_like::{CARD_LENGTHS, is_card_like};
 pub use durable::Durable;
 pub use ids::{
-    AcquirerOrder, AcquirerRef, CallId, IdError, IdempotencyKey, OperationId, OperatorId, OrderId,
-    Owner, PaymentId, RecordingId, SiteId, TaskId, TenantId,
+    AcquirerOrder, AcquirerRef, CallId, CardToken, IdError, IdempotencyKey, OperationId,
+    OperatorId, OrderId, Owner, PaymentId, RecordingId, SiteId, TaskId, TenantId,
 };
 pub use money::{Currency, Money, MoneyError};
-pub use operation::{Intent, OperationKind, State};
+pub use operation::{Intent, OperationKind, Parent, State};
 pub use outcome::{Action, Approval, Decline, Doubt, Outcome, Reason, Why};
+pub use plan::{Count, Plan, PlanError};
 pub use truncated::{Brand, Truncated};

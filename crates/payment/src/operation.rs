@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AcquirerOrder, IdempotencyKey, Money, OperationId, OperatorId, OrderId, PaymentId, Truncated,
+    AcquirerOrder, AcquirerRef, CardToken, IdempotencyKey, Money, OperationId, OperatorId, OrderId,
+    PaymentId, Plan, Truncated,
 };
 
 /// What is asked of an acquirer.
@@ -61,12 +62,37 @@ pub struct Intent {
     pub card: Truncated,
     /// What the acquirer de-duplicates by.
     pub idempotency_key: IdempotencyKey,
-    /// Our order number at the acquirer.
+    /// Our order number at the acquirer; of a later operation that of its parent.
     pub acquirer_order: AcquirerOrder,
     /// The merchant's order.
     pub order: Option<OrderId>,
     /// The person who took it.
     pub operator: Option<OperatorId>,
+    /// How it is paid back; of a later operation that of its parent.
+    pub plan: Plan,
+    /// The card, where the acquirer has it and no caller keys it.
+    pub token: Option<CardToken>,
+    /// What is captured, voided, refunded or asked about; `None` for what begins a payment.
+    pub parent: Option<Box<Parent>>,
+}
+
+/// The operation that a later one is about, as an acquirer has to be told of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Parent {
+    /// Which one.
+    pub operation_id: OperationId,
+    /// What it was.
+    pub kind: OperationKind,
+    /// How much.
+    pub amount: Money,
+    /// Our order number at the acquirer.
+    pub acquirer_order: AcquirerOrder,
+    /// What the acquirer de-duplicated it by.
+    pub idempotency_key: IdempotencyKey,
+    /// The acquirer's reference, where its answer came.
+    pub acquirer_ref: Option<AcquirerRef>,
+    /// When its intent was written, seconds since 1970: some acquirers ask for the day.
+    pub at_unix_s: i64,
 }
 
 /// State of a payment. In every one but the last four the order is locked: (tenant, order, part) has one such payment at most.

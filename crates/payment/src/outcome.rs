@@ -36,6 +36,9 @@ pub struct Decline {
     pub reason: Reason,
     /// The acquirer's own code, cut to 40 printable ASCII characters, for support.
     pub code: String,
+    /// The schemes forbid to try this card again for this purchase (lost, stolen, closed, "do not try again").
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub hard: bool,
 }
 
 /// Neutral reason of a refusal (the same for every acquirer).
@@ -165,10 +168,14 @@ pub enum Why {
     Busy,
     /// A person looked it up at the acquirer: nothing was charged.
     LookedUp,
-    /// The acquirer was not reached: name, connection or TLS. Not one byte of the request was sent.
+    /// The acquirer was asked: our request never reached it.
+    NotArrived,
+    /// The request that charges was not sent: name, connection or TLS failed, or a step before it, which moves nothing, had no answer.
     NotSent,
     /// The acquirer refused our request as wrong: fields, contract, credentials.
     Rejected,
+    /// The acquirer was asked: it was approved, and released again before anything was taken.
+    Reversed,
 }
 
 /// Why we do not know.
@@ -182,6 +189,8 @@ pub enum Doubt {
     Mismatch,
     /// No answer, or the connection broke after the request had begun to go out.
     NoReply,
+    /// The acquirer has not decided, or our request may still reach it: ask again later.
+    Pending,
     /// An HTTP status that says nothing about the money.
     Status {
         /// The status, 100 to 999.

@@ -22,6 +22,7 @@ mod key;
 #[cfg(feature = "plant")]
 pub mod plant;
 mod region;
+mod stack;
 
 pub use alloc::ZeroOnFree;
 pub use arena::{Full, Layout, Report, Usage, in_use, init, longest_life, probe};
@@ -31,3 +32,4 @@ pub use harden::{HardenError, harden};
 pub use host::{Host, Protection, Standing, Swap};
 pub use key::{Key, KeyRing, Overflow};
 pub use region::{Backing, InitError, Policy, Refusal};
+pub use stack::leaving_nothing;

@@ -11,7 +11,7 @@ use futures_util::FutureExt as _;
 use ivrpay_api as api;
 use ivrpay_journal::{By, IntentDraft, Journal, OpenOptions};
 use ivrpay_payment::{
-    Brand, CallId, Currency, Doubt, OperationKind, Outcome, PaymentId, TenantId, Truncated,
+    Brand, CallId, Currency, Doubt, OperationKind, Outcome, PaymentId, Plan, TenantId, Truncated,
 };
 use ivrpay_web::{ApiKey, Caller, Cancelled, JournalHealth, Keys, Scope, Tenant, ToCall, Web};
 use serde_json::{Value, json};
@@ -913,6 +913,7 @@ async fn unknown(server: &Server, order: &str) -> PaymentId {
         kind: OperationKind::Charge,
         amount: claim.payment().amount,
         card: Truncated::new(Brand::Visa, [1, 1, 1, 1]).unwrap(),
+        plan: Plan::LumpSum,
         evidence: Value::Null,
     };
     let intent = server.journal.write_intent(id, draft).await.unwrap();

@@ -223,6 +223,12 @@ pub enum ConfigError {
         "the secret is not of the form whsec_… with 24 to 64 bytes as Base64 (Standard Webhooks)"
     )]
     Secret,
+    /// The certificate by which the acquirer knows the merchant, or its key.
+    #[error("the client's certificate or key {path} cannot be used")]
+    Identity {
+        /// The file.
+        path: PathBuf,
+    },
     /// The system has no list of authorities.
     #[error("this system has no trusted authorities")]
     NoAuthorities,
@@ -249,6 +255,9 @@ impl ConfigError {
             }
             Self::Credentials => "set both user and password_file, or neither",
             Self::Client => "this is a bug of ivrpay: please report it",
+            Self::Identity { .. } => {
+                "both are PEM files that the daemon's user can read; the key is not encrypted and belongs to the certificate"
+            }
             Self::NoAuthorities => "install the package ca-certificates, or set ca_file",
             Self::Secret => "make one with: printf whsec_ >FILE; openssl rand -base64 32 >>FILE",
             Self::Timeout { .. } => "write it as \"5s\" or \"1500ms\"",

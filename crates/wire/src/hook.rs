@@ -145,7 +145,7 @@ pub(crate) fn reach(
         return Err(ConfigError::Timeout { name: "timeout" });
     }
     let url = address(url)?;
-    let client = once(tls::client(ca_file)?)
+    let client = once(tls::client(ca_file, None)?)
         .https_only(url.scheme() == "https")
         .timeout(timeout)
         .build()

@@ -2,8 +2,9 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::time::{SystemTime, UNIX_EPOCH};
 
-use ivrpay_acquirer::{BuildError, Connector, Progress, Step};
+use ivrpay_acquirer::{Asked, BuildError, Connector, Progress, Step};
 use ivrpay_card::Card;
 use ivrpay_payment::{Doubt, Durable, Intent, Outcome, Why};
 
@@ -102,15 +103,21 @@ pub async fn run_from(
     checkpoint: &mut dyn Checkpoint,
     told: impl Fn(Wiped) + Copy + Send + 'static,
 ) -> Ran {
-    let unknown = Outcome::Unknown(Doubt::NoReply);
     let stopped = |outcome, trouble| Ran {
         outcome,
         trouble: Some(trouble),
     };
+    // Whether money may have moved by what has gone out so far.
     let mut sent = progress.stage > 0;
+    let mut first = !sent;
     let mut last = None;
     for _ in 0..STEPS_MAX {
-        let request = match connector.step(op, card.as_ref(), &progress, last.as_ref()) {
+        let asked = Asked {
+            op,
+            card: card.as_ref(),
+            now_unix_s: now_unix_s(),
+        };
+        let request = match connector.step(&asked, &progress, last.as_ref()) {
             Ok(Step::Done(outcome)) => {
                 return Ran {
                     outcome,
@@ -126,19 +133,31 @@ pub async fn run_from(
         if !progress.needs_card {
             card = None;
         }
-        if sent && let Err(error) = checkpoint.write(op, &progress).await {
-            return stopped(unknown, error.into());
+        if !first && let Err(error) = checkpoint.write(op, &progress).await {
+            return stopped(nothing_more(sent), error.into());
         }
+        first = false;
+        let before = sent;
+        sent |= !progress.harmless;
         match sender.send(request, told).await {
             Ok(reply) => last = Some(reply),
+            // What went out before may have moved money; this request has not.
             Err(error @ SendError::NotSent { .. }) => {
+                return stopped(nothing_more(before), error.into());
+            }
+            Err(error @ SendError::NoReply { .. }) => {
                 return stopped(nothing_more(sent), error.into());
             }
-            Err(error @ SendError::NoReply { .. }) => return stopped(unknown, error.into()),
         }
-        sent = true;
     }
     stopped(Outcome::Unknown(Doubt::Malformed), Trouble::Steps)
+}
+
+fn now_unix_s() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| {
+        i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+    })
 }
 
 /// What it means that the next request did not go out: nothing was charged, unless an earlier one of the operation did go out.

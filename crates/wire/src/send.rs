@@ -71,7 +71,7 @@ impl Sender {
             ("", Some(_)) | (_, None) => return Err(ConfigError::Credentials),
             (user, Some(password)) => Some(basic(user, password.expose_secret())?),
         };
-        let tls = tls::client(config.ca_file.as_deref())?;
+        let tls = tls::client(config.ca_file.as_deref(), config.identity.as_ref())?;
         let client = once(tls.clone())
             .https_only(true)
             .connect_timeout(config.connect_timeout)
@@ -119,6 +119,7 @@ impl Sender {
             method,
             path,
             headers,
+            credentials,
             content_type,
             body,
         } = request;
@@ -129,6 +130,12 @@ impl Sender {
         for (name, value) in headers {
             let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| invalid)?;
             head.insert(name, HeaderValue::from_str(&value).map_err(|_| invalid)?);
+        }
+        for (name, value) in credentials {
+            let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| invalid)?;
+            let mut value = HeaderValue::from_str(value.expose_secret()).map_err(|_| invalid)?;
+            value.set_sensitive(true);
+            head.insert(name, value);
         }
         head.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
         endpoint.exchange(method, &path, head, body, told).await
@@ -149,6 +156,11 @@ impl Endpoint {
     {
         let begun = Instant::now();
         let mut url = self.url.clone();
+        let (path, query) = match path.split_once('?') {
+            Some((path, query)) => (path, Some(query)),
+            None => (path, None),
+        };
+        url.set_query(query);
         if !path.is_empty() {
             url.set_path(&format!(
                 "{}/{}",

@@ -5,26 +5,30 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
+use ivrpay_acquirer::generic::Generic;
+use ivrpay_acquirer::null::Null;
 use ivrpay_acquirer::{
-    BuildError, Capabilities, Connector, EndpointConfig, Kind, Method, Progress, Reply, Request,
-    Step, connector,
+    About, Asked, BuildError, Connector, EndpointConfig, Identity, Method, Progress, Reply,
+    Request, Step,
 };
 use ivrpay_card::{Card, Expiry, Month, Pan, Rules, SecurityCode};
 use ivrpay_payment::{
     AcquirerOrder, Brand, Currency, Doubt, Durable, IdempotencyKey, Intent, Money, OperationId,
-    OperationKind, Outcome, PaymentId, Reason, Truncated, Why,
+    OperationKind, Outcome, PaymentId, Plan, Reason, Truncated, Why,
 };
 use ivrpay_secret::Buffer;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, date_time_ymd};
+use rustls::server::WebPkiClientVerifier;
 use rustls_pki_types::PrivatePkcs8KeyDer;
+use tempfile::NamedTempFile;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, oneshot};
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
 use crate::{
-    Certificate, Checkpoint, NotWritten, SendError, Sender, Trouble, Unreached, Wiped, run,
-    run_from,
+    Certificate, Checkpoint, ConfigError, NotWritten, SendError, Sender, Trouble, Unreached, Wiped,
+    run, run_from,
 };
 
 const BODY: &[u8] = br#"{"method":"charge"}"#;
@@ -46,7 +50,10 @@ enum Answer {
 
 struct Server {
     address: SocketAddr,
-    ca: tempfile::NamedTempFile,
+    ca: NamedTempFile,
+    /// A certificate of its authority for a client, and the key.
+    merchant: NamedTempFile,
+    merchant_key: NamedTempFile,
     connections: Arc<AtomicUsize>,
     requests: Arc<AtomicUsize>,
     heads: tokio::sync::mpsc::UnboundedReceiver<String>,
@@ -57,12 +64,15 @@ struct Cert {
     name: &'static str,
     years: (i32, i32),
     issued: bool,
+    /// Whether the client has to show a certificate of the same authority.
+    mutual: bool,
 }
 
 const GOOD: Cert = Cert {
     name: "127.0.0.1",
     years: (2020, 2090),
     issued: true,
+    mutual: false,
 };
 
 impl Server {
@@ -75,24 +85,32 @@ impl Server {
         let mut params = CertificateParams::new(vec![cert.name.to_owned()]).unwrap();
         params.not_before = date_time_ymd(cert.years.0, 1, 1);
         params.not_after = date_time_ymd(cert.years.1, 1, 1);
+        let issuer = Issuer::new(ca_params, ca_key);
         let leaf = if cert.issued {
-            params
-                .signed_by(&key, &Issuer::new(ca_params, ca_key))
-                .unwrap()
+            params.signed_by(&key, &issuer).unwrap()
         } else {
             params.self_signed(&key).unwrap()
         };
-        let config = rustls::ServerConfig::builder_with_provider(Arc::new(
-            rustls::crypto::ring::default_provider(),
-        ))
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(
-            vec![leaf.der().clone()],
-            PrivatePkcs8KeyDer::from(key.serialize_der()).into(),
-        )
-        .unwrap();
+        let (merchant, merchant_key) = merchant(&issuer);
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add(ca_cert.der().clone()).unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let verifier =
+            WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone());
+        let verifier = if cert.mutual {
+            verifier.build().unwrap()
+        } else {
+            WebPkiClientVerifier::no_client_auth()
+        };
+        let config = rustls::ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_client_cert_verifier(verifier)
+            .with_single_cert(
+                vec![leaf.der().clone()],
+                PrivatePkcs8KeyDer::from(key.serialize_der()).into(),
+            )
+            .unwrap();
         let ca = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(ca.path(), ca_cert.pem()).unwrap();
 
@@ -135,6 +153,8 @@ impl Server {
         Self {
             address,
             ca,
+            merchant,
+            merchant_key,
             connections,
             requests,
             heads,
@@ -232,6 +252,17 @@ fn ok(body: &[u8]) -> Vec<u8> {
     bytes
 }
 
+/// A certificate and its key, as an acquirer gives them to a merchant.
+fn merchant(issuer: &Issuer<'_, KeyPair>) -> (NamedTempFile, NamedTempFile) {
+    let key = KeyPair::generate().unwrap();
+    let params = CertificateParams::new(vec!["merchant".to_owned()]).unwrap();
+    let certificate = params.signed_by(&key, issuer).unwrap();
+    let files = (NamedTempFile::new().unwrap(), NamedTempFile::new().unwrap());
+    std::fs::write(files.0.path(), certificate.pem()).unwrap();
+    std::fs::write(files.1.path(), key.serialize_pem()).unwrap();
+    files
+}
+
 fn charge() -> Request {
     let mut body = Buffer::take(64).unwrap();
     body.push(BODY).unwrap();
@@ -239,6 +270,7 @@ fn charge() -> Request {
         method: Method::Post,
         path: String::new(),
         headers: vec![("accept", "application/json".into())],
+        credentials: Vec::new(),
         content_type: "application/json",
         body,
     }
@@ -445,6 +477,62 @@ async fn a_certificate_that_is_not_good_gets_no_request() {
 }
 
 #[tokio::test]
+async fn an_acquirer_that_asks_for_a_certificate_gets_it() {
+    let mutual = Cert {
+        mutual: true,
+        ..GOOD
+    };
+    let server = Server::start(mutual, Answer::Bytes(ok(b"{}"))).await;
+    let known = |certificate: &NamedTempFile, key: &NamedTempFile| EndpointConfig {
+        identity: Some(Identity {
+            certificate_file: certificate.path().into(),
+            key_file: key.path().into(),
+        }),
+        ..server.config()
+    };
+    let config = known(&server.merchant, &server.merchant_key);
+    let sent = Sender::new(&config).unwrap().send(charge(), |_| {}).await;
+    assert_eq!(sent.unwrap().status(), 200);
+
+    let other = Server::start(mutual, Answer::Bytes(ok(b"{}"))).await;
+    let strange = known(&other.merchant, &other.merchant_key);
+    for config in [server.config(), strange] {
+        let refused = Sender::new(&config).unwrap().send(charge(), |_| {}).await;
+        assert!(refused.is_err());
+    }
+    server.saw(3, 1);
+
+    // Key and certificate that are no pair, and files that are none.
+    let swapped = known(&server.merchant, &other.merchant_key);
+    let none = known(&server.merchant_key, &server.merchant);
+    for config in [swapped, none] {
+        assert!(matches!(
+            Sender::new(&config).err(),
+            Some(ConfigError::Identity { .. })
+        ));
+    }
+}
+
+/// A key in a header, and a query behind the path: both arrive, and the endpoint's own path stays.
+#[tokio::test]
+async fn credentials_and_queries_arrive() {
+    let mut server = Server::start(GOOD, Answer::Bytes(ok(b"{}"))).await;
+    let request = Request {
+        path: "/orders/7?sync=true".into(),
+        credentials: vec![("api-key", "snd_1".into())],
+        ..charge()
+    };
+    let sender = Sender::new(&server.config()).unwrap();
+    assert!(sender.send(request, |_| {}).await.is_ok());
+    let head = server.heads.recv().await.unwrap();
+    assert!(
+        head.starts_with("POST /pay/orders/7?sync=true HTTP/1.1\r\n"),
+        "{head}"
+    );
+    assert!(head.contains("\r\napi-key: snd_1\r\n"), "{head}");
+}
+
+#[tokio::test]
 async fn what_was_never_reached_is_not_sent() {
     let server = Server::start(GOOD, Answer::Bytes(ok(b"{}"))).await;
     let to = |url: String| {
@@ -625,12 +713,15 @@ fn intent() -> Durable<Intent> {
         acquirer_order: AcquirerOrder::new(1).unwrap(),
         order: None,
         operator: None,
+        plan: Plan::LumpSum,
+        token: None,
+        parent: None,
     })
 }
 
 #[tokio::test]
 async fn a_charge_ends_in_one_of_four_ways_after_one_request() {
-    let connector = connector(Kind::Generic);
+    let connector: Box<dyn Connector> = Box::new(Generic::default());
     let approval = ok(br#"{"charge_id":"ch_1","error_code":null,"parameters":{"amount":"1500"}}"#);
     let refusal = ok(br#"{"charge_id":null,"error_code":"insufficient_funds"}"#);
     let unknown = |doubt| Outcome::Unknown(doubt);
@@ -698,7 +789,7 @@ async fn a_charge_ends_in_one_of_four_ways_after_one_request() {
 
 #[tokio::test]
 async fn training_needs_no_endpoint() {
-    let connector = connector(Kind::Null);
+    let connector: Box<dyn Connector> = Box::new(Null);
     let ran = run(
         connector.as_ref(),
         &Sender::offline(),
@@ -714,33 +805,33 @@ async fn training_needs_no_endpoint() {
 struct TwoSteps;
 
 impl Connector for TwoSteps {
-    fn kind(&self) -> Kind {
-        Kind::Generic
-    }
-
-    fn capabilities(&self) -> &Capabilities {
+    fn about(&self) -> &'static About {
         unreachable!("not asked when an operation runs")
     }
 
     fn step(
         &self,
-        op: &Durable<Intent>,
-        card: Option<&Card>,
+        asked: &Asked<'_>,
         progress: &Progress,
         last: Option<&Reply>,
     ) -> Result<Step, BuildError> {
         assert_eq!(last.is_some(), progress.stage > 0);
-        match (progress.stage, card) {
+        match (progress.stage, asked.card) {
             (stage @ (0 | 1), Some(_)) => {
                 let next = Progress {
                     stage: stage + 1,
                     reference: None,
                     needs_card: stage == 0,
+                    harmless: false,
                 };
                 Ok(Step::Send(charge(), next))
             }
-            (2, None) => connector(Kind::Null).step(op, None, progress, None),
-            _ => panic!("stage {} with a card: {}", progress.stage, card.is_some()),
+            (2, None) => Null.step(asked, progress, None),
+            _ => panic!(
+                "stage {} with a card: {}",
+                progress.stage,
+                asked.card.is_some()
+            ),
         }
     }
 }

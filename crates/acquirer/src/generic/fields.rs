@@ -26,8 +26,10 @@ pub(super) const OPERATOR_ID: &str = "operator_id";
 pub(super) const MOTO: &str = "moto";
 /// Our payment, by which the merchant finds the order (`GET /v1/payments/{id}`).
 pub(super) const PAYMENT_ID: &str = "payment_id";
-/// How it is paid: `lump_sum` (一括) for now.
+/// How it is paid back, as [`ivrpay_payment::Plan::name`] spells it.
 pub(super) const PAYMENT_PLAN: &str = "payment_plan";
+/// In how many parts, where the plan has some.
+pub(super) const PAYMENT_PLAN_COUNT: &str = "payment_plan_count";
 
 /// Names under which endpoints return the issuer's approval code, best first.
 pub(super) const APPROVAL_CODES: [&str; 4] = [

@@ -9,7 +9,7 @@ mod fields;
 
 use ivrpay_card::Card;
 use ivrpay_payment::{
-    AcquirerRef, Approval, Currency, Doubt, Durable, Intent, OperationKind, Outcome,
+    AcquirerRef, Approval, Currency, Doubt, Intent, OperationKind, Outcome,
 };
 use ivrpay_secret::{Buffer, Full};
 use serde::Deserialize;
@@ -17,45 +17,48 @@ use serde_json::Value;
 
 use crate::json::Object;
 use crate::{
-    BuildError, Capabilities, Connector, Kind, Method, Progress, Reply, Request, Step, text,
+    About, Asked, BuildError, Capabilities, Connector, Method, Plans, Progress, Reply, Request,
+    SettingError, Step, text,
 };
 
 /// Room for a request, bytes. Without parameters of the merchant's own it takes under 500.
 const REQUEST_MAX: usize = 2048;
 
-const CAPABILITIES: Capabilities = Capabilities {
-    charge: true,
-    authorise_without_capture: false,
-    capture: false,
-    void: false,
-    refund: false,
-    query: false,
-    tokenise: false,
-    verify: false,
-    card_kept: false,
+/// What there is to say of it.
+pub const ABOUT: About = About {
+    name: "generic",
+    title: "Generic Pay",
+    capabilities: Capabilities {
+        charge: true,
+        plans: Plans {
+            instalments: true,
+            bonus_lump_sum: true,
+            bonus_instalments: true,
+            revolving: true,
+        },
+        ..Capabilities::NONE
+    },
+    hosts: None,
+    basic: true,
+    raw_pan: false,
+    settings: &[],
+    make: |settings| {
+        if let Some(name) = settings.secrets.keys().next() {
+            return Err(SettingError::Unknown {
+                name: name.clone(),
+                known: "no secrets but the password of HTTP Basic".to_owned(),
+                secret: true,
+            });
+        }
+        let parameters = settings.parameters.clone().into_iter().collect();
+        Ok(Box::new(Generic::new(parameters)?))
+    },
 };
 
 /// The connector.
 #[derive(Debug, Clone, Default)]
 pub struct Generic {
     parameters: Vec<(String, String)>,
-}
-
-/// Why parameters of the merchant's own are not taken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum ParameterError {
-    /// A name that we use ourselves, or not of `a-z`, `0-9` and `_`.
-    #[error(
-        "a parameter's name is of a-z, 0-9 and _, and none of payment_id, acquirer_order, order_id, operator_id, payment_plan, moto"
-    )]
-    Name,
-    /// More than fits.
-    #[error("parameters may have {max} bytes together, names and values", max = Generic::PARAMETERS_MAX)]
-    TooLong,
-    /// A control character.
-    #[error("a parameter's value holds a control character")]
-    Value,
 }
 
 impl Generic {
@@ -65,35 +68,43 @@ impl Generic {
     /// With fixed parameters of the merchant's own (`merchant_id`, `shop` ...), sent with every request.
     ///
     /// # Errors
-    /// [`ParameterError`].
-    pub fn new(parameters: Vec<(String, String)>) -> Result<Self, ParameterError> {
+    /// [`SettingError::Value`].
+    pub fn new(parameters: Vec<(String, String)>) -> Result<Self, SettingError> {
         let ours = [
             fields::PAYMENT_ID,
             fields::ACQUIRER_ORDER,
             fields::ORDER_ID,
             fields::OPERATOR_ID,
             fields::PAYMENT_PLAN,
+            fields::PAYMENT_PLAN_COUNT,
             fields::MOTO,
         ];
         let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_';
-        if parameters.iter().any(|(name, _)| {
-            name.is_empty() || !name.bytes().all(plain) || ours.contains(&name.as_str())
-        }) {
-            return Err(ParameterError::Name);
-        }
-        if parameters
-            .iter()
-            .any(|(_, value)| value.chars().any(char::is_control))
-        {
-            return Err(ParameterError::Value);
-        }
-        if parameters
-            .iter()
-            .map(|(name, value)| name.len() + value.len())
-            .sum::<usize>()
-            > Self::PARAMETERS_MAX
-        {
-            return Err(ParameterError::TooLong);
+        let wrong = |name: &str, what| {
+            Err(SettingError::Value {
+                name: name.to_owned(),
+                what,
+                secret: false,
+            })
+        };
+        let mut bytes = 0;
+        for (name, value) in &parameters {
+            if name.is_empty() || !name.bytes().all(plain) || ours.contains(&name.as_str()) {
+                return wrong(
+                    name,
+                    "a parameter's name is of a-z, 0-9 and _, and none of payment_id, acquirer_order, order_id, operator_id, payment_plan, payment_plan_count, moto",
+                );
+            }
+            if value.chars().any(char::is_control) {
+                return wrong(name, "a parameter's value holds no control character");
+            }
+            bytes += name.len() + value.len();
+            if bytes > Self::PARAMETERS_MAX {
+                return wrong(
+                    name,
+                    "parameters have 512 bytes together, names and values",
+                );
+            }
         }
         Ok(Self { parameters })
     }
@@ -126,7 +137,10 @@ impl Generic {
             if let Some(operator) = &op.operator {
                 parameters.text(fields::OPERATOR_ID, operator.as_str())?;
             }
-            parameters.text(fields::PAYMENT_PLAN, "lump_sum")?;
+            parameters.text(fields::PAYMENT_PLAN, op.plan.name())?;
+            if let Some(count) = op.plan.count() {
+                parameters.text(fields::PAYMENT_PLAN_COUNT, &count.to_string())?;
+            }
             parameters.text(fields::MOTO, "true")
         })?;
         object.end()?;
@@ -134,6 +148,7 @@ impl Generic {
             method: Method::Post,
             path: String::new(),
             headers: vec![("accept", "application/json".into())],
+            credentials: Vec::new(),
             content_type: "application/json",
             body,
         })
@@ -141,25 +156,20 @@ impl Generic {
 }
 
 impl Connector for Generic {
-    fn kind(&self) -> Kind {
-        Kind::Generic
-    }
-
-    fn capabilities(&self) -> &Capabilities {
-        &CAPABILITIES
+    fn about(&self) -> &'static About {
+        &ABOUT
     }
 
     fn step(
         &self,
-        op: &Durable<Intent>,
-        card: Option<&Card>,
+        asked: &Asked<'_>,
         progress: &Progress,
         last: Option<&Reply>,
     ) -> Result<Step, BuildError> {
-        let op = op.get();
+        let op = asked.op.get();
         match (op.kind, progress.stage, last) {
             (OperationKind::Charge, 0, None) => {
-                let request = self.charge(op, card.ok_or(BuildError::CardGone)?)?;
+                let request = self.charge(op, asked.card()?)?;
                 Ok(Step::Send(
                     request,
                     Progress {
@@ -311,4 +321,4 @@ fn minor(text: &str, currency: Currency) -> Option<u64> {
 }
 
 #[cfg(test)]
-pub(crate) mod tests;
+mod tests;

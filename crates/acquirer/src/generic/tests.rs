@@ -1,31 +1,8 @@
-use ivrpay_card::{Digits, Expiry, Month, Pan, Rules, SecurityCode};
-use ivrpay_payment::{
-    AcquirerOrder, Brand, Decline, IdempotencyKey, Money, OperationId, OperatorId, OrderId,
-    PaymentId, Reason, Truncated, Why,
-};
+use ivrpay_card::Card;
+use ivrpay_payment::{Decline, Durable, OperatorId, OrderId, Reason, Why};
 
 use super::*;
-
-const KEY: &str = "0193a1b2-0000-7000-8000-000000000003";
-
-/// A charge of `minor` yen to a published test card.
-pub(crate) fn intent(minor: u64) -> Durable<Intent> {
-    Durable::attest(Intent {
-        payment_id: "0193a1b2-0000-7000-8000-000000000001"
-            .parse::<PaymentId>()
-            .unwrap(),
-        operation_id: "0193a1b2-0000-7000-8000-000000000002"
-            .parse::<OperationId>()
-            .unwrap(),
-        kind: OperationKind::Charge,
-        amount: Money::new(minor, Currency::Jpy).unwrap(),
-        card: Truncated::new(Brand::Visa, [1, 1, 1, 1]).unwrap(),
-        idempotency_key: KEY.parse::<IdempotencyKey>().unwrap(),
-        acquirer_order: AcquirerOrder::new(42).unwrap(),
-        order: None,
-        operator: None,
-    })
-}
+use crate::testing::{asked, card, intent};
 
 fn of_order(minor: u64, order: &str, operator: &str) -> Durable<Intent> {
     Durable::attest(Intent {
@@ -35,36 +12,10 @@ fn of_order(minor: u64, order: &str, operator: &str) -> Durable<Intent> {
     })
 }
 
-fn digits(text: &str) -> Digits {
-    let mut digits = Digits::take().unwrap();
-    for byte in text.bytes() {
-        digits.push(byte - b'0').unwrap();
-    }
-    digits
-}
-
-fn card(number: &str, code: Option<&str>) -> Card {
-    let rules = Rules {
-        brands: Brand::ALL.to_vec(),
-        luhn: true,
-    };
-    let pan = Pan::parse(digits(number), &rules).unwrap();
-    let expiry = Expiry::parse(
-        digits("1230"),
-        Month {
-            year: 2026,
-            month: 11,
-        },
-    )
-    .unwrap();
-    let code = code.map(|c| SecurityCode::parse(digits(c), pan.brand()).unwrap());
-    Card { pan, expiry, code }
-}
-
 /// The request's body with all card data masked.
 fn body(generic: &Generic, op: &Durable<Intent>, card: &Card) -> String {
     let Ok(Step::Send(request, progress)) =
-        generic.step(op, Some(card), &Progress::default(), None)
+        generic.step(&asked(op, Some(card)), &Progress::default(), None)
     else {
         panic!("the first step sends");
     };
@@ -119,27 +70,27 @@ fn the_longest_parameters_fit_the_request() {
         let longest = of_order(99_999_999, &"o".repeat(64), &"p".repeat(64));
         assert!(
             generic
-                .step(&longest, Some(&card), &Progress::default(), None)
+                .step(&asked(&longest, Some(&card)), &Progress::default(), None)
                 .is_ok()
         );
     }
-    assert_eq!(
-        Generic::new(vec![("p".into(), "v".repeat(Generic::PARAMETERS_MAX))]).unwrap_err(),
-        ParameterError::TooLong
-    );
-    assert_eq!(
-        Generic::new(vec![("moto".into(), "false".into())]).unwrap_err(),
-        ParameterError::Name
-    );
-    assert_eq!(
-        Generic::new(vec![("p".into(), "\n".into())]).unwrap_err(),
-        ParameterError::Value
-    );
+    for (name, value) in [
+        ("p", "v".repeat(Generic::PARAMETERS_MAX)),
+        ("moto", "false".into()),
+        ("P", "v".into()),
+        ("p", "\n".into()),
+    ] {
+        let refused = Generic::new(vec![(name.to_owned(), value)]).unwrap_err();
+        assert!(
+            matches!(&refused, SettingError::Value { name: n, .. } if n == name),
+            "{refused}"
+        );
+    }
 }
 
 #[test]
 fn without_a_card_nothing_is_built() {
-    let refused = Generic::default().step(&intent(1), None, &Progress::default(), None);
+    let refused = Generic::default().step(&asked(&intent(1), None), &Progress::default(), None);
     assert_eq!(refused.err(), Some(BuildError::CardGone));
 }
 
@@ -149,7 +100,7 @@ fn what_the_contract_lacks_is_not_sent() {
         kind: OperationKind::Refund,
         ..intent(1).get().clone()
     });
-    let refused = Generic::default().step(&op, None, &Progress::default(), None);
+    let refused = Generic::default().step(&asked(&op, None), &Progress::default(), None);
     assert_eq!(
         refused.err(),
         Some(BuildError::Unsupported {
@@ -180,6 +131,7 @@ fn declined(reason: Reason, code: &str) -> Outcome {
     Outcome::Declined(Decline {
         reason,
         code: code.into(),
+        hard: matches!(reason, Reason::LostOrStolen | Reason::InvalidNumber),
     })
 }
 

@@ -2,49 +2,60 @@
 //!
 //! Approves; an amount whose last two digits (minor units) are 99 is declined, so that both ends of a call can be trained.
 
-use ivrpay_card::Card;
-use ivrpay_payment::{AcquirerRef, Approval, Decline, Durable, Intent, Outcome, Reason};
+use ivrpay_payment::{AcquirerRef, Approval, Decline, Outcome, Reason};
 
-use crate::{BuildError, Capabilities, Connector, Kind, Progress, Reply, Step};
+use crate::{About, Asked, BuildError, Capabilities, Connector, Plans, Progress, Reply, Step};
 
 /// Sends nothing.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Null;
 
-const CAPABILITIES: Capabilities = Capabilities {
-    charge: true,
-    authorise_without_capture: true,
-    capture: true,
-    void: true,
-    refund: true,
-    query: false,
-    tokenise: false,
-    verify: true,
-    card_kept: false,
+/// What there is to say of it.
+pub const ABOUT: About = About {
+    name: "null",
+    title: "practice",
+    capabilities: Capabilities {
+        charge: true,
+        authorise_without_capture: true,
+        capture: true,
+        partial_capture: true,
+        void: true,
+        refund: true,
+        partial_refund: true,
+        verify: true,
+        plans: Plans {
+            instalments: true,
+            bonus_lump_sum: true,
+            bonus_instalments: true,
+            revolving: true,
+        },
+        ..Capabilities::NONE
+    },
+    hosts: None,
+    basic: false,
+    raw_pan: false,
+    settings: &[],
+    make: |_| Ok(Box::new(Null)),
 };
 
 impl Connector for Null {
-    fn kind(&self) -> Kind {
-        Kind::Null
-    }
-
-    fn capabilities(&self) -> &Capabilities {
-        &CAPABILITIES
+    fn about(&self) -> &'static About {
+        &ABOUT
     }
 
     fn step(
         &self,
-        op: &Durable<Intent>,
-        _card: Option<&Card>,
+        asked: &Asked<'_>,
         _progress: &Progress,
         _last: Option<&Reply>,
     ) -> Result<Step, BuildError> {
-        let op = op.get();
-        CAPABILITIES.require(op.kind)?;
+        let op = asked.op.get();
+        ABOUT.capabilities.require(op.kind)?;
         if op.amount.minor() % 100 == 99 {
             return Ok(Step::Done(Outcome::Declined(Decline {
                 reason: Reason::CardUnusable,
                 code: "training".into(),
+                hard: false,
             })));
         }
         let acquirer_ref = AcquirerRef::new(format!("training-{}", op.operation_id))
@@ -60,11 +71,11 @@ impl Connector for Null {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::generic::tests::intent;
+    use crate::testing::{asked, intent};
 
     #[track_caller]
     fn ends(minor: u64) -> Outcome {
-        match Null.step(&intent(minor), None, &Progress::default(), None) {
+        match Null.step(&asked(&intent(minor), None), &Progress::default(), None) {
             Ok(Step::Done(outcome)) => outcome,
             _ => panic!("training sends nothing"),
         }

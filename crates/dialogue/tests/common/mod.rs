@@ -15,7 +15,7 @@ use ivrpay_dialogue::{
 };
 use ivrpay_payment::{
     AcquirerOrder, AcquirerRef, Approval, Currency, Decline, Doubt, Durable, Intent, Money,
-    OperationKind, Outcome, Reason, Why,
+    OperationKind, Outcome, Plan, Reason, Why,
 };
 use ivrpay_secret::Key;
 
@@ -379,6 +379,9 @@ pub(crate) fn intent(draft: &Draft) -> Intent {
         acquirer_order: AcquirerOrder::new(1).expect("in range"),
         order: None,
         operator: None,
+        plan: Plan::LumpSum,
+        token: None,
+        parent: None,
     }
 }
 
@@ -394,6 +397,7 @@ pub(crate) fn declined(reason: Reason) -> Outcome {
     Outcome::Declined(Decline {
         reason,
         code: "51".to_owned(),
+        hard: false,
     })
 }
 

@@ -17,7 +17,7 @@ use ivrpay_journal::{
 };
 use ivrpay_payment::{
     AcquirerRef, Approval, Brand, CallId, Currency, Decline, Money, OperationKind, OrderId,
-    Outcome, Reason, TenantId, Truncated,
+    Outcome, Plan, Reason, TenantId, Truncated,
 };
 
 pub const NOON: i64 = 1_795_435_200_000;
@@ -118,6 +118,7 @@ pub fn draft() -> IntentDraft {
         kind: OperationKind::Charge,
         amount: yen(1200),
         card: visa(),
+        plan: Plan::LumpSum,
         evidence: serde_json::json!([{"prompt": "amount", "amount": 1200, "key": "1"}]),
     }
 }
@@ -134,5 +135,6 @@ pub fn declined() -> Outcome {
     Outcome::Declined(Decline {
         reason: Reason::InsufficientFunds,
         code: "G02".into(),
+        hard: false,
     })
 }

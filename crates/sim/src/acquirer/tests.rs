@@ -239,11 +239,12 @@ async fn every_amount_of_the_table_does_what_it_says() {
 
 /// Our connector and sender against this server: what they make of every answer, and what the books say.
 mod ours {
-    use ivrpay_acquirer::{EndpointConfig, Kind, connector};
+    use ivrpay_acquirer::EndpointConfig;
+    use ivrpay_acquirer::generic::Generic;
     use ivrpay_card::{Card, Digits, Expiry, Month, Pan, Rules, SecurityCode};
     use ivrpay_payment::{
         AcquirerOrder, Brand, Currency, Doubt, Durable, IdempotencyKey, Intent, Money, OperationId,
-        OperationKind, Outcome, PaymentId, Reason,
+        OperationKind, Outcome, PaymentId, Plan, Reason,
     };
 
     use super::*;
@@ -282,6 +283,9 @@ mod ours {
             acquirer_order: AcquirerOrder::new(amount).unwrap(),
             order: None,
             operator: None,
+            plan: Plan::LumpSum,
+            token: None,
+            parent: None,
         });
         let card = Card {
             expiry: Expiry::parse(
@@ -295,15 +299,9 @@ mod ours {
             code: Some(SecurityCode::parse(digits("123"), pan.brand()).unwrap()),
             pan,
         };
-        ivrpay_wire::run(
-            connector(Kind::Generic).as_ref(),
-            &sender,
-            &intent,
-            card,
-            |_| {},
-        )
-        .await
-        .outcome
+        ivrpay_wire::run(&Generic::default(), &sender, &intent, card, |_| {})
+            .await
+            .outcome
     }
 
     /// The outcome in short.

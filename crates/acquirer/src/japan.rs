@@ -1,0 +1,46 @@
+//! What Japanese acquirers have in common: Windows-31J, and the time of day.
+
+use encoding_rs::SHIFT_JIS;
+use jiff::Timestamp;
+use jiff::tz::{Offset, TimeZone};
+
+/// `text` as Windows-31J, which the Encoding Standard calls Shift_JIS. `None` when it has no place for a character: a question mark
+/// in the customer's statement is worse than a clear refusal.
+pub(crate) fn encode(text: &str) -> Option<Vec<u8>> {
+    let (bytes, _, lossy) = SHIFT_JIS.encode(text);
+    (!lossy).then(|| bytes.into_owned())
+}
+
+/// Windows-31J as text; what is none becomes U+FFFD.
+pub(crate) fn decode(bytes: &[u8]) -> String {
+    SHIFT_JIS.decode_without_bom_handling(bytes).0.into_owned()
+}
+
+/// `yyyyMMddHHmmss` in Japan, which has no summer time.
+pub(crate) fn stamp(unix_s: i64) -> String {
+    let zone = TimeZone::fixed(Offset::constant(9));
+    let at = Timestamp::from_second(unix_s).unwrap_or(Timestamp::UNIX_EPOCH);
+    at.to_zoned(zone).strftime("%Y%m%d%H%M%S").to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn windows_31j() {
+        assert_eq!(
+            encode("電話注文"),
+            Some(b"\x93\x64\x98\x62\x92\x8d\x95\xb6".to_vec())
+        );
+        // Wave dash and full-width minus: the places where Shift_JIS tables differ.
+        assert_eq!(decode(&[0x81, 0x60, 0x81, 0x7c]), "～－");
+        assert_eq!(encode("①髙"), Some(vec![0x87, 0x40, 0xfb, 0xfc]));
+        assert_eq!(encode("😀"), None);
+    }
+
+    #[test]
+    fn the_time_in_japan() {
+        assert_eq!(stamp(1_775_012_400), "20260401120000");
+    }
+}
