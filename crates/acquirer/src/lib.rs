@@ -38,6 +38,7 @@ macro_rules! connectors {
 
 connectors! {
     generic,
+    gmo,
     null,
 }
 

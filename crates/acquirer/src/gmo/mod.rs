@@ -1,0 +1,677 @@
+//! GMO-PG PGマルチペイメントサービス (protocol type), and SMBC GMO PAYMENT, which is the same on other hosts.
+//!
+//! Two requests a payment: `EntryTran` opens an order and moves nothing, `ExecTran` takes the card. There is no idempotency key; the
+//! order number is unique in a shop for ever. Whatever becomes of an answer, `SearchTrade` finds the order by its number, and with it
+//! what later operations need. Nothing is ever sent twice.
+
+mod codes;
+mod fields;
+
+use ivrpay_card::Card;
+use ivrpay_payment::{
+    AcquirerRef, Approval, Currency, Doubt, Intent, OperationKind, Outcome, Parent, Plan, Reason,
+    Why,
+};
+use ivrpay_secret::{Buffer, Full};
+use secrecy::{ExposeSecret, SecretString};
+
+use crate::codes::{Class, soft};
+use crate::form::Form;
+use crate::{
+    About, Asked, BuildError, Capabilities, Connector, Hosts, Method, Plans, Progress, Reply,
+    Request, Setting, Settings, Step, digest, japan, text,
+};
+
+/// Room for a request, bytes: the longest has under 600.
+const REQUEST_MAX: usize = 1_024;
+
+/// How long after its intent an order may still be executed at GMO, seconds: its own limit for the issuer's answer is not published, and
+/// clients wait 90 s. Until then "not executed" is no verdict.
+const SETTLED_AFTER_S: i64 = 300;
+
+/// What there is to say of it.
+pub const ABOUT: About = About {
+    name: "gmo",
+    title: "GMO-PG PGマルチペイメントサービス",
+    capabilities: Capabilities {
+        charge: true,
+        authorise_without_capture: true,
+        capture: true,
+        void: true,
+        refund: true,
+        partial_refund: true,
+        query: true,
+        tokenise: true,
+        verify: true,
+        plans: Plans {
+            instalments: true,
+            bonus_lump_sum: true,
+            bonus_instalments: true,
+            revolving: true,
+        },
+        ..Capabilities::NONE
+    },
+    hosts: Some(Hosts {
+        test: "https://pt01.mul-pay.jp/payment",
+        live: Some("https://p01.mul-pay.jp/payment"),
+    }),
+    basic: false,
+    raw_pan: true,
+    settings: &[
+        Setting::text("shop_id", 13, "the shop's id (ショップID), 13 characters"),
+        Setting::secret("shop_pass", 10, "the shop's password (ショップパスワード)"),
+        Setting::text("site_id", 13, "the site's id (サイトID), for stored cards").optional(),
+        Setting::secret(
+            "site_pass",
+            20,
+            "the site's password (サイトパスワード), for stored cards",
+        )
+        .optional(),
+    ],
+    make: |settings| Ok(Box::new(Gmo::new(settings))),
+};
+
+/// The connector.
+pub struct Gmo {
+    shop_id: String,
+    shop_pass: SecretString,
+    site_id: String,
+    site_pass: SecretString,
+}
+
+impl Gmo {
+    fn new(settings: &Settings) -> Self {
+        Self {
+            shop_id: settings.text("shop_id"),
+            shop_pass: settings.secret("shop_pass"),
+            site_id: settings.text("site_id"),
+            site_pass: settings.secret("site_pass"),
+        }
+    }
+
+    fn request(
+        &self,
+        path: &str,
+        fields: impl FnOnce(&mut Form<'_>) -> Result<(), Full>,
+    ) -> Result<Request, BuildError> {
+        let mut body = Buffer::take(REQUEST_MAX)?;
+        fields(&mut Form::begin(&mut body))?;
+        Ok(Request {
+            method: Method::Post,
+            path: path.to_owned(),
+            headers: Vec::new(),
+            credentials: Vec::new(),
+            content_type: "application/x-www-form-urlencoded;charset=Windows-31J",
+            body,
+        })
+    }
+
+    fn shop(&self, form: &mut Form<'_>) -> Result<(), Full> {
+        form.text(fields::SHOP_ID, &self.shop_id)?;
+        form.text(fields::SHOP_PASS, self.shop_pass.expose_secret())
+    }
+
+    fn site(&self, form: &mut Form<'_>, op: &Intent) -> Result<(), Full> {
+        form.text(fields::SITE_ID, &self.site_id)?;
+        form.text(fields::SITE_PASS, self.site_pass.expose_secret())?;
+        form.text(fields::MEMBER_ID, &op.acquirer_order.to_string())
+    }
+
+    fn entry(&self, op: &Intent, job: &str) -> Result<Request, BuildError> {
+        self.request(fields::ENTRY, |form| {
+            self.shop(form)?;
+            form.text(fields::ORDER_ID, &op.acquirer_order.to_string())?;
+            form.text(fields::JOB, job)?;
+            if job == "CHECK" {
+                return Ok(());
+            }
+            form.text(fields::AMOUNT, &op.amount.minor().to_string())
+        })
+    }
+
+    fn execute(&self, asked: &Asked<'_>, access: &Access) -> Result<Request, BuildError> {
+        let op = asked.op.get();
+        let card = match &op.token {
+            Some(_) => None,
+            None => Some(asked.card()?),
+        };
+        self.request(fields::EXECUTE, |form| {
+            access.write(form)?;
+            form.text(fields::ORDER_ID, &op.acquirer_order.to_string())?;
+            if op.kind != OperationKind::Verify {
+                let (method, times) = method(op.plan);
+                form.text(fields::METHOD, method)?;
+                if let Some(times) = times {
+                    form.text(fields::PAY_TIMES, &times.to_string())?;
+                }
+            }
+            if let Some(token) = &op.token {
+                let (member, sequence) = token.as_str().split_once(':').unwrap_or_default();
+                form.text(fields::SITE_ID, &self.site_id)?;
+                form.text(fields::SITE_PASS, self.site_pass.expose_secret())?;
+                form.text(fields::MEMBER_ID, member)?;
+                form.text(fields::SEQUENCE_MODE, "1")?;
+                form.text(fields::CARD_SEQUENCE, sequence)?;
+            }
+            if let Some(card) = card {
+                number(form, card)?;
+                if let Some(code) = &card.code {
+                    code.expose(|digits| form.bytes(fields::SECURITY_CODE, digits))?;
+                }
+            }
+            form.text(fields::DEVICE, "0")
+        })
+    }
+
+    fn search(&self, op: &Intent) -> Result<Request, BuildError> {
+        self.request(fields::SEARCH, |form| {
+            self.shop(form)?;
+            form.text(fields::ORDER_ID, &op.acquirer_order.to_string())
+        })
+    }
+
+    /// Opens an order; then takes the card.
+    fn pay(
+        &self,
+        asked: &Asked<'_>,
+        progress: &Progress,
+        last: Option<&Reply>,
+    ) -> Result<Step, BuildError> {
+        let op = asked.op.get();
+        let job = match op.kind {
+            OperationKind::Authorise => "AUTH",
+            OperationKind::Verify => "CHECK",
+            _ => "CAPTURE",
+        };
+        match (progress.stage, last) {
+            (0, None) => {
+                fits(op)?;
+                send(self.entry(op, job)?, 1, None, op.token.is_none(), true)
+            }
+            (1, Some(reply)) => match Answer::of(reply).map_err(Outcome::Unknown) {
+                // Nothing moves before the execution: whatever was answered, nothing was charged.
+                Ok(answer) => match (answer.errors(), Access::of(&answer)) {
+                    (None, Some(access)) => {
+                        let request = self.execute(asked, &access)?;
+                        send(request, 2, access.reference(), false, false)
+                    }
+                    (errors, _) => Ok(Step::Done(Outcome::NotCharged(
+                        match errors.map(|e| e.class()) {
+                            Some(Class::Busy) => Why::Busy,
+                            _ => Why::Rejected,
+                        },
+                    ))),
+                },
+                Err(_) => Ok(Step::Done(Outcome::NotCharged(Why::Busy))),
+            },
+            (2, Some(reply)) => Ok(Step::Done(self.executed(op, reply))),
+            (stage, _) => Err(BuildError::Stage { stage }),
+        }
+    }
+
+    /// What the answer to an execution says. Total.
+    fn executed(&self, op: &Intent, reply: &Reply) -> Outcome {
+        let answer = match Answer::of(reply) {
+            Ok(answer) => answer,
+            Err(doubt) => return Outcome::Unknown(doubt),
+        };
+        if let Some(errors) = answer.errors() {
+            return errors.outcome();
+        }
+        match answer.get(fields::ACS) {
+            Some("0") => {}
+            // A page of 3-D Secure: nobody can open it on the telephone, and nothing is taken before.
+            Some("1" | "2") => return soft(Reason::AuthenticationRequired).outcome("ACS"),
+            _ => return Outcome::Unknown(Doubt::Malformed),
+        }
+        let order = op.acquirer_order.to_string();
+        if answer.get(fields::ORDER_ID) != Some(order.as_str()) || !self.is_signed(&answer) {
+            return Outcome::Unknown(Doubt::Mismatch);
+        }
+        approved(op, answer.get(fields::TRANSACTION), &answer)
+    }
+
+    /// Whether `CheckString` is theirs over what the answer says.
+    fn is_signed(&self, answer: &Answer) -> bool {
+        let values = [
+            fields::ORDER_ID,
+            fields::FORWARD,
+            fields::METHOD,
+            fields::PAY_TIMES,
+            fields::APPROVE,
+            fields::TRANSACTION,
+            fields::TRANSACTION_DATE,
+        ]
+        .map(|name| answer.get(name).unwrap_or_default().as_bytes());
+        let mut parts = values.to_vec();
+        parts.push(self.shop_pass.expose_secret().as_bytes());
+        answer
+            .get(fields::CHECK_STRING)
+            .is_some_and(|given| given.eq_ignore_ascii_case(&digest::md5(&parts)))
+    }
+
+    /// Finds the order; then alters it. A void that comes too late is tried as a return, and that as one of another month: each of them is
+    /// refused by GMO where another is right.
+    fn alter(
+        &self,
+        asked: &Asked<'_>,
+        progress: &Progress,
+        last: Option<&Reply>,
+    ) -> Result<Step, BuildError> {
+        const GIVE_BACK: [&str; 3] = ["VOID", "RETURN", "RETURNX"];
+        let op = asked.op.get();
+        let parent = asked.parent()?;
+        match (progress.stage, last) {
+            (0, None) => send(self.search(op)?, 1, None, false, true),
+            (1, Some(reply)) => {
+                let answer = match Answer::of(reply) {
+                    Ok(answer) => answer,
+                    Err(_) => return Ok(Step::Done(Outcome::NotCharged(Why::Busy))),
+                };
+                if let Some(errors) = answer.errors() {
+                    let busy = errors.class() == Class::Busy;
+                    return Ok(Step::Done(Outcome::NotCharged(if busy {
+                        Why::Busy
+                    } else {
+                        Why::Rejected
+                    })));
+                }
+                let held = answer.get(fields::AMOUNT).and_then(|a| a.parse().ok());
+                let (Some(access), Some(held)) = (Access::of(&answer), held) else {
+                    return Ok(Step::Done(Outcome::NotCharged(Why::Rejected)));
+                };
+                let wanted: u64 = op.amount.minor();
+                let refused = Ok(Step::Done(Outcome::NotCharged(Why::Rejected)));
+                match op.kind {
+                    OperationKind::Capture if wanted == held => {
+                        self.altered(&access, "SALES", Some(held), 2)
+                    }
+                    OperationKind::Capture => refused,
+                    // What is left after a part is given back; GMO cancels and sells anew, which it calls a change of the amount.
+                    OperationKind::Refund if wanted < held => {
+                        let left = held.saturating_sub(wanted);
+                        let request = self.request(fields::CHANGE, |form| {
+                            self.shop(form)?;
+                            access.write(form)?;
+                            form.text(fields::JOB, "CAPTURE")?;
+                            form.text(fields::AMOUNT, &left.to_string())
+                        })?;
+                        send(request, 2, access.reference(), false, false)
+                    }
+                    OperationKind::Refund if wanted > held => refused,
+                    _ if parent.amount.currency() != op.amount.currency() => refused,
+                    _ => self.altered(&access, "VOID", None, 3),
+                }
+            }
+            (2, Some(reply)) => Ok(Step::Done(altered(op, reply))),
+            // 3: a void, 4: a return, 5: a return of another month.
+            (stage @ 3..=5, Some(reply)) => {
+                let next = GIVE_BACK.get(usize::from(stage) - 2);
+                let too_late = Answer::of(reply)
+                    .is_ok_and(|answer| answer.errors().is_some_and(|e| e.is(codes::IMPOSSIBLE)));
+                match (next, progress.reference.as_ref().and_then(Access::from)) {
+                    (Some(job), Some(access)) if too_late => {
+                        self.altered(&access, job, None, stage + 1)
+                    }
+                    _ => Ok(Step::Done(altered(op, reply))),
+                }
+            }
+            (stage, _) => Err(BuildError::Stage { stage }),
+        }
+    }
+
+    fn altered(
+        &self,
+        access: &Access,
+        job: &str,
+        amount: Option<u64>,
+        stage: u8,
+    ) -> Result<Step, BuildError> {
+        let request = self.request(fields::ALTER, |form| {
+            self.shop(form)?;
+            access.write(form)?;
+            form.text(fields::JOB, job)?;
+            match amount {
+                Some(amount) => form.text(fields::AMOUNT, &amount.to_string()),
+                None => Ok(()),
+            }
+        })?;
+        send(request, stage, access.reference(), false, false)
+    }
+
+    fn query(
+        &self,
+        asked: &Asked<'_>,
+        progress: &Progress,
+        last: Option<&Reply>,
+    ) -> Result<Step, BuildError> {
+        let op = asked.op.get();
+        let parent = asked.parent()?;
+        match (progress.stage, last) {
+            (0, None) => send(self.search(op)?, 1, None, false, true),
+            (1, Some(reply)) => Ok(Step::Done(found(op, parent, asked.now_unix_s, reply))),
+            (stage, _) => Err(BuildError::Stage { stage }),
+        }
+    }
+
+    /// Stores a card: a member of the order's number, then his first card.
+    fn tokenise(
+        &self,
+        asked: &Asked<'_>,
+        progress: &Progress,
+        last: Option<&Reply>,
+    ) -> Result<Step, BuildError> {
+        let op = asked.op.get();
+        if self.site_id.is_empty() || self.site_pass.expose_secret().is_empty() {
+            return Err(BuildError::Unsupported { kind: op.kind });
+        }
+        match (progress.stage, last) {
+            (0, None) => {
+                let request = self.request(fields::SAVE_MEMBER, |form| self.site(form, op))?;
+                send(request, 1, None, true, true)
+            }
+            (1, Some(reply)) => {
+                match Answer::of(reply) {
+                    Err(_) => return Ok(Step::Done(Outcome::NotCharged(Why::Busy))),
+                    Ok(answer) if answer.errors().is_some() => {
+                        return Ok(Step::Done(Outcome::NotCharged(Why::Rejected)));
+                    }
+                    Ok(_) => {}
+                }
+                let card = asked.card()?;
+                let request = self.request(fields::SAVE_CARD, |form| {
+                    self.site(form, op)?;
+                    number(form, card)
+                })?;
+                send(request, 2, None, false, true)
+            }
+            (2, Some(reply)) => Ok(Step::Done(stored(op, reply))),
+            (stage, _) => Err(BuildError::Stage { stage }),
+        }
+    }
+}
+
+impl Connector for Gmo {
+    fn about(&self) -> &'static About {
+        &ABOUT
+    }
+
+    fn step(
+        &self,
+        asked: &Asked<'_>,
+        progress: &Progress,
+        last: Option<&Reply>,
+    ) -> Result<Step, BuildError> {
+        match asked.op.get().kind {
+            OperationKind::Charge | OperationKind::Authorise | OperationKind::Verify => {
+                self.pay(asked, progress, last)
+            }
+            OperationKind::Capture | OperationKind::Void | OperationKind::Refund => {
+                self.alter(asked, progress, last)
+            }
+            OperationKind::Query => self.query(asked, progress, last),
+            OperationKind::Tokenise => self.tokenise(asked, progress, last),
+            kind => Err(BuildError::Unsupported { kind }),
+        }
+    }
+}
+
+/// 支払方法: lump sum 1, instalments 2, bonus 3, revolving 4, bonus instalments 5; and the number of instalments.
+const fn method(plan: Plan) -> (&'static str, Option<u8>) {
+    let method = match plan {
+        Plan::LumpSum => "1",
+        Plan::Instalments(_) => "2",
+        Plan::BonusLumpSum => "3",
+        Plan::Revolving => "4",
+        Plan::BonusInstalments(_) => "5",
+    };
+    (method, plan.count())
+}
+
+/// Number and expiry (`YYMM`).
+fn number(form: &mut Form<'_>, card: &Card) -> Result<(), Full> {
+    card.pan
+        .expose(|digits| form.bytes(fields::CARD_NUMBER, digits))?;
+    card.expiry
+        .expose(|month, year| form.parts(fields::EXPIRY, &[year, month]))
+}
+
+/// Whether the amount is one that GMO has a field for.
+fn fits(op: &Intent) -> Result<(), BuildError> {
+    if op.amount.currency() == Currency::Jpy && op.amount.minor() <= fields::AMOUNT_MAX {
+        Ok(())
+    } else {
+        Err(BuildError::Field {
+            field: fields::AMOUNT,
+        })
+    }
+}
+
+fn send(
+    request: Request,
+    stage: u8,
+    reference: Option<AcquirerRef>,
+    needs_card: bool,
+    harmless: bool,
+) -> Result<Step, BuildError> {
+    let progress = Progress {
+        stage,
+        reference,
+        needs_card,
+        harmless,
+    };
+    Ok(Step::Send(request, progress))
+}
+
+/// What opens an order to later requests: 32 letters and digits each. Without the shop's password they open nothing.
+struct Access {
+    id: String,
+    pass: String,
+}
+
+impl Access {
+    fn of(answer: &Answer) -> Option<Self> {
+        let field = |name| {
+            let text: &str = answer.get(name)?;
+            let good = text.len() <= 32 && text.bytes().all(|b| b.is_ascii_alphanumeric());
+            (good && !text.is_empty()).then(|| text.to_owned())
+        };
+        Some(Self {
+            id: field(fields::ACCESS_ID)?,
+            pass: field(fields::ACCESS_PASS)?,
+        })
+    }
+
+    /// Reads [`Self::reference`].
+    fn from(reference: &AcquirerRef) -> Option<Self> {
+        let (id, pass) = reference.as_str().split_once(':')?;
+        Some(Self {
+            id: id.to_owned(),
+            pass: pass.to_owned(),
+        })
+    }
+
+    /// For the journal, between two requests of one operation.
+    fn reference(&self) -> Option<AcquirerRef> {
+        AcquirerRef::new(format!("{}:{}", self.id, self.pass)).ok()
+    }
+
+    fn write(&self, form: &mut Form<'_>) -> Result<(), Full> {
+        form.text(fields::ACCESS_ID, &self.id)?;
+        form.text(fields::ACCESS_PASS, &self.pass)
+    }
+}
+
+/// One line `k=v&k=v` in Windows-31J, not percent-encoded.
+struct Answer(String);
+
+impl Answer {
+    fn of(reply: &Reply) -> Result<Self, Doubt> {
+        let status = reply.status();
+        if status != 200 {
+            return Err(Doubt::Status { status });
+        }
+        let text = japan::decode(reply.body().ok_or(Doubt::Malformed)?);
+        let text = text.trim_end_matches(['\r', '\n']);
+        // Every answer has `=`, and none is a page.
+        if !text.contains('=') || text.starts_with('<') {
+            return Err(Doubt::Malformed);
+        }
+        Ok(Self(text.to_owned()))
+    }
+
+    /// The first value of that name.
+    fn get(&self, name: &str) -> Option<&str> {
+        self.0
+            .split('&')
+            .filter_map(|pair| pair.split_once('='))
+            .find(|(key, _)| *key == name)
+            .map(|(_, value)| value)
+    }
+
+    /// Its errors; `None` when it names none.
+    fn errors(&self) -> Option<Errors<'_>> {
+        let class = self.get(fields::ERROR_CLASS);
+        let errors = self.get(fields::ERROR);
+        (class.is_some() || errors.is_some()).then(|| Errors(errors.unwrap_or_default()))
+    }
+}
+
+/// `ErrInfo`: codes with `|` between them.
+#[derive(Clone, Copy)]
+struct Errors<'a>(&'a str);
+
+impl<'a> Errors<'a> {
+    /// The one that weighs most: a doubt more than a refusal of the card, that more than one of our request.
+    fn worst(self) -> (Class, &'a str) {
+        let rows = self.0.split('|').map(|code| (codes::class(code), code));
+        rows.max_by_key(|(class, _)| match class {
+            Class::Unknown => 3,
+            Class::Declined { .. } => 2,
+            Class::Rejected => 1,
+            Class::Busy => 0,
+        })
+        .unwrap_or((Class::Unknown, ""))
+    }
+
+    fn class(self) -> Class {
+        self.worst().0
+    }
+
+    fn outcome(self) -> Outcome {
+        let (class, code) = self.worst();
+        class.outcome(code)
+    }
+
+    fn is(self, code: &str) -> bool {
+        self.0.split('|').any(|one| one == code)
+    }
+}
+
+/// An approval by `reference`; a doubt where that can't be kept.
+fn approved(op: &Intent, reference: Option<&str>, answer: &Answer) -> Outcome {
+    let echo = |text: &str| text::echoes(text, op.card);
+    // A `TranID` is 28 digits from the time on: some would look like the card's by chance, one of a thousand.
+    let is_theirs = |text: &str| text.len() == 28 && text.bytes().all(|b| b.is_ascii_digit());
+    let acquirer_ref = reference
+        .filter(|text| is_theirs(text) || !echo(text))
+        .and_then(|text| AcquirerRef::new(text).ok());
+    let Some(acquirer_ref) = acquirer_ref else {
+        return Outcome::Unknown(Doubt::Malformed);
+    };
+    let code = answer.get(fields::APPROVE).filter(|code| {
+        let fits =
+            (1..=16).contains(&code.len()) && code.bytes().all(|b| b.is_ascii_alphanumeric());
+        fits && !echo(code)
+    });
+    Outcome::Approved(Approval {
+        acquirer_ref,
+        code: code.map(str::to_owned),
+        card: None,
+    })
+}
+
+/// What the answer to an `AlterTran` or `ChangeTran` says. Total.
+fn altered(op: &Intent, reply: &Reply) -> Outcome {
+    let answer = match Answer::of(reply) {
+        Ok(answer) => answer,
+        Err(doubt) => return Outcome::Unknown(doubt),
+    };
+    match answer.errors() {
+        Some(errors) => errors.outcome(),
+        None => approved(op, answer.get(fields::TRANSACTION), &answer),
+    }
+}
+
+/// What the answer to a `SaveCard` says. Total.
+fn stored(op: &Intent, reply: &Reply) -> Outcome {
+    let answer = match Answer::of(reply) {
+        Ok(answer) => answer,
+        Err(doubt) => return Outcome::Unknown(doubt),
+    };
+    if let Some(errors) = answer.errors() {
+        return errors.outcome();
+    }
+    let sequence = answer.get(fields::CARD_SEQUENCE);
+    let token = sequence.map(|sequence| format!("{}:{sequence}", op.acquirer_order));
+    approved(op, token.as_deref(), &answer)
+}
+
+/// What a search says of the operation that was asked about. Total.
+fn found(op: &Intent, about: &Parent, now_unix_s: i64, reply: &Reply) -> Outcome {
+    let answer = match Answer::of(reply) {
+        Ok(answer) => answer,
+        Err(doubt) => return Outcome::Unknown(doubt),
+    };
+    // A request of ours may still be on its way, or be executed now.
+    let early = now_unix_s.saturating_sub(about.at_unix_s) < SETTLED_AFTER_S;
+    let never = if early {
+        Outcome::Unknown(Doubt::Pending)
+    } else {
+        Outcome::NotCharged(Why::NotArrived)
+    };
+    if let Some(errors) = answer.errors() {
+        let none = codes::NO_SUCH_ORDER.iter().any(|code| errors.is(code));
+        // What is wrong with this question says nothing about the order.
+        return if none {
+            never
+        } else {
+            Outcome::Unknown(Doubt::UnlistedCode)
+        };
+    }
+    let order = about.acquirer_order.to_string();
+    if answer.get(fields::ORDER_ID) != Some(order.as_str()) {
+        return Outcome::Unknown(Doubt::Mismatch);
+    }
+    let amount = answer
+        .get(fields::AMOUNT)
+        .and_then(|a| a.parse::<u64>().ok());
+    let yes = || approved(op, answer.get(fields::TRANSACTION), &answer);
+    let (held, given_back) = match answer.get(fields::STATUS) {
+        Some("UNPROCESSED") => return never,
+        Some("AUTHENTICATED") => return Outcome::Unknown(Doubt::Pending),
+        Some("CHECK") if about.kind == OperationKind::Verify => return yes(),
+        Some("AUTH" | "SAUTH") => ("reserved", false),
+        Some("CAPTURE" | "SALES") => ("taken", false),
+        Some("VOID" | "RETURN" | "RETURNX") => ("", true),
+        _ => return Outcome::Unknown(Doubt::Malformed),
+    };
+    match about.kind {
+        OperationKind::Charge | OperationKind::Authorise if given_back => {
+            Outcome::NotCharged(Why::Reversed)
+        }
+        OperationKind::Charge | OperationKind::Authorise
+            if amount == Some(about.amount.minor()) =>
+        {
+            yes()
+        }
+        OperationKind::Capture if held == "taken" => yes(),
+        OperationKind::Void | OperationKind::Refund if given_back => yes(),
+        OperationKind::Capture | OperationKind::Void if !given_back => never,
+        // The amount may have been changed by this refund, or by another one: a person compares.
+        _ => Outcome::Unknown(Doubt::Mismatch),
+    }
+}
+
+#[cfg(test)]
+mod tests;
