@@ -1,14 +1,19 @@
-//! A simulated acquirer: the Generic Pay contract as a server, written from the contract and not from our connector.
+//! A simulated acquirer: the Generic Pay contract as a server, written from the contract and not from our connector. Below a path of
+//! its own each acquirer that has a protocol of its own ([`protocol`]).
 //!
 //! Books in memory what it approves, knows every transaction by its id, refuses what the contract does not allow, and
 //! gives each bad answer on demand: by published test card, or by the amount's last four digits (`--table`). A second, plain port
 //! tells the tests what it has seen. Loopback only. Of a card it keeps brand and last four.
 
 mod books;
+mod cards;
 mod contract;
 mod fault;
+mod gmo;
 mod http;
 mod http2;
+mod protocol;
+mod trouble;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -23,6 +28,7 @@ use tokio_rustls::TlsAcceptor;
 
 use books::Books;
 use contract::Contract;
+use protocol::Protocols;
 
 #[derive(clap::Args)]
 #[command(after_long_help = fault::table())]
@@ -31,7 +37,7 @@ pub(crate) struct Args {
     #[arg(long, default_value = "127.0.10.4:9443")]
     listen: SocketAddr,
 
-    /// Address of the control port: GET /ready, GET /log, POST /reset over plain HTTP.
+    /// Address of the control port: GET /ready, GET /log, GET /settings, POST /fault, POST /reset over plain HTTP.
     #[arg(long, default_value = "127.0.10.4:9480")]
     control: SocketAddr,
 
@@ -119,7 +125,9 @@ impl Running {
                 .with_context(|| format!("cannot write {}", file.display()))?;
         }
         let books = Arc::new(Books::default());
-        let contract = Arc::new(Contract::new(books.clone(), credentials));
+        let protocols = Arc::new(Protocols::new());
+        let contract = Contract::new(books.clone(), protocols.clone(), credentials);
+        let contract = Arc::new(contract);
         let mut tasks = tokio::task::JoinSet::new();
         tasks.spawn(accept(https, move |stream| {
             let (acceptor, contract) = (acceptor.clone(), contract.clone());
@@ -135,8 +143,8 @@ impl Running {
             }
         }));
         tasks.spawn(accept(plain, move |stream| {
-            let books = books.clone();
-            async move { books.serve_control(stream).await }
+            let (books, protocols) = (books.clone(), protocols.clone());
+            async move { books.serve_control(&protocols, stream).await }
         }));
         if let Some(file) = args.ready_file {
             std::fs::write(&file, format!("{listen}\n"))

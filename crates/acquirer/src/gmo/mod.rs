@@ -347,6 +347,10 @@ impl Gmo {
     ) -> Result<Step, BuildError> {
         let op = asked.op.get();
         let parent = asked.parent()?;
+        // Stored cards are another list; no money hangs on it.
+        if parent.kind == OperationKind::Tokenise {
+            return Err(BuildError::Unsupported { kind: op.kind });
+        }
         match (progress.stage, last) {
             (0, None) => send(self.search(op)?, 1, None, false, true),
             (1, Some(reply)) => Ok(Step::Done(found(op, parent, asked.now_unix_s, reply))),

@@ -10,6 +10,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
 use super::http::{Received, answer};
+use super::protocol::{Protocols, ask_for_fault};
 
 /// A charge as it was asked: what makes two requests under one id the same.
 #[derive(Clone, PartialEq, Eq, Serialize)]
@@ -107,21 +108,35 @@ impl Books {
         })
     }
 
-    pub(crate) async fn serve_control(&self, mut stream: TcpStream) {
+    pub(crate) async fn serve_control(&self, protocols: &Protocols, mut stream: TcpStream) {
         let Ok(Some(request)) = Received::read(&mut stream).await else {
             return;
         };
         let reply = match (request.method.as_str(), request.path.as_str()) {
             ("GET", "/ready") => answer(200, "application/json", r#"{"ready":true}"#),
-            ("GET", "/log") => answer(200, "application/json", &self.log().to_string()),
+            ("GET", "/log") => {
+                let mut log = self.log();
+                if let Some(log) = log.as_object_mut() {
+                    log.insert("acquirers".to_owned(), protocols.log());
+                }
+                answer(200, "application/json", &log.to_string())
+            }
+            ("GET", "/settings") => {
+                answer(200, "application/json", &protocols.settings().to_string())
+            }
+            ("POST", "/fault") => match ask_for_fault(protocols, &request.body) {
+                Ok(asked) => answer(200, "application/json", &asked.to_string()),
+                Err(wrong) => answer(400, "application/json", &wrong.to_string()),
+            },
             ("POST", "/reset") => {
+                protocols.reset();
                 self.with(|state| *state = State::default());
                 answer(200, "application/json", r#"{"reset":true}"#)
             }
             _ => answer(
                 404,
                 "application/json",
-                r#"{"error":"GET /ready, GET /log, POST /reset"}"#,
+                r#"{"error":"GET /ready, GET /log, GET /settings, POST /fault, POST /reset"}"#,
             ),
         };
         if stream.write_all(&reply).await.is_ok() {

@@ -13,13 +13,16 @@ use serde_json::{Map, Value, json};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use super::books::{Asked, Books, Entry};
+use super::cards::{brand, luhn, this_month};
 use super::fault::{self, Fault};
 use super::http::{Received, answer};
+use super::protocol::Protocols;
 
 const JSON: &str = "application/json";
 
 pub(crate) struct Contract {
     books: Arc<Books>,
+    protocols: Arc<Protocols>,
     /// The whole value of the header.
     authorization: Option<String>,
 }
@@ -34,7 +37,11 @@ struct Charge {
 }
 
 impl Contract {
-    pub(crate) fn new(books: Arc<Books>, credentials: Option<(String, String)>) -> Self {
+    pub(crate) fn new(
+        books: Arc<Books>,
+        protocols: Arc<Protocols>,
+        credentials: Option<(String, String)>,
+    ) -> Self {
         let authorization = credentials.map(|(user, password)| {
             format!(
                 "Basic {}",
@@ -43,6 +50,7 @@ impl Contract {
         });
         Self {
             books,
+            protocols,
             authorization,
         }
     }
@@ -53,6 +61,9 @@ impl Contract {
             match Received::read(&mut stream).await {
                 Ok(None) => return,
                 Ok(Some(request)) => {
+                    if self.protocols.serve(&mut stream, &request).await {
+                        return;
+                    }
                     self.books.count_request();
                     if !self.answer(&mut stream, &request).await {
                         return;
@@ -404,92 +415,9 @@ fn decimal(minor: u64, currency: &str) -> String {
     }
 }
 
-fn luhn(number: &str) -> bool {
-    let sum: u32 = number
-        .bytes()
-        .rev()
-        .map(|b| u32::from(b - b'0'))
-        .enumerate()
-        .map(|(place, d)| {
-            if place % 2 == 0 {
-                d
-            } else {
-                d * 2 / 10 + d * 2 % 10
-            }
-        })
-        .sum();
-    sum.is_multiple_of(10)
-}
-
-fn brand(number: &str) -> &'static str {
-    let head = |digits: usize| {
-        number
-            .chars()
-            .take(digits)
-            .collect::<String>()
-            .parse::<u32>()
-            .unwrap_or(0)
-    };
-    match (head(2), head(4)) {
-        (34 | 37, _) => "amex",
-        (36 | 38 | 39, _) | (_, 3000..=3059 | 3095) => "diners-club",
-        (_, 3528..=3589) => "jcb",
-        (51..=55, _) | (_, 2221..=2720) => "mastercard",
-        (62, _) => "unionpay",
-        (64 | 65, _) | (_, 6011) => "discover",
-        (40..=49, _) => "visa",
-        _ => "maestro",
-    }
-}
-
-/// Year and month of this machine's clock (UTC): the civil calendar from days (Gregorian, proleptic).
-fn this_month() -> (u32, u32) {
-    let days = std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
-        .map_or(0, |t| t.as_secs() / 86_400);
-    month_of(days)
-}
-
-fn month_of(days_since_1970: u64) -> (u32, u32) {
-    let leap = |year: u32| {
-        year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400))
-    };
-    let (mut year, mut month, mut days) = (1970, 1, days_since_1970);
-    loop {
-        let length = match month {
-            4 | 6 | 9 | 11 => 30,
-            2 if leap(year) => 29,
-            2 => 28,
-            _ => 31,
-        };
-        if days < length {
-            return (year, month);
-        }
-        days -= length;
-        (year, month) = if month == 12 {
-            (year + 1, 1)
-        } else {
-            (year, month + 1)
-        };
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn months() {
-        for (days, month) in [
-            (0, (1970, 1)),
-            (58, (1970, 2)),
-            (59, (1970, 3)),
-            (19_782, (2024, 2)),
-            (20_780, (2026, 11)),
-        ] {
-            assert_eq!(month_of(days), month, "{days}");
-        }
-    }
 
     #[test]
     fn amounts() {

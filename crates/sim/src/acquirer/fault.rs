@@ -202,6 +202,14 @@ pub(crate) fn table() -> String {
         line(&amount.to_string(), &format!("200, {code}; not booked"));
     }
     line("94nn", "200, issuer code Gnn (9412 is G12); not booked");
+    line("", "");
+    line(
+        "Acquirers with",
+        "a protocol of their own, by the amount of what takes the card, or by POST /fault:",
+    );
+    for (amount, _, name) in super::trouble::TROUBLES {
+        line(&amount.to_string(), name);
+    }
     text
 }
 

@@ -10,6 +10,7 @@ const HEAD_MAX: usize = 16 * 1024;
 const BODY_MAX: usize = 16 * 1024;
 
 /// A request.
+#[derive(Clone)]
 pub(crate) struct Received {
     pub(crate) method: String,
     pub(crate) path: String,
@@ -78,6 +79,14 @@ impl Received {
         Ok(Some(request))
     }
 
+    /// The same request as whoever stands behind a part of its path sees it.
+    pub(crate) fn at(&self, path: &str) -> Self {
+        Self {
+            path: path.to_owned(),
+            ..self.clone()
+        }
+    }
+
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers
             .iter()
@@ -86,13 +95,46 @@ impl Received {
     }
 }
 
-/// A whole answer.
+/// Fields of a form, percent-decoded; values as bytes, since their charset is the acquirer's.
+pub(crate) fn form(body: &[u8]) -> Option<Vec<(String, Vec<u8>)>> {
+    let decoded = |text: &str| {
+        let mut bytes = text.bytes();
+        let mut out = Vec::new();
+        while let Some(byte) = bytes.next() {
+            out.push(match byte {
+                b'+' => b' ',
+                b'%' => {
+                    let mut digit = || char::from(bytes.next()?).to_digit(16);
+                    u8::try_from(digit()? * 16 + digit()?).ok()?
+                }
+                other => other,
+            });
+        }
+        Some(out)
+    };
+    let body = std::str::from_utf8(body).ok()?;
+    body.split('&')
+        .filter(|pair| !pair.is_empty())
+        .map(|pair| {
+            let (name, value) = pair.split_once('=')?;
+            Some((String::from_utf8(decoded(name)?).ok()?, decoded(value)?))
+        })
+        .collect()
+}
+
+/// A whole answer of text.
 pub(crate) fn answer(status: u16, content_type: &str, body: &str) -> Vec<u8> {
+    whole(status, content_type, body.as_bytes())
+}
+
+/// A whole answer.
+pub(crate) fn whole(status: u16, content_type: &str, body: &[u8]) -> Vec<u8> {
     let reason = match status {
         200 => "OK",
         302 => "Found",
         400 => "Bad Request",
         401 => "Unauthorized",
+        201 => "Created",
         402 => "Payment Required",
         404 => "Not Found",
         405 => "Method Not Allowed",
@@ -108,9 +150,11 @@ pub(crate) fn answer(status: u16, content_type: &str, body: &str) -> Vec<u8> {
         429 | 503 => "retry-after: 0\r\n",
         _ => "",
     };
-    format!(
-        "HTTP/1.1 {status} {reason}\r\ncontent-type: {content_type}\r\n{more}content-length: {}\r\n\r\n{body}",
+    let mut bytes = format!(
+        "HTTP/1.1 {status} {reason}\r\ncontent-type: {content_type}\r\n{more}content-length: {}\r\n\r\n",
         body.len()
     )
-    .into_bytes()
+    .into_bytes();
+    bytes.extend_from_slice(body);
+    bytes
 }

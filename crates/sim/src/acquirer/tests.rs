@@ -6,6 +6,8 @@ use serde_json::{Value, json};
 
 use super::*;
 
+mod matrix;
+
 struct Lab {
     running: Running,
     client: reqwest::Client,
@@ -257,6 +259,24 @@ mod ours {
         digits
     }
 
+    /// A card of this number, 12/40.
+    pub(super) fn card(number: &str) -> Card {
+        let rules = Rules {
+            brands: Brand::ALL.to_vec(),
+            luhn: true,
+        };
+        let pan = Pan::parse(digits(number), &rules).unwrap();
+        let now = Month {
+            year: 2026,
+            month: 11,
+        };
+        Card {
+            expiry: Expiry::parse(digits("1240"), now).unwrap(),
+            code: Some(SecurityCode::parse(digits("123"), pan.brand()).unwrap()),
+            pan,
+        }
+    }
+
     /// Pays `amount` yen with the card as a call would.
     async fn pay(lab: &Lab, number: &str, amount: u64) -> Outcome {
         let config = EndpointConfig {
@@ -267,18 +287,14 @@ mod ours {
             ..EndpointConfig::new(format!("https://{}/", lab.running.listen))
         };
         let sender = ivrpay_wire::Sender::new(&config).unwrap();
-        let rules = Rules {
-            brands: Brand::ALL.to_vec(),
-            luhn: true,
-        };
-        let pan = Pan::parse(digits(number), &rules).unwrap();
+        let card = card(number);
         let id = uuid::Uuid::now_v7();
         let intent = Durable::attest(Intent {
             payment_id: PaymentId::new(id),
             operation_id: OperationId::new(id),
             kind: OperationKind::Charge,
             amount: Money::new(amount, Currency::Jpy).unwrap(),
-            card: pan.truncated(),
+            card: card.pan.truncated(),
             idempotency_key: IdempotencyKey::new(id),
             acquirer_order: AcquirerOrder::new(amount).unwrap(),
             order: None,
@@ -287,18 +303,6 @@ mod ours {
             token: None,
             parent: None,
         });
-        let card = Card {
-            expiry: Expiry::parse(
-                digits("1240"),
-                Month {
-                    year: 2026,
-                    month: 11,
-                },
-            )
-            .unwrap(),
-            code: Some(SecurityCode::parse(digits("123"), pan.brand()).unwrap()),
-            pan,
-        };
         ivrpay_wire::run(&Generic::default(), &sender, &intent, card, |_| {})
             .await
             .outcome

@@ -1,0 +1,359 @@
+//! Every connector of ours against its acquirer's server here: each operation, each way in which an answer can go wrong, what we make of
+//! it, and how what is unknown is found out afterwards. The books of the server are the judge.
+//!
+//! `cargo test -p ivrpay-sim matrix -- --nocapture` prints the table.
+
+use std::fmt::Write;
+use std::pin::Pin;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use ivrpay_acquirer::{Connector, EndpointConfig, Kind, Mode, Progress, Settings, configured};
+use ivrpay_card::Card;
+use ivrpay_payment::{
+    AcquirerOrder, AcquirerRef, Currency, Doubt, Durable, IdempotencyKey, Intent, Money,
+    OperationId, OperationKind, Outcome, Parent, PaymentId, Plan,
+};
+use ivrpay_wire::{Checkpoint, NotWritten, Sender};
+
+use super::ours::card;
+use super::*;
+use crate::acquirer::trouble::TROUBLES;
+
+/// What has to be known of an acquirer to try it.
+struct Tried {
+    name: &'static str,
+    /// The request by which each operation moves money, as the acquirer calls it. One that is not here, it does not have.
+    requests: &'static [(OperationKind, &'static str)],
+    /// Cards that are refused, and the neutral reason.
+    declines: &'static [(&'static str, &'static str)],
+}
+
+const TRIED: &[Tried] = &[Tried {
+    name: "gmo",
+    requests: &[
+        (OperationKind::Charge, "ExecTran"),
+        (OperationKind::Authorise, "ExecTran"),
+        (OperationKind::Capture, "AlterTran"),
+        (OperationKind::Void, "AlterTran"),
+        (OperationKind::Refund, "AlterTran"),
+        (OperationKind::Tokenise, "SaveCard"),
+        (OperationKind::Verify, "ExecTran"),
+    ],
+    declines: &[
+        ("4000000000000002", "card_unusable"),
+        ("4000000000009995", "insufficient_funds"),
+        ("4000000000009987", "lost_or_stolen"),
+        ("4000000000000069", "invalid_expiry"),
+        ("4000000000000127", "cvv_mismatch"),
+    ],
+}];
+
+/// A merchant of one acquirer.
+pub(super) struct Shop<'a> {
+    lab: &'a Lab,
+    name: &'static str,
+    pub(super) connector: Box<dyn Connector>,
+    sender: Sender,
+}
+
+/// Keeps the last progress, as the journal does.
+#[derive(Default)]
+struct Kept(Option<Progress>);
+
+impl Checkpoint for Kept {
+    fn write<'a>(
+        &'a mut self,
+        _op: &'a Durable<Intent>,
+        progress: &'a Progress,
+    ) -> Pin<Box<dyn Future<Output = Result<(), NotWritten>> + Send + 'a>> {
+        self.0 = Some(progress.clone());
+        Box::pin(std::future::ready(Ok(())))
+    }
+}
+
+/// An operation that has been run.
+pub(super) struct Done {
+    pub(super) op: Durable<Intent>,
+    pub(super) outcome: Outcome,
+    reference: Option<AcquirerRef>,
+}
+
+impl<'a> Shop<'a> {
+    pub(super) async fn open(lab: &'a Lab, name: &'static str) -> Self {
+        let url = format!("http://{}/settings", lab.running.control);
+        let text = lab.client.get(url).send().await.unwrap().text().await;
+        let all: Value = serde_json::from_str(&text.unwrap()).unwrap();
+        let texts = |part: &str| -> Vec<(String, String)> {
+            let of = all[name][part].as_object().expect("an acquirer's settings");
+            of.iter()
+                .map(|(k, v)| (k.clone(), v.as_str().unwrap().to_owned()))
+                .collect()
+        };
+        let mut settings = Settings::new(Mode::Test);
+        settings.raw_pan = true;
+        settings.parameters = texts("parameters").into_iter().collect();
+        let mut secrets = texts("secrets");
+        // HTTP Basic belongs to the endpoint.
+        let mut basic = |key: &str| {
+            let at = secrets.iter().position(|(k, _)| k == key)?;
+            Some(secrets.remove(at).1)
+        };
+        let (user, password) = (basic("basic_user"), basic("basic_password"));
+        settings.secrets = secrets.into_iter().map(|(k, v)| (k, v.into())).collect();
+        let kind: Kind = name.parse().unwrap();
+        let config = EndpointConfig {
+            ca_file: Some(lab._dir.path().join("ca.pem")),
+            user: user.unwrap_or_default(),
+            password: password.map(Into::into),
+            reply_timeout: Duration::from_millis(1_500),
+            ..EndpointConfig::new(format!("https://{}/{name}", lab.running.listen))
+        };
+        Self {
+            lab,
+            name,
+            connector: configured(kind, &settings)
+                .map_err(|e| e.to_string())
+                .unwrap(),
+            sender: Sender::new(&config).unwrap(),
+        }
+    }
+
+    /// An operation of its own, or about `parent`, an hour old so that no answer can still come.
+    pub(super) fn intent(&self, kind: OperationKind, amount: u64, parent: Option<&Done>) -> Intent {
+        static ORDERS: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(1);
+        let id = uuid::Uuid::now_v7();
+        let number = ORDERS.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap()
+            .as_secs();
+        let pan = card("4111111111111111").pan.truncated();
+        Intent {
+            payment_id: PaymentId::new(id),
+            operation_id: OperationId::new(id),
+            kind,
+            amount: Money::new(amount, Currency::Jpy).unwrap(),
+            card: parent.map_or(pan, |p| p.op.get().card),
+            idempotency_key: IdempotencyKey::new(id),
+            acquirer_order: parent.map_or_else(
+                || AcquirerOrder::new(20_261_126_000_000_000 + number).unwrap(),
+                |p| p.op.get().acquirer_order,
+            ),
+            order: None,
+            operator: None,
+            plan: Plan::LumpSum,
+            token: None,
+            parent: parent.map(|p| {
+                let of = p.op.get();
+                Box::new(Parent {
+                    operation_id: of.operation_id,
+                    kind: of.kind,
+                    amount: of.amount,
+                    acquirer_order: of.acquirer_order,
+                    idempotency_key: of.idempotency_key,
+                    acquirer_ref: p.reference.clone(),
+                    at_unix_s: i64::try_from(now).unwrap() - 3_600,
+                })
+            }),
+        }
+    }
+
+    pub(super) async fn run(&self, op: Intent, number: Option<&str>) -> Done {
+        let card: Option<Card> = number.map(card);
+        let op = Intent {
+            card: card.as_ref().map_or(op.card, |card| card.pan.truncated()),
+            ..op
+        };
+        let op = Durable::attest(op);
+        let mut kept = Kept::default();
+        let (connector, sender) = (self.connector.as_ref(), &self.sender);
+        let ran = ivrpay_wire::run_from(
+            connector,
+            sender,
+            &op,
+            card,
+            Progress::default(),
+            &mut kept,
+            |_| {},
+        )
+        .await;
+        let reference = match &ran.outcome {
+            Outcome::Approved(approval) => Some(approval.acquirer_ref.clone()),
+            _ => kept.0.and_then(|progress| progress.reference),
+        };
+        Done {
+            op,
+            outcome: ran.outcome,
+            reference,
+        }
+    }
+
+    async fn fault(&self, request: &str, fault: &str) {
+        let url = format!("http://{}/fault", self.lab.running.control);
+        let asked = json!({"acquirer": self.name, "request": request, "fault": fault});
+        let answer = self
+            .lab
+            .client
+            .post(url)
+            .body(asked.to_string())
+            .send()
+            .await;
+        assert_eq!(answer.unwrap().status().as_u16(), 200, "{fault}");
+    }
+
+    /// What the acquirer's books say of an order.
+    pub(super) async fn order(&self, of: &Done) -> Value {
+        let log = self.lab.log().await;
+        let number = of.op.get().acquirer_order.to_string();
+        let orders = log["acquirers"][self.name]["orders"].as_array().unwrap();
+        let found = orders.iter().find(|o| o["order"] == number);
+        found.cloned().unwrap_or(Value::Null)
+    }
+
+    async fn wrong(&self) -> Value {
+        self.lab.log().await["acquirers"][self.name]["wrong"].clone()
+    }
+
+    /// What an operation needs before it: an authorisation for a capture, a charge for a refund.
+    async fn before(&self, kind: OperationKind) -> Option<Done> {
+        let first = match kind {
+            OperationKind::Capture | OperationKind::Void => OperationKind::Authorise,
+            OperationKind::Refund => OperationKind::Charge,
+            _ => return None,
+        };
+        let done = self
+            .run(self.intent(first, 1500, None), Some("4111111111111111"))
+            .await;
+        assert!(
+            matches!(done.outcome, Outcome::Approved(_)),
+            "{}: {:?}",
+            self.name,
+            done.outcome
+        );
+        Some(done)
+    }
+}
+
+/// An outcome in a word.
+pub(super) fn word(outcome: &Outcome) -> String {
+    match outcome {
+        Outcome::Approved(_) => "approved".into(),
+        Outcome::Declined(decline) => decline.reason.name().into(),
+        Outcome::NotCharged(why) => format!("not charged: {why:?}"),
+        Outcome::Unknown(Doubt::Status { status }) => format!("unknown: {status}"),
+        Outcome::Unknown(doubt) => format!("unknown: {doubt:?}"),
+    }
+}
+
+/// Runs one cell: the operation with this fault. Says what came of it and how it was found out.
+async fn cell(shop: &Shop<'_>, kind: OperationKind, request: &str, fault: Option<&str>) -> String {
+    let before = shop.before(kind).await;
+    let keyed = matches!(
+        kind,
+        OperationKind::Charge
+            | OperationKind::Authorise
+            | OperationKind::Tokenise
+            | OperationKind::Verify
+    );
+    if let Some(fault) = fault {
+        shop.fault(request, fault).await;
+    }
+    let intent = shop.intent(kind, 1500, before.as_ref());
+    let done = shop.run(intent, keyed.then_some("4111111111111111")).await;
+    let booked = fault.is_none_or(|name| TROUBLES.iter().any(|row| row.2 == name && row.1.booked));
+    let at = format!("{} {} {fault:?}", shop.name, kind.name());
+    // Money: never "no" when it was done, never "yes" when it was not.
+    match &done.outcome {
+        Outcome::Approved(_) => assert!(booked, "{at}"),
+        Outcome::Declined(_) | Outcome::NotCharged(_) => assert!(
+            !booked || matches!(kind, OperationKind::Tokenise | OperationKind::Verify),
+            "{at}: {:?}",
+            done.outcome
+        ),
+        Outcome::Unknown(_) => {}
+    }
+    let mut said = word(&done.outcome);
+    if !matches!(done.outcome, Outcome::Unknown(_)) {
+        return said;
+    }
+    if matches!(kind, OperationKind::Tokenise | OperationKind::Verify) {
+        said += " -> nothing moved, asked anew";
+        return said;
+    }
+    if !shop.connector.about().capabilities.query {
+        said += " -> a person (no query)";
+        return said;
+    }
+    let asked = shop
+        .run(shop.intent(OperationKind::Query, 1500, Some(&done)), None)
+        .await;
+    match &asked.outcome {
+        Outcome::Approved(_) => assert!(booked, "{at}: found {:?}", asked.outcome),
+        Outcome::Declined(_) | Outcome::NotCharged(_) => {
+            assert!(!booked, "{at}: found {:?}", asked.outcome);
+        }
+        Outcome::Unknown(_) => {}
+    }
+    write!(said, " -> query: {}", word(&asked.outcome)).unwrap();
+    said
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn matrix_of_connectors_operations_and_faults() {
+    let mut table = String::new();
+    for tried in TRIED {
+        let lab = Lab::start().await;
+        let shop = Shop::open(&lab, tried.name).await;
+        let capabilities = shop.connector.about().capabilities;
+        for kind in [
+            OperationKind::Charge,
+            OperationKind::Authorise,
+            OperationKind::Capture,
+            OperationKind::Void,
+            OperationKind::Refund,
+            OperationKind::Tokenise,
+            OperationKind::Verify,
+        ] {
+            let row = |case: &str, said: &str| {
+                format!("{:<12} {:<9} {case:<16} {said}\n", tried.name, kind.name())
+            };
+            let request = tried.requests.iter().find(|r| r.0 == kind).map(|r| r.1);
+            assert_eq!(
+                request.is_some(),
+                capabilities.has(kind),
+                "{} {kind:?}",
+                tried.name
+            );
+            let Some(request) = request else {
+                table += &row("-", "the acquirer has no such operation");
+                continue;
+            };
+            table += &row("approve", &cell(&shop, kind, request, None).await);
+            let cells = TROUBLES.iter().map(|&(_, _, fault)| {
+                let shop = &shop;
+                async move { (fault, cell(shop, kind, request, Some(fault)).await) }
+            });
+            // One after the other: a fault is for the next request, whosever it is.
+            for cell in cells {
+                let (fault, said) = cell.await;
+                table += &row(fault, &said);
+            }
+            if !matches!(kind, OperationKind::Charge | OperationKind::Authorise) {
+                continue;
+            }
+            for (number, reason) in tried.declines {
+                let done = shop.run(shop.intent(kind, 1500, None), Some(number)).await;
+                assert_eq!(word(&done.outcome), *reason, "{} {number}", tried.name);
+                assert_ne!(shop.order(&done).await["booked"], true);
+                table += &row("decline", reason);
+            }
+        }
+        assert_eq!(
+            shop.wrong().await,
+            json!([]),
+            "{}: requests that the acquirer refuses as wrong",
+            tried.name
+        );
+    }
+    println!("{table}");
+}
