@@ -2,7 +2,7 @@
 
 use std::io;
 
-use ivrpay_payment::{CallId, OperatorId, PaymentId, State, TaskId};
+use ivrpay_payment::{CallId, OperationKind, OperatorId, PaymentId, State, TaskId};
 
 /// Why the journal could not be opened, read or written.
 #[derive(Debug, thiserror::Error)]
@@ -203,6 +203,57 @@ pub enum IntentError {
     /// Another payment of the order is waiting, in flight, unknown or approved.
     #[error("another payment holds the order")]
     OrderTaken,
+    /// The journal itself.
+    #[error(transparent)]
+    Journal(#[from] Error),
+}
+
+/// Why a capture, void, refund or query was not written. Nothing was sent.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LaterError {
+    /// Nothing, or more than there is.
+    #[error("there are {left} minor units left for that")]
+    Amount {
+        /// What is left.
+        left: u64,
+    },
+    /// Taken already.
+    #[error("the payment is captured already")]
+    Captured,
+    /// Another request had this key.
+    #[error("another request was sent under this Idempotency-Key")]
+    IdempotencyReused,
+    /// The key holds what could be a card number.
+    #[error("the Idempotency-Key holds what could be a card number")]
+    Key,
+    /// No later operation.
+    #[error("behind the call there is capture, void and refund")]
+    Kind,
+    /// Only approved payments are captured, voided, refunded.
+    #[error("the payment is {}, not approved", state.name())]
+    NotApproved {
+        /// Its state.
+        state: State,
+    },
+    /// Nothing was taken that could be given back.
+    #[error("the payment is authorised and not captured: void it")]
+    NotCaptured,
+    /// No such payment or operation.
+    #[error("no such payment")]
+    NotFound,
+    /// One before it is not answered, or its answer is not known.
+    #[error("a {} before it is not answered yet, or not known: inquire first", kind.name())]
+    Open {
+        /// Which.
+        kind: OperationKind,
+    },
+    /// A part was given back: what is left can't be voided.
+    #[error("a part of the payment is refunded: refund the rest")]
+    Refunded,
+    /// A void is of the whole.
+    #[error("a void is of the whole amount: refund a part, or capture less")]
+    WholeOnly,
     /// The journal itself.
     #[error(transparent)]
     Journal(#[from] Error),

@@ -6,11 +6,12 @@ use std::sync::Arc;
 
 use ivrpay_payment::{
     CallId, Doubt, Durable, IdempotencyKey, Intent, OperationId, OperationKind, OrderId, Outcome,
-    PaymentId, State, TenantId, Why,
+    PaymentId, Plan, State, TenantId, Why,
 };
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use crate::later::{self, is_later};
 use crate::sqlite::{Durability, Holder, Sqlite, Tx};
 use crate::tasks::{Rules, task};
 use crate::types::{
@@ -461,6 +462,9 @@ pub(crate) async fn create(tx: &mut Tx<'_>, new: NewPayment) -> Result<Created, 
         result: None,
         evidence: None,
         call: None,
+        plan: Plan::LumpSum,
+        captured_minor: None,
+        refunded_minor: 0,
     };
     tx.insert_payment(&payment, request.as_ref().map(|(key, hash)| (key, hash)))
         .await?;
@@ -620,6 +624,7 @@ async fn write_intent(
         })?;
     payment.state = State::InFlight;
     payment.card = Some(intent.card);
+    payment.plan = intent.plan;
     payment.decline_reason = None;
     tx.update_payment(&mut payment).await?;
     let body = json!({
@@ -650,13 +655,15 @@ async fn write_outcome(
         .payment(operation.payment)
         .await?
         .ok_or(OutcomeError::NotFound)?;
-    payment.state = match outcome {
-        Outcome::Approved(_) => State::Approved,
-        // The call goes on, perhaps with another card; its end decides.
-        Outcome::Declined(_) | Outcome::NotCharged(_) => State::Waiting,
-        Outcome::Unknown(_) => State::Unknown,
-    };
-    if payment.state == State::Unknown {
+    if !is_later(operation.kind) {
+        payment.state = match outcome {
+            Outcome::Approved(_) => State::Approved,
+            // The call goes on, perhaps with another card; its end decides.
+            Outcome::Declined(_) | Outcome::NotCharged(_) => State::Waiting,
+            Outcome::Unknown(_) => State::Unknown,
+        };
+    }
+    if matches!(outcome, Outcome::Unknown(_)) && operation.kind != OperationKind::Query {
         task(
             tx,
             &payment,
@@ -667,7 +674,7 @@ async fn write_outcome(
         )
         .await?;
     }
-    record_outcome(tx, "outcome", &mut payment, operation.id, outcome, None).await?;
+    record_outcome(tx, "outcome", &mut payment, &operation, outcome, None).await?;
     Ok(payment.state)
 }
 
@@ -690,16 +697,18 @@ pub(crate) async fn settle(
         .payment(operation.payment)
         .await?
         .ok_or(OutcomeError::NotFound)?;
-    payment.state = match outcome {
-        Outcome::Approved(_) => State::Approved,
-        Outcome::Declined(_) => State::Declined,
-        Outcome::NotCharged(_) => State::Cancelled,
+    let begins = !is_later(operation.kind);
+    match outcome {
         Outcome::Unknown(_) => return Err(OutcomeError::AlreadyWritten),
-    };
+        Outcome::Approved(_) if begins => payment.state = State::Approved,
+        Outcome::Declined(_) if begins => payment.state = State::Declined,
+        Outcome::NotCharged(_) if begins => payment.state = State::Cancelled,
+        _ => {}
+    }
     let by = scrub::text(by);
     tx.close_task(payment.id, TaskKind::UnknownOutcome, &by, note)
         .await?;
-    if payment.state == State::Approved {
+    if begins && payment.state == State::Approved {
         task(
             tx,
             &payment,
@@ -711,15 +720,7 @@ pub(crate) async fn settle(
         .await?;
     }
     tx.insert_audit(&by, "settle", &payment).await?;
-    record_outcome(
-        tx,
-        "settled",
-        &mut payment,
-        operation_id,
-        outcome,
-        Some(&by),
-    )
-    .await?;
+    record_outcome(tx, "settled", &mut payment, &operation, outcome, Some(&by)).await?;
     Ok(payment.state)
 }
 
@@ -728,10 +729,11 @@ async fn record_outcome(
     tx: &mut Tx<'_>,
     kind: &str,
     payment: &mut Payment,
-    operation: OperationId,
+    operation: &Operation,
     outcome: &Outcome,
     by: Option<&str>,
 ) -> Result<(), Error> {
+    let begins = !is_later(operation.kind);
     let mut outcome = outcome.clone();
     let state = match &mut outcome {
         Outcome::Approved(approval) => {
@@ -740,27 +742,32 @@ async fn record_outcome(
                 .code
                 .take()
                 .map(|code| scrub::text(&code).chars().take(16).collect());
-            payment.approval_code.clone_from(&approval.code);
-            payment.acquirer_ref = Some(approval.acquirer_ref.clone());
+            if begins {
+                payment.approval_code.clone_from(&approval.code);
+                payment.acquirer_ref = Some(approval.acquirer_ref.clone());
+            }
+            later::apply(payment, operation);
             OperationState::Approved
         }
         Outcome::Declined(decline) => {
             decline.code = scrub::text(&decline.code);
-            payment.decline_reason = Some(decline.reason.name().to_owned());
+            if begins {
+                payment.decline_reason = Some(decline.reason.name().to_owned());
+            }
             OperationState::Declined
         }
         Outcome::NotCharged(_) => OperationState::NotCharged,
         Outcome::Unknown(_) => OperationState::Unknown,
     };
     let outcome = json!(outcome);
-    tx.update_operation(operation, state, &outcome).await?;
+    tx.update_operation(operation.id, state, &outcome).await?;
     tx.update_payment(payment).await?;
     let mut body = json!({ "outcome": outcome });
     if let Some(by) = by {
         body["by"] = Value::from(by);
     }
-    tx.append(kind, payment, Some(operation), body).await?;
-    if payment.state != State::Waiting {
+    tx.append(kind, payment, Some(operation.id), body).await?;
+    if payment.state != State::Waiting && operation.kind != OperationKind::Query {
         tx.insert_event(fresh_id(tx.now_ms), payment).await?;
     }
     Ok(())
@@ -784,7 +791,8 @@ async fn finish(
     }
     // The call ends while its operation is open: nobody will write the outcome, so nobody may take it for refused.
     let mut payment = payment;
-    for operation in tx.in_flight(Some(payment_id)).await? {
+    let open = tx.in_flight(Some(payment_id)).await?;
+    for operation in open.into_iter().filter(|o| !is_later(o.kind)) {
         payment = to_unknown(
             tx,
             &operation,
@@ -860,7 +868,9 @@ async fn recover(tx: &mut Tx<'_>, rules: &Rules) -> Result<Recovered, Error> {
     let mut recovered = Recovered::default();
     calls::recover(tx).await?;
     for operation in tx.in_flight(None).await? {
-        recovered.unknown.push(operation.payment);
+        if operation.kind != OperationKind::Query {
+            recovered.unknown.push(operation.payment);
+        }
         to_unknown(
             tx,
             &operation,
@@ -912,21 +922,26 @@ async fn to_unknown(
     let mut payment = tx.payment(operation.payment).await?.ok_or(Error::Corrupt {
         what: "an operation without its payment",
     })?;
-    payment.state = State::Unknown;
-    task(
-        tx,
-        &payment,
-        TaskKind::UnknownOutcome,
-        Some(operation.id),
-        rules,
-        note,
-    )
-    .await?;
+    if !is_later(operation.kind) {
+        payment.state = State::Unknown;
+    }
+    // A question that was not answered is asked again; nobody has to do anything.
+    if operation.kind != OperationKind::Query {
+        task(
+            tx,
+            &payment,
+            TaskKind::UnknownOutcome,
+            Some(operation.id),
+            rules,
+            note,
+        )
+        .await?;
+    }
     record_outcome(
         tx,
         "outcome",
         &mut payment,
-        operation.id,
+        operation,
         &Outcome::Unknown(Doubt::NoReply),
         None,
     )
@@ -1008,7 +1023,7 @@ fn acquirer_order_floor(now_ms: i64) -> i64 {
 
 #[cfg(test)]
 mod tests {
-    use ivrpay_payment::{Brand, Currency, Money, Plan, TenantId, Truncated};
+    use ivrpay_payment::{Brand, Currency, Money, TenantId, Truncated};
 
     use super::*;
     use crate::{EnteredBy, Mode};

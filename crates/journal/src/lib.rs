@@ -13,6 +13,7 @@ mod calls;
 mod chain;
 mod error;
 mod journal;
+mod later;
 mod recordings;
 mod scrub;
 mod sqlite;
@@ -20,15 +21,15 @@ mod tasks;
 mod types;
 
 pub use error::{
-    AssignError, CallError, ClaimError, CreateError, Error, IntentError, OutcomeError,
+    AssignError, CallError, ClaimError, CreateError, Error, IntentError, LaterError, OutcomeError,
     RecordingError, TaskError,
 };
 pub use journal::Journal;
 pub use scrub::looks_like_card;
 pub use types::{
     About, ApiRequest, Assignment, Break, By, CalledNow, Claim, Clock, Created, CustomerCall,
-    EnteredBy, Filter, First, Found, IntentDraft, Match, Mode, NewCustomerCall, NewPayment,
-    NewRecording, OpenOptions, Operation, OperationState, Origin, Payment, Promise, Record,
-    RecorderPause, Recording, RecordingState, Recovered, TRAINING, Task, TaskCount, TaskFilter,
-    TaskKind, TaskNews, TaskRules, TaskState, VerifyReport, Which,
+    EnteredBy, Filter, First, Found, IntentDraft, Later, LaterDraft, Match, Mode, NewCustomerCall,
+    NewPayment, NewRecording, OpenOptions, Operation, OperationState, Origin, Payment, Promise,
+    Record, RecorderPause, Recording, RecordingState, Recovered, TRAINING, Task, TaskCount,
+    TaskFilter, TaskKind, TaskNews, TaskRules, TaskState, VerifyReport, Which,
 };

@@ -666,7 +666,8 @@ impl Tx<'_> {
         payment.updated_ms = self.now_ms;
         sqlx::query(
             "UPDATE payments SET state = ?2, updated_ms = ?3, brand = ?4, last4 = ?5, approval_code = ?6, acquirer_ref = ?7,
-                decline_reason = ?8, result = ?9, evidence = ?10, entered_by = ?11 WHERE id = ?1",
+                decline_reason = ?8, result = ?9, evidence = ?10, entered_by = ?11, plan = ?12, captured_minor = ?13,
+                refunded_minor = ?14 WHERE id = ?1",
         )
         .bind(payment.id.to_string())
         .bind(payment.state.name())
@@ -679,6 +680,9 @@ impl Tx<'_> {
         .bind(&payment.result)
         .bind(payment.evidence.as_ref().map(Value::to_string))
         .bind(payment.entered_by.name())
+        .bind(payment.plan.to_string())
+        .bind(payment.captured_minor.map(u64::cast_signed))
+        .bind(payment.refunded_minor.cast_signed())
         .execute(&mut self.connection)
         .await?;
         Ok(())
@@ -702,8 +706,8 @@ impl Tx<'_> {
     pub(crate) async fn insert_operation(&mut self, intent: &Intent) -> Result<(), Error> {
         sqlx::query(
             "INSERT INTO operations (id, payment, kind, amount_minor, currency, idempotency_key, acquirer_order, state, brand,
-                last4, writer, epoch, created_ms, updated_ms)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 'in-flight', ?8, ?9, ?10, ?11, ?12, ?12)",
+                last4, writer, epoch, created_ms, updated_ms, parent)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 'in-flight', ?8, ?9, ?10, ?11, ?12, ?12, ?13)",
         )
         .bind(intent.operation_id.to_string())
         .bind(intent.payment_id.to_string())
@@ -717,8 +721,67 @@ impl Tx<'_> {
         .bind(self.writer)
         .bind(self.epoch)
         .bind(self.now_ms)
+        .bind(intent.parent.as_ref().map(|p| p.operation_id.to_string()))
         .execute(&mut self.connection)
         .await?;
+        Ok(())
+    }
+
+    /// A capture, void, refund or query: by whose request.
+    pub(crate) async fn insert_later(
+        &mut self,
+        intent: &Intent,
+        by: &str,
+        request: Option<(&[u8; 32], &[u8; 32])>,
+    ) -> Result<(), Error> {
+        self.insert_operation(intent).await?;
+        sqlx::query(
+            "UPDATE operations SET by_whom = ?2, request_key = ?3, request_hash = ?4 WHERE id = ?1",
+        )
+        .bind(intent.operation_id.to_string())
+        .bind(by)
+        .bind(request.map(|(key, _)| key.as_slice()))
+        .bind(request.map(|(_, hash)| hash.as_slice()))
+        .execute(&mut self.connection)
+        .await?;
+        Ok(())
+    }
+
+    /// The operations of a payment, oldest first.
+    pub(crate) async fn operations(&mut self, payment: PaymentId) -> Result<Vec<Operation>, Error> {
+        let rows = sqlx::query("SELECT * FROM operations WHERE payment = ?1 ORDER BY id")
+            .bind(payment.to_string())
+            .fetch_all(&mut self.connection)
+            .await?;
+        rows.iter().map(operation).collect()
+    }
+
+    /// The operation that an API call asked for, and the hash of what was asked.
+    pub(crate) async fn operation_of_request(
+        &mut self,
+        payment: PaymentId,
+        key: &[u8; 32],
+    ) -> Result<Option<(Operation, [u8; 32])>, Error> {
+        let row = sqlx::query("SELECT * FROM operations WHERE payment = ?1 AND request_key = ?2")
+            .bind(payment.to_string())
+            .bind(key.as_slice())
+            .fetch_optional(&mut self.connection)
+            .await?;
+        row.map(|row| Ok((operation(&row)?, bytes32(&row, "request_hash")?)))
+            .transpose()
+    }
+
+    pub(crate) async fn update_progress(
+        &mut self,
+        id: OperationId,
+        progress: &Value,
+    ) -> Result<(), Error> {
+        sqlx::query("UPDATE operations SET progress = ?2, updated_ms = ?3 WHERE id = ?1")
+            .bind(id.to_string())
+            .bind(progress.to_string())
+            .bind(self.now_ms)
+            .execute(&mut self.connection)
+            .await?;
         Ok(())
     }
 
@@ -1208,6 +1271,11 @@ fn payment(row: &SqliteRow) -> Result<Payment, Error> {
         result: row.try_get("result")?,
         evidence: document(row, "evidence")?,
         call: parsed(row, "call")?,
+        plan: parsed(row, "plan")?.ok_or(DAMAGED)?,
+        captured_minor: row
+            .try_get::<Option<i64>, _>("captured_minor")?
+            .map(i64::cast_unsigned),
+        refunded_minor: row.try_get::<i64, _>("refunded_minor")?.cast_unsigned(),
     })
 }
 
@@ -1217,6 +1285,9 @@ fn operation(row: &SqliteRow) -> Result<Operation, Error> {
     Ok(Operation {
         id: parsed(row, "id")?.ok_or(DAMAGED)?,
         payment: parsed(row, "payment")?.ok_or(DAMAGED)?,
+        parent: parsed(row, "parent")?,
+        by: row.try_get("by_whom")?,
+        progress: document(row, "progress")?,
         kind: named(row, "kind", kind)?,
         amount: money(row)?,
         idempotency_key: parsed::<IdempotencyKey>(row, "idempotency_key")?.ok_or(DAMAGED)?,

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ivrpay_payment::{
-    AcquirerOrder, AcquirerRef, CallId, IdempotencyKey, Money, OperationId, OperationKind,
-    OperatorId, OrderId, Outcome, Owner, PaymentId, Plan, RecordingId, SiteId, State, TaskId,
-    TenantId, Truncated,
+    AcquirerOrder, AcquirerRef, CallId, Durable, IdempotencyKey, Intent, Money, OperationId,
+    OperationKind, OperatorId, OrderId, Outcome, Owner, PaymentId, Plan, RecordingId, SiteId,
+    State, TaskId, TenantId, Truncated,
 };
 use serde::{Serialize, Serializer};
 
@@ -361,6 +361,12 @@ pub struct Payment {
     pub evidence: Option<serde_json::Value>,
     /// The call that works on it.
     pub call: Option<CallId>,
+    /// How it is paid back.
+    pub plan: Plan,
+    /// What of it has been taken, minor units; `None` for nothing: waiting, or authorised alone.
+    pub captured_minor: Option<u64>,
+    /// What of that has been given back, minor units.
+    pub refunded_minor: u64,
 }
 
 /// An operation as the journal knows it.
@@ -371,6 +377,12 @@ pub struct Operation {
     pub id: OperationId,
     /// Its payment.
     pub payment: PaymentId,
+    /// The one that it is about: what is captured, voided, refunded or asked about.
+    pub parent: Option<OperationId>,
+    /// Who asked for it, behind the call.
+    pub by: Option<String>,
+    /// How far it had come before its last request: the acquirer's references.
+    pub progress: Option<serde_json::Value>,
     /// What was asked.
     #[serde(serialize_with = "kind")]
     pub kind: OperationKind,
@@ -724,6 +736,32 @@ impl Claim {
     pub const fn call(&self) -> CallId {
         self.call
     }
+}
+
+/// A capture, void or refund that a person or the merchant's system asks for.
+#[derive(Debug, Clone)]
+pub struct LaterDraft {
+    /// Capture, void or refund.
+    pub kind: OperationKind,
+    /// Minor units; all that there is when `None`.
+    pub amount_minor: Option<u64>,
+    /// Who asks.
+    pub by: By,
+    /// The API call, so that the same one asks once.
+    pub request: Option<ApiRequest>,
+}
+
+/// What `write_later` wrote or found.
+#[derive(Debug, Clone)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "one of them lives at a time, and is taken apart at once"
+)]
+pub enum Later {
+    /// It may be sent now.
+    New(Durable<Intent>),
+    /// The same request wrote it before.
+    Existing(Operation),
 }
 
 /// What is about to be asked of an acquirer; ids, key and acquirer's order number are the journal's to allot.

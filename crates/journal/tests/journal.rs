@@ -8,7 +8,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::sync::atomic::Ordering;
 
 use common::{
-    NOON, Place, announced, approved, call, declined, draft, order, under_key, visa, yen,
+    NOON, Place, UNDO_EIGHTH, announced, approved, call, declined, draft, order, under_key, visa,
+    yen,
 };
 use ivrpay_journal::{
     Break, ClaimError, CreateError, Created, EnteredBy, Error, Filter, IntentError, Journal, Match,
@@ -1087,7 +1088,7 @@ async fn another_database_and_another_version_are_refused() {
                 error,
                 Error::Version {
                     found: 99,
-                    known: 7
+                    known: 8
                 }
             ),
             "{error:?}"
@@ -1164,6 +1165,8 @@ async fn an_older_journal_is_migrated() {
     let (old, intent) = in_flight(&journal, "A-1").await;
     let unknown = Outcome::Unknown(Doubt::NoReply);
     journal.write_outcome(&intent, &unknown).await.unwrap();
+    let (charged, intent) = in_flight(&journal, "A-0").await;
+    journal.write_outcome(&intent, &approved()).await.unwrap();
     journal.stop().await.unwrap();
     let mut raw = place.raw().await;
     for undo in [
@@ -1179,7 +1182,10 @@ async fn an_older_journal_is_migrated() {
         "ALTER TABLE payments DROP COLUMN desk",
         "DELETE FROM counters WHERE name = 'reference'",
         "DELETE FROM _sqlx_migrations WHERE version > 1",
-    ] {
+    ]
+    .into_iter()
+    .chain(UNDO_EIGHTH)
+    {
         sqlx::query(undo).execute(&mut raw).await.unwrap();
     }
     sqlx::Connection::close(raw).await.unwrap();
@@ -1189,6 +1195,9 @@ async fn an_older_journal_is_migrated() {
     let journal = place.open().await;
     let reference = async |id| journal.payment(id).await.unwrap().unwrap().reference;
     assert_eq!(reference(old).await, None);
+    // Until then every approval was a charge.
+    let taken = async |id| journal.payment(id).await.unwrap().unwrap().captured_minor;
+    assert_eq!((taken(old).await, taken(charged).await), (None, Some(1200)));
     let new = journal.create(order("A-2")).await.unwrap().payment().id;
     assert_eq!(reference(new).await, Some(1));
     let tasks = journal.tasks(&TaskFilter::default()).await.unwrap();

@@ -7,7 +7,7 @@ mod common;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use common::{NOON, Place, announced, approved, call, declined, draft, order};
+use common::{NOON, Place, UNDO_EIGHTH, announced, approved, call, declined, draft, order};
 use ivrpay_journal::{
     AssignError, Assignment, By, Error, Filter, Found, Journal, Match, NewPayment, NewRecording,
     Promise, TRAINING, Task, TaskError, TaskFilter, TaskKind, TaskRules, TaskState, Which,
@@ -874,13 +874,16 @@ async fn the_tasks_of_the_version_before_are_migrated() {
         "ALTER TABLE payments DROP COLUMN desk",
         "ALTER TABLE recordings DROP COLUMN deleting_by",
         "DELETE FROM _sqlx_migrations WHERE version > 3",
-    ] {
+    ]
+    .into_iter()
+    .chain(UNDO_EIGHTH)
+    {
         sqlx::query(sqlx::AssertSqlSafe(undo.to_owned())).execute(&mut raw).await.unwrap();
     }
     sqlx::Connection::close(raw).await.unwrap();
     let refused = Journal::open_read_only(place.path()).await.unwrap_err();
     assert!(
-        matches!(refused, Error::Version { found: 3, known: 7 }),
+        matches!(refused, Error::Version { found: 3, known: 8 }),
         "{refused:?}"
     );
 

@@ -62,6 +62,18 @@ impl Place {
     }
 }
 
+/// What takes the columns of the eighth migration away again.
+pub const UNDO_EIGHTH: [&str; 8] = [
+    "ALTER TABLE payments DROP COLUMN plan",
+    "ALTER TABLE payments DROP COLUMN captured_minor",
+    "ALTER TABLE payments DROP COLUMN refunded_minor",
+    "DROP INDEX operations_one_a_request",
+    "DROP INDEX operations_one_later",
+    "ALTER TABLE operations DROP COLUMN by_whom",
+    "ALTER TABLE operations DROP COLUMN request_key",
+    "ALTER TABLE operations DROP COLUMN request_hash",
+];
+
 pub fn yen(minor: u64) -> Money {
     Money::new(minor, Currency::Jpy).unwrap()
 }
