@@ -458,6 +458,7 @@ pub fn give_to(user: &str, folder: &Path, lab: &Lab) -> anyhow::Result<PathBuf> 
     for name in [
         "ari-password",
         "ami-audit-password",
+        "ami-key-password",
         "acquirer-password",
         "acquirer-ca.pem",
     ] {

@@ -73,6 +73,12 @@ impl Config {
         self.socket().map(|_| ())
     }
 
+    /// The port of the address; `None` where that can't be used.
+    #[must_use]
+    pub fn port(&self) -> Option<u16> {
+        self.socket().ok().map(|address| address.port())
+    }
+
     /// Reads the address and looks at what goes into the login.
     pub(crate) fn socket(&self) -> Result<SocketAddr, Error> {
         if self.user.is_empty() || !clean(&self.user) {

@@ -106,8 +106,10 @@ pub struct Config {
     pub ari: ivrpay_ari::Config,
     /// Asterisk's manager interface, for `ivrpay audit`; `None` = not asked.
     pub ami: Option<ivrpay_ami::Config>,
-    /// Where the operator's pay key asks; `None` = there is none.
+    /// Where the operator's pay key asks; `None` = not over AGI.
     pub agi: Option<Agi>,
+    /// The user that moves both legs where the pay key can't ask over AGI; `None` = that way is not used.
+    pub pay_key: Option<ivrpay_ami::Config>,
     /// HTTP API.
     pub http: Http,
     /// Unix socket of the CLI.
@@ -309,6 +311,8 @@ struct RawConfig {
     #[serde(default)]
     agi: Option<RawAgi>,
     #[serde(default)]
+    pay_key: Option<RawAmi>,
+    #[serde(default)]
     http: RawHttp,
     #[serde(default)]
     admin: RawAdmin,
@@ -370,13 +374,13 @@ fn default_request_timeout() -> Span {
     Span(Duration::from_secs(5))
 }
 
+/// A user of Asterisk's manager interface: each that needs one has its own.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawAmi {
     #[serde(default = "default_ami_address")]
     address: String,
-    #[serde(default = "default_ami_user")]
-    user: String,
+    user: Option<String>,
     password_file: PathBuf,
 }
 
@@ -384,9 +388,13 @@ fn default_ami_address() -> String {
     "127.0.0.1:5038".into()
 }
 
-fn default_ami_user() -> String {
-    "ivrpay-audit".into()
-}
+/// Of `[ami]`, and of `[pay_key]`, as `asterisk-conf/ivrpay-manager.conf` has them.
+const AMI_USER: &str = "ivrpay-audit";
+const PAY_KEY_USER: &str = "ivrpay-key";
+
+/// The operator waits for it, and hears nothing meanwhile. As long as Asterisk itself waits for a port of AGI (`res/res_agi.c:
+/// MAX_AGI_CONNECT`).
+const PAY_KEY_WAIT: Duration = Duration::from_secs(2);
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -725,8 +733,12 @@ impl Config {
             quarantine_folder,
             quarantine,
             ari: ari(raw.ari, folder)?,
-            ami: raw.ami.map(|raw| ami(raw, folder)).transpose()?,
+            ami: raw
+                .ami
+                .map(|raw| ami(raw, "ami", AMI_USER, folder))
+                .transpose()?,
             agi: raw.agi.map(agi).transpose()?,
+            pay_key: raw.pay_key.map(|raw| pay_key(raw, folder)).transpose()?,
             http: Http {
                 listen: raw.http.listen,
                 keys,
@@ -780,11 +792,24 @@ fn ari(raw: RawAri, folder: &Path) -> Result<ivrpay_ari::Config, ConfigError> {
     Ok(ari)
 }
 
-fn ami(raw: RawAmi, folder: &Path) -> Result<ivrpay_ami::Config, ConfigError> {
-    let password = secret("ami.password_file", &folder.join(raw.password_file))?;
-    let ami = ivrpay_ami::Config::new(&raw.address, &raw.user, password);
+fn ami(
+    raw: RawAmi,
+    key: &str,
+    user: &str,
+    folder: &Path,
+) -> Result<ivrpay_ami::Config, ConfigError> {
+    let file = folder.join(raw.password_file);
+    let password = secret(&format!("{key}.password_file"), &file)?;
+    let user = raw.user.as_deref().unwrap_or(user);
+    let ami = ivrpay_ami::Config::new(&raw.address, user, password);
     ami.check()
-        .map_err(|e| ConfigError::value("ami", format!("{e}; {}", e.hint())))?;
+        .map_err(|e| ConfigError::value(key, format!("{e}; {}", e.hint())))?;
+    Ok(ami)
+}
+
+fn pay_key(raw: RawAmi, folder: &Path) -> Result<ivrpay_ami::Config, ConfigError> {
+    let mut ami = ami(raw, "pay_key", PAY_KEY_USER, folder)?;
+    (ami.connect_timeout, ami.answer_timeout) = (PAY_KEY_WAIT, PAY_KEY_WAIT);
     Ok(ami)
 }
 
@@ -1461,6 +1486,7 @@ mod tests {
             folder.secret("ari-password", "one\n", 0o600);
             folder.secret("acquirer-password", "two", 0o600);
             folder.secret("ami-password", "three", 0o600);
+            folder.secret("ami-key-password", "four", 0o600);
             folder.secret(
                 "lookup-secret",
                 "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
@@ -1517,7 +1543,13 @@ mod tests {
         let ami = full.ami.as_ref().unwrap();
         assert_eq!(
             (&ami.address, &ami.user),
-            (&default_ami_address(), &default_ami_user())
+            (&default_ami_address(), &AMI_USER.to_owned())
+        );
+        assert!(sample.pay_key.is_none());
+        let key = full.pay_key.as_ref().unwrap();
+        assert_eq!(
+            (&key.address, &key.user),
+            (&default_ami_address(), &PAY_KEY_USER.to_owned())
         );
         assert!(sample.agi.is_none());
         let agi = full.agi.as_ref().unwrap();

@@ -505,6 +505,28 @@ pub(crate) fn pay_key_undecided(operator: &str) {
     counter!("ivrpay_pay_keys_total", "result" => "undecided").increment(1);
 }
 
+/// What the dialplan says of the payment can't be used.
+pub(crate) fn pay_key_unusable(why: &'static str) {
+    warn!(
+        why,
+        "what the pay key asks for can't be used; see dialplan/README.md, ivrpay-key"
+    );
+}
+
+/// The dialplan asks in the second way, and we have no user for it.
+pub(crate) fn redirect_not_set() {
+    warn!(
+        hint = "add [pay_key] to the configuration, or take IVRPAY_KEY_WAY out of the dialplan",
+        "pay key: the dialplan has IVRPAY_KEY_WAY = ami, and there is no [pay_key]"
+    );
+}
+
+/// Both legs were to be moved, and were not.
+pub(crate) fn redirect_failed(operator: &str, error: &ivrpay_ami::Error) {
+    warn!(operator, reason = %error, hint = error.hint(), "pay key: AMI's Redirect did not move the two");
+    counter!("ivrpay_redirect_failures_total").increment(1);
+}
+
 pub(crate) fn agi_refused(why: &'static str) {
     warn!(
         why,

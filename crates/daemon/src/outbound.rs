@@ -74,6 +74,9 @@ enum Told {
     Over(CallResult),
 }
 
+/// Without AGI ([`Outbound::joined`]) the dialplan says so by a channel that does nothing else.
+const JOINED: &str = "JOINED";
+
 /// A channel of the dialplan that belongs to a call.
 pub(crate) enum Mark {
     /// The customer, who has answered.
@@ -231,6 +234,7 @@ impl Outbound {
                         }
                     }
                     Told::Over(result) => return result.name(),
+                    Told::Status(status) if talks && status == JOINED => answered = true,
                     // Of a dialplan that says so of two who have talked.
                     Told::Status(status) if talks && (answered || status == "ANSWER") => return TALKED,
                     // The call of the payment says how it ended.

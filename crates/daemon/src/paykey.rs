@@ -1,18 +1,21 @@
 //! The pay key: an operator presses it while he talks, and both are brought into a payment.
 //!
-//! The dialplan (`ivrpay-key`) asks here over AGI, on the operator's channel, with the customer on hold: whether a payment can be taken
-//! now, and of which customer. A refusal is spoken to the operator at once, and the two are talking again: nobody has been moved. Else a
-//! token stands in a variable, with which the dialplan sends both into Stasis ([`crate::pairs`]).
+//! The dialplan (`ivrpay-key`) asks here, with the customer on hold, whether a payment can be taken now, and of which customer: over AGI on
+//! the operator's own channel ([`agi`]), or, where AGI can't be used, over ARI on a Local channel that he hears ([`ami`]). What can be taken is
+//! decided here, once for both. A refusal is spoken to the operator at once, and the two are talking again: nobody has been moved. Else a
+//! token is announced with which both come into Stasis ([`crate::pairs`]).
+
+mod agi;
+mod ami;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use ivrpay_agi::{Error, Session};
 use ivrpay_ari::{Bridge, Channel, ChannelId, Client};
 use ivrpay_dialogue::Prompt;
 use ivrpay_dialogue::operator::{self, Refusal};
-use ivrpay_journal::Payment;
+use ivrpay_payment::Money;
 use ivrpay_prompts::Language;
 use tokio_util::sync::CancellationToken;
 
@@ -24,6 +27,8 @@ use crate::guard::{Danger, Legs};
 use crate::order::{self, NotFound};
 use crate::pairs::{ARRIVAL_MAX, Company, Pair};
 use crate::spies::Policy;
+
+pub(crate) use ami::asks;
 
 /// How long an operator may think about which of several payments is meant.
 const CHOICE_WAIT: Duration = Duration::from_secs(8);
@@ -39,109 +44,117 @@ pub(crate) struct PayKey {
     pub(crate) on: Arc<AtomicUsize>,
     pub(crate) calls_max: usize,
     pub(crate) stopping: CancellationToken,
+    /// Who moves both legs, where the dialplan can't.
+    pub(crate) ami: Option<ivrpay_ami::Config>,
+}
+
+/// Who pressed, and what the dialplan says.
+struct Press<'a> {
+    /// Unique id of the operator's channel.
+    operator: &'a str,
+    /// Its name.
+    name: &'a str,
+    /// The number of its caller id.
+    number: &'a str,
+    arguments: &'a [String],
+}
+
+/// The way on which the operator hears us, and we his keys.
+trait Ear {
+    /// He is gone, or the way is.
+    type Lost;
+
+    /// Says something to its end; where he is to choose, a key stops it. The digit, if it was one (0 for any other key).
+    async fn say(
+        &mut self,
+        language: Language,
+        prompt: &Prompt,
+        choice: bool,
+    ) -> Result<Option<u8>, Self::Lost>;
+
+    /// The next key, as above.
+    async fn wait_for_key(&mut self, wait: Duration) -> Result<Option<u8>, Self::Lost>;
+}
+
+/// A payment can be taken, and the pair is announced.
+struct Ready {
+    token: String,
+    customer: Channel,
+    company: Company,
 }
 
 /// Why the two go on talking.
-enum No {
+enum No<Lost> {
     /// The operator is told.
     Refused(Refusal),
     /// He pressed nothing when he was asked.
     Undecided,
-    /// He hung up, or Asterisk does not speak AGI.
-    Agi(Error),
+    /// He hung up, or the way to him is gone.
+    Lost(Lost),
 }
 
-impl From<Error> for No {
-    fn from(error: Error) -> Self {
-        Self::Agi(error)
-    }
-}
-
-impl From<Refusal> for No {
+impl<Lost> From<Refusal> for No<Lost> {
     fn from(refusal: Refusal) -> Self {
         Self::Refused(refusal)
     }
 }
 
 impl PayKey {
-    /// Leads one session of AGI.
-    pub(crate) async fn handle(self: Arc<Self>, mut session: Session) {
-        let done = match session.request().script() {
-            "pay" => self.pay(&mut session).await,
-            "joined" => {
-                self.joined(&session);
-                Ok(())
+    /// Tells the operator why the two go on talking, as far as he is still there.
+    async fn tell<E: Ear>(
+        ear: &mut E,
+        language: Language,
+        operator: &str,
+        no: No<E::Lost>,
+    ) -> Result<(), E::Lost> {
+        match no {
+            No::Refused(why) => {
+                events::pay_key_refused(operator, why);
+                ear.say(language, &operator::reason(why), false).await?;
             }
-            _ => {
-                events::agi_refused("the script is not known; the dialplan asks for pay or joined");
-                Ok(())
-            }
-        };
-        if let Err(error) = done {
-            events::agi_failed(&error);
+            No::Undecided => events::pay_key_undecided(operator),
+            No::Lost(lost) => return Err(lost),
         }
+        Ok(())
     }
 
-    /// The customer whom an operator had called has answered.
-    fn joined(&self, session: &Session) {
-        if let Some(Ok(call)) = session.request().parameter("call").map(str::parse) {
-            self.shared.outbound.joined(call);
-        }
-    }
-
-    async fn pay(&self, session: &mut Session) -> Result<(), Error> {
-        // By it the dialplan knows that somebody is here.
-        session.set_variable("IVRPAY_KEY_ANSWERED", "1").await?;
-        let mut language = spoken(session.request().language());
-        match self.decide(session, &mut language).await {
-            Ok(()) => Ok(()),
-            Err(No::Refused(why)) => {
-                events::pay_key_refused(session.request().channel(), why);
-                say(session, language, &operator::reason(why), "").await?;
-                Ok(())
-            }
-            Err(No::Undecided) => {
-                events::pay_key_undecided(session.request().channel());
-                Ok(())
-            }
-            Err(No::Agi(error)) => Err(error),
-        }
-    }
-
-    async fn decide(&self, session: &mut Session, language: &mut Language) -> Result<(), No> {
+    /// Whether a payment can be taken, and which; `language` is that of the operator's channel, and becomes that of the payment.
+    async fn decide<E: Ear>(
+        &self,
+        ear: &mut E,
+        press: Press<'_>,
+        language: &mut Language,
+    ) -> Result<Ready, No<E::Lost>> {
         if self.stopping.is_cancelled() {
             return Err(Refusal::ServiceAway.into());
         }
         if self.on.load(Ordering::Relaxed) >= self.calls_max {
             return Err(Refusal::NoPlace.into());
         }
-        let request = session.request();
-        let operator_name = request.channel().to_owned();
-        let operator = ChannelId::new(request.unique_id()).map_err(|_| Refusal::NoCustomer)?;
-        let (company, mut args) = arguments(request.arguments()).map_err(|why| {
-            events::agi_refused(why);
+        let operator = ChannelId::new(press.operator).map_err(|_| Refusal::NoCustomer)?;
+        let (company, mut args) = arguments(press.arguments).map_err(|why| {
+            events::pay_key_unusable(why);
             Refusal::ServiceAway
         })?;
         let shared = &self.shared;
         let tenant = order::tenant(&shared.tenants, &args).ok_or_else(|| {
-            events::agi_refused("tenant is not one of the configuration");
+            events::pay_key_unusable("tenant is not one of the configuration");
             Refusal::ServiceAway
         })?;
         if company == Company::Keys && !tenant.operator_keyed {
             return Err(Refusal::Keyed.into());
         }
-        let number = request.caller_id().unwrap_or_default();
-        args.or_extension(shared.edge.extension(&operator_name, number));
+        args.or_extension(shared.edge.extension(press.name, press.number));
         *language = args.language.unwrap_or(*language);
         let customer = customer(&shared.client, &operator).await?;
         if shared.pairs.has(&customer.id) {
             return Err(Refusal::Running.into());
         }
-        self.payment(session, *language, tenant, &mut args, &customer)
+        self.payment(ear, *language, tenant, &mut args, &customer)
             .await?;
         let legs = Legs {
             customer: (&customer.id, &customer.name),
-            operator: Some((&operator, &operator_name)),
+            operator: Some((&operator, press.name)),
             taken_off: tenant.spy == Policy::Detach,
         };
         // One look at Asterisk for both legs.
@@ -149,7 +162,7 @@ impl PayKey {
         self.safe(legs, practice, pressed).await?;
         // Then his keys are a card too: by what leg they come is asked as of a customer's.
         if company == Company::Keys {
-            let (customer, operator) = ((&operator, operator_name.as_str()), None);
+            let (customer, operator) = ((&operator, press.name), None);
             let keyer = Legs {
                 customer,
                 operator,
@@ -165,25 +178,24 @@ impl PayKey {
         };
         let token = shared.pairs.announce(pair).ok_or(Refusal::NoPlace)?;
         self.forget_later(token.clone());
-        session
-            .set_variable("__IVRPAY_KEY_CUSTOMER", &customer.name)
-            .await?;
-        session.set_variable("__IVRPAY_PAIR", &token).await?;
-        events::pay_key(&operator_name);
-        Ok(())
+        Ok(Ready {
+            token,
+            customer,
+            company,
+        })
     }
 
     /// That there is a payment to be taken; the operator chooses where several wait.
-    async fn payment(
+    async fn payment<E: Ear>(
         &self,
-        session: &mut Session,
+        ear: &mut E,
         language: Language,
         tenant: &Tenant,
         args: &mut Arguments,
         customer: &Channel,
-    ) -> Result<(), No> {
+    ) -> Result<(), No<E::Lost>> {
         let amount = args.money(tenant.currency).map_err(|why| {
-            events::agi_refused(why);
+            events::pay_key_unusable(why);
             Refusal::NothingWaiting
         })?;
         if args.mode == Mode::Training {
@@ -207,8 +219,9 @@ impl PayKey {
                 Err(Refusal::ServiceAway.into())
             }
             Err(NotFound::Several(waiting)) => {
-                let chosen = choose(session, language, &waiting).await?;
-                args.payment = Some(chosen.id);
+                let amounts: Vec<_> = waiting.iter().map(|payment| payment.amount).collect();
+                let chosen = choose(ear, language, &amounts).await?;
+                args.payment = waiting.get(chosen).map(|payment| payment.id);
                 Ok(())
             }
         }
@@ -239,7 +252,7 @@ impl PayKey {
     }
 }
 
-/// Of the arguments of `AGI()`: what the operator does meanwhile, and those that `Stasis()` would have.
+/// Of the arguments of the key: what the operator does meanwhile, and those that `Stasis()` would have.
 fn arguments(args: &[String]) -> Result<(Company, Arguments), &'static str> {
     let (mut company, mut entered_by) = ("", "");
     let mut rest = Vec::new();
@@ -319,53 +332,32 @@ pub(crate) fn other_half(name: &str) -> Option<String> {
     Some(format!("Local/{pipe};{other}"))
 }
 
-/// Reads the amounts to the operator, who presses the number of one.
-async fn choose<'a>(
-    session: &mut Session,
+/// Reads the amounts to the operator, who presses the number of one; its index.
+async fn choose<E: Ear>(
+    ear: &mut E,
     language: Language,
-    waiting: &'a [Payment],
-) -> Result<&'a Payment, No> {
-    let amounts: Vec<_> = waiting.iter().map(|payment| payment.amount).collect();
+    amounts: &[Money],
+) -> Result<usize, No<E::Lost>> {
     // Too many to be read to anybody: the order system says which.
-    let prompt = operator::choice(&amounts).ok_or(Refusal::NothingWaiting)?;
+    let prompt = operator::choice(amounts).ok_or(Refusal::NothingWaiting)?;
     for _ in 0..CHOICE_TRIES {
-        let mut key = say(session, language, &prompt, "123456789").await?;
+        let mut key = ear.say(language, &prompt, true).await.map_err(No::Lost)?;
         if key.is_none() {
-            key = session.wait_for_key(CHOICE_WAIT).await?;
+            key = ear.wait_for_key(CHOICE_WAIT).await.map_err(No::Lost)?;
         }
-        let number = key.and_then(|key| key.to_digit(10)).unwrap_or(0);
-        let index = usize::try_from(number).unwrap_or(0).checked_sub(1);
-        if let Some(payment) = index.and_then(|index| waiting.get(index)) {
-            return Ok(payment);
+        let index = key.and_then(|number| usize::from(number).checked_sub(1));
+        if let Some(index) = index.filter(|index| *index < amounts.len()) {
+            return Ok(index);
         }
     }
     Err(No::Undecided)
 }
 
-/// Plays a prompt on the operator's leg; the key that stopped it.
-async fn say(
-    session: &mut Session,
-    language: Language,
-    prompt: &Prompt,
-    keys: &str,
-) -> Result<Option<char>, Error> {
-    if spoken(session.request().language()) != language {
-        session
-            .set_variable("CHANNEL(language)", language.code())
-            .await?;
-    }
-    for clip in ivrpay_prompts::clips(prompt, language) {
-        let played = session.stream_file(&format!("ivrpay/{clip}"), keys).await?;
-        if played.key.is_some() {
-            return Ok(played.key);
-        }
-    }
-    Ok(None)
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+    use ivrpay_payment::Currency;
 
     use super::*;
 
@@ -428,5 +420,61 @@ mod tests {
         assert_eq!(keys.0, Company::Keys);
         assert!(read("entered_by=customer").is_err());
         assert!(read("colour=red").is_err());
+    }
+
+    /// Presses these keys, one each time that he is asked or waited for.
+    struct Presses(std::vec::IntoIter<Option<u8>>);
+
+    impl Ear for Presses {
+        type Lost = ();
+
+        async fn say(&mut self, _: Language, _: &Prompt, choice: bool) -> Result<Option<u8>, ()> {
+            assert!(choice);
+            self.0.next().ok_or(())
+        }
+
+        async fn wait_for_key(&mut self, wait: Duration) -> Result<Option<u8>, ()> {
+            assert_eq!(wait, CHOICE_WAIT);
+            self.0.next().ok_or(())
+        }
+    }
+
+    #[tokio::test]
+    async fn the_operator_chooses_by_number_and_has_two_tries() {
+        let yen = |amount| Money::new(amount, Currency::Jpy).unwrap();
+        let waiting = [yen(3300), yen(4400)];
+        for (keys, chosen) in [
+            // In the middle of what is said, and behind it.
+            (vec![Some(2)], Some(1)),
+            (vec![None, Some(1)], Some(0)),
+            // No number of one, no digit; then a good one.
+            (vec![Some(9), Some(2)], Some(1)),
+            (vec![None, Some(0), None, Some(2)], Some(1)),
+            (vec![None, None, None, None], None),
+            (vec![Some(3), Some(0), Some(1)], None),
+        ] {
+            let mut ear = Presses(keys.clone().into_iter());
+            let got = match choose(&mut ear, Language::Ja, &waiting).await {
+                Ok(index) => Some(index),
+                Err(No::Undecided) => None,
+                Err(_) => panic!("{keys:?}: not undecided"),
+            };
+            assert_eq!(got, chosen, "{keys:?}");
+        }
+        let mut gone = Presses(vec![None].into_iter());
+        let lost = choose(&mut gone, Language::Ja, &waiting).await;
+        assert!(matches!(lost, Err(No::Lost(()))));
+        // More than there are keys: nobody is asked.
+        let many: Vec<_> = (1..=10).map(yen).collect();
+        let refused = choose(&mut gone, Language::Ja, &many).await;
+        assert!(matches!(refused, Err(No::Refused(Refusal::NothingWaiting))));
+    }
+
+    #[test]
+    fn who_asks_without_agi_is_told_from_a_call() {
+        let of = |args: &[&str]| asks(&args.iter().map(|a| (*a).to_owned()).collect::<Vec<_>>());
+        assert!(of(&["key=1795661748.2", "tenant=demo", "company=stay"]));
+        assert!(!of(&["tenant=demo", "order=key=1"]));
+        assert!(!of(&["pair=0a1b", "leg=operator"]));
     }
 }

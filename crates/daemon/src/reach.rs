@@ -54,6 +54,7 @@ pub fn reach(config: &Config) -> Reach {
             .filter_map(|e| Url::parse(&e.url).ok())
             .filter_map(|url| url.port_or_known_default()),
     );
+    connect.extend(config.pay_key.iter().filter_map(|ami| ami.port()));
     connect.extend(config.recorders.iter().flat_map(Recorder::ports));
     let lookups = config.tenants.iter().filter_map(|t| t.lookup.as_ref());
     connect.extend(lookups.filter_map(|lookup| lookup.port()));
@@ -106,6 +107,14 @@ listen = "127.0.0.1:9480"
 
 [agi]
 listen = "127.0.0.1:4573"
+
+[ami]
+address = "127.0.0.1:5039"
+password_file = "password"
+
+[pay_key]
+address = "127.0.0.1:5037"
+password_file = "password"
 
 [journal]
 path = "link.sqlite"
@@ -162,7 +171,7 @@ password_file = "password"
                 Ok(config) => config,
                 Err(error) => panic!("{error}"),
             };
-            let mut connect = vec![ari, 443, 7070, 7071, 9443];
+            let mut connect = vec![ari, 443, 5037, 7070, 7071, 9443];
             connect.sort_unstable();
             let mut got = reach(&config);
             // Behind it is what the environment of the tests names.

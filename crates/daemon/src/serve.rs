@@ -30,7 +30,7 @@ use crate::guard::Guard;
 use crate::lamps::Lamps;
 use crate::outbound::{self, Mark, Outbound};
 use crate::pairs::{Leg, Pairs};
-use crate::paykey::PayKey;
+use crate::paykey::{self, PayKey};
 use crate::recorders::Recorders;
 use crate::settle::{Route, Settle};
 use crate::spies::{self, Spies};
@@ -185,13 +185,15 @@ pub async fn serve(
         tenants: config.tenants.clone(),
         settings: Arc::new(config.dialogue.clone()),
     });
+    let key = Arc::new(PayKey {
+        shared: Arc::clone(&shared),
+        on: Arc::clone(&on),
+        calls_max: config.limits.calls_max,
+        stopping: stopping.clone(),
+        ami: config.pay_key.clone(),
+    });
     if let Some(listener) = keys {
-        let key = Arc::new(PayKey {
-            shared: Arc::clone(&shared),
-            on: Arc::clone(&on),
-            calls_max: config.limits.calls_max,
-            stopping: stopping.clone(),
-        });
+        let key = Arc::clone(&key);
         let closed = closing.clone().cancelled_owned();
         servers.spawn(async move {
             let handle = move |session| Arc::clone(&key).handle(session);
@@ -236,6 +238,11 @@ pub async fn serve(
             if let Err(start) = spies.arrived(&token, start) {
                 let_go(&client, start.channel.id);
             }
+            continue;
+        }
+        // Nor is an operator who asks by the pay key.
+        if paykey::asks(&start.args) {
+            servers.spawn(Arc::clone(&key).pressed(start));
             continue;
         }
         // The operator's leg of a pair is no call of its own: it belongs to the customer's.

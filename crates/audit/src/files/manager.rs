@@ -10,8 +10,8 @@ pub(crate) const KEYS: [&str; 2] = ["DTMFBegin", "DTMFEnd"];
 /// The events that hold variables and arguments of the dialplan.
 pub(crate) const DIALPLAN: [&str; 2] = ["VarSet", "Newexten"];
 
-/// What the names of our users begin with.
-const OURS: &str = "ivrpay";
+/// Our user that needs to run commands; that of the pay key does not.
+const OURS: &str = "ivrpay-audit";
 
 /// Whether AMI is enabled.
 pub(super) fn check(cx: &mut Cx<'_>) -> bool {
@@ -253,6 +253,26 @@ mod tests {
             let conf = Conf::read(&tree, "manager.conf").expect("there");
             let user = conf.section("user").expect("there");
             assert_eq!(excludes_keys(user), expected, "{filters}");
+        }
+    }
+
+    #[test]
+    fn our_users_are_known_by_their_purpose() {
+        for (user, write, expected) in [
+            ("ivrpay-audit", "command,reporting", false),
+            ("ivrpay-key", "call", false),
+            ("ivrpay-key", "call,command", true),
+            ("ivrpay-key", "all", true),
+            ("crm", "command", true),
+        ] {
+            let mut tree = Tree::new("/etc/asterisk");
+            let text = format!(
+                "[general]\nenabled = yes\nbindaddr = 127.0.0.1\n[{user}]\nread =\nwrite = {write}\n"
+            );
+            tree.add("manager.conf", text.into_bytes()).expect("small");
+            let report = crate::files(&tree).expect("an Asterisk");
+            let found = report.findings.iter().any(|f| f.id == "ami-command");
+            assert_eq!(found, expected, "{user} {write}");
         }
     }
 }

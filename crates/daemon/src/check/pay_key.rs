@@ -1,7 +1,10 @@
 //! The ring `pay-key`: whether a press of the operator's key would reach the service.
 //!
 //! The port is tried. What Asterisk has loaded (features, dialplan, globals) is asked over AMI, by the user of `ivrpay audit`; ARI shows none
-//! of it. What only a press shows (who may press, the customer's side) is not judged here.
+//! of it. What only a press shows (who may press, the customer's side) is not judged here. Of the second way, without AGI, its own AMI user is
+//! tried.
+
+mod user;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
@@ -19,17 +22,24 @@ const FEATURE: &str = "ivrpay-pay";
 const KEYED: &str = "ivrpay-pay-keyed";
 /// Context of the dialplan that the key runs.
 const CONTEXT: &str = "ivrpay-key";
-/// Its extensions: the operator's part before, what moves the two, and, last, the operator's part where he keys the card.
-const EXTENSIONS: [&str; 3] = ["s", "go", "keyed"];
+/// Its extensions: the operator's part before, and what moves the two.
+const EXTENSIONS: [&str; 2] = ["s", "go"];
+/// The operator's part where he keys the card, and what asks without AGI.
+const KEYED_EXTENSION: &str = "keyed";
+const ASKS_EXTENSION: &str = "asks";
+/// What makes the key ask without AGI.
+const WAY: &str = "IVRPAY_KEY_WAY=ami";
 /// Port of `agi://HOST` without one (`res/res_agi.c: AGI_PORT`).
 const AGI_PORT: u16 = 4573;
 /// As long as Asterisk waits for a connection (`res/res_agi.c: MAX_AGI_CONNECT`).
 const CONNECT_MAX: Duration = Duration::from_secs(2);
 
-const ADD_FEATURE: &str = "include asterisk-conf/ivrpay-features.conf at the end of features.conf, or add below its [applicationmap]: ivrpay-pay => *9,self,Dial,\"Local/go@ivrpay-key/n,30,B(ivrpay-key^s^1)\",default; then `module reload features`";
-const ADD_KEYED: &str = "add below [applicationmap] of features.conf: ivrpay-pay-keyed => *7,self,Dial,\"Local/go@ivrpay-key/n,30,B(ivrpay-key^keyed^1)\",default (asterisk-conf/ivrpay-features.conf); then `module reload features`; or take operator_keyed out";
+const ADD_FEATURE: &str = "include asterisk-conf/ivrpay-features.conf at the end of features.conf, or add below its [applicationmap]: ivrpay-pay => *9,self,Dial,\"Local/go@ivrpay-key/n,60,B(ivrpay-key^s^1)\",default; then `module reload features`";
+const ADD_KEYED: &str = "add below [applicationmap] of features.conf: ivrpay-pay-keyed => *7,self,Dial,\"Local/go@ivrpay-key/n,60,B(ivrpay-key^keyed^1)\",default (asterisk-conf/ivrpay-features.conf); then `module reload features`; or take operator_keyed out";
 const ADD_VARIABLE: &str = "add before the Dial() or Queue() of calls that may be paid in: same => n,Set(__DYNAMIC_FEATURES=ivrpay-pay) (with # between, where there are others); not seen here: set_var of pjsip.conf";
 const ADD_CONTEXT: &str = "add to extensions.conf: #include ivrpay.conf (dialplan/ivrpay.conf, copied beside it); then `dialplan reload`";
+const ADD_WAY: &str =
+    "add below [globals] of extensions.conf: IVRPAY_KEY_WAY = ami; then `dialplan reload`";
 const ADD_MODULE: &str = "add to modules.conf: load = res_agi.so; then `module load res_agi.so`";
 
 /// What Asterisk says, a line each.
@@ -42,12 +52,26 @@ struct Loaded {
 
 type Found = (Verdict, String, Option<String>);
 
+/// What of the configuration the judgement is about.
+struct Ours<'a> {
+    agi: Option<&'a Agi>,
+    /// There is a user for the second way.
+    redirects: bool,
+    /// A tenant lets operators key cards.
+    keyed: bool,
+}
+
 impl Check<'_> {
     pub(super) async fn pay_key(&mut self, config: &Config) {
-        let Some(agi) = &config.agi else {
-            return self.good(RING, "there is none: [agi] is not set");
-        };
-        self.pay_key_port(agi).await;
+        if config.agi.is_none() && config.pay_key.is_none() {
+            return self.good(RING, "there is none: neither [agi] nor [pay_key] is set");
+        }
+        if let Some(agi) = &config.agi {
+            self.pay_key_port(agi).await;
+        }
+        if let Some(user) = &config.pay_key {
+            self.pay_key_user(user).await;
+        }
         let Some(ami) = &config.ami else {
             return self.warn(
                 RING,
@@ -57,8 +81,12 @@ impl Check<'_> {
         };
         match ask(ami).await {
             Ok(loaded) => {
-                let keyed = config.tenants.iter().any(|t| t.operator_keyed);
-                for (verdict, fact, hint) in judge(agi, &loaded, keyed) {
+                let ours = Ours {
+                    agi: config.agi.as_ref(),
+                    redirects: config.pay_key.is_some(),
+                    keyed: config.tenants.iter().any(|t| t.operator_keyed),
+                };
+                for (verdict, fact, hint) in judge(&ours, &loaded) {
                     self.say(RING, verdict, fact, hint);
                 }
             }
@@ -99,15 +127,15 @@ async fn ask(ami: &ivrpay_ami::Config) -> Result<Loaded, ivrpay_ami::Error> {
     })
 }
 
-/// `keyed`: a tenant lets operators key cards.
-fn judge(agi: &Agi, loaded: &Loaded, keyed: bool) -> Vec<Found> {
+fn judge(ours: &Ours<'_>, loaded: &Loaded) -> Vec<Found> {
     let found = [
-        module(loaded),
+        ours.agi.and_then(|_| module(loaded)),
         Some(feature(loaded)),
-        keyed_feature(loaded, keyed),
+        keyed_feature(loaded, ours.keyed),
         variable(loaded),
-        context(loaded, keyed),
-        address(agi, loaded),
+        context(loaded, ours),
+        ours.agi.and_then(|agi| address(agi, loaded)),
+        way(loaded, ours),
     ];
     found.into_iter().flatten().collect()
 }
@@ -200,7 +228,7 @@ fn variable(loaded: &Loaded) -> Option<Found> {
     })
 }
 
-fn context(loaded: &Loaded, keyed: bool) -> Option<Found> {
+fn context(loaded: &Loaded, ours: &Ours<'_>) -> Option<Found> {
     let lines: Vec<&str> = lines_of(loaded, CONTEXT).collect();
     if lines.is_empty() {
         return Some(bad(
@@ -208,7 +236,9 @@ fn context(loaded: &Loaded, keyed: bool) -> Option<Found> {
             ADD_CONTEXT,
         ));
     }
-    let mut needed = EXTENSIONS.iter().take(if keyed { 3 } else { 2 });
+    let keyed = ours.keyed.then_some(KEYED_EXTENSION);
+    let asks = ours.redirects.then_some(ASKS_EXTENSION);
+    let mut needed = EXTENSIONS.into_iter().chain(keyed).chain(asks);
     let missing = needed.find(|extension| {
         let start = format!("'{extension}' =>");
         !lines
@@ -226,6 +256,35 @@ fn context(loaded: &Loaded, keyed: bool) -> Option<Found> {
             None,
         ),
     })
+}
+
+/// Whether what the dialplan asks by is there: over AGI, or by the second way.
+fn way(loaded: &Loaded, ours: &Ours<'_>) -> Option<Found> {
+    let mut lines = loaded.dialplan.iter().chain(&loaded.globals);
+    match (lines.any(|line| line.contains(WAY)), ours.redirects) {
+        (true, true) => Some((
+            Verdict::Good,
+            format!("the dialplan has {WAY}: it asks without AGI"),
+            None,
+        )),
+        (true, false) => Some(bad(
+            format!("the dialplan has {WAY}, and there is no [pay_key]"),
+            format!(
+                "take that line out, or add [pay_key] to ivrpay.toml; {}",
+                user::ADD
+            ),
+        )),
+        (false, true) if ours.agi.is_none() => Some(bad(
+            "the dialplan asks over AGI, and there is no [agi]",
+            ADD_WAY,
+        )),
+        (false, true) => Some((
+            Verdict::Warning,
+            "[pay_key] is of no use: the dialplan asks over AGI".to_owned(),
+            Some(format!("{ADD_WAY}; or take [pay_key] out")),
+        )),
+        (false, false) => None,
+    }
 }
 
 /// An address with a variable in it is not judged.
@@ -324,12 +383,55 @@ res_agi.so                     Asterisk Gateway Interface (AGI)         3       
             globals: globals.lines().map(str::to_owned).collect(),
             modules: lines(MODULES),
         };
-        let agi = Agi {
+        let agi = agi();
+        let ours = Ours {
+            agi: Some(&agi),
+            redirects: false,
+            keyed,
+        };
+        judge(&ours, &loaded)
+    }
+
+    fn agi() -> Agi {
+        Agi {
             listen: "127.0.0.1:4573".parse().unwrap(),
             allowed: ivrpay_agi::Allowed::Loopback,
             calls_max: 1,
-        };
-        judge(&agi, &loaded, keyed)
+        }
+    }
+
+    #[test]
+    fn the_way_of_the_dialplan_is_that_of_the_configuration() {
+        let agi = agi();
+        let global = format!("   {WAY}");
+        for (global, has_agi, redirects, expected) in [
+            ("", true, false, None),
+            (&*global, true, true, Some(Verdict::Good)),
+            (&*global, false, true, Some(Verdict::Good)),
+            (&*global, true, false, Some(Verdict::Bad)),
+            ("", false, true, Some(Verdict::Bad)),
+            ("", true, true, Some(Verdict::Warning)),
+        ] {
+            let lines = |text: &str| text.lines().map(str::to_owned).collect::<Vec<_>>();
+            let loaded = Loaded {
+                features: lines(FEATURES),
+                dialplan: lines(DIALPLAN),
+                globals: lines(global),
+                modules: Vec::new(),
+            };
+            let ours = Ours {
+                agi: has_agi.then_some(&agi),
+                redirects,
+                keyed: false,
+            };
+            let case = format!("{global:?}, [agi] {has_agi}, [pay_key] {redirects}");
+            assert_eq!(way(&loaded, &ours).map(|f| f.0), expected, "{case}");
+            // Without [agi] nobody needs its module; the second way needs an extension of its own.
+            let found = judge(&ours, &loaded);
+            let says = |text: &str| found.iter().any(|f| f.1.contains(text));
+            assert_eq!(says("res_agi.so"), has_agi, "{case}");
+            assert_eq!(says("has no extension asks"), redirects, "{case}");
+        }
     }
 
     #[test]

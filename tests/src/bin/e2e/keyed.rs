@@ -133,7 +133,13 @@ fn heard_between(stretches: &[(u64, u64)], from: u64, to: u64) -> u64 {
 }
 
 /// Paid; both heard each other while the operator keyed, and no key of his reached the customer, nor one of the customer's anybody.
-async fn approved(lab: &Lab, service: &Service, operator: usize, way: &str) -> anyhow::Result<()> {
+async fn approved(
+    lab: &Lab,
+    service: &Service,
+    operator: usize,
+    prefix: &str,
+    way: &str,
+) -> anyhow::Result<()> {
     let talk = Talk::new(lab, service, operator).await?;
     let script = [format!("{PRESS} {} {GOODBYE}", keying())];
     let mut events = service.events().await?;
@@ -145,7 +151,7 @@ async fn approved(lab: &Lab, service: &Service, operator: usize, way: &str) -> a
             }
         }
     };
-    let (placed, event) = tokio::join!(talk.place("60", SAYS, &script, way), first);
+    let (placed, event) = tokio::join!(talk.place(prefix, SAYS, &script, way), first);
     let (report, operators) = placed?;
     let told = || format!("the customer: {report:?}; the operator: {operators:?}");
     let last = operators.last().with_context(told)?;
@@ -502,10 +508,11 @@ pub(crate) async fn run(
 }
 
 const APPROVED: &str = "operator keys: approved, keys by rfc4733: they reach nobody else";
-const WITH_SERVICE: [&str; 10] = [
+const WITH_SERVICE: [&str; 11] = [
     APPROVED,
     "operator keys: approved, keys by info",
     "operator keys: approved, keys by inband",
+    "operator keys: approved, the key asks without AGI",
     "operator keys: the recording ends, and another begins behind",
     "operator keys: he hangs up in the number",
     "operator keys: he hangs up while the acquirer is asked",
@@ -528,9 +535,10 @@ async fn with_service(
     let service = Service::start(lab, "keyed", true, allowed).await?;
     let (service, at) = (&service, |n: usize| EXTENSION + n);
     let checks: [Check<'_>; WITH_SERVICE.len()] = [
-        Box::pin(approved(lab, service, at(3), "rfc4733")),
-        Box::pin(approved(lab, service, at(3), "info")),
-        Box::pin(approved(lab, service, at(3), "inband")),
+        Box::pin(approved(lab, service, at(3), "60", "rfc4733")),
+        Box::pin(approved(lab, service, at(3), "60", "info")),
+        Box::pin(approved(lab, service, at(3), "60", "inband")),
+        Box::pin(approved(lab, service, at(3), "5960", "rfc4733")),
         Box::pin(recorded(lab, service, at(4))),
         Box::pin(operator_leaves(lab, service, at(5))),
         Box::pin(operator_leaves_late(lab, service, at(6))),

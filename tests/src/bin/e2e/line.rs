@@ -744,6 +744,18 @@ async fn operator_first(lab: &Lab, service: &Service) -> anyhow::Result<()> {
     no_channel(lab).await
 }
 
+/// The same, with all that the dialplan asks and tells over AGI in the other way.
+async fn operator_first_without_agi(lab: &Lab, service: &Service) -> anyhow::Result<()> {
+    let way = async |way: &str| {
+        let path = format!("/asterisk/variable?variable=IVRPAY_KEY_WAY&value={way}");
+        lab.ari("POST", &path).await
+    };
+    way("ami").await?;
+    let done = operator_first(lab, service).await;
+    way("").await?;
+    done
+}
+
 /// The dialplan says first who is calling; and an operator wants the customer back afterwards: his telephone rings behind the payment.
 async fn brought_back(lab: &Lab, service: &Service) -> anyhow::Result<()> {
     let script = format!(
@@ -795,7 +807,7 @@ pub(crate) async fn run(
     if wanted(KILLED) {
         tally.patiently(KILLED, || killed(lab)).await;
     }
-    let called: [(&str, WithService); 6] = [
+    let called: [(&str, WithService); 7] = [
         (PAID, |lab, service| {
             called_and_paid(lab, service).boxed_local()
         }),
@@ -815,6 +827,9 @@ pub(crate) async fn run(
         }),
         ("called: the operator first", |lab, service| {
             operator_first(lab, service).boxed_local()
+        }),
+        ("called: the operator first, and no AGI", |lab, service| {
+            operator_first_without_agi(lab, service).boxed_local()
         }),
     ];
     if !called.iter().any(|(name, _)| wanted(name)) {

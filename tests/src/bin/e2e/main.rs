@@ -327,7 +327,8 @@ async fn calls(
     let all = args.full || !args.filter.is_empty();
     line::run(tally, lab, wanted, all).await;
     if args.filter.is_empty() || args.filter.starts_with("pay key") {
-        operator::all(tally, lab, wanted, args.full).await?;
+        let all = args.full || args.filter.starts_with("pay key: by AMI");
+        operator::all(tally, lab, wanted, all).await?;
     }
     keyed::run(tally, lab, wanted, args.full || !args.filter.is_empty()).await?;
     // Two minutes more, and short waits for a busy machine: at full count, or by name.

@@ -3,6 +3,7 @@
 //! The customer's voice is one tone, the operator's another: who heard whom, and when, is in what their telephones report. Each operator's
 //! sound is kept and searched for keys.
 
+mod redirect;
 mod spy;
 
 use std::collections::BTreeMap;
@@ -93,6 +94,8 @@ pub(crate) struct Case {
     apart: bool,
     /// Keys that the customer presses while they talk.
     pub(crate) pressed: usize,
+    /// The key asks without AGI.
+    by_ami: bool,
 }
 
 /// What is measured of one call, ms.
@@ -132,6 +135,7 @@ pub(crate) fn case(name: &str, by: By) -> Case {
         together: true,
         apart: true,
         pressed: 0,
+        by_ami: false,
     }
 }
 
@@ -531,10 +535,11 @@ impl Floor<'_> {
         let phone = phone.start(self.office.unwrap_or(self.lab)).await?;
         let extension = match self.office {
             Some(_) => case.by.office_extension(operator),
+            None if case.by_ami => redirect::by_ami(&case.by.extension(operator)),
             None => case.by.extension(operator),
         };
         let call = seat.customer(self.lab, extension, &case.customer, case.dtmf)?;
-        let second = case.name.starts_with("a second payment");
+        let second = case.name.contains("a second payment");
         let again = async move {
             let mut payments = payments;
             if second {
@@ -1212,7 +1217,7 @@ impl Floor<'_> {
 }
 
 /// The operator calls the customer, and takes the payment with the key of calls that operators place. The customer's key does nothing.
-async fn called_out(lab: &Lab, service: &Service) -> anyhow::Result<()> {
+async fn called_out(lab: &Lab, service: &Service, prefix: &str) -> anyhow::Result<()> {
     let (seat, number) = (Seat::new(lab, 206)?, "0398765432");
     let paid = announce(service, seat.operator, 3300, None).await?;
     let script = format!(
@@ -1225,7 +1230,7 @@ async fn called_out(lab: &Lab, service: &Service) -> anyhow::Result<()> {
         .start(lab)
         .await?;
     let operator = format!(
-        "call:69{number} hears:1000 sleep:3500 *9 wait:call-ended hears:1000 sleep:4500 hears:1000 sleep:500 hangup"
+        "call:{prefix}{number} hears:1000 sleep:3500 *9 wait:call-ended hears:1000 sleep:4500 hears:1000 sleep:500 hangup"
     );
     let desk = seat.phone(&[operator])?.start(lab).await?;
     let other = async {
@@ -1421,6 +1426,7 @@ pub(crate) async fn all(
             .dtmf(way)
         })
         .collect();
+    let by_ami = redirect::cases(full);
     let queue = tokio::sync::Mutex::new(());
     let mut checks: Vec<(String, LocalBoxFuture<'_, anyhow::Result<Option<Times>>>)> = Vec::new();
     let mut next = (0..EXTENSIONS).map(|n| EXTENSION + n).cycle();
@@ -1441,6 +1447,18 @@ pub(crate) async fn all(
                 .map(|t| t.map(Some))
                 .boxed_local(),
         ));
+    }
+    for case in &by_ami {
+        let (floor, queue, queued) = (&floor, &queue, case.by == By::Queue);
+        let extension = if queued { QUEUED } else { operator() };
+        let check = async move {
+            let _turn = match queued {
+                true => Some(queue.lock().await),
+                false => None,
+            };
+            floor.run(case, extension).await.map(Some)
+        };
+        checks.push((named(&case.name), check.boxed_local()));
     }
     let [a, b, c, d, e, f, g, h, i, j] = std::array::from_fn(|_| operator());
     let others: [(&str, LocalBoxFuture<'_, anyhow::Result<()>>); 9] = [
@@ -1507,7 +1525,7 @@ pub(crate) async fn all(
     let alone: [(&str, LocalBoxFuture<'_, anyhow::Result<()>>); 3] = [
         (
             "the operator calls, and takes the payment",
-            called_out(lab, &service).boxed_local(),
+            called_out(lab, &service, "69").boxed_local(),
         ),
         (
             "keys are logged: refused",
@@ -1525,6 +1543,7 @@ pub(crate) async fn all(
         }
     }
     drop(service);
+    redirect::own(tally, lab, &wanted, full).await;
     spy::takes_off(tally, lab, &wanted, full).await?;
     let own: [(&str, LocalBoxFuture<'_, anyhow::Result<()>>); 4] = [
         (
