@@ -85,6 +85,15 @@ pub struct Payment {
     /// Name of the connector that is asked; `training` sends nothing to anybody.
     #[serde(default)]
     pub connector: String,
+    /// How it is paid back: `lump_sum`, `installments:N`, `bonus`, `bonus_installments:N`, `revolving`.
+    #[serde(default)]
+    pub plan: String,
+    /// What has been taken, minor units; null for nothing.
+    #[serde(default)]
+    pub captured: Option<u64>,
+    /// What of that has been given back, minor units.
+    #[serde(default)]
+    pub refunded: u64,
     /// When it was announced.
     pub created_at: String,
     /// When it last changed.
@@ -144,6 +153,8 @@ pub enum ErrorCode {
     NotFound,
     /// No call takes the payment now.
     NotInCall,
+    /// The payment's state, or its acquirer, does not allow it.
+    NotPossible,
     /// The payment is in a call, or over.
     NotWaiting,
     /// Another payment of the same order is open or approved.
@@ -388,6 +399,68 @@ pub struct Cancelled {
     pub call_id: CallId,
     /// How that call ends: `agent-cancelled`.
     pub result: String,
+}
+
+/// Body of `POST /v1/payments/{id}/capture`, `void` and `refund`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Later {
+    /// Minor units; all that there is when absent.
+    #[serde(default)]
+    pub amount: Option<u64>,
+    /// Who says so.
+    pub by: String,
+}
+
+/// Body of `POST /v1/payments/{id}/inquire`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Inquire {
+    /// Who asks.
+    pub by: String,
+}
+
+/// What was asked of an acquirer, and what came of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Operation {
+    /// Its id.
+    pub id: String,
+    /// `authorize`, `capture`, `charge`, `refund`, `void`.
+    pub kind: String,
+    /// `in-flight`, `approved`, `declined`, `not-charged`, or `unknown`: it may have been done.
+    pub state: String,
+    /// Minor units.
+    pub amount: u64,
+    /// Our order number at the acquirer.
+    pub acquirer_order: String,
+    /// The acquirer's reference.
+    pub acquirer_ref: Option<String>,
+    /// Why it was refused, neutral of the acquirer.
+    pub decline_reason: Option<String>,
+    /// The acquirer's own code of a refusal.
+    pub acquirer_code: Option<String>,
+    /// Who asked for it, behind the call.
+    pub by: Option<String>,
+    /// When its intent was written.
+    pub at: String,
+}
+
+/// Answer to a capture, void or refund.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LaterDone {
+    /// What was asked.
+    pub operation: Operation,
+    /// The payment after it.
+    pub payment: Payment,
+}
+
+/// Answer to an inquiry.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Inquired {
+    /// What was unknown, as it stands now; empty where nothing was.
+    pub operations: Vec<Operation>,
+    /// The payment after it.
+    pub payment: Payment,
 }
 
 /// Something that a person must do.

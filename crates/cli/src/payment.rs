@@ -1,11 +1,12 @@
-//! `ivrpay payment list|show|assign|cancel`: asks the running service over its Unix socket.
+//! `ivrpay payment list|show|assign|cancel|capture|void|refund|inquire`: asks the running service over its Unix socket.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
 use ivrpay_api::{
-    AssignOrder, AssignPayment, CancelPayment, Cancelled, ErrorBody, Payment, Payments,
+    AssignOrder, AssignPayment, CancelPayment, Cancelled, ErrorBody, Inquire, Inquired, LaterDone,
+    Operation, Payment, Payments,
 };
 
 use crate::{ConfigPath, Exit, fail, load, runtime};
@@ -81,6 +82,47 @@ pub(crate) enum Command {
         #[arg(long)]
         by: String,
     },
+    /// Take a reserved amount, or a part of it (実売上).
+    Capture(Later),
+    /// Release what was reserved, or undo a charge as a whole.
+    Void(Later),
+    /// Give captured money back, or a part of it.
+    Refund(Later),
+    /// Ask the acquirer what became of what is unknown of a payment, and settle what it says.
+    Inquire {
+        #[command(flatten)]
+        from: From,
+        /// Its id.
+        id: String,
+        /// Who asks.
+        #[arg(long)]
+        by: String,
+    },
+}
+
+#[derive(clap::Args)]
+pub(crate) struct Later {
+    #[command(flatten)]
+    from: From,
+    /// Its id.
+    id: String,
+    /// Minor units (yen, cents); all that there is when absent.
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
+    amount: Option<u64>,
+    /// Who says so.
+    #[arg(long)]
+    by: String,
+}
+
+impl Later {
+    fn run(self, operation: &str) -> ExitCode {
+        let body = ivrpay_api::Later {
+            amount: self.amount,
+            by: self.by,
+        };
+        let path = format!("/v1/payments/{}/{operation}", encode(&self.id));
+        self.from.show(&path, Some(json(&body)), later)
+    }
 }
 
 #[derive(clap::Args)]
@@ -213,6 +255,13 @@ pub(crate) fn run(command: Command) -> ExitCode {
             let path = format!("/v1/payments/{}/cancel", encode(&id));
             from.show(&path, Some(json(&CancelPayment { by })), cancelled)
         }
+        Command::Capture(later) => later.run("capture"),
+        Command::Void(later) => later.run("void"),
+        Command::Refund(later) => later.run("refund"),
+        Command::Inquire { from, id, by } => {
+            let path = format!("/v1/payments/{}/inquire", encode(&id));
+            from.show(&path, Some(json(&Inquire { by })), inquired)
+        }
     }
 }
 
@@ -309,6 +358,86 @@ fn cancelled(c: Cancelled) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Said with exit code 0 where it is done; what is refused or not known is an error, so that a script stops.
+fn later(done: LaterDone) -> anyhow::Result<()> {
+    let LaterDone { operation, payment } = done;
+    let what = format!(
+        "{} of {}",
+        operation.kind,
+        money(operation.amount, &payment.currency)
+    );
+    match operation.state.as_str() {
+        "approved" => {
+            say!(
+                "{what}: done; payment {} is {}",
+                payment.id,
+                payment.state.name()
+            );
+            Ok(())
+        }
+        "unknown" => bail!(
+            "{what}: the acquirer's answer is not known. It may have been done: do not repeat it, run `ivrpay payment inquire {}`",
+            payment.id
+        ),
+        "in-flight" => bail!(
+            "{what}: is being asked for already; look at `ivrpay payment show {}`",
+            payment.id
+        ),
+        state => bail!("{what}: {}", refused(&operation, state)),
+    }
+}
+
+fn inquired(answer: Inquired) -> anyhow::Result<()> {
+    let Inquired {
+        operations,
+        payment,
+    } = answer;
+    if operations.is_empty() {
+        say!(
+            "nothing is unknown of payment {}: it is {}",
+            payment.id,
+            payment.state.name()
+        );
+    }
+    let mut open = false;
+    for operation in &operations {
+        let what = money(operation.amount, &payment.currency);
+        match operation.state.as_str() {
+            "approved" => say!("{} of {what}: was done", operation.kind),
+            "unknown" => {
+                open = true;
+                say!("{} of {what}: the acquirer can't say yet", operation.kind);
+            }
+            state => say!(
+                "{} of {what}: was not done ({})",
+                operation.kind,
+                refused(operation, state)
+            ),
+        }
+    }
+    if open {
+        bail!(
+            "ask again later, or look order {} up at the acquirer",
+            operations.first().map_or("", |o| &o.acquirer_order)
+        );
+    }
+    Ok(())
+}
+
+fn refused(operation: &Operation, state: &str) -> String {
+    match (&operation.decline_reason, &operation.acquirer_code) {
+        (Some(reason), Some(code)) => format!("refused, {reason} ({code})"),
+        _ => state.replace('-', " "),
+    }
+}
+
+fn money(minor: u64, currency: &str) -> String {
+    let known = currency.parse().ok();
+    known
+        .and_then(|currency| ivrpay_payment::Money::new(minor, currency).ok())
+        .map_or_else(|| format!("{minor} {currency}"), |money| money.to_string())
+}
+
 fn show(p: Payment) -> anyhow::Result<()> {
     let rows = [
         ("id", p.id.to_string()),
@@ -336,6 +465,20 @@ fn show(p: Payment) -> anyhow::Result<()> {
             "acquirer's reference",
             p.acquirer_ref.clone().unwrap_or_default(),
         ),
+        ("plan", p.plan.clone()),
+        (
+            "captured",
+            p.captured
+                .map(|minor| money(minor, &p.currency))
+                .unwrap_or_default(),
+        ),
+        (
+            "refunded",
+            Some(p.refunded)
+                .filter(|minor| *minor > 0)
+                .map(|minor| money(minor, &p.currency))
+                .unwrap_or_default(),
+        ),
         ("mode", p.mode.clone()),
         ("connector", p.connector.clone()),
         ("created", p.created_at.clone()),
@@ -350,14 +493,7 @@ fn show(p: Payment) -> anyhow::Result<()> {
 }
 
 fn amount(p: &Payment) -> String {
-    p.currency
-        .parse()
-        .ok()
-        .and_then(|currency| ivrpay_payment::Money::new(p.amount, currency).ok())
-        .map_or_else(
-            || format!("{} {}", p.amount, p.currency),
-            |money| money.to_string(),
-        )
+    money(p.amount, &p.currency)
 }
 
 fn card(p: &Payment) -> String {

@@ -113,6 +113,7 @@ pub async fn serve(
     let web = web(
         &config,
         &journal,
+        &settle,
         &stream,
         &cancels,
         &metrics,
@@ -459,6 +460,7 @@ fn routes(config: &Config) -> anyhow::Result<BTreeMap<String, Route>> {
 fn web(
     config: &Config,
     journal: &Journal,
+    settle: &Settle,
     stream: &Events,
     cancels: &Cancels,
     metrics: &PrometheusHandle,
@@ -481,6 +483,7 @@ fn web(
             let cancels = cancels.clone();
             async move { cancels.cancel(payment, by).await }.boxed()
         }),
+        acquirers: Arc::new(settle.clone()),
         journal: journal.clone(),
         keys: Arc::new(ivrpay_web::Keys(config.http.keys.clone())),
         tenants: Arc::new(

@@ -3,15 +3,24 @@
 //! lose an answer.
 
 use std::collections::BTreeMap;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ivrpay_acquirer::Connector;
+use futures_util::future::BoxFuture;
+use futures_util::{FutureExt as _, TryFutureExt as _};
+use ivrpay_acquirer::{Connector, Progress};
 use ivrpay_card::Card;
 use ivrpay_dialogue::{Draft, NotWritten};
-use ivrpay_journal::{Claim, IntentDraft, IntentError, Journal, OutcomeError};
-use ivrpay_payment::{CallId, Doubt, Durable, Intent, OperationKind, Outcome, PaymentId, Plan};
-use ivrpay_wire::Sender;
+use ivrpay_journal::{
+    By, Claim, IntentDraft, IntentError, Journal, Later, LaterDraft, LaterError, Operation,
+    OperationState, OutcomeError, Payment,
+};
+use ivrpay_payment::{
+    CallId, Doubt, Durable, Intent, OperationId, OperationKind, Outcome, PaymentId, Plan,
+};
+use ivrpay_web::{Acquirers, LaterRefused};
+use ivrpay_wire::{Checkpoint, Sender};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio_util::task::TaskTracker;
@@ -25,6 +34,8 @@ const REWRITE_WAIT_MAX: Duration = Duration::from_secs(10);
 const SPOKEN_AFTER_WRITES: u32 = 6;
 /// Who settles an operation whose answer came to the journal after its call had been closed.
 const LATE_ANSWER: &str = "late answer";
+/// Who settles an operation of which the acquirer was asked what became of it.
+const INQUIRY: &str = "inquiry";
 
 /// A connector, ready to be used.
 pub struct Route {
@@ -82,6 +93,25 @@ impl Pauses {
         let wait = REWRITE_WAIT.saturating_mul(1 << self.taken.min(10));
         tokio::time::sleep(wait.min(REWRITE_WAIT_MAX)).await;
         self.taken += 1;
+    }
+}
+
+/// Keeps how far an operation of several requests has come.
+struct Kept<'j>(&'j Journal);
+
+impl Checkpoint for Kept<'_> {
+    fn write<'a>(
+        &'a mut self,
+        op: &'a Durable<Intent>,
+        progress: &'a Progress,
+    ) -> Pin<Box<dyn Future<Output = Result<(), ivrpay_wire::NotWritten>> + Send + 'a>> {
+        let written = self.0.write_progress(op, serde_json::json!(progress));
+        written
+            .map_err(|error| {
+                events::journal_failed(Some(op.get().payment_id), "progress", &error);
+                ivrpay_wire::NotWritten
+            })
+            .boxed()
     }
 }
 
@@ -160,17 +190,143 @@ impl Settle {
         let this = self.clone();
         let connector = connector.to_owned();
         self.in_flight.spawn_on(
-            async move { this.run(&connector, &intent, card, answer).await },
+            async move { this.run(&connector, &intent, Some(card), answer).await },
             &self.wire.handle,
         );
         receiver
+    }
+
+    /// Asks the acquirer for a capture, a void or a refund, in a task of its own: who asked may go away.
+    ///
+    /// # Errors
+    /// [`LaterRefused`]; nothing was sent then.
+    pub async fn later(
+        &self,
+        payment: PaymentId,
+        draft: LaterDraft,
+    ) -> Result<Operation, LaterRefused> {
+        let kind = draft.kind;
+        let found = self.payment(payment).await?;
+        let about = self.route(&found.connector)?.connector.about();
+        if !about.capabilities.has(kind) {
+            return Err(LaterRefused::Unsupported { kind });
+        }
+        let (whole, parts) = match kind {
+            OperationKind::Refund => (found.captured_minor, about.capabilities.partial_refund),
+            _ => (
+                Some(found.amount.minor()),
+                about.capabilities.partial_capture,
+            ),
+        };
+        let is_part = draft
+            .amount_minor
+            .is_some_and(|amount| Some(amount) != whole);
+        if is_part && !parts && kind != OperationKind::Void {
+            return Err(LaterRefused::WholeOnly { kind });
+        }
+        match self.journal.write_later(payment, draft).await? {
+            Later::Existing(operation) => Ok(operation),
+            Later::New(intent) => {
+                self.answered(&found.connector, &intent).await?;
+                self.operation(&intent).await
+            }
+        }
+    }
+
+    /// Asks the acquirer what became of what is unknown of a payment, and settles what it says.
+    ///
+    /// # Errors
+    /// [`LaterRefused`]; nothing was settled then.
+    pub async fn inquire(
+        &self,
+        payment: PaymentId,
+        by: By,
+    ) -> Result<Vec<Operation>, LaterRefused> {
+        let kind = OperationKind::Query;
+        let found = self.payment(payment).await?;
+        let route = self.route(&found.connector)?;
+        let operations = self
+            .journal
+            .operations(payment)
+            .await
+            .map_err(LaterError::from)?;
+        let open = operations.into_iter().filter(|operation| {
+            operation.state == OperationState::Unknown && operation.kind != kind
+        });
+        let mut asked = Vec::new();
+        for operation in open {
+            if !route.connector.about().capabilities.query {
+                return Err(LaterRefused::Unsupported { kind });
+            }
+            let query = self.journal.write_query(operation.id, &by).await?;
+            let outcome = self.answered(&found.connector, &query).await?;
+            if !matches!(outcome, Outcome::Unknown(_)) {
+                match self.journal.settle(operation.id, &outcome, INQUIRY).await {
+                    // Somebody else was faster; that stands.
+                    Ok(_) | Err(OutcomeError::AlreadyWritten) => {}
+                    Err(OutcomeError::Journal(error)) => return Err(LaterError::from(error).into()),
+                    Err(_) => return Err(LaterError::NotFound.into()),
+                }
+            }
+            asked.push(self.operation_by_id(payment, operation.id).await?);
+        }
+        Ok(asked)
+    }
+
+    async fn payment(&self, id: PaymentId) -> Result<Payment, LaterRefused> {
+        let found = self.journal.payment(id).await.map_err(LaterError::from)?;
+        found.ok_or_else(|| LaterError::NotFound.into())
+    }
+
+    fn route(&self, name: &str) -> Result<&Route, LaterRefused> {
+        self.routes
+            .get(name)
+            .ok_or_else(|| LaterRefused::NoConnector {
+                name: name.to_owned(),
+            })
+    }
+
+    /// What came of an operation without a card, once it is on disk.
+    async fn answered(
+        &self,
+        connector: &str,
+        intent: &Durable<Intent>,
+    ) -> Result<Outcome, LaterRefused> {
+        events::intent(intent.get().payment_id, intent.get().operation_id);
+        let (answer, receiver) = oneshot::channel();
+        let (this, connector, intent) = (self.clone(), connector.to_owned(), intent.clone());
+        self.in_flight.spawn_on(
+            async move { this.run(&connector, &intent, None, answer).await },
+            &self.wire.handle,
+        );
+        receiver.await.map_err(|_| LaterRefused::Stopping)
+    }
+
+    async fn operation(&self, intent: &Durable<Intent>) -> Result<Operation, LaterRefused> {
+        let intent = intent.get();
+        self.operation_by_id(intent.payment_id, intent.operation_id)
+            .await
+    }
+
+    async fn operation_by_id(
+        &self,
+        payment: PaymentId,
+        id: OperationId,
+    ) -> Result<Operation, LaterRefused> {
+        let all = self
+            .journal
+            .operations(payment)
+            .await
+            .map_err(LaterError::from)?;
+        let found = all.into_iter().find(|operation| operation.id == id);
+        found.ok_or_else(|| LaterError::NotFound.into())
     }
 
     async fn run(
         &self,
         connector: &str,
         intent: &Durable<Intent>,
-        card: Card,
+        card: Option<Card>,
         answer: oneshot::Sender<Outcome>,
     ) {
         let started = Instant::now();
@@ -178,11 +334,13 @@ impl Settle {
         let route = self.routes.get(connector);
         let (outcome, trouble) = match route {
             Some(route) => {
-                let ran = ivrpay_wire::run(
+                let ran = ivrpay_wire::run_from(
                     route.connector.as_ref(),
                     &route.sender,
                     intent,
                     card,
+                    Progress::default(),
+                    &mut Kept(&self.journal),
                     move |wiped| events::wiped(payment, operation, wiped),
                 )
                 .await;
@@ -320,5 +478,25 @@ impl Settle {
     pub async fn drain(&self) {
         self.in_flight.close();
         self.in_flight.wait().await;
+    }
+}
+
+impl Acquirers for Settle {
+    fn later(
+        &self,
+        payment: PaymentId,
+        draft: LaterDraft,
+    ) -> BoxFuture<'static, Result<Operation, LaterRefused>> {
+        let this = self.clone();
+        async move { Self::later(&this, payment, draft).await }.boxed()
+    }
+
+    fn inquire(
+        &self,
+        payment: PaymentId,
+        by: By,
+    ) -> BoxFuture<'static, Result<Vec<Operation>, LaterRefused>> {
+        let this = self.clone();
+        async move { Self::inquire(&this, payment, by).await }.boxed()
     }
 }

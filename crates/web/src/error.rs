@@ -76,6 +76,10 @@ impl ApiError {
         Self::about(payment, ErrorCode::ChargeSent, message)
     }
 
+    pub(crate) fn not_possible(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::CONFLICT, ErrorCode::NotPossible, message)
+    }
+
     pub(crate) fn call_exists(call: CallId) -> Self {
         let mut error = Self::new(
             StatusCode::CONFLICT,

@@ -7,6 +7,7 @@ mod auth;
 mod calls;
 mod cancel;
 mod error;
+mod later;
 mod listen;
 mod payments;
 mod recordings;
@@ -37,6 +38,7 @@ use tokio_util::sync::CancellationToken;
 pub use auth::{ApiKey, KeyHash, KeyHashError, Keys, Scope};
 pub use cancel::Cancelled;
 use error::ApiError;
+pub use later::{Acquirers, LaterRefused};
 pub use listen::{CONNECTIONS_MAX, HEAD_MAX, serve};
 
 /// Largest body that is read, bytes. A payment is a few hundred.
@@ -101,6 +103,8 @@ pub struct Web {
     pub health: Arc<dyn Fn() -> api::Health + Send + Sync>,
     /// Ends the capture of the call that takes this payment.
     pub cancel: Arc<dyn Fn(PaymentId, By) -> BoxFuture<'static, Cancelled> + Send + Sync>,
+    /// Who asks acquirers behind the call.
+    pub acquirers: Arc<dyn Acquirers>,
     /// What `GET /metrics` shows.
     pub metrics: PrometheusHandle,
     /// Wall clock, milliseconds since 1970 (UTC).
@@ -186,6 +190,10 @@ pub fn router(web: Web) -> Router {
         .route("/v1/calls", post(calls::create))
         .route("/v1/calls/{id}", get(calls::show))
         .route("/v1/payments/{id}/cancel", post(cancel::payment))
+        .route("/v1/payments/{id}/capture", post(later::capture))
+        .route("/v1/payments/{id}/void", post(later::void))
+        .route("/v1/payments/{id}/refund", post(later::refund))
+        .route("/v1/payments/{id}/inquire", post(later::inquire))
         .route("/v1/tasks", post(tasks::promise).get(tasks::list))
         .route("/v1/tasks/{id}", get(tasks::show))
         .route("/v1/tasks/{id}/take", post(tasks::take))
@@ -205,6 +213,10 @@ pub fn admin_router(web: Web) -> Router {
         .route("/v1/payments/{id}/operator", post(assign::payment))
         .route("/v1/calls/{id}", get(calls::show))
         .route("/v1/payments/{id}/cancel", post(cancel::payment))
+        .route("/v1/payments/{id}/capture", post(later::capture))
+        .route("/v1/payments/{id}/void", post(later::void))
+        .route("/v1/payments/{id}/refund", post(later::refund))
+        .route("/v1/payments/{id}/inquire", post(later::inquire))
         .route("/v1/tasks", get(tasks::list))
         .route("/v1/tasks/{id}", get(tasks::show))
         .route("/v1/tasks/{id}/take", post(tasks::take))

@@ -253,6 +253,9 @@ pub(crate) fn view(payment: &Payment) -> api::Payment {
         entered_by: payment.entered_by.name().into(),
         mode: payment.mode.name().into(),
         connector: payment.connector.clone(),
+        plan: payment.plan.to_string(),
+        captured: payment.captured_minor,
+        refunded: payment.refunded_minor,
         created_at: rfc3339(payment.created_ms),
         updated_at: rfc3339(payment.updated_ms),
     }

@@ -8,12 +8,17 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
 use ivrpay_api as api;
-use ivrpay_journal::{By, IntentDraft, Journal, OpenOptions};
+use ivrpay_journal::{By, IntentDraft, Journal, Later, LaterDraft, OpenOptions, Operation};
 use ivrpay_payment::{
-    Brand, CallId, Currency, Doubt, OperationKind, Outcome, PaymentId, Plan, TenantId, Truncated,
+    AcquirerRef, Approval, Brand, CallId, Currency, Doubt, OperationKind, Outcome, PaymentId, Plan,
+    TenantId, Truncated,
 };
-use ivrpay_web::{ApiKey, Caller, Cancelled, JournalHealth, Keys, Scope, Tenant, ToCall, Web};
+use ivrpay_web::{
+    Acquirers, ApiKey, Caller, Cancelled, JournalHealth, Keys, LaterRefused, Scope, Tenant, ToCall,
+    Web,
+};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -98,6 +103,60 @@ impl Caller for Notes {
     }
 }
 
+/// An acquirer that says yes to everything, but knows of no part of a refund.
+struct Yes(Journal);
+
+impl Acquirers for Yes {
+    fn later(
+        &self,
+        payment: PaymentId,
+        draft: LaterDraft,
+    ) -> BoxFuture<'static, Result<Operation, LaterRefused>> {
+        let journal = self.0.clone();
+        async move {
+            if draft.kind == OperationKind::Refund && draft.amount_minor.is_some() {
+                return Err(LaterRefused::WholeOnly { kind: draft.kind });
+            }
+            match journal.write_later(payment, draft).await? {
+                Later::Existing(operation) => Ok(operation),
+                Later::New(intent) => {
+                    journal.write_outcome(&intent, &yes()).await.unwrap();
+                    let all = journal.operations(payment).await.unwrap();
+                    Ok(all.into_iter().next_back().unwrap())
+                }
+            }
+        }
+        .boxed()
+    }
+
+    fn inquire(
+        &self,
+        payment: PaymentId,
+        by: By,
+    ) -> BoxFuture<'static, Result<Vec<Operation>, LaterRefused>> {
+        let journal = self.0.clone();
+        async move {
+            let operation = journal.operations(payment).await.unwrap().remove(0);
+            if operation.outcome != Some(Outcome::Unknown(Doubt::NoReply)) {
+                return Ok(Vec::new());
+            }
+            journal.write_query(operation.id, &by).await?;
+            let settled = journal.settle(operation.id, &yes(), "inquiry").await;
+            settled.unwrap();
+            Ok(vec![journal.operations(payment).await.unwrap().remove(0)])
+        }
+        .boxed()
+    }
+}
+
+fn yes() -> Outcome {
+    Outcome::Approved(Approval {
+        acquirer_ref: AcquirerRef::new("ch_2").unwrap(),
+        code: None,
+        card: None,
+    })
+}
+
 async fn serve(router: axum::Router) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -142,6 +201,7 @@ impl Server {
                 call.1 = Some(by);
                 std::future::ready(call.0).boxed()
             }),
+            acquirers: Arc::new(Yes(journal.clone())),
             health: Arc::new(move || {
                 let ok = up.load(Ordering::Relaxed);
                 api::Health {
@@ -926,6 +986,87 @@ async fn unknown(server: &Server, order: &str) -> PaymentId {
         .await
         .unwrap();
     id
+}
+
+/// Behind the call: what is unknown is asked about, what was taken is given back, once a request, by whom the key lets.
+#[tokio::test]
+async fn a_payment_is_inquired_and_refunded_behind_its_call() {
+    let server = Server::start().await;
+    let id = unknown(&server, "A-1").await;
+    let path = |operation: &str| format!("/v1/payments/{id}/{operation}");
+    let by = json!({"by": "mori"});
+
+    let early = server.send("tokyo-key", &path("refund"), by.clone()).await;
+    assert_eq!(
+        (early.status, &early.body["error"]["code"]),
+        (409, &json!("not-possible"))
+    );
+    let found = server.send("tokyo-key", &path("inquire"), by.clone()).await;
+    assert_eq!(
+        (found.status, &found.body["payment"]["state"]),
+        (200, &json!("approved"))
+    );
+    assert_eq!(found.body["operations"][0]["state"], "approved");
+    assert_eq!(found.body["payment"]["captured"], 1200);
+    let nothing = server.send("tokyo-key", &path("inquire"), by.clone()).await;
+    assert_eq!(nothing.body["operations"], json!([]));
+
+    for (operation, body, status, code) in [
+        ("capture", json!({"by": "mori"}), 409, "not-possible"),
+        (
+            "refund",
+            json!({"by": "mori", "amount": 100}),
+            409,
+            "not-possible",
+        ),
+        (
+            "void",
+            json!({"by": "mori", "amount": 100}),
+            409,
+            "not-possible",
+        ),
+        ("refund", json!({}), 400, "invalid-request"),
+        (
+            "refund",
+            json!({"by": "mori", "order": 1}),
+            400,
+            "invalid-request",
+        ),
+    ] {
+        let refused = server
+            .send("tokyo-key", &path(operation), body.clone())
+            .await;
+        assert_eq!(
+            (refused.status, &refused.body["error"]["code"]),
+            (status, &json!(code)),
+            "{operation} {body}"
+        );
+    }
+    let stranger = server.send("paris-key", &path("refund"), by.clone()).await;
+    assert_eq!(stranger.status, 404);
+
+    let head = "content-type: application/json\r\nidempotency-key: refund-1\r\n";
+    let refund = |body: Value| {
+        let (path, api) = (path("refund"), server.api);
+        async move { ask(api, "POST", &path, "tokyo-key", head, &body.to_string()).await }
+    };
+    let first = refund(by.clone()).await;
+    assert_eq!(
+        (first.status, &first.body["operation"]["kind"]),
+        (200, &json!("refund")),
+        "{first:?}"
+    );
+    assert_eq!(first.body["operation"]["by"], "mori");
+    assert_eq!(
+        (
+            &first.body["payment"]["state"],
+            &first.body["payment"]["refunded"]
+        ),
+        (&json!("voided"), &json!(1200))
+    );
+    assert_eq!(refund(by).await.body["operation"], first.body["operation"]);
+    let other = refund(json!({"by": "kato"})).await;
+    assert_eq!(other.body["error"]["code"], "idempotency-reused");
 }
 
 #[tokio::test]

@@ -1,0 +1,191 @@
+//! `POST /v1/payments/{id}/capture|void|refund|inquire`: what is asked of the acquirer behind the call.
+
+use axum::Json;
+use axum::extract::rejection::{JsonRejection, PathRejection};
+use axum::extract::{Path, State};
+use axum::http::HeaderMap;
+use futures_util::future::BoxFuture;
+use ivrpay_api as api;
+use ivrpay_journal::{ApiRequest, By, LaterDraft, LaterError, Operation};
+use ivrpay_payment::{OperationKind, Outcome, PaymentId};
+
+use crate::Web;
+use crate::auth::{Scope, Who};
+use crate::error::ApiError;
+use crate::payments::{NO_PAYMENT, hash, idempotency_key, own, payment_id, rfc3339, view};
+use crate::tasks::by;
+
+/// Who asks acquirers.
+pub trait Acquirers: Send + Sync {
+    /// Captures, voids or refunds; comes back with the operation as the journal has it, answered or not.
+    fn later(
+        &self,
+        payment: PaymentId,
+        draft: LaterDraft,
+    ) -> BoxFuture<'static, Result<Operation, LaterRefused>>;
+
+    /// Asks what became of what is unknown of a payment; comes back with those operations as the journal has them then.
+    fn inquire(
+        &self,
+        payment: PaymentId,
+        by: By,
+    ) -> BoxFuture<'static, Result<Vec<Operation>, LaterRefused>>;
+}
+
+/// Why an acquirer was not asked.
+#[derive(Debug, thiserror::Error)]
+pub enum LaterRefused {
+    /// The journal, or the payment's state, forbids it.
+    #[error(transparent)]
+    Journal(#[from] LaterError),
+    /// The acquirer has no such operation.
+    #[error("this acquirer has no {}", kind.name())]
+    Unsupported {
+        /// Which.
+        kind: OperationKind,
+    },
+    /// It has the operation, of the whole amount alone.
+    #[error("this acquirer has no partial {}", kind.name())]
+    WholeOnly {
+        /// Which.
+        kind: OperationKind,
+    },
+    /// The configuration no longer has the payment's connector.
+    #[error("the configuration has no [connectors.{name}] any more: put it back")]
+    NoConnector {
+        /// Its name.
+        name: String,
+    },
+    /// The service stops.
+    #[error("the service is stopping")]
+    Stopping,
+}
+
+impl From<LaterRefused> for ApiError {
+    fn from(refused: LaterRefused) -> Self {
+        let message = refused.to_string();
+        match refused {
+            LaterRefused::Journal(error) => match error {
+                LaterError::NotFound => Self::not_found(NO_PAYMENT),
+                LaterError::IdempotencyReused => Self::idempotency_reused(),
+                LaterError::Journal(error) => error.into(),
+                LaterError::Key | LaterError::Amount { .. } => Self::invalid(message),
+                _ => Self::not_possible(message),
+            },
+            LaterRefused::NoConnector { .. } | LaterRefused::Stopping => Self::unavailable(message),
+            LaterRefused::Unsupported { .. } | LaterRefused::WholeOnly { .. } => {
+                Self::not_possible(message)
+            }
+        }
+    }
+}
+
+type Asked = (
+    State<Web>,
+    Who,
+    HeaderMap,
+    Result<Path<String>, PathRejection>,
+    Result<Json<api::Later>, JsonRejection>,
+);
+
+pub(crate) async fn capture(
+    web: State<Web>,
+    who: Who,
+    headers: HeaderMap,
+    payment: Result<Path<String>, PathRejection>,
+    body: Result<Json<api::Later>, JsonRejection>,
+) -> Result<Json<api::LaterDone>, ApiError> {
+    ask(OperationKind::Capture, (web, who, headers, payment, body)).await
+}
+
+pub(crate) async fn void(
+    web: State<Web>,
+    who: Who,
+    headers: HeaderMap,
+    payment: Result<Path<String>, PathRejection>,
+    body: Result<Json<api::Later>, JsonRejection>,
+) -> Result<Json<api::LaterDone>, ApiError> {
+    ask(OperationKind::Void, (web, who, headers, payment, body)).await
+}
+
+pub(crate) async fn refund(
+    web: State<Web>,
+    who: Who,
+    headers: HeaderMap,
+    payment: Result<Path<String>, PathRejection>,
+    body: Result<Json<api::Later>, JsonRejection>,
+) -> Result<Json<api::LaterDone>, ApiError> {
+    ask(OperationKind::Refund, (web, who, headers, payment, body)).await
+}
+
+async fn ask(
+    kind: OperationKind,
+    (State(web), who, headers, payment, body): Asked,
+) -> Result<Json<api::LaterDone>, ApiError> {
+    who.need(Scope::Payments)?;
+    let id = payment_id(payment)?;
+    let Json(body) = body?;
+    own(&web, &who, id).await?;
+    let request = idempotency_key(&headers)?.map(|key| ApiRequest {
+        key,
+        hash: hash(&(kind.name(), &body)),
+    });
+    let draft = LaterDraft {
+        kind,
+        amount_minor: body.amount,
+        by: by(&who, body.by)?,
+        request,
+    };
+    let operation = web.acquirers.later(id, draft).await?;
+    let payment = own(&web, &who, id).await?;
+    Ok(Json(api::LaterDone {
+        operation: shown(&operation),
+        payment: view(&payment),
+    }))
+}
+
+pub(crate) async fn inquire(
+    State(web): State<Web>,
+    who: Who,
+    payment: Result<Path<String>, PathRejection>,
+    body: Result<Json<api::Inquire>, JsonRejection>,
+) -> Result<Json<api::Inquired>, ApiError> {
+    who.need(Scope::Payments)?;
+    let id = payment_id(payment)?;
+    let Json(body) = body?;
+    own(&web, &who, id).await?;
+    let by = by(&who, body.by)?;
+    let operations = web.acquirers.inquire(id, by).await?;
+    let payment = own(&web, &who, id).await?;
+    Ok(Json(api::Inquired {
+        operations: operations.iter().map(shown).collect(),
+        payment: view(&payment),
+    }))
+}
+
+fn shown(operation: &Operation) -> api::Operation {
+    let outcome = operation.outcome.as_ref();
+    let (reason, code) = match outcome {
+        Some(Outcome::Declined(decline)) => (
+            Some(decline.reason.name().to_owned()),
+            Some(decline.code.clone()),
+        ),
+        _ => (None, None),
+    };
+    let acquirer_ref = match outcome {
+        Some(Outcome::Approved(approval)) => Some(approval.acquirer_ref.to_string()),
+        _ => None,
+    };
+    api::Operation {
+        id: operation.id.to_string(),
+        kind: operation.kind.name().to_owned(),
+        state: operation.state.name().to_owned(),
+        amount: operation.amount.minor(),
+        acquirer_order: operation.acquirer_order.to_string(),
+        acquirer_ref,
+        decline_reason: reason,
+        acquirer_code: code,
+        by: operation.by.clone(),
+        at: rfc3339(operation.created_ms),
+    }
+}
