@@ -772,6 +772,22 @@ async fn brought_back(lab: &Lab, service: &Service) -> anyhow::Result<()> {
     no_channel(lab).await
 }
 
+/// The dialplan says of the customer who answered what can't be read: he hears so, and his call is over all the same.
+async fn unreadable(lab: &Lab, service: &Service) -> anyhow::Result<()> {
+    let phone = customer(lab, "answer:500 until-end")?.start(lab).await?;
+    let mut body = asks(&format!("C-{}", uuid::Uuid::now_v7()));
+    // As in scripts/lab.
+    body["to"] = json!("0398765497");
+    let begun = call(service, &body, None).await?;
+    waits(&over(service, &begun, "internal-error").await?)?;
+    let report = phone.report().await?;
+    ensure!(
+        report.ended_by == "far" && report.heard_ms > 500,
+        "the customer's telephone saw {report:?}"
+    );
+    no_channel(lab).await
+}
+
 type WithService = for<'a> fn(&'a Lab, &'a Service) -> LocalBoxFuture<'a, anyhow::Result<()>>;
 
 /// All of them; `all`: the rarer ones too.
@@ -795,7 +811,7 @@ pub(crate) async fn run(
     if wanted(KILLED) {
         tally.patiently(KILLED, || killed(lab)).await;
     }
-    let called: [(&str, WithService); 6] = [
+    let called: [(&str, WithService); 7] = [
         (PAID, |lab, service| {
             called_and_paid(lab, service).boxed_local()
         }),
@@ -816,6 +832,10 @@ pub(crate) async fn run(
         ("called: the operator first", |lab, service| {
             operator_first(lab, service).boxed_local()
         }),
+        (
+            "called: arguments that can't be read: over all the same",
+            |lab, service| unreadable(lab, service).boxed_local(),
+        ),
     ];
     if !called.iter().any(|(name, _)| wanted(name)) {
         return;
