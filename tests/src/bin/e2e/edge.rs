@@ -19,8 +19,8 @@ use serde_json::Value;
 
 use crate::desk;
 use crate::operator::{
-    BACK, By, CUSTOMER, Case, Floor, GOODBYE, OPERATOR, PAID, Seat, announce, case, keys_in,
-    nothing_is_left, paying,
+    BACK, By, CUSTOMER, Case, Floor, GOODBYE, OPERATOR, PAID, Seat, WAITING, announce, case,
+    keys_in, nothing_is_left, paying,
 };
 use crate::{Tally, short};
 
@@ -32,6 +32,10 @@ const SOUNDS_MIN: usize = 250;
 /// The office PBX as `scripts/lab` names it, and how its operators are rung again.
 const TRUNKS: [&str; 2] = ["PJSIP/trunk", "PJSIP/inband"];
 const RING: &str = "PJSIP/{extension}@office";
+
+const PAUSED: &str = "edge: *9 pauses in a number and goes on, the operator stays";
+const CANCELLED: &str = "edge: *0 cancels, the operator waits";
+const TWICE: &str = "edge: a second payment in the same call";
 
 fn config(config: &mut toml::Table) {
     without_edge(config);
@@ -115,6 +119,51 @@ impl<'a> Edge<'a> {
             .customer(&pays(before, &self.pan))
             .operator(&format!("{} {GOODBYE}", talks_and("*9")))
             .presses(before.len())
+    }
+
+    /// What can be done with the key behind it, as on one PBX (`operator::cases`).
+    fn by_more_keys(&self) -> [(&'static str, Case); 3] {
+        let (half, other) = self.pan.split_at(self.pan.len() / 2);
+        let ends = "wait:call-ended hears:500 until-end";
+        let number = format!("hears:500 {BEFORE} wait:greeting 1 wait:payment-card-number");
+        let once = self.by_the_key(PAUSED, By::Stay, "rfc4733");
+        let cancelled = self.by_the_key(CANCELLED, By::Hold, "rfc4733");
+        let twice = self.by_the_key(TWICE, By::Hold, "rfc4733");
+        let press = talks_and("*9");
+        let paying = paying(&self.pan);
+        [
+            (
+                PAUSED,
+                once.customer(&format!(
+                    "{number} {half} wait:paused hears:500 wait:payment-card-number , {other}# \
+                     wait:expiration-date 1230 wait:security-code 123 wait:confirmation 1 {ends}"
+                ))
+                .operator(&format!(
+                    "{press} wait:payment-card-number sleep:4000 *9 wait:paused hears:1000 sleep:1000 *9 {GOODBYE}"
+                ))
+                .with_a_pause(),
+            ),
+            (
+                CANCELLED,
+                cancelled
+                    .customer(&format!("{number} {half} {ends}"))
+                    .operator(&format!(
+                        "{press} wait:payment-card-number sleep:3500 *0 {GOODBYE}"
+                    ))
+                    .ends(&["agent-cancelled"], WAITING),
+            ),
+            (
+                TWICE,
+                twice
+                    .customer(&format!(
+                        "hears:500 {BEFORE} {paying} wait:call-ended hears:500 {paying} {ends}"
+                    ))
+                    .operator(&format!(
+                        "{press} wait:call-ended hears:1000 sleep:1500 *9 {GOODBYE}"
+                    ))
+                    .twice(),
+            ),
+        ]
     }
 
     fn log(&self) -> anyhow::Result<String> {
@@ -511,7 +560,8 @@ pub(crate) async fn run(
         "edge: after all these the office PBX has no card, in memory and files",
         "edge: after all these: no channel, no bridge, no call, no lamp",
     ];
-    let some = all && others.iter().any(|name| wanted(name));
+    let more = [PAUSED, CANCELLED, TWICE];
+    let some = all && others.iter().chain(&more).any(|name| wanted(name));
     if cases.is_empty() && !some && !control_wanted {
         return Ok(());
     }
@@ -524,6 +574,11 @@ pub(crate) async fn run(
             let operator = if by == By::Queue { 201 } else { 221 + n };
             let case = edge.by_the_key(name, by, way);
             tally.one(name, edge.pay_key(&case, operator)).await;
+        }
+        for (n, (name, case)) in edge.by_more_keys().into_iter().enumerate() {
+            if all && wanted(name) {
+                tally.one(name, edge.pay_key(&case, 226 + n)).await;
+            }
         }
         let [
             transferred,

@@ -12,7 +12,7 @@ use ivrpay_tests::service::{Service, let_operators_key};
 use serde_json::Value;
 
 use crate::operator::{
-    BACK, CUSTOMER, OPERATOR, Refused, Seat, announce, ended, heard_at, keys_in, nothing,
+    BACK, CUSTOMER, OPERATOR, QUEUED, Refused, Seat, announce, ended, heard_at, keys_in, nothing,
     nothing_is_left, refusals, step_at,
 };
 use crate::recorders::Recorder;
@@ -25,6 +25,9 @@ const PRESS: &str = "hears:1000 sleep:400 *7";
 const GOODBYE: &str = "wait:call-ended hears:1000 sleep:900 hangup";
 /// A customer who says his card and presses keys of his own, which are nobody's.
 const SAYS: &str = "hears:500 wait:payment-card-number 99# wait:call-ended hears:500 until-end";
+
+/// The lab's queue, instead of what stands before an operator's extension.
+const QUEUE: &str = "61";
 
 /// The first operator's extension; none of `operator`, `phones` or the queue.
 const EXTENSION: usize = 240;
@@ -79,7 +82,10 @@ impl<'a> Talk<'a> {
         let mut phone = self.seat.phone(operator)?;
         phone = phone.with(&["--dtmf", way]);
         let desk = phone.start(self.lab).await?;
-        let extension = format!("{prefix}{}", self.operator);
+        let extension = match prefix {
+            QUEUE => QUEUE.to_owned(),
+            prefix => format!("{prefix}{}", self.operator),
+        };
         let call = self
             .seat
             .customer(self.lab, extension, customer, "rfc4733")?
@@ -133,7 +139,12 @@ fn heard_between(stretches: &[(u64, u64)], from: u64, to: u64) -> u64 {
 }
 
 /// Paid; both heard each other while the operator keyed, and no key of his reached the customer, nor one of the customer's anybody.
-async fn approved(lab: &Lab, service: &Service, operator: usize, way: &str) -> anyhow::Result<()> {
+async fn approved(
+    lab: &Lab,
+    service: &Service,
+    (prefix, operator): (&str, usize),
+    way: &str,
+) -> anyhow::Result<()> {
     let talk = Talk::new(lab, service, operator).await?;
     let script = [format!("{PRESS} {} {GOODBYE}", keying())];
     let mut events = service.events().await?;
@@ -145,7 +156,7 @@ async fn approved(lab: &Lab, service: &Service, operator: usize, way: &str) -> a
             }
         }
     };
-    let (placed, event) = tokio::join!(talk.place("60", SAYS, &script, way), first);
+    let (placed, event) = tokio::join!(talk.place(prefix, SAYS, &script, way), first);
     let (report, operators) = placed?;
     let told = || format!("the customer: {report:?}; the operator: {operators:?}");
     let last = operators.last().with_context(told)?;
@@ -502,10 +513,11 @@ pub(crate) async fn run(
 }
 
 const APPROVED: &str = "operator keys: approved, keys by rfc4733: they reach nobody else";
-const WITH_SERVICE: [&str; 10] = [
+const WITH_SERVICE: [&str; 11] = [
     APPROVED,
     "operator keys: approved, keys by info",
     "operator keys: approved, keys by inband",
+    "operator keys: approved, from the queue",
     "operator keys: the recording ends, and another begins behind",
     "operator keys: he hangs up in the number",
     "operator keys: he hangs up while the acquirer is asked",
@@ -528,9 +540,10 @@ async fn with_service(
     let service = Service::start(lab, "keyed", true, allowed).await?;
     let (service, at) = (&service, |n: usize| EXTENSION + n);
     let checks: [Check<'_>; WITH_SERVICE.len()] = [
-        Box::pin(approved(lab, service, at(3), "rfc4733")),
-        Box::pin(approved(lab, service, at(3), "info")),
-        Box::pin(approved(lab, service, at(3), "inband")),
+        Box::pin(approved(lab, service, ("60", at(3)), "rfc4733")),
+        Box::pin(approved(lab, service, ("60", at(3)), "info")),
+        Box::pin(approved(lab, service, ("60", at(3)), "inband")),
+        Box::pin(approved(lab, service, (QUEUE, QUEUED), "rfc4733")),
         Box::pin(recorded(lab, service, at(4))),
         Box::pin(operator_leaves(lab, service, at(5))),
         Box::pin(operator_leaves_late(lab, service, at(6))),

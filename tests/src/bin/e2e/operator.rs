@@ -37,7 +37,7 @@ const SIDE_BY_SIDE: usize = 8;
 const EXTENSION: usize = 215;
 const EXTENSIONS: usize = 35;
 /// The first operator of the lab's queue.
-const QUEUED: usize = 201;
+pub(crate) const QUEUED: usize = 201;
 
 /// What a call may leave behind, and for how long.
 const LEFT_MAX: Duration = Duration::from_secs(5);
@@ -79,6 +79,8 @@ pub(crate) struct Case {
     by: By,
     dtmf: &'static str,
     amounts: Vec<u64>,
+    /// Announced when the first is paid: one at a time waits.
+    second: Option<u64>,
     customer: String,
     operator: Vec<String>,
     /// Any of these.
@@ -124,6 +126,7 @@ pub(crate) fn case(name: &str, by: By) -> Case {
         by,
         dtmf: "rfc4733",
         amounts: vec![3300],
+        second: None,
         customer: pays(),
         operator: vec![format!("{PRESS} {GOODBYE}")],
         results: &["success"],
@@ -157,7 +160,11 @@ impl Case {
         self
     }
 
-    fn ends(mut self, results: &'static [&'static str], states: &'static [&'static str]) -> Self {
+    pub(crate) fn ends(
+        mut self,
+        results: &'static [&'static str],
+        states: &'static [&'static str],
+    ) -> Self {
         (self.results, self.states) = (results, states);
         self
     }
@@ -174,8 +181,16 @@ impl Case {
         self
     }
 
+    /// A second payment is announced when the first is paid; in between they talk.
+    pub(crate) fn twice(self) -> Self {
+        Self {
+            second: Some(4400),
+            ..self.with_a_pause()
+        }
+    }
+
     /// In between they talk, as they wished.
-    fn with_a_pause(mut self) -> Self {
+    pub(crate) fn with_a_pause(mut self) -> Self {
         self.apart = false;
         self
     }
@@ -215,7 +230,7 @@ fn cases() -> Vec<Case> {
                 .operator(&format!(
                     "{PRESS} wait:call-ended hears:1000 sleep:1500 *9 {GOODBYE}"
                 ))
-                .with_a_pause(),
+                .twice(),
         );
     }
     // Last: its first payment stays waiting for this extension.
@@ -392,7 +407,7 @@ const HUNG_UP: &[&str] = &["caller-hung-up"];
 /// Or the whisper took longer than the customer's telephone waits for the result.
 const EITHER: &[&str] = &["caller-hung-up", "success", "hung-up"];
 /// An announced payment that was not tried waits for the next call.
-const WAITING: &[&str] = &["waiting"];
+pub(crate) const WAITING: &[&str] = &["waiting"];
 pub(crate) const PAID: &[&str] = &["approved"];
 
 /// Everything that the calls share.
@@ -534,14 +549,12 @@ impl Floor<'_> {
             None => case.by.extension(operator),
         };
         let call = seat.customer(self.lab, extension, &case.customer, case.dtmf)?;
-        let second = case.name.starts_with("a second payment");
         let again = async move {
             let mut payments = payments;
-            if second {
-                // Announced when the first is paid: one at a time waits.
+            if let Some(amount) = case.second {
                 self.state_is(payments.last().context("none")?, &["approved"])
                     .await?;
-                payments.push(self.announce(operator, 4400, None).await?);
+                payments.push(self.announce(operator, amount, None).await?);
             }
             anyhow::Ok(payments)
         };
