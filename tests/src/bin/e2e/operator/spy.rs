@@ -175,7 +175,7 @@ async fn killed_meanwhile(lab: &Lab, service: &mut Service) -> anyhow::Result<()
     let call = seat.customer(lab, By::Hold.extension(operator), customer, "rfc4733")?;
     let mut events = service.events().await?;
     let kill = async {
-        while events.next().await?["digits"] != 8 {}
+        events.first(|e| e["digits"] == 8).await?;
         service.kill_and_start().await
     };
     let (report, supervisor, killed) = tokio::join!(
@@ -197,10 +197,7 @@ async fn killed_meanwhile(lab: &Lab, service: &mut Service) -> anyhow::Result<()
 
 fn detaches(config: &mut toml::Table) {
     short(config);
-    let tenants = config.get_mut("tenants").and_then(|t| t.as_array_mut());
-    if let Some(tenant) = tenants.and_then(|t| t.first_mut()?.as_table_mut()) {
-        tenant.insert("spy".into(), "detach".into());
-    }
+    set(tenant(config), "spy", "detach");
 }
 
 /// With the service of the others, whose tenant says nothing of supervisors.
