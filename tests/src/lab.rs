@@ -203,6 +203,22 @@ impl Lab {
         bail!("{variable} of {channel} did not become {value}")
     }
 
+    /// Waits until Asterisk has no channel.
+    ///
+    /// # Errors
+    /// When it has one after `within`.
+    pub async fn no_channel(&self, within: Duration) -> anyhow::Result<()> {
+        let began = Instant::now();
+        loop {
+            let channels = self.ari("GET", "/channels").await?;
+            if channels.as_array().is_some_and(Vec::is_empty) {
+                return Ok(());
+            }
+            ensure!(began.elapsed() < within, "channels are left: {channels}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
     /// The configuration that the lab wrote.
     ///
     /// # Errors

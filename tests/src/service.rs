@@ -27,6 +27,9 @@ pub struct Service {
     http: reqwest::Client,
 }
 
+/// Longest wait for an event: what a caller does before it takes less.
+const EVENT_MAX: Duration = Duration::from_secs(60);
+
 /// `GET /v1/events`.
 pub struct Events {
     stream: reqwest::Response,
@@ -58,22 +61,44 @@ impl Events {
         }
     }
 
-    /// Waits until a call enters this step; the event.
+    /// The first event from now on of which this is true.
     ///
     /// # Errors
-    /// After 60 s, or when the stream ends.
-    pub async fn step(&mut self, step: &str) -> anyhow::Result<Value> {
+    /// After [`EVENT_MAX`], or when the stream ends.
+    pub async fn first(&mut self, is: impl Fn(&Value) -> bool) -> anyhow::Result<Value> {
+        self.within(EVENT_MAX, is).await
+    }
+
+    /// As [`Self::first`], with another limit.
+    ///
+    /// # Errors
+    /// After `limit`, or when the stream ends.
+    pub async fn within(
+        &mut self,
+        limit: Duration,
+        is: impl Fn(&Value) -> bool,
+    ) -> anyhow::Result<Value> {
         let found = async {
             loop {
                 let event = self.next().await?;
-                if event["event"] == "step" && event["step"] == step {
+                if is(&event) {
                     return Ok(event);
                 }
             }
         };
-        tokio::time::timeout(Duration::from_secs(60), found)
+        tokio::time::timeout(limit, found)
             .await
-            .with_context(|| format!("no call came to {step}"))?
+            .with_context(|| format!("an event that was waited for did not come in {limit:?}"))?
+    }
+
+    /// Waits until a call enters this step; the event.
+    ///
+    /// # Errors
+    /// As [`Self::first`].
+    pub async fn step(&mut self, step: &str) -> anyhow::Result<Value> {
+        let is = |event: &Value| event["event"] == "step" && event["step"] == step;
+        let found = self.first(is).await;
+        found.with_context(|| format!("no call came to {step}"))
     }
 }
 
@@ -496,8 +521,15 @@ pub fn set(config: &mut toml::Table, path: &str, value: impl Into<toml::Value>) 
 
 /// The lab's tenant lets operators key a card.
 pub fn let_operators_key(config: &mut toml::Table) {
+    set(tenant(config), "operator_keyed", "in-scope");
+}
+
+/// The lab's tenant.
+///
+/// # Panics
+/// When the configuration has none.
+pub fn tenant(config: &mut toml::Table) -> &mut toml::Table {
     let tenants = config.get_mut("tenants").and_then(|t| t.as_array_mut());
-    if let Some(tenant) = tenants.and_then(|t| t.first_mut()?.as_table_mut()) {
-        set(tenant, "operator_keyed", "in-scope");
-    }
+    let first = tenants.and_then(|t| t.first_mut()?.as_table_mut());
+    first.expect("scripts/lab writes a tenant")
 }

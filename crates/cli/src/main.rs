@@ -193,6 +193,28 @@ pub(crate) fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
         .build()?)
 }
 
+/// What ends when SIGINT or SIGTERM comes; from here on neither ends the process by itself. Within a runtime.
+///
+/// # Errors
+/// When they can't be waited for.
+pub(crate) fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    })
+}
+
+/// Of who would place a call and could not hang it up when he is stopped.
+pub(crate) fn no_signals(error: &std::io::Error) -> ExitCode {
+    eprintln!("ivrpay: signals can't be waited for ({error}); no call was placed");
+    Exit::Failed.into()
+}
+
 pub(crate) fn fail(error: &anyhow::Error) -> ExitCode {
     eprintln!("ivrpay: {error:#}");
     Exit::Failed.into()

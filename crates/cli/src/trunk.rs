@@ -8,10 +8,9 @@ use ivrpay_daemon::trunk::{self, Finding, KEYS, Measured, Origin, Round, Sound, 
 use ivrpay_prompts::Language;
 use ivrpay_tone::{Grade, Recording};
 use serde::Serialize;
-use tokio::signal::unix::{SignalKind, signal};
 
 use crate::audit::recording;
-use crate::{ConfigPath, Exit, fail, load, runtime};
+use crate::{ConfigPath, Exit, fail, load, no_signals, runtime, stop_signal};
 
 #[derive(clap::Args)]
 #[command(
@@ -110,22 +109,14 @@ pub(crate) fn run(args: Args) -> ExitCode {
     };
     let done = runtime.block_on(async {
         // From here on a signal no longer ends the process before the call is hung up.
-        let signals = (
-            signal(SignalKind::interrupt()),
-            signal(SignalKind::terminate()),
-        );
-        let (Ok(mut interrupt), Ok(mut terminate)) = signals else {
-            return Err(trunk::Error::Stopped);
-        };
-        let stop = async {
-            tokio::select! {
-                _ = interrupt.recv() => {}
-                _ = terminate.recv() => {}
-            }
-        };
+        let stop = stop_signal()?;
         let mut tell = |what: &str| eprintln!("trunk: {what}");
-        trunk::run(&config, &request, stop, &mut tell).await
+        Ok::<_, std::io::Error>(trunk::run(&config, &request, stop, &mut tell).await)
     });
+    let done = match done {
+        Ok(done) => done,
+        Err(error) => return no_signals(&error),
+    };
     match done {
         Ok(measured) => {
             let sound = listen(&measured.recording);

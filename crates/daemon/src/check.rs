@@ -1,11 +1,13 @@
 //! `ivrpay check`: widening rings, each line a fact, then a hint.
 //!
 //! File, values, prompts on disk, secret memory, protections of the process, journal, then over the network Asterisk (reachable, our user, not logging
-//! keys), who may pay where operators are behind another PBX, the pay key (its port, features and dialplan) and every acquirer (reachable, its certificate good). `offline` stops before the network.
+//! keys), who may pay where operators are behind another PBX, the pay key (its port, features and dialplan), what takes supervisors
+//! off and every acquirer (reachable, its certificate good). `offline` stops before the network.
 
 mod edge;
 mod ladder;
 mod pay_key;
+mod spies;
 
 use std::path::Path;
 
@@ -31,11 +33,18 @@ pub enum Verdict {
     Bad,
 }
 
+/// Whether what Asterisk printed says that it is not there (`apps/app_queue.c`, `main/pbx.c`).
+fn missing(lines: &[String]) -> bool {
+    lines.iter().any(|line| {
+        line.starts_with("No such queue") || line.starts_with("There is no existence of")
+    })
+}
+
 /// One line.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Fact {
     /// Ring: `file`, `values`, `prompts`, `secret-memory`, `process`, `journal`, `asterisk`,
-    /// `edge`, `pay-key`, `return`, `acquirer`, `recorder`.
+    /// `edge`, `pay-key`, `spy`, `return`, `acquirer`, `recorder`.
     pub ring: &'static str,
     /// How it is.
     pub verdict: Verdict,
@@ -113,6 +122,7 @@ impl<'a> Check<'a> {
             self.asterisk(&config).await;
             self.edge(&config).await;
             self.pay_key(&config).await;
+            self.spies(&config).await;
             self.ladders(&config).await;
             self.acquirers(&config).await;
             self.recorders(&config).await;

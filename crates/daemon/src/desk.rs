@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use ivrpay_ari::{CallEvent, Channel, ChannelId, Inbox, PlaybackId, RequestError, Start};
+use ivrpay_ari::{Bridge, CallEvent, Channel, ChannelId, Inbox, PlaybackId, RequestError, Start};
 use ivrpay_dialogue::desk::{Desk, End, GaveUp, Keyed, Progress, Setup, Who};
 use ivrpay_dialogue::operator::{self, Refusal};
 use ivrpay_dialogue::{Command, Line, Prompt};
@@ -27,6 +27,7 @@ use tokio::time::{Interval, interval};
 use crate::arguments::{Arguments, Mode};
 use crate::call::{self, Shared};
 use crate::config::Tenant;
+use crate::edge::Edge;
 use crate::events::{self, About};
 use crate::guard::{Danger, Legs};
 use crate::keypad::{self, Happens, Leg as _};
@@ -467,36 +468,20 @@ impl Leg {
         } = &*self.shared;
         let listed = tokio::try_join!(client.channels(), client.bridges());
         let (channels, bridges) = listed.map_err(|_| Refusal::Unsafe)?;
-        let own = &self.about.channel_id;
-        let mut customers = Vec::new();
-        // Behind an office PBX all telephones are one endpoint.
+        let own = (&self.about.channel_id, self.channel_name.as_str());
         let extension = self.arguments.operator_extension.as_deref();
-        let his = |c: &Channel| !edge.is_set() || edge.extension_of(c) == extension;
-        for other in channels
-            .iter()
-            .filter(|c| c.id != *own && same_telephone(&c.name, &self.channel_name) && his(c))
-        {
-            match paykey::partner(&channels, &bridges, other.id.as_str()) {
-                Ok(customer) => customers.push(customer),
-                Err(Refusal::ThirdParty) => return Err(Refusal::ThirdParty),
-                Err(_) => {}
+        let practice = self.arguments.mode == Mode::Training;
+        let checked = match customer(edge, &channels, &bridges, own, extension, practice)? {
+            Some(customer) => {
+                let legs = Legs {
+                    taken_off: tenant.spy == Policy::Detach,
+                    ..Legs::alone(&customer.id, &customer.name)
+                };
+                guard.before_the_move(client, legs, Instant::now()).await
             }
-        }
-        let customer: Option<&Channel> = match customers[..] {
-            [customer] => Some(customer),
-            // Nobody on hold, or nobody knows which: what is true of every call is looked at alone.
-            _ => None,
+            None => guard.of_every_call(client, own, Instant::now()).await,
         };
-        let (id, name) = customer.map_or((own, &self.channel_name), |c| (&c.id, &c.name));
-        let legs = Legs {
-            taken_off: tenant.spy == Policy::Detach,
-            ..Legs::alone(id, name)
-        };
-        match guard.before_the_move(client, legs, Instant::now()).await {
-            Ok(()) => Ok(()),
-            Err(danger) if customer.is_none() && !of_every_call(danger) => Ok(()),
-            Err(danger) => Err(danger.refusal()),
-        }
+        checked.map_err(Danger::refusal)
     }
 }
 
@@ -607,12 +592,38 @@ enum Stays {
     Withdraws,
 }
 
-/// True of Asterisk as a whole, whoever the customer is.
-const fn of_every_call(danger: Danger) -> bool {
-    matches!(
-        danger,
-        Danger::DtmfLog | Danger::CelKeys | Danger::SipCopy | Danger::NotKnown
-    )
+/// The customer whom the operator on the leg `own` has on hold: the one with whom another call of the same telephone talks. `None`: there
+/// is nobody, or nobody knows which.
+///
+/// # Errors
+/// He talks with several, or his customer comes by no trunk of the edge.
+fn customer<'a>(
+    edge: &Edge,
+    channels: &'a [Channel],
+    bridges: &[Bridge],
+    own: (&ChannelId, &str),
+    extension: Option<&str>,
+    practice: bool,
+) -> Result<Option<&'a Channel>, Refusal> {
+    // Behind an office PBX all telephones are one endpoint.
+    let his = |c: &Channel| !edge.is_set() || edge.extension_of(c) == extension;
+    let others = channels
+        .iter()
+        .filter(|c| c.id != *own.0 && same_telephone(&c.name, own.1) && his(c));
+    let mut customers = Vec::new();
+    for other in others {
+        match paykey::partner(channels, bridges, other.id.as_str()) {
+            Ok(customer) => customers.push(customer),
+            Err(Refusal::ThirdParty) => return Err(Refusal::ThirdParty),
+            Err(_) => {}
+        }
+    }
+    let [customer] = customers[..] else {
+        return Ok(None);
+    };
+    let takes = edge.takes(&customer.name, practice);
+    takes.map_err(Danger::refusal)?;
+    Ok(Some(customer))
 }
 
 /// `PJSIP/201-00000001` and `PJSIP/201-0000002a` are two calls of one telephone.
@@ -683,6 +694,43 @@ mod tests {
         assert_eq!(args.operator_extension, None);
         assert!(read("desk=operator,colour=red", "PJSIP/207-0000002a").is_err());
         assert!(!is_leg(&["tenant=demo".to_owned()]));
+    }
+
+    #[test]
+    fn behind_an_edge_the_customer_on_hold_comes_by_a_trunk() {
+        let channel = |id: &str, name: &str, number: &str| -> Channel {
+            let caller = serde_json::json!({"name": "", "number": number});
+            let of = serde_json::json!({"id": id, "name": name, "state": "Up", "caller": caller});
+            serde_json::from_value(of).unwrap()
+        };
+        let bridge = |members: [&str; 2]| -> Bridge {
+            let of =
+                serde_json::json!({"id": "b", "technology": "simple_bridge", "channels": members});
+            serde_json::from_value(of).unwrap()
+        };
+        let own = (&ChannelId::new("9").unwrap(), "PJSIP/office-00000009");
+        let edge = Edge::checked(toml::from_str(r#"trunks = ["PJSIP/trunk"]"#).unwrap()).unwrap();
+        let none = Edge::default();
+        for (edge, customer_name, practice, expected) in [
+            (&edge, "PJSIP/trunk-00000001", false, Ok(Some("1"))),
+            (&edge, "PJSIP/office-00000001", false, Err(Refusal::Unsafe)),
+            (&edge, "Local/1@a-00000001;9", false, Err(Refusal::Unsafe)),
+            (&edge, "Local/1@a-00000001;9", true, Ok(Some("1"))),
+            (&none, "PJSIP/anybody-00000001", false, Ok(None)),
+        ] {
+            let channels = [
+                channel("9", "PJSIP/office-00000009", "201"),
+                channel("1", customer_name, "0312345678"),
+                channel("2", "PJSIP/office-00000002", "201"),
+                // Another operator's, with another customer.
+                channel("3", "PJSIP/office-00000003", "202"),
+                channel("4", "PJSIP/trunk-00000004", "0312345679"),
+            ];
+            let bridges = [bridge(["1", "2"]), bridge(["3", "4"])];
+            let found = customer(edge, &channels, &bridges, own, Some("201"), practice);
+            let found = found.map(|found| found.map(|c| c.id.as_str()));
+            assert_eq!(found, expected, "{customer_name}");
+        }
     }
 
     #[test]

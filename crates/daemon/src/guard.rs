@@ -167,6 +167,14 @@ impl Danger {
         }
     }
 
+    /// True of Asterisk as a whole, whoever the customer is.
+    const fn is_of_every_call(self) -> bool {
+        matches!(
+            self,
+            Self::DtmfLog | Self::CelKeys | Self::SipCopy | Self::NotKnown
+        )
+    }
+
     /// Whether a person may answer for it for a while. Never for what stores keys, or carries them past us.
     #[must_use]
     pub const fn may_be_excepted(self) -> bool {
@@ -296,6 +304,17 @@ impl Guard {
         legs: Legs<'_>,
         arrived: Instant,
     ) -> Result<Vec<Danger>, Danger> {
+        self.check_those(client, legs, arrived, |_| true).await
+    }
+
+    /// As [`Self::check`], of the dangers that `counts` names alone; that Asterisk does not answer is always one.
+    async fn check_those(
+        &self,
+        client: &Client,
+        legs: Legs<'_>,
+        arrived: Instant,
+        counts: fn(Danger) -> bool,
+    ) -> Result<Vec<Danger>, Danger> {
         let (channel, name) = legs.customer;
         // One call asks, those that come meanwhile wait for its answer; that there was none is an answer too.
         let mut kept = self.kept.lock().await;
@@ -349,6 +368,7 @@ impl Guard {
         if direct_media {
             dangers.push(Danger::DirectMedia);
         }
+        dangers.retain(|danger| counts(*danger));
         let today = today();
         let excepted = |danger: &Danger| {
             danger.may_be_excepted()
@@ -373,11 +393,25 @@ impl Guard {
         legs: Legs<'_>,
         arrived: Instant,
     ) -> Result<(), Danger> {
-        match self.check(client, legs, arrived).await {
-            // Two people who talk may do so natively; the customer leaves that bridge.
-            Ok(_) | Err(Danger::NativeBridge) => Ok(()),
-            Err(danger) => Err(danger),
-        }
+        // Two people who talk may do so natively; the customer leaves that bridge.
+        let stays = |danger| danger != Danger::NativeBridge;
+        let checked = self.check_those(client, legs, arrived, stays).await;
+        checked.map(drop)
+    }
+
+    /// As [`Self::check`], where nobody knows who the customer will be: what is true of every call. `channel`: one that lives.
+    ///
+    /// # Errors
+    /// The danger that every customer would have.
+    pub(crate) async fn of_every_call(
+        &self,
+        client: &Client,
+        channel: (&ChannelId, &str),
+        arrived: Instant,
+    ) -> Result<(), Danger> {
+        let legs = Legs::alone(channel.0, channel.1);
+        let checked = self.check_those(client, legs, arrived, Danger::is_of_every_call);
+        checked.await.map(drop)
     }
 }
 

@@ -19,7 +19,7 @@ use crate::guard::{Danger, can_be_taken_off, listens};
 use crate::{call, events, paykey, spoken};
 
 /// Context of the dialplan.
-const CONTEXT: &str = "ivrpay-spy";
+pub(crate) const CONTEXT: &str = "ivrpay-spy";
 /// Listeners of one call who are taken off; nobody has more supervisors than that.
 const LISTENERS_MAX: usize = 8;
 /// How long one may take to come to us: milliseconds (measured), and time for a busy machine.

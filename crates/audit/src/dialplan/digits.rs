@@ -100,7 +100,7 @@ impl<'a> Keyed<'a> {
                         names,
                     });
                 }
-                let jumps = act.jumps();
+                let jumps = &act.jumps;
                 let called = jumps.calls.iter().filter_map(|call| call.target.as_ref());
                 for target in jumps.to.iter().chain(called) {
                     let to = plan.resolve(number, target).into_iter();
@@ -196,7 +196,7 @@ impl<'a> Keyed<'a> {
                         new.extend(named.map(|name| (name.to_owned(), at.clone())));
                     }
                 }
-                for call in used.act.jumps().calls {
+                for call in &used.act.jumps.calls {
                     let Some(target) = &call.target else {
                         continue;
                     };

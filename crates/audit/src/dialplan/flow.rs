@@ -46,7 +46,7 @@ pub(super) fn recorded(plan: &Dialplan<'_>, judged: &mut Judged) -> BTreeSet<usi
     for (number, acting) in plan.steps.iter().enumerate() {
         let here = acting.acts.iter().any(starts);
         let calls =
-            !plan.is_ours(number) && acting.acts.iter().any(|act| !act.jumps().calls.is_empty());
+            !plan.is_ours(number) && acting.acts.iter().any(|act| !act.jumps.calls.is_empty());
         if here || calls {
             open.push_back((number, None));
         }
@@ -172,7 +172,7 @@ impl Flow<'_> {
                 runs = BTreeSet::from([None]);
                 continue;
             }
-            let jumps = act.jumps();
+            let jumps = &act.jumps;
             for target in &jumps.to {
                 for to in plan.resolve(number, target) {
                     if !plan.is_ours(to) {
@@ -237,7 +237,7 @@ impl Flow<'_> {
                 break;
             }
             let acts = &self.plan.steps[number].acts;
-            if acts.iter().any(|act| act.jumps().returns) {
+            if acts.iter().any(|act| act.jumps.returns) {
                 summary.passes |= runs == Some(CALLER);
                 summary.starts = summary.starts.or(runs.filter(|r| *r != CALLER));
             }

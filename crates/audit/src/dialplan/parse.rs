@@ -19,9 +19,24 @@ pub(super) struct Act {
     pub(super) whole: bool,
     /// On the step's own channel: `Originate()` has another.
     pub(super) here: bool,
+    pub(super) jumps: Jumps,
 }
 
 impl Act {
+    fn new(name: &str, arguments: &str, when: Option<String>, whole: bool, here: bool) -> Self {
+        let mut act = Self {
+            name: name.to_owned(),
+            app: name.to_ascii_lowercase(),
+            arguments: arguments.to_owned(),
+            when,
+            whole,
+            here,
+            jumps: Jumps::default(),
+        };
+        act.jumps = act.leads();
+        act
+    }
+
     /// Whether it hands the caller to ivrpay.
     pub(super) fn pays(&self) -> bool {
         match self.app.as_str() {
@@ -50,7 +65,7 @@ impl Act {
     }
 
     /// Where it jumps to, and whether the step behind it is reached without a jump.
-    pub(super) fn jumps(&self) -> Jumps {
+    fn leads(&self) -> Jumps {
         let always = self.when.is_none();
         let mut jumps = Jumps {
             falls: true,
@@ -96,7 +111,7 @@ impl Act {
 }
 
 /// Where a step leads.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Jumps {
     pub(super) to: Vec<Target>,
     pub(super) calls: Vec<Call>,
@@ -105,7 +120,7 @@ pub(super) struct Jumps {
 }
 
 /// A subroutine that is called.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Call {
     /// `None` where a variable decides.
     pub(super) target: Option<Target>,
@@ -135,15 +150,7 @@ impl Call {
 /// What a step executes: itself, or what `ExecIf()`, `TryExec()`, `Exec()` and `Originate()` execute.
 pub(super) fn acts(name: &str, text: &str) -> Vec<Act> {
     let mut all = Vec::new();
-    let top = Act {
-        name: name.to_owned(),
-        app: name.to_ascii_lowercase(),
-        arguments: text.to_owned(),
-        when: None,
-        whole: true,
-        here: true,
-    };
-    add(&mut all, top, 0);
+    add(&mut all, Act::new(name, text, None, true, true), 0);
     all
 }
 
@@ -154,14 +161,7 @@ fn add(all: &mut Vec<Act>, act: Act, depth: usize) {
     }
     let inner = |text: &str, when: Option<String>, here: bool| {
         let (name, arguments) = called(text);
-        Act {
-            name: name.to_owned(),
-            app: name.to_ascii_lowercase(),
-            arguments: arguments.to_owned(),
-            when,
-            whole: false,
-            here: act.here && here,
-        }
+        Act::new(name, arguments, when, false, act.here && here)
     };
     match act.app.as_str() {
         "execif" | "execiftime" => {

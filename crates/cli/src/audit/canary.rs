@@ -8,11 +8,10 @@ use ivrpay_daemon::canary::{self, Ended, Extension, Look, Place, Report, Request
 use ivrpay_daemon::config::Config;
 use ivrpay_payment::OperatorId;
 use serde::Serialize;
-use tokio::signal::unix::{SignalKind, signal};
 
 use super::recording;
 use super::show::Form;
-use crate::{Exit, fail, runtime};
+use crate::{Exit, fail, no_signals, runtime, stop_signal};
 
 /// One line of JSON. Reading programs tell them apart by `kind`.
 #[derive(Serialize)]
@@ -66,41 +65,24 @@ pub(super) fn run(
     let request = Request { person, extension };
     let done = runtime.block_on(async {
         // From here on a signal no longer ends the process before the call is hung up.
-        let signals = (
-            signal(SignalKind::interrupt()),
-            signal(SignalKind::terminate()),
-        );
-        let (Ok(mut interrupt), Ok(mut terminate)) = signals else {
-            return Err(None);
-        };
-        let stop = async {
-            tokio::select! {
-                _ = interrupt.recv() => {}
-                _ = terminate.recv() => {}
-            }
-        };
+        let stop = stop_signal()?;
         let terminal = std::io::stderr().is_terminal();
         let mut tell = |what: &str| {
             if terminal {
                 eprintln!("canary: {what}");
             }
         };
-        canary::run(config, &request, stop, &mut tell)
-            .await
-            .map_err(Some)
+        Ok::<_, std::io::Error>(canary::run(config, &request, stop, &mut tell).await)
     });
     // A search of files that was stopped sees so at its next piece.
     runtime.shutdown_background();
     let mut report = match done {
-        Ok(report) => report,
-        Err(Some(error)) => {
+        Ok(Ok(report)) => report,
+        Ok(Err(error)) => {
             eprintln!("ivrpay: {error}\nhint: {}", error.hint());
             return Exit::Failed.into();
         }
-        Err(None) => {
-            eprintln!("ivrpay: signals can't be waited for; no call was placed");
-            return Exit::Failed.into();
-        }
+        Err(error) => return no_signals(&error),
     };
     if matches!(report.ended, Ended::Keyed(_)) {
         listen(&mut report);

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use super::Check;
+use super::{Check, missing};
 use crate::config::Config;
 use crate::ladder::Rung;
 
@@ -63,13 +63,6 @@ impl Need {
                 Some(format!("dialplan show {extension}@{context}"))
             }
         }
-    }
-
-    /// Whether what Asterisk printed says that it is not there (`apps/app_queue.c`, `main/pbx.c`).
-    fn missing(lines: &[String]) -> bool {
-        lines.iter().any(|line| {
-            line.starts_with("No such queue") || line.starts_with("There is no existence of")
-        })
     }
 
     /// What is missing, and the line that adds it.
@@ -172,20 +165,20 @@ impl Check<'_> {
     async fn printed(&mut self, ami: &ivrpay_ami::Config, needs: &BTreeSet<(&str, Need)>) {
         let asked = async {
             let (client, _events) = ivrpay_ami::connect(ami).await?;
-            let mut missing = Vec::new();
+            let mut lacking = Vec::new();
             for (tenant, need) in needs {
                 if let Some(command) = need.command()
-                    && Need::missing(&client.command(&command).await?)
+                    && missing(&client.command(&command).await?)
                 {
-                    missing.push((tenant, need));
+                    lacking.push((tenant, need));
                 }
             }
             let context = client.command(&format!("dialplan show {CONTEXT}")).await?;
-            Ok::<_, ivrpay_ami::Error>((missing, Need::missing(&context)))
+            Ok::<_, ivrpay_ami::Error>((lacking, missing(&context)))
         };
         match asked.await {
-            Ok((missing, no_context)) => {
-                for (tenant, need) in missing {
+            Ok((lacking, no_context)) => {
+                for (tenant, need) in lacking {
                     self.lacks(tenant, need);
                 }
                 if no_context {
@@ -240,7 +233,7 @@ mod tests {
     #[test]
     fn what_is_missing_is_told_by_asterisks_words() {
         // As Asterisk 16 and 22 print them.
-        for (printed, missing) in [
+        for (printed, expected) in [
             ("No such queue: orders.", true),
             ("There is no existence of 'office' context", true),
             ("There is no existence of '300@office' extension", true),
@@ -250,7 +243,7 @@ mod tests {
             ),
             ("[ Context 'office' created by 'pbx_config' ]", false),
         ] {
-            assert_eq!(Need::missing(&[printed.to_owned()]), missing, "{printed}");
+            assert_eq!(missing(&[printed.to_owned()]), expected, "{printed}");
         }
     }
 }

@@ -1,14 +1,15 @@
 //! The ring `pay-key`: whether a press of the operator's key would reach the service.
 //!
 //! The port is tried. What Asterisk has loaded (features, dialplan, globals) is asked over AMI, by the user of `ivrpay audit`; ARI shows none
-//! of it. What only a press shows (who may press, the customer's side) is not judged here. Of the second way, without AGI, its own AMI user is
-//! tried.
+//! of it. Where the dialplan gives nobody the key, PJSIP's endpoints are looked at, over ARI. What only a press shows (who may press, the
+//! customer's side) is not judged here. Of the second way, without AGI, its own AMI user is tried.
 
 mod user;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
+use ivrpay_ari::{RequestError, Setting};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
@@ -31,12 +32,14 @@ const ASKS_EXTENSION: &str = "asks";
 const WAY: &str = "IVRPAY_KEY_WAY=ami";
 /// Port of `agi://HOST` without one (`res/res_agi.c: AGI_PORT`).
 const AGI_PORT: u16 = 4573;
+/// Endpoints whose settings are asked for, one after the other.
+const ENDPOINTS_MAX: usize = 500;
 /// As long as Asterisk waits for a connection (`res/res_agi.c: MAX_AGI_CONNECT`).
 const CONNECT_MAX: Duration = Duration::from_secs(2);
 
 const ADD_FEATURE: &str = "include asterisk-conf/ivrpay-features.conf at the end of features.conf, or add below its [applicationmap]: ivrpay-pay => *9,self,Dial,\"Local/go@ivrpay-key/n,60,B(ivrpay-key^s^1)\",default; then `module reload features`";
 const ADD_KEYED: &str = "add below [applicationmap] of features.conf: ivrpay-pay-keyed => *7,self,Dial,\"Local/go@ivrpay-key/n,60,B(ivrpay-key^keyed^1)\",default (asterisk-conf/ivrpay-features.conf); then `module reload features`; or take operator_keyed out";
-const ADD_VARIABLE: &str = "add before the Dial() or Queue() of calls that may be paid in: same => n,Set(__DYNAMIC_FEATURES=ivrpay-pay) (with # between, where there are others); not seen here: set_var of pjsip.conf";
+const ADD_VARIABLE: &str = "pjsip.conf, in each operator's endpoint: set_var = DYNAMIC_FEATURES=ivrpay-pay (with # between, where there are others), then `module reload res_pjsip.so`; or before the Dial() or Queue() of calls that may be paid in: same => n,Set(__DYNAMIC_FEATURES=ivrpay-pay); not seen here: what other channel drivers set";
 const ADD_CONTEXT: &str = "add to extensions.conf: #include ivrpay.conf (dialplan/ivrpay.conf, copied beside it); then `dialplan reload`";
 const ADD_WAY: &str =
     "add below [globals] of extensions.conf: IVRPAY_KEY_WAY = ami; then `dialplan reload`";
@@ -48,6 +51,16 @@ struct Loaded {
     dialplan: Vec<String>,
     globals: Vec<String>,
     modules: Vec<String>,
+    endpoints: Endpoints,
+}
+
+/// Whether an endpoint of PJSIP gives its channels the key (`set_var`).
+enum Endpoints {
+    /// This one does.
+    Has(String),
+    HasNot,
+    /// None that was looked at; there are more, or Asterisk did not tell.
+    NotSeen,
 }
 
 type Found = (Verdict, String, Option<String>);
@@ -80,7 +93,10 @@ impl Check<'_> {
             );
         };
         match ask(ami).await {
-            Ok(loaded) => {
+            Ok(mut loaded) => {
+                if !set_in_dialplan(&loaded).any(|line| line.contains(FEATURE)) {
+                    loaded.endpoints = endpoints(config).await;
+                }
                 let ours = Ours {
                     agi: config.agi.as_ref(),
                     redirects: config.pay_key.is_some(),
@@ -124,6 +140,35 @@ async fn ask(ami: &ivrpay_ami::Config) -> Result<Loaded, ivrpay_ami::Error> {
         dialplan: client.command("dialplan show").await?,
         globals: client.command("dialplan show globals").await?,
         modules: client.command("module show like res_agi.so").await?,
+        endpoints: Endpoints::HasNot,
+    })
+}
+
+async fn endpoints(config: &Config) -> Endpoints {
+    let asked = async {
+        let client = ivrpay_ari::Client::new(&config.ari).ok()?;
+        let known = client.endpoints().await.ok()?;
+        let ours = known.iter().filter(|e| e.technology == "PJSIP");
+        for endpoint in ours.clone().take(ENDPOINTS_MAX) {
+            match client.pjsip_settings("endpoint", &endpoint.resource).await {
+                Ok(settings) if gives_key(&settings) => {
+                    return Some(Endpoints::Has(endpoint.resource.clone()));
+                }
+                // Not of a file: made by another ARI application, or gone.
+                Ok(_) | Err(RequestError::Gone) => {}
+                Err(_) => return None,
+            }
+        }
+        (ours.count() <= ENDPOINTS_MAX).then_some(Endpoints::HasNot)
+    };
+    asked.await.unwrap_or(Endpoints::NotSeen)
+}
+
+/// ARI names a variable of `set_var` as a setting of its own (measured, Asterisk 22).
+fn gives_key(settings: &[Setting]) -> bool {
+    settings.iter().any(|setting| {
+        setting.attribute.trim_start_matches('_') == "DYNAMIC_FEATURES"
+            && setting.value.split('#').any(|f| f.trim() == FEATURE)
     })
 }
 
@@ -132,7 +177,7 @@ fn judge(ours: &Ours<'_>, loaded: &Loaded) -> Vec<Found> {
         ours.agi.and_then(|_| module(loaded)),
         Some(feature(loaded)),
         keyed_feature(loaded, ours.keyed),
-        variable(loaded),
+        Some(variable(loaded)),
         context(loaded, ours),
         ours.agi.and_then(|agi| address(agi, loaded)),
         way(loaded, ours),
@@ -196,36 +241,43 @@ fn keyed_feature(loaded: &Loaded, keyed: bool) -> Option<Found> {
 }
 
 /// Lines that set `DYNAMIC_FEATURES`, but for our own contexts: they give back what was there.
-fn variable(loaded: &Loaded) -> Option<Found> {
+fn set_in_dialplan(loaded: &Loaded) -> impl Iterator<Item = &String> {
     let mut ours = false;
-    let in_dialplan = loaded.dialplan.iter().filter(|line| {
+    let in_dialplan = loaded.dialplan.iter().filter(move |line| {
         if let Some(name) = context_of(line) {
             ours = name.starts_with("ivrpay-") && !name.starts_with("ivrpay-sample");
         }
         !ours
     });
-    let lines: Vec<&String> = in_dialplan
+    in_dialplan
         .chain(&loaded.globals)
         .filter(|line| line.contains("DYNAMIC_FEATURES"))
-        .collect();
-    Some(if lines.iter().any(|line| line.contains(FEATURE)) {
-        (
+}
+
+fn variable(loaded: &Loaded) -> Found {
+    let lines: Vec<&String> = set_in_dialplan(loaded).collect();
+    if lines.iter().any(|line| line.contains(FEATURE)) {
+        let fact = format!("the dialplan sets DYNAMIC_FEATURES to {FEATURE}");
+        return (Verdict::Good, fact, None);
+    }
+    let warning = |fact: String| (Verdict::Warning, fact, Some(ADD_VARIABLE.to_owned()));
+    match &loaded.endpoints {
+        Endpoints::Has(endpoint) => (
             Verdict::Good,
-            format!("the dialplan sets DYNAMIC_FEATURES to {FEATURE}"),
+            format!("the endpoint {endpoint} sets DYNAMIC_FEATURES to {FEATURE} (set_var)"),
             None,
-        )
-    } else if lines.is_empty() {
-        bad(
-            "no DYNAMIC_FEATURES is in the dialplan: no key of an operator is looked at",
+        ),
+        _ if !lines.is_empty() => warning(format!(
+            "the dialplan sets DYNAMIC_FEATURES, and neither a line of it nor an endpoint of PJSIP names {FEATURE}"
+        )),
+        Endpoints::NotSeen => warning(
+            "no DYNAMIC_FEATURES is in the dialplan, and not all endpoints of PJSIP could be looked at".into(),
+        ),
+        Endpoints::HasNot => bad(
+            "no DYNAMIC_FEATURES is in the dialplan or in an endpoint of PJSIP: no key of an operator is looked at",
             ADD_VARIABLE,
-        )
-    } else {
-        (
-            Verdict::Warning,
-            format!("the dialplan sets DYNAMIC_FEATURES, and no line of it names {FEATURE}"),
-            Some(ADD_VARIABLE.to_owned()),
-        )
-    })
+        ),
+    }
 }
 
 fn context(loaded: &Loaded, ours: &Ours<'_>) -> Option<Found> {
@@ -373,6 +425,15 @@ res_agi.so                     Asterisk Gateway Interface (AGI)         3       
     }
 
     fn judged(change: (&str, &str), globals: &str, keyed: bool) -> Vec<Found> {
+        with_endpoints(change, globals, keyed, Endpoints::HasNot)
+    }
+
+    fn with_endpoints(
+        change: (&str, &str),
+        globals: &str,
+        keyed: bool,
+        endpoints: Endpoints,
+    ) -> Vec<Found> {
         let lines = |text: &str| {
             let text = text.replace(change.0, change.1);
             text.lines().map(str::to_owned).collect::<Vec<_>>()
@@ -382,6 +443,7 @@ res_agi.so                     Asterisk Gateway Interface (AGI)         3       
             dialplan: lines(DIALPLAN),
             globals: globals.lines().map(str::to_owned).collect(),
             modules: lines(MODULES),
+            endpoints,
         };
         let agi = agi();
         let ours = Ours {
@@ -450,6 +512,56 @@ res_agi.so                     Asterisk Gateway Interface (AGI)         3       
     }
 
     #[test]
+    fn an_endpoint_may_give_the_key_instead_of_the_dialplan() {
+        let set = "Set(__DYNAMIC_FEATURES=ivrpay-pay)         [extensions.conf:3]";
+        let has = || Endpoints::Has("201".into());
+        for (line, endpoints, verdict, fact) in [
+            ("NoOp()", has(), Verdict::Good, "the endpoint 201 sets"),
+            (
+                "Set(DYNAMIC_FEATURES=other)",
+                has(),
+                Verdict::Good,
+                "the endpoint 201 sets",
+            ),
+            (
+                "NoOp()",
+                Endpoints::NotSeen,
+                Verdict::Warning,
+                "not all endpoints",
+            ),
+            (
+                "NoOp()",
+                Endpoints::HasNot,
+                Verdict::Bad,
+                "or in an endpoint",
+            ),
+        ] {
+            let found = with_endpoints((set, line), GLOBALS, false, endpoints);
+            let told = found.iter().find(|f| f.1.contains(fact));
+            assert_eq!(told.map(|f| f.0), Some(verdict), "{line}: {found:?}");
+        }
+        let setting = |attribute: &str, value: &str| Setting {
+            attribute: attribute.into(),
+            value: value.into(),
+        };
+        for (attribute, value, gives) in [
+            ("DYNAMIC_FEATURES", "ivrpay-pay", true),
+            (
+                "DYNAMIC_FEATURES",
+                "other#ivrpay-pay#ivrpay-quarantine",
+                true,
+            ),
+            ("__DYNAMIC_FEATURES", "ivrpay-pay", true),
+            ("DYNAMIC_FEATURES", "ivrpay-pay-keyed", false),
+            ("set_var", "", false),
+            ("callerid", "ivrpay-pay", false),
+        ] {
+            let settings = [setting("webrtc", "no"), setting(attribute, value)];
+            assert_eq!(gives_key(&settings), gives, "{attribute}={value}");
+        }
+    }
+
+    #[test]
     fn what_is_missing_is_named_with_the_line_to_add() {
         let whole = verdicts(("", ""), GLOBALS);
         assert!(whole.iter().all(|f| f.0 == Verdict::Good), "{whole:?}");
@@ -487,7 +599,7 @@ res_agi.so                     Asterisk Gateway Interface (AGI)         3       
                 (set, "Set(__DYNAMIC_FEATURES=other)"),
                 GLOBALS,
                 Verdict::Warning,
-                "no line of it names",
+                "neither a line of it nor an endpoint",
                 ADD_VARIABLE,
             ),
             (

@@ -154,3 +154,37 @@ async fn what_asterisk_does_not_say_is_not_off() {
         assert_eq!(found, expected, "{case}");
     }
 }
+
+/// Native, as two who talk may be; and, behind it, a customer whose media may go past Asterisk for good.
+fn native(path: &str, body: &str) -> (u16, &'static str) {
+    match path {
+        "/ari/bridges" => (
+            200,
+            r#"[{"id":"b","technology":"native_rtp","channels":["1700000000.2"]}]"#,
+        ),
+        "/ari/asterisk/config/dynamic/res_pjsip/endpoint/past" => {
+            (200, r#"[{"attribute":"direct_media","value":"true"}]"#)
+        }
+        _ => hardened(path, body),
+    }
+}
+
+#[tokio::test]
+async fn a_native_talk_hides_no_other_danger() {
+    let client = asterisk(native).await;
+    let guard = Guard::new("ivrpay", Vec::new());
+    let id = ChannelId::new(ALIVE).unwrap();
+    for (name, expected) in [
+        ("PJSIP/trunk-00000002", Ok(())),
+        ("PJSIP/past-00000002", Err(Danger::DirectMedia)),
+    ] {
+        let legs = Legs::alone(&id, name);
+        let found = guard.before_the_move(&client, legs, Instant::now()).await;
+        assert_eq!(found, expected, "{name}");
+        let captured = checked(&guard, &client, ALIVE, name).await;
+        assert_eq!(captured, Err(Danger::NativeBridge), "{name}");
+        // Of one whom nobody knows yet neither is.
+        let found = guard.of_every_call(&client, (&id, name), Instant::now());
+        assert_eq!(found.await, Ok(()), "{name}");
+    }
+}

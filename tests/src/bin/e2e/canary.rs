@@ -151,12 +151,7 @@ pub(crate) async fn refuses(lab: &Lab) -> anyhow::Result<()> {
         stopped.errors
     );
     // The service hears of the hang-up; what it led is over then.
-    loop {
-        let event = events.next().await?;
-        if event["event"] == "call-ended" {
-            break;
-        }
-    }
+    events.first(|e| e["event"] == "call-ended").await?;
     let channels = lab.ari("GET", "/channels").await?;
     let left = channels.as_array().is_some_and(|channels| {
         let ours = |c: &&Value| {

@@ -8,7 +8,7 @@ use futures_util::future::LocalBoxFuture;
 use ivrpay_tests::call::{Call, Report};
 use ivrpay_tests::lab::Lab;
 use ivrpay_tests::phone::{Phone, PhoneReport, heard};
-use ivrpay_tests::service::{Service, set};
+use ivrpay_tests::service::{Service, set, tenant};
 use serde_json::{Value, json};
 
 use crate::scenarios::{Books, VISA, keys};
@@ -470,11 +470,7 @@ pub(crate) async fn all(
 ) -> anyhow::Result<()> {
     let service = Service::start(lab, "desk", true, |config| {
         crate::short(config);
-        if let Some(tenants) = config.get_mut("tenants").and_then(|t| t.as_array_mut()) {
-            for tenant in tenants.iter_mut().filter_map(toml::Value::as_table_mut) {
-                set(tenant, "desk.amount_max", 9_000_000);
-            }
-        }
+        set(tenant(config), "desk.amount_max", 9_000_000);
     })
     .await?;
     let scenarios: [(&str, LocalBoxFuture<'_, anyhow::Result<()>>); 9] = [

@@ -6,14 +6,14 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, ensure};
 use ivrpay_tests::call::{Call, Report};
 use ivrpay_tests::lab::Lab;
-use ivrpay_tests::phone::{Phone, PhoneReport, heard};
+use ivrpay_tests::phone::{PhoneReport, heard};
 use ivrpay_tests::recording::Recording;
 use ivrpay_tests::service::{Service, let_operators_key};
 use serde_json::Value;
 
 use crate::operator::{
-    BACK, CUSTOMER, OPERATOR, Refused, Seat, announce, ended, heard_at, keys_in, nothing,
-    nothing_is_left, refusals, step_at,
+    BACK, CUSTOMER, GOODBYE, OPERATOR, QUEUED, Refused, Seat, announce, called, ended, heard_at,
+    heard_between, keys_in, nothing, nothing_is_left, paying, refusals, step_at,
 };
 use crate::recorders::Recorder;
 use crate::scenarios::{MASTERCARD, VISA, keys};
@@ -21,10 +21,11 @@ use crate::short;
 
 /// The operator talks for a moment and presses the key.
 const PRESS: &str = "hears:1000 sleep:400 *7";
-/// Behind the payment both hear each other, and the operator hangs up.
-const GOODBYE: &str = "wait:call-ended hears:1000 sleep:900 hangup";
 /// A customer who says his card and presses keys of his own, which are nobody's.
 const SAYS: &str = "hears:500 wait:payment-card-number 99# wait:call-ended hears:500 until-end";
+
+/// The lab's queue, instead of what stands before an operator's extension.
+const QUEUE: &str = "61";
 
 /// The first operator's extension; none of `operator`, `phones` or the queue.
 const EXTENSION: usize = 240;
@@ -56,6 +57,15 @@ struct Talk<'a> {
 
 impl<'a> Talk<'a> {
     async fn new(lab: &'a Lab, service: &'a Service, operator: usize) -> anyhow::Result<Self> {
+        Self::about(lab, service, operator, 3300).await
+    }
+
+    async fn about(
+        lab: &'a Lab,
+        service: &'a Service,
+        operator: usize,
+        amount: u64,
+    ) -> anyhow::Result<Self> {
         let seat = Seat::new(lab, operator)?;
         let audio = seat.wav.with_extension("customer.wav");
         Ok(Self {
@@ -63,7 +73,7 @@ impl<'a> Talk<'a> {
             service,
             seat,
             operator,
-            payment: announce(service, operator, 3300, None).await?,
+            payment: announce(service, operator, amount, None).await?,
             audio,
         })
     }
@@ -79,7 +89,10 @@ impl<'a> Talk<'a> {
         let mut phone = self.seat.phone(operator)?;
         phone = phone.with(&["--dtmf", way]);
         let desk = phone.start(self.lab).await?;
-        let extension = format!("{prefix}{}", self.operator);
+        let extension = match prefix {
+            QUEUE => QUEUE.to_owned(),
+            prefix => format!("{prefix}{}", self.operator),
+        };
         let call = self
             .seat
             .customer(self.lab, extension, customer, "rfc4733")?
@@ -124,33 +137,18 @@ async fn state_is(
     }
 }
 
-/// How long somebody heard a voice between two times, ms since 1970.
-fn heard_between(stretches: &[(u64, u64)], from: u64, to: u64) -> u64 {
-    stretches
-        .iter()
-        .map(|(begin, end)| (*end).min(to).saturating_sub((*begin).max(from)))
-        .sum()
-}
-
 /// Paid; both heard each other while the operator keyed, and no key of his reached the customer, nor one of the customer's anybody.
 async fn approved(
     lab: &Lab,
     service: &Service,
-    operator: usize,
-    prefix: &str,
+    (prefix, operator): (&str, usize),
     way: &str,
 ) -> anyhow::Result<()> {
     let talk = Talk::new(lab, service, operator).await?;
     let script = [format!("{PRESS} {} {GOODBYE}", keying())];
     let mut events = service.events().await?;
-    let first = async {
-        loop {
-            let event = events.next().await?;
-            if event["payment_id"] == talk.payment.as_str() && event["step"] == "payment-amount" {
-                return anyhow::Ok(event);
-            }
-        }
-    };
+    let first =
+        events.first(|e| e["payment_id"] == talk.payment.as_str() && e["step"] == "payment-amount");
     let (placed, event) = tokio::join!(talk.place(prefix, SAYS, &script, way), first);
     let (report, operators) = placed?;
     let told = || format!("the customer: {report:?}; the operator: {operators:?}");
@@ -303,10 +301,8 @@ async fn operator_leaves(lab: &Lab, service: &Service, operator: usize) -> anyho
 
 /// The operator hangs up while the acquirer is asked: the answer is waited for, the customer hears it.
 async fn operator_leaves_late(lab: &Lab, service: &Service, operator: usize) -> anyhow::Result<()> {
-    let mut talk = Talk::new(lab, service, operator).await?;
     // Answered after 3 s.
-    hand_over(service, &talk.payment).await?;
-    talk.payment = announce(service, operator, 9001, None).await?;
+    let talk = Talk::about(lab, service, operator, 9001).await?;
     let script = format!(
         "{PRESS} {} wait:payment-processing sleep:500 hangup",
         keying()
@@ -342,21 +338,15 @@ async fn customer_leaves(lab: &Lab, service: &Service, operator: usize) -> anyho
 /// `*` clears the number, twice on the empty one it ends; then a second payment, in which the customer keys himself.
 async fn star_and_again(lab: &Lab, service: &Service, operator: usize) -> anyhow::Result<()> {
     let talk = Talk::new(lab, service, operator).await?;
-    let again = keys(MASTERCARD, "1230", "123").replacen("wait:payment-amount", "wait:greeting", 1);
+    let again = paying(MASTERCARD);
     let script = [format!(
         "{PRESS} wait:payment-amount 1 wait:payment-card-number 42* sleep:800 * sleep:800 * wait:call-ended hears:1000 sleep:1500 *9 {GOODBYE}"
     )];
     let customer =
         format!("hears:500 wait:call-ended hears:500 {again} wait:call-ended hears:500 until-end");
     let mut events = service.events().await?;
-    let first = async {
-        loop {
-            let event = events.next().await?;
-            if event["payment_id"] == talk.payment.as_str() && event["event"] == "call-ended" {
-                return anyhow::Ok(event);
-            }
-        }
-    };
+    let first =
+        events.first(|e| e["payment_id"] == talk.payment.as_str() && e["event"] == "call-ended");
     let (placed, first) = tokio::join!(talk.place("60", &customer, &script, "rfc4733"), first);
     let (report, operators) = placed?;
     let told = || format!("the customer: {report:?}; the operator: {operators:?}");
@@ -380,24 +370,16 @@ async fn spied_on(lab: &Lab, service: &Service, operator: usize) -> anyhow::Resu
     let customer = "hears:500 wait:call-ended hears:500 until-end";
     let mut events = service.events().await?;
     let listen = async {
-        let event = loop {
-            let event = events.next().await?;
-            if event["payment_id"] == talk.payment.as_str()
-                && event["step"] == "payment-card-number"
-            {
-                break event;
-            }
-        };
+        let his = |e: &Value| e["payment_id"] == talk.payment.as_str();
+        let event = events.first(|e| his(e) && e["step"] == "payment-card-number");
+        let event = event.await?;
         let channel = event["channel_id"].as_str().unwrap_or_default();
         let body = serde_json::json!({"app": "ivrpay", "spy": "both", "appArgs": "tenant=nobody"});
         lab.ari_body("POST", &format!("/channels/{channel}/snoop"), &body)
             .await?;
-        loop {
-            let event = events.next().await?;
-            if event["payment_id"] == talk.payment.as_str() && event["event"] == "capture-refused" {
-                return anyhow::Ok(event);
-            }
-        }
+        events
+            .first(|e| his(e) && e["event"] == "capture-refused")
+            .await
     };
     let (placed, refused) = tokio::join!(talk.place("60", customer, &script, "rfc4733"), listen);
     let (report, operators) = placed?;
@@ -413,10 +395,8 @@ async fn called_out(lab: &Lab, service: &Service, operator: usize) -> anyhow::Re
     let (seat, number) = (Seat::new(lab, operator)?, "0398765433");
     let payment = announce(service, operator, 3300, None).await?;
     let record = seat.wav.with_extension("customer.wav");
-    let customer = Phone::new(number, "hears:500 wait:call-ended hears:500 until-end")
-        .with(&["--voice", "1000", "--hear", "500", "--timeout", "60"])
+    let customer = called(lab, number, "hears:500 wait:call-ended hears:500 until-end")?
         .with(&["--record", &record.display().to_string()])
-        .at(format!("{}:5060", lab.get("TRUNK_IP")?))
         .start(lab)
         .await?;
     let script = format!("call:69{number} {PRESS} {} {GOODBYE}", keying());
@@ -457,7 +437,7 @@ async fn killed(lab: &Lab) -> anyhow::Result<()> {
     };
     let mut events = service.events().await?;
     let kill = async {
-        while events.next().await?["digits"] != 8 {}
+        events.first(|e| e["digits"] == 8).await?;
         service.kill_and_start().await
     };
     let (report, killed) = tokio::join!(call.place(lab), kill);
@@ -473,14 +453,6 @@ async fn killed(lab: &Lab) -> anyhow::Result<()> {
         found["state"]
     );
     nothing_is_left(lab, &service).await
-}
-
-async fn hand_over(service: &Service, payment: &str) -> anyhow::Result<()> {
-    let path = format!("/v1/payments/{payment}/operator");
-    let body = serde_json::json!({"operator_extension": "999", "by": "e2e"});
-    let (status, answer) = service.post(&path, &body, None).await?;
-    ensure!(status == 200, "handing over answered {status}: {answer}");
-    Ok(())
 }
 
 /// All of them; without `full` the first two.
@@ -508,11 +480,12 @@ pub(crate) async fn run(
 }
 
 const APPROVED: &str = "operator keys: approved, keys by rfc4733: they reach nobody else";
-const WITH_SERVICE: [&str; 11] = [
+const WITH_SERVICE: [&str; 12] = [
     APPROVED,
     "operator keys: approved, keys by info",
     "operator keys: approved, keys by inband",
     "operator keys: approved, the key asks without AGI",
+    "operator keys: approved, from the queue",
     "operator keys: the recording ends, and another begins behind",
     "operator keys: he hangs up in the number",
     "operator keys: he hangs up while the acquirer is asked",
@@ -535,10 +508,11 @@ async fn with_service(
     let service = Service::start(lab, "keyed", true, allowed).await?;
     let (service, at) = (&service, |n: usize| EXTENSION + n);
     let checks: [Check<'_>; WITH_SERVICE.len()] = [
-        Box::pin(approved(lab, service, at(3), "60", "rfc4733")),
-        Box::pin(approved(lab, service, at(3), "60", "info")),
-        Box::pin(approved(lab, service, at(3), "60", "inband")),
-        Box::pin(approved(lab, service, at(3), "5960", "rfc4733")),
+        Box::pin(approved(lab, service, ("60", at(3)), "rfc4733")),
+        Box::pin(approved(lab, service, ("60", at(0)), "info")),
+        Box::pin(approved(lab, service, ("60", at(1)), "inband")),
+        Box::pin(approved(lab, service, ("5960", at(3)), "rfc4733")),
+        Box::pin(approved(lab, service, (QUEUE, QUEUED), "rfc4733")),
         Box::pin(recorded(lab, service, at(4))),
         Box::pin(operator_leaves(lab, service, at(5))),
         Box::pin(operator_leaves_late(lab, service, at(6))),

@@ -8,7 +8,7 @@ use ivrpay_tests::call::{Call, Report};
 use ivrpay_tests::lab::Lab;
 use ivrpay_tests::phone::{Phone, PhoneReport, heard};
 use ivrpay_tests::recording::Recording;
-use ivrpay_tests::service::Service;
+use ivrpay_tests::service::{Service, set, tenant};
 use serde_json::Value;
 
 use crate::scenarios::{OtherResult, VISA, keys};
@@ -44,10 +44,8 @@ fn config(config: &mut toml::Table) {
 }
 
 fn ladder(config: &mut toml::Table, text: &str) {
-    let tenants = config.get_mut("tenants").and_then(|t| t.as_array_mut());
-    let tenant = tenants.and_then(|t| t.first_mut()?.as_table_mut());
-    if let (Some(tenant), Ok(table)) = (tenant, text.parse::<toml::Table>()) {
-        tenant.insert("return".into(), table.into());
+    if let Ok(table) = text.parse::<toml::Table>() {
+        set(tenant(config), "return", table);
     }
     let keys = config
         .get_mut("http")

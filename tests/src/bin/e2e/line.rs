@@ -1,7 +1,7 @@
 //! The line without an operator, with a merchant that is asked; and customers who are called.
 
 use std::os::unix::fs::PermissionsExt as _;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
@@ -13,13 +13,14 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use ivrpay_tests::call::{Call, Report};
 use ivrpay_tests::lab::Lab;
 use ivrpay_tests::phone::Phone;
-use ivrpay_tests::service::{Service, set};
+use ivrpay_tests::service::{Service, set, tenant};
 use serde_json::{Value, json};
 use sha2::Sha256;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::operator::paying;
+use crate::operator::{called, paying};
+use crate::recorders::{lock, request};
 use crate::scenarios::{OtherResult, VISA, keys};
 use crate::short;
 
@@ -47,10 +48,6 @@ impl Drop for Merchant {
     }
 }
 
-fn lock<T>(shared: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    shared.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 impl Merchant {
     async fn start(lab: &Lab) -> anyhow::Result<Self> {
         let listener = TcpListener::bind((lab.get("PHONE_IP")?, 0)).await?;
@@ -71,7 +68,7 @@ impl Merchant {
         let file = folder.join("lookup-secret");
         std::fs::write(&file, format!("whsec_{SECRET}\n"))?;
         std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600))?;
-        let tenant = tenant(config)?;
+        let tenant = tenant(config);
         set(tenant, "lookup.url", format!("http://{}/orders", self.at));
         set(tenant, "lookup.secret_file", file.display().to_string());
         set(
@@ -97,28 +94,9 @@ impl Merchant {
     }
 }
 
-fn tenant(config: &mut toml::Table) -> anyhow::Result<&mut toml::Table> {
-    let tenants = config
-        .get_mut("tenants")
-        .and_then(toml::Value::as_array_mut);
-    let first = tenants.and_then(|tenants| tenants.first_mut());
-    first
-        .and_then(toml::Value::as_table_mut)
-        .context("the lab's configuration has no tenant")
-}
-
 async fn answer(mut stream: TcpStream, asked: Arc<Mutex<Vec<(String, String)>>>) {
-    let mut read = Vec::new();
-    let (head, body) = loop {
-        if stream.read_buf(&mut read).await.unwrap_or(0) == 0 {
-            return;
-        }
-        let text = String::from_utf8_lossy(&read).into_owned();
-        if let Some((head, body)) = text.split_once("\r\n\r\n")
-            && serde_json::from_str::<Value>(body).is_ok()
-        {
-            break (head.to_owned(), body.to_owned());
-        }
+    let Some((head, body)) = request(&mut stream).await else {
+        return;
     };
     let question: Value = serde_json::from_str(&body).unwrap_or_default();
     let order = question["order_id"].as_str().unwrap_or_default().to_owned();
@@ -404,10 +382,7 @@ async fn nothing_on(service: &Service) -> anyhow::Result<()> {
 const CUSTOMER: &str = "0398765432";
 
 fn customer(lab: &Lab, script: impl Into<String>) -> anyhow::Result<Phone> {
-    let at = format!("{}:5060", lab.get("TRUNK_IP")?);
-    Ok(Phone::new(CUSTOMER, script)
-        .at(at)
-        .with(&["--voice", "1000", "--hear", "500"]))
+    called(lab, CUSTOMER, script)
 }
 
 fn asks(order: &str) -> Value {
@@ -456,34 +431,17 @@ fn waits(payment: &Value) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// No channel of Asterisk is left.
-async fn no_channel(lab: &Lab) -> anyhow::Result<()> {
-    let began = Instant::now();
-    loop {
-        let channels = lab.ari("GET", "/channels").await?;
-        if channels.as_array().is_some_and(Vec::is_empty) {
-            return Ok(());
-        }
-        ensure!(
-            began.elapsed() < Duration::from_secs(8),
-            "channels are left: {channels}"
-        );
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
-}
+/// How long a channel of a call may be there behind its end.
+const LEFT_MAX: Duration = Duration::from_secs(8);
 
 async fn outbound_service(lab: &Lab) -> anyhow::Result<Service> {
-    let mut set_up = Ok(());
-    let service = Service::start(lab, "outbound", true, |config| {
+    Service::start(lab, "outbound", true, |config| {
         short(config);
-        set_up = tenant(config).map(|tenant| {
-            set(tenant, "calls.ring", format!("{}s", RING.as_secs()));
-            set(tenant, "calls.at_once_max", 1);
-        });
+        let tenant = tenant(config);
+        set(tenant, "calls.ring", format!("{}s", RING.as_secs()));
+        set(tenant, "calls.at_once_max", 1);
     })
-    .await?;
-    set_up?;
-    Ok(service)
+    .await
 }
 
 /// The customer answers, presses 1 and pays; the same request calls nobody again.
@@ -522,7 +480,7 @@ async fn called_and_paid(lab: &Lab, service: &Service) -> anyhow::Result<()> {
         status == 409 && refused["error"]["code"] == "not-waiting",
         "a paid payment answered {status}: {refused}"
     );
-    no_channel(lab).await
+    lab.no_channel(LEFT_MAX).await
 }
 
 /// Busy, declined, no answer: told, and the payment waits. One payment, one call.
@@ -550,21 +508,14 @@ async fn not_reached(lab: &Lab, service: &Service) -> anyhow::Result<()> {
         }
         waits(&over(service, &begun, result).await.context(script)?)?;
         phone.report().await?;
-        let told = async {
-            loop {
-                let event = events.next().await?;
-                if event["event"] == "customer-call-ended" && event["call_id"] == begun["id"] {
-                    return anyhow::Ok(event);
-                }
-            }
-        };
-        let event = tokio::time::timeout(Duration::from_secs(5), told).await??;
+        let ended = |e: &Value| e["event"] == "customer-call-ended" && e["call_id"] == begun["id"];
+        let event = events.within(Duration::from_secs(5), ended).await?;
         ensure!(
             event["result"] == result && event["payment_id"] == payment["id"],
             "listeners were told {event}"
         );
     }
-    no_channel(lab).await
+    lab.no_channel(LEFT_MAX).await
 }
 
 /// More than may be at once, numbers that are none, and requests that are not clear.
@@ -614,7 +565,7 @@ async fn refused(lab: &Lab, service: &Service) -> anyhow::Result<()> {
         .get(&format!("/v1/calls/{}", uuid::Uuid::now_v7()))
         .await?;
     ensure!(status == 404, "a call that is none answered {status}");
-    no_channel(lab).await
+    lab.no_channel(LEFT_MAX).await
 }
 
 /// A machine answers, talks and presses nothing: nothing is said of a payment, and it is hung up.
@@ -631,17 +582,10 @@ async fn machine(lab: &Lab, service: &Service) -> anyhow::Result<()> {
         report.ended_by
     );
     // Not one step of a payment was entered.
-    let steps = async {
-        loop {
-            let event = events.next().await?;
-            ensure!(event["event"] != "step", "a machine was asked: {event}");
-            if event["event"] == "customer-call-ended" {
-                return Ok(());
-            }
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(5), steps).await??;
-    no_channel(lab).await
+    let either = |e: &Value| e["event"] == "step" || e["event"] == "customer-call-ended";
+    let event = events.within(Duration::from_secs(5), either).await?;
+    ensure!(event["event"] != "step", "a machine was asked: {event}");
+    lab.no_channel(LEFT_MAX).await
 }
 
 /// SIGKILL while the customer's telephone rings, and while he is asked for a key: the ringing stops, nobody rings it again, and what was
@@ -658,7 +602,7 @@ async fn killed(lab: &Lab) -> anyhow::Result<()> {
             if script == "rings" {
                 return channel_is(lab, "Ringing").await;
             }
-            while events.next().await?["event"] != "call-started" {}
+            events.first(|e| e["event"] == "call-started").await?;
             Ok(())
         };
         tokio::time::timeout(Duration::from_secs(10), reached)
@@ -671,14 +615,14 @@ async fn killed(lab: &Lab) -> anyhow::Result<()> {
             report.ended_by == "far" && report.ended_ms < 20_000,
             "{script}: the telephone saw {report:?}"
         );
-        no_channel(lab).await?;
+        lab.no_channel(LEFT_MAX).await?;
         // Asked again it is told, and rings nobody.
         let (status, again) = service.post("/v1/calls", &body, Some(&key)).await?;
         ensure!(
             status == 200 && again["id"] == begun["id"] && again["state"] == "over",
             "the same request answered {status}: {again}"
         );
-        no_channel(lab).await?;
+        lab.no_channel(LEFT_MAX).await?;
         let more = phone.stop().await?;
         ensure!(more.is_empty(), "{script}: it was rung again: {more:?}");
     }
@@ -741,7 +685,7 @@ async fn operator_first(lab: &Lab, service: &Service) -> anyhow::Result<()> {
     let begun = call(service, &asks("233"), None).await?;
     waits(&over(service, &begun, "operator-no-answer").await?)?;
     desk.report().await?;
-    no_channel(lab).await
+    lab.no_channel(LEFT_MAX).await
 }
 
 /// The same, with all that the dialplan asks and tells over AGI in the other way.
@@ -781,7 +725,23 @@ async fn brought_back(lab: &Lab, service: &Service) -> anyhow::Result<()> {
         desk.voices,
         phone.voices
     );
-    no_channel(lab).await
+    lab.no_channel(LEFT_MAX).await
+}
+
+/// The dialplan says of the customer who answered what can't be read: he hears so, and his call is over all the same.
+async fn unreadable(lab: &Lab, service: &Service) -> anyhow::Result<()> {
+    let phone = customer(lab, "answer:500 until-end")?.start(lab).await?;
+    let mut body = asks(&format!("C-{}", uuid::Uuid::now_v7()));
+    // As in scripts/lab.
+    body["to"] = json!("0398765497");
+    let begun = call(service, &body, None).await?;
+    waits(&over(service, &begun, "internal-error").await?)?;
+    let report = phone.report().await?;
+    ensure!(
+        report.ended_by == "far" && report.heard_ms > 500,
+        "the customer's telephone saw {report:?}"
+    );
+    lab.no_channel(LEFT_MAX).await
 }
 
 type WithService = for<'a> fn(&'a Lab, &'a Service) -> LocalBoxFuture<'a, anyhow::Result<()>>;
@@ -807,7 +767,7 @@ pub(crate) async fn run(
     if wanted(KILLED) {
         tally.patiently(KILLED, || killed(lab)).await;
     }
-    let called: [(&str, WithService); 7] = [
+    let called: [(&str, WithService); 8] = [
         (PAID, |lab, service| {
             called_and_paid(lab, service).boxed_local()
         }),
@@ -831,6 +791,10 @@ pub(crate) async fn run(
         ("called: the operator first, and no AGI", |lab, service| {
             operator_first_without_agi(lab, service).boxed_local()
         }),
+        (
+            "called: arguments that can't be read: over all the same",
+            |lab, service| unreadable(lab, service).boxed_local(),
+        ),
     ];
     if !called.iter().any(|(name, _)| wanted(name)) {
         return;

@@ -9,7 +9,7 @@ use ivrpay_tests::lab::{Lab, binary};
 use ivrpay_tests::service::{Service, set};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 
 use crate::scenarios::{SUCCESS, VISA, extension, keys};
 use crate::short;
@@ -17,7 +17,7 @@ use crate::short;
 /// A recorder that notes what it is told, and answers as it is told to.
 pub(crate) struct Recorder {
     at: String,
-    told: Arc<Mutex<Vec<(String, Value)>>>,
+    told: Arc<Mutex<Vec<Value>>>,
     status: Arc<Mutex<u16>>,
 }
 
@@ -25,26 +25,16 @@ impl Recorder {
     pub(crate) async fn start(lab: &Lab) -> anyhow::Result<Self> {
         let listener = TcpListener::bind((lab.get("PHONE_IP")?, 0)).await?;
         let at = listener.local_addr()?.to_string();
-        let told: Arc<Mutex<Vec<(String, Value)>>> = Arc::default();
+        let told: Arc<Mutex<Vec<Value>>> = Arc::default();
         let status = Arc::new(Mutex::new(204));
         let (tell, answer) = (Arc::clone(&told), Arc::clone(&status));
         tokio::spawn(async move {
             while let Ok((mut stream, _)) = listener.accept().await {
-                let mut read = Vec::new();
-                let request = loop {
-                    if stream.read_buf(&mut read).await.unwrap_or(0) == 0 {
-                        break None;
-                    }
-                    let text = String::from_utf8_lossy(&read).into_owned();
-                    if let Some((head, body)) = text.split_once("\r\n\r\n")
-                        && let Ok(body) = serde_json::from_str::<Value>(body)
-                    {
-                        break Some((head.to_owned(), body));
-                    }
+                let Some((_, body)) = request(&mut stream).await else {
+                    continue;
                 };
-                let Some(request) = request else { continue };
                 let status = *lock(&answer);
-                lock(&tell).push(request);
+                lock(&tell).push(serde_json::from_str(&body).unwrap_or_default());
                 let text = format!("HTTP/1.1 {status} X\r\nContent-Length: 0\r\n\r\n");
                 drop(stream.write_all(text.as_bytes()).await);
             }
@@ -82,8 +72,7 @@ impl Recorder {
 
     fn events(&self) -> Vec<String> {
         let told = lock(&self.told);
-        let event =
-            |(_, body): &(String, Value)| body["event"].as_str().unwrap_or_default().to_owned();
+        let event = |body: &Value| body["event"].as_str().unwrap_or_default().to_owned();
         told.iter().map(event).collect()
     }
 
@@ -102,7 +91,23 @@ impl Recorder {
     }
 }
 
-fn lock<T>(shared: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+/// Head and JSON body of a request; `None` where it ends before it is whole.
+pub(crate) async fn request(stream: &mut TcpStream) -> Option<(String, String)> {
+    let mut read = Vec::new();
+    loop {
+        if stream.read_buf(&mut read).await.unwrap_or(0) == 0 {
+            return None;
+        }
+        let text = String::from_utf8_lossy(&read);
+        if let Some((head, body)) = text.split_once("\r\n\r\n")
+            && serde_json::from_str::<Value>(body).is_ok()
+        {
+            return Some((head.to_owned(), body.to_owned()));
+        }
+    }
+}
+
+pub(crate) fn lock<T>(shared: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -129,13 +134,13 @@ pub(crate) async fn paused_and_resumed(lab: &Lab) -> anyhow::Result<()> {
     );
     recorder.was_told(&["pause", "resume"]).await?;
     let told = lock(&recorder.told).clone();
-    for (_, body) in &told {
+    for body in &told {
         for key in ["call_id", "channel_id", "sip_call_id", "caller", "at"] {
             ensure!(body[key].is_string(), "{key} is missing in {body}");
         }
     }
     ensure!(
-        told[0].1["call_id"] == told[1].1["call_id"],
+        told[0]["call_id"] == told[1]["call_id"],
         "two calls: {told:?}"
     );
     Ok(())

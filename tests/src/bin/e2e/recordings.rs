@@ -177,10 +177,8 @@ pub(crate) async fn daemon_killed(lab: &Lab) -> anyhow::Result<()> {
     let kill = async {
         let mut keying = std::collections::BTreeSet::new();
         while keying.len() < 2 {
-            let event = events.next().await?;
-            if event["event"] == "digits" {
-                keying.insert(event["channel_id"].to_string());
-            }
+            let event = events.first(|e| e["event"] == "digits").await?;
+            keying.insert(event["channel_id"].to_string());
         }
         service.kill_and_start().await
     };
@@ -215,12 +213,8 @@ pub(crate) async fn time_over(lab: &Lab) -> anyhow::Result<()> {
     let (call, number) = recorded(lab, "7411200", script, "inband")?;
     let call = call.with(&["--off", "250"]);
     let over = async {
-        let channel = loop {
-            let event = events.next().await?;
-            if event["event"] == "digits" {
-                break event["channel_id"].as_str().unwrap_or_default().to_owned();
-            }
-        };
+        let event = events.first(|e| e["event"] == "digits").await?;
+        let channel = event["channel_id"].as_str().unwrap_or_default();
         lab.ari(
             "POST",
             &format!("/channels/{channel}/variable?variable=TIMEOUT(absolute)&value=1"),

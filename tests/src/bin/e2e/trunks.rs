@@ -11,7 +11,7 @@ use serde_json::Value;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::Command;
 
-use crate::scenarios::{Books, VISA, extension};
+use crate::scenarios::{Books, VISA, extension, keys};
 use crate::short;
 
 /// All keys, as the check asks for them.
@@ -30,9 +30,8 @@ async fn metric(service: &Service, name: &str) -> anyhow::Result<String> {
 pub(crate) async fn paid_by_sound(lab: &Lab, books: &Books) -> anyhow::Result<()> {
     let service = Service::start(lab, "trunk-sound", true, short).await?;
     let mut events = service.events().await?;
-    let script = format!(
-        "wait:payment-amount heard 1 heard 1 wait:payment-card-number {VISA}# wait:expiration-date 1230 wait:security-code 123 wait:confirmation 1"
-    );
+    let pays = keys(VISA, "1230", "123");
+    let script = pays.replacen("payment-amount", "payment-amount heard 1 heard", 1);
     let call = Call::new(extension(1, 1200), script).with(&["--dtmf", "inband"]);
     let report = call.place(lab).await?;
     ensure!(
@@ -47,13 +46,9 @@ pub(crate) async fn paid_by_sound(lab: &Lab, books: &Books) -> anyhow::Result<()
         booked.len() == 1 && booked[0]["booked"] == true,
         "the acquirer has {booked:?}"
     );
-    let awaited = async {
-        while events.next().await?["event"] != "keys-awaited" {}
-        anyhow::Ok(())
-    };
-    tokio::time::timeout(Duration::from_secs(5), awaited)
-        .await
-        .context("nobody was told that no key came")??;
+    let awaited = |e: &Value| e["event"] == "keys-awaited";
+    let awaited = events.within(Duration::from_secs(5), awaited).await;
+    awaited.context("nobody was told that no key came")?;
     let told = metric(&service, "ivrpay_calls_keys_total{keys=\"as-sound\"}").await?;
     ensure!(told.ends_with(" 1"), "the metric says {told:?}");
     let log = tokio::fs::read_to_string(service.folder.join("log")).await?;
@@ -70,9 +65,7 @@ pub(crate) async fn slow_caller(lab: &Lab) -> anyhow::Result<()> {
     let _service = Service::start(lab, "trunk-slow", true, short).await?;
     let slow = Call::new(
         extension(1, 1200),
-        format!(
-            "wait:payment-amount heard heard 1 wait:payment-card-number {VISA}# wait:expiration-date 1230 wait:security-code 123 wait:confirmation 1"
-        ),
+        keys(VISA, "1230", "123").replacen("payment-amount", "payment-amount heard heard", 1),
     );
     let report = slow.place(lab).await?;
     ensure!(
@@ -92,14 +85,10 @@ pub(crate) async fn no_key_comes(lab: &Lab) -> anyhow::Result<()> {
     let placed = call.place(lab);
     let whispered = async {
         let mut events = service.events().await?;
-        let started = loop {
-            let event = events.next().await?;
-            if event["event"] == "call-started" {
-                break event;
-            }
-        };
+        let started = events.first(|e| e["event"] == "call-started").await?;
         let channel = started["channel_id"].as_str().context("no channel")?;
-        while events.next().await?["event"] != "call-ended" {}
+        let ended = |e: &Value| e["event"] == "call-ended";
+        events.within(Duration::from_secs(100), ended).await?;
         for (name, piece) in [
             ("IVRPAY_WHISPER", "ivrpay/whisper-inband"),
             ("IVRPAY_KEYS", "not-heard"),
@@ -258,11 +247,6 @@ impl Line {
             "a recording is left in {}",
             left.display()
         );
-        let channels = lab.ari("GET", "/channels").await?;
-        ensure!(
-            channels.as_array().is_none_or(Vec::is_empty),
-            "channels are left: {channels}"
-        );
-        Ok(())
+        lab.no_channel(Duration::ZERO).await
     }
 }

@@ -500,17 +500,10 @@ impl Check {
         };
         let mut all = std::pin::pin!(all);
         // They are all there when one is at each step: the slowest is the one that waits for its answer.
-        let reached = async {
-            loop {
-                let event = events.next().await?;
-                if event["step"] == "payment-processing" {
-                    return Ok::<_, anyhow::Error>(());
-                }
-            }
-        };
+        let reached = events.step("payment-processing");
         tokio::select! {
             _ = &mut all => bail!("the calls ended before they could be searched"),
-            reached = tokio::time::timeout(Duration::from_secs(60), reached) => reached.context("no call came to its charge")??,
+            reached = reached => drop(reached?),
         }
         self.ask_asterisk().await?;
         let files = self.files(&service.folder);
@@ -596,11 +589,7 @@ impl Check {
             let keyed = number.len();
             let lab = &self.lab;
             let crash = async {
-                loop {
-                    if events.next().await?["digits"] == keyed {
-                        break;
-                    }
-                }
+                events.first(|e| e["digits"] == keyed).await?;
                 service.signal(signal)?;
                 let ended = service.ended(Duration::from_secs(40)).await?;
                 // The next one gives the caller back.

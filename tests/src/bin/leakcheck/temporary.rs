@@ -18,7 +18,7 @@ const INSIDE: [&str; 2] = ["tmp", "var/tmp"];
 /// Digits in a row that make a finding: others write here too, and eight of theirs may be eight of a card by chance.
 const DIGITS: &str = "12";
 /// What the control leaves there; its files begin so.
-pub(crate) const NAIVE: &str = "ivrpay-naive-";
+const NAIVE: &str = "ivrpay-naive-";
 /// New files; with more, something else than this check fills the folders.
 const FILES_MAX: usize = 2_000;
 

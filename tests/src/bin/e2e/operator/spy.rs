@@ -4,8 +4,9 @@
 
 use super::*;
 
-/// His extension: no operator of the others.
+/// His extension, and that of another one, who only listens: no operators of the others.
 const SUPERVISOR: &str = "212";
+const SILENT: &str = "213";
 /// How he comes in (`scripts/lab`).
 const BY_CHANSPY: &str = "66";
 const FROM_NO_LINE: &str = "667";
@@ -16,10 +17,10 @@ const LEAVES: &str = "sleep:5000 sleep:4500 hangup";
 /// The operator waits until he is whispered to.
 const PRESS_WHISPERED: &str = "hears:1000 hears:2000 sleep:600 *9";
 
-/// Calls in when the operator has answered.
-async fn supervise(lab: &Lab, by: &str, operator: usize) -> anyhow::Result<Desk> {
+/// Waits until that telephone has a call.
+async fn has_a_call(lab: &Lab, extension: &str) -> anyhow::Result<()> {
     let began = Instant::now();
-    let name = format!("PJSIP/{operator}-");
+    let name = format!("PJSIP/{extension}-");
     loop {
         let channels = lab.ari("GET", "/channels").await?;
         let all = channels.as_array().map(Vec::as_slice).unwrap_or_default();
@@ -27,23 +28,35 @@ async fn supervise(lab: &Lab, by: &str, operator: usize) -> anyhow::Result<Desk>
             c["state"] == "Up" && c["name"].as_str().is_some_and(|n| n.starts_with(&name))
         };
         if all.iter().any(up) {
-            break;
+            return Ok(());
         }
         ensure!(
             began.elapsed() < Duration::from_secs(30),
-            "operator {operator} did not answer"
+            "{extension} has no call"
         );
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
+}
+
+/// Calls in when the operator has answered.
+async fn supervise(lab: &Lab, supervisor: &str, by: &str, operator: usize) -> anyhow::Result<Desk> {
+    has_a_call(lab, &operator.to_string()).await?;
     let stays = if by == INTO_THE_TALK {
         LEAVES
     } else {
         "until-end"
     };
-    Phone::new(SUPERVISOR, format!("call:{by}{operator} {stays}"))
-        .with(&["--voice", "2000", "--hear", "400,500,1000", "--limit", "90"])
+    let voice: &[&str] = match supervisor {
+        SILENT => &[],
+        _ => &["--voice", "2000"],
+    };
+    let desk = Phone::new(supervisor, format!("call:{by}{operator} {stays}"))
+        .with(voice)
+        .with(&["--hear", "400,500,1000", "--limit", "90"])
         .start(lab)
-        .await
+        .await?;
+    has_a_call(lab, supervisor).await?;
+    Ok(desk)
 }
 
 /// What the supervisor's telephone heard, when it is stopped.
@@ -60,7 +73,7 @@ async fn refused(lab: &Lab, service: &Service, by: &str, why: &str) -> anyhow::R
     let before = refusals(service, operator)?.len();
     let mut supervisor = None;
     let comes = async {
-        supervisor = Some(supervise(lab, by, operator).await?);
+        supervisor = Some(supervise(lab, SUPERVISOR, by, operator).await?);
         Ok(())
     };
     let script = format!("{PRESS_WHISPERED} sleep:1000 hears:1000 hears:2000 sleep:700 hangup");
@@ -86,8 +99,13 @@ async fn refused(lab: &Lab, service: &Service, by: &str, why: &str) -> anyhow::R
     hand_over(service, &payment).await
 }
 
-/// He hears neither from the key to the result, and both before and behind it.
-async fn taken_off(lab: &Lab, service: &Service, by: By, spies: &str) -> anyhow::Result<()> {
+/// None of them hears either from the key to the result, and each both before and behind it.
+async fn taken_off(
+    lab: &Lab,
+    service: &Service,
+    by: By,
+    spies: &[(&str, &str)],
+) -> anyhow::Result<()> {
     let operator = 211;
     let seat = Seat::new(lab, operator)?;
     let paid = announce(service, operator, 3300, None).await?;
@@ -95,37 +113,50 @@ async fn taken_off(lab: &Lab, service: &Service, by: By, spies: &str) -> anyhow:
         format!("{PRESS_WHISPERED} wait:call-ended hears:1000 hears:2000 sleep:900 hangup");
     let desk = seat.phone(&[script])?.start(lab).await?;
     let call = seat.customer(lab, by.extension(operator), &pays(), "rfc4733")?;
-    let (report, supervisor) = tokio::join!(call.place(lab), supervise(lab, spies, operator));
-    let supervisor = stopped(Some(supervisor?)).await?;
+    let come = async {
+        let mut come = Vec::new();
+        // He to whose voice the operator waits is the last.
+        for (supervisor, spies) in spies {
+            come.push(supervise(lab, supervisor, spies, operator).await?);
+        }
+        anyhow::Ok(come)
+    };
+    let (report, come) = tokio::join!(call.place(lab), come);
+    let mut supervisors = Vec::new();
+    for supervisor in come? {
+        supervisors.push(stopped(Some(supervisor)).await?);
+    }
     let (report, operator) = (report?, ended(desk).await?);
-    let told = || format!("{report:?}; the operator: {operator:?}; the supervisor: {supervisor:?}");
+    let told = || format!("{report:?}; the operator: {operator:?}; supervisors: {supervisors:?}");
     ensure!(report.result == "success", "{}", told());
     ensure!(operator.result == "hung-up", "{}", told());
     let began = step_at(&report, "greeting").with_context(told)?;
     let result = step_at(&report, "payment-completed").with_context(told)?;
-    for hz in [CUSTOMER, OPERATOR] {
-        let heard = heard_at(&supervisor.voices, hz, supervisor.began_unix_ms);
-        let within = heard
-            .iter()
-            .any(|(begin, end)| *end > began && *begin < result);
-        ensure!(!within, "within the capture he heard {hz} Hz; {}", told());
-        let (before, behind) = (
-            heard.iter().any(|(_, end)| *end <= began),
-            heard.iter().any(|(begin, _)| *begin >= result),
-        );
+    for supervisor in &supervisors {
+        for hz in [CUSTOMER, OPERATOR] {
+            let heard = heard_at(&supervisor.voices, hz, supervisor.began_unix_ms);
+            let within = heard
+                .iter()
+                .any(|(begin, end)| *end > began && *begin < result);
+            ensure!(!within, "within the capture he heard {hz} Hz; {}", told());
+            let (before, behind) = (
+                heard.iter().any(|(_, end)| *end <= began),
+                heard.iter().any(|(begin, _)| *begin >= result),
+            );
+            ensure!(
+                before && behind,
+                "he heard {hz} Hz before: {before}, behind: {behind}; {}",
+                told()
+            );
+        }
+        let music = heard_at(&supervisor.voices, 400, supervisor.began_unix_ms);
         ensure!(
-            before && behind,
-            "he heard {hz} Hz before: {before}, behind: {behind}; {}",
+            music.iter().any(|(begin, end)| end - begin >= 1000),
+            "he heard no music; {}",
             told()
         );
+        ensure!(supervisor.telephone_events_received == 0, "{}", told());
     }
-    let music = heard_at(&supervisor.voices, 400, supervisor.began_unix_ms);
-    ensure!(
-        music.iter().any(|(begin, end)| end - begin >= 1000),
-        "he heard no music; {}",
-        told()
-    );
-    ensure!(supervisor.telephone_events_received == 0, "{}", told());
     let state = service.payment(&paid).await?["state"].clone();
     ensure!(state == "approved", "the payment is {state}");
     nothing_is_left(lab, service).await
@@ -144,11 +175,14 @@ async fn killed_meanwhile(lab: &Lab, service: &mut Service) -> anyhow::Result<()
     let call = seat.customer(lab, By::Hold.extension(operator), customer, "rfc4733")?;
     let mut events = service.events().await?;
     let kill = async {
-        while events.next().await?["digits"] != 8 {}
+        events.first(|e| e["digits"] == 8).await?;
         service.kill_and_start().await
     };
-    let (report, supervisor, killed) =
-        tokio::join!(call.place(lab), supervise(lab, BY_CHANSPY, operator), kill);
+    let (report, supervisor, killed) = tokio::join!(
+        call.place(lab),
+        supervise(lab, SUPERVISOR, BY_CHANSPY, operator),
+        kill
+    );
     let supervisor = stopped(Some(supervisor?)).await?;
     killed?;
     let (report, operator) = (report?, ended(desk).await?);
@@ -163,10 +197,7 @@ async fn killed_meanwhile(lab: &Lab, service: &mut Service) -> anyhow::Result<()
 
 fn detaches(config: &mut toml::Table) {
     short(config);
-    let tenants = config.get_mut("tenants").and_then(|t| t.as_array_mut());
-    if let Some(tenant) = tenants.and_then(|t| t.first_mut()?.as_table_mut()) {
-        tenant.insert("spy".into(), "detach".into());
-    }
+    set(tenant(config), "spy", "detach");
 }
 
 /// With the service of the others, whose tenant says nothing of supervisors.
@@ -201,14 +232,24 @@ pub(super) async fn takes_off(
     const STAY: &str = "pay key: a supervisor listens: taken off, the operator stays, and put back";
     const HOLD: &str =
         "pay key: a supervisor listens from no line of the dialplan: taken off and put back";
+    const TWO: &str = "pay key: two supervisors listen: both taken off and put back";
     const KILLED: &str =
         "pay key: the daemon killed while a supervisor is off: the next one puts him back";
     let wanted = |name: &str| wanted(name) && (full || name == STAY);
-    if ![STAY, HOLD, KILLED].into_iter().any(wanted) {
+    if ![STAY, HOLD, TWO, KILLED].into_iter().any(wanted) {
         return Ok(());
     }
     let mut service = Service::start(lab, "operator-spy", true, detaches).await?;
-    for (name, by, spies) in [(STAY, By::Stay, BY_CHANSPY), (HOLD, By::Hold, FROM_NO_LINE)] {
+    let checks: [(_, _, &[_]); 3] = [
+        (STAY, By::Stay, &[(SUPERVISOR, BY_CHANSPY)]),
+        (HOLD, By::Hold, &[(SUPERVISOR, FROM_NO_LINE)]),
+        (
+            TWO,
+            By::Stay,
+            &[(SILENT, FROM_NO_LINE), (SUPERVISOR, BY_CHANSPY)],
+        ),
+    ];
+    for (name, by, spies) in checks {
         if wanted(name) {
             tally.one(name, taken_off(lab, &service, by, spies)).await;
         }
