@@ -124,7 +124,9 @@ impl Floor<'_> {
         // To the second.
         let talked: u64 = complete.data(1).parse()?;
         ensure!(
-            end.at > start.at && complete.at >= end.at + 6 && talked + 1 >= complete.at - connect.at,
+            end.at > start.at
+                && complete.at >= end.at + 6
+                && talked + 1 >= complete.at - connect.at,
             "the payment ended at {}, the call at {} after {talked} s; it began at {} with {entered:?}",
             end.at,
             complete.at,
@@ -134,7 +136,9 @@ impl Floor<'_> {
         let his = all
             .iter()
             .rfind(|l| l.event == "ENTERQUEUE" && l.data(1) == waiting.from);
-        let his = of(&his.context("the second customer is not in the record")?.call);
+        let his = of(&his
+            .context("the second customer is not in the record")?
+            .call);
         let [entered, connect, _] = &his[..] else {
             bail!("of the second customer the queue has {his:?}");
         };
