@@ -248,9 +248,9 @@ impl Crowd {
         Ok(())
     }
 
-    fn text(&self) -> String {
+    fn text(&self, who: &str) -> String {
         format!(
-            "{} from the key to the first prompt, {} from the result to both talking again, {} of that behind the last word ({} pairs at once)",
+            "{} from the key to the first prompt, {} from the result to both talking again, {} of that behind the last word ({} pairs at once, operators who {who})",
             p50_p99(&self.key_to_prompt),
             p50_p99(&self.result_to_talk),
             p50_p99(&self.last_word_to_talk),
@@ -341,6 +341,10 @@ async fn pair(
         "1000",
         "--hear",
         "500",
+        "--on",
+        "150",
+        "--off",
+        "250",
         "--from",
         &from,
         "--timeout",
@@ -510,8 +514,8 @@ impl Stay {
 pub(crate) fn line(crowd: &Crowd, too_many: &str, stay: &Stay) -> String {
     format!(
         "p50 and p99 {}; {}; {too_many}{} of {} pairs failed, {:.0} % of this machine's CPU time used, telephones with it, packets up to {} ms late",
-        crowd.text(),
-        stay.together().text(),
+        crowd.text("wait"),
+        stay.together().text("stay"),
         crowd.failed,
         crowd.pairs,
         100.0 * crowd.busy,

@@ -49,6 +49,7 @@ impl Floor<'_> {
         let desk = seat.phone(&[format!("{PRESS} {GOODBYE}")])?;
         let desk = desk.start(self.lab).await?;
         let call = seat.customer(self.lab, format!("69{operator}"), &pays(), "rfc4733")?;
+        let call = call.with(&crate::UNHURRIED);
         let report = call.place(self.lab).await?;
         OtherResult::judge(&report, &["success"])?;
         let left = ended(desk).await?;
