@@ -59,7 +59,7 @@ impl Floor<'_> {
         let payment = self.service.payment(&payment).await?;
         ensure!(
             payment["operator"] == *person
-                && payment["operator_extension"] == operator.to_string()
+                && payment["operator_extension"] == *operator.to_string()
                 && payment["amount"] == 1200,
             "of {person} at {operator} the payment is {payment}"
         );
