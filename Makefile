@@ -42,7 +42,7 @@ prove-e2e: setup ## all calls on Asterisk 22 and 16, every keying speed twice
 prove-leak: setup ## the leak check at full count, and every planted leak found
 	@scripts/prove leak
 
-bench: setup ## the measurements, each a ratio or count of one run
+bench: setup ## the measurements, each a ratio, a distribution or a count of one run
 	@scripts/bench
 
 install: ## the binary, to PREFIX/bin (/usr/local)

@@ -16,7 +16,8 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use crate::lab::Lab;
 use crate::service::Service;
 
-const APP: &str = "ivrpay-bench";
+/// Our application.
+pub const APP: &str = "ivrpay-bench";
 /// Longest time without an event; the longest prompt takes half of it.
 const SILENCE_MAX: Duration = Duration::from_secs(30);
 
@@ -55,13 +56,50 @@ pub struct Callers {
     user: String,
     password: String,
     told: Told,
-    readers: [JoinHandle<()>; 2],
+    _app: Application,
+    feed: JoinHandle<()>,
 }
 
 impl Drop for Callers {
     fn drop(&mut self) {
-        self.readers.iter().for_each(JoinHandle::abort);
+        self.feed.abort();
     }
+}
+
+/// The application, as long as this is kept.
+pub struct Application(JoinHandle<()>);
+
+impl Drop for Application {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Opens the application.
+///
+/// # Errors
+/// When Asterisk does not answer.
+pub async fn application(lab: &Lab) -> anyhow::Result<Application> {
+    let base = lab.get("ARI_URL")?.trim_end_matches('/');
+    let password = std::fs::read_to_string(lab.path("ARI_PASSWORD_FILE")?)?;
+    let basic = reqwest::Client::builder()
+        .no_proxy()
+        .build()?
+        .get(base)
+        .basic_auth(lab.get("ARI_USER")?, Some(password.trim()))
+        .build()?
+        .headers()
+        .get("authorization")
+        .context("no authorization")?
+        .clone();
+    let url = format!("{}/events?app={APP}", base.replacen("http", "ws", 1));
+    let mut request = url.into_client_request()?;
+    request.headers_mut().insert("authorization", basic);
+    let (mut socket, _) = tokio_tungstenite::connect_async(request)
+        .await
+        .context("Asterisk refused the application of the callers")?;
+    let reader = tokio::spawn(async move { while let Some(Ok(_)) = socket.next().await {} });
+    Ok(Application(reader))
 }
 
 fn lock(told: &Told) -> MutexGuard<'_, HashMap<String, mpsc::UnboundedSender<Value>>> {
@@ -83,21 +121,7 @@ impl Callers {
             .no_proxy()
             .timeout(Duration::from_secs(15))
             .build()?;
-        let basic = http
-            .get(&base)
-            .basic_auth(&user, Some(&password))
-            .build()?
-            .headers()
-            .get("authorization")
-            .context("no authorization")?
-            .clone();
-        let url = format!("{}/events?app={APP}", base.replacen("http", "ws", 1));
-        let mut request = url.into_client_request()?;
-        request.headers_mut().insert("authorization", basic);
-        let (mut socket, _) = tokio_tungstenite::connect_async(request)
-            .await
-            .context("Asterisk refused the application of the callers")?;
-        let app = tokio::spawn(async move { while let Some(Ok(_)) = socket.next().await {} });
+        let app = application(lab).await?;
         let told = Told::default();
         let mut events = service.events().await?;
         let tell = Arc::clone(&told);
@@ -117,7 +141,8 @@ impl Callers {
             user,
             password,
             told,
-            readers: [app, feed],
+            _app: app,
+            feed,
         };
         // Who makes a Local call is subscribed to both its halves: an application that gets the keys of the one that pays would have
         // every capture refused.

@@ -18,6 +18,7 @@ pub struct Phone {
     scripts: Vec<String>,
     options: Vec<String>,
     listen: Option<String>,
+    deaf: bool,
 }
 
 /// What a telephone saw of one call. Times are ms since its INVITE.
@@ -55,6 +56,8 @@ pub struct PhoneReport {
     pub telephone_events_at_ms: Vec<u64>,
     /// Keys that it pressed.
     pub keys_sent: usize,
+    /// When the last of them was released.
+    pub last_key_ms: Option<u64>,
     /// The latest that a packet of it left after its time.
     pub late_ms_max: u64,
 }
@@ -77,6 +80,7 @@ impl Phone {
             scripts: vec![script.into()],
             options: Vec::new(),
             listen: None,
+            deaf: false,
         }
     }
 
@@ -91,6 +95,13 @@ impl Phone {
     #[must_use]
     pub fn with(mut self, options: &[&str]) -> Self {
         self.options.extend(options.iter().map(|o| (*o).to_owned()));
+        self
+    }
+
+    /// Steps are not listened to: its scripts wait for none.
+    #[must_use]
+    pub fn deaf(mut self) -> Self {
+        self.deaf = true;
         self
     }
 
@@ -116,16 +127,17 @@ impl Phone {
             .args(["phone", "--json", "--number", &self.number])
             .args(["--listen", &listen])
             .args(["--to", &format!("{}:5060", lab.get("ASTERISK_IP")?)])
-            .args(["--events", &format!("{}/v1/events", lab.get("API_URL")?)])
-            .arg("--key-file")
-            .arg(lab.path("API_KEY_FILE")?)
             .args(&self.options)
-            .arg("--")
-            .args(&self.scripts)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .kill_on_drop(true);
+        if !self.deaf {
+            let events = format!("{}/v1/events", lab.get("API_URL")?);
+            command.args(["--events", &events]);
+            command.arg("--key-file").arg(lab.path("API_KEY_FILE")?);
+        }
+        command.arg("--").args(&self.scripts);
         let mut child = command.spawn()?;
         let out = child.stdout.take().context("its output is piped")?;
         let mut said = child.stderr.take().context("its errors are piped")?;

@@ -92,6 +92,8 @@ pub(crate) struct Heard {
     /// When each began to arrive; which keys they were is not kept.
     pub(crate) telephone_events_at_ms: Vec<u64>,
     pub(crate) keys_sent: usize,
+    /// When the last of them was released.
+    pub(crate) last_key_ms: Option<u64>,
     /// The latest that a packet of ours left after its time: over some 20 ms, this machine is too slow for the test.
     pub(crate) late_ms_max: u64,
 }

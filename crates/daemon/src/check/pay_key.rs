@@ -480,6 +480,7 @@ res_agi.so                     Asterisk Gateway Interface (AGI)         3       
                 dialplan: lines(DIALPLAN),
                 globals: lines(global),
                 modules: Vec::new(),
+                endpoints: Endpoints::HasNot,
             };
             let ours = Ours {
                 agi: has_agi.then_some(&agi),

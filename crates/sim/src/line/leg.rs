@@ -138,6 +138,8 @@ pub(crate) struct Leg {
     infos: VecDeque<Info>,
     pressed: VecDeque<Press>,
     keys_sent: usize,
+    /// When the last of them was released.
+    last_key: Option<Instant>,
     late_max: Duration,
 
     pub(crate) ear: Ear,
@@ -215,6 +217,7 @@ impl Leg {
             infos: VecDeque::new(),
             pressed: VecDeque::new(),
             keys_sent: 0,
+            last_key: None,
             late_max: Duration::ZERO,
             ear,
             leaked: Leaked::default(),
@@ -250,6 +253,7 @@ impl Leg {
             telephone_events_received: self.leaked.times().len(),
             telephone_events_at_ms: self.leaked.times().map(ms).collect(),
             keys_sent: self.keys_sent,
+            last_key_ms: self.last_key.map(ms),
             late_ms_max: millis(self.late_max),
         }
     }
@@ -408,11 +412,11 @@ impl Leg {
     /// Counts the keys that are pressed by now, sends the INFO of those that are due.
     fn release_keys(&mut self, now: Instant) {
         let mut pressed = 0;
-        while self
-            .pressed
-            .front()
-            .is_some_and(|p| self.moment(p.begins) <= now)
+        while let Some(press) = self.pressed.front()
+            && self.moment(press.begins) <= now
         {
+            let held = Duration::from_millis(self.handset.on_ms.into());
+            self.last_key = Some(self.moment(press.begins) + held);
             self.pressed.pop_front();
             pressed += 1;
         }

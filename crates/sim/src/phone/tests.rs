@@ -339,6 +339,13 @@ async fn each_call_by_its_own_script() {
     assert!((150..1000).contains(&reports[0].answered_ms.unwrap()));
     let last = &reports[4];
     assert_eq!((reports[0].heard.keys_sent, last.heard.keys_sent), (2, 0));
+    assert!(
+        reports[0]
+            .heard
+            .last_key_ms
+            .is_some_and(|ms| (1..=reports[0].ended_ms).contains(&ms))
+    );
+    assert_eq!(last.heard.last_key_ms, None);
     assert_eq!(last.heard.telephone_events_at_ms.len(), 1);
     let [(begin, end)] = last.heard.voices[&1000][..] else {
         panic!("{:?}", last.heard.voices)

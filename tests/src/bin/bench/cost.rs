@@ -74,7 +74,7 @@ impl Cost {
     }
 }
 
-fn median(mut all: Vec<f64>) -> f64 {
+pub(crate) fn median(mut all: Vec<f64>) -> f64 {
     all.sort_by(f64::total_cmp);
     let at = |n: usize| all.get(n).copied().unwrap_or(f64::NAN);
     f64::midpoint(at(all.len().saturating_sub(1) / 2), at(all.len() / 2))

@@ -1,7 +1,7 @@
-//! `bench [--instance N]`, which `make bench` runs: what the service costs, each a ratio or a count of one run on a real Asterisk. Build it
-//! by scripts/bench.
+//! `bench [--instance N] [--only calls|protection|pay-key]`, which `make bench` runs: what the service costs, each a ratio, a distribution or a
+//! count of one run on a real Asterisk. Build it by scripts/bench.
 //!
-//! Prints five lines, each with its aim and `ok` or `missed`; only a call that failed makes the exit code 1, since the speed
+//! Prints seven lines, each with its aim and `ok` or `missed`; only a call that failed makes the exit code 1, since the speed
 //! of a machine is not a test.
 #![allow(
     clippy::print_stdout,
@@ -11,6 +11,7 @@
 )]
 
 mod cost;
+mod paykey;
 mod wiped;
 
 use std::collections::BTreeMap;
@@ -29,6 +30,7 @@ use tokio::sync::Barrier;
 use tokio::task::JoinSet;
 
 use cost::Cost;
+use paykey::Stay;
 use wiped::{Phase, Wipes, now_ns};
 
 /// Calls one after another, and how many run at once without and with SIP and RTP.
@@ -336,14 +338,15 @@ async fn cpu_of(
     Ok((cpu(service.pid())? - ours, cpu(asterisk)? - theirs, failed))
 }
 
-async fn run(instance: u32) -> anyhow::Result<usize> {
-    let lab = Arc::new(Lab::up(instance, "sid")?);
-    let mut service = Service::start(&lab, "bench", true, |config| {
-        set(config, "limits.calls_max", 250);
-    })
-    .await?;
+fn places(config: &mut toml::Table) {
+    set(config, "limits.calls_max", 250);
+}
+
+/// What calls cost and how soon they are answered: four lines.
+async fn calls(lab: &Arc<Lab>) -> anyhow::Result<usize> {
+    let mut service = Service::start(lab, "bench", true, places).await?;
     let asterisk = asterisk(&lab.folder)?;
-    let callers = Arc::new(Callers::new(&lab, &service).await?);
+    let callers = Arc::new(Callers::new(lab, &service).await?);
     tokio::time::sleep(Duration::from_secs(2)).await;
     let base = resident(service.pid())?;
     // Those of the socket to Asterisk, which are taken once.
@@ -382,10 +385,10 @@ async fn run(instance: u32) -> anyhow::Result<usize> {
     eprintln!(
         "bench: {SIP} calls over SIP and RTP, {AT_ONCE_SIP} at once, keying into every prompt"
     );
-    let barging = cpu_of(&lab, &service, asterisk, Caller::BargesIn).await?;
+    let barging = cpu_of(lab, &service, asterisk, Caller::BargesIn).await?;
     let with_sip = Histogram::read(&service, KEY).await?.since(&before);
     eprintln!("bench: {SIP} calls over SIP and RTP, {AT_ONCE_SIP} at once, hearing every prompt");
-    let listening = cpu_of(&lab, &service, asterisk, Caller::Listens).await?;
+    let listening = cpu_of(lab, &service, asterisk, Caller::Listens).await?;
     failed += barging.2 + listening.2;
 
     let began = Instant::now();
@@ -396,7 +399,7 @@ async fn run(instance: u32) -> anyhow::Result<usize> {
     }
     let longest = gauge(&service, "ivrpay_secret_slot_longest_seconds").await?;
     let handed = Histogram::read(&service, WIPED).await?;
-    let wipes = Wipes::read(&lab, &service).await?;
+    let wipes = Wipes::read(lab, &service).await?;
     service.stop(Duration::from_secs(30)).await?;
 
     let share = |(ours, theirs, _): &(Duration, Duration, usize)| {
@@ -454,22 +457,86 @@ async fn run(instance: u32) -> anyhow::Result<usize> {
                 && left == 0.0
         )
     );
+    Ok(failed)
+}
+
+async fn protection(lab: &Lab) -> anyhow::Result<usize> {
     eprintln!(
         "bench: {} payments at once, {} times with protected memory and {} times without",
         cost::PAYMENTS,
         cost::PAIRS,
         cost::PAIRS
     );
-    let cost = Cost::measure(&lab).await?;
-    failed += cost.failed;
-
+    let cost = Cost::measure(lab).await?;
     println!(
         "protection: the zeroing allocator and locked memory cost {}, {} failed; aim: under 1.05, none: {}",
         cost.text(),
         cost.failed,
         verdict(cost.ratio() < 1.05 && cost.failed == 0)
     );
+    Ok(cost.failed)
+}
+
+/// Operators and customers: two lines.
+async fn pay_key(lab: &Lab) -> anyhow::Result<usize> {
+    let mut service = Service::start(lab, "bench-pay-key", true, places).await?;
+    let asterisk = asterisk(&lab.folder)?;
+    let (crowd, too_many) = paykey::at_once(lab, &service, asterisk).await?;
+    eprintln!("bench: operators who stay, and the same telephones without us");
+    let stay = Stay::measure(lab, &service, asterisk).await?;
+    service.stop(Duration::from_secs(30)).await?;
+    println!(
+        "pay key: {}; aim: {} pairs, none failed: {}",
+        paykey::line(&crowd, &too_many, &stay),
+        paykey::AT_ONCE[0],
+        verdict(crowd.failed == 0 && too_many.is_empty())
+    );
+    println!(
+        "stay: a capture in which the operator stays takes {}; {} of its payments failed; aim: none: {}",
+        stay.text(),
+        stay.failed(),
+        verdict(stay.failed() == 0)
+    );
+    Ok(crowd.failed + stay.failed())
+}
+
+/// Parts that are measured on their own.
+#[derive(Clone, Copy, PartialEq)]
+enum Part {
+    Calls,
+    Protection,
+    PayKey,
+}
+
+async fn run(instance: u32, only: Option<Part>) -> anyhow::Result<usize> {
+    let lab = Arc::new(Lab::up(instance, "sid")?);
+    let wanted = |part| only.is_none_or(|only| only == part);
+    let mut failed = 0;
+    if wanted(Part::Calls) {
+        failed += calls(&lab).await?;
+    }
+    if wanted(Part::Protection) {
+        failed += protection(&lab).await?;
+    }
+    if wanted(Part::PayKey) {
+        failed += pay_key(&lab).await?;
+    }
     Ok(failed)
+}
+
+fn args() -> Option<(u32, Option<Part>)> {
+    let (mut instance, mut only) = (2, None);
+    let mut args = std::env::args().skip(1);
+    while let Some(arg) = args.next() {
+        match (arg.as_str(), args.next()?.as_str()) {
+            ("--instance", number) => instance = number.parse().ok()?,
+            ("--only", "calls") => only = Some(Part::Calls),
+            ("--only", "protection") => only = Some(Part::Protection),
+            ("--only", "pay-key") => only = Some(Part::PayKey),
+            _ => return None,
+        }
+    }
+    Some((instance, only))
 }
 
 #[tokio::main]
@@ -477,17 +544,11 @@ async fn main() -> ExitCode {
     rustls::crypto::ring::default_provider()
         .install_default()
         .ok();
-    let mut args = std::env::args().skip(1);
-    let instance = match (args.next().as_deref(), args.next(), args.next()) {
-        (None, ..) => Some(2),
-        (Some("--instance"), Some(number), None) => number.parse().ok(),
-        _ => None,
-    };
-    let Some(instance) = instance else {
-        eprintln!("usage: bench [--instance N]");
+    let Some((instance, only)) = args() else {
+        eprintln!("usage: bench [--instance N] [--only calls|protection|pay-key]");
         return ExitCode::from(2);
     };
-    match run(instance).await {
+    match run(instance, only).await {
         Ok(0) => ExitCode::SUCCESS,
         Ok(_) => ExitCode::FAILURE,
         Err(error) => {

@@ -759,7 +759,8 @@ async fn pays_again(lab: &Lab, service: &Service) -> anyhow::Result<()> {
     nothing_left(lab, service).await
 }
 
-/// Fifty seats that nobody set up here: each telephone is rung for its own customer alone.
+/// Fifty seats that nobody set up here: each telephone is rung for its own customer alone. In waves of five, as many as two cores play
+/// with all else that a full run has beside them.
 async fn fifty_seats(lab: &Lab) -> anyhow::Result<()> {
     let service = Service::start(lab, "ladder-seats", true, |config| {
         short(config);
@@ -772,6 +773,7 @@ async fn fifty_seats(lab: &Lab) -> anyhow::Result<()> {
         let (number, from) = (n.to_string(), format!("0312340{n}"));
         let script = format!("{} wait:call-ended until-end", paid());
         let call = Call::new(format!("64{number}1200"), script).with(&["--from", &from]);
+        let call = call.with(&crate::UNHURRIED);
         crate::patiently(&format!("telephone {number}"), async || {
             let desk = phone(&number, OPERATOR, "rings").start(lab).await?;
             let report = call.place(lab).await?;

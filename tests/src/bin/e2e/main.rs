@@ -38,6 +38,9 @@ use crate::scenarios::{Books, OtherResult, Scenario, judge};
 /// Calls at once in the long part. A call is mostly waiting; the limit keeps two cores from being late with RTP.
 const SIDE_BY_SIDE: usize = 24;
 
+/// How people press who do not hurry: where fifty of them are too many for this machine, keys that arrive 100 ms late still look like keys.
+const UNHURRIED: [&str; 4] = ["--on", "150", "--off", "250"];
+
 /// A call that ended otherwise than it should while this machine was late is placed again so often: keys that wait for each other look
 /// like echoes.
 const AGAIN_MAX: usize = 2;

@@ -3,7 +3,9 @@
 //! The customer's voice is one tone, the operator's another: who heard whom, and when, is in what their telephones report. Each operator's
 //! sound is kept and searched for keys.
 
+mod queue;
 mod redirect;
+mod seats;
 mod spy;
 
 use std::collections::BTreeMap;
@@ -20,7 +22,7 @@ use ivrpay_tests::recording::Recording;
 use ivrpay_tests::service::{Service, set, tenant};
 use serde_json::{Value, json};
 
-use crate::scenarios::{MASTERCARD, VISA, keys};
+use crate::scenarios::{MASTERCARD, OtherResult, VISA, keys};
 use crate::{Tally, short};
 
 /// What the customer's voice is, in Hz, that of the operator, and that of another one.
@@ -1483,7 +1485,7 @@ pub(crate) async fn all(
         checks.push((named(&case.name), check.boxed_local()));
     }
     let [a, b, c, d, e, f, g, h, i, j] = std::array::from_fn(|_| operator());
-    let others: [(&str, LocalBoxFuture<'_, anyhow::Result<()>>); 9] = [
+    let others: [(&str, LocalBoxFuture<'_, anyhow::Result<()>>); 11] = [
         (
             "nothing is announced: refused",
             floor.refused_nothing(a).boxed_local(),
@@ -1520,6 +1522,14 @@ pub(crate) async fn all(
             "the API cancels when the charge is sent: refused",
             floor.cancelled_too_late(j).boxed_local(),
         ),
+        (
+            "the queue's record and wrap-up, the operator waits",
+            floor.recorded_by_the_queue("611", 204).boxed_local(),
+        ),
+        (
+            "the queue's record and wrap-up, the operator stays",
+            floor.recorded_by_the_queue("612", 211).boxed_local(),
+        ),
     ];
     for (name, check) in others {
         checks.push((named(name), check.map(|r| r.map(|()| None)).boxed_local()));
@@ -1544,6 +1554,10 @@ pub(crate) async fn all(
         wanted(name) && (full || name.contains("listens"))
     })
     .await;
+    let seats = named("fifty seats, each takes a payment, by whoever sits there");
+    if full && wanted(&seats) {
+        tally.one(&seats, floor.fifty_seats()).await;
+    }
     let alone: [(&str, LocalBoxFuture<'_, anyhow::Result<()>>); 3] = [
         (
             "the operator calls, and takes the payment",
