@@ -1706,9 +1706,21 @@ mod tests {
             "there is no [connectors.gmo]",
         );
         refused(
-            ("kind = \"generic\"", "kind = \"gmo\""),
+            ("kind = \"generic\"", "kind = \"no-such\""),
             "connectors.generic.kind",
         );
+        // An acquirer of its own: what it has to be told, one thing after the other.
+        let gmo = |more: &str| format!("kind = \"gmo\"\n{more}");
+        for (more, says) in [
+            ("", "connectors.generic.mode"),
+            ("mode = \"live\"", "connectors.generic.raw_pan"),
+            (
+                "mode = \"test\"\nraw_pan = \"contracted\"",
+                "connectors.generic.parameters: `shop_id` is missing",
+            ),
+        ] {
+            refused(("kind = \"generic\"", &gmo(more)), says);
+        }
         refused(
             ("#currency = \"JPY\"", "currency = \"YEN\""),
             "tenants[0].currency",
