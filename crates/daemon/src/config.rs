@@ -1710,7 +1710,7 @@ mod tests {
             "connectors.generic.kind",
         );
         // An acquirer of its own: what it has to be told, one thing after the other.
-        let gmo = |more: &str| format!("kind = \"gmo\"\n{more}");
+        let gmo = |more: &str| format!("\nkind = \"gmo\"\n{more}\n");
         for (more, says) in [
             ("", "connectors.generic.mode"),
             ("mode = \"live\"", "connectors.generic.raw_pan"),
@@ -1719,7 +1719,7 @@ mod tests {
                 "connectors.generic.parameters: `shop_id` is missing",
             ),
         ] {
-            refused(("kind = \"generic\"", &gmo(more)), says);
+            refused(("\nkind = \"generic\"\n", &gmo(more)), says);
         }
         refused(
             ("#currency = \"JPY\"", "currency = \"YEN\""),
