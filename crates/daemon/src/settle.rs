@@ -17,7 +17,7 @@ use ivrpay_journal::{
     OperationState, OutcomeError, Payment,
 };
 use ivrpay_payment::{
-    CallId, Doubt, Durable, Intent, OperationId, OperationKind, Outcome, PaymentId, Plan,
+    CallId, Doubt, Durable, Intent, OperationId, OperationKind, Outcome, PaymentId, Plan, Why,
 };
 use ivrpay_web::{Acquirers, LaterRefused};
 use ivrpay_wire::{Checkpoint, Sender};
@@ -260,7 +260,13 @@ impl Settle {
             }
             let query = self.journal.write_query(operation.id, &by).await?;
             let outcome = self.answered(&found.connector, &query).await?;
-            if !matches!(outcome, Outcome::Unknown(_)) {
+            // Of "not charged" only what the acquirer says of the operation itself, not of our question.
+            let known = match outcome {
+                Outcome::Approved(_) | Outcome::Declined(_) => true,
+                Outcome::NotCharged(why) => matches!(why, Why::NotArrived | Why::Reversed),
+                Outcome::Unknown(_) => false,
+            };
+            if known {
                 match self.journal.settle(operation.id, &outcome, INQUIRY).await {
                     // Somebody else was faster; that stands.
                     Ok(_) | Err(OutcomeError::AlreadyWritten) => {}
@@ -347,7 +353,7 @@ impl Settle {
                 (ran.outcome, ran.trouble)
             }
             // A tenant's connector is checked when the configuration is read; nothing was sent.
-            None => (Outcome::NotCharged(ivrpay_payment::Why::NotSent), None),
+            None => (Outcome::NotCharged(Why::NotSent), None),
         };
         events::outcome(
             payment,
@@ -434,7 +440,7 @@ impl Settle {
 
     /// Closes an intent that was written and not sent, whenever the journal takes it.
     pub async fn not_sent(&self, intent: &Durable<Intent>) {
-        const OUTCOME: Outcome = Outcome::NotCharged(ivrpay_payment::Why::NotSent);
+        const OUTCOME: Outcome = Outcome::NotCharged(Why::NotSent);
         let (payment, operation) = (intent.get().payment_id, intent.get().operation_id);
         let intent = intent.clone();
         let close = move |this: Self| {

@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use ivrpay_acquirer::{Asked, BuildError, Connector, Progress, Step};
 use ivrpay_card::Card;
-use ivrpay_payment::{Doubt, Durable, Intent, Outcome, Why};
+use ivrpay_payment::{Doubt, Durable, Intent, OperationKind, Outcome, Why};
 
 use crate::{SendError, Sender, Wiped};
 
@@ -107,9 +107,10 @@ pub async fn run_from(
         outcome,
         trouble: Some(trouble),
     };
-    // Whether money may have moved by what has gone out so far.
-    let mut sent = progress.stage > 0;
-    let mut first = !sent;
+    let mut first = progress.stage == 0;
+    // Whether money may have moved by what has gone out so far. A question moves nothing, but without its answer nothing is known of
+    // what it is about.
+    let mut sent = !first || op.get().kind == OperationKind::Query;
     let mut last = None;
     for _ in 0..STEPS_MAX {
         let asked = Asked {
