@@ -1,6 +1,25 @@
-//! Writes a JSON object straight into locked memory: no `String`, no growth, no copy elsewhere.
+//! Writes a JSON object straight into locked memory: no `String`, no growth, no copy elsewhere. Reads answers, which hold no card.
 
 use ivrpay_secret::{Buffer, Full};
+use serde_json::Value;
+
+use crate::Reply;
+
+/// The answer, where it is an object.
+pub(crate) fn read(reply: &Reply) -> Option<Value> {
+    let answer: Value = serde_json::from_slice(reply.body()?).ok()?;
+    answer.is_object().then_some(answer)
+}
+
+/// The text at a place (a JSON pointer, RFC 6901).
+pub(crate) fn text<'a>(answer: &'a Value, pointer: &str) -> Option<&'a str> {
+    answer.pointer(pointer)?.as_str()
+}
+
+/// The whole number at a place.
+pub(crate) fn number(answer: &Value, pointer: &str) -> Option<u64> {
+    answer.pointer(pointer)?.as_u64()
+}
 
 /// Writes members of an object; the object is closed by [`Object::end`].
 pub(crate) struct Object<'a> {

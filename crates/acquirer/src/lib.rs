@@ -40,6 +40,7 @@ connectors! {
     generic,
     gmo,
     null,
+    stripe,
 }
 
 pub use about::{

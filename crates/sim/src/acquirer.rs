@@ -13,6 +13,7 @@ mod gmo;
 mod http;
 mod http2;
 mod protocol;
+mod stripe;
 mod trouble;
 
 use std::net::SocketAddr;

@@ -6,7 +6,9 @@ use serde_json::{Value, json};
 
 use super::*;
 
+mod ask;
 mod matrix;
+mod stripe;
 
 struct Lab {
     running: Running,

@@ -28,25 +28,49 @@ struct Tried {
     declines: &'static [(&'static str, &'static str)],
 }
 
-const TRIED: &[Tried] = &[Tried {
-    name: "gmo",
-    requests: &[
-        (OperationKind::Charge, "ExecTran"),
-        (OperationKind::Authorise, "ExecTran"),
-        (OperationKind::Capture, "AlterTran"),
-        (OperationKind::Void, "AlterTran"),
-        (OperationKind::Refund, "AlterTran"),
-        (OperationKind::Tokenise, "SaveCard"),
-        (OperationKind::Verify, "ExecTran"),
-    ],
-    declines: &[
-        ("4000000000000002", "card_unusable"),
-        ("4000000000009995", "insufficient_funds"),
-        ("4000000000009987", "lost_or_stolen"),
-        ("4000000000000069", "invalid_expiry"),
-        ("4000000000000127", "cvv_mismatch"),
-    ],
-}];
+const TRIED: &[Tried] = &[
+    Tried {
+        name: "gmo",
+        requests: &[
+            (OperationKind::Charge, "ExecTran"),
+            (OperationKind::Authorise, "ExecTran"),
+            (OperationKind::Capture, "AlterTran"),
+            (OperationKind::Void, "AlterTran"),
+            (OperationKind::Refund, "AlterTran"),
+            (OperationKind::Tokenise, "SaveCard"),
+            (OperationKind::Verify, "ExecTran"),
+        ],
+        declines: &[
+            ("4000000000000002", "card_unusable"),
+            ("4000000000009995", "insufficient_funds"),
+            ("4000000000009987", "lost_or_stolen"),
+            ("4000000000000069", "invalid_expiry"),
+            ("4000000000000127", "cvv_mismatch"),
+        ],
+    },
+    Tried {
+        name: "stripe",
+        requests: &[
+            (OperationKind::Charge, "payment_intents"),
+            (OperationKind::Authorise, "payment_intents"),
+            (OperationKind::Capture, "capture"),
+            (OperationKind::Void, "cancel"),
+            (OperationKind::Refund, "refunds"),
+            (OperationKind::Tokenise, "attach"),
+            (OperationKind::Verify, "setup_intents"),
+        ],
+        declines: &[
+            ("4000000000000002", "card_unusable"),
+            ("4000000000009995", "insufficient_funds"),
+            ("4000000000009987", "lost_or_stolen"),
+            ("4000000000000069", "expired_card"),
+            ("4000000000000127", "cvv_mismatch"),
+            ("4000000000006975", "limit_exceeded"),
+            ("4100000000000019", "fraud_suspected"),
+            ("4000002500003155", "authentication_required"),
+        ],
+    },
+];
 
 /// A merchant of one acquirer.
 pub(super) struct Shop<'a> {
