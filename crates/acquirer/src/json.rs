@@ -40,8 +40,15 @@ impl<'a> Object<'a> {
 
     /// A member whose value is text, given as UTF-8 bytes (digits lent by a card).
     pub(crate) fn bytes(&mut self, name: &str, value: &[u8]) -> Result<(), Full> {
+        self.parts(name, &[value])
+    }
+
+    /// A member whose value is text in several pieces: century and year of an expiry.
+    pub(crate) fn parts(&mut self, name: &str, value: &[&[u8]]) -> Result<(), Full> {
         self.name(name)?;
-        string(self.out, value)
+        self.out.push(b"\"")?;
+        value.iter().try_for_each(|part| escaped(self.out, part))?;
+        self.out.push(b"\"")
     }
 
     /// A member whose value is a number.
@@ -77,14 +84,14 @@ impl<'a> Object<'a> {
             self.out.push(b",")?;
         }
         self.first = false;
-        string(self.out, name.as_bytes())?;
-        self.out.push(b":")
+        self.out.push(b"\"")?;
+        escaped(self.out, name.as_bytes())?;
+        self.out.push(b"\":")
     }
 }
 
-/// A JSON string (RFC 8259, 7): quotation mark, reverse solidus and control characters are escaped, all else stands as it is.
-fn string(out: &mut Buffer, text: &[u8]) -> Result<(), Full> {
-    out.push(b"\"")?;
+/// Inside of a JSON string (RFC 8259, 7): quotation mark, reverse solidus and control characters are escaped, all else stands as it is.
+fn escaped(out: &mut Buffer, text: &[u8]) -> Result<(), Full> {
     for &byte in text {
         match byte {
             b'"' | b'\\' => out.push(&[b'\\', byte])?,
@@ -95,7 +102,7 @@ fn string(out: &mut Buffer, text: &[u8]) -> Result<(), Full> {
             _ => out.push(&[byte])?,
         }
     }
-    out.push(b"\"")
+    Ok(())
 }
 
 #[cfg(test)]

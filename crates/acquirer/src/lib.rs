@@ -37,6 +37,7 @@ macro_rules! connectors {
 }
 
 connectors! {
+    adyen,
     generic,
     gmo,
     null,

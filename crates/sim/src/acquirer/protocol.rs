@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
+use super::adyen;
 use super::gmo;
 use super::http::{Received, whole};
 use super::stripe;
@@ -64,6 +65,7 @@ impl Protocols {
     pub(crate) fn new() -> Self {
         Self {
             all: vec![
+                Arc::new(adyen::Adyen::default()),
                 Arc::new(gmo::Gmo::default()),
                 Arc::new(stripe::Stripe::default()),
             ],
