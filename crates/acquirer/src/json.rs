@@ -43,12 +43,24 @@ impl<'a> Object<'a> {
         self.parts(name, &[value])
     }
 
-    /// A member whose value is text in several pieces: century and year of an expiry.
+    /// The same, of several pieces: month and year of an expiry.
     pub(crate) fn parts(&mut self, name: &str, value: &[&[u8]]) -> Result<(), Full> {
         self.name(name)?;
         self.out.push(b"\"")?;
-        value.iter().try_for_each(|part| escaped(self.out, part))?;
+        for part in value {
+            escaped(self.out, part)?;
+        }
         self.out.push(b"\"")
+    }
+
+    /// A member that is a list of texts.
+    pub(crate) fn list(&mut self, name: &str, items: &[&str]) -> Result<(), Full> {
+        self.name(name)?;
+        for (at, item) in items.iter().enumerate() {
+            self.out.push(if at == 0 { b"[" } else { b"," })?;
+            string(self.out, item.as_bytes())?;
+        }
+        self.out.push(b"]")
     }
 
     /// A member whose value is a number.
@@ -84,13 +96,18 @@ impl<'a> Object<'a> {
             self.out.push(b",")?;
         }
         self.first = false;
-        self.out.push(b"\"")?;
-        escaped(self.out, name.as_bytes())?;
-        self.out.push(b"\":")
+        string(self.out, name.as_bytes())?;
+        self.out.push(b":")
     }
 }
 
-/// Inside of a JSON string (RFC 8259, 7): quotation mark, reverse solidus and control characters are escaped, all else stands as it is.
+/// A JSON string (RFC 8259, 7): quotation mark, reverse solidus and control characters are escaped, all else stands as it is.
+fn string(out: &mut Buffer, text: &[u8]) -> Result<(), Full> {
+    out.push(b"\"")?;
+    escaped(out, text)?;
+    out.push(b"\"")
+}
+
 fn escaped(out: &mut Buffer, text: &[u8]) -> Result<(), Full> {
     for &byte in text {
         match byte {

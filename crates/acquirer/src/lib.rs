@@ -40,6 +40,7 @@ connectors! {
     adyen,
     generic,
     gmo,
+    hyperswitch,
     null,
     stripe,
 }

@@ -13,6 +13,8 @@ mod fault;
 mod gmo;
 mod http;
 mod http2;
+mod hyperswitch;
+mod members;
 mod protocol;
 mod strict;
 mod stripe;

@@ -32,10 +32,11 @@ const SETTLED_AFTER_S: i64 = 300;
 /// How long before its operation was written an intent may have been created, by Stripe's clock, seconds: ours may be an hour ahead, and
 /// an intent that is not in the list would be charged again.
 const CREATED_BEFORE_S: i64 = 4_000;
-/// Intents on a page: each has 2 to 3 KiB, and a page has to fit into an answer.
-const PAGE: u8 = 20;
-/// Pages that are read, from the newest on; what is on none of them is unknown.
-const PAGES_MAX: u8 = 7;
+/// Intents on a page: each has 2 to 3 KiB, one that was refused twice that, and a page has to fit into [`Reply::BODY_MAX`].
+const PAGE: u8 = 15;
+/// Pages that are read, from the newest on; what is on none of them is unknown. One request less than an operation may have is left for
+/// what is done then.
+const PAGES_MAX: u8 = 6;
 /// Stage at which a later operation has found its intent and alters it.
 const ALTERED: u8 = PAGES_MAX + 1;
 

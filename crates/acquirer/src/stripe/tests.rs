@@ -303,7 +303,7 @@ fn later_operations_look_at_the_intent_first() {
                 [
                     match reference {
                         Some(_) => "GET /payment_intents/pi_1  ".to_owned(),
-                        None => format!("GET /payment_intents?created%5Bgte%5D={from}&limit=20  "),
+                        None => format!("GET /payment_intents?created%5Bgte%5D={from}&limit=15  "),
                     },
                     request.clone()
                 ]
@@ -400,7 +400,7 @@ fn a_query_says_what_became_of_the_operation() {
     let page = |n: u8| (200, list(&[with(other(), "/id", format!("pi_{n}"))], true));
     let pages: Vec<_> = (1..=PAGES_MAX).map(page).collect();
     let (sent, _, outcome) = ran(&op, &pages);
-    assert!(sent[1].contains("&limit=20&starting_after=pi_1 "), "{}", sent[1]);
+    assert!(sent[1].contains("&limit=15&starting_after=pi_1 "), "{}", sent[1]);
     assert_eq!(outcome, unknown(Doubt::Malformed));
     let (.., outcome) = ran(&op, &[page(1), (200, list(&[shown("succeeded")], true))]);
     assert_eq!(outcome, yes("pi_1"));

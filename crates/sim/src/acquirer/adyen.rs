@@ -12,8 +12,8 @@ use serde_json::{Value, json};
 
 use super::cards;
 use super::http::Received;
+use super::members;
 use super::protocol::{Answered, Protocol};
-use super::strict;
 use super::trouble::{Cut, Faults, Trouble};
 
 const KEY: &str = "AQE-ivrpay-test-0000000000";
@@ -75,7 +75,7 @@ fn required<'a>(value: &'a Value, name: &str) -> Result<&'a str, (u16, Value)> {
 }
 
 fn known(body: &Value, names: &[&str]) -> Result<(), (u16, Value)> {
-    match strict::unknown(body, names) {
+    match members::unknown(body, names) {
         Some(name) => Err(refused(
             400,
             "702",
@@ -450,7 +450,7 @@ impl Adyen {
             );
             return (Err(error), None);
         }
-        let body = match strict::object(&request.body) {
+        let body = match members::object(&request.body) {
             Ok(body) => body,
             Err(error) => return (Err(refused(400, "702", "validation", &error)), None),
         };

@@ -9,6 +9,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use super::adyen;
 use super::gmo;
 use super::http::{Received, whole};
+use super::hyperswitch;
 use super::stripe;
 use super::trouble::{Cut, Faults, Trouble};
 
@@ -67,6 +68,7 @@ impl Protocols {
             all: vec![
                 Arc::new(adyen::Adyen::default()),
                 Arc::new(gmo::Gmo::default()),
+                Arc::new(hyperswitch::Hyperswitch::default()),
                 Arc::new(stripe::Stripe::default()),
             ],
             faults: Faults::default(),

@@ -8,6 +8,7 @@ use super::*;
 
 mod adyen;
 mod ask;
+mod hyperswitch;
 mod matrix;
 mod stripe;
 
