@@ -1,6 +1,25 @@
-//! Writes a JSON object straight into locked memory: no `String`, no growth, no copy elsewhere.
+//! Writes a JSON object straight into locked memory: no `String`, no growth, no copy elsewhere. Reads answers, which hold no card.
 
 use ivrpay_secret::{Buffer, Full};
+use serde_json::Value;
+
+use crate::Reply;
+
+/// The answer, where it is an object.
+pub(crate) fn read(reply: &Reply) -> Option<Value> {
+    let answer: Value = serde_json::from_slice(reply.body()?).ok()?;
+    answer.is_object().then_some(answer)
+}
+
+/// The text at a place (a JSON pointer, RFC 6901).
+pub(crate) fn text<'a>(answer: &'a Value, pointer: &str) -> Option<&'a str> {
+    answer.pointer(pointer)?.as_str()
+}
+
+/// The whole number at a place.
+pub(crate) fn number(answer: &Value, pointer: &str) -> Option<u64> {
+    answer.pointer(pointer)?.as_u64()
+}
 
 /// Writes members of an object; the object is closed by [`Object::end`].
 pub(crate) struct Object<'a> {
@@ -21,8 +40,27 @@ impl<'a> Object<'a> {
 
     /// A member whose value is text, given as UTF-8 bytes (digits lent by a card).
     pub(crate) fn bytes(&mut self, name: &str, value: &[u8]) -> Result<(), Full> {
+        self.parts(name, &[value])
+    }
+
+    /// The same, of several pieces: month and year of an expiry.
+    pub(crate) fn parts(&mut self, name: &str, value: &[&[u8]]) -> Result<(), Full> {
         self.name(name)?;
-        string(self.out, value)
+        self.out.push(b"\"")?;
+        for part in value {
+            escaped(self.out, part)?;
+        }
+        self.out.push(b"\"")
+    }
+
+    /// A member that is a list of texts.
+    pub(crate) fn list(&mut self, name: &str, items: &[&str]) -> Result<(), Full> {
+        self.name(name)?;
+        for (at, item) in items.iter().enumerate() {
+            self.out.push(if at == 0 { b"[" } else { b"," })?;
+            string(self.out, item.as_bytes())?;
+        }
+        self.out.push(b"]")
     }
 
     /// A member whose value is a number.
@@ -66,6 +104,11 @@ impl<'a> Object<'a> {
 /// A JSON string (RFC 8259, 7): quotation mark, reverse solidus and control characters are escaped, all else stands as it is.
 fn string(out: &mut Buffer, text: &[u8]) -> Result<(), Full> {
     out.push(b"\"")?;
+    escaped(out, text)?;
+    out.push(b"\"")
+}
+
+fn escaped(out: &mut Buffer, text: &[u8]) -> Result<(), Full> {
     for &byte in text {
         match byte {
             b'"' | b'\\' => out.push(&[b'\\', byte])?,
@@ -76,7 +119,7 @@ fn string(out: &mut Buffer, text: &[u8]) -> Result<(), Full> {
             _ => out.push(&[byte])?,
         }
     }
-    out.push(b"\"")
+    Ok(())
 }
 
 #[cfg(test)]

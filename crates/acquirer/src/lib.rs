@@ -37,9 +37,12 @@ macro_rules! connectors {
 }
 
 connectors! {
+    adyen,
     generic,
     gmo,
+    hyperswitch,
     null,
+    stripe,
 }
 
 pub use about::{

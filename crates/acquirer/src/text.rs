@@ -1,6 +1,8 @@
 //! Text from outside, made fit to be kept: short, printable, and no card number.
 
-use ivrpay_payment::{Brand, CARD_LENGTHS, Truncated, is_card_like};
+use ivrpay_payment::{
+    AcquirerRef, Approval, Brand, CARD_LENGTHS, Doubt, Outcome, Truncated, is_card_like,
+};
 
 /// Longest code that is kept, characters.
 const CODE_MAX: usize = 40;
@@ -42,6 +44,24 @@ pub(crate) fn echoes(text: &str, card: Truncated) -> bool {
                         .is_some_and(|part| part.ends_with(&last4) && is_card_like(part))
                 })
             })
+    })
+}
+
+/// An approval by `reference`; a doubt where that can't be kept. The issuer's code is left out where it is none.
+pub(crate) fn approved(reference: &str, code: Option<&str>, card: Truncated) -> Outcome {
+    let echo = echoes(reference, card);
+    let Some(acquirer_ref) = AcquirerRef::new(reference).ok().filter(|_| !echo) else {
+        return Outcome::Unknown(Doubt::Malformed);
+    };
+    let code = code.filter(|code| {
+        let fits =
+            (1..=16).contains(&code.len()) && code.bytes().all(|b| b.is_ascii_alphanumeric());
+        fits && !echoes(code, card)
+    });
+    Outcome::Approved(Approval {
+        acquirer_ref,
+        code: code.map(str::to_owned),
+        card: None,
     })
 }
 

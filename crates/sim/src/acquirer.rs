@@ -5,6 +5,7 @@
 //! gives each bad answer on demand: by published test card, or by the amount's last four digits (`--table`). A second, plain port
 //! tells the tests what it has seen. Loopback only. Of a card it keeps brand and last four.
 
+mod adyen;
 mod books;
 mod cards;
 mod contract;
@@ -12,7 +13,11 @@ mod fault;
 mod gmo;
 mod http;
 mod http2;
+mod hyperswitch;
+mod members;
 mod protocol;
+mod strict;
+mod stripe;
 mod trouble;
 
 use std::net::SocketAddr;

@@ -6,8 +6,11 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
+use super::adyen;
 use super::gmo;
 use super::http::{Received, whole};
+use super::hyperswitch;
+use super::stripe;
 use super::trouble::{Cut, Faults, Trouble};
 
 /// One acquirer as its clients see it.
@@ -62,7 +65,12 @@ pub(crate) struct Protocols {
 impl Protocols {
     pub(crate) fn new() -> Self {
         Self {
-            all: vec![Arc::new(gmo::Gmo::default())],
+            all: vec![
+                Arc::new(adyen::Adyen::default()),
+                Arc::new(gmo::Gmo::default()),
+                Arc::new(hyperswitch::Hyperswitch::default()),
+                Arc::new(stripe::Stripe::default()),
+            ],
             faults: Faults::default(),
         }
     }

@@ -6,7 +6,11 @@ use serde_json::{Value, json};
 
 use super::*;
 
+mod adyen;
+mod ask;
+mod hyperswitch;
 mod matrix;
+mod stripe;
 
 struct Lab {
     running: Running,
