@@ -21,8 +21,27 @@ impl<'a> Object<'a> {
 
     /// A member whose value is text, given as UTF-8 bytes (digits lent by a card).
     pub(crate) fn bytes(&mut self, name: &str, value: &[u8]) -> Result<(), Full> {
+        self.parts(name, &[value])
+    }
+
+    /// The same, of several pieces: month and year of an expiry.
+    pub(crate) fn parts(&mut self, name: &str, value: &[&[u8]]) -> Result<(), Full> {
         self.name(name)?;
-        string(self.out, value)
+        self.out.push(b"\"")?;
+        for part in value {
+            escaped(self.out, part)?;
+        }
+        self.out.push(b"\"")
+    }
+
+    /// A member that is a list of texts.
+    pub(crate) fn list(&mut self, name: &str, items: &[&str]) -> Result<(), Full> {
+        self.name(name)?;
+        for (at, item) in items.iter().enumerate() {
+            self.out.push(if at == 0 { b"[" } else { b"," })?;
+            string(self.out, item.as_bytes())?;
+        }
+        self.out.push(b"]")
     }
 
     /// A member whose value is a number.
@@ -66,6 +85,11 @@ impl<'a> Object<'a> {
 /// A JSON string (RFC 8259, 7): quotation mark, reverse solidus and control characters are escaped, all else stands as it is.
 fn string(out: &mut Buffer, text: &[u8]) -> Result<(), Full> {
     out.push(b"\"")?;
+    escaped(out, text)?;
+    out.push(b"\"")
+}
+
+fn escaped(out: &mut Buffer, text: &[u8]) -> Result<(), Full> {
     for &byte in text {
         match byte {
             b'"' | b'\\' => out.push(&[b'\\', byte])?,
@@ -76,7 +100,7 @@ fn string(out: &mut Buffer, text: &[u8]) -> Result<(), Full> {
             _ => out.push(&[byte])?,
         }
     }
-    out.push(b"\"")
+    Ok(())
 }
 
 #[cfg(test)]

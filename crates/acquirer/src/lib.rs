@@ -40,6 +40,7 @@ connectors! {
     generic,
     gmo,
     null,
+    veritrans,
 }
 
 pub use about::{

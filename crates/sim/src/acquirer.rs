@@ -13,7 +13,9 @@ mod gmo;
 mod http;
 mod http2;
 mod protocol;
+mod strict;
 mod trouble;
+mod veritrans;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

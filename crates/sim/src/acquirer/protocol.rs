@@ -6,9 +6,9 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
-use super::gmo;
 use super::http::{Received, whole};
 use super::trouble::{Cut, Faults, Trouble};
+use super::{gmo, veritrans};
 
 /// One acquirer as its clients see it.
 pub(crate) trait Protocol: Send + Sync {
@@ -62,7 +62,10 @@ pub(crate) struct Protocols {
 impl Protocols {
     pub(crate) fn new() -> Self {
         Self {
-            all: vec![Arc::new(gmo::Gmo::default())],
+            all: vec![
+                Arc::new(gmo::Gmo::default()),
+                Arc::new(veritrans::Veritrans::default()),
+            ],
             faults: Faults::default(),
         }
     }

@@ -28,25 +28,46 @@ struct Tried {
     declines: &'static [(&'static str, &'static str)],
 }
 
-const TRIED: &[Tried] = &[Tried {
-    name: "gmo",
-    requests: &[
-        (OperationKind::Charge, "ExecTran"),
-        (OperationKind::Authorise, "ExecTran"),
-        (OperationKind::Capture, "AlterTran"),
-        (OperationKind::Void, "AlterTran"),
-        (OperationKind::Refund, "AlterTran"),
-        (OperationKind::Tokenise, "SaveCard"),
-        (OperationKind::Verify, "ExecTran"),
-    ],
-    declines: &[
-        ("4000000000000002", "card_unusable"),
-        ("4000000000009995", "insufficient_funds"),
-        ("4000000000009987", "lost_or_stolen"),
-        ("4000000000000069", "invalid_expiry"),
-        ("4000000000000127", "cvv_mismatch"),
-    ],
-}];
+const TRIED: &[Tried] = &[
+    Tried {
+        name: "gmo",
+        requests: &[
+            (OperationKind::Charge, "ExecTran"),
+            (OperationKind::Authorise, "ExecTran"),
+            (OperationKind::Capture, "AlterTran"),
+            (OperationKind::Void, "AlterTran"),
+            (OperationKind::Refund, "AlterTran"),
+            (OperationKind::Tokenise, "SaveCard"),
+            (OperationKind::Verify, "ExecTran"),
+        ],
+        declines: &[
+            ("4000000000000002", "card_unusable"),
+            ("4000000000009995", "insufficient_funds"),
+            ("4000000000009987", "lost_or_stolen"),
+            ("4000000000000069", "invalid_expiry"),
+            ("4000000000000127", "cvv_mismatch"),
+        ],
+    },
+    Tried {
+        name: "veritrans",
+        requests: &[
+            (OperationKind::Charge, "Authorize"),
+            (OperationKind::Authorise, "Authorize"),
+            (OperationKind::Capture, "Capture"),
+            (OperationKind::Void, "Cancel"),
+            (OperationKind::Refund, "Cancel"),
+            (OperationKind::Tokenise, "Add/cardinfo"),
+        ],
+        declines: &[
+            ("4000000000000002", "card_unusable"),
+            ("4000000000009995", "limit_exceeded"),
+            ("4000000000009987", "lost_or_stolen"),
+            ("4000000000000069", "invalid_expiry"),
+            ("4000000000000127", "cvv_mismatch"),
+            ("3056930009020004", "card_not_supported"),
+        ],
+    },
+];
 
 /// A merchant of one acquirer.
 pub(super) struct Shop<'a> {
