@@ -39,6 +39,7 @@ macro_rules! connectors {
 connectors! {
     generic,
     gmo,
+    kuroneko,
     null,
     veritrans,
 }

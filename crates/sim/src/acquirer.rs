@@ -12,6 +12,7 @@ mod fault;
 mod gmo;
 mod http;
 mod http2;
+mod kuroneko;
 mod protocol;
 mod strict;
 mod trouble;

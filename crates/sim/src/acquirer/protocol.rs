@@ -8,7 +8,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use super::http::{Received, whole};
 use super::trouble::{Cut, Faults, Trouble};
-use super::{gmo, veritrans};
+use super::{gmo, kuroneko, veritrans};
 
 /// One acquirer as its clients see it.
 pub(crate) trait Protocol: Send + Sync {
@@ -64,6 +64,7 @@ impl Protocols {
         Self {
             all: vec![
                 Arc::new(gmo::Gmo::default()),
+                Arc::new(kuroneko::Kuroneko::default()),
                 Arc::new(veritrans::Veritrans::default()),
             ],
             faults: Faults::default(),

@@ -49,6 +49,25 @@ const TRIED: &[Tried] = &[
         ],
     },
     Tried {
+        name: "kuroneko",
+        requests: &[
+            (OperationKind::Charge, "credit"),
+            (OperationKind::Authorise, "credit"),
+            (OperationKind::Capture, "shipmentEntry"),
+            (OperationKind::Void, "creditCancel"),
+            (OperationKind::Refund, "creditCancel"),
+            (OperationKind::Tokenise, "credit"),
+        ],
+        declines: &[
+            ("4000000000000002", "card_unusable"),
+            ("4000000000009995", "limit_exceeded"),
+            ("4000000000009987", "lost_or_stolen"),
+            ("4000000000000069", "invalid_expiry"),
+            ("4000000000000127", "cvv_mismatch"),
+            ("6011111111111117", "card_not_supported"),
+        ],
+    },
+    Tried {
         name: "veritrans",
         requests: &[
             (OperationKind::Charge, "Authorize"),
