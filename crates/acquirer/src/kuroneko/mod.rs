@@ -9,7 +9,7 @@ mod fields;
 
 use ivrpay_card::Card;
 use ivrpay_payment::{
-    AcquirerRef, Approval, Brand, CardToken, Currency, Doubt, Intent, OperationKind,
+    AcquirerRef, Approval, Brand, CardToken, Currency, Doubt, IdempotencyKey, Intent, OperationKind,
     Outcome, Parent, Plan, Reason, Why,
 };
 use ivrpay_secret::{Buffer, Full};
@@ -363,12 +363,7 @@ impl Kuroneko {
         progress: &Progress,
         last: Option<&Reply>,
     ) -> Result<Step, BuildError> {
-        let op = asked.op.get();
         let parent = asked.parent()?;
-        // Stored cards are another list.
-        if parent.kind == OperationKind::Tokenise {
-            return Err(BuildError::Unsupported { kind: op.kind });
-        }
         match (progress.stage, last) {
             (0, None) => {
                 let order = parent.acquirer_order.to_string();
@@ -389,7 +384,7 @@ impl Kuroneko {
     ) -> Result<Step, BuildError> {
         let op = asked.op.get();
         let order = op.acquirer_order.to_string();
-        let (id, key) = (japan::member(op.acquirer_order), key_of(op));
+        let (id, key) = (japan::member(op.acquirer_order), key_of(op.idempotency_key));
         let member = Member { id: &id, key: &key };
         self.can_store(op)?;
         match (progress.stage, last) {
@@ -541,8 +536,8 @@ impl Member<'_> {
 }
 
 /// The authentication key of a new member: eight letters and digits of the operation's random part.
-fn key_of(op: &Intent) -> String {
-    let key = op.idempotency_key.to_string();
+fn key_of(operation: IdempotencyKey) -> String {
+    let key = operation.to_string();
     key.chars().skip(key.len().saturating_sub(8)).collect()
 }
 
@@ -738,6 +733,14 @@ fn found(about: &Parent, now_unix_s: i64, reply: &Reply) -> Outcome {
             Status::Authorised if same && early => Outcome::Unknown(Doubt::Pending),
             _ => mismatch,
         },
+        (OperationKind::Tokenise, Status::Refused) => {
+            soft(Reason::RequestRefused).outcome("statusInfo 11")
+        }
+        // The one yen was released: the card had been left.
+        (OperationKind::Tokenise, Status::Cancelled) => {
+            let (id, key) = (japan::member(about.acquirer_order), key_of(about.idempotency_key));
+            approved(&format!("{id}:{key}"), None)
+        }
         (OperationKind::Capture, Status::Shipped) if same => yes(),
         (OperationKind::Capture, Status::Authorised) => never,
         (OperationKind::Void | OperationKind::Refund, Status::Cancelled) => yes(),

@@ -315,6 +315,14 @@ fn a_query_says_what_became_of_the_operation() {
         let expected = expected.unwrap_or_else(|| approval(Some("123456")));
         assert_eq!(outcome, expected, "{kind:?} {answer}");
     }
+    // A card that was left, by the yen that was released.
+    let op = after(OperationKind::Query, 1500, None);
+    let mut about = *op.get().parent.clone().unwrap();
+    about.kind = OperationKind::Tokenise;
+    let left = found(&about, old, &reply(&info("40", 1)));
+    assert!(matches!(&left, Outcome::Approved(a) if a.acquirer_ref.as_str() == "i000000v000000r00042:00000003"), "{left:?}");
+    assert_eq!(found(&about, old, &reply(&info("4", 1))), Outcome::Unknown(Doubt::Mismatch));
+    assert_eq!(found(&about, old, &reply(&nothing())), Outcome::NotCharged(Why::NotArrived));
     let (sent, _) = run(&after(OperationKind::Query, 1500, None), &[&nothing()]);
     assert_eq!(sent, [("tradeInfo.api function_div=E04&order_no=00000000000000042".to_owned(), true)]);
 }

@@ -317,7 +317,7 @@ async fn cell(shop: &Shop<'_>, kind: OperationKind, request: &str, fault: Option
         return said;
     }
     if matches!(kind, OperationKind::Tokenise | OperationKind::Verify) {
-        said += " -> nothing moved, asked anew";
+        said += " -> nothing was taken, asked anew";
         return said;
     }
     if !shop.connector.about().capabilities.query {
