@@ -2100,8 +2100,8 @@ mod tests {
                     let secrets = connector.get("secrets").and_then(toml::Value::as_table);
                     let files = secrets.into_iter().flatten().map(|(_, file)| file);
                     for file in files.chain(connector.get("password_file")) {
-                        // Long enough, and of the letters that every acquirer has.
-                        folder.secret(file.as_str().unwrap(), "sk_test_0001", 0o600);
+                        // Of a length and of letters that every acquirer takes.
+                        folder.secret(file.as_str().unwrap(), "sk_test_1", 0o600);
                     }
                 }
                 let mut config = SAMPLE.to_owned();

@@ -276,7 +276,7 @@ impl State {
         let jpo = get(params, "jpo");
         let parts = jpo.strip_prefix("61C").filter(|n| n.len() == 2);
         let parts = parts.and_then(|n| n.parse::<u8>().ok());
-        if !matches!(jpo, "" | "10" | "21" | "80") && !parts.is_some_and(|n| n >= 2) {
+        if !matches!(jpo, "" | "10" | "21" | "80") && parts.is_none_or(|n| n < 2) {
             return Err(refused(PARAMETER, "jpo"));
         }
         if let Some(param) = params.get("payNowIdParam") {
