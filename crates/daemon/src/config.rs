@@ -2106,9 +2106,8 @@ mod tests {
                 }
                 let mut config = SAMPLE.to_owned();
                 if block.contains("[connectors.generic]") {
-                    let at = config.find("\n[connectors.generic]").unwrap();
-                    let end = config[at..].find("\n\n").unwrap() + at;
-                    config.replace_range(at..end, "\n");
+                    let (before, table) = SAMPLE.split_once("\n[connectors.generic]").unwrap();
+                    config = [before, table.split_once("\n\n").unwrap().1].join("\n");
                 }
                 let loaded = folder.load(&format!("{config}\n{block}"));
                 assert!(loaded.is_ok(), "{page:?}: {:?}", loaded.err());
