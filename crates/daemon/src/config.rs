@@ -2100,8 +2100,14 @@ mod tests {
                     let secrets = connector.get("secrets").and_then(toml::Value::as_table);
                     let files = secrets.into_iter().flatten().map(|(_, file)| file);
                     for file in files.chain(connector.get("password_file")) {
-                        // Of a length and of letters that every acquirer takes.
-                        folder.secret(file.as_str().unwrap(), "sk_test_1", 0o600);
+                        // Of a length and of letters that every acquirer takes; an initial vector of 3DES has eight.
+                        let file = file.as_str().unwrap();
+                        let text = if file.ends_with("-iv") {
+                            "initial1"
+                        } else {
+                            "sk_test_1"
+                        };
+                        folder.secret(file, text, 0o600);
                     }
                 }
                 let mut config = SAMPLE.to_owned();
