@@ -1,6 +1,7 @@
 //! What Japanese acquirers have in common: Windows-31J, and the time of day.
 
 use encoding_rs::SHIFT_JIS;
+use ivrpay_payment::AcquirerOrder;
 use jiff::Timestamp;
 use jiff::tz::{Offset, TimeZone};
 
@@ -23,9 +24,23 @@ pub(crate) fn stamp(unix_s: i64) -> String {
     at.to_zoned(zone).strftime("%Y%m%d%H%M%S").to_string()
 }
 
+/// A name for a customer whose only card is stored: our order number, with letters between its digits, so that nothing takes it for a
+/// card's. Letters and digits only, 20 characters.
+pub(crate) fn member(order: AcquirerOrder) -> String {
+    let digits = order.to_string();
+    let part = |from: usize, to: usize| digits.get(from..to).unwrap_or_default();
+    format!("i{}v{}r{}", part(0, 6), part(6, 12), part(12, 17))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_member_is_no_card() {
+        let order = AcquirerOrder::new(20_261_126_000_000_042).unwrap();
+        assert_eq!(member(order), "i202611v260000r00042");
+    }
 
     #[test]
     fn windows_31j() {

@@ -41,8 +41,10 @@ connectors! {
     generic,
     gmo,
     hyperswitch,
+    kuroneko,
     null,
     stripe,
+    veritrans,
 }
 
 pub use about::{

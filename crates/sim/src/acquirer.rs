@@ -14,11 +14,13 @@ mod gmo;
 mod http;
 mod http2;
 mod hyperswitch;
+mod kuroneko;
 mod members;
 mod protocol;
 mod strict;
 mod stripe;
 mod trouble;
+mod veritrans;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

@@ -6,12 +6,9 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
-use super::adyen;
-use super::gmo;
 use super::http::{Received, whole};
-use super::hyperswitch;
-use super::stripe;
 use super::trouble::{Cut, Faults, Trouble};
+use super::{adyen, gmo, hyperswitch, kuroneko, stripe, veritrans};
 
 /// One acquirer as its clients see it.
 pub(crate) trait Protocol: Send + Sync {
@@ -69,7 +66,9 @@ impl Protocols {
                 Arc::new(adyen::Adyen::default()),
                 Arc::new(gmo::Gmo::default()),
                 Arc::new(hyperswitch::Hyperswitch::default()),
+                Arc::new(kuroneko::Kuroneko::default()),
                 Arc::new(stripe::Stripe::default()),
+                Arc::new(veritrans::Veritrans::default()),
             ],
             faults: Faults::default(),
         }

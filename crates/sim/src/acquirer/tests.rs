@@ -9,8 +9,10 @@ use super::*;
 mod adyen;
 mod ask;
 mod hyperswitch;
+mod kuroneko;
 mod matrix;
 mod stripe;
+mod veritrans;
 
 struct Lab {
     running: Running,
