@@ -40,6 +40,7 @@ connectors! {
     generic,
     gmo,
     null,
+    sbps,
 }
 
 pub use about::{

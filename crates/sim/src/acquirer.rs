@@ -13,7 +13,9 @@ mod gmo;
 mod http;
 mod http2;
 mod protocol;
+mod sbps;
 mod trouble;
+mod xml;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

@@ -8,6 +8,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use super::gmo;
 use super::http::{Received, whole};
+use super::sbps;
 use super::trouble::{Cut, Faults, Trouble};
 
 /// One acquirer as its clients see it.
@@ -62,7 +63,10 @@ pub(crate) struct Protocols {
 impl Protocols {
     pub(crate) fn new() -> Self {
         Self {
-            all: vec![Arc::new(gmo::Gmo::default())],
+            all: vec![
+                Arc::new(gmo::Gmo::default()),
+                Arc::new(sbps::Sbps::default()),
+            ],
             faults: Faults::default(),
         }
     }

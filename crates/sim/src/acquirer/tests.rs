@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::*;
 
 mod matrix;
+mod sbps;
 
 struct Lab {
     running: Running,
