@@ -41,6 +41,7 @@ connectors! {
     gmo,
     null,
     sbps,
+    zeus,
 }
 
 pub use about::{

@@ -16,6 +16,7 @@ mod protocol;
 mod sbps;
 mod trouble;
 mod xml;
+mod zeus;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

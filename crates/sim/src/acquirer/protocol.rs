@@ -10,6 +10,7 @@ use super::gmo;
 use super::http::{Received, whole};
 use super::sbps;
 use super::trouble::{Cut, Faults, Trouble};
+use super::zeus;
 
 /// One acquirer as its clients see it.
 pub(crate) trait Protocol: Send + Sync {
@@ -66,6 +67,7 @@ impl Protocols {
             all: vec![
                 Arc::new(gmo::Gmo::default()),
                 Arc::new(sbps::Sbps::default()),
+                Arc::new(zeus::Zeus::default()),
             ],
             faults: Faults::default(),
         }

@@ -8,6 +8,7 @@ use super::*;
 
 mod matrix;
 mod sbps;
+mod zeus;
 
 struct Lab {
     running: Running,
