@@ -2082,4 +2082,43 @@ mod tests {
             .to_string();
         assert!(error.contains("nobody would be charged"), "{error}");
     }
+
+    /// The settings on the pages of the acquirers are settings.
+    #[test]
+    fn the_acquirers_pages_load() {
+        let pages = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/acquirers");
+        for page in std::fs::read_dir(pages).unwrap() {
+            let page = page.unwrap().path();
+            let text = std::fs::read_to_string(&page).unwrap();
+            let blocks = text.split("```toml\n").skip(1);
+            let blocks: Vec<_> = blocks.filter_map(|b| b.split("```").next()).collect();
+            assert!(!blocks.is_empty(), "{page:?}");
+            for block in blocks.into_iter().filter(|b| b.contains("kind = ")) {
+                let folder = Folder::new();
+                let read: toml::Table = block.parse().unwrap();
+                for connector in read["connectors"].as_table().unwrap().values() {
+                    let secrets = connector.get("secrets").and_then(toml::Value::as_table);
+                    let files = secrets.into_iter().flatten().map(|(_, file)| file);
+                    for file in files.chain(connector.get("password_file")) {
+                        // Of a length and of letters that every acquirer takes; an initial vector of 3DES has eight.
+                        let file = file.as_str().unwrap();
+                        let text = if file.ends_with("-iv") {
+                            "initial1"
+                        } else {
+                            "sk_test_1"
+                        };
+                        folder.secret(file, text, 0o600);
+                    }
+                }
+                let mut config = SAMPLE.to_owned();
+                if block.contains("[connectors.generic]") {
+                    let at = config.find("\n[connectors.generic]").unwrap();
+                    let end = config[at..].find("\n\n").unwrap() + at;
+                    config.replace_range(at..end, "\n");
+                }
+                let loaded = folder.load(&format!("{config}\n{block}"));
+                assert!(loaded.is_ok(), "{page:?}: {:?}", loaded.err());
+            }
+        }
+    }
 }
