@@ -43,8 +43,10 @@ connectors! {
     hyperswitch,
     kuroneko,
     null,
+    sbps,
     stripe,
     veritrans,
+    zeus,
 }
 
 pub use about::{

@@ -53,8 +53,8 @@ impl<'a> Writer<'a> {
         })
     }
 
-    /// XML 1.0, 2.4. Only ASCII is escaped: no second byte of Windows-31J is one of these (they are 0x40 and above).
-    fn escaped(&mut self, text: &[u8]) -> Result<(), Full> {
+    /// Text inside an element (XML 1.0, 2.4). Only ASCII is escaped: no second byte of Windows-31J is one of these (they are 0x40 and above).
+    pub(crate) fn escaped(&mut self, text: &[u8]) -> Result<(), Full> {
         for &byte in text {
             match byte {
                 b'&' => self.0.push(b"&amp;")?,

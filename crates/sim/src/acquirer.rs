@@ -17,10 +17,13 @@ mod hyperswitch;
 mod kuroneko;
 mod members;
 mod protocol;
+mod sbps;
 mod strict;
 mod stripe;
 mod trouble;
 mod veritrans;
+mod xml;
+mod zeus;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

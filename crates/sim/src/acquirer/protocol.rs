@@ -8,7 +8,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use super::http::{Received, whole};
 use super::trouble::{Cut, Faults, Trouble};
-use super::{adyen, gmo, hyperswitch, kuroneko, stripe, veritrans};
+use super::{adyen, gmo, hyperswitch, kuroneko, sbps, stripe, veritrans, zeus};
 
 /// One acquirer as its clients see it.
 pub(crate) trait Protocol: Send + Sync {
@@ -67,8 +67,10 @@ impl Protocols {
                 Arc::new(gmo::Gmo::default()),
                 Arc::new(hyperswitch::Hyperswitch::default()),
                 Arc::new(kuroneko::Kuroneko::default()),
+                Arc::new(sbps::Sbps::default()),
                 Arc::new(stripe::Stripe::default()),
                 Arc::new(veritrans::Veritrans::default()),
+                Arc::new(zeus::Zeus::default()),
             ],
             faults: Faults::default(),
         }

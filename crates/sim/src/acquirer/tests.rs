@@ -11,8 +11,10 @@ mod ask;
 mod hyperswitch;
 mod kuroneko;
 mod matrix;
+mod sbps;
 mod stripe;
 mod veritrans;
+mod zeus;
 
 struct Lab {
     running: Running,

@@ -148,6 +148,38 @@ const TRIED: &[Tried] = &[
             ("3056930009020004", "card_not_supported"),
         ],
     },
+    Tried {
+        name: "sbps",
+        requests: &[
+            (OperationKind::Charge, "ST01-00111-101"),
+            (OperationKind::Charge, "ST02-00201-101"),
+            (OperationKind::Authorise, "ST02-00101-101"),
+            (OperationKind::Capture, "ST02-00201-101"),
+            (OperationKind::Void, "ST02-00305-101"),
+            (OperationKind::Refund, "ST02-00303-101"),
+            (OperationKind::Tokenise, "MG02-00101-101"),
+        ],
+        declines: &[
+            ("4000000000000002", "card_unusable"),
+            ("4000000000009995", "limit_exceeded"),
+            ("4000000000009987", "lost_or_stolen"),
+            ("4000000000000069", "invalid_expiry"),
+            ("4000000000000127", "cvv_mismatch"),
+        ],
+    },
+    Tried {
+        name: "zeus",
+        requests: &[
+            (OperationKind::Charge, "payment"),
+            (OperationKind::Void, "payment_return"),
+            (OperationKind::Refund, "payment_return"),
+        ],
+        declines: &[
+            ("4000000000000002", "card_unusable"),
+            ("4000000000000069", "expired_card"),
+            ("4000000000000127", "cvv_mismatch"),
+        ],
+    },
 ];
 
 /// A merchant of one acquirer.
@@ -318,7 +350,9 @@ impl<'a> Shop<'a> {
 
     /// What an operation needs before it: an authorisation for a capture, a charge for a refund.
     async fn before(&self, kind: OperationKind) -> Option<Done> {
+        let capabilities = self.connector.about().capabilities;
         let first = match kind {
+            OperationKind::Void if !capabilities.authorise_without_capture => OperationKind::Charge,
             OperationKind::Capture | OperationKind::Void => OperationKind::Authorise,
             OperationKind::Refund => OperationKind::Charge,
             _ => return None,
