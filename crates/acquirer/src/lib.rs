@@ -11,8 +11,6 @@
 //! To add an acquirer: a folder beside `generic`, with `mod.rs` (the trait, and its [`About`]), `fields.rs` (its names), `codes.rs` (its
 //! codes, each with its source), `tests.rs`; then its name in `connectors!` below, and a page in `docs/acquirers`.
 
-#![allow(dead_code, reason = "the connectors that are being built use it")]
-
 mod about;
 mod codes;
 mod connector;

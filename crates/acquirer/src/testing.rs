@@ -42,7 +42,6 @@ pub(crate) fn of(kind: OperationKind, minor: u64) -> Durable<Intent> {
 }
 
 /// A later operation about [`intent`] of 1500 yen, whose answer had this reference.
-#[allow(dead_code, reason = "connectors with later operations use it")]
 pub(crate) fn after(kind: OperationKind, minor: u64, reference: Option<&str>) -> Durable<Intent> {
     let parent = intent(1500);
     let parent = parent.get();
@@ -100,14 +99,12 @@ fn digits(text: &str) -> Digits {
 }
 
 /// A request's body as text; of a test card, in a test.
-#[allow(dead_code, reason = "connectors use it")]
 pub(crate) fn body(request: &Request) -> String {
     Buffer::expose(&request.body, |b| String::from_utf8_lossy(b).into_owned())
 }
 
 /// The request that comes next, and how far that is.
 #[track_caller]
-#[allow(dead_code, reason = "connectors use it")]
 pub(crate) fn sends(
     connector: &dyn Connector,
     asked: &Asked<'_>,
