@@ -36,6 +36,7 @@ pub(super) const STORE: &str = "MG02-00101-101";
 pub(super) const MERCHANT: &str = "merchant_id";
 pub(super) const SERVICE: &str = "service_id";
 pub(super) const CUSTOMER: &str = "cust_code";
+pub(super) const CUSTOMER_MAX: usize = 64;
 /// At most 38; ours is 17 digits.
 pub(super) const ORDER: &str = "order_id";
 pub(super) const ITEM: &str = "item_id";

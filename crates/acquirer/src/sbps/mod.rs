@@ -323,6 +323,11 @@ impl Sbps {
                     None => Some(asked.card()?),
                 };
                 let customer = op.token.as_ref().map_or(order.as_str(), |t| t.as_str());
+                if customer.len() > fields::CUSTOMER_MAX {
+                    return Err(BuildError::Field {
+                        field: fields::CUSTOMER,
+                    });
+                }
                 let request = self.authorise(
                     asked.now_unix_s,
                     (customer, &order),

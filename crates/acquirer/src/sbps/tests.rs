@@ -382,6 +382,12 @@ fn what_does_not_fit_is_not_sent() {
         ..intent(1500).get().clone()
     });
     assert_eq!(refused("automatic", &bonus), Some(BuildError::Plan { plan }));
+    let token = Durable::attest(Intent {
+        token: Some(CardToken::new("x".repeat(65)).unwrap()),
+        ..intent(1500).get().clone()
+    });
+    let customer = Some(BuildError::Field { field: "cust_code" });
+    assert_eq!(refused("automatic", &token), customer);
     for (sales, kind) in [
         ("automatic", OperationKind::Authorise),
         ("automatic", OperationKind::Capture),

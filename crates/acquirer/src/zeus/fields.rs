@@ -50,6 +50,7 @@ pub(super) const EMAIL: &str = "email";
 pub(super) const UNIQUE: &str = "uniq_key";
 /// At most 25 letters and digits; ours is the order's number.
 pub(super) const SENDID: &str = "sendid";
+pub(super) const SENDID_MAX: usize = 25;
 /// At most 50; ours is the order's number, by which a person finds it in the portal.
 pub(super) const SENDPOINT: &str = "sendpoint";
 pub(super) const RETURN: &str = "return";

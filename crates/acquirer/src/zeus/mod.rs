@@ -231,6 +231,12 @@ impl Zeus {
                 fits(op)?;
                 let order = op.acquirer_order.to_string();
                 let sendid = op.token.as_ref().map_or(order.as_str(), |t| t.as_str());
+                let good = sendid.bytes().all(|b| b.is_ascii_alphanumeric());
+                if !good || sendid.len() > fields::SENDID_MAX {
+                    return Err(BuildError::Field {
+                        field: fields::SENDID,
+                    });
+                }
                 send(self.payment(asked, (sendid, &order))?, 1, None, false)
             }
             (1, Some(reply)) => Ok(Step::Done(self.paid(op, asked.now_unix_s, reply))),
@@ -248,6 +254,7 @@ impl Zeus {
         let code = root.text_at(fields::CODE).unwrap_or_default();
         match (status, code) {
             ("success", "" | "000") => {}
+            (status, "") => return codes::class(status, "").outcome(status),
             (status, code) => return codes::class(status, code).outcome(code),
         }
         let last4 = op.card.last4().map(|digit| char::from(b'0' + digit));

@@ -147,7 +147,7 @@ fn what_each_answer_to_a_payment_means() {
     let with = |inside: &str| good.replace("</order_number>", &format!("</order_number>{inside}"));
     let number = |number: &str| good.replace(ORDER, number);
     for (answer, expected) in [
-        (refused("failure", ""), declined(Reason::CardUnusable, "")),
+        (refused("failure", ""), declined(Reason::CardUnusable, "failure")),
         (refused("invalid", "02130514"), declined(Reason::InvalidNumber, "02130514")),
         (refused("invalid", "02130922"), declined(Reason::ExpiredCard, "02130922")),
         (refused("invalid", "02131414"), Outcome::NotCharged(Why::Rejected)),
@@ -299,6 +299,11 @@ fn what_does_not_fit_is_not_sent() {
     assert_eq!(refused(&after(OperationKind::Refund, 1501, Some(ORDER))), amount);
     let number = Some(BuildError::Field { field: "order_number" });
     assert_eq!(refused(&after(OperationKind::Void, 1500, None)), number);
+    let token = Durable::attest(Intent {
+        token: Some(CardToken::new("no-card-of-zeus").unwrap()),
+        ..intent(1500).get().clone()
+    });
+    assert_eq!(refused(&token), Some(BuildError::Field { field: "sendid" }));
     for kind in [
         OperationKind::Authorise,
         OperationKind::Capture,
