@@ -49,8 +49,15 @@ pub(crate) fn echoes(text: &str, card: Truncated) -> bool {
 
 /// An approval by `reference`; a doubt where that can't be kept. The issuer's code is left out where it is none.
 pub(crate) fn approved(reference: &str, code: Option<&str>, card: Truncated) -> Outcome {
-    let echo = echoes(reference, card);
-    let Some(acquirer_ref) = AcquirerRef::new(reference).ok().filter(|_| !echo) else {
+    if echoes(reference, card) {
+        return Outcome::Unknown(Doubt::Malformed);
+    }
+    approved_by(reference, code, card)
+}
+
+/// The same, by a reference of the acquirer's own form, in which digits that look like the card's are chance.
+pub(crate) fn approved_by(reference: &str, code: Option<&str>, card: Truncated) -> Outcome {
+    let Ok(acquirer_ref) = AcquirerRef::new(reference) else {
         return Outcome::Unknown(Doubt::Malformed);
     };
     let code = code.filter(|code| {

@@ -23,6 +23,7 @@ use ivrpay_wire::{Lookup, LookupConfig};
 use secrecy::SecretString;
 use serde::Deserialize;
 
+use crate::breaker::Maintenance;
 use crate::edge::{Edge, RawEdge};
 use crate::guard::{Danger, EXCEPTION_DAYS_MAX, Exception};
 use crate::ladder::{Ending, Ladder, RUNGS_MAX, Rung};
@@ -247,6 +248,8 @@ pub struct Connector {
     pub mode: Option<AcquirerMode>,
     /// What its acquirer has to be told.
     pub settings: ConnectorSettings,
+    /// When it is in maintenance: nobody is moved for it then.
+    pub maintenance: Vec<Maintenance>,
 }
 
 /// `[limits]`: every limit by its name.
@@ -639,6 +642,8 @@ struct RawConnector {
     parameters: BTreeMap<String, String>,
     #[serde(default)]
     secrets: BTreeMap<String, PathBuf>,
+    #[serde(default)]
+    maintenance: Vec<String>,
     connect_timeout: Option<Span>,
     reply_timeout: Option<Span>,
 }
@@ -1297,6 +1302,9 @@ fn connector(name: &str, raw: RawConnector, folder: &Path) -> Result<Connector, 
     let mut settings = ConnectorSettings::new(mode.unwrap_or(AcquirerMode::Test));
     settings.raw_pan = raw.raw_pan == Some(RawPan::Contracted);
     settings.parameters = raw.parameters;
+    let maintenance = raw.maintenance.iter().map(|text| text.parse());
+    let maintenance = maintenance.collect::<Result<Vec<Maintenance>, _>>();
+    let maintenance = maintenance.map_err(|e| ConfigError::value(at("maintenance"), e))?;
     for (key, file) in raw.secrets {
         let value = secret(&at(&format!("secrets.{key}")), &folder.join(file))?;
         settings.secrets.insert(key, value);
@@ -1314,6 +1322,7 @@ fn connector(name: &str, raw: RawConnector, folder: &Path) -> Result<Connector, 
             endpoint: None,
             mode,
             settings,
+            maintenance,
         });
     }
     let host = about.hosts.and_then(|hosts| match settings.mode {
@@ -1382,6 +1391,7 @@ fn connector(name: &str, raw: RawConnector, folder: &Path) -> Result<Connector, 
         endpoint: Some(endpoint),
         mode,
         settings,
+        maintenance,
     })
 }
 

@@ -464,8 +464,12 @@ impl Leg {
             guard,
             client,
             edge,
+            settle,
             ..
         } = &*self.shared;
+        if self.arguments.mode != Mode::Training {
+            settle.can_be_asked(&tenant.connector)?;
+        }
         let listed = tokio::try_join!(client.channels(), client.bridges());
         let (channels, bridges) = listed.map_err(|_| Refusal::Unsafe)?;
         let own = (&self.about.channel_id, self.channel_name.as_str());

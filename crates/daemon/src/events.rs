@@ -751,6 +751,15 @@ pub(crate) fn intent(payment: PaymentId, operation: OperationId) {
     debug!(payment_id = %payment, operation_id = %operation, "intent is durable");
 }
 
+/// So many failures in a row that no customer is moved for it now.
+pub(crate) fn acquirer_away(connector: &str) {
+    warn!(
+        connector,
+        hint = "ivrpay check; nobody is asked for a card by the pay key until it answers again",
+        "the acquirer does not answer"
+    );
+}
+
 pub(crate) fn outcome(
     payment: PaymentId,
     operation: OperationId,

@@ -2,6 +2,7 @@
 
 mod arguments;
 pub mod audit;
+pub mod breaker;
 mod call;
 pub mod canary;
 mod cancels;

@@ -152,6 +152,9 @@ impl PayKey {
         }
         self.payment(ear, *language, tenant, &mut args, &customer)
             .await?;
+        if args.mode != Mode::Training {
+            shared.settle.can_be_asked(&tenant.connector)?;
+        }
         let legs = Legs {
             customer: (&customer.id, &customer.name),
             operator: Some((&operator, press.name)),

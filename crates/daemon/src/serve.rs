@@ -21,6 +21,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::breaker::Breaker;
 use crate::call::{self, Shared};
 use crate::cancels::Cancels;
 use crate::config::Config;
@@ -441,15 +442,13 @@ fn routes(config: &Config) -> anyhow::Result<BTreeMap<String, Route>> {
                 connector: ivrpay_acquirer::configured(connector.kind, &connector.settings)
                     .map_err(|error| anyhow::anyhow!("[connectors.{name}]: {error}"))?,
                 sender,
+                breaker: Breaker::new(connector.maintenance.clone()),
             },
         );
     }
     routes
         .entry(ivrpay_journal::TRAINING.to_owned())
-        .or_insert_with(|| Route {
-            connector: Box::new(ivrpay_acquirer::null::Null),
-            sender: ivrpay_wire::Sender::offline(),
-        });
+        .or_insert_with(|| Route::offline(Box::new(ivrpay_acquirer::null::Null)));
     Ok(routes)
 }
 

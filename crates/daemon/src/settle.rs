@@ -11,6 +11,7 @@ use futures_util::future::BoxFuture;
 use futures_util::{FutureExt as _, TryFutureExt as _};
 use ivrpay_acquirer::{Connector, Progress};
 use ivrpay_card::Card;
+use ivrpay_dialogue::operator::Refusal;
 use ivrpay_dialogue::{Draft, NotWritten};
 use ivrpay_journal::{
     By, Claim, IntentDraft, IntentError, Journal, Later, LaterDraft, LaterError, Operation,
@@ -25,6 +26,7 @@ use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio_util::task::TaskTracker;
 
+use crate::breaker::Breaker;
 use crate::events;
 
 /// The wait before the journal is written again after it refused (disk full, locked): it doubles, up to the second one.
@@ -43,6 +45,8 @@ pub struct Route {
     pub connector: Box<dyn Connector>,
     /// Sends them.
     pub sender: Sender,
+    /// Whether it can be asked now.
+    pub breaker: Breaker,
 }
 
 /// Journal and acquirers.
@@ -122,6 +126,7 @@ impl Route {
         Self {
             connector,
             sender: Sender::offline(),
+            breaker: Breaker::new(Vec::new()),
         }
     }
 }
@@ -279,6 +284,14 @@ impl Settle {
         Ok(asked)
     }
 
+    /// Whether this connector's acquirer can be asked now; else what an operator is told.
+    pub(crate) fn can_be_asked(&self, connector: &str) -> Result<(), Refusal> {
+        let Some(route) = self.routes.get(connector) else {
+            return Ok(());
+        };
+        route.breaker.closed(Instant::now(), jiff::Timestamp::now())
+    }
+
     async fn payment(&self, id: PaymentId) -> Result<Payment, LaterRefused> {
         let found = self.journal.payment(id).await.map_err(LaterError::from)?;
         found.ok_or_else(|| LaterError::NotFound.into())
@@ -362,6 +375,11 @@ impl Settle {
             trouble.as_ref(),
             started.elapsed(),
         );
+        if let Some(route) = route
+            && route.breaker.note(&outcome, Instant::now())
+        {
+            events::acquirer_away(connector);
+        }
         let mut answer = Some(answer);
         let mut pauses = Pauses::default();
         while let Err(error) = self.keep(intent, &outcome).await {

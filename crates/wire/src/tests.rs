@@ -894,3 +894,65 @@ async fn a_second_request_waits_for_its_record_and_the_card_goes_before_the_last
         }
     }
 }
+
+/// One request by which no money can move.
+struct Harmless;
+
+impl Connector for Harmless {
+    fn about(&self) -> &'static About {
+        unreachable!("not asked when an operation runs")
+    }
+
+    fn step(
+        &self,
+        _asked: &Asked<'_>,
+        progress: &Progress,
+        _last: Option<&Reply>,
+    ) -> Result<Step, BuildError> {
+        let next = Progress {
+            stage: progress.stage + 1,
+            harmless: true,
+            ..Progress::default()
+        };
+        Ok(Step::Send(charge(), next))
+    }
+}
+
+/// A request that moves nothing may be lost. A question may, too, but then nothing is known of what it was about.
+#[tokio::test]
+async fn a_question_without_an_answer_is_no_verdict() {
+    for (kind, expected) in [
+        (OperationKind::Tokenise, Outcome::NotCharged(Why::NotSent)),
+        (OperationKind::Query, Outcome::Unknown(Doubt::NoReply)),
+    ] {
+        let server = Server::start(GOOD, Answer::ResetUnread).await;
+        let free = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let closed = free.local_addr().unwrap();
+        drop(free);
+        let nowhere = EndpointConfig {
+            url: format!("https://{closed}/"),
+            ..server.config()
+        };
+        for config in [server.config(), nowhere] {
+            let op = Durable::attest(Intent {
+                kind,
+                ..intent().get().clone()
+            });
+            let mut disk = Disk {
+                written: Vec::new(),
+                full: false,
+            };
+            let ran = run_from(
+                &Harmless,
+                &Sender::new(&config).unwrap(),
+                &op,
+                None,
+                Progress::default(),
+                &mut disk,
+                |_| {},
+            )
+            .await;
+            assert_eq!(ran.outcome, expected, "{kind:?}");
+        }
+    }
+}

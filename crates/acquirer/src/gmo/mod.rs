@@ -9,7 +9,7 @@ mod fields;
 
 use ivrpay_card::Card;
 use ivrpay_payment::{
-    AcquirerRef, Approval, Currency, Doubt, Intent, OperationKind, Outcome, Parent, Plan, Reason,
+    AcquirerRef, Currency, Doubt, Intent, OperationKind, Outcome, Parent, Plan, Reason,
     Why,
 };
 use ivrpay_secret::{Buffer, Full};
@@ -574,25 +574,16 @@ impl<'a> Errors<'a> {
 
 /// An approval by `reference`; a doubt where that can't be kept.
 fn approved(op: &Intent, reference: Option<&str>, answer: &Answer) -> Outcome {
-    let echo = |text: &str| text::echoes(text, op.card);
-    // A `TranID` is 28 digits from the time on: some would look like the card's by chance, one of a thousand.
-    let is_theirs = |text: &str| text.len() == 28 && text.bytes().all(|b| b.is_ascii_digit());
-    let acquirer_ref = reference
-        .filter(|text| is_theirs(text) || !echo(text))
-        .and_then(|text| AcquirerRef::new(text).ok());
-    let Some(acquirer_ref) = acquirer_ref else {
+    let Some(reference) = reference else {
         return Outcome::Unknown(Doubt::Malformed);
     };
-    let code = answer.get(fields::APPROVE).filter(|code| {
-        let fits =
-            (1..=16).contains(&code.len()) && code.bytes().all(|b| b.is_ascii_alphanumeric());
-        fits && !echo(code)
-    });
-    Outcome::Approved(Approval {
-        acquirer_ref,
-        code: code.map(str::to_owned),
-        card: None,
-    })
+    let code = answer.get(fields::APPROVE);
+    // A `TranID` is 28 digits from the time on: some would look like the card's by chance, one of a thousand.
+    if reference.len() == 28 && reference.bytes().all(|b| b.is_ascii_digit()) {
+        text::approved_by(reference, code, op.card)
+    } else {
+        text::approved(reference, code, op.card)
+    }
 }
 
 /// What the answer to an `AlterTran` or `ChangeTran` says. Total.

@@ -1,4 +1,4 @@
-use ivrpay_payment::{CardToken, Count, Decline, Durable};
+use ivrpay_payment::{Approval, CardToken, Count, Decline, Durable};
 use proptest::prelude::*;
 
 use super::*;

@@ -8,7 +8,7 @@ mod fields;
 
 use ivrpay_card::Card;
 use ivrpay_payment::{
-    AcquirerRef, Approval, Currency, Doubt, Intent, OperationKind, Outcome, Parent, Plan, Why,
+    Currency, Doubt, Intent, OperationKind, Outcome, Parent, Plan, Why,
 };
 use ivrpay_secret::{Buffer, Full};
 use secrecy::{ExposeSecret, SecretString};
@@ -438,19 +438,7 @@ const SEARCHED: &str = "N001";
 
 /// An approval by `reference`; a doubt where that can't be kept.
 fn approved(op: &Intent, reference: &str, code: &str) -> Outcome {
-    let echo = |text: &str| text::echoes(text, op.card);
-    let acquirer_ref = Some(reference)
-        .filter(|text| !echo(text))
-        .and_then(|text| AcquirerRef::new(text).ok());
-    let Some(acquirer_ref) = acquirer_ref else {
-        return Outcome::Unknown(Doubt::Malformed);
-    };
-    let fits = (1..=16).contains(&code.len()) && code.bytes().all(|b| b.is_ascii_alphanumeric());
-    Outcome::Approved(Approval {
-        acquirer_ref,
-        code: (fits && !echo(code)).then(|| code.to_owned()),
-        card: None,
-    })
+    text::approved(reference, Some(code), op.card)
 }
 
 /// What the answer to an `Authorize`, `Capture` or `Cancel` says; of `amount`, where one was asked for. Total.

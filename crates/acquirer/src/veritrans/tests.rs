@@ -1,4 +1,4 @@
-use ivrpay_payment::{CardToken, Count, Decline, Durable, Money, Reason};
+use ivrpay_payment::{AcquirerRef, Approval, CardToken, Count, Decline, Durable, Money, Reason};
 use proptest::prelude::*;
 use serde_json::json;
 

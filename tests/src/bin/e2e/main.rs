@@ -8,6 +8,7 @@
     reason = "a test program speaks there"
 )]
 
+mod acquirers;
 mod canary;
 mod desk;
 mod edge;
@@ -451,6 +452,14 @@ async fn faults(
             .one(
                 "hardening: the unit allows every system call of the service",
                 hardening::the_unit_lets_it_work(lab),
+            )
+            .await;
+    }
+    if wanted("acquirers") {
+        tally
+            .one(
+                "acquirers: paid at each of the eight, in its books, given back; one that was lost is found",
+                acquirers::all(lab),
             )
             .await;
     }

@@ -1341,6 +1341,29 @@ async fn refused_no_place(lab: &Lab) -> anyhow::Result<()> {
     nothing_is_left(lab, &service).await
 }
 
+/// Three charges in a row have not reached the acquirer: no customer is moved for the next one.
+async fn refused_acquirer_away(lab: &Lab) -> anyhow::Result<()> {
+    let closed = format!("https://{}:9/", lab.get("ACQUIRER_IP")?);
+    let service = Service::start(lab, "operator-acquirer", true, |config| {
+        short(config);
+        set(config, "connectors.generic.url", closed);
+    })
+    .await?;
+    let operator = 214;
+    let payment = announce(&service, operator, 3300, None).await?;
+    let calls = Call::new("7711200", format!("{} hangup", keys(VISA, "1230", "123")));
+    for report in calls.place_many(lab, 3, 3).await? {
+        let result = report.result;
+        ensure!(result != "success", "a call ended with {result}");
+    }
+    Refused::new(lab, operator).place(nothing()).await?;
+    let why = refusals(&service, operator)?;
+    ensure!(why == ["AcquirerAway"], "the log says {why:?}");
+    let state = service.payment(&payment).await?["state"].clone();
+    ensure!(state == "waiting", "the payment is {state}");
+    nothing_is_left(lab, &service).await
+}
+
 /// The service is being stopped while the two talk, then it is gone: both times the operator hears that it is away.
 async fn refused_away(lab: &Lab) -> anyhow::Result<()> {
     let mut service = Service::start(lab, "operator-away", true, |config| {
@@ -1581,10 +1604,14 @@ pub(crate) async fn all(
     drop(service);
     redirect::own(tally, lab, &wanted, full).await;
     spy::takes_off(tally, lab, &wanted, full).await?;
-    let own: [(&str, LocalBoxFuture<'_, anyhow::Result<()>>); 4] = [
+    let own: [(&str, LocalBoxFuture<'_, anyhow::Result<()>>); 5] = [
         (
             "no place is free: refused",
             refused_no_place(lab).boxed_local(),
+        ),
+        (
+            "the acquirer does not answer: refused",
+            refused_acquirer_away(lab).boxed_local(),
         ),
         (
             "the service is stopped, then away: refused",

@@ -1,7 +1,7 @@
 //! Every connector of ours against its acquirer's server here: each operation, each way in which an answer can go wrong, what we make of
 //! it, and how what is unknown is found out afterwards. The books of the server are the judge.
 //!
-//! `cargo test -p ivrpay-sim matrix -- --nocapture` prints the table.
+//! `cargo test -p ivrpay-sim matrix -- --ignored --nocapture` prints the table; `make check` and `make test` do.
 
 use std::fmt::Write;
 use std::pin::Pin;
@@ -445,6 +445,7 @@ async fn cell(shop: &Shop<'_>, kind: OperationKind, request: &str, fault: Option
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "half a minute: scripts/test runs it and prints its table"]
 async fn matrix_of_connectors_operations_and_faults() {
     // Each with a server and faults of its own, so side by side.
     let tables = TRIED.iter().map(|tried| async move {
