@@ -5,6 +5,7 @@
     reason = "test programs speak there"
 )]
 
+pub mod acquirers;
 pub mod call;
 pub mod canary;
 pub mod capture;

@@ -14,8 +14,8 @@ use jiff::Timestamp;
 use jiff::civil::Time;
 use jiff::tz::Offset;
 
-/// Failures in a row after which an acquirer is left alone.
-const FAILURES: u32 = 3;
+/// Failures in a row after which an acquirer is left alone, where the configuration says nothing else.
+pub const FAILURES: u32 = 3;
 /// 2000-01-01T00:00:00Z, seconds since 1970.
 const UTC_MIDNIGHT: i64 = 946_684_800;
 /// For how long.
@@ -24,6 +24,7 @@ const OPEN: Duration = Duration::from_secs(30);
 /// What is known of one acquirer.
 pub struct Breaker {
     maintenance: Vec<Maintenance>,
+    failures_max: u32,
     state: Mutex<State>,
 }
 
@@ -97,11 +98,12 @@ impl Maintenance {
 }
 
 impl Breaker {
-    /// Of an acquirer with these times of maintenance.
+    /// Of an acquirer with these times of maintenance, which is left alone after so many failures in a row; 0: never.
     #[must_use]
-    pub fn new(maintenance: Vec<Maintenance>) -> Self {
+    pub fn new(maintenance: Vec<Maintenance>, failures_max: u32) -> Self {
         Self {
             maintenance,
+            failures_max,
             state: Mutex::default(),
         }
     }
@@ -138,7 +140,7 @@ impl Breaker {
             }
             state.failures = state.failures.saturating_add(1);
             state.busy = busy;
-            let opens = state.failures >= FAILURES;
+            let opens = self.failures_max > 0 && state.failures >= self.failures_max;
             if opens {
                 state.open_until = Some(now + OPEN);
             }
@@ -168,7 +170,7 @@ mod tests {
 
     #[test]
     fn three_failures_leave_it_alone_and_one_answer_ends_that() {
-        let (breaker, now) = (Breaker::new(Vec::new()), Instant::now());
+        let (breaker, now) = (Breaker::new(Vec::new(), FAILURES), Instant::now());
         let refused = Outcome::Declined(Decline {
             reason: Reason::CardUnusable,
             code: "G12".into(),
@@ -194,7 +196,7 @@ mod tests {
 
     #[test]
     fn what_is_no_failure_of_the_acquirer() {
-        let (breaker, now) = (Breaker::new(Vec::new()), Instant::now());
+        let (breaker, now) = (Breaker::new(Vec::new(), FAILURES), Instant::now());
         for outcome in [
             Outcome::NotCharged(Why::Rejected),
             Outcome::Unknown(Doubt::Mismatch),

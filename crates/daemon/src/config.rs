@@ -23,7 +23,7 @@ use ivrpay_wire::{Lookup, LookupConfig};
 use secrecy::SecretString;
 use serde::Deserialize;
 
-use crate::breaker::Maintenance;
+use crate::breaker::{FAILURES, Maintenance};
 use crate::edge::{Edge, RawEdge};
 use crate::guard::{Danger, EXCEPTION_DAYS_MAX, Exception};
 use crate::ladder::{Ending, Ladder, RUNGS_MAX, Rung};
@@ -250,6 +250,8 @@ pub struct Connector {
     pub settings: ConnectorSettings,
     /// When it is in maintenance: nobody is moved for it then.
     pub maintenance: Vec<Maintenance>,
+    /// Failures in a row after which it is left alone; 0: never.
+    pub away_after: u32,
 }
 
 /// `[limits]`: every limit by its name.
@@ -644,6 +646,7 @@ struct RawConnector {
     secrets: BTreeMap<String, PathBuf>,
     #[serde(default)]
     maintenance: Vec<String>,
+    away_after: Option<u32>,
     connect_timeout: Option<Span>,
     reply_timeout: Option<Span>,
 }
@@ -1302,6 +1305,10 @@ fn connector(name: &str, raw: RawConnector, folder: &Path) -> Result<Connector, 
     let mut settings = ConnectorSettings::new(mode.unwrap_or(AcquirerMode::Test));
     settings.raw_pan = raw.raw_pan == Some(RawPan::Contracted);
     settings.parameters = raw.parameters;
+    let away_after = raw.away_after.unwrap_or(FAILURES);
+    if away_after > 100 {
+        return Err(ConfigError::value(at("away_after"), "0 to 100"));
+    }
     let maintenance = raw.maintenance.iter().map(|text| text.parse());
     let maintenance = maintenance.collect::<Result<Vec<Maintenance>, _>>();
     let maintenance = maintenance.map_err(|e| ConfigError::value(at("maintenance"), e))?;
@@ -1323,6 +1330,7 @@ fn connector(name: &str, raw: RawConnector, folder: &Path) -> Result<Connector, 
             mode,
             settings,
             maintenance,
+            away_after,
         });
     }
     let host = about.hosts.and_then(|hosts| match settings.mode {
@@ -1392,6 +1400,7 @@ fn connector(name: &str, raw: RawConnector, folder: &Path) -> Result<Connector, 
         mode,
         settings,
         maintenance,
+        away_after,
     })
 }
 

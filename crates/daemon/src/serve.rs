@@ -442,7 +442,7 @@ fn routes(config: &Config) -> anyhow::Result<BTreeMap<String, Route>> {
                 connector: ivrpay_acquirer::configured(connector.kind, &connector.settings)
                     .map_err(|error| anyhow::anyhow!("[connectors.{name}]: {error}"))?,
                 sender,
-                breaker: Breaker::new(connector.maintenance.clone()),
+                breaker: Breaker::new(connector.maintenance.clone(), connector.away_after),
             },
         );
     }

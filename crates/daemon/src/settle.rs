@@ -26,7 +26,7 @@ use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio_util::task::TaskTracker;
 
-use crate::breaker::Breaker;
+use crate::breaker::{Breaker, FAILURES};
 use crate::events;
 
 /// The wait before the journal is written again after it refused (disk full, locked): it doubles, up to the second one.
@@ -126,7 +126,7 @@ impl Route {
         Self {
             connector,
             sender: Sender::offline(),
-            breaker: Breaker::new(Vec::new()),
+            breaker: Breaker::new(Vec::new(), FAILURES),
         }
     }
 }

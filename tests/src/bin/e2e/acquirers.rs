@@ -1,30 +1,14 @@
 //! Each acquirer's connector in a real call: the card is keyed and charged, stands in the acquirer's books, and is given back behind the
 //! call; a charge whose answer was lost is found again.
 
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::PathBuf;
-
 use anyhow::{Context as _, ensure};
-use ivrpay_tests::call::Call;
+use ivrpay_tests::acquirers::{Merchants, NAMES, get};
 use ivrpay_tests::lab::{Lab, binary};
-use ivrpay_tests::service::{Service, set};
+use ivrpay_tests::service::Service;
 use serde_json::{Value, json};
-use sha2::{Digest as _, Sha256};
 
 use crate::scenarios::{VISA, keys};
 use crate::short;
-
-/// As the simulated acquirers are called; the lab's 70N is the N-th.
-const NAMES: [&str; 8] = [
-    "gmo",
-    "sbps",
-    "veritrans",
-    "kuroneko",
-    "zeus",
-    "stripe",
-    "adyen",
-    "hyperswitch",
-];
 
 /// What the acquirer of one of them does behind a charge.
 fn given_back(name: &str) -> &'static str {
@@ -37,108 +21,11 @@ fn given_back(name: &str) -> &'static str {
 
 struct Acquirers<'a> {
     lab: &'a Lab,
-    control: String,
-    http: reqwest::Client,
-    folder: PathBuf,
+    merchants: Merchants,
     service: Service,
 }
 
-async fn get(http: &reqwest::Client, url: &str) -> anyhow::Result<Value> {
-    let text = http.get(url).send().await?.text().await?;
-    serde_json::from_str(&text).with_context(|| format!("{url}: {text}"))
-}
-
-/// Writes what only the service may read.
-fn secret(path: &PathBuf, text: &str) -> anyhow::Result<String> {
-    std::fs::write(path, text)?;
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
-    Ok(path.display().to_string())
-}
-
-impl<'a> Acquirers<'a> {
-    /// A merchant for each, with what its simulator says that a client has to be told.
-    async fn open(lab: &'a Lab) -> anyhow::Result<Self> {
-        let ip = lab.get("ACQUIRER_IP")?.to_owned();
-        let control = format!("http://{ip}:9480");
-        let http = reqwest::Client::builder().no_proxy().build()?;
-        let settings = get(&http, &format!("{control}/settings")).await?;
-        let folder = lab.folder.join("acquirers");
-        std::fs::create_dir_all(&folder)?;
-        let mut connectors = Vec::new();
-        for name in NAMES {
-            let of = &settings[name];
-            let mut table = toml::Table::new();
-            set(&mut table, "kind", name);
-            set(&mut table, "mode", "test");
-            set(&mut table, "raw_pan", "contracted");
-            set(&mut table, "url", format!("https://{ip}:9443/{name}"));
-            let ca = lab.folder.join("acquirer-ca.pem");
-            set(&mut table, "ca_file", ca.display().to_string());
-            set(&mut table, "reply_timeout", "3s");
-            for (key, value) in of["parameters"].as_object().context("no parameters")? {
-                let value = value.as_str().unwrap_or_default();
-                set(&mut table, &format!("parameters.{key}"), value);
-            }
-            for (key, value) in of["secrets"].as_object().context("no secrets")? {
-                let value = value.as_str().unwrap_or_default();
-                let file = || secret(&folder.join(format!("{name}-{key}")), value);
-                match key.as_str() {
-                    "basic_user" => set(&mut table, "user", value),
-                    "basic_password" => set(&mut table, "password_file", file()?),
-                    _ => set(&mut table, &format!("secrets.{key}"), file()?),
-                }
-            }
-            connectors.push((name, table));
-        }
-        let mut api_keys = Vec::new();
-        for number in 1..=NAMES.len() {
-            let key = format!("key-of-acquirer-{number}");
-            secret(&folder.join(format!("key-{number}")), &key)?;
-            let hash = Sha256::digest(key.as_bytes());
-            let hash: String = hash.iter().map(|b| format!("{b:02x}")).collect();
-            api_keys.push((number, hash));
-        }
-        let service = Service::start(lab, "acquirers", true, |config| {
-            short(config);
-            for (name, table) in connectors {
-                set(config, &format!("connectors.{name}"), table);
-            }
-            let tenants = config.get_mut("tenants").and_then(|t| t.as_array_mut());
-            if let Some(tenants) = tenants
-                && let Some(first) = tenants.first().cloned()
-            {
-                for (at, name) in NAMES.iter().enumerate() {
-                    let mut tenant = first.clone();
-                    if let Some(tenant) = tenant.as_table_mut() {
-                        set(tenant, "name", format!("acquirer-{}", at + 1));
-                        set(tenant, "connector", *name);
-                    }
-                    tenants.push(tenant);
-                }
-            }
-            let http = config.get_mut("http").and_then(|h| h.as_table_mut());
-            if let Some(keys) = http.and_then(|h| h.get_mut("keys")?.as_array_mut()) {
-                for (number, hash) in api_keys {
-                    let mut key = toml::Table::new();
-                    set(&mut key, "name", format!("acquirer-{number}"));
-                    set(&mut key, "tenant", format!("acquirer-{number}"));
-                    set(&mut key, "sha256", hash);
-                    let scopes = ["payments", "events"].map(toml::Value::from);
-                    set(&mut key, "scopes", scopes.to_vec());
-                    keys.push(key.into());
-                }
-            }
-        })
-        .await?;
-        Ok(Self {
-            lab,
-            control,
-            http,
-            folder,
-            service,
-        })
-    }
-
+impl Acquirers<'_> {
     /// `ivrpay payment OPERATION ID`, as JSON; what it says otherwise.
     async fn payment(&self, operation: &str, id: &str) -> anyhow::Result<Value> {
         let mut command = tokio::process::Command::new(binary("ivrpay")?);
@@ -159,15 +46,9 @@ impl<'a> Acquirers<'a> {
 
     /// A call that pays `amount` yen at the acquirer; the payment.
     async fn pays(&self, name: &str, amount: u64, result: &str) -> anyhow::Result<String> {
-        let at = NAMES.iter().position(|n| *n == name).context("no such")? + 1;
-        let mut call = Call::new(format!("70{at}{amount}"), keys(VISA, "1230", "123"));
-        call.deaf = true;
-        let events = format!("{}/v1/events", self.lab.get("API_URL")?);
-        let key = self.folder.join(format!("key-{at}")).display().to_string();
-        let report = call
-            .with(&["--events", &events, "--key-file", &key])
-            .place(self.lab)
-            .await?;
+        let keys = keys(VISA, "1230", "123");
+        let call = self.merchants.call(self.lab, name, amount, keys)?;
+        let report = call.place(self.lab).await?;
         ensure!(
             report.result == result,
             "{name}: the call ended with {}, {}",
@@ -193,7 +74,7 @@ impl<'a> Acquirers<'a> {
             "{name}: the refund is {back}"
         );
         let order = &back["operation"]["acquirer_order"];
-        let books = get(&self.http, &format!("{}/log", self.control)).await?;
+        let books = get(&format!("{}/log", self.merchants.control)).await?;
         let of = &books["acquirers"][name];
         let text = order.as_str().unwrap_or_default();
         let found = of["orders"].as_array().context("no orders")?;
@@ -235,7 +116,17 @@ impl<'a> Acquirers<'a> {
 
 /// All of them at once, on one service.
 pub(crate) async fn all(lab: &Lab) -> anyhow::Result<()> {
-    let acquirers = Acquirers::open(lab).await?;
+    let merchants = Merchants::of(lab).await?;
+    let service = Service::start(lab, "acquirers", true, |config| {
+        short(config);
+        merchants.configure(config);
+    })
+    .await?;
+    let acquirers = Acquirers {
+        lab,
+        merchants,
+        service,
+    };
     let paid = NAMES.map(|name| acquirers.paid(name));
     let (paid, lost) = tokio::join!(
         futures_util::future::join_all(paid),

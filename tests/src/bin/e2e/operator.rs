@@ -1347,6 +1347,7 @@ async fn refused_acquirer_away(lab: &Lab) -> anyhow::Result<()> {
     let service = Service::start(lab, "operator-acquirer", true, |config| {
         short(config);
         set(config, "connectors.generic.url", closed);
+        set(config, "connectors.generic.away_after", 3);
     })
     .await?;
     let operator = 214;
