@@ -23,7 +23,6 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
-use ivrpay_tests::acquirers::Merchants;
 use ivrpay_tests::call::Call;
 use ivrpay_tests::lab::{Lab, binary};
 use ivrpay_tests::service::{How, NOBODY, Service, let_operators_key, set};
@@ -343,7 +342,7 @@ impl Check {
     async fn watched(
         &self,
         name: &str,
-        change: impl FnOnce(&mut toml::Table),
+        change: fn(&mut toml::Table),
     ) -> anyhow::Result<(Service, Vec<watch::Watcher>)> {
         let service = Service::start(&self.lab, name, true, change).await?;
         let watchers = self.watch(&service).await?;
@@ -406,12 +405,10 @@ impl Check {
         drop(service);
 
         say("every ending");
-        let merchants = Merchants::of(&self.lab).await?;
         let (service, _watchers) = self
             .watched("leak-endings", |config| {
                 short(config);
                 let_operators_key(config);
-                merchants.configure(config);
             })
             .await?;
         for order in calls::ORDERS {
@@ -419,8 +416,7 @@ impl Check {
             let (status, answer) = service.post("/v1/payments", &body, None).await?;
             ensure!(status == 201, "announcing answered {status}: {answer}");
         }
-        let mut planned = calls::endings(&self.lab, &mut self.wallet)?;
-        planned.extend(calls::acquirers(&self.lab, &mut self.wallet, &merchants)?);
+        let planned = calls::endings(&self.lab, &mut self.wallet)?;
         self.place(planned).await?;
         self.pay_keys(&service).await?;
         self.ask_ivrpay(&service).await?;
