@@ -3,7 +3,7 @@
 
 use ivrpay_acquirer::{Reply, generic};
 use ivrpay_payment::{
-    AcquirerOrder, Brand, Currency, Intent, Money, OperationKind, Outcome, Truncated,
+    AcquirerOrder, Brand, Currency, Intent, Money, OperationKind, Outcome, Plan, Truncated,
 };
 use libfuzzer_sys::fuzz_target;
 
@@ -21,6 +21,9 @@ fuzz_target!(|input: (u16, &[u8])| {
         acquirer_order: AcquirerOrder::new(1).unwrap(),
         order: None,
         operator: None,
+        plan: Plan::LumpSum,
+        token: None,
+        parent: None,
     };
     if let Outcome::Approved(_) = generic::read(&intent, &Reply::new(status, body.to_vec())) {
         let value: serde_json::Value = serde_json::from_slice(body).expect("an approval is JSON");
