@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context as _, ensure};
+use ivrpay_tests::acquirers::{Merchants, NAMES};
 use ivrpay_tests::call::Call;
 use ivrpay_tests::lab::{Lab, binary};
 
@@ -106,6 +107,14 @@ impl Wallet {
         card.context("too few cards were made for these calls")
     }
 
+    /// The next one whose number has so many digits: not every acquirer has a field for 19.
+    fn next_of(&mut self, digits: usize) -> anyhow::Result<Card> {
+        let rest = self.cards.get_mut(self.used..).unwrap_or_default();
+        let at = rest.iter().position(|card| card.pan.len() == digits);
+        rest.swap(0, at.context("no card of that length is left")?);
+        self.next()
+    }
+
     pub(crate) fn made(&self) -> usize {
         self.cards.len()
     }
@@ -141,6 +150,25 @@ const HUNG_UP: &[&str] = &["caller-hung-up"];
 const UNKNOWN: &[&str] = &["outcome-unknown"];
 const EITHER: &[&str] = &["caller-hung-up", "success"];
 const FAILED: &[&str] = &["payment-connector-error"];
+
+/// One at each acquirer.
+pub(crate) fn acquirers(
+    lab: &Lab,
+    wallet: &mut Wallet,
+    merchants: &Merchants,
+) -> anyhow::Result<Vec<Planned>> {
+    NAMES
+        .into_iter()
+        .map(|name| {
+            let call = merchants.call(lab, name, 1500, wallet.next_of(16)?.keys())?;
+            Ok(Planned {
+                name,
+                call,
+                results: SUCCESS,
+            })
+        })
+        .collect()
+}
 
 /// Every ending, once.
 pub(crate) fn endings(lab: &Lab, wallet: &mut Wallet) -> anyhow::Result<Vec<Planned>> {

@@ -23,6 +23,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
+use ivrpay_tests::acquirers::Merchants;
 use ivrpay_tests::call::Call;
 use ivrpay_tests::lab::{Lab, binary};
 use ivrpay_tests::service::{How, NOBODY, Service, let_operators_key, set};
@@ -34,7 +35,7 @@ use crate::temporary::Temporary;
 use crate::watch::{WALLBOARD, note};
 
 /// Cards that the calls below use together.
-const CARDS: usize = 72;
+const CARDS: usize = 80;
 
 /// Calls at once.
 const SIDE_BY_SIDE: usize = 16;
@@ -342,7 +343,7 @@ impl Check {
     async fn watched(
         &self,
         name: &str,
-        change: fn(&mut toml::Table),
+        change: impl FnOnce(&mut toml::Table),
     ) -> anyhow::Result<(Service, Vec<watch::Watcher>)> {
         let service = Service::start(&self.lab, name, true, change).await?;
         let watchers = self.watch(&service).await?;
@@ -404,6 +405,7 @@ impl Check {
         self.search("1 s after these calls", &service).await?;
         drop(service);
 
+        self.acquirers().await?;
         say("every ending");
         let (service, _watchers) = self
             .watched("leak-endings", |config| {
@@ -432,6 +434,22 @@ impl Check {
             .listen("Asterisk: recordings, tones decoded", &recordings)
             .await?;
         Ok(())
+    }
+
+    /// A card at each acquirer, signed, enciphered, percent-encoded or wrapped in its form. On a service of its own: where several merchants
+    /// are, the lab's pay key would have to name one.
+    async fn acquirers(&mut self) -> anyhow::Result<()> {
+        say("a card at each acquirer");
+        let merchants = Merchants::of(&self.lab).await?;
+        let configure = |config: &mut toml::Table| {
+            short(config);
+            merchants.configure(config);
+        };
+        let (service, _watchers) = self.watched("leak-acquirers", configure).await?;
+        let planned = calls::acquirers(&self.lab, &mut self.wallet, &merchants)?;
+        self.place(planned).await?;
+        tokio::time::sleep(SETTLED).await;
+        self.search("1 s after these calls", &service).await
     }
 
     /// Asterisk's own memory, which nobody can wipe from outside: measured, and not judged.
