@@ -269,6 +269,12 @@ pub enum OutcomeError {
     /// No such operation.
     #[error("no such operation")]
     NotFound,
+    /// Nobody can say yet that it was not charged: the acquirer may still be at it.
+    #[error("it is too early to say that nothing was charged")]
+    TooEarly {
+        /// From when on it can be said, UTC milliseconds.
+        sure_ms: i64,
+    },
     /// The journal itself. The operation stays in flight; `recover` makes it unknown, never charged again.
     #[error(transparent)]
     Journal(#[from] Error),

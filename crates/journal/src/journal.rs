@@ -11,6 +11,10 @@ use ivrpay_payment::{
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+/// How long nobody can say that an operation was not charged, from its intent, milliseconds. The acquirer's own answer may still come
+/// (connecting 60 s and the reply 2 min at most), and would find its operation settled; and what an acquirer shows lags behind.
+const NOT_CHARGED_AFTER_MS: i64 = 10 * 60 * 1000;
+
 use crate::later::{self, is_later};
 use crate::sqlite::{Durability, Holder, Sqlite, Tx};
 use crate::tasks::{Rules, task};
@@ -693,6 +697,14 @@ pub(crate) async fn settle(
     if operation.state != OperationState::Unknown {
         return Err(OutcomeError::AlreadyWritten);
     }
+    let looked_up = matches!(
+        outcome,
+        Outcome::NotCharged(Why::LookedUp | Why::NotArrived)
+    );
+    let sure_ms = operation.created_ms.saturating_add(NOT_CHARGED_AFTER_MS);
+    if looked_up && tx.now_ms < sure_ms {
+        return Err(OutcomeError::TooEarly { sure_ms });
+    }
     let mut payment = tx
         .payment(operation.payment)
         .await?
@@ -767,7 +779,13 @@ async fn record_outcome(
         body["by"] = Value::from(by);
     }
     tx.append(kind, payment, Some(operation.id), body).await?;
-    if payment.state != State::Waiting && operation.kind != OperationKind::Query {
+    let tells = match operation.kind {
+        OperationKind::Query => false,
+        // "Approved" has been told.
+        kind if is_later(kind) => payment.state == State::Voided,
+        _ => payment.state != State::Waiting,
+    };
+    if tells {
         tx.insert_event(fresh_id(tx.now_ms), payment).await?;
     }
     Ok(())

@@ -2,8 +2,8 @@
 //! operation. Written and synced before it is sent, as the charge is; of the first three one at a time is open.
 
 use ivrpay_payment::{
-    Durable, IdempotencyKey, Intent, Money, OperationId, OperationKind, Outcome, Parent, PaymentId,
-    State,
+    AcquirerRef, Durable, IdempotencyKey, Intent, Money, OperationId, OperationKind, Outcome,
+    Parent, PaymentId, State,
 };
 use serde_json::{Value, json};
 
@@ -180,15 +180,6 @@ fn intent(
     kind: OperationKind,
     amount: Money,
 ) -> Intent {
-    let approved = match &root.outcome {
-        Some(Outcome::Approved(approval)) => Some(approval.acquirer_ref.clone()),
-        _ => None,
-    };
-    // Where no approval came, what the acquirer had said before.
-    let progressed = || {
-        let reference = root.progress.as_ref()?.get("reference")?.as_str()?;
-        reference.parse().ok()
-    };
     Intent {
         payment_id: payment.id,
         operation_id: OperationId::new(fresh_id(tx.now_ms)),
@@ -207,10 +198,23 @@ fn intent(
             amount: about.amount,
             acquirer_order: root.acquirer_order,
             idempotency_key: about.idempotency_key,
-            acquirer_ref: approved.or_else(progressed),
+            acquirer_ref: reference(about).or_else(|| reference(root)),
             at_unix_s: about.created_ms.div_euclid(1000),
         })),
     }
+}
+
+/// What the acquirer has said of an operation: in its approval, else before its last request.
+fn reference(of: &Operation) -> Option<AcquirerRef> {
+    if let Some(Outcome::Approved(approval)) = &of.outcome {
+        return Some(approval.acquirer_ref.clone());
+    }
+    of.progress
+        .as_ref()?
+        .get("reference")?
+        .as_str()?
+        .parse()
+        .ok()
 }
 
 async fn append(tx: &mut Tx<'_>, payment: &Payment, intent: &Intent, by: &By) -> Result<(), Error> {

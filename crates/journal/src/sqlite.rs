@@ -77,6 +77,18 @@ async fn order_holder<'a>(
     row.as_ref().map(payment).transpose()
 }
 
+/// The operations of a payment, oldest first.
+async fn operations<'a>(
+    executor: impl sqlx::Executor<'a, Database = sqlx::Sqlite>,
+    payment: PaymentId,
+) -> Result<Vec<Operation>, Error> {
+    let rows = sqlx::query("SELECT * FROM operations WHERE payment = ?1 ORDER BY id")
+        .bind(payment.to_string())
+        .fetch_all(executor)
+        .await?;
+    rows.iter().map(operation).collect()
+}
+
 /// The journal's file.
 pub(crate) struct Sqlite {
     reads: SqlitePool,
@@ -362,11 +374,7 @@ impl Sqlite {
     }
 
     pub(crate) async fn operations(&self, payment: PaymentId) -> Result<Vec<Operation>, Error> {
-        let rows = sqlx::query("SELECT * FROM operations WHERE payment = ?1 ORDER BY id")
-            .bind(payment.to_string())
-            .fetch_all(&self.reads)
-            .await?;
-        rows.iter().map(operation).collect()
+        operations(&self.reads, payment).await
     }
 
     pub(crate) async fn records(&self, payment: PaymentId) -> Result<Vec<Record>, Error> {
@@ -749,11 +757,7 @@ impl Tx<'_> {
 
     /// The operations of a payment, oldest first.
     pub(crate) async fn operations(&mut self, payment: PaymentId) -> Result<Vec<Operation>, Error> {
-        let rows = sqlx::query("SELECT * FROM operations WHERE payment = ?1 ORDER BY id")
-            .bind(payment.to_string())
-            .fetch_all(&mut self.connection)
-            .await?;
-        rows.iter().map(operation).collect()
+        operations(&mut self.connection, payment).await
     }
 
     /// The operation that an API call asked for, and the hash of what was asked.

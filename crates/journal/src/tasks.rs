@@ -26,10 +26,6 @@ const EXTENSION_MAX: usize = 40;
 /// Longest approval code, characters; the same as a payment's.
 const APPROVAL_CODE_MAX: usize = 16;
 
-/// How long nobody can say that an operation was not charged, from its intent, milliseconds. The acquirer's own answer may still come
-/// (connecting 60 s and the reply 2 min at most), and would find its operation settled; and what an acquirer shows lags behind.
-const NOT_CHARGED_AFTER_MS: i64 = 10 * 60 * 1000;
-
 const TEXT: &str =
     "1 to 500 characters on one line, and no row of digits that looks like a card number";
 
@@ -339,18 +335,11 @@ async fn finish(
             let missing = Error::Corrupt {
                 what: "a task of an unknown outcome without its operation",
             };
-            let operation = match task.operation {
-                Some(id) => tx.operation(id).await?.ok_or(missing)?,
-                None => return Err(missing.into()),
-            };
-            let sure_ms = operation.created_ms.saturating_add(NOT_CHARGED_AFTER_MS);
-            if found == Found::NotCharged && tx.now_ms < sure_ms {
-                return Err(TaskError::TooEarly { sure_ms });
-            }
+            let operation = task.operation.ok_or(missing)?;
             let outcome = outcome(found);
             settle(
                 tx,
-                operation.id,
+                operation,
                 &outcome,
                 by.person.as_str(),
                 Some(note),
@@ -360,6 +349,7 @@ async fn finish(
             .map_err(|error| match error {
                 OutcomeError::AlreadyWritten => TaskError::Done,
                 OutcomeError::NotFound => TaskError::NotFound,
+                OutcomeError::TooEarly { sure_ms } => TaskError::TooEarly { sure_ms },
                 OutcomeError::Journal(error) => error.into(),
             })?;
         }

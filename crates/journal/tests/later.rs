@@ -4,10 +4,10 @@
 
 mod common;
 
-use common::{Place, approved, call, declined, draft, order};
+use common::{NOON, Place, approved, call, declined, draft, order};
 use ivrpay_journal::{
     ApiRequest, By, IntentDraft, Journal, Later, LaterDraft, LaterError, OperationState,
-    TaskFilter, TaskKind,
+    OutcomeError, TaskFilter, TaskKind,
 };
 use ivrpay_payment::{
     Doubt, Durable, Intent, OperationKind, OperatorId, Outcome, PaymentId, State, Why,
@@ -111,6 +111,15 @@ async fn what_is_left_decides_what_may_be_asked() {
         })
     ));
 
+    // Whoever listens hears of it once, and of its end.
+    let told: Vec<String> =
+        sqlx::query_scalar("SELECT kind FROM outbox WHERE payment = ?1 ORDER BY number")
+            .bind(id.to_string())
+            .fetch_all(&mut place.raw().await)
+            .await
+            .unwrap();
+    assert_eq!(told, ["payment.approved", "payment.voided"]);
+
     // Charged and undone.
     let id = paid(&journal, Charge).await;
     assert_eq!(
@@ -176,6 +185,15 @@ async fn an_unknown_refund_keeps_others_away_until_it_is_settled() {
             journal.write_outcome(&query, &found).await.unwrap(),
             State::Approved
         );
+        if found == NEVER {
+            let early = journal.settle(about, &found, "inquiry").await;
+            let sure = NOON + 10 * 60_000;
+            assert!(
+                matches!(early, Err(OutcomeError::TooEarly { sure_ms }) if sure_ms == sure),
+                "the acquirer may still be at it: {early:?}"
+            );
+            place.now.store(sure, std::sync::atomic::Ordering::SeqCst);
+        }
         assert_eq!(
             journal.settle(about, &found, "inquiry").await.unwrap(),
             state
@@ -266,6 +284,10 @@ async fn what_was_open_when_the_process_died_is_unknown() {
     let operation = journal.operations(refunded).await.unwrap().remove(1);
     assert_eq!(operation.state, OperationState::Unknown);
     assert_eq!(operation.progress.unwrap()["reference"], "3618be:4099");
+    // The acquirer is asked about the refund by what it said of the refund.
+    let query = journal.write_query(operation.id, &by()).await.unwrap();
+    let parent = query.get().parent.clone().unwrap();
+    assert_eq!(parent.acquirer_ref.unwrap().as_str(), "3618be:4099");
     let tasks = journal.tasks(&TaskFilter::default()).await.unwrap();
     let unknown = tasks.iter().filter(|t| t.kind == TaskKind::UnknownOutcome);
     assert_eq!(
