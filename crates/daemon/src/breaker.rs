@@ -1,7 +1,7 @@
 //! Whether an acquirer can be asked now: known before a customer is moved, so that nobody keys a card for nothing.
 //!
-//! A connector that has not answered three times in a row is left alone for half a minute; then one call tries it again, and a further
-//! failure leaves it alone for as long again. Any answer about the payment itself, also a refusal, ends that. Times of maintenance stand in
+//! A connector that has not answered three times in a row is left alone for half a minute; then it is tried again, and a further failure
+//! leaves it alone for as long again. Any answer about the payment itself, also a refusal, ends that. Times of maintenance stand in
 //! the configuration.
 
 use std::str::FromStr;
@@ -12,12 +12,11 @@ use ivrpay_dialogue::operator::Refusal;
 use ivrpay_payment::{Doubt, Outcome, Why};
 use jiff::Timestamp;
 use jiff::civil::Time;
+use jiff::fmt::strtime;
 use jiff::tz::Offset;
 
 /// Failures in a row after which an acquirer is left alone, where the configuration says nothing else.
 pub const FAILURES: u32 = 3;
-/// 2000-01-01T00:00:00Z, seconds since 1970.
-const UTC_MIDNIGHT: i64 = 946_684_800;
 /// For how long.
 const OPEN: Duration = Duration::from_secs(30);
 
@@ -68,11 +67,8 @@ impl FromStr for Maintenance {
         let (times, zone) = text.split_once(' ').ok_or(MaintenanceError)?;
         let (from, to) = times.split_once('-').ok_or(MaintenanceError)?;
         let time = |text: &str| Time::strptime("%H:%M", text).map_err(|_| MaintenanceError);
-        // Midnight there, in seconds of here.
-        let midnight = format!("2000-01-01T00:00:00{zone}").parse::<Timestamp>();
-        let midnight = midnight.map_err(|_| MaintenanceError)?.as_second();
-        let east = i32::try_from(UTC_MIDNIGHT - midnight).map_err(|_| MaintenanceError)?;
-        let zone = Offset::from_seconds(east).map_err(|_| MaintenanceError)?;
+        let zone = strtime::parse("%:z", zone).map_err(|_| MaintenanceError)?;
+        let zone = zone.offset().ok_or(MaintenanceError)?;
         let (from, to) = (time(from)?, time(to)?);
         if from == to {
             return Err(MaintenanceError);

@@ -40,6 +40,19 @@ fn missing(lines: &[String]) -> bool {
     })
 }
 
+/// The first of these extensions that `dialplan show CONTEXT` does not have.
+fn lacks<'e>(
+    lines: &[impl AsRef<str>],
+    mut needed: impl Iterator<Item = &'e str>,
+) -> Option<&'e str> {
+    needed.find(|extension| {
+        let start = format!("'{extension}' =>");
+        !lines
+            .iter()
+            .any(|line| line.as_ref().trim_start().starts_with(&start))
+    })
+}
+
 /// One line.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Fact {

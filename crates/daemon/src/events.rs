@@ -12,7 +12,9 @@ use ivrpay_ari::{ChannelId, RequestError};
 use ivrpay_dialogue::operator::Refusal;
 use ivrpay_dialogue::{CallResult, Progress, desk};
 use ivrpay_journal::{By, CustomerCall, EnteredBy, Task, TaskCount, TaskKind};
-use ivrpay_payment::{CallId, OperationId, Outcome, PaymentId, RecordingId, State, TenantId};
+use ivrpay_payment::{
+    AcquirerRef, CallId, OperationId, Outcome, PaymentId, RecordingId, State, TenantId,
+};
 use ivrpay_wire::{Trouble, Wiped};
 
 use crate::guard::{Danger, Exception};
@@ -749,6 +751,19 @@ const fn outcome_name(outcome: &Outcome) -> &'static str {
 
 pub(crate) fn intent(payment: PaymentId, operation: OperationId) {
     debug!(payment_id = %payment, operation_id = %operation, "intent is durable");
+}
+
+/// The acquirer's yes came after somebody had written down another outcome, which stands.
+pub(crate) fn approved_too_late(
+    payment: PaymentId,
+    operation: OperationId,
+    acquirer_ref: &AcquirerRef,
+) {
+    error!(
+        payment_id = %payment, operation_id = %operation, acquirer_ref = acquirer_ref.as_str(),
+        hint = "compare the payment with the acquirer's books; where it was settled as not charged, void it there",
+        "the acquirer approved after the operation had been settled"
+    );
 }
 
 /// So many failures in a row that no customer is moved for it now.

@@ -146,15 +146,15 @@ impl PayKey {
         }
         args.or_extension(shared.edge.extension(press.name, press.number));
         *language = args.language.unwrap_or(*language);
+        if args.mode != Mode::Training {
+            shared.settle.can_be_asked(&tenant.connector)?;
+        }
         let customer = customer(&shared.client, &operator).await?;
         if shared.pairs.has(&customer.id) {
             return Err(Refusal::Running.into());
         }
         self.payment(ear, *language, tenant, &mut args, &customer)
             .await?;
-        if args.mode != Mode::Training {
-            shared.settle.can_be_asked(&tenant.connector)?;
-        }
         let legs = Legs {
             customer: (&customer.id, &customer.name),
             operator: Some((&operator, press.name)),

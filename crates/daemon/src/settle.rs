@@ -21,7 +21,7 @@ use ivrpay_payment::{
     CallId, Doubt, Durable, Intent, OperationId, OperationKind, Outcome, PaymentId, Plan, Why,
 };
 use ivrpay_web::{Acquirers, LaterRefused};
-use ivrpay_wire::{Checkpoint, Sender};
+use ivrpay_wire::{Checkpoint, Sender, Trouble};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio_util::task::TaskTracker;
@@ -191,17 +191,25 @@ impl Settle {
         intent: Durable<Intent>,
         card: Card,
     ) -> oneshot::Receiver<Outcome> {
+        self.ask(connector, intent, Some(card))
+    }
+
+    fn ask(
+        &self,
+        connector: &str,
+        intent: Durable<Intent>,
+        card: Option<Card>,
+    ) -> oneshot::Receiver<Outcome> {
         let (answer, receiver) = oneshot::channel();
-        let this = self.clone();
-        let connector = connector.to_owned();
+        let (this, connector) = (self.clone(), connector.to_owned());
         self.in_flight.spawn_on(
-            async move { this.run(&connector, &intent, Some(card), answer).await },
+            async move { this.run(&connector, &intent, card, answer).await },
             &self.wire.handle,
         );
         receiver
     }
 
-    /// Asks the acquirer for a capture, a void or a refund, in a task of its own: who asked may go away.
+    /// Asks the acquirer for a capture, a void or a refund.
     ///
     /// # Errors
     /// [`LaterRefused`]; nothing was sent then.
@@ -232,8 +240,9 @@ impl Settle {
         match self.journal.write_later(payment, draft).await? {
             Later::Existing(operation) => Ok(operation),
             Later::New(intent) => {
-                self.answered(&found.connector, &intent).await?;
-                self.operation(&intent).await
+                self.answered(&found.connector, &intent).await;
+                let id = intent.get().operation_id;
+                self.operation(payment, id).await
             }
         }
     }
@@ -264,22 +273,16 @@ impl Settle {
                 return Err(LaterRefused::Unsupported { kind });
             }
             let query = self.journal.write_query(operation.id, &by).await?;
-            let outcome = self.answered(&found.connector, &query).await?;
-            // Of "not charged" only what the acquirer says of the operation itself, not of our question.
-            let known = match outcome {
-                Outcome::Approved(_) | Outcome::Declined(_) => true,
-                Outcome::NotCharged(why) => matches!(why, Why::NotArrived | Why::Reversed),
-                Outcome::Unknown(_) => false,
-            };
-            if known {
+            let outcome = self.answered(&found.connector, &query).await;
+            if !matches!(outcome, Outcome::Unknown(_)) {
                 match self.journal.settle(operation.id, &outcome, INQUIRY).await {
-                    // Somebody else was faster; that stands.
-                    Ok(_) | Err(OutcomeError::AlreadyWritten) => {}
+                    // Somebody else was faster, and that stands; or it is too early to say so, and it stays unknown.
+                    Ok(_) | Err(OutcomeError::AlreadyWritten | OutcomeError::TooEarly { .. }) => {}
                     Err(OutcomeError::Journal(error)) => return Err(LaterError::from(error).into()),
                     Err(_) => return Err(LaterError::NotFound.into()),
                 }
             }
-            asked.push(self.operation_by_id(payment, operation.id).await?);
+            asked.push(self.operation(payment, operation.id).await?);
         }
         Ok(asked)
     }
@@ -306,39 +309,41 @@ impl Settle {
     }
 
     /// What came of an operation without a card, once it is on disk.
-    async fn answered(
-        &self,
-        connector: &str,
-        intent: &Durable<Intent>,
-    ) -> Result<Outcome, LaterRefused> {
+    async fn answered(&self, connector: &str, intent: &Durable<Intent>) -> Outcome {
         events::intent(intent.get().payment_id, intent.get().operation_id);
-        let (answer, receiver) = oneshot::channel();
-        let (this, connector, intent) = (self.clone(), connector.to_owned(), intent.clone());
-        self.in_flight.spawn_on(
-            async move { this.run(&connector, &intent, None, answer).await },
-            &self.wire.handle,
-        );
-        receiver.await.map_err(|_| LaterRefused::Stopping)
+        match self.ask(connector, intent.clone(), None).await {
+            Ok(outcome) => outcome,
+            // Its task died by a bug: it may have been done.
+            Err(_) => {
+                let unknown = Outcome::Unknown(Doubt::NoReply);
+                self.close(intent, unknown.clone()).await;
+                unknown
+            }
+        }
     }
 
-    async fn operation(&self, intent: &Durable<Intent>) -> Result<Operation, LaterRefused> {
-        let intent = intent.get();
-        self.operation_by_id(intent.payment_id, intent.operation_id)
-            .await
-    }
-
-    async fn operation_by_id(
+    /// An operation that has been asked for.
+    async fn operation(
         &self,
         payment: PaymentId,
         id: OperationId,
     ) -> Result<Operation, LaterRefused> {
-        let all = self
-            .journal
-            .operations(payment)
-            .await
-            .map_err(LaterError::from)?;
+        let all = self.journal.operations(payment).await;
+        let all = all.map_err(|_| LaterRefused::NotRead)?;
         let found = all.into_iter().find(|operation| operation.id == id);
-        found.ok_or_else(|| LaterError::NotFound.into())
+        found.ok_or(LaterRefused::NotRead)
+    }
+
+    /// Runs what somebody asks behind the call in a task of its own: he may go away at any moment, and what is written must be sent.
+    fn apart<T: Send + 'static>(
+        &self,
+        asks: impl Future<Output = Result<T, LaterRefused>> + Send + 'static,
+    ) -> BoxFuture<'static, Result<T, LaterRefused>> {
+        if self.in_flight.is_closed() {
+            return std::future::ready(Err(LaterRefused::Stopping)).boxed();
+        }
+        let asked = self.in_flight.spawn(asks);
+        async move { asked.await.unwrap_or(Err(LaterRefused::NotRead)) }.boxed()
     }
 
     async fn run(
@@ -375,7 +380,11 @@ impl Settle {
             trouble.as_ref(),
             started.elapsed(),
         );
-        if let Some(route) = route
+        // A later operation may fail by what it is about, and what was not built asked nobody.
+        let asked = intent.get().parent.is_none()
+            && !matches!(trouble, Some(Trouble::Build(_) | Trouble::NotWritten(_)));
+        if asked
+            && let Some(route) = route
             && route.breaker.note(&outcome, Instant::now())
         {
             events::acquirer_away(connector);
@@ -414,8 +423,15 @@ impl Settle {
             other => other,
         };
         match written {
-            // The first outcome stands, and this is the only task that writes one.
-            Ok(_) | Err(OutcomeError::AlreadyWritten) => Ok(()),
+            Err(OutcomeError::AlreadyWritten) => {
+                // The first outcome stands: somebody found it out meanwhile. Where he found "no", an approval is told to the log.
+                if let Outcome::Approved(approval) = outcome {
+                    let (payment, operation) = (intent.get().payment_id, intent.get().operation_id);
+                    events::approved_too_late(payment, operation, &approval.acquirer_ref);
+                }
+                Ok(())
+            }
+            Ok(_) => Ok(()),
             Err(error) => Err(error),
         }
     }
@@ -458,15 +474,19 @@ impl Settle {
 
     /// Closes an intent that was written and not sent, whenever the journal takes it.
     pub async fn not_sent(&self, intent: &Durable<Intent>) {
-        const OUTCOME: Outcome = Outcome::NotCharged(Why::NotSent);
+        self.close(intent, Outcome::NotCharged(Why::NotSent)).await;
+    }
+
+    /// Closes an intent for which no acquirer's answer will be written, whenever the journal takes it.
+    async fn close(&self, intent: &Durable<Intent>, outcome: Outcome) {
         let (payment, operation) = (intent.get().payment_id, intent.get().operation_id);
-        let intent = intent.clone();
+        let (intent, told) = (intent.clone(), outcome.clone());
         let close = move |this: Self| {
-            let intent = intent.clone();
-            async move { this.keep(&intent, &OUTCOME).await }
+            let (intent, outcome) = (intent.clone(), outcome.clone());
+            async move { this.keep(&intent, &outcome).await }
         };
         self.until_taken(close, move |error| {
-            events::outcome_not_written(payment, operation, &OUTCOME, error);
+            events::outcome_not_written(payment, operation, &told, error);
         })
         .await;
     }
@@ -512,7 +532,7 @@ impl Acquirers for Settle {
         draft: LaterDraft,
     ) -> BoxFuture<'static, Result<Operation, LaterRefused>> {
         let this = self.clone();
-        async move { Self::later(&this, payment, draft).await }.boxed()
+        self.apart(async move { Self::later(&this, payment, draft).await })
     }
 
     fn inquire(
@@ -521,6 +541,141 @@ impl Acquirers for Settle {
         by: By,
     ) -> BoxFuture<'static, Result<Vec<Operation>, LaterRefused>> {
         let this = self.clone();
-        async move { Self::inquire(&this, payment, by).await }.boxed()
+        self.apart(async move { Self::inquire(&this, payment, by).await })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ivrpay_acquirer::null::Null;
+    use ivrpay_acquirer::{About, Asked, BuildError, Reply, Step};
+    use ivrpay_journal::{EnteredBy, Mode, NewPayment, OpenOptions, Origin, TaskFilter};
+    use ivrpay_payment::{
+        AcquirerRef, Approval, Brand, Currency, Money, OperatorId, TenantId, Truncated,
+    };
+
+    use super::*;
+
+    /// As practice, but what comes behind a call is a bug, or can't be built.
+    struct Odd(fn() -> BuildError);
+
+    impl Connector for Odd {
+        fn about(&self) -> &'static About {
+            Null.about()
+        }
+
+        fn step(
+            &self,
+            _asked: &Asked<'_>,
+            _progress: &Progress,
+            _last: Option<&Reply>,
+        ) -> Result<Step, BuildError> {
+            Err((self.0)())
+        }
+    }
+
+    struct Place {
+        _folder: tempfile::TempDir,
+        journal: Journal,
+        settle: Settle,
+        payment: PaymentId,
+    }
+
+    /// A payment of 1200 yen that is approved and over.
+    async fn paid(connector: Box<dyn Connector>) -> Place {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal.db");
+        let journal = Journal::open(path, OpenOptions::new("test")).await.unwrap();
+        let new = NewPayment {
+            tenant: TenantId::new("shop").unwrap(),
+            order: None,
+            part: 0,
+            operator: None,
+            site: None,
+            amount: Money::new(1200, Currency::Jpy).unwrap(),
+            mode: Mode::Test,
+            connector: "odd".into(),
+            language: "ja".into(),
+            prompt_version: "1".into(),
+            origin: Origin::Dialplan,
+            entered_by: EnteredBy::Caller,
+            expires_ms: None,
+            operator_extension: None,
+            caller_number: None,
+            request: None,
+        };
+        let call = CallId::new(uuid::Uuid::now_v7());
+        let claim = journal.create_claimed(new, call).await.unwrap();
+        let payment = claim.payment().id;
+        let draft = IntentDraft {
+            kind: OperationKind::Charge,
+            amount: claim.payment().amount,
+            card: Truncated::new(Brand::Visa, [1, 1, 1, 1]).unwrap(),
+            plan: Plan::LumpSum,
+            evidence: serde_json::Value::Null,
+        };
+        let intent = journal.write_intent(payment, draft).await.unwrap();
+        let approved = Outcome::Approved(Approval {
+            acquirer_ref: AcquirerRef::new("ch_1").unwrap(),
+            code: None,
+            card: None,
+        });
+        journal.write_outcome(&intent, &approved).await.unwrap();
+        let nothing = serde_json::Value::Null;
+        journal.release(&claim, "success", nothing).await.unwrap();
+        let routes = BTreeMap::from([("odd".to_owned(), Route::offline(connector))]);
+        let settle = Settle::new(journal.clone(), routes).unwrap();
+        Place {
+            _folder: folder,
+            journal,
+            settle,
+            payment,
+        }
+    }
+
+    fn refund() -> LaterDraft {
+        LaterDraft {
+            kind: OperationKind::Refund,
+            amount_minor: Some(100),
+            by: By {
+                person: OperatorId::new("mori").unwrap(),
+                via: "admin".into(),
+            },
+            request: None,
+        }
+    }
+
+    /// Whoever asked for a refund hangs up at once: it is written, sent and answered all the same.
+    #[tokio::test]
+    async fn a_refund_does_not_hang_on_who_asked() {
+        let place = paid(Box::new(Null)).await;
+        drop(Acquirers::later(&place.settle, place.payment, refund()));
+        place.settle.drain().await;
+        let payment = place.journal.payment(place.payment).await.unwrap();
+        assert_eq!(payment.unwrap().refunded_minor, 100);
+        // And nothing is begun while the service stops.
+        let late = Acquirers::later(&place.settle, place.payment, refund()).await;
+        assert!(matches!(late, Err(LaterRefused::Stopping)));
+    }
+
+    /// A bug in the middle leaves an unknown refund and a task, never one that is open for ever.
+    #[tokio::test]
+    async fn a_refund_that_dies_by_a_bug_is_unknown() {
+        let place = paid(Box::new(Odd(|| panic!("a bug")))).await;
+        let operation = place.settle.later(place.payment, refund()).await.unwrap();
+        assert_eq!(operation.state, OperationState::Unknown);
+        let tasks = place.journal.tasks(&TaskFilter::default()).await.unwrap();
+        assert_eq!(tasks.len(), 1, "{tasks:?}");
+    }
+
+    /// What an acquirer was never asked says nothing about it.
+    #[tokio::test]
+    async fn refunds_that_fail_keep_no_customer_away() {
+        let place = paid(Box::new(Odd(|| BuildError::NoParent))).await;
+        for _ in 0..5 {
+            let operation = place.settle.later(place.payment, refund()).await.unwrap();
+            assert_eq!(operation.state, OperationState::NotCharged);
+        }
+        assert_eq!(place.settle.can_be_asked("odd"), Ok(()));
     }
 }

@@ -1,12 +1,13 @@
 //! `POST /v1/payments/{id}/capture|void|refund|inquire`: what is asked of the acquirer behind the call.
 
-use axum::Json;
 use axum::extract::rejection::{JsonRejection, PathRejection};
 use axum::extract::{Path, State};
 use axum::http::HeaderMap;
+use axum::routing::post;
+use axum::{Json, Router};
 use futures_util::future::BoxFuture;
 use ivrpay_api as api;
-use ivrpay_journal::{ApiRequest, By, LaterDraft, LaterError, Operation};
+use ivrpay_journal::{ApiRequest, By, LaterDraft, LaterError, Operation, Payment};
 use ivrpay_payment::{OperationKind, Outcome, PaymentId};
 
 use crate::Web;
@@ -56,6 +57,11 @@ pub enum LaterRefused {
         /// Its name.
         name: String,
     },
+    /// It was asked.
+    #[error(
+        "the acquirer was asked, and what came of it can't be read now: look at the payment, do not repeat it"
+    )]
+    NotRead,
     /// The service stops.
     #[error("the service is stopping")]
     Stopping,
@@ -72,7 +78,9 @@ impl From<LaterRefused> for ApiError {
                 LaterError::Key | LaterError::Amount { .. } => Self::invalid(message),
                 _ => Self::not_possible(message),
             },
-            LaterRefused::NoConnector { .. } | LaterRefused::Stopping => Self::unavailable(message),
+            LaterRefused::NoConnector { .. } | LaterRefused::NotRead | LaterRefused::Stopping => {
+                Self::unavailable(message)
+            }
             LaterRefused::Unsupported { .. } | LaterRefused::WholeOnly { .. } => {
                 Self::not_possible(message)
             }
@@ -80,47 +88,30 @@ impl From<LaterRefused> for ApiError {
     }
 }
 
-type Asked = (
-    State<Web>,
-    Who,
-    HeaderMap,
-    Result<Path<String>, PathRejection>,
-    Result<Json<api::Later>, JsonRejection>,
-);
-
-pub(crate) async fn capture(
-    web: State<Web>,
-    who: Who,
-    headers: HeaderMap,
-    payment: Result<Path<String>, PathRejection>,
-    body: Result<Json<api::Later>, JsonRejection>,
-) -> Result<Json<api::LaterDone>, ApiError> {
-    ask(OperationKind::Capture, (web, who, headers, payment, body)).await
-}
-
-pub(crate) async fn void(
-    web: State<Web>,
-    who: Who,
-    headers: HeaderMap,
-    payment: Result<Path<String>, PathRejection>,
-    body: Result<Json<api::Later>, JsonRejection>,
-) -> Result<Json<api::LaterDone>, ApiError> {
-    ask(OperationKind::Void, (web, who, headers, payment, body)).await
-}
-
-pub(crate) async fn refund(
-    web: State<Web>,
-    who: Who,
-    headers: HeaderMap,
-    payment: Result<Path<String>, PathRejection>,
-    body: Result<Json<api::Later>, JsonRejection>,
-) -> Result<Json<api::LaterDone>, ApiError> {
-    ask(OperationKind::Refund, (web, who, headers, payment, body)).await
+/// The four paths.
+pub(crate) fn routes() -> Router<Web> {
+    use OperationKind::{Capture, Refund, Void};
+    let inquiry = Router::new().route("/v1/payments/{id}/inquire", post(inquire));
+    [Capture, Void, Refund]
+        .into_iter()
+        .fold(inquiry, |routes, kind| {
+            let path = format!("/v1/payments/{{id}}/{}", kind.name());
+            routes.route(
+                &path,
+                post(move |web, who, headers, payment, body| {
+                    ask(kind, web, who, headers, payment, body)
+                }),
+            )
+        })
 }
 
 async fn ask(
     kind: OperationKind,
-    (State(web), who, headers, payment, body): Asked,
+    State(web): State<Web>,
+    who: Who,
+    headers: HeaderMap,
+    payment: Result<Path<String>, PathRejection>,
+    body: Result<Json<api::Later>, JsonRejection>,
 ) -> Result<Json<api::LaterDone>, ApiError> {
     who.need(Scope::Payments)?;
     let id = payment_id(payment)?;
@@ -137,14 +128,19 @@ async fn ask(
         request,
     };
     let operation = web.acquirers.later(id, draft).await?;
-    let payment = own(&web, &who, id).await?;
+    let payment = after(&web, &who, id).await?;
     Ok(Json(api::LaterDone {
         operation: shown(&operation),
         payment: view(&payment),
     }))
 }
 
-pub(crate) async fn inquire(
+/// The payment as it is after the acquirer was asked: not to be read then is no "nothing was changed".
+async fn after(web: &Web, who: &Who, id: PaymentId) -> Result<Payment, LaterRefused> {
+    own(web, who, id).await.map_err(|_| LaterRefused::NotRead)
+}
+
+async fn inquire(
     State(web): State<Web>,
     who: Who,
     payment: Result<Path<String>, PathRejection>,
@@ -156,7 +152,7 @@ pub(crate) async fn inquire(
     own(&web, &who, id).await?;
     let by = by(&who, body.by)?;
     let operations = web.acquirers.inquire(id, by).await?;
-    let payment = own(&web, &who, id).await?;
+    let payment = after(&web, &who, id).await?;
     Ok(Json(api::Inquired {
         operations: operations.iter().map(shown).collect(),
         payment: view(&payment),

@@ -290,13 +290,8 @@ fn context(loaded: &Loaded, ours: &Ours<'_>) -> Option<Found> {
     }
     let keyed = ours.keyed.then_some(KEYED_EXTENSION);
     let asks = ours.redirects.then_some(ASKS_EXTENSION);
-    let mut needed = EXTENSIONS.into_iter().chain(keyed).chain(asks);
-    let missing = needed.find(|extension| {
-        let start = format!("'{extension}' =>");
-        !lines
-            .iter()
-            .any(|line| line.trim_start().starts_with(&start))
-    });
+    let needed = EXTENSIONS.into_iter().chain(keyed).chain(asks);
+    let missing = super::lacks(&lines, needed);
     Some(match missing {
         Some(extension) => bad(
             format!("the context {CONTEXT} of the dialplan has no extension {extension}"),

@@ -55,11 +55,7 @@ fn lacks(lines: &[String]) -> Option<String> {
     if missing(lines) {
         return Some(format!("the dialplan has no context {CONTEXT}"));
     }
-    let has = |extension: &&str| {
-        let start = format!("'{extension}' =>");
-        lines.iter().any(|l| l.trim_start().starts_with(&start))
-    };
-    let extension = EXTENSIONS.iter().find(|e| !has(e))?;
+    let extension = super::lacks(lines, EXTENSIONS.into_iter())?;
     Some(format!(
         "the context {CONTEXT} of the dialplan has no extension {extension}"
     ))
