@@ -676,11 +676,16 @@ async fn queue_log(lab: &Lab, service: &Service) -> anyhow::Result<()> {
         .map(|l| l.split('|').collect::<Vec<_>>())
         .filter(|l| l.get(1) == Some(&unique))
         .collect();
-    let events: Vec<&str> = mine
+    let mut events: Vec<&str> = mine
         .iter()
         .filter_map(|l| l.get(4).copied())
         .filter(|e| *e != "RINGNOANSWER" && *e != "RINGCANCELED")
         .collect();
+    // The queue writes the transfer in the agent's thread, the dialplan its start in the
+    // customer's, who is on his way by then: either may be first.
+    if let [_, _, start @ "IVRPAYSTART", transfer @ "BLINDTRANSFER", ..] = &mut events[..] {
+        std::mem::swap(start, transfer);
+    }
     ensure!(
         events
             == [
