@@ -11,6 +11,7 @@ mod cards;
 mod contract;
 mod fault;
 mod gmo;
+mod held;
 mod http;
 mod http2;
 mod hyperswitch;

@@ -1,7 +1,6 @@
 //! What the acquirer remembers, and the control port that tells it.
 
 use std::collections::BTreeMap;
-use std::sync::Mutex;
 use std::time::SystemTime;
 
 use serde::Serialize;
@@ -9,6 +8,7 @@ use serde_json::json;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
+use super::held::Held;
 use super::http::{Received, answer};
 use super::protocol::{Protocols, ask_for_fault};
 
@@ -55,17 +55,15 @@ struct State {
 
 /// The books.
 #[derive(Default)]
-pub(crate) struct Books {
-    state: Mutex<State>,
-}
+pub(crate) struct Books(Held<State>);
 
 impl Books {
     pub(crate) fn count_request(&self) {
-        self.with(|state| state.requests += 1);
+        self.0.with(|state| state.requests += 1);
     }
 
     pub(crate) fn refuse(&self, wrong: &'static str) {
-        self.with(|state| {
+        self.0.with(|state| {
             state.refused += 1;
             state.wrong.push(wrong);
         });
@@ -79,7 +77,7 @@ impl Books {
         read_at: SystemTime,
         decide: impl FnOnce() -> (String, bool),
     ) -> Option<Entry> {
-        self.with(|state| {
+        self.0.with(|state| {
             if let Some(entry) = state
                 .entries
                 .iter_mut()
@@ -130,7 +128,7 @@ impl Books {
             },
             ("POST", "/reset") => {
                 protocols.reset();
-                self.with(|state| *state = State::default());
+                self.0.with(|state| *state = State::default());
                 answer(200, "application/json", r#"{"reset":true}"#)
             }
             _ => answer(
@@ -146,7 +144,7 @@ impl Books {
     }
 
     pub(crate) fn log(&self) -> serde_json::Value {
-        self.with(|state| {
+        self.0.with(|state| {
             let booked: Vec<_> = state.entries.iter().filter(|e| e.booked).collect();
             json!({
                 "requests": state.requests,
@@ -157,12 +155,5 @@ impl Books {
                 "transactions": state.entries,
             })
         })
-    }
-
-    fn with<R>(&self, f: impl FnOnce(&mut State) -> R) -> R {
-        f(&mut self
-            .state
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner))
     }
 }

@@ -6,7 +6,6 @@
 //! test systems are approved.
 
 use std::collections::BTreeMap;
-use std::sync::Mutex;
 
 use md5::{Digest, Md5};
 use serde_json::{Value, json};
@@ -37,15 +36,11 @@ struct Order {
 }
 
 #[derive(Default)]
-struct State {
+pub(crate) struct Gmo {
     orders: BTreeMap<String, Order>,
     members: BTreeMap<String, Vec<String>>,
-    wrong: Vec<String>,
     serial: u64,
 }
-
-#[derive(Default)]
-pub(crate) struct Gmo(Mutex<State>);
 
 type Fields = Vec<(String, String)>;
 
@@ -66,53 +61,36 @@ fn stamp(serial: u64) -> String {
 }
 
 impl Gmo {
-    fn with<R>(&self, f: impl FnOnce(&mut State) -> R) -> R {
-        f(&mut self
-            .0
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner))
-    }
-
     fn run(
-        &self,
+        &mut self,
         api: &str,
         fields: &Fields,
         faults: &Faults,
     ) -> (Result<String, Refused>, Option<Trouble>) {
-        self.with(|state| {
-            let amount = match api {
-                "ExecTran" => state.orders.get(get(fields, "OrderID")).map(|o| o.amount),
-                _ => None,
-            };
-            let trouble = faults.of("gmo", api, amount);
-            match trouble.map(|t| t.cut) {
-                Some(Cut::Maintenance) => return (Err(refused("E91099997")), None),
-                Some(Cut::Throttled) => return (Err(refused("E92000001")), None),
-                _ => {}
-            }
-            if trouble.is_some_and(|t| !t.booked) {
-                return (Ok(String::new()), trouble);
-            }
-            let done = match api {
-                "EntryTran" => state.entry(fields),
-                "ExecTran" => state.execute(fields),
-                "AlterTran" => state.alter(fields),
-                "ChangeTran" => state.change(fields),
-                "SearchTrade" => state.search(fields),
-                "SaveMember" => state.save_member(fields),
-                "SaveCard" => state.save_card(fields),
-                _ => Err(refused("E01010001")),
-            };
-            if let Err(Refused(codes, name)) = &done
-                && codes.iter().any(|c| c.starts_with("E01"))
-                && !codes.contains(&"E01110002")
-            {
-                state
-                    .wrong
-                    .push(format!("{api}: {} {name}", codes.join(" ")));
-            }
-            (done, trouble)
-        })
+        let amount = match api {
+            "ExecTran" => self.orders.get(get(fields, "OrderID")).map(|o| o.amount),
+            _ => None,
+        };
+        let trouble = faults.of("gmo", api, amount);
+        match trouble.map(|t| t.cut) {
+            Some(Cut::Maintenance) => return (Err(refused("E91099997")), None),
+            Some(Cut::Throttled) => return (Err(refused("E92000001")), None),
+            _ => {}
+        }
+        if trouble.is_some_and(|t| !t.booked) {
+            return (Ok(String::new()), trouble);
+        }
+        let done = match api {
+            "EntryTran" => self.entry(fields),
+            "ExecTran" => self.execute(fields),
+            "AlterTran" => self.alter(fields),
+            "ChangeTran" => self.change(fields),
+            "SearchTrade" => self.search(fields),
+            "SaveMember" => self.save_member(fields),
+            "SaveCard" => self.save_card(fields),
+            _ => Err(refused("E01010001")),
+        };
+        (done, trouble)
     }
 }
 
@@ -147,7 +125,7 @@ fn known(fields: &Fields, names: &[&str]) -> Result<(), Refused> {
     Ok(())
 }
 
-impl State {
+impl Gmo {
     fn entry(&mut self, fields: &Fields) -> Result<String, Refused> {
         known(
             fields,
@@ -564,7 +542,7 @@ impl Protocol for Gmo {
         })
     }
 
-    fn answer(&self, request: &Received, faults: &Faults) -> Answered {
+    fn answer(&mut self, request: &Received, faults: &Faults) -> Answered {
         let api = request
             .path
             .strip_prefix('/')
@@ -572,11 +550,7 @@ impl Protocol for Gmo {
         let kind = request.header("content-type").unwrap_or_default();
         let is_form = kind.split(';').next() == Some("application/x-www-form-urlencoded");
         let (Some(api), true, "POST") = (api, is_form, request.method.as_str()) else {
-            self.with(|state| state.wrong.push("path, method or content type".to_owned()));
-            return Answered {
-                status: 404,
-                ..Answered::ok("text/html", "<h1>Not Found</h1>")
-            };
+            return Answered::nowhere();
         };
         // Values are Windows-31J; those that we are sent are ASCII.
         let fields: Option<Fields> = form(&request.body).map(|fields| {
@@ -587,6 +561,14 @@ impl Protocol for Gmo {
             Some(fields) => self.run(api, fields, faults),
             None => (Err(refused("E01010001")), None),
         };
+        let wrong = match &done {
+            Err(Refused(codes, name))
+                if codes.iter().any(|c| c.starts_with("E01")) && !codes.contains(&"E01110002") =>
+            {
+                Some(format!("{api}: {} {name}", codes.join(" ")))
+            }
+            _ => None,
+        };
         let body = match done {
             Ok(body) => body,
             Err(Refused(codes, _)) => {
@@ -594,12 +576,11 @@ impl Protocol for Gmo {
                 format!("ErrCode={}&ErrInfo={}", classes.join("|"), codes.join("|"))
             }
         };
-        Answered::ok(TEXT, body).with(trouble)
+        Answered::new(200, TEXT, body).with(trouble).wrong(wrong)
     }
 
-    fn log(&self) -> Value {
-        self.with(|state| {
-            let orders: Vec<_> = state
+    fn orders(&self) -> Vec<Value> {
+        self
                 .orders
                 .iter()
                 .map(|(id, order)| {
@@ -609,12 +590,6 @@ impl Protocol for Gmo {
                         "booked": matches!(order.status, "AUTH" | "SAUTH" | "CAPTURE" | "SALES"),
                     })
                 })
-                .collect();
-            json!({"orders": orders, "wrong": state.wrong})
-        })
-    }
-
-    fn reset(&self) {
-        self.with(|state| *state = State::default());
+                .collect()
     }
 }

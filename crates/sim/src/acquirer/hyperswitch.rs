@@ -3,7 +3,6 @@
 //! and so does this.
 
 use std::collections::BTreeMap;
-use std::sync::Mutex;
 
 use serde_json::{Value, json};
 
@@ -34,14 +33,10 @@ struct Refund {
 }
 
 #[derive(Default)]
-struct State {
+pub(crate) struct Hyperswitch {
     payments: BTreeMap<String, Payment>,
     refunds: BTreeMap<String, Refund>,
-    wrong: Vec<String>,
 }
-
-#[derive(Default)]
-pub(crate) struct Hyperswitch(Mutex<State>);
 
 type Done = Result<Value, (u16, Value)>;
 
@@ -94,7 +89,7 @@ fn shown(id: &str, payment: &Payment) -> Value {
     })
 }
 
-impl State {
+impl Hyperswitch {
     fn payment(&mut self, body: &Value) -> Done {
         known(
             body,
@@ -346,14 +341,7 @@ impl State {
 }
 
 impl Hyperswitch {
-    fn with<R>(&self, f: impl FnOnce(&mut State) -> R) -> R {
-        f(&mut self
-            .0
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner))
-    }
-
-    fn run(&self, request: &Received, faults: &Faults) -> (Done, Option<Trouble>) {
+    fn run(&mut self, request: &Received, faults: &Faults) -> (Done, Option<Trouble>) {
         let (path, query) = request.path.split_once('?').unwrap_or((&request.path, ""));
         let path: Vec<&str> = path.trim_matches('/').split('/').collect();
         if request.header("api-key") != Some(KEY) {
@@ -393,10 +381,10 @@ impl Hyperswitch {
         if trouble.is_some_and(|t| !t.booked) {
             return (Ok(Value::Null), trouble);
         }
-        let done = self.with(|state| match posted {
-            true => state.post(&path, &body),
-            false => state.read(&path),
-        });
+        let done = match posted {
+            true => self.post(&path, &body),
+            false => self.read(&path),
+        };
         (done, trouble)
     }
 }
@@ -410,32 +398,27 @@ impl Protocol for Hyperswitch {
         json!({"parameters": {}, "secrets": {"api_key": KEY}})
     }
 
-    fn answer(&self, request: &Received, faults: &Faults) -> Answered {
+    fn answer(&mut self, request: &Received, faults: &Faults) -> Answered {
         let (done, trouble) = self.run(request, faults);
-        let (status, body) = match done {
-            Ok(body) => (200, body),
-            Err((status, body)) => {
-                // To ask for what is not there is what a query does.
-                if !matches!(status, 429 | 503) && request.method == "POST" || status == 401 {
-                    self.with(|state| state.wrong.push(body["error"]["message"].to_string()));
-                }
-                (status, body)
-            }
+        let (status, body) = done.map_or_else(|refused| refused, |body| (200, body));
+        // To ask for what is not there is what a query does.
+        let wrong = match status {
+            200 | 429 | 503 => false,
+            401 => true,
+            _ => request.method == "POST",
         };
-        Answered {
-            status,
-            ..Answered::ok("application/json", body.to_string())
-        }
-        .with(trouble)
+        let wrong = wrong.then(|| body["error"]["message"].to_string());
+        Answered::new(status, "application/json", body.to_string())
+            .with(trouble)
+            .wrong(wrong)
     }
 
-    fn log(&self) -> Value {
-        self.with(|state| {
-            let back = |of: &str| -> u64 {
-                let refunds = state.refunds.values().filter(|r| r.payment == of);
-                refunds.map(|r| r.amount).sum()
-            };
-            let orders: Vec<_> = state
+    fn orders(&self) -> Vec<Value> {
+        let back = |of: &str| -> u64 {
+            let refunds = self.refunds.values().filter(|r| r.payment == of);
+            refunds.map(|r| r.amount).sum()
+        };
+        self
                 .payments
                 .iter()
                 .map(|(id, payment)| {
@@ -445,12 +428,6 @@ impl Protocol for Hyperswitch {
                         "booked": matches!(payment.status, "requires_capture" | "succeeded" | "partially_captured"),
                     })
                 })
-                .collect();
-            json!({"orders": orders, "wrong": state.wrong})
-        })
-    }
-
-    fn reset(&self) {
-        self.with(|state| *state = State::default());
+                .collect()
     }
 }

@@ -6,7 +6,6 @@
 //! front. The registered address of the client is not looked at: every client of a test comes from this machine.
 
 use std::collections::BTreeMap;
-use std::sync::Mutex;
 
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -48,16 +47,12 @@ struct Card {
 }
 
 #[derive(Default)]
-struct State {
+pub(crate) struct Kuroneko {
     orders: BTreeMap<String, Order>,
     /// By member and authentication key.
     members: BTreeMap<(String, String), Vec<Card>>,
-    wrong: Vec<String>,
     serial: u64,
 }
-
-#[derive(Default)]
-pub(crate) struct Kuroneko(Mutex<State>);
 
 type Fields = Vec<(String, String)>;
 
@@ -113,15 +108,8 @@ fn stamp(serial: u64) -> String {
 }
 
 impl Kuroneko {
-    fn with<R>(&self, f: impl FnOnce(&mut State) -> R) -> R {
-        f(&mut self
-            .0
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner))
-    }
-
     fn run(
-        &self,
+        &mut self,
         api: &str,
         fields: &Fields,
         faults: &Faults,
@@ -136,36 +124,37 @@ impl Kuroneko {
         if trouble.is_some_and(|t| !t.booked) {
             return (Ok(String::new()), trouble);
         }
-        let done = self.with(|state| {
-            state.serial += 1;
-            let function = get(fields, "function_div");
-            let expected = match api {
-                "credit" => "A01",
-                "creditInfoGet" => "A03",
-                "creditCancel" => "A06",
-                "creditChangePrice" => "A07",
-                "shipmentEntry" => "E01",
-                _ => "E04",
-            };
-            if function.is_empty() {
-                return Err(wrong("Z012000002", "function_div"));
-            }
-            if function != expected {
-                return Err(wrong("Z012000003", "function_div"));
-            }
-            if get(fields, "trader_code") != TRADER {
-                return Err(wrong("Z012000007", "trader_code"));
-            }
-            match function {
-                "A01" => state.credit(fields),
-                "A03" => state.stored(fields),
-                "A06" => state.cancel(fields),
-                "A07" => state.change(fields),
-                "E01" => state.ship(fields),
-                _ => state.info(fields),
-            }
-        });
-        (done, trouble)
+        (self.done(api, fields), trouble)
+    }
+
+    fn done(&mut self, api: &str, fields: &Fields) -> Result<String, Refused> {
+        self.serial += 1;
+        let function = get(fields, "function_div");
+        let expected = match api {
+            "credit" => "A01",
+            "creditInfoGet" => "A03",
+            "creditCancel" => "A06",
+            "creditChangePrice" => "A07",
+            "shipmentEntry" => "E01",
+            _ => "E04",
+        };
+        if function.is_empty() {
+            return Err(wrong("Z012000002", "function_div"));
+        }
+        if function != expected {
+            return Err(wrong("Z012000003", "function_div"));
+        }
+        if get(fields, "trader_code") != TRADER {
+            return Err(wrong("Z012000007", "trader_code"));
+        }
+        match function {
+            "A01" => self.credit(fields),
+            "A03" => self.stored(fields),
+            "A06" => self.cancel(fields),
+            "A07" => self.change(fields),
+            "E01" => self.ship(fields),
+            _ => self.info(fields),
+        }
     }
 }
 
@@ -187,7 +176,7 @@ fn member(fields: &Fields) -> Result<(String, String), Refused> {
     Ok((id.to_owned(), key.to_owned()))
 }
 
-impl State {
+impl Kuroneko {
     fn credit(&mut self, fields: &Fields) -> Result<String, Refused> {
         known(
             fields,
@@ -435,7 +424,7 @@ impl Protocol for Kuroneko {
         })
     }
 
-    fn answer(&self, request: &Received, faults: &Faults) -> Answered {
+    fn answer(&mut self, request: &Received, faults: &Faults) -> Answered {
         const APIS: [&str; 6] = [
             "credit",
             "creditInfoGet",
@@ -449,11 +438,7 @@ impl Protocol for Kuroneko {
             .strip_prefix('/')
             .and_then(|p| p.strip_suffix(".api"));
         let Some(api) = api.filter(|api| APIS.contains(api)) else {
-            self.with(|state| state.wrong.push("path".to_owned()));
-            return Answered {
-                status: 404,
-                ..Answered::ok("text/html", "<h1>Not Found</h1>")
-            };
+            return Answered::nowhere();
         };
         let kind = request.header("content-type").unwrap_or_default();
         let is_form = kind.split(';').next() == Some("application/x-www-form-urlencoded");
@@ -466,14 +451,12 @@ impl Protocol for Kuroneko {
             ("POST", true, None) => (Err(wrong("A011010671", "charset")), None),
             _ => (Err(wrong("Z012000001", "method or content type")), None),
         };
-        let serial = self.with(|state| {
-            if let Err(Refused(code, _, about)) = &done
-                && !about.is_empty()
-            {
-                state.wrong.push(format!("{api}: {code} {about}"));
+        let wrong = match &done {
+            Err(Refused(code, _, about)) if !about.is_empty() => {
+                Some(format!("{api}: {code} {about}"))
             }
-            state.serial
-        });
+            _ => None,
+        };
         let (code, more) = match done {
             Ok(more) => (0, format!("<errorCode></errorCode>{more}")),
             Err(Refused(error, "", _)) => (1, format!("<errorCode>{error}</errorCode>")),
@@ -486,14 +469,13 @@ impl Protocol for Kuroneko {
         };
         let body = format!(
             "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<return><returnCode>{code}</returnCode>{more}<returnDate>{}</returnDate></return>",
-            stamp(serial)
+            stamp(self.serial)
         );
-        Answered::ok(XML, body).with(trouble)
+        Answered::new(200, XML, body).with(trouble).wrong(wrong)
     }
 
-    fn log(&self) -> Value {
-        self.with(|state| {
-            let orders: Vec<_> = state
+    fn orders(&self) -> Vec<Value> {
+        self
                 .orders
                 .iter()
                 .map(|(id, order)| {
@@ -503,12 +485,6 @@ impl Protocol for Kuroneko {
                         "plan": order.pay_way, "booked": booked,
                     })
                 })
-                .collect();
-            json!({"orders": orders, "wrong": state.wrong})
-        })
-    }
-
-    fn reset(&self) {
-        self.with(|state| *state = State::default());
+                .collect()
     }
 }

@@ -1,17 +1,16 @@
 //! The acquirers that have a protocol of their own, each below its name: `https://…/gmo/…`. Written from what is known of their
 //! documents (each module says which), and not from our connectors.
 
-use std::sync::Arc;
-
 use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
+use super::held::Held;
 use super::http::{Received, whole};
 use super::trouble::{Cut, Faults, Trouble};
 use super::{adyen, gmo, hyperswitch, kuroneko, sbps, stripe, veritrans, zeus};
 
 /// One acquirer as its clients see it.
-pub(crate) trait Protocol: Send + Sync {
+pub(crate) trait Protocol: Send {
     /// First part of its path, and its name in the control port's answers.
     fn name(&self) -> &'static str;
 
@@ -20,68 +19,91 @@ pub(crate) trait Protocol: Send + Sync {
 
     /// Answers one request, whose path no longer has the acquirer's name. Books what it books; what of it the client gets to know is
     /// the trouble's.
-    fn answer(&self, request: &Received, faults: &Faults) -> Answered;
+    fn answer(&mut self, request: &Received, faults: &Faults) -> Answered;
 
-    /// Orders as they stand, for a test that compares: `{"orders": [{"order", "state", "amount", "requests", …}], "wrong": […]}`.
-    fn log(&self) -> Value;
-
-    /// Forgets everything.
-    fn reset(&self);
+    /// Orders as they stand, for a test that compares: each with `order`, `state`, `amount`, `booked`, and what else there is.
+    fn orders(&self) -> Vec<Value>;
 }
 
 /// An answer, and what becomes of it on the way.
 pub(crate) struct Answered {
-    pub(crate) status: u16,
-    pub(crate) content_type: &'static str,
-    pub(crate) body: Vec<u8>,
-    pub(crate) trouble: Option<Trouble>,
+    status: u16,
+    content_type: &'static str,
+    body: Vec<u8>,
+    trouble: Option<Trouble>,
+    wrong: Option<String>,
 }
 
 impl Answered {
-    pub(crate) fn ok(content_type: &'static str, body: impl Into<Vec<u8>>) -> Self {
+    pub(crate) fn new(status: u16, content_type: &'static str, body: impl Into<Vec<u8>>) -> Self {
         Self {
-            status: 200,
+            status,
             content_type,
             body: body.into(),
             trouble: None,
+            wrong: None,
         }
+    }
+
+    /// No word of the acquirer's protocol.
+    pub(crate) fn page(status: u16, text: &str) -> Self {
+        Self::new(status, "text/html", format!("<h1>{text}</h1>"))
+    }
+
+    /// To what is asked of no function that the acquirer has.
+    pub(crate) fn nowhere() -> Self {
+        Self::page(404, "Not Found").wrong("path, method or content type".to_owned())
     }
 
     pub(crate) fn with(mut self, trouble: Option<Trouble>) -> Self {
         self.trouble = trouble;
         self
     }
+
+    /// What no client should ever have sent; it is kept for the log.
+    pub(crate) fn wrong(mut self, about: impl Into<Option<String>>) -> Self {
+        self.wrong = about.into();
+        self
+    }
+}
+
+/// An acquirer, and what it was asked that was wrong.
+struct One {
+    protocol: Box<dyn Protocol>,
+    wrong: Vec<String>,
 }
 
 /// All of them, and the faults that a test has asked for.
 pub(crate) struct Protocols {
-    all: Vec<Arc<dyn Protocol>>,
-    pub(crate) faults: Faults,
+    all: Held<Vec<One>>,
+    faults: Faults,
+}
+
+/// All of them as they begin.
+fn all() -> Vec<One> {
+    let all: [Box<dyn Protocol>; 8] = [
+        Box::new(adyen::Adyen::default()),
+        Box::new(gmo::Gmo::default()),
+        Box::new(hyperswitch::Hyperswitch::default()),
+        Box::new(kuroneko::Kuroneko::default()),
+        Box::new(sbps::Sbps::default()),
+        Box::new(stripe::Stripe::default()),
+        Box::new(veritrans::Veritrans::default()),
+        Box::new(zeus::Zeus::default()),
+    ];
+    let new = |protocol| One {
+        protocol,
+        wrong: Vec::new(),
+    };
+    all.map(new).into()
 }
 
 impl Protocols {
     pub(crate) fn new() -> Self {
         Self {
-            all: vec![
-                Arc::new(adyen::Adyen::default()),
-                Arc::new(gmo::Gmo::default()),
-                Arc::new(hyperswitch::Hyperswitch::default()),
-                Arc::new(kuroneko::Kuroneko::default()),
-                Arc::new(sbps::Sbps::default()),
-                Arc::new(stripe::Stripe::default()),
-                Arc::new(veritrans::Veritrans::default()),
-                Arc::new(zeus::Zeus::default()),
-            ],
+            all: Held::new(all()),
             faults: Faults::default(),
         }
-    }
-
-    /// The acquirer that a path belongs to, and the path that it sees.
-    fn of<'a>(&self, path: &'a str) -> Option<(&Arc<dyn Protocol>, &'a str)> {
-        let path = path.strip_prefix('/')?;
-        let (name, rest) = path.split_at(path.find('/').unwrap_or(path.len()));
-        let found = self.all.iter().find(|protocol| protocol.name() == name)?;
-        Some((found, rest))
     }
 
     /// Whether the request was for one of them; then the connection is at its end.
@@ -90,32 +112,46 @@ impl Protocols {
         stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
         request: &Received,
     ) -> bool {
-        let Some((protocol, path)) = self.of(&request.path) else {
-            return false;
-        };
-        let answered = protocol.answer(&request.at(path), &self.faults);
-        deliver(stream, &answered).await;
-        true
+        let answered = self.answer(request);
+        if let Some(answered) = &answered {
+            deliver(stream, answered).await;
+        }
+        answered.is_some()
     }
 
+    /// The answer of the acquirer that a path belongs to; it sees the rest of the path.
+    fn answer(&self, request: &Received) -> Option<Answered> {
+        let path = request.path.strip_prefix('/')?;
+        let (name, rest) = path.split_at(path.find('/').unwrap_or(path.len()));
+        self.all.with(|all| {
+            let one = all.iter_mut().find(|one| one.protocol.name() == name)?;
+            let mut answered = one.protocol.answer(&request.at(rest), &self.faults);
+            one.wrong.extend(answered.wrong.take());
+            Some(answered)
+        })
+    }
+
+    /// `{"gmo": {"orders": […], "wrong": […]}, …}`.
     pub(crate) fn log(&self) -> Value {
-        self.each(|protocol| protocol.log())
+        self.each(|one| json!({"orders": one.protocol.orders(), "wrong": one.wrong}))
     }
 
     pub(crate) fn settings(&self) -> Value {
-        self.each(|protocol| protocol.settings())
+        self.each(|one| one.protocol.settings())
     }
 
     pub(crate) fn reset(&self) {
         self.faults.reset();
-        self.all.iter().for_each(|protocol| protocol.reset());
+        self.all.with(|them| *them = all());
     }
 
-    fn each(&self, of: impl Fn(&dyn Protocol) -> Value) -> Value {
-        let all = self.all.iter();
-        all.map(|p| (p.name().to_owned(), of(p.as_ref())))
-            .collect::<serde_json::Map<_, _>>()
-            .into()
+    fn each(&self, of: impl Fn(&One) -> Value) -> Value {
+        self.all.with(|all| {
+            let all = all.iter();
+            all.map(|one| (one.protocol.name().to_owned(), of(one)))
+                .collect::<serde_json::Map<_, _>>()
+                .into()
+        })
     }
 }
 
@@ -125,7 +161,8 @@ pub(crate) fn ask_for_fault(protocols: &Protocols, body: &[u8]) -> Result<Value,
     let wrong = |what: &str| json!({ "error": what });
     let asked: Value = serde_json::from_slice(body).map_err(|_| wrong("JSON is expected"))?;
     let acquirer = text(&asked, "acquirer").ok_or(wrong("acquirer: one of GET /settings"))?;
-    if !protocols.all.iter().any(|p| p.name() == acquirer) {
+    let is = |one: &One| one.protocol.name() == acquirer;
+    if !protocols.all.with(|all| all.iter().any(is)) {
         return Err(wrong("acquirer: one of GET /settings"));
     }
     let request = text(&asked, "request").ok_or(wrong("request: as the acquirer calls it"))?;

@@ -1,7 +1,7 @@
 //! How an answer of an acquirer with a protocol of its own goes wrong: by the amount's last four digits on the request that takes the
 //! card, or on any request by the control port.
 
-use std::sync::Mutex;
+use super::held::Held;
 
 /// What becomes of the answer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -73,7 +73,7 @@ struct Asked {
 
 /// Faults that the control port was asked for.
 #[derive(Default)]
-pub(crate) struct Faults(Mutex<Vec<Asked>>);
+pub(crate) struct Faults(Held<Vec<Asked>>);
 
 impl Faults {
     pub(crate) fn ask(&self, acquirer: &str, request: &str, trouble: Trouble, times: u64) {
@@ -83,16 +83,16 @@ impl Faults {
             trouble,
             times,
         };
-        self.with(|all| all.push(asked));
+        self.0.with(|all| all.push(asked));
     }
 
     pub(crate) fn reset(&self) {
-        self.with(Vec::clear);
+        self.0.with(Vec::clear);
     }
 
     /// The trouble of this request: one that was asked for, else, where `amount` is given, the amount's.
     pub(crate) fn of(&self, acquirer: &str, request: &str, amount: Option<u64>) -> Option<Trouble> {
-        let asked = self.with(|all| {
+        let asked = self.0.with(|all| {
             let found = all
                 .iter_mut()
                 .find(|a| a.times > 0 && a.acquirer == acquirer && a.request == request)?;
@@ -103,12 +103,5 @@ impl Faults {
             let last = amount? % 10_000;
             TROUBLES.iter().find(|row| row.0 == last).map(|row| row.1)
         })
-    }
-
-    fn with<R>(&self, f: impl FnOnce(&mut Vec<Asked>) -> R) -> R {
-        f(&mut self
-            .0
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner))
     }
 }

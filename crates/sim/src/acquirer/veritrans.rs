@@ -6,7 +6,6 @@
 //! is in no list. Maintenance and throttling are HTTP statuses, which is all that the development kit knows of them.
 
 use std::collections::BTreeMap;
-use std::sync::Mutex;
 
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
@@ -79,16 +78,12 @@ impl Order {
 }
 
 #[derive(Default)]
-struct State {
+pub(crate) struct Veritrans {
     orders: BTreeMap<String, Order>,
     /// Each with its card, once there is one.
     accounts: BTreeMap<String, Option<String>>,
-    wrong: Vec<String>,
     serial: u64,
 }
-
-#[derive(Default)]
-pub(crate) struct Veritrans(Mutex<State>);
 
 type Params = Map<String, Value>;
 
@@ -152,13 +147,6 @@ fn code_of(code: &str) -> String {
 }
 
 impl Veritrans {
-    fn with<R>(&self, f: impl FnOnce(&mut State) -> R) -> R {
-        f(&mut self
-            .0
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner))
-    }
-
     /// The signed members of a request.
     fn signed(body: &[u8]) -> Result<Params, Refused> {
         let text = std::str::from_utf8(body).map_err(|_| refused(PARAMETER, "charset"))?;
@@ -205,7 +193,7 @@ impl Veritrans {
     }
 
     fn run(
-        &self,
+        &mut self,
         api: &str,
         body: &[u8],
         faults: &Faults,
@@ -219,17 +207,15 @@ impl Veritrans {
         if trouble.is_some_and(|t| !t.booked) {
             return (Ok(Value::Null), trouble);
         }
-        let done = self.with(|state| {
-            state.serial += 1;
-            match api {
-                "Authorize" => state.authorise(&params),
-                "Capture" => state.capture(&params),
-                "Cancel" => state.cancel(&params),
-                "Search" => state.search(&params),
-                "Add/account" => state.account(&params),
-                _ => state.card(&params),
-            }
-        });
+        self.serial += 1;
+        let done = match api {
+            "Authorize" => self.authorise(&params),
+            "Capture" => self.capture(&params),
+            "Cancel" => self.cancel(&params),
+            "Search" => self.search(&params),
+            "Add/account" => self.account(&params),
+            _ => self.card(&params),
+        };
         (done, trouble)
     }
 }
@@ -240,7 +226,7 @@ fn with_common(names: &[&'static str]) -> Vec<&'static str> {
     [names, &COMMON].concat()
 }
 
-impl State {
+impl Veritrans {
     fn authorise(&mut self, params: &Params) -> Result<Value, Refused> {
         let texts = [
             "orderId",
@@ -547,7 +533,7 @@ impl Protocol for Veritrans {
         json!({"parameters": {"merchant_ccid": CCID}, "secrets": {"merchant_secret_key": SECRET_KEY}})
     }
 
-    fn answer(&self, request: &Received, faults: &Faults) -> Answered {
+    fn answer(&mut self, request: &Received, faults: &Faults) -> Answered {
         let api = match request.path.as_str() {
             "/test-paynow/v2/Authorize/card" => "Authorize",
             "/test-paynow/v2/Capture/card" => "Capture",
@@ -560,11 +546,7 @@ impl Protocol for Veritrans {
         let kind = request.header("content-type").unwrap_or_default();
         let is_json = kind.split(';').next() == Some("application/json");
         if api.is_empty() || !is_json || request.method != "POST" {
-            self.with(|state| state.wrong.push("path, method or content type".to_owned()));
-            return Answered {
-                status: 404,
-                ..Answered::ok("text/html", "<h1>Not Found</h1>")
-            };
+            return Answered::nowhere();
         }
         let (done, trouble) = self.run(api, &request.body, faults);
         let status = match trouble.map(|t| t.cut) {
@@ -573,14 +555,17 @@ impl Protocol for Veritrans {
             _ => 200,
         };
         if status != 200 {
-            let page = Answered::ok("text/html", "<h1>しばらくお待ちください</h1>");
-            return Answered { status, ..page };
+            return Answered::page(status, "しばらくお待ちください");
         }
+        let wrong = match &done {
+            Err(Refused {
+                code: code @ (PARAMETER | OTHER | "AC25" | "AC30"),
+                about,
+                ..
+            }) => Some(format!("{api}: {code} {about}")),
+            _ => None,
+        };
         let body = done.unwrap_or_else(|refusal| {
-            if [PARAMETER, OTHER].contains(&refusal.code) || matches!(refusal.code, "AC25" | "AC30") {
-                let wrong = format!("{api}: {} {}", refusal.code, refusal.about);
-                self.with(|state| state.wrong.push(wrong));
-            }
             let mut result = json!({
                 "vResultCode": code_of(refusal.code), "mstatus": "failure", "merrMsg": "処理に失敗しました。", "resCenterErrorCode": refusal.center,
                 "serviceType": "card", "txnVersion": "2.0.0",
@@ -592,12 +577,13 @@ impl Protocol for Veritrans {
             }
             json!({"result": result})
         });
-        Answered::ok(JSON, body.to_string()).with(trouble)
+        Answered::new(200, JSON, body.to_string())
+            .with(trouble)
+            .wrong(wrong)
     }
 
-    fn log(&self) -> Value {
-        self.with(|state| {
-            let orders: Vec<_> = state
+    fn orders(&self) -> Vec<Value> {
+        self
                 .orders
                 .iter()
                 .map(|(id, order)| {
@@ -606,12 +592,6 @@ impl Protocol for Veritrans {
                         "plan": order.jpo, "booked": order.held() > 0,
                     })
                 })
-                .collect();
-            json!({"orders": orders, "wrong": state.wrong})
-        })
-    }
-
-    fn reset(&self) {
-        self.with(|state| *state = State::default());
+                .collect()
     }
 }

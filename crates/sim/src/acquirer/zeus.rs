@@ -4,8 +4,6 @@
 //! There is no key against double requests: a payment that comes twice is taken twice. An error whose code is in no source has none
 //! here. Orders are test orders: their numbers begin with `TEST-`.
 
-use std::sync::Mutex;
-
 use serde_json::{Value, json};
 
 use super::cards;
@@ -32,15 +30,11 @@ struct Order {
 }
 
 #[derive(Default)]
-struct State {
+pub(crate) struct Zeus {
     orders: Vec<Order>,
     /// `sendid` and the card that came with it last.
     stored: Vec<(String, String)>,
-    wrong: Vec<String>,
 }
-
-#[derive(Default)]
-pub(crate) struct Zeus(Mutex<State>);
 
 /// Status, code, and the name of what was wrong.
 struct Refused(&'static str, String, String);
@@ -177,7 +171,7 @@ fn verdict(number: &str) -> Option<Refused> {
     }
 }
 
-impl State {
+impl Zeus {
     fn next(&self) -> String {
         format!("TEST-20260401120000{:08}", self.orders.len() + 1)
     }
@@ -295,16 +289,9 @@ fn read(path: &str, body: &[u8]) -> Result<(&'static str, Element), Refused> {
 }
 
 impl Zeus {
-    fn with<R>(&self, f: impl FnOnce(&mut State) -> R) -> R {
-        f(&mut self
-            .0
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner))
-    }
-
     /// Name of the request, and what is answered to it.
     fn run(
-        &self,
+        &mut self,
         request: &Received,
         faults: &Faults,
     ) -> (&'static str, Result<String, Refused>, Option<Trouble>) {
@@ -321,11 +308,11 @@ impl Zeus {
         if trouble.is_some_and(|t| !t.booked) {
             return (name, Ok(String::new()), trouble);
         }
-        let done = self.with(|state| match name {
-            "payment" => state.pay(&root),
-            "payment_return" => state.give_back(&root),
-            _ => state.change(&root),
-        });
+        let done = match name {
+            "payment" => self.pay(&root),
+            "payment_return" => self.give_back(&root),
+            _ => self.change(&root),
+        };
         (name, done, trouble)
     }
 
@@ -344,25 +331,22 @@ impl Zeus {
             || fields
                 .iter()
                 .any(|(name, _)| !["clientip", "zkey", "order_no"].contains(&name.as_str()));
-        if stranger || (get("clientip"), get("zkey")) != (CLIENT, ZKEY) {
-            self.with(|state| state.wrong.push("order_ref".to_owned()));
-        }
-        let data = self.with(|state| {
-            let order = state.orders.iter().find(|o| o.number == get("order_no"))?;
-            let known = !stranger && (get("clientip"), get("zkey")) == (CLIENT, ZKEY);
-            known.then(|| {
-                format!(
-                    "<data><ORDER_NO>{}</ORDER_NO><RESULT>{}</RESULT><KING>{}</KING></data>",
-                    order.number, order.result, order.amount
-                )
-            })
+        let wrong = stranger || (get("clientip"), get("zkey")) != (CLIENT, ZKEY);
+        let order = self.orders.iter().find(|o| o.number == get("order_no"));
+        let data = order.filter(|_| !wrong).map(|order| {
+            format!(
+                "<data><ORDER_NO>{}</ORDER_NO><RESULT>{}</RESULT><KING>{}</KING></data>",
+                order.number, order.result, order.amount
+            )
         });
         let body = format!(
             "<?xml version=\"1.0\" encoding=\"Shift_JIS\"?>\n<message><response>{}</response></message>\n",
             data.unwrap_or_default()
         );
         let body = encoding_rs::SHIFT_JIS.encode(&body).0.into_owned();
-        Answered::ok("text/xml; charset=Shift_JIS", body).with(trouble)
+        Answered::new(200, "text/xml; charset=Shift_JIS", body)
+            .with(trouble)
+            .wrong(wrong.then(|| "order_ref".to_owned()))
     }
 }
 
@@ -378,13 +362,9 @@ impl Protocol for Zeus {
         })
     }
 
-    fn answer(&self, request: &Received, faults: &Faults) -> Answered {
+    fn answer(&mut self, request: &Received, faults: &Faults) -> Answered {
         let kind = request.header("content-type").unwrap_or_default();
         let kind = kind.split(';').next().unwrap_or_default();
-        let page = |status: u16| Answered {
-            status,
-            ..Answered::ok("text/html", "<h1>Error</h1>")
-        };
         match (request.path.as_str(), kind, request.method.as_str()) {
             ("/order_ref.cgi", "application/x-www-form-urlencoded", "POST") => {
                 return self.look_up(request, faults);
@@ -394,23 +374,19 @@ impl Protocol for Zeus {
                 "text/xml" | "application/xml",
                 "POST",
             ) => {}
-            _ => {
-                self.with(|state| state.wrong.push("path, method or content type".to_owned()));
-                return page(404);
-            }
+            _ => return Answered::nowhere(),
         }
         let (name, done, trouble) = self.run(request, faults);
         if trouble.is_some_and(|t| t.cut == Cut::Throttled) {
-            return page(503);
+            return Answered::page(503, "Service Unavailable");
         }
+        let wrong = match &done {
+            Err(Refused(_, code, name)) if !name.is_empty() => Some(format!("{code} {name}")),
+            _ => None,
+        };
         let (status, code, rest) = match done {
             Ok(rest) => ("success", String::new(), rest),
-            Err(Refused(status, code, name)) => {
-                if !name.is_empty() {
-                    self.with(|state| state.wrong.push(format!("{code} {name}")));
-                }
-                (status, code, String::new())
-            }
+            Err(Refused(status, code, _)) => (status, code, String::new()),
         };
         let code = if code.is_empty() {
             "<code/>".to_owned()
@@ -427,12 +403,13 @@ impl Protocol for Zeus {
             )
         };
         let body = format!("<?xml version=\"1.0\" encoding=\"utf-8\"?>\n{inside}\n");
-        Answered::ok("text/xml; charset=utf-8", body).with(trouble)
+        Answered::new(200, "text/xml; charset=utf-8", body)
+            .with(trouble)
+            .wrong(wrong)
     }
 
-    fn log(&self) -> Value {
-        self.with(|state| {
-            let orders: Vec<_> = state
+    fn orders(&self) -> Vec<Value> {
+        self
                 .orders
                 .iter()
                 .map(|order| {
@@ -441,12 +418,6 @@ impl Protocol for Zeus {
                         "last4": order.last4, "plan": order.plan, "booked": order.result == PAID,
                     })
                 })
-                .collect();
-            json!({"orders": orders, "wrong": state.wrong})
-        })
-    }
-
-    fn reset(&self) {
-        self.with(|state| *state = State::default());
+                .collect()
     }
 }

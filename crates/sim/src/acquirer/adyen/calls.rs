@@ -5,7 +5,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use serde_json::{Value, json};
 
 use super::{
-    Done, MERCHANT, Payment, Refusal, State, amount, known, merchant, missing, refused, required,
+    Adyen, Done, MERCHANT, Payment, Refusal, amount, known, merchant, missing, refused, required,
     text, wrong,
 };
 use crate::acquirer::cards;
@@ -35,7 +35,7 @@ fn verdict(number: &str, holder: &str) -> Option<Refusal> {
     })
 }
 
-impl State {
+impl Adyen {
     fn psp(&mut self) -> String {
         self.serial += 1;
         format!("IVRPAY{:09}X", self.serial)

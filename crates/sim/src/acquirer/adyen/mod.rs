@@ -7,7 +7,6 @@
 mod calls;
 
 use std::collections::BTreeMap;
-use std::sync::Mutex;
 
 use serde_json::{Value, json};
 
@@ -32,17 +31,13 @@ struct Payment {
 }
 
 #[derive(Default)]
-struct State {
+pub(crate) struct Adyen {
     payments: BTreeMap<String, Payment>,
     /// Stored cards: shopper and number's refusal by their id.
     stored: BTreeMap<String, (String, Option<Refusal>, String)>,
     keys: BTreeMap<String, (u64, u16, Value)>,
-    wrong: Vec<String>,
     serial: u64,
 }
-
-#[derive(Default)]
-pub(crate) struct Adyen(Mutex<State>);
 
 type Refusal = (&'static str, &'static str);
 type Done = Result<(u16, Value), (u16, Value)>;
@@ -107,14 +102,7 @@ fn amount(body: &Value) -> Result<(u64, String), (u16, Value)> {
 }
 
 impl Adyen {
-    fn with<R>(&self, f: impl FnOnce(&mut State) -> R) -> R {
-        f(&mut self
-            .0
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner))
-    }
-
-    fn run(&self, request: &Received, faults: &Faults) -> (Done, Option<Trouble>) {
+    fn run(&mut self, request: &Received, faults: &Faults) -> (Done, Option<Trouble>) {
         let path: Vec<&str> = request.path.trim_matches('/').split('/').collect();
         if request.method != "POST" {
             return (Err(refused(404, "000", "validation", "Not Found")), None);
@@ -161,10 +149,7 @@ impl Adyen {
         if trouble.is_some_and(|t| !t.booked) {
             return (Ok((200, Value::Null)), trouble);
         }
-        (
-            self.with(|state| state.done(request, &path, &body)),
-            trouble,
-        )
+        (self.done(request, &path, &body), trouble)
     }
 }
 
@@ -177,24 +162,22 @@ impl Protocol for Adyen {
         json!({"parameters": {"merchant_account": MERCHANT}, "secrets": {"api_key": KEY}})
     }
 
-    fn answer(&self, request: &Received, faults: &Faults) -> Answered {
+    fn answer(&mut self, request: &Received, faults: &Faults) -> Answered {
         let (done, trouble) = self.run(request, faults);
-        if let Err((status, body)) = &done
-            && !matches!(status, 429 | 503)
-        {
-            self.with(|state| state.wrong.push(format!("{status} {}", body["message"])));
-        }
+        let wrong = match &done {
+            Err((status, body)) if !matches!(status, 429 | 503) => {
+                Some(format!("{status} {}", body["message"]))
+            }
+            _ => None,
+        };
         let (Ok((status, body)) | Err((status, body))) = done;
-        Answered {
-            status,
-            ..Answered::ok("application/json;charset=UTF-8", body.to_string())
-        }
-        .with(trouble)
+        Answered::new(status, "application/json;charset=UTF-8", body.to_string())
+            .with(trouble)
+            .wrong(wrong)
     }
 
-    fn log(&self) -> Value {
-        self.with(|state| {
-            let orders: Vec<_> = state
+    fn orders(&self) -> Vec<Value> {
+        self
                 .payments
                 .values()
                 .map(|payment| {
@@ -204,12 +187,6 @@ impl Protocol for Adyen {
                         "booked": payment.state == "Authorised",
                     })
                 })
-                .collect();
-            json!({"orders": orders, "wrong": state.wrong})
-        })
-    }
-
-    fn reset(&self) {
-        self.with(|state| *state = State::default());
+                .collect()
     }
 }

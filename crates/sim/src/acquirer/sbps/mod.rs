@@ -8,7 +8,6 @@
 mod request;
 
 use std::collections::BTreeMap;
-use std::sync::Mutex;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -44,15 +43,11 @@ struct Order {
 }
 
 #[derive(Default)]
-struct State {
+pub(crate) struct Sbps {
     orders: BTreeMap<String, Order>,
     customers: BTreeMap<String, String>,
-    wrong: Vec<String>,
     serial: u64,
 }
-
-#[derive(Default)]
-pub(crate) struct Sbps(Mutex<State>);
 
 /// The refusal that a card stands for: published refused cards of another test system, with the nearest type.
 fn verdict(number: &str) -> Option<&'static str> {
@@ -79,7 +74,7 @@ fn brand(number: &str) -> &'static str {
     }
 }
 
-impl State {
+impl Sbps {
     fn transaction(&mut self, id: &str) -> String {
         self.serial += 1;
         let function = id.replace('-', "");
@@ -273,15 +268,8 @@ impl State {
 }
 
 impl Sbps {
-    fn with<R>(&self, f: impl FnOnce(&mut State) -> R) -> R {
-        f(&mut self
-            .0
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner))
-    }
-
     fn run(
-        &self,
+        &mut self,
         request: &Received,
         faults: &Faults,
     ) -> (Result<(&'static str, String), Refused>, Option<Trouble>) {
@@ -328,12 +316,12 @@ impl Sbps {
         if trouble.is_some_and(|t| !t.booked) {
             return (Ok((function.id, String::new())), trouble);
         }
-        let done = self.with(|state| match id.get(..4) {
-            Some("ST01") => state.authorise(&plain),
-            Some("ST02") => state.after(&plain),
-            _ if id == "MG01-00101-101" => state.inquire(&plain),
-            _ => state.store(&plain),
-        });
+        let done = match id.get(..4) {
+            Some("ST01") => self.authorise(&plain),
+            Some("ST02") => self.after(&plain),
+            _ if id == "MG01-00101-101" => self.inquire(&plain),
+            _ => self.store(&plain),
+        };
         (done.map(|text| (function.id, text)), trouble)
     }
 }
@@ -353,52 +341,46 @@ impl Protocol for Sbps {
         })
     }
 
-    fn answer(&self, request: &Received, faults: &Faults) -> Answered {
-        let page = |status: u16| Answered {
-            status,
-            ..Answered::ok("text/html", "<h1>Error</h1>")
-        };
+    fn answer(&mut self, request: &Received, faults: &Faults) -> Answered {
         let kind = request.header("content-type").unwrap_or_default();
         let is_xml = kind.split(';').next() == Some("text/xml");
         if request.path != "/xmlapi.do" || request.method != "POST" || !is_xml {
-            self.with(|state| state.wrong.push("path, method or content type".to_owned()));
-            return page(404);
+            return Answered::nowhere();
         }
         let basic = format!(
             "Basic {}",
             STANDARD.encode(format!("{MERCHANT}{SERVICE}:{HASH_KEY}"))
         );
         if request.header("authorization") != Some(basic.as_str()) {
-            self.with(|state| state.wrong.push("user or password".to_owned()));
-            return page(401);
+            return Answered::page(401, "Unauthorized").wrong("user or password".to_owned());
         }
         const DATE: &str = "20260401120001";
         let (done, trouble) = self.run(request, faults);
+        // What no client should ever send; the verdicts of cards, states and systems are none of it.
+        let wrong = match &done {
+            Err(Refused(
+                kind @ ("00" | "02" | "03" | "04" | "05" | "06" | "07" | "09" | "10" | "11" | "14"),
+                item,
+                name,
+            )) => Some(format!("{kind}{item} {name}")),
+            _ => None,
+        };
         let body = match done {
             Ok((id, text)) => format!(
                 "<?xml version='1.0' encoding='Shift_JIS' ?>\n  <sps-api-response id=\"{id}\">\n    <res_result>OK</res_result>\n    {text}\n    <res_process_date>{DATE}</res_process_date>\n    <res_err_code/>\n    <res_date>{DATE}</res_date>\n  </sps-api-response>\n"
             ),
             // An answer to what could not be read has no id.
-            Err(Refused(kind, item, name)) => {
-                // What no client should ever send; the verdicts of cards, states and systems are none of it.
-                if [
-                    "00", "02", "03", "04", "05", "06", "07", "09", "10", "11", "14",
-                ]
-                .contains(&kind)
-                {
-                    self.with(|state| state.wrong.push(format!("{kind}{item} {name}")));
-                }
+            Err(Refused(kind, item, _)) => {
                 format!(
                     "<?xml version='1.0' encoding='Shift_JIS' ?>\n  <sps-api-response>\n    <res_result>NG</res_result>\n    <res_err_code>101{kind}{item}</res_err_code>\n    <res_date>{DATE}</res_date>\n  </sps-api-response>\n"
                 )
             }
         };
-        Answered::ok(TEXT, body).with(trouble)
+        Answered::new(200, TEXT, body).with(trouble).wrong(wrong)
     }
 
-    fn log(&self) -> Value {
-        self.with(|state| {
-            let orders: Vec<_> = state
+    fn orders(&self) -> Vec<Value> {
+        self
                 .orders
                 .iter()
                 .map(|(id, order)| {
@@ -408,12 +390,6 @@ impl Protocol for Sbps {
                         "plan": order.plan, "booked": order.commit == 1 && matches!(order.payment, 1 | 2),
                     })
                 })
-                .collect();
-            json!({"orders": orders, "wrong": state.wrong})
-        })
-    }
-
-    fn reset(&self) {
-        self.with(|state| *state = State::default());
+                .collect()
     }
 }

@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde_json::{Value, json};
 
 use super::{
-    Done, Fields, Intent, Method, Refund, State, amount, get, known, metadata, missing, refused,
+    Done, Fields, Intent, Method, Refund, Stripe, amount, get, known, metadata, missing, refused,
     wrong,
 };
 use crate::acquirer::http::Received;
@@ -41,7 +41,7 @@ fn verdict(number: &str) -> Option<&'static str> {
     row.map(|row| row.1)
 }
 
-impl State {
+impl Stripe {
     fn id(&mut self, prefix: &str) -> String {
         self.serial += 1;
         format!("{prefix}_3Iv{:06}", self.serial)

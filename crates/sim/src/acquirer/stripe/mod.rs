@@ -4,7 +4,6 @@
 mod calls;
 
 use std::collections::BTreeMap;
-use std::sync::Mutex;
 
 use serde_json::{Value, json};
 
@@ -41,19 +40,15 @@ struct Refund {
 }
 
 #[derive(Default)]
-struct State {
+pub(crate) struct Stripe {
     methods: BTreeMap<String, Method>,
     customers: Vec<String>,
     intents: BTreeMap<String, Intent>,
     refunds: BTreeMap<String, Refund>,
     /// By idempotency key: a digest of the request, and its answer.
     keys: BTreeMap<String, (u64, u16, Value)>,
-    wrong: Vec<String>,
     serial: u64,
 }
-
-#[derive(Default)]
-pub(crate) struct Stripe(Mutex<State>);
 
 type Fields = Vec<(String, String)>;
 type Done = Result<Value, (u16, Value)>;
@@ -111,14 +106,7 @@ fn amount(fields: &Fields, name: &str) -> Result<u64, (u16, Value)> {
 }
 
 impl Stripe {
-    fn with<R>(&self, f: impl FnOnce(&mut State) -> R) -> R {
-        f(&mut self
-            .0
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner))
-    }
-
-    fn run(&self, request: &Received, faults: &Faults) -> (Done, Option<Trouble>) {
+    fn run(&mut self, request: &Received, faults: &Faults) -> (Done, Option<Trouble>) {
         let (path, query) = request.path.split_once('?').unwrap_or((&request.path, ""));
         let path: Vec<&str> = path.trim_matches('/').split('/').collect();
         let posted = request.method == "POST";
@@ -174,10 +162,7 @@ impl Stripe {
         if trouble.is_some_and(|t| !t.booked) {
             return (Ok(Value::Null), trouble);
         }
-        (
-            self.with(|state| state.done(request, &path, &fields)),
-            trouble,
-        )
+        (self.done(request, &path, &fields), trouble)
     }
 }
 
@@ -190,35 +175,22 @@ impl Protocol for Stripe {
         json!({"parameters": {}, "secrets": {"secret_key": KEY}})
     }
 
-    fn answer(&self, request: &Received, faults: &Faults) -> Answered {
+    fn answer(&mut self, request: &Received, faults: &Faults) -> Answered {
         let (done, trouble) = self.run(request, faults);
-        let (status, body) = match done {
-            Ok(body) => (200, body),
-            Err((status, body)) => {
-                if matches!(status, 400 | 401 | 404) {
-                    self.with(|state| {
-                        state
-                            .wrong
-                            .push(format!("{} {}", request.method, body["error"]))
-                    });
-                }
-                (status, body)
-            }
-        };
-        Answered {
-            status,
-            ..Answered::ok("application/json", body.to_string())
-        }
-        .with(trouble)
+        let (status, body) = done.map_or_else(|refused| refused, |body| (200, body));
+        let wrong = matches!(status, 400 | 401 | 404)
+            .then(|| format!("{} {}", request.method, body["error"]));
+        Answered::new(status, "application/json", body.to_string())
+            .with(trouble)
+            .wrong(wrong)
     }
 
-    fn log(&self) -> Value {
-        self.with(|state| {
-            let back = |of: &str| -> u64 {
-                let refunds = state.refunds.values().filter(|r| r.intent == of);
-                refunds.map(|r| r.amount).sum()
-            };
-            let orders: Vec<_> = state
+    fn orders(&self) -> Vec<Value> {
+        let back = |of: &str| -> u64 {
+            let refunds = self.refunds.values().filter(|r| r.intent == of);
+            refunds.map(|r| r.amount).sum()
+        };
+        self
                 .intents
                 .iter()
                 .map(|(id, intent)| {
@@ -228,12 +200,6 @@ impl Protocol for Stripe {
                         "booked": matches!(intent.status, "requires_capture" | "succeeded"),
                     })
                 })
-                .collect();
-            json!({"orders": orders, "wrong": state.wrong})
-        })
-    }
-
-    fn reset(&self) {
-        self.with(|state| *state = State::default());
+                .collect()
     }
 }
