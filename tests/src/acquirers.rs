@@ -50,6 +50,19 @@ pub async fn get(url: &str) -> anyhow::Result<Value> {
 }
 
 impl Merchants {
+    fn number(name: &str) -> anyhow::Result<usize> {
+        let at = NAMES.iter().position(|n| *n == name);
+        Ok(at.context("no such acquirer")? + 1)
+    }
+
+    /// The API key of this acquirer's merchant.
+    ///
+    /// # Errors
+    /// When there is no such acquirer.
+    pub fn key(name: &str) -> anyhow::Result<String> {
+        Ok(format!("key-of-acquirer-{}", Self::number(name)?))
+    }
+
     /// Asks the simulator what a client has to be told, and writes the secrets.
     ///
     /// # Errors
@@ -139,8 +152,23 @@ impl Merchants {
     /// # Errors
     /// When the lab is not up.
     pub fn call(&self, lab: &Lab, name: &str, amount: u64, keys: String) -> anyhow::Result<Call> {
-        let at = NAMES.iter().position(|n| *n == name).context("no such")? + 1;
-        let mut call = Call::new(format!("70{at}{amount}"), keys);
+        self.dials(lab, name, "70", &amount.to_string(), keys)
+    }
+
+    /// A call to `PREFIX`, number of the acquirer's merchant, `rest`.
+    ///
+    /// # Errors
+    /// When the lab is not up.
+    pub fn dials(
+        &self,
+        lab: &Lab,
+        name: &str,
+        prefix: &str,
+        rest: &str,
+        keys: String,
+    ) -> anyhow::Result<Call> {
+        let at = Self::number(name)?;
+        let mut call = Call::new(format!("{prefix}{at}{rest}"), keys);
         // An API key sees its own merchant's calls alone.
         call.deaf = true;
         let events = format!("{}/v1/events", lab.get("API_URL")?);

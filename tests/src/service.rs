@@ -340,10 +340,24 @@ impl Service {
         body: &Value,
         idempotency_key: Option<&str>,
     ) -> anyhow::Result<(u16, Value)> {
+        self.post_as(&self.key, path, body, idempotency_key).await
+    }
+
+    /// As [`Self::post`], with the key of another merchant.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn post_as(
+        &self,
+        key: &str,
+        path: &str,
+        body: &Value,
+        idempotency_key: Option<&str>,
+    ) -> anyhow::Result<(u16, Value)> {
         let mut request = self
             .http
             .post(format!("{}{path}", self.api))
-            .bearer_auth(&self.key)
+            .bearer_auth(key)
             .header("content-type", "application/json")
             .body(body.to_string());
         if let Some(key) = idempotency_key {

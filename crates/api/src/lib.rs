@@ -3,15 +3,29 @@
 //! Spelling follows the names that developers of telephone payment know; ids are UUIDs, amounts are whole minor units,
 //! times are RFC 3339 in UTC.
 
-use ivrpay_payment::{Brand, CallId, PaymentId, State, TaskId};
+use ivrpay_payment::{Brand, CallId, PaymentId, State, TaskId, Transaction};
 use serde::{Deserialize, Serialize};
 
 /// Body of `POST /v1/payments`: announces a payment before or during the call.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CreatePayment {
-    /// Amount in minor units: 1200 is 1,200 yen or 12.00 dollars. 1 to 99,999,999.
+    /// `charge`, `authorize` (captured later), `tokenize` (the card is stored at the acquirer), `verify` (it is checked); the tenant's
+    /// `transaction_type` when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transaction_type: Option<Transaction>,
+    /// Amount in minor units: 1200 is 1,200 yen or 12.00 dollars. 1 to 99,999,999; none for `tokenize` and `verify`.
+    #[serde(default)]
     pub amount: u64,
+    /// The acquirer's name for a card that it has stored: the caller pays with that card by one key, or keys another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payment_token: Option<String>,
+    /// Brand of the card of a `payment_token` that no call of ours has stored.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub brand: Option<Brand>,
+    /// Its last four digits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last4: Option<String>,
     /// ISO 4217; the tenant's currency when absent.
     #[serde(default)]
     pub currency: Option<String>,
@@ -50,7 +64,10 @@ pub struct Payment {
     pub part: u32,
     /// `waiting`, `in-flight`, `unknown`, `approved`, `declined`, `cancelled`, `expired`, `voided`.
     pub state: State,
-    /// Minor units.
+    /// `charge`, `authorize`, `tokenize` or `verify`.
+    #[serde(default)]
+    pub transaction_type: Transaction,
+    /// Minor units; 0 for `tokenize` and `verify`.
     pub amount: u64,
     /// ISO 4217.
     pub currency: String,
@@ -77,6 +94,9 @@ pub struct Payment {
     pub acquirer_ref: Option<String>,
     /// The issuer's approval code.
     pub approval_code: Option<String>,
+    /// The acquirer's name for the card: that it has stored it under (`tokenize`), or that this payment offers to charge.
+    #[serde(default)]
+    pub payment_token: Option<String>,
     /// Who keys the card in the last call: `caller`, or `operator` for a caller who can't.
     #[serde(default)]
     pub entered_by: String,

@@ -443,6 +443,7 @@ fn show(p: Payment) -> anyhow::Result<()> {
         ("id", p.id.to_string()),
         ("state", p.state.name().to_owned()),
         ("result", p.result.clone().unwrap_or_default()),
+        ("type", p.transaction_type.name().to_owned()),
         ("amount", amount(&p)),
         ("order", p.order_id.clone().unwrap_or_default()),
         ("part", p.part.to_string()),
@@ -465,6 +466,7 @@ fn show(p: Payment) -> anyhow::Result<()> {
             "acquirer's reference",
             p.acquirer_ref.clone().unwrap_or_default(),
         ),
+        ("stored as", p.payment_token.clone().unwrap_or_default()),
         ("plan", p.plan.clone()),
         (
             "captured",
@@ -492,8 +494,13 @@ fn show(p: Payment) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Of a card that is stored or checked that, instead of an amount.
 fn amount(p: &Payment) -> String {
-    money(p.amount, &p.currency)
+    if p.transaction_type.moves_money() {
+        money(p.amount, &p.currency)
+    } else {
+        p.transaction_type.name().to_owned()
+    }
 }
 
 fn card(p: &Payment) -> String {

@@ -17,7 +17,8 @@ use ivrpay_daemon::settle::{Route, Settle};
 use ivrpay_dialogue::{At, Dialogue, End, Input, NotWritten, Output, Prompt, Settings, Setup};
 use ivrpay_journal::{Created, EnteredBy, Journal, Mode, NewPayment, OpenOptions, Origin};
 use ivrpay_payment::{
-    Brand, CallId, Currency, Doubt, Durable, Intent, Money, Outcome, PaymentId, TenantId,
+    Brand, CallId, CardToken, Currency, Doubt, Durable, Intent, Money, Outcome, PaymentId,
+    StoredCard, TenantId, Transaction, Truncated,
 };
 use ivrpay_prompts::Language;
 use ivrpay_secret::{Key, KeyRing};
@@ -36,6 +37,12 @@ pub(crate) struct Args {
     /// ISO 4217 currency.
     #[arg(long, default_value = "JPY")]
     currency: Currency,
+    /// What the card is for: charge, authorize, tokenize or verify.
+    #[arg(long = "type", value_name = "TYPE", default_value = "charge", value_parser = transaction, conflicts_with = "desk")]
+    transaction: Transaction,
+    /// A card that the acquirer has is offered first: visa 4242.
+    #[arg(long, conflicts_with_all = ["desk", "transaction"])]
+    stored: bool,
     /// The keypad before a payment instead: an operator keys amount, order number and language; `--desk=customer` keys as on the
     /// line that nobody attends.
     #[arg(
@@ -66,7 +73,7 @@ pub(crate) fn run(args: &Args) -> ExitCode {
         let done = runtime.block_on(async {
             match args.desk {
                 Some(keys) => desk::simulate(keys, args.language, args.currency).await,
-                None => simulate(args.language, amount)
+                None => simulate(args, amount)
                     .await
                     .map(|end| end.result.name().to_owned()),
             }
@@ -83,7 +90,16 @@ pub(crate) fn run(args: &Args) -> ExitCode {
     }
 }
 
-async fn simulate(language: Language, amount: Money) -> anyhow::Result<End> {
+fn transaction(name: &str) -> Result<Transaction, &'static str> {
+    Transaction::from_name(name).ok_or("charge, authorize, tokenize or verify")
+}
+
+async fn simulate(args: &Args, amount: Money) -> anyhow::Result<End> {
+    let language = args.language;
+    let stored = args.stored.then(|| StoredCard {
+        token: CardToken::new("practice").expect("letters"),
+        card: Truncated::new(Brand::Visa, [4, 2, 4, 2]).expect("digits"),
+    });
     // A person may type a real number: hardened and locked where this machine can, as in the service.
     drop(ivrpay_secret::harden());
     ivrpay_secret::init(
@@ -115,6 +131,8 @@ async fn simulate(language: Language, amount: Money) -> anyhow::Result<End> {
         origin: Origin::Dialplan,
         request: None,
         expires_ms: None,
+        transaction: args.transaction,
+        stored: stored.clone(),
     };
     let (Created::New(payment) | Created::Existing(payment)) = journal.create(new).await?;
     let claim = journal
@@ -135,7 +153,11 @@ async fn simulate(language: Language, amount: Money) -> anyhow::Result<End> {
         typing,
         terminal,
     }
-    .drive(amount)
+    .drive(Setup {
+        transaction: args.transaction,
+        stored: stored.map(|stored| stored.card),
+        ..Setup::default_for(amount)
+    })
     .await?;
     settle.drain().await;
     journal
@@ -203,7 +225,7 @@ impl Typing {
 }
 
 impl Simulation {
-    async fn drive(mut self, amount: Money) -> anyhow::Result<End> {
+    async fn drive(mut self, setup: Setup) -> anyhow::Result<End> {
         let setup = Setup {
             rules: Rules {
                 brands: Brand::ALL.to_vec(),
@@ -211,7 +233,7 @@ impl Simulation {
             },
             month: this_month(),
             training: true,
-            ..Setup::default_for(amount)
+            ..setup
         };
         let mut dialogue = Dialogue::new(Arc::new(Settings::default()), setup)?;
         let began = Instant::now();

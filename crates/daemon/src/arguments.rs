@@ -1,6 +1,6 @@
 //! What the dialplan says with `Stasis(ivrpay,tenant=…,order=…,amount=…,currency=…,mode=…)`.
 
-use ivrpay_payment::{CallId, Currency, Money, OperatorId, OrderId, PaymentId};
+use ivrpay_payment::{CallId, Currency, Money, OperatorId, OrderId, PaymentId, Transaction};
 use ivrpay_prompts::Language;
 
 /// What stands behind a key, before all is read ([`Arguments::parse`]).
@@ -42,6 +42,8 @@ pub(crate) struct Arguments {
     pub(crate) dialled: Option<OrderId>,
     /// The customer was called by us, and has answered.
     pub(crate) call: Option<CallId>,
+    /// What the card is for, where it is said.
+    pub(crate) transaction: Option<Transaction>,
 }
 
 impl Arguments {
@@ -108,9 +110,14 @@ impl Arguments {
                 "call" => {
                     read.call = Some(value.parse().map_err(|_| "call is no call id")?);
                 }
+                "type" => {
+                    let transaction = Transaction::from_name(value)
+                        .ok_or("type is charge, authorize, tokenize or verify")?;
+                    read.transaction = Some(transaction);
+                }
                 _ => {
                     return Err(
-                        "an argument is not known; known are tenant, payment, order, part, amount, currency, language, operator, extension, mode, line, dialled, call",
+                        "an argument is not known; known are tenant, payment, order, part, amount, currency, language, operator, extension, mode, line, dialled, call, type",
                     );
                 }
             }
@@ -135,6 +142,29 @@ impl Arguments {
             .map(|amount| Money::parse(amount, self.currency.unwrap_or(default)))
             .transpose()
             .map_err(|_| "amount is no whole number of minor units from 1 to 99,999,999")
+    }
+
+    /// What begins with the call where nothing was announced: a payment of that amount, or a card to be stored or checked. `usual` is the
+    /// tenant's.
+    ///
+    /// # Errors
+    /// In words for an admin.
+    pub(crate) fn begins(
+        &self,
+        currency: Currency,
+        usual: Transaction,
+    ) -> Result<Option<(Transaction, Money)>, &'static str> {
+        let transaction = self.transaction.unwrap_or(usual);
+        match (transaction.moves_money(), self.money(currency)?) {
+            (true, amount) => Ok(amount.map(|amount| (transaction, amount))),
+            (false, Some(_)) => {
+                Err("amount is for a payment: a card that is stored or checked (type) has none")
+            }
+            (false, None) => {
+                let currency = self.currency.unwrap_or(currency);
+                Ok(Some((transaction, Transaction::nominal(currency))))
+            }
+        }
     }
 }
 
@@ -177,6 +207,7 @@ mod tests {
             "colour=red",
             "payment=1",
             "line=yes",
+            "type=refund",
             "call=1",
             "dialled=4111111111111111",
             "order=4111111111111111",
@@ -186,5 +217,38 @@ mod tests {
         }
         assert!(parse("amount=-1").unwrap().money(Currency::Jpy).is_err());
         assert!(parse("amount=1.5").unwrap().money(Currency::Jpy).is_err());
+    }
+
+    #[test]
+    fn what_begins_with_a_call() {
+        let begins = |text: &str, usual| parse(text).unwrap().begins(Currency::Jpy, usual);
+        let yen = |minor| Money::new(minor, Currency::Jpy).unwrap();
+        for (text, usual, expected) in [
+            ("tenant=demo", Transaction::Charge, None),
+            (
+                "amount=1200",
+                Transaction::Charge,
+                Some((Transaction::Charge, yen(1200))),
+            ),
+            (
+                "amount=1200",
+                Transaction::Authorise,
+                Some((Transaction::Authorise, yen(1200))),
+            ),
+            (
+                "amount=1200,type=charge",
+                Transaction::Authorise,
+                Some((Transaction::Charge, yen(1200))),
+            ),
+            (
+                "type=tokenize",
+                Transaction::Charge,
+                Some((Transaction::Tokenise, yen(1))),
+            ),
+        ] {
+            assert_eq!(begins(text, usual), Ok(expected), "{text}");
+        }
+        // An amount that nobody would be charged is a mistake.
+        assert!(begins("amount=1200,type=verify", Transaction::Charge).is_err());
     }
 }

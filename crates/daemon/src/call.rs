@@ -28,7 +28,9 @@ use ivrpay_journal::{
     By, Claim, ClaimError, CreateError, EnteredBy, Mode as PaymentMode, NewPayment, Origin,
     Payment, TRAINING,
 };
-use ivrpay_payment::{CallId, Durable, Intent, Money, Outcome, PaymentId, State as PaymentState};
+use ivrpay_payment::{
+    CallId, Durable, Intent, Money, Outcome, PaymentId, State as PaymentState, Transaction,
+};
 use ivrpay_prompts::Language;
 use ivrpay_web::Cancelled;
 use tokio::sync::{mpsc, oneshot};
@@ -364,28 +366,36 @@ impl Call {
         // Should this process end, the dialplan has somebody for the caller all the same.
         Box::pin(self.set_ladder(Ending::Error, Line::WhisperInternalError)).await;
 
-        let amount = args.money(tenant.currency).map_err(|why| {
+        let begins = args.begins(tenant.currency, tenant.transaction);
+        let begins = begins.map_err(|why| {
             events::arguments_refused(&self.about, why);
             internal(language)
         })?;
         // Practice has a payment of its own: with the null connector, which approves, a real one would be taken for paid.
-        let found = if args.mode == Mode::Training && amount.is_some() {
+        let found = if args.mode == Mode::Training && begins.is_some() {
             None
         } else {
             self.find(channel, &args, tenant).await?
         };
-        let claim = match (found, amount) {
-            (Some(payment), Some(amount)) if amount != payment.amount => {
+        let claim = match (found, begins) {
+            (Some(payment), begins) => {
                 // Two sources that differ: nobody guesses about money (I7).
-                events::arguments_refused(
-                    &self.about,
-                    "amount differs from that of the announced payment",
-                );
-                return Err(internal(language));
+                let amount = begins.filter(|_| args.amount.is_some());
+                let differs = if amount.is_some_and(|(_, amount)| amount != payment.amount) {
+                    Some("amount differs from that of the announced payment")
+                } else if args.transaction.is_some_and(|t| t != payment.transaction) {
+                    Some("type differs from that of the announced payment")
+                } else {
+                    None
+                };
+                if let Some(why) = differs {
+                    events::arguments_refused(&self.about, why);
+                    return Err(internal(language));
+                }
+                self.claim(&payment, language).await?
             }
-            (Some(payment), _) => self.claim(&payment, language).await?,
-            (None, Some(amount)) => {
-                self.create(&args, tenant, amount, channel, language)
+            (None, Some(begins)) => {
+                self.create(&args, tenant, begins, channel, language)
                     .await?
             }
             (None, None) => {
@@ -494,10 +504,19 @@ impl Call {
         &self,
         args: &Arguments,
         tenant: &Tenant,
-        amount: Money,
+        (transaction, amount): (Transaction, Money),
         channel: &ivrpay_ari::Channel,
         language: Language,
     ) -> Result<Claim, Refused> {
+        let connector = if args.mode == Mode::Training {
+            TRAINING
+        } else {
+            &tenant.connector
+        };
+        if !self.shared.settle.can(connector, transaction.kind()) {
+            events::arguments_refused(&self.about, "type is none that the tenant's acquirer has");
+            return Err(Refused::internal(language));
+        }
         let new = NewPayment {
             tenant: tenant.id.clone(),
             // Practice locks no order.
@@ -512,11 +531,7 @@ impl Call {
                 PaymentMode::Test
             },
             entered_by: self.about.entered_by,
-            connector: if args.mode == Mode::Training {
-                TRAINING.to_owned()
-            } else {
-                tenant.connector.clone()
-            },
+            connector: connector.to_owned(),
             language: language.to_string(),
             prompt_version: ivrpay_prompts::VERSION.to_owned(),
             operator_extension: args.operator_extension.clone(),
@@ -525,6 +540,8 @@ impl Call {
             request: None,
             // This call's own: it ends with the call.
             expires_ms: None,
+            transaction,
+            stored: None,
         };
         let journal = self.shared.settle.journal();
         match journal.create_claimed(new, self.about.call_id).await {
@@ -610,6 +627,13 @@ impl Call {
             .find(|t| t.id == order.claim.payment().tenant);
         let setup = Setup {
             amount: order.claim.payment().amount,
+            transaction: order.claim.payment().transaction,
+            stored: order
+                .claim
+                .payment()
+                .stored
+                .as_ref()
+                .map(|stored| stored.card),
             attended: order.mode != Mode::SelfService,
             rules: Rules {
                 brands: tenant.map(|t| t.brands.clone()).unwrap_or_default(),
@@ -649,11 +673,14 @@ impl Call {
         // The digits are gone before anybody hears of the caller again.
         drop(dialogue);
         self.keys_told(end.keys);
-        let amount = order.claim.payment().amount;
+        let (amount, transaction) = {
+            let payment = order.claim.payment();
+            (payment.amount, payment.transaction)
+        };
         self.release(order.claim, end.result, Some(&end)).await;
         let whisper = match &self.talk {
-            Some(talk) => talk.whisper(&end, amount),
-            None => ivrpay_dialogue::operator::whisper(&end, amount),
+            Some(talk) => talk.whisper(&end, amount, transaction),
+            None => ivrpay_dialogue::operator::whisper(&end, amount, transaction),
         };
         Box::pin(self.whisper(whisper)).await;
         self.give_back(end.result, Some(&end)).await;

@@ -16,7 +16,7 @@ use ivrpay_acquirer::{
 use ivrpay_dialogue::Settings;
 use ivrpay_dialogue::desk::OrderDigits;
 use ivrpay_journal::TaskRules;
-use ivrpay_payment::{Brand, Currency, Money, OperationKind, Owner, SiteId, TenantId};
+use ivrpay_payment::{Brand, Currency, Money, Owner, SiteId, TenantId, Transaction};
 use ivrpay_prompts::Language;
 use ivrpay_web::{ApiKey, KeyHash, Scope};
 use ivrpay_wire::{Lookup, LookupConfig};
@@ -183,6 +183,8 @@ pub struct Tenant {
     pub task_rules: TaskRules,
     /// Whether the security code is asked.
     pub security_code: bool,
+    /// What a payment of which nothing is said is: `charge`, or `authorize` where amounts are captured later.
+    pub transaction: Transaction,
     /// Who takes the caller back.
     pub ladder: Ladder,
     /// What an operator keys before a transfer.
@@ -537,6 +539,8 @@ struct RawTenant {
     task_owner: Option<String>,
     #[serde(default = "yes")]
     security_code: bool,
+    #[serde(default)]
+    transaction_type: Transaction,
     #[serde(default)]
     r#return: Option<RawReturn>,
     #[serde(default)]
@@ -1002,12 +1006,19 @@ fn tenant(
             ),
         )
     })?;
-    // A call charges; a connector that can't is told now, not to a caller.
+    let transaction = raw.transaction_type;
+    if !transaction.moves_money() {
+        return Err(ConfigError::value(
+            at("transaction_type"),
+            "charge or authorize; a card is stored or checked where a payment asks for it",
+        ));
+    }
+    // What a connector can't do is told now, not to a caller.
     let about = connector.kind.about();
     about
         .capabilities
-        .require(OperationKind::Charge)
-        .map_err(|e| ConfigError::value(at("connector"), e))?;
+        .require(transaction.kind())
+        .map_err(|e| ConfigError::value(at("transaction_type"), e))?;
     let live = raw.mode == RawMode::Live;
     let other = match connector.mode {
         Some(AcquirerMode::Test) if live => {
@@ -1085,6 +1096,7 @@ fn tenant(
         )?,
         task_rules,
         security_code: raw.security_code,
+        transaction: raw.transaction_type,
         ladder: raw
             .r#return
             .map_or_else(|| Ok(Ladder::default()), |raw| ladder(&at("return"), raw))?,

@@ -372,6 +372,8 @@ impl Leg {
             caller_number: None,
             origin: Origin::Desk,
             request: None,
+            transaction: tenant.transaction,
+            stored: None,
             expires_ms: Some(
                 jiff::Timestamp::now()
                     .as_millisecond()

@@ -197,12 +197,13 @@ impl PayKey {
         args: &mut Arguments,
         customer: &Channel,
     ) -> Result<(), No<E::Lost>> {
-        let amount = args.money(tenant.currency).map_err(|why| {
+        let begins = args.begins(tenant.currency, tenant.transaction);
+        let begins = begins.map_err(|why| {
             events::pay_key_unusable(why);
             Refusal::NothingWaiting
         })?;
         if args.mode == Mode::Training {
-            return amount
+            return begins
                 .map(drop)
                 .ok_or_else(|| Refusal::NothingWaiting.into());
         }
@@ -214,7 +215,7 @@ impl PayKey {
                 args.payment = Some(payment.id);
                 Ok(())
             }
-            Ok(None) if amount.is_some() => Ok(()),
+            Ok(None) if begins.is_some() => Ok(()),
             Ok(None) | Err(NotFound::Foreign) => Err(Refusal::NothingWaiting.into()),
             Err(NotFound::Taken { state, .. }) => Err(order::refusal(state).into()),
             Err(NotFound::Journal(error)) => {

@@ -495,6 +495,7 @@ fn web(
                     language: t.language.to_string(),
                     live: t.live,
                     connector: t.connector.clone(),
+                    transaction: t.transaction,
                     waiting_max: t.waiting_max,
                     customer_calls_max: t.calls.at_once_max,
                 })

@@ -159,7 +159,7 @@ impl Settle {
         draft: Draft,
     ) -> Result<Durable<Intent>, NotWritten> {
         let draft = IntentDraft {
-            kind: OperationKind::Charge,
+            stored: draft.stored,
             amount: draft.amount,
             card: draft.card,
             plan: Plan::LumpSum,
@@ -189,15 +189,6 @@ impl Settle {
         &self,
         connector: &str,
         intent: Durable<Intent>,
-        card: Card,
-    ) -> oneshot::Receiver<Outcome> {
-        self.ask(connector, intent, Some(card))
-    }
-
-    fn ask(
-        &self,
-        connector: &str,
-        intent: Durable<Intent>,
         card: Option<Card>,
     ) -> oneshot::Receiver<Outcome> {
         let (answer, receiver) = oneshot::channel();
@@ -207,6 +198,13 @@ impl Settle {
             &self.wire.handle,
         );
         receiver
+    }
+
+    /// Whether this connector can do that; one that is not configured can do nothing.
+    #[must_use]
+    pub fn can(&self, connector: &str, kind: OperationKind) -> bool {
+        let route = self.routes.get(connector);
+        route.is_some_and(|route| route.connector.about().capabilities.has(kind))
     }
 
     /// Asks the acquirer for a capture, a void or a refund.
@@ -311,7 +309,7 @@ impl Settle {
     /// What came of an operation without a card, once it is on disk.
     async fn answered(&self, connector: &str, intent: &Durable<Intent>) -> Outcome {
         events::intent(intent.get().payment_id, intent.get().operation_id);
-        match self.ask(connector, intent.clone(), None).await {
+        match self.authorise(connector, intent.clone(), None).await {
             Ok(outcome) => outcome,
             // Its task died by a bug: it may have been done.
             Err(_) => {
@@ -526,6 +524,10 @@ impl Settle {
 }
 
 impl Acquirers for Settle {
+    fn can(&self, connector: &str, kind: OperationKind) -> bool {
+        Self::can(self, connector, kind)
+    }
+
     fn later(
         &self,
         payment: PaymentId,
@@ -551,7 +553,7 @@ mod tests {
     use ivrpay_acquirer::{About, Asked, BuildError, Reply, Step};
     use ivrpay_journal::{EnteredBy, Mode, NewPayment, OpenOptions, Origin, TaskFilter};
     use ivrpay_payment::{
-        AcquirerRef, Approval, Brand, Currency, Money, OperatorId, TenantId, Truncated,
+        AcquirerRef, Approval, Brand, Currency, Money, OperatorId, TenantId, Transaction, Truncated,
     };
 
     use super::*;
@@ -603,12 +605,14 @@ mod tests {
             operator_extension: None,
             caller_number: None,
             request: None,
+            transaction: Transaction::Charge,
+            stored: None,
         };
         let call = CallId::new(uuid::Uuid::now_v7());
         let claim = journal.create_claimed(new, call).await.unwrap();
         let payment = claim.payment().id;
         let draft = IntentDraft {
-            kind: OperationKind::Charge,
+            stored: false,
             amount: claim.payment().amount,
             card: Truncated::new(Brand::Visa, [1, 1, 1, 1]).unwrap(),
             plan: Plan::LumpSum,

@@ -7,7 +7,7 @@ use crate::ending;
 use crate::io::{At, CallResult, ErrorType, Say, Step};
 use crate::line::Line;
 use crate::menu::{Choice, Menu};
-use crate::{State, What, collect_pan, paused};
+use crate::{State, What, greeting, paused};
 
 pub(crate) struct Amount {
     menu: Menu,
@@ -33,7 +33,7 @@ impl Amount {
         }
         match self.menu.handle(call, now, &what) {
             Choice::Stay => State::Amount(self),
-            Choice::One => collect_pan::first(call, now),
+            Choice::One => greeting::first_card(call, now),
             Choice::Two => ending::say(
                 call,
                 now,

@@ -3,12 +3,12 @@
 //! Enters when the intent is durable; hands the card out and keeps none of it. Leaves only with an outcome: neither hang-up nor
 //! cancellation, shutdown or limit ends a call while money may be moving. The driver always answers. Keys are dropped.
 
-use ivrpay_card::Card;
 use ivrpay_payment::{Action, Durable, Intent, Outcome};
 
 use crate::call::Call;
 use crate::io::{At, CallResult, Output, Progress, Say, Step};
 use crate::line::Line;
+use crate::writing::With;
 use crate::{State, What, declined, ending};
 
 pub(crate) struct Authorise {
@@ -17,8 +17,12 @@ pub(crate) struct Authorise {
     told: u32,
 }
 
-pub(crate) fn enter(call: &mut Call, now: At, intent: Durable<Intent>, card: Card) -> State {
-    call.card = Some(card.pan.truncated());
+pub(crate) fn enter(call: &mut Call, now: At, intent: Durable<Intent>, with: With) -> State {
+    call.card = Some(with.truncated());
+    let card = match with {
+        With::Card(card) => Some(card),
+        With::Stored(_) => None,
+    };
     call.push(Output::Authorise(intent, card));
     call.play(now, vec![Say::Line(Line::PaymentProcessing)]);
     State::Authorise(Authorise {

@@ -3,6 +3,7 @@
 //! Enters with a whole card. The last step before money moves; it can't be switched off (see `Settings`). Holds the card.
 
 use ivrpay_card::Card;
+use ivrpay_payment::Transaction;
 
 use crate::call::Call;
 use crate::io::{At, Say, Step};
@@ -16,7 +17,12 @@ pub(crate) struct Confirm {
 }
 
 pub(crate) fn enter(call: &mut Call, now: At, card: Card) -> State {
-    let says = vec![Say::Confirm(card.pan.truncated(), call.setup.amount)];
+    let shown = card.pan.truncated();
+    let says = vec![match call.setup.transaction {
+        Transaction::Tokenise => Say::ConfirmStoring(shown),
+        Transaction::Verify => Say::ConfirmChecking(shown),
+        _ => Say::Confirm(shown, call.setup.amount),
+    }];
     let menu = Menu::ask_to_be_heard(call, now, Step::Confirmation, says);
     State::Confirm(Confirm { card, menu })
 }
@@ -43,7 +49,7 @@ impl Confirm {
         }
         match self.menu.handle(call, now, &what) {
             Choice::Stay => State::Confirm(self),
-            Choice::One => writing::enter(call, self.card),
+            Choice::One => writing::enter(call, writing::With::Card(self.card)),
             Choice::Two => {
                 // Wiped before the number is asked for.
                 drop(self);

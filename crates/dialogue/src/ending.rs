@@ -4,6 +4,7 @@
 //! "Nothing has been charged" is in the words of some of these lines: they are used only before anything was sent, or after a
 //! decline, never while an outcome is open.
 
+use ivrpay_payment::Transaction;
 use ivrpay_secret::Full;
 
 use crate::call::Call;
@@ -26,7 +27,11 @@ pub(crate) fn say(call: &mut Call, now: At, result: CallResult, lines: &[Line]) 
 }
 
 pub(crate) fn approved(call: &mut Call, now: At) -> State {
-    let mut says = vec![Say::Line(Line::PaymentCompleted)];
+    let mut says = vec![Say::Line(match call.setup.transaction {
+        Transaction::Tokenise => Line::TokenizeCompleted,
+        Transaction::Verify => Line::VerifyCompleted,
+        _ => Line::PaymentCompleted,
+    })];
     if let (false, Some(reference)) = (call.setup.attended, call.setup.reference) {
         says.push(Say::Reference(reference));
     }

@@ -5,7 +5,7 @@
 use crate::call::Call;
 use crate::io::{At, Say, Step};
 use crate::line::Line;
-use crate::{State, What, amount, collect_pan};
+use crate::{State, What, amount, collect_pan, stored};
 
 pub(crate) struct Greeting {
     until: At,
@@ -54,9 +54,17 @@ impl Greeting {
 }
 
 fn first_question(call: &mut Call, now: At) -> State {
-    if call.setup.amount_confirmed {
-        collect_pan::first(call, now)
+    if call.setup.amount_confirmed || !call.setup.transaction.moves_money() {
+        first_card(call, now)
     } else {
         amount::enter(call, now)
+    }
+}
+
+/// The card that the acquirer has, else the first that is keyed.
+pub(crate) fn first_card(call: &mut Call, now: At) -> State {
+    match call.setup.stored {
+        Some(card) => stored::enter(call, now, card),
+        None => collect_pan::first(call, now),
     }
 }

@@ -107,6 +107,8 @@ pub enum Step {
     Greeting,
     /// 1 = right, 2 = wrong.
     PaymentAmount,
+    /// A card that the acquirer has: 1 = this one, 2 = another.
+    StoredCard,
     /// Card number.
     PaymentCardNumber,
     /// Expiry, MMYY.
@@ -131,9 +133,10 @@ pub enum Step {
 
 impl Step {
     /// Every step, in the order of a call.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Greeting,
         Self::PaymentAmount,
+        Self::StoredCard,
         Self::PaymentCardNumber,
         Self::ExpirationDate,
         Self::SecurityCode,
@@ -152,6 +155,7 @@ impl Step {
         match self {
             Self::Greeting => "greeting",
             Self::PaymentAmount => "payment-amount",
+            Self::StoredCard => "stored-card",
             Self::PaymentCardNumber => "payment-card-number",
             Self::ExpirationDate => "expiration-date",
             Self::SecurityCode => "security-code",
@@ -183,8 +187,9 @@ pub enum Output {
     Progress(Progress),
     /// Journal this intent, sync, and answer with `Written` or `NotWritten`.
     Write(Draft),
-    /// Ask the acquirer, with the card; answer with `Answered`. The card is gone from the dialogue.
-    Authorise(Durable<Intent>, Card),
+    /// Ask the acquirer, with the card, or for the stored one that the intent names; answer with `Answered`. The card is gone from the
+    /// dialogue.
+    Authorise(Durable<Intent>, Option<Card>),
     /// Over. Nothing comes after it.
     End(End),
 }
@@ -196,6 +201,8 @@ pub struct Draft {
     pub amount: Money,
     /// Brand and last four, as confirmed.
     pub card: Truncated,
+    /// It is the stored card of the call's setup.
+    pub stored: bool,
     /// What was spoken and which menu keys were pressed (never digits of the card): evidence in a dispute.
     pub evidence: Vec<Evidence>,
 }
@@ -419,12 +426,22 @@ pub enum Say {
     Amount(Money),
     /// `confirmation`: the last four and the amount, 1 or 2.
     Confirm(Truncated, Money),
+    /// `confirmation-tokenize`: the last four of the card that is to be stored, 1 or 2.
+    ConfirmStoring(Truncated),
+    /// `confirmation-verify`: the last four of the card that is to be checked, 1 or 2.
+    ConfirmChecking(Truncated),
+    /// `stored-card`: the last four of the card that the acquirer has and the amount, 1 or 2.
+    Stored(Truncated, Money),
     /// `payment-completed.reference`: up to eight digits, read one by one.
     Reference(u32),
     /// `invalid-card-type`: please use one of these brands.
     Brands(Brands),
     /// `whisper-success`: the amount and the last four.
     Paid(Truncated, Money),
+    /// `whisper-tokenized`: the last four.
+    WasStored(Truncated),
+    /// `whisper-verified`: the last four.
+    WasChecked(Truncated),
     /// `whisper-manager`: the acquirer's code of a refusal, read sign by sign.
     Manager(Spelt),
     /// `payment-choice`: the orders that wait, each with its key.
@@ -449,9 +466,14 @@ impl Say {
             Self::Line(line) => line.name(),
             Self::Amount(_) => "payment-amount",
             Self::Confirm(..) => "confirmation",
+            Self::ConfirmStoring(_) => "confirmation-tokenize",
+            Self::ConfirmChecking(_) => "confirmation-verify",
+            Self::Stored(..) => "stored-card",
             Self::Reference(_) => "payment-completed-reference",
             Self::Brands(_) => "invalid-card-type",
             Self::Paid(..) => "whisper-success",
+            Self::WasStored(_) => "whisper-tokenized",
+            Self::WasChecked(_) => "whisper-verified",
             Self::Manager(_) => "whisper-manager",
             Self::Choice(_) => "payment-choice",
             Self::Goodbye(_) => "return-goodbye",

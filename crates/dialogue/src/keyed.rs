@@ -7,7 +7,7 @@ use crate::io::{CallResult, End, Prompt, Say};
 use crate::line::Line;
 use crate::operator;
 use crate::settings::Settings;
-use ivrpay_payment::Money;
+use ivrpay_payment::{Money, Transaction};
 
 /// Waits for somebody who has to be told each number: the longest for every field, and no reminder, which would talk over the caller.
 #[must_use]
@@ -66,7 +66,9 @@ pub fn is_for_both(prompt: &Prompt) -> bool {
                         | Line::PaymentConnectorError
                         | Line::PaymentProcessing
                         | Line::PaymentProcessingLong
+                        | Line::TokenizeCompleted
                         | Line::Training
+                        | Line::VerifyCompleted
                 )
         )
     })
@@ -74,11 +76,11 @@ pub fn is_for_both(prompt: &Prompt) -> bool {
 
 /// As [`operator::whisper`]; what the operator did himself is not told as the caller's wish.
 #[must_use]
-pub fn whisper(end: &End, amount: Money) -> Prompt {
+pub fn whisper(end: &End, amount: Money, transaction: Transaction) -> Prompt {
     if end.result == CallResult::AmountRejected {
         return Prompt::from(Line::WhisperCancelled);
     }
-    operator::whisper(end, amount)
+    operator::whisper(end, amount, transaction)
 }
 
 #[cfg(test)]

@@ -51,6 +51,7 @@ mod pace;
 mod paused;
 mod phase;
 mod settings;
+mod stored;
 mod wait;
 mod writing;
 
@@ -82,6 +83,7 @@ enum State {
     New,
     Greeting(greeting::Greeting),
     Amount(amount::Amount),
+    Stored(stored::Stored),
     CollectPan(collect_pan::CollectPan),
     CollectExpiry(collect_expiry::CollectExpiry),
     ExpiryPast(expiry_past::ExpiryPast),
@@ -306,6 +308,7 @@ impl State {
         match self {
             Self::Greeting(state) => state.handle(call, now, what),
             Self::Amount(state) => state.handle(call, now, what),
+            Self::Stored(state) => state.handle(call, now, what),
             Self::CollectPan(state) => state.handle(call, now, what),
             Self::CollectExpiry(state) => state.handle(call, now, what),
             Self::ExpiryPast(state) => state.handle(call, now, what),
@@ -325,6 +328,7 @@ impl State {
             Self::New => Some(At::default()),
             Self::Greeting(state) => Some(state.deadline()),
             Self::Amount(state) => Some(state.deadline(call)),
+            Self::Stored(state) => Some(state.deadline(call)),
             Self::CollectPan(state) => Some(state.deadline(call)),
             Self::CollectExpiry(state) => Some(state.deadline(call)),
             Self::ExpiryPast(state) => Some(state.deadline(call)),
@@ -351,6 +355,7 @@ impl State {
         match (self, step) {
             (Self::Paused(paused), step) => paused.re_asks(step),
             (Self::Amount(_), Step::PaymentAmount)
+            | (Self::Stored(_), Step::StoredCard)
             | (Self::Confirm(_), Step::Confirmation)
             | (Self::Confirm(_) | Self::CollectCode(_), Step::SecurityCode)
             | (

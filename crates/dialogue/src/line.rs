@@ -68,8 +68,10 @@ lines! {
     SecurityCodeAmex = "security-code-amex",
     SelfServiceEnd = "self-service-end",
     SessionTimeout = "session-timeout",
+    TokenizeCompleted = "tokenize-completed",
     TooManyFailedAttempts = "too-many-failed-attempts",
     Training = "training",
+    VerifyCompleted = "verify-completed",
     // Whispered to the operator before the customer is joined.
     WhisperCancelled = "whisper-cancelled",
     WhisperDeclinedCheck = "whisper-declined-check",

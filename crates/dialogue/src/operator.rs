@@ -3,7 +3,7 @@
 //! Pure functions from facts to what is said. Does not know the call's states, nor how anything is played. "Not paid yet" is in the
 //! words of some lines: they are chosen only where no operation is approved or open.
 
-use ivrpay_payment::{Action, Decline, Money, Outcome, Reason, Why};
+use ivrpay_payment::{Action, Decline, Money, Outcome, Reason, Transaction, Why};
 
 use crate::io::{CallResult, Choices, End, Keys, Prompt, Say, Spelt, Step};
 use crate::line::Line;
@@ -117,7 +117,7 @@ pub fn progress(step: Step) -> Option<Prompt> {
         Step::PaymentCardNumber => Line::ProgressCardNumber,
         Step::ExpirationDate | Step::ExpirationDatePast => Line::ProgressExpirationDate,
         Step::SecurityCode => Line::ProgressSecurityCode,
-        Step::Confirmation => Line::ProgressConfirmation,
+        Step::StoredCard | Step::Confirmation => Line::ProgressConfirmation,
         Step::PaymentProcessing => Line::ProgressProcessing,
         Step::CardDeclined => Line::ProgressCardDeclined,
         Step::Paused => Line::ProgressPaused,
@@ -135,10 +135,14 @@ pub fn keys_not_heard() -> Prompt {
 /// How the payment of `amount` ended: whispered before the customer is joined. A refusal of the card that came before another
 /// end (the customer then pressed `*`, or hung up) is told first.
 #[must_use]
-pub fn whisper(end: &End, amount: Money) -> Prompt {
+pub fn whisper(end: &End, amount: Money, transaction: Transaction) -> Prompt {
     let mut says = match &end.outcome {
         Some(Outcome::Approved(approval)) => vec![match approval.card.or(end.card) {
-            Some(card) => Say::Paid(card, amount),
+            Some(card) => match transaction {
+                Transaction::Tokenise => Say::WasStored(card),
+                Transaction::Verify => Say::WasChecked(card),
+                _ => Say::Paid(card, amount),
+            },
             // A dialogue that was approved had a card; without one the money is what counts.
             None => Say::Line(Line::PaymentCompleted),
         }],
@@ -382,7 +386,11 @@ mod tests {
             ),
         ];
         for (result, outcome, hung_up, expected) in table {
-            let told = whisper(&end(result, outcome, hung_up), amount());
+            let told = whisper(
+                &end(result, outcome, hung_up),
+                amount(),
+                Transaction::Charge,
+            );
             assert_eq!(told.0, expected, "{}", result.name());
         }
     }
@@ -406,7 +414,11 @@ mod tests {
         for result in RESULTS {
             for outcome in &outcomes {
                 for hung_up in [false, true] {
-                    let told = whisper(&end(result, outcome.clone(), hung_up), amount());
+                    let told = whisper(
+                        &end(result, outcome.clone(), hung_up),
+                        amount(),
+                        Transaction::Charge,
+                    );
                     assert!(!told.0.is_empty(), "{} {outcome:?}", result.name());
                     let says_not_paid = told
                         .0
@@ -430,7 +442,9 @@ mod tests {
                 keys,
                 ..end(result, outcome, false)
             };
-            whisper(&end, amount()).0.contains(&inband)
+            whisper(&end, amount(), Transaction::Charge)
+                .0
+                .contains(&inband)
         };
         for keys in [Keys::AsSound, Keys::NotHeard] {
             for result in [

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use ivrpay_card::{Month, Rules};
-use ivrpay_payment::{Brand, Money};
+use ivrpay_payment::{Brand, Money, Transaction, Truncated};
 
 /// How callers are led. The defaults are those of the product's prompt table; every span is of the call's own time.
 ///
@@ -76,6 +76,10 @@ impl Default for Settings {
 pub struct Setup {
     /// How much is to be paid.
     pub amount: Money,
+    /// What the card is for: where no money moves, no amount is spoken.
+    pub transaction: Transaction,
+    /// A card that the acquirer has: it is offered before one is asked for.
+    pub stored: Option<Truncated>,
     /// An operator takes the caller back; false: self-service.
     pub attended: bool,
     /// Brands that are taken.
@@ -105,6 +109,8 @@ impl Setup {
     pub fn default_for(amount: Money) -> Self {
         Self {
             amount,
+            transaction: Transaction::Charge,
+            stored: None,
             attended: true,
             rules: Rules {
                 brands: vec![

@@ -1,9 +1,10 @@
 //! Waits until the intent is durable.
 //!
 //! Enters with a confirmed card. Nothing has been sent yet, so a hang-up, a cancellation or the session limit still ends the call
-//! here without a charge; the intent that becomes durable afterwards is closed by the driver as not sent. Holds the card.
+//! here without a charge; the intent that becomes durable afterwards is closed by the driver as not sent. Holds the card that was keyed.
 
 use ivrpay_card::Card;
+use ivrpay_payment::Truncated;
 
 use crate::call::Call;
 use crate::io::{At, CallResult, Draft, NotWritten, Output, Step};
@@ -11,24 +12,42 @@ use crate::line::Line;
 use crate::{State, What, authorise, ending};
 
 pub(crate) struct Writing {
-    card: Card,
+    with: With,
 }
 
-pub(crate) fn enter(call: &mut Call, card: Card) -> State {
+/// What is charged.
+pub(crate) enum With {
+    /// What the caller keyed.
+    Card(Card),
+    /// What the acquirer has.
+    Stored(Truncated),
+}
+
+impl With {
+    pub(crate) fn truncated(&self) -> Truncated {
+        match self {
+            Self::Card(card) => card.pan.truncated(),
+            Self::Stored(card) => *card,
+        }
+    }
+}
+
+pub(crate) fn enter(call: &mut Call, with: With) -> State {
     call.entered(Step::PaymentProcessing, call.cards, None);
     let draft = Draft {
         amount: call.setup.amount,
-        card: card.pan.truncated(),
+        card: with.truncated(),
+        stored: matches!(with, With::Stored(_)),
         evidence: call.evidence(),
     };
     call.push(Output::Write(draft));
-    State::Writing(Writing { card })
+    State::Writing(Writing { with })
 }
 
 impl Writing {
     pub(crate) fn handle(self, call: &mut Call, now: At, what: What) -> State {
         match what {
-            What::Written(intent) => authorise::enter(call, now, intent, self.card),
+            What::Written(intent) => authorise::enter(call, now, intent, self.with),
             What::NotWritten(why) => {
                 drop(self);
                 match why {

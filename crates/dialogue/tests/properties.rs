@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use common::{Runner, approved, key, outcome, setup};
 use ivrpay_dialogue::{At, CallResult, Command, Input, NotWritten, Say, Settings, Step};
-use ivrpay_payment::Outcome;
+use ivrpay_payment::{Brand, Outcome, Transaction, Truncated};
 use ivrpay_secret::Key;
 use proptest::prelude::*;
 
@@ -163,8 +163,12 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: cases(), ..ProptestConfig::default() })]
 
     #[test]
-    fn every_call_ends(acts in acts(), can_pause: bool, attended: bool, security_code: bool, operator_keys: bool) {
-        let call = ivrpay_dialogue::Setup { can_pause, attended, security_code, operator_keys, reference: Some(12_345), ..setup(1_500) };
+    fn every_call_ends(
+        acts in acts(), can_pause: bool, attended: bool, security_code: bool, operator_keys: bool, stored: bool,
+        transaction in prop::sample::select(&Transaction::ALL[..]),
+    ) {
+        let stored = Truncated::new(Brand::Jcb, [0, 5, 0, 5]).filter(|_| stored && transaction.moves_money());
+        let call = ivrpay_dialogue::Setup { can_pause, attended, security_code, operator_keys, transaction, stored, reference: Some(12_345), ..setup(1_500) };
         let amount = call.amount;
         let settings = Settings::default();
         let mut runner = Runner::new(settings.clone(), call);
@@ -191,9 +195,12 @@ proptest! {
         // Digits are spoken of the amount, the reference, and of a card the last four alone.
         for say in &runner.said {
             match say {
-                Say::Amount(said) => prop_assert!(*said == amount && !operator_keys),
-                Say::AmountTold(said) => prop_assert!(*said == amount && operator_keys),
-                Say::Confirm(_, said) => prop_assert_eq!(*said, amount),
+                Say::Amount(said) => prop_assert!(*said == amount && !operator_keys && transaction.moves_money()),
+                Say::AmountTold(said) => prop_assert!(*said == amount && operator_keys && transaction.moves_money()),
+                Say::Confirm(_, said) => prop_assert!(*said == amount && transaction.moves_money()),
+                Say::ConfirmStoring(_) => prop_assert_eq!(transaction, Transaction::Tokenise),
+                Say::ConfirmChecking(_) => prop_assert_eq!(transaction, Transaction::Verify),
+                Say::Stored(card, said) => prop_assert!(*said == amount && Some(*card) == stored),
                 Say::Reference(number) => prop_assert!(!attended && *number == 12_345),
                 Say::Line(_) | Say::Brands(_) => {}
                 other => prop_assert!(false, "{} is the operator's", other.name()),
@@ -202,9 +209,12 @@ proptest! {
         for sent in &runner.sent {
             let digits: Vec<u8> = sent.pan.iter().rev().take(4).rev().map(|b| b - b'0').collect();
             prop_assert_eq!(&digits[..], &sent.last4[..]);
-            prop_assert!(runner.said.iter().any(|s| matches!(s, Say::Confirm(card, _) if card.last4() == sent.last4)), "unconfirmed");
+            prop_assert!(runner.said.iter().any(|s| matches!(s, Say::Confirm(card, _) | Say::ConfirmStoring(card) | Say::ConfirmChecking(card) if card.last4() == sent.last4)), "unconfirmed");
         }
         prop_assert!(runner.sent.len() <= usize::from(settings.cards_max), "{} cards", runner.sent.len());
+        // The stored card is charged once at most, and only where it was offered.
+        prop_assert!(runner.by_token <= usize::from(runner.said.iter().any(|s| matches!(s, Say::Stored(..)))));
+        prop_assert!(runner.sent.len() + runner.by_token <= usize::from(settings.cards_max));
 
         let end = runner.end.as_ref().unwrap();
         prop_assert!(end.evidence.len() <= 64);

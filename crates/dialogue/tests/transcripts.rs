@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use common::{Runner, key, outcome, setup, step};
 use ivrpay_dialogue::{Command, NotWritten, Settings, keyed};
+use ivrpay_payment::{Brand, Transaction, Truncated};
 
 #[test]
 fn transcripts() {
@@ -38,6 +39,9 @@ fn play(name: &str, script: &str) -> String {
                     settings = keyed::settings(&settings);
                 }
                 "reference" => call_setup.reference = Some(4_711),
+                "tokenize" => call_setup.transaction = Transaction::Tokenise,
+                "verify" => call_setup.transaction = Transaction::Verify,
+                "stored" => call_setup.stored = Truncated::new(Brand::Jcb, [0, 5, 0, 5]),
                 _ => panic!("{name}: no such setup: {word}"),
             }
         }

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use ivrpay_journal::{EnteredBy, IntentDraft, Journal, Mode, NewPayment, OpenOptions, Origin};
 use ivrpay_payment::{
-    AcquirerRef, Approval, Brand, CallId, Currency, Money, OperationKind, Outcome, Plan, TenantId,
+    AcquirerRef, Approval, Brand, CallId, Currency, Money, Outcome, Plan, TenantId, Transaction,
     Truncated,
 };
 
@@ -118,12 +118,14 @@ fn payment(n: usize) -> NewPayment {
         operator_extension: None,
         caller_number: None,
         request: None,
+        transaction: Transaction::Charge,
+        stored: None,
     }
 }
 
 fn draft() -> IntentDraft {
     IntentDraft {
-        kind: OperationKind::Charge,
+        stored: false,
         amount: amount(),
         card: Truncated::new(Brand::Visa, [1, 1, 1, 1]).unwrap(),
         plan: Plan::LumpSum,

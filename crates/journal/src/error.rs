@@ -185,9 +185,9 @@ pub enum IntentError {
     /// Amount or currency differ from the payment's (I7).
     #[error("the amount differs from the payment's")]
     AmountDiffers,
-    /// Only authorise and charge begin at a waiting payment.
-    #[error("a waiting payment takes authorise or charge")]
-    Kind,
+    /// The payment has no stored card, or another one.
+    #[error("the payment has no such stored card")]
+    NotStored,
     /// No call of this process holds the payment.
     #[error("no call of this process has claimed the payment")]
     NotClaimed,
@@ -239,6 +239,9 @@ pub enum LaterError {
     /// Nothing was taken that could be given back.
     #[error("the payment is authorised and not captured: void it")]
     NotCaptured,
+    /// The card was stored or checked.
+    #[error("nothing was charged: the card was stored or checked")]
+    NoMoney,
     /// No such payment or operation.
     #[error("no such payment")]
     NotFound,

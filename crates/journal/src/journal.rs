@@ -5,8 +5,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use ivrpay_payment::{
-    CallId, Doubt, Durable, IdempotencyKey, Intent, OperationId, OperationKind, OrderId, Outcome,
-    PaymentId, Plan, State, TenantId, Why,
+    CallId, CardToken, Doubt, Durable, IdempotencyKey, Intent, OperationId, OperationKind, OrderId,
+    Outcome, PaymentId, Plan, State, TenantId, Truncated, Why,
 };
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -127,6 +127,19 @@ impl Journal {
         let holder = self.0.store.order_holder(tenant, order, part).await?;
         let now_ms = (self.0.clock)();
         Ok(holder.filter(|payment| !is_overdue(payment, now_ms)))
+    }
+
+    /// A card of this merchant that a call has stored at an acquirer, and the connector by which it was: the last one of that token.
+    ///
+    /// # Errors
+    /// The journal's own.
+    pub async fn stored_card(
+        &self,
+        tenant: &TenantId,
+        token: &CardToken,
+    ) -> Result<Option<(Truncated, String)>, Error> {
+        let stored = self.0.store.payment_of_token(tenant, token).await?;
+        Ok(stored.and_then(|payment| Some((payment.card?, payment.connector))))
     }
 
     /// One payment.
@@ -469,6 +482,8 @@ pub(crate) async fn create(tx: &mut Tx<'_>, new: NewPayment) -> Result<Created, 
         plan: Plan::LumpSum,
         captured_minor: None,
         refunded_minor: 0,
+        transaction: new.transaction,
+        stored: new.stored,
     };
     tx.insert_payment(&payment, request.as_ref().map(|(key, hash)| (key, hash)))
         .await?;
@@ -476,6 +491,7 @@ pub(crate) async fn create(tx: &mut Tx<'_>, new: NewPayment) -> Result<Created, 
         "amount_minor": payment.amount.minor(), "currency": payment.amount.currency().code(), "order": payment.order,
         "part": payment.part, "tenant": payment.tenant, "operator": payment.operator, "mode": payment.mode.name(),
         "origin": payment.origin.name(), "entered_by": payment.entered_by.name(), "connector": payment.connector,
+        "transaction_type": payment.transaction.name(), "stored_card": payment.stored.as_ref().map(|stored| stored.card.last4_text()),
         "prompt_version": payment.prompt_version,
     });
     tx.append("created", &payment, None, body).await?;
@@ -583,9 +599,6 @@ async fn write_intent(
     payment_id: PaymentId,
     draft: IntentDraft,
 ) -> Result<Intent, IntentError> {
-    if !matches!(draft.kind, OperationKind::Authorise | OperationKind::Charge) {
-        return Err(IntentError::Kind);
-    }
     let mut payment = tx.payment(payment_id).await?.ok_or(IntentError::NotFound)?;
     if payment.state != State::Waiting {
         return Err(IntentError::NotWaiting {
@@ -602,11 +615,16 @@ async fn write_intent(
     if draft.amount != payment.amount {
         return Err(IntentError::AmountDiffers);
     }
+    let token = match (draft.stored, &payment.stored) {
+        (false, _) => None,
+        (true, Some(stored)) if stored.card == draft.card => Some(stored.token.clone()),
+        (true, _) => return Err(IntentError::NotStored),
+    };
     let floor = acquirer_order_floor(tx.now_ms);
     let intent = Intent {
         payment_id,
         operation_id: OperationId::new(fresh_id(tx.now_ms)),
-        kind: draft.kind,
+        kind: payment.transaction.kind(),
         amount: draft.amount,
         card: draft.card,
         idempotency_key: IdempotencyKey::new(fresh_id(tx.now_ms)),
@@ -614,7 +632,7 @@ async fn write_intent(
         order: payment.order.clone(),
         operator: payment.operator.clone(),
         plan: draft.plan,
-        token: None,
+        token,
         parent: None,
     };
     tx.insert_operation(&intent)
@@ -634,7 +652,7 @@ async fn write_intent(
     let body = json!({
         "kind": intent.kind.name(), "amount_minor": intent.amount.minor(), "currency": intent.amount.currency().code(),
         "brand": intent.card.brand.name(), "last4": intent.card.last4_text(),
-        "plan": intent.plan, "idempotency_key": intent.idempotency_key, "acquirer_order": intent.acquirer_order.to_string(),
+        "plan": intent.plan, "stored_card": draft.stored, "idempotency_key": intent.idempotency_key, "acquirer_order": intent.acquirer_order.to_string(),
         "evidence": scrub::json(draft.evidence),
     });
     tx.append("intent", &payment, Some(intent.operation_id), body)
@@ -1041,7 +1059,7 @@ fn acquirer_order_floor(now_ms: i64) -> i64 {
 
 #[cfg(test)]
 mod tests {
-    use ivrpay_payment::{Brand, Currency, Money, TenantId, Truncated};
+    use ivrpay_payment::{Brand, Currency, Money, TenantId, Transaction, Truncated};
 
     use super::*;
     use crate::{EnteredBy, Mode};
@@ -1067,6 +1085,8 @@ mod tests {
             operator_extension: None,
             caller_number: None,
             request: None,
+            transaction: Transaction::Authorise,
+            stored: None,
         }
     }
 
@@ -1102,7 +1122,7 @@ mod tests {
             .unwrap();
         synchronous("claim", NORMAL).await;
         let draft = IntentDraft {
-            kind: OperationKind::Authorise,
+            stored: false,
             amount: Money::new(1200, Currency::Jpy).unwrap(),
             card: Truncated::new(Brand::Visa, [1, 1, 1, 1]).unwrap(),
             plan: Plan::LumpSum,

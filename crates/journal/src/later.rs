@@ -115,6 +115,9 @@ fn amount(
     kind: OperationKind,
     wanted: Option<u64>,
 ) -> Result<Money, LaterError> {
+    if !payment.transaction.moves_money() {
+        return Err(LaterError::NoMoney);
+    }
     let whole = payment.amount.minor();
     let left = match (kind, payment.captured_minor) {
         (OperationKind::Capture, None) => whole,

@@ -11,8 +11,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ivrpay_payment::{
-    AcquirerOrder, AcquirerRef, Brand, CallId, Currency, IdempotencyKey, Intent, Money,
-    OperationId, OperationKind, OperatorId, OrderId, PaymentId, SiteId, State, TenantId, Truncated,
+    AcquirerOrder, AcquirerRef, Brand, CallId, CardToken, Currency, IdempotencyKey, Intent, Money,
+    OperationId, OperationKind, OperatorId, OrderId, PaymentId, SiteId, State, StoredCard,
+    TenantId, Transaction, Truncated,
 };
 use serde_json::{Value, json};
 use sqlx::migrate::{MigrateError, Migrator};
@@ -67,7 +68,8 @@ async fn order_holder<'a>(
 ) -> Result<Option<Payment>, Error> {
     let row = sqlx::query(select_payment!(
         "WHERE p.tenant = ?1 AND p.order_id = ?2 AND p.part = ?3
-           AND p.state IN ('waiting', 'in-flight', 'unknown', 'approved')"
+           AND p.state IN ('waiting', 'in-flight', 'unknown', 'approved')
+           AND (p.state <> 'approved' OR p.transaction_type IN ('authorize', 'charge'))"
     ))
     .bind(tenant.as_str())
     .bind(order.as_str())
@@ -303,6 +305,23 @@ impl Sqlite {
             .fetch_one(connection)
             .await
             .expect("a pragma")
+    }
+
+    /// The registration that a token came from.
+    pub(crate) async fn payment_of_token(
+        &self,
+        tenant: &TenantId,
+        token: &CardToken,
+    ) -> Result<Option<Payment>, Error> {
+        let row = sqlx::query(select_payment!(
+            "WHERE p.tenant = ?1 AND p.acquirer_ref = ?2 AND p.transaction_type = 'tokenize' AND p.state = 'approved'
+             ORDER BY p.id DESC LIMIT 1"
+        ))
+        .bind(tenant.as_str())
+        .bind(token.as_str())
+        .fetch_optional(&self.reads)
+        .await?;
+        row.as_ref().map(payment).transpose()
     }
 
     pub(crate) async fn payment(&self, id: PaymentId) -> Result<Option<Payment>, Error> {
@@ -618,8 +637,9 @@ impl Tx<'_> {
         sqlx::query(
             "INSERT INTO payments (id, tenant, order_id, part, operator, site, amount_minor, currency, state, mode, connector,
                 language, prompt_version, origin, entered_by, match_operator_extension, match_caller_number, request_key,
-                request_hash, created_ms, expires_ms, updated_ms, reference, desk)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?20, ?22, ?23)",
+                request_hash, created_ms, expires_ms, updated_ms, reference, desk, transaction_type, token, token_brand, token_last4)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?20, ?22, ?23,
+                ?24, ?25, ?26, ?27)",
         )
         .bind(payment.id.to_string())
         .bind(payment.tenant.as_str())
@@ -648,6 +668,10 @@ impl Tx<'_> {
         .bind(payment.expires_ms)
         .bind(payment.reference)
         .bind(payment.origin == Origin::Desk)
+        .bind(payment.transaction.name())
+        .bind(payment.stored.as_ref().map(|stored| stored.token.as_str()))
+        .bind(payment.stored.as_ref().map(|stored| stored.card.brand.name()))
+        .bind(payment.stored.as_ref().map(|stored| stored.card.last4_text()))
         .execute(&mut self.connection)
         .await?;
         Ok(())
@@ -954,7 +978,7 @@ impl Tx<'_> {
     ) -> Result<(), Error> {
         let body = json!({
             "payment_id": payment.id, "tenant": payment.tenant, "order": payment.order, "part": payment.part,
-            "state": payment.state.name(), "amount_minor": payment.amount.minor(),
+            "state": payment.state.name(), "transaction_type": payment.transaction.name(), "amount_minor": payment.amount.minor(),
             "currency": payment.amount.currency().code(), "mode": payment.mode.name(),
             "brand": payment.card.map(|card| card.brand.name()), "last4": payment.card.map(Truncated::last4_text),
             "approval_code": payment.approval_code, "decline_reason": payment.decline_reason, "at_ms": self.now_ms,
@@ -1280,7 +1304,17 @@ fn payment(row: &SqliteRow) -> Result<Payment, Error> {
             .try_get::<Option<i64>, _>("captured_minor")?
             .map(i64::cast_unsigned),
         refunded_minor: row.try_get::<i64, _>("refunded_minor")?.cast_unsigned(),
+        transaction: named(row, "transaction_type", Transaction::from_name)?,
+        stored: stored(row)?,
     })
+}
+
+fn stored(row: &SqliteRow) -> Result<Option<StoredCard>, Error> {
+    let Some(token) = parsed(row, "token")? else {
+        return Ok(None);
+    };
+    let card = truncated(row, "token_brand", "token_last4")?.ok_or(DAMAGED)?;
+    Ok(Some(StoredCard { token, card }))
 }
 
 fn operation(row: &SqliteRow) -> Result<Operation, Error> {
@@ -1335,8 +1369,11 @@ fn minor(amount: Money) -> i64 {
 }
 
 fn card(row: &SqliteRow) -> Result<Option<Truncated>, Error> {
-    let (brand, last4): (Option<&str>, Option<&str>) =
-        (row.try_get("brand")?, row.try_get("last4")?);
+    truncated(row, "brand", "last4")
+}
+
+fn truncated(row: &SqliteRow, brand: &str, last4: &str) -> Result<Option<Truncated>, Error> {
+    let (brand, last4): (Option<&str>, Option<&str>) = (row.try_get(brand)?, row.try_get(last4)?);
     let (Some(brand), Some(last4)) = (brand, last4) else {
         return Ok(None);
     };

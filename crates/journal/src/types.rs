@@ -9,7 +9,7 @@ use std::time::Duration;
 use ivrpay_payment::{
     AcquirerOrder, AcquirerRef, CallId, Durable, IdempotencyKey, Intent, Money, OperationId,
     OperationKind, OperatorId, OrderId, Outcome, Owner, PaymentId, Plan, RecordingId, SiteId,
-    State, TaskId, TenantId, Truncated,
+    State, StoredCard, TaskId, TenantId, Transaction, Truncated,
 };
 use serde::{Serialize, Serializer};
 
@@ -232,6 +232,10 @@ pub struct NewPayment {
     pub caller_number: Option<String>,
     /// The API call, so that the same one makes one payment.
     pub request: Option<ApiRequest>,
+    /// What it is for.
+    pub transaction: Transaction,
+    /// The card that is charged where the caller agrees, instead of one that he keys.
+    pub stored: Option<StoredCard>,
 }
 
 names!(
@@ -367,6 +371,23 @@ pub struct Payment {
     pub captured_minor: Option<u64>,
     /// What of that has been given back, minor units.
     pub refunded_minor: u64,
+    /// What it is for.
+    pub transaction: Transaction,
+    /// The card that is charged where the caller agrees.
+    #[serde(serialize_with = "stored")]
+    pub stored: Option<StoredCard>,
+}
+
+impl Payment {
+    /// The acquirer's name for the card: of one that was stored by this payment, else of the one that it charges.
+    #[must_use]
+    pub fn token(&self) -> Option<&str> {
+        if self.transaction == Transaction::Tokenise {
+            let stored = self.acquirer_ref.as_ref();
+            return stored.map(AcquirerRef::as_str);
+        }
+        self.stored.as_ref().map(|stored| stored.token.as_str())
+    }
 }
 
 /// An operation as the journal knows it.
@@ -767,8 +788,8 @@ pub enum Later {
 /// What is about to be asked of an acquirer; ids, key and acquirer's order number are the journal's to allot.
 #[derive(Debug, Clone)]
 pub struct IntentDraft {
-    /// Authorise or charge.
-    pub kind: OperationKind,
+    /// The card is the stored one of the payment; else one that was keyed.
+    pub stored: bool,
     /// How much; the payment's own amount.
     pub amount: Money,
     /// Brand and last four.
@@ -851,6 +872,11 @@ pub enum Break {
 
 fn card<S: Serializer>(card: &Option<Truncated>, serializer: S) -> Result<S::Ok, S::Error> {
     card.map(CardText::from).serialize(serializer)
+}
+
+/// The card alone: who has the token may charge it, and this goes into listings.
+fn stored<S: Serializer>(stored: &Option<StoredCard>, serializer: S) -> Result<S::Ok, S::Error> {
+    card(&stored.as_ref().map(|stored| stored.card), serializer)
 }
 
 fn some_card<S: Serializer>(card: &Truncated, serializer: S) -> Result<S::Ok, S::Error> {

@@ -355,10 +355,10 @@ async fn only_a_claimed_payment_is_charged_and_only_its_amount() {
         Err(IntentError::AmountDiffers)
     ));
     let mut other = draft();
-    other.kind = ivrpay_payment::OperationKind::Void;
+    other.stored = true;
     assert!(matches!(
         journal.write_intent(id, other).await,
-        Err(IntentError::Kind)
+        Err(IntentError::NotStored)
     ));
     let nobody = PaymentId::new(uuid::Uuid::now_v7());
     assert!(matches!(
@@ -1088,7 +1088,7 @@ async fn another_database_and_another_version_are_refused() {
                 error,
                 Error::Version {
                     found: 99,
-                    known: 8
+                    known: 9
                 }
             ),
             "{error:?}"

@@ -6,11 +6,11 @@ mod common;
 
 use common::{NOON, Place, approved, call, declined, draft, order};
 use ivrpay_journal::{
-    ApiRequest, By, IntentDraft, Journal, Later, LaterDraft, LaterError, OperationState,
+    ApiRequest, By, Journal, Later, LaterDraft, LaterError, NewPayment, OperationState,
     OutcomeError, TaskFilter, TaskKind,
 };
 use ivrpay_payment::{
-    Doubt, Durable, Intent, OperationKind, OperatorId, Outcome, PaymentId, State, Why,
+    Doubt, Durable, Intent, OperationKind, OperatorId, Outcome, PaymentId, State, Transaction, Why,
 };
 
 const UNKNOWN: Outcome = Outcome::Unknown(Doubt::NoReply);
@@ -26,10 +26,13 @@ fn by() -> By {
 /// A payment of 1200 yen that was approved, and whose call is over.
 async fn paid(journal: &Journal, kind: OperationKind) -> PaymentId {
     let name = uuid::Uuid::now_v7().to_string();
-    let id = journal.create(order(&name)).await.unwrap().payment().id;
+    let new = NewPayment {
+        transaction: Transaction::from_name(kind.name()).unwrap(),
+        ..order(&name)
+    };
+    let id = journal.create(new).await.unwrap().payment().id;
     journal.claim(id, call()).await.unwrap();
-    let draft = IntentDraft { kind, ..draft() };
-    let intent = journal.write_intent(id, draft).await.unwrap();
+    let intent = journal.write_intent(id, draft()).await.unwrap();
     journal.write_outcome(&intent, &approved()).await.unwrap();
     let evidence = serde_json::Value::Null;
     journal.close(id, "success", evidence).await.unwrap();

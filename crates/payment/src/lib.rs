@@ -10,6 +10,7 @@ mod money;
 mod operation;
 mod outcome;
 mod plan;
+mod transaction;
 mod truncated;
 
 pub use card_like::{CARD_LENGTHS, is_card_like};
@@ -22,4 +23,5 @@ pub use money::{Currency, Money, MoneyError};
 pub use operation::{Intent, OperationKind, Parent, State};
 pub use outcome::{Action, Approval, Decline, Doubt, Outcome, Reason, Why};
 pub use plan::{Count, Plan, PlanError};
+pub use transaction::{StoredCard, Transaction};
 pub use truncated::{Brand, Truncated};

@@ -87,13 +87,23 @@ fn value(say: &Say, slot: Slot) -> Value {
         (
             Say::Amount(amount)
             | Say::Confirm(_, amount)
+            | Say::Stored(_, amount)
             | Say::Paid(_, amount)
             | Say::KeyedAmount(amount)
             | Say::AmountMost(amount)
             | Say::AmountTold(amount),
             Slot::Amount,
         ) => Value::Amount(amount),
-        (Say::Confirm(card, _) | Say::Paid(card, _), Slot::Last4) => Value::Last4(card),
+        (
+            Say::Confirm(card, _)
+            | Say::ConfirmStoring(card)
+            | Say::ConfirmChecking(card)
+            | Say::Stored(card, _)
+            | Say::Paid(card, _)
+            | Say::WasStored(card)
+            | Say::WasChecked(card),
+            Slot::Last4,
+        ) => Value::Last4(card),
         (Say::Reference(reference), Slot::Reference) => Value::Reference(reference),
         (Say::Brands(brands), Slot::Brands) => Value::Brands(brands),
         (Say::Choice(choices), Slot::Count) => Value::Count(choices),

@@ -364,6 +364,11 @@ fn prompts_keep_their_limits() {
             (Say::Amount(yen(12_800)), 11.0),
             (Say::Amount(yen(198_765)), 11.0),
             (Say::Confirm(card(), yen(12_800)), 11.0),
+            (Say::ConfirmStoring(card()), 11.0),
+            (Say::ConfirmChecking(card()), 11.0),
+            (Say::Stored(card(), yen(12_800)), 11.0),
+            (Say::WasStored(card()), 8.0),
+            (Say::WasChecked(card()), 8.0),
             (Say::Brands(Brands::of(&five)), 11.0),
             (Say::Reference(40_962_350), 8.0),
             (Say::Paid(card(), yen(12_800)), 8.0),
@@ -418,7 +423,14 @@ fn said(step: Step, error: Option<ErrorType>) -> Option<Vec<Prompt>> {
     use ErrorType as E;
     let lines = |lines: &[Line]| Some(lines.iter().copied().map(line).collect());
     let amount = || Some(vec![Prompt(vec![Say::Amount(yen(300))])]);
-    let confirm = || Some(vec![Prompt(vec![Say::Confirm(card(), yen(300))])]);
+    let each = |says: &[Say]| Some(says.iter().map(|say| Prompt(vec![*say])).collect());
+    let confirm = || {
+        each(&[
+            Say::Confirm(card(), yen(300)),
+            Say::ConfirmStoring(card()),
+            Say::ConfirmChecking(card()),
+        ])
+    };
     match (step, error) {
         (Step::Greeting, None) => lines(&[
             Line::Training,
@@ -471,8 +483,11 @@ fn said(step: Step, error: Option<ErrorType>) -> Option<Vec<Prompt>> {
             lines(&[Line::CardDeclined, Line::CardDeclinedAgain])
         }
         (Step::Paused, None) => lines(&[Line::CallerInterruptedWithStar, Line::FieldContinue]),
+        (Step::StoredCard, None | Some(E::InputTimeout)) => each(&[Say::Stored(card(), yen(300))]),
         (Step::PaymentCompleted, None) => Some(vec![
             line(Line::PaymentCompleted),
+            line(Line::TokenizeCompleted),
+            line(Line::VerifyCompleted),
             Prompt(vec![Say::Reference(12_345_678)]),
             line(Line::AgentReturn),
             line(Line::SelfServiceEnd),

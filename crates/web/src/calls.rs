@@ -58,7 +58,7 @@ pub(crate) async fn create(
     }
     let new = NewCustomerCall {
         tenant: tenant.id.clone(),
-        about: about(&web, tenant, body)?,
+        about: about(&web, tenant, body).await?,
         number: to,
         first,
         request,
@@ -83,7 +83,7 @@ pub(crate) async fn create(
 }
 
 /// A payment by its id, or a new one; never a bit of both.
-fn about(web: &Web, tenant: &Tenant, body: api::CallCustomer) -> Result<About, ApiError> {
+async fn about(web: &Web, tenant: &Tenant, body: api::CallCustomer) -> Result<About, ApiError> {
     match (body.payment_id, body.amount, body.order_id) {
         (Some(payment), None, None) => {
             let of_the_payment = [&body.currency, &body.language, &body.operator, &body.site];
@@ -105,8 +105,12 @@ fn about(web: &Web, tenant: &Tenant, body: api::CallCustomer) -> Result<About, A
                 operator: body.operator,
                 caller_number: Some(body.to),
                 site: body.site,
+                transaction_type: None,
+                payment_token: None,
+                brand: None,
+                last4: None,
             };
-            let payment = new_payment(web, tenant, payment, None)?;
+            let payment = new_payment(web, tenant, payment, None).await?;
             Ok(About::New(Box::new(payment)))
         }
         _ => Err(ApiError::invalid(

@@ -18,6 +18,9 @@ use crate::tasks::by;
 
 /// Who asks acquirers.
 pub trait Acquirers: Send + Sync {
+    /// Whether this connector's acquirer has such an operation.
+    fn can(&self, connector: &str, kind: OperationKind) -> bool;
+
     /// Captures, voids or refunds; comes back with the operation as the journal has it, answered or not.
     fn later(
         &self,

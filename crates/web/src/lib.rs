@@ -28,7 +28,7 @@ use futures_util::future::BoxFuture;
 use futures_util::{Stream, StreamExt};
 use ivrpay_api as api;
 use ivrpay_journal::{By, CustomerCall, Journal, Payment};
-use ivrpay_payment::{Currency, OperatorId, PaymentId, TenantId};
+use ivrpay_payment::{Currency, OperatorId, PaymentId, TenantId, Transaction};
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::sync::{Mutex, broadcast};
 use tokio_stream::wrappers::BroadcastStream;
@@ -57,6 +57,8 @@ pub struct Tenant {
     pub live: bool,
     /// Connector that its payments go through.
     pub connector: String,
+    /// What a payment is where a request does not say it.
+    pub transaction: Transaction,
     /// How long an announced payment waits for its call.
     pub waiting_max: Duration,
     /// Customers who may be called at once; 0 = nobody is.

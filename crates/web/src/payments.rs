@@ -10,8 +10,8 @@ use ivrpay_journal::{
     ApiRequest, CreateError, Created, EnteredBy, Filter, Mode, NewPayment, Origin, Payment,
 };
 use ivrpay_payment::{
-    Currency, IdError, Money, OperatorId, OrderId, PaymentId, SiteId, State as PaymentState,
-    TenantId,
+    Brand, CardToken, Currency, IdError, Money, OperationKind, OperatorId, OrderId, PaymentId,
+    SiteId, State as PaymentState, StoredCard, TenantId, Transaction, Truncated,
 };
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
@@ -38,7 +38,7 @@ pub(crate) async fn create(
         hash: hash(&body),
     });
 
-    let new = new_payment(&web, tenant, body, request)?;
+    let new = new_payment(&web, tenant, body, request).await?;
     match web.journal.create(new).await {
         Ok(Created::New(payment)) => {
             let location = format!("/v1/payments/{}", payment.id);
@@ -80,7 +80,7 @@ pub(crate) fn not_created(error: CreateError) -> ApiError {
 }
 
 /// The payment that is asked for, checked.
-pub(crate) fn new_payment(
+pub(crate) async fn new_payment(
     web: &Web,
     tenant: &Tenant,
     body: api::CreatePayment,
@@ -92,8 +92,28 @@ pub(crate) fn new_payment(
             .parse::<Currency>()
             .map_err(|e| ApiError::invalid(format!("currency: {e}")))?,
     };
-    let amount =
-        Money::new(body.amount, currency).map_err(|e| ApiError::invalid(format!("amount: {e}")))?;
+    let transaction = body.transaction_type.unwrap_or(tenant.transaction);
+    let amount = match (transaction.moves_money(), body.amount) {
+        (true, amount) => {
+            Money::new(amount, currency).map_err(|e| ApiError::invalid(format!("amount: {e}")))?
+        }
+        (false, 0) => Transaction::nominal(currency),
+        (false, _) => {
+            return Err(ApiError::invalid(
+                "amount: a card that is stored or checked has none; leave it out",
+            ));
+        }
+    };
+    let (stored, connector) = stored(web, tenant, &body, transaction).await?.map_or_else(
+        || (None, tenant.connector.clone()),
+        |(stored, connector)| (Some(stored), connector),
+    );
+    if !web.acquirers.can(&connector, transaction.kind()) {
+        return Err(ApiError::invalid(format!(
+            "transaction_type: {} is none that the connector {connector} has",
+            transaction.name()
+        )));
+    }
     let language = body
         .language
         .clone()
@@ -113,7 +133,7 @@ pub(crate) fn new_payment(
         amount,
         mode: if tenant.live { Mode::Live } else { Mode::Test },
         entered_by: EnteredBy::Caller,
-        connector: tenant.connector.clone(),
+        connector,
         language,
         prompt_version: web.prompt_version.clone(),
         operator_extension: body
@@ -126,11 +146,69 @@ pub(crate) fn new_payment(
             .transpose()?,
         origin: Origin::Api,
         request,
+        transaction,
+        stored,
         expires_ms: Some(
             web.now_ms()
                 .saturating_add(i64::try_from(tenant.waiting_max.as_millis()).unwrap_or(i64::MAX)),
         ),
     })
+}
+
+/// The stored card that is to be charged, and the connector whose acquirer has it.
+async fn stored(
+    web: &Web,
+    tenant: &Tenant,
+    body: &api::CreatePayment,
+    transaction: Transaction,
+) -> Result<Option<(StoredCard, String)>, ApiError> {
+    let Some(token) = &body.payment_token else {
+        if body.brand.is_some() || body.last4.is_some() {
+            return Err(ApiError::invalid(
+                "brand and last4 are those of the card of a payment_token",
+            ));
+        }
+        return Ok(None);
+    };
+    if !transaction.moves_money() {
+        return Err(ApiError::invalid(
+            "payment_token: a stored card is charged or authorized",
+        ));
+    }
+    let token = id("payment_token", CardToken::new(token.clone()))?;
+    let named = match (body.brand, body.last4.as_deref()) {
+        (None, None) => None,
+        (Some(brand), Some(last4)) => {
+            Some(truncated(brand, last4).ok_or_else(|| ApiError::invalid("last4: four digits"))?)
+        }
+        _ => return Err(ApiError::invalid("brand and last4 go together")),
+    };
+    let known = web.journal.stored_card(&tenant.id, &token).await?;
+    let (card, connector) = match (known, named) {
+        (Some((card, _)), Some(named)) if card != named => {
+            return Err(ApiError::invalid(
+                "brand, last4: the card that was stored under this payment_token has others",
+            ));
+        }
+        (Some(known), _) => known,
+        (None, Some(named)) => (named, tenant.connector.clone()),
+        (None, None) => {
+            return Err(ApiError::invalid(
+                "payment_token: it was not stored here; send brand and last4 of its card too, which the caller is told",
+            ));
+        }
+    };
+    if !web.acquirers.can(&connector, OperationKind::Tokenise) {
+        return Err(ApiError::invalid(format!(
+            "payment_token: the connector {connector} has no stored cards"
+        )));
+    }
+    Ok(Some((StoredCard { token, card }, connector)))
+}
+
+fn truncated(brand: Brand, last4: &str) -> Option<Truncated> {
+    let digits: [u8; 4] = last4.as_bytes().try_into().ok()?;
+    Truncated::new(brand, digits.map(|digit| digit.wrapping_sub(b'0')))
 }
 
 #[derive(Deserialize)]
@@ -238,7 +316,12 @@ pub(crate) fn view(payment: &Payment) -> api::Payment {
         order_id: payment.order.as_ref().map(ToString::to_string),
         part: payment.part,
         state: payment.state,
-        amount: payment.amount.minor(),
+        transaction_type: payment.transaction,
+        amount: if payment.transaction.moves_money() {
+            payment.amount.minor()
+        } else {
+            0
+        },
         currency: payment.amount.currency().to_string(),
         operator: payment.operator.as_ref().map(ToString::to_string),
         operator_extension: payment.operator_extension.clone(),
@@ -250,6 +333,7 @@ pub(crate) fn view(payment: &Payment) -> api::Payment {
         decline_reason: payment.decline_reason.clone(),
         acquirer_ref: payment.acquirer_ref.as_ref().map(ToString::to_string),
         approval_code: payment.approval_code.clone(),
+        payment_token: payment.token().map(str::to_owned),
         entered_by: payment.entered_by.name().into(),
         mode: payment.mode.name().into(),
         connector: payment.connector.clone(),

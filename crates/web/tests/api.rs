@@ -13,7 +13,7 @@ use ivrpay_api as api;
 use ivrpay_journal::{By, IntentDraft, Journal, Later, LaterDraft, OpenOptions, Operation};
 use ivrpay_payment::{
     AcquirerRef, Approval, Brand, CallId, Currency, Doubt, OperationKind, Outcome, PaymentId, Plan,
-    TenantId, Truncated,
+    TenantId, Transaction, Truncated,
 };
 use ivrpay_web::{
     Acquirers, ApiKey, Caller, Cancelled, JournalHealth, Keys, LaterRefused, Scope, Tenant, ToCall,
@@ -78,6 +78,7 @@ fn tenant(name: &str, currency: &str, language: &str) -> Tenant {
         language: language.into(),
         live: false,
         connector: "sandbox".into(),
+        transaction: Transaction::Charge,
         waiting_max: Duration::from_secs(900),
         customer_calls_max: 1,
     }
@@ -107,6 +108,10 @@ impl Caller for Notes {
 struct Yes(Journal);
 
 impl Acquirers for Yes {
+    fn can(&self, _connector: &str, kind: OperationKind) -> bool {
+        kind != OperationKind::Verify
+    }
+
     fn later(
         &self,
         payment: PaymentId,
@@ -598,6 +603,46 @@ async fn bad_bodies_are_refused_with_what_to_do() {
             400,
             "card_number",
         ),
+        (
+            r#"{"amount": 1, "order_id": "A", "transaction_type": "refund"}"#,
+            400,
+            "transaction_type",
+        ),
+        (
+            r#"{"amount": 1, "order_id": "A", "transaction_type": "tokenize"}"#,
+            400,
+            "amount: a card that is stored or checked has none",
+        ),
+        (
+            r#"{"order_id": "A", "transaction_type": "verify"}"#,
+            400,
+            "transaction_type: verify is none that the connector sandbox has",
+        ),
+        (
+            r#"{"order_id": "A", "transaction_type": "tokenize", "payment_token": "t"}"#,
+            400,
+            "payment_token: ",
+        ),
+        (
+            r#"{"amount": 1, "order_id": "A", "payment_token": "t"}"#,
+            400,
+            "send brand and last4",
+        ),
+        (
+            r#"{"amount": 1, "order_id": "A", "payment_token": "t", "brand": "visa"}"#,
+            400,
+            "brand and last4 go together",
+        ),
+        (
+            r#"{"amount": 1, "order_id": "A", "payment_token": "t", "brand": "visa", "last4": "12"}"#,
+            400,
+            "last4: ",
+        ),
+        (
+            r#"{"amount": 1, "order_id": "A", "brand": "visa", "last4": "1234"}"#,
+            400,
+            "brand and last4",
+        ),
         (&long, 413, "the body could not be read"),
     ];
     for (body, status, says) in table {
@@ -963,6 +1008,64 @@ fn call_id() -> CallId {
 }
 
 /// A payment of tokyo's whose acquirer did not answer; its call is over.
+/// A card is stored by a call and charged by its token; nobody else's token is known.
+#[tokio::test]
+async fn a_card_that_a_call_has_stored_is_charged_by_its_token() {
+    let server = Server::start().await;
+    let body = json!({"order_id": "customer-7", "transaction_type": "tokenize"});
+    let made = server.post("tokyo-key", "", &body.to_string()).await;
+    assert_eq!(
+        (made.status, &made.body["amount"]),
+        (201, &json!(0)),
+        "{made:?}"
+    );
+    let id: PaymentId = made.body["id"].as_str().unwrap().parse().unwrap();
+    let claim = server.journal.claim(id, call_id()).await.unwrap();
+    let draft = IntentDraft {
+        stored: false,
+        amount: claim.payment().amount,
+        card: Truncated::new(Brand::Visa, [1, 1, 1, 1]).unwrap(),
+        plan: Plan::LumpSum,
+        evidence: Value::Null,
+    };
+    let intent = server.journal.write_intent(id, draft).await.unwrap();
+    assert_eq!(intent.get().kind, OperationKind::Tokenise);
+    server.journal.write_outcome(&intent, &yes()).await.unwrap();
+    let path = format!("/v1/payments/{id}");
+    let stored = server.get("tokyo-key", &path).await;
+    let token = stored.body["payment_token"].as_str().unwrap().to_owned();
+    assert_eq!(stored.body["captured"], Value::Null);
+
+    let mut body = json!({"amount": 1200, "order_id": "A-7", "payment_token": token});
+    let made = server.post("tokyo-key", "", &body.to_string()).await;
+    assert_eq!(
+        (made.status, &made.body["payment_token"]),
+        (201, &json!(token))
+    );
+    let id: PaymentId = made.body["id"].as_str().unwrap().parse().unwrap();
+    let payment = server.journal.payment(id).await.unwrap().unwrap();
+    let card = payment.stored.map(|stored| stored.card);
+    assert_eq!(card, Truncated::new(Brand::Visa, [1, 1, 1, 1]));
+
+    // Another merchant's token is as unknown as any; what the caller is told of a card that is known is what is known.
+    body["order_id"] = json!("A-8");
+    let other = server.post("paris-key", "", &body.to_string()).await;
+    assert_eq!(other.status, 400);
+    assert!(other.message().contains("was not stored here"), "{other:?}");
+    body["brand"] = json!("jcb");
+    body["last4"] = json!("0505");
+    let differs = server.post("tokyo-key", "", &body.to_string()).await;
+    assert!(differs.message().contains("has others"), "{differs:?}");
+    body["payment_token"] = json!("of-another-system");
+    let elsewhere = server.post("tokyo-key", "", &body.to_string()).await;
+    assert_eq!(elsewhere.status, 201, "{elsewhere:?}");
+    body["order_id"] = json!("A-9");
+    body["payment_token"] = json!("4111111111111111");
+    let card = server.post("tokyo-key", "", &body.to_string()).await;
+    assert_eq!(card.status, 400);
+    assert!(!card.message().contains("4111"));
+}
+
 async fn unknown(server: &Server, order: &str) -> PaymentId {
     let body = json!({"amount": 1200, "order_id": order, "operator": "sato", "caller_number": "0312345678"});
     let made = server.post("tokyo-key", "", &body.to_string()).await;
@@ -970,7 +1073,7 @@ async fn unknown(server: &Server, order: &str) -> PaymentId {
     let call = call_id();
     let claim = server.journal.claim(id, call).await.unwrap();
     let draft = IntentDraft {
-        kind: OperationKind::Charge,
+        stored: false,
         amount: claim.payment().amount,
         card: Truncated::new(Brand::Visa, [1, 1, 1, 1]).unwrap(),
         plan: Plan::LumpSum,

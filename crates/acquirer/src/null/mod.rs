@@ -22,6 +22,7 @@ pub const ABOUT: About = About {
         void: true,
         refund: true,
         partial_refund: true,
+        tokenise: true,
         verify: true,
         plans: Plans {
             instalments: true,

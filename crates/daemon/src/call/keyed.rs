@@ -10,7 +10,7 @@ use ivrpay_ari::CallEvent;
 use ivrpay_dialogue::operator::reason;
 use ivrpay_dialogue::{Command, End, Input, Prompt, keyed};
 use ivrpay_journal::EnteredBy;
-use ivrpay_payment::Money;
+use ivrpay_payment::{Money, Transaction};
 use tokio::time::{Interval, MissedTickBehavior};
 
 use super::Call;
@@ -68,12 +68,12 @@ impl Talk {
     }
 
     /// How it ended, and before it for what it had to.
-    pub(super) fn whisper(&self, end: &End, amount: Money) -> Prompt {
+    pub(super) fn whisper(&self, end: &End, amount: Money, transaction: Transaction) -> Prompt {
         let mut says = match self.danger {
             Some(danger) => reason(danger.refusal()).0,
             None => Vec::new(),
         };
-        says.extend(keyed::whisper(end, amount).0);
+        says.extend(keyed::whisper(end, amount, transaction).0);
         Prompt(says)
     }
 }

@@ -46,6 +46,8 @@ pub(crate) struct Runner {
     pub(crate) end: Option<End>,
     pub(crate) said: Vec<Say>,
     pub(crate) sent: Vec<Sent>,
+    /// Charges of the stored card.
+    pub(crate) by_token: usize,
     pub(crate) last_error: Option<&'static str>,
     /// A `Play` after the caller had hung up.
     pub(crate) played_to_nobody: bool,
@@ -74,6 +76,7 @@ impl Runner {
             end: None,
             said: Vec::new(),
             sent: Vec::new(),
+            by_token: 0,
             last_error: None,
             played_to_nobody: false,
             hung_up: false,
@@ -236,16 +239,20 @@ impl Runner {
                 Output::Progress(progress) => self.progress(&progress),
                 Output::Write(draft) => self.write(&draft),
                 Output::Authorise(intent, card) => {
-                    let pan = card.pan.expose(<[u8]>::to_vec);
-                    self.sent.push(Sent {
-                        pan,
-                        last4: intent.get().card.last4(),
-                    });
-                    let code = if card.code.is_some() {
-                        "with code"
-                    } else {
-                        "without code"
+                    let code = match &card {
+                        Some(card) if card.code.is_some() => "with code",
+                        Some(_) => "without code",
+                        None => "by token",
                     };
+                    if let Some(card) = card {
+                        let pan = card.pan.expose(<[u8]>::to_vec);
+                        self.sent.push(Sent {
+                            pan,
+                            last4: intent.get().card.last4(),
+                        });
+                    } else {
+                        self.by_token += 1;
+                    }
                     self.note(
                         "->",
                         &format!(
@@ -289,7 +296,12 @@ impl Runner {
             };
             match say {
                 Say::Amount(amount) | Say::AmountTold(amount) => write!(spoken, " ({amount})"),
-                Say::Confirm(card, amount) => write!(spoken, " ({card}, {amount})"),
+                Say::Confirm(card, amount) | Say::Stored(card, amount) => {
+                    write!(spoken, " ({card}, {amount})")
+                }
+                Say::ConfirmStoring(card) | Say::ConfirmChecking(card) => {
+                    write!(spoken, " ({card})")
+                }
                 Say::Reference(number) => write!(spoken, " ({number})"),
                 Say::Brands(brands) => write!(
                     spoken,

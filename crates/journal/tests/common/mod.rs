@@ -16,8 +16,8 @@ use ivrpay_journal::{
     ApiRequest, EnteredBy, IntentDraft, Journal, Mode, NewPayment, OpenOptions, Origin,
 };
 use ivrpay_payment::{
-    AcquirerRef, Approval, Brand, CallId, Currency, Decline, Money, OperationKind, OrderId,
-    Outcome, Plan, Reason, TenantId, Truncated,
+    AcquirerRef, Approval, Brand, CallId, Currency, Decline, Money, OrderId, Outcome, Plan, Reason,
+    TenantId, Transaction, Truncated,
 };
 
 pub const NOON: i64 = 1_795_435_200_000;
@@ -62,8 +62,16 @@ impl Place {
     }
 }
 
-/// What takes the columns of the eighth migration away again.
-pub const UNDO_EIGHTH: [&str; 8] = [
+/// What takes the columns of the eighth migration, and of those behind it, away again.
+pub const UNDO_EIGHTH: [&str; 15] = [
+    "DROP INDEX payments_stored",
+    "DROP INDEX payments_one_an_order",
+    "CREATE UNIQUE INDEX payments_one_an_order ON payments (tenant, order_id, part)
+        WHERE order_id IS NOT NULL AND state IN ('waiting', 'in-flight', 'unknown', 'approved')",
+    "ALTER TABLE payments DROP COLUMN transaction_type",
+    "ALTER TABLE payments DROP COLUMN token",
+    "ALTER TABLE payments DROP COLUMN token_brand",
+    "ALTER TABLE payments DROP COLUMN token_last4",
     "ALTER TABLE payments DROP COLUMN plan",
     "ALTER TABLE payments DROP COLUMN captured_minor",
     "ALTER TABLE payments DROP COLUMN refunded_minor",
@@ -96,6 +104,8 @@ pub fn order(text: &str) -> NewPayment {
         operator_extension: None,
         caller_number: None,
         request: None,
+        transaction: Transaction::Charge,
+        stored: None,
     }
 }
 
@@ -127,7 +137,7 @@ pub fn visa() -> Truncated {
 
 pub fn draft() -> IntentDraft {
     IntentDraft {
-        kind: OperationKind::Charge,
+        stored: false,
         amount: yen(1200),
         card: visa(),
         plan: Plan::LumpSum,

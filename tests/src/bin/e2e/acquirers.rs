@@ -1,7 +1,8 @@
 //! Each acquirer's connector in a real call: the card is keyed and charged, stands in the acquirer's books, and is given back behind the
-//! call; a charge whose answer was lost is found again.
+//! call; a charge whose answer was lost is found again. Cards are stored, checked, and charged by one key; amounts reserved and captured.
 
 use anyhow::{Context as _, ensure};
+use futures_util::{FutureExt as _, StreamExt as _};
 use ivrpay_tests::acquirers::{Merchants, NAMES, get};
 use ivrpay_tests::lab::{Lab, binary};
 use ivrpay_tests::service::Service;
@@ -17,6 +18,25 @@ fn given_back(name: &str) -> &'static str {
         "adyen" => "unknown",
         _ => "approved",
     }
+}
+
+/// Those that store cards; those that check one without money; those that reserve an amount.
+const STORING: [&str; 6] = ["gmo", "sbps", "veritrans", "kuroneko", "stripe", "adyen"];
+const CHECKING: [&str; 3] = ["gmo", "stripe", "adyen"];
+const RESERVING: [&str; 7] = [
+    "gmo",
+    "sbps",
+    "veritrans",
+    "kuroneko",
+    "stripe",
+    "adyen",
+    "hyperswitch",
+];
+
+/// The keys of a card, where no amount is confirmed.
+fn card_alone() -> String {
+    let keys = keys(VISA, "1230", "123");
+    keys.replacen("wait:payment-amount 1 ", "", 1)
 }
 
 struct Acquirers<'a> {
@@ -95,6 +115,88 @@ impl Acquirers<'_> {
         Ok(())
     }
 
+    /// Announces, and takes it in a call; the payment as it is then.
+    async fn announced(&self, name: &str, body: Value, keys: String) -> anyhow::Result<Value> {
+        let order = body["order_id"].as_str().context("no order")?;
+        let key = Merchants::key(name)?;
+        let (status, made) = self
+            .service
+            .post_as(&key, "/v1/payments", &body, None)
+            .await?;
+        ensure!(
+            status == 201,
+            "{name}: announcing {body} answered {status}: {made}"
+        );
+        let call = self.merchants.dials(self.lab, name, "709", order, keys)?;
+        let report = call.place(self.lab).await?;
+        ensure!(
+            report.result == "success",
+            "{name}: {body} ended with {}, {}",
+            report.result,
+            report.way()
+        );
+        let id = made["id"].as_str().context("no id")?;
+        let payment = self.payment("show", id).await?;
+        ensure!(payment["state"] == "approved", "{name}: {payment}");
+        Ok(payment)
+    }
+
+    /// A card is stored in a call, and charged in another by one key.
+    async fn stored(&self, name: &str, number: usize) -> anyhow::Result<()> {
+        let order = format!("8000{number}");
+        let body = json!({"order_id": order, "transaction_type": "tokenize"});
+        let stored = self.announced(name, body, card_alone()).await?;
+        ensure!(
+            stored["captured"].is_null() && stored["amount"] == 0,
+            "{name}: {stored}"
+        );
+        let token = stored["payment_token"].as_str();
+        let token = token.with_context(|| format!("{name}: no token in {stored}"))?;
+
+        let body =
+            json!({"order_id": format!("8100{number}"), "amount": 1700, "payment_token": token});
+        let keys = "wait:payment-amount 1 wait:stored-card 1".to_owned();
+        let paid = self.announced(name, body, keys).await?;
+        ensure!(
+            paid["captured"] == 1700 && paid["last4"] == stored["last4"],
+            "{name}: {paid}"
+        );
+        Ok(())
+    }
+
+    /// A card is checked: nothing is charged.
+    async fn checked(&self, name: &str, number: usize) -> anyhow::Result<()> {
+        let body = json!({"order_id": format!("8200{number}"), "transaction_type": "verify"});
+        let checked = self.announced(name, body, card_alone()).await?;
+        ensure!(
+            checked["captured"].is_null() && checked["payment_token"].is_null(),
+            "{name}: {checked}"
+        );
+        Ok(())
+    }
+
+    /// Reserved in a call, as the dialplan says; taken behind it.
+    async fn reserved(&self, name: &str) -> anyhow::Result<()> {
+        let keys = keys(VISA, "1230", "123");
+        let call = self.merchants.dials(self.lab, name, "700", "1600", keys)?;
+        let report = call.place(self.lab).await?;
+        ensure!(report.result == "success", "{name}: {}", report.result);
+        let id = report.payment_id.context("no payment")?;
+        let payment = self.payment("show", &id).await?;
+        ensure!(
+            payment["state"] == "approved"
+                && payment["transaction_type"] == "authorize"
+                && payment["captured"].is_null(),
+            "{name}: {payment}"
+        );
+        let taken = self.payment("capture", &id).await?;
+        ensure!(
+            taken["operation"]["state"] == given_back(name),
+            "{name}: the capture is {taken}"
+        );
+        Ok(())
+    }
+
     /// The acquirer books and does not answer: the caller hears that it is being checked, and an inquiry finds it.
     async fn lost_and_found(&self) -> anyhow::Result<()> {
         let id = self.pays("gmo", 9003, "outcome-unknown").await?;
@@ -114,7 +216,12 @@ impl Acquirers<'_> {
     }
 }
 
-/// All of them at once, on one service.
+type Trial<'a> = futures_util::future::BoxFuture<'a, anyhow::Result<()>>;
+
+/// Calls side by side: more would be late on two cores.
+const AT_ONCE: usize = 10;
+
+/// All of them, on one service.
 pub(crate) async fn all(lab: &Lab) -> anyhow::Result<()> {
     let merchants = Merchants::of(lab).await?;
     let service = Service::start(lab, "acquirers", true, |config| {
@@ -127,14 +234,28 @@ pub(crate) async fn all(lab: &Lab) -> anyhow::Result<()> {
         merchants,
         service,
     };
-    let paid = NAMES.map(|name| acquirers.paid(name));
-    let (paid, lost) = tokio::join!(
-        futures_util::future::join_all(paid),
-        acquirers.lost_and_found()
+    let a = &acquirers;
+    let mut calls: Vec<Trial<'_>> = vec![a.lost_and_found().boxed()];
+    calls.extend(NAMES.map(|name| a.paid(name).boxed()));
+    calls.extend(
+        STORING
+            .iter()
+            .enumerate()
+            .map(|(at, name)| a.stored(name, at).boxed()),
     );
-    let wrong: Vec<_> = paid
+    calls.extend(
+        CHECKING
+            .iter()
+            .enumerate()
+            .map(|(at, name)| a.checked(name, at).boxed()),
+    );
+    calls.extend(RESERVING.map(|name| a.reserved(name).boxed()));
+    let ended: Vec<_> = futures_util::stream::iter(calls)
+        .buffer_unordered(AT_ONCE)
+        .collect()
+        .await;
+    let wrong: Vec<_> = ended
         .into_iter()
-        .chain([lost])
         .filter_map(Result::err)
         .map(|error| format!("{error:#}"))
         .collect();

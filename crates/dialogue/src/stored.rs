@@ -1,0 +1,45 @@
+//! Offers the card that the acquirer has: 1 pays with it, 2 asks for another one.
+//!
+//! Enters after the amount, where the payment brings such a card. The last step before money moves: it is heard before it is answered, as
+//! the confirmation of a keyed card is. Owns no card data: brand and last four are all that is known of that card here.
+
+use ivrpay_payment::Truncated;
+
+use crate::call::Call;
+use crate::io::{At, Say, Step};
+use crate::menu::{Choice, Menu};
+use crate::{State, What, collect_pan, ending, paused, writing};
+
+pub(crate) struct Stored {
+    card: Truncated,
+    menu: Menu,
+}
+
+pub(crate) fn enter(call: &mut Call, now: At, card: Truncated) -> State {
+    let says = vec![Say::Stored(card, call.setup.amount)];
+    let menu = Menu::ask_to_be_heard(call, now, Step::StoredCard, says);
+    State::Stored(Stored { card, menu })
+}
+
+impl Stored {
+    pub(crate) fn handle(mut self, call: &mut Call, now: At, what: What) -> State {
+        if matches!(what, What::Resume | What::ReAsk(Step::StoredCard)) {
+            self.menu.again(call, now);
+            return State::Stored(self);
+        }
+        match self.menu.handle(call, now, &what) {
+            Choice::Stay => State::Stored(self),
+            Choice::One => {
+                call.cards += 1;
+                writing::enter(call, writing::With::Stored(self.card))
+            }
+            Choice::Two => collect_pan::first(call, now),
+            Choice::TooMany => ending::too_many(call, now),
+            Choice::Operator => paused::by_star(call, now, State::Stored(self)),
+        }
+    }
+
+    pub(crate) fn deadline(&self, call: &Call) -> At {
+        self.menu.deadline(call)
+    }
+}
