@@ -251,6 +251,7 @@ mod tests {
             reason,
             code: code.to_owned(),
             hard: false,
+            action: None,
         })
     }
 

@@ -398,6 +398,7 @@ pub(crate) fn declined(reason: Reason) -> Outcome {
         reason,
         code: "51".to_owned(),
         hard: false,
+        action: None,
     })
 }
 
