@@ -184,7 +184,10 @@ mod tests {
         for Advice { ja, en } in all() {
             assert!(ja.ends_with('。') && ja.matches('。').count() == 1, "{ja}");
             assert!(ja.chars().count() <= 75, "{ja}");
-            assert!(en.ends_with('.') && en.is_ascii() && en.matches('.').count() == 1, "{en}");
+            assert!(
+                en.ends_with('.') && en.is_ascii() && en.matches('.').count() == 1,
+                "{en}"
+            );
             assert!(en.len() <= 140, "{en}");
         }
     }
@@ -193,7 +196,16 @@ mod tests {
     #[test]
     fn nothing_that_the_caller_may_not_hear() {
         for Advice { ja, en } in all() {
-            for word in ["盗難", "紛失", "不正", "偽造", "残高", "限度額", "回収", "事故"] {
+            for word in [
+                "盗難",
+                "紛失",
+                "不正",
+                "偽造",
+                "残高",
+                "限度額",
+                "回収",
+                "事故",
+            ] {
                 assert!(!ja.contains(word), "{ja}");
             }
             for word in ["stolen", "lost", "fraud", "fund", "limit", "pick"] {

@@ -319,10 +319,18 @@ mod tests {
     fn a_hard_decline_is_not_tried_again() {
         for reason in Reason::ALL {
             for action in Action::ALL.map(Some).into_iter().chain([None]) {
-                let mut decline = Decline { reason, code: String::new(), hard: false, action };
+                let mut decline = Decline {
+                    reason,
+                    code: String::new(),
+                    hard: false,
+                    action,
+                };
                 assert_eq!(decline.action(), action.unwrap_or(reason.action()));
                 decline.hard = true;
-                assert!(!matches!(decline.action(), Action::Later | Action::OtherPlan));
+                assert!(!matches!(
+                    decline.action(),
+                    Action::Later | Action::OtherPlan
+                ));
             }
         }
     }

@@ -141,12 +141,21 @@ mod tests {
             (soft(CvvMismatch), Some("51"), None, soft(CvvMismatch)),
             (soft(FraudSuspected), Some("04"), None, hard(FraudSuspected)),
             // Once for good, always.
-            (hard(CardUnusable), Some("51"), None, hard(InsufficientFunds)),
+            (
+                hard(CardUnusable),
+                Some("51"),
+                None,
+                hard(InsufficientFunds),
+            ),
             (vague, Some("ZZ"), Some("99"), vague),
             (vague, Some(""), Some("四"), vague),
             (vague, None, None, vague),
         ] {
-            assert_eq!(refined(class, response, advice), expected, "{class:?} {response:?} {advice:?}");
+            assert_eq!(
+                refined(class, response, advice),
+                expected,
+                "{class:?} {response:?} {advice:?}"
+            );
         }
     }
 }

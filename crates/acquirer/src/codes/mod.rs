@@ -72,13 +72,7 @@ pub(crate) mod action {
 }
 
 /// Code, name, what it means, what may be done next, source.
-pub(crate) type Row<S> = (
-    &'static str,
-    &'static str,
-    Class,
-    &'static [Action],
-    S,
-);
+pub(crate) type Row<S> = (&'static str, &'static str, Class, &'static [Action], S);
 
 /// What the row of a code in lower case says.
 pub(crate) fn listed<S>(table: &[Row<S>], code: &str) -> Option<Class> {
@@ -175,7 +169,10 @@ pub(crate) fn check_rows<S>(table: &[Row<S>]) {
             Class::Declined { hard, action, .. } => {
                 assert_eq!(*action, None, "{code}: the column says it");
                 assert!(next.is_some(), "{code}: nothing may be done");
-                assert!(!actions.contains(&Q), "{code}: what has to be looked up is no refusal");
+                assert!(
+                    !actions.contains(&Q),
+                    "{code}: what has to be looked up is no refusal"
+                );
                 let again = actions.iter().any(|next| [L, P].contains(next));
                 assert!(!(*hard && again), "{code}: for good, and once more");
             }

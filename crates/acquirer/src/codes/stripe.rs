@@ -20,8 +20,8 @@ pub(crate) enum Source {
 }
 
 use Reason::{
-    AmountError, AuthenticationRequired, CardNotSupported, CardUnusable, CvvMismatch,
-    ExpiredCard, FraudSuspected, InsufficientFunds, InvalidCard, InvalidExpiry, InvalidNumber,
+    AmountError, AuthenticationRequired, CardNotSupported, CardUnusable, CvvMismatch, ExpiredCard,
+    FraudSuspected, InsufficientFunds, InvalidCard, InvalidExpiry, InvalidNumber,
     IssuerUnavailable, LimitExceeded, LostOrStolen, PaymentForbidden, Pickup, PinError, Referral,
 };
 use Source::{StripeDeclines, StripeErrors};
