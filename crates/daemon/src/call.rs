@@ -859,6 +859,8 @@ impl Call {
                         order.connector(),
                         intent,
                         card,
+                        (order.mode != Mode::Training)
+                            .then(|| order.claim.payment().tenant.clone()),
                     ));
                 }
                 Output::End(end) => return Some(end),
