@@ -722,7 +722,10 @@ impl Config {
             return Err(ConfigError::value("limits.shutdown_seconds", "1 to 900"));
         }
         if !(1..=TRIES_MAX).contains(&limits.tries_per_card_per_day) {
-            return Err(ConfigError::value("limits.tries_per_card_per_day", "1 to 10"));
+            return Err(ConfigError::value(
+                "limits.tries_per_card_per_day",
+                "1 to 10",
+            ));
         }
         let journal = folder.join(raw.journal.path);
         let admin_socket = match raw.admin.socket {

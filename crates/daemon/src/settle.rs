@@ -599,6 +599,7 @@ impl Acquirers for Settle {
 mod tests {
     use ivrpay_acquirer::null::Null;
     use ivrpay_acquirer::{About, Asked, BuildError, Reply, Step};
+    use ivrpay_card::{Digits, Expiry, Month, Pan, Rules};
     use ivrpay_journal::{EnteredBy, Mode, NewPayment, OpenOptions, Origin, TaskFilter};
     use ivrpay_payment::{
         AcquirerRef, Approval, Brand, Currency, Money, OperatorId, TenantId, Truncated,
@@ -624,15 +625,122 @@ mod tests {
         }
     }
 
+    /// Declines for good whatever it is asked, and counts how often.
+    struct Pickup(Arc<AtomicU64>);
+
+    impl Connector for Pickup {
+        fn about(&self) -> &'static About {
+            Null.about()
+        }
+
+        fn step(
+            &self,
+            _asked: &Asked<'_>,
+            _progress: &Progress,
+            _last: Option<&Reply>,
+        ) -> Result<Step, BuildError> {
+            self.0.fetch_add(1, Ordering::Relaxed);
+            Ok(Step::Done(Outcome::Declined(Decline {
+                reason: Reason::Pickup,
+                code: "G56".into(),
+                hard: true,
+                action: None,
+            })))
+        }
+    }
+
+    fn card() -> Card {
+        let digits = |text: &str| {
+            let mut digits = Digits::take().unwrap();
+            for digit in text.bytes() {
+                digits.push(digit - b'0').unwrap();
+            }
+            digits
+        };
+        let rules = Rules {
+            brands: vec![Brand::Visa],
+            luhn: true,
+        };
+        let now = Month {
+            year: 2026,
+            month: 11,
+        };
+        Card {
+            pan: Pan::parse(digits("4111111111111111"), &rules).unwrap(),
+            expiry: Expiry::parse(digits("1230"), now).unwrap(),
+            code: None,
+        }
+    }
+
+    /// The second intent is in the books as a decline of ours, and nobody was asked; practice counts nothing.
+    #[tokio::test]
+    async fn a_card_that_was_declined_for_good_goes_nowhere() {
+        let steps = Arc::new(AtomicU64::default());
+        let place = made(Box::new(Pickup(Arc::clone(&steps)))).await;
+        let shop = || Some(TenantId::new("shop").unwrap());
+        let mut told = Vec::new();
+        for merchant in [None, None, shop(), shop()] {
+            let intent = place.intent().await;
+            let answer = place.settle.authorise("odd", intent, card(), merchant);
+            let Ok(Outcome::Declined(decline)) = answer.await else {
+                panic!("it was not declined");
+            };
+            told.push(decline.reason);
+        }
+        let before = Reason::HardDeclinedBefore;
+        let pickup = Reason::Pickup;
+        assert_eq!(told, [pickup, pickup, pickup, before]);
+        assert_eq!(steps.load(Ordering::Relaxed), 3);
+        let operations = place.journal.operations(place.payment).await.unwrap();
+        let last = operations.last().unwrap();
+        assert_eq!(last.state, OperationState::Declined);
+        assert!(
+            matches!(&last.outcome, Some(Outcome::Declined(d)) if d.reason == before && d.hard && d.code.is_empty())
+        );
+    }
+
     struct Place {
         _folder: tempfile::TempDir,
         journal: Journal,
         settle: Settle,
         payment: PaymentId,
+        claim: Claim,
+    }
+
+    impl Place {
+        async fn intent(&self) -> Durable<Intent> {
+            let draft = IntentDraft {
+                kind: OperationKind::Charge,
+                amount: self.claim.payment().amount,
+                card: Truncated::new(Brand::Visa, [1, 1, 1, 1]).unwrap(),
+                plan: Plan::LumpSum,
+                evidence: serde_json::Value::Null,
+            };
+            let intent = self.journal.write_intent(self.payment, draft).await;
+            intent.unwrap()
+        }
     }
 
     /// A payment of 1200 yen that is approved and over.
     async fn paid(connector: Box<dyn Connector>) -> Place {
+        let place = made(connector).await;
+        let intent = place.intent().await;
+        let approved = Outcome::Approved(Approval {
+            acquirer_ref: AcquirerRef::new("ch_1").unwrap(),
+            code: None,
+            card: None,
+        });
+        let (journal, nothing) = (&place.journal, serde_json::Value::Null);
+        journal.write_outcome(&intent, &approved).await.unwrap();
+        journal
+            .release(&place.claim, "success", nothing)
+            .await
+            .unwrap();
+        place
+    }
+
+    /// A payment of 1200 yen in its call.
+    async fn made(connector: Box<dyn Connector>) -> Place {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("journal.db");
         let journal = Journal::open(path, OpenOptions::new("test")).await.unwrap();
@@ -657,30 +765,15 @@ mod tests {
         let call = CallId::new(uuid::Uuid::now_v7());
         let claim = journal.create_claimed(new, call).await.unwrap();
         let payment = claim.payment().id;
-        let draft = IntentDraft {
-            kind: OperationKind::Charge,
-            amount: claim.payment().amount,
-            card: Truncated::new(Brand::Visa, [1, 1, 1, 1]).unwrap(),
-            plan: Plan::LumpSum,
-            evidence: serde_json::Value::Null,
-        };
-        let intent = journal.write_intent(payment, draft).await.unwrap();
-        let approved = Outcome::Approved(Approval {
-            acquirer_ref: AcquirerRef::new("ch_1").unwrap(),
-            code: None,
-            card: None,
-        });
-        journal.write_outcome(&intent, &approved).await.unwrap();
-        let nothing = serde_json::Value::Null;
-        journal.release(&claim, "success", nothing).await.unwrap();
         let routes = BTreeMap::from([("odd".to_owned(), Route::offline(connector))]);
-        let tries = Tries::new(1, Instant::now()).unwrap();
+        let tries = Tries::new(5, Instant::now()).unwrap();
         let settle = Settle::new(journal.clone(), routes, tries).unwrap();
         Place {
             _folder: folder,
             journal,
             settle,
             payment,
+            claim,
         }
     }
 

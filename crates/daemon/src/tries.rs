@@ -133,8 +133,8 @@ fn tag(memory: &Buffer, tenant: &TenantId, pan: &Pan) -> Tag {
         let key = bytes.get(..KEY_BYTES).unwrap_or_default();
         pan.expose(|digits| {
             leaving_nothing(|| {
-                let mut mac = Hmac::<Sha256>::new_from_slice(key)
-                    .expect("HMAC takes a key of any length");
+                let mut mac =
+                    Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes a key of any length");
                 mac.update(tenant.as_str().as_bytes());
                 mac.update(&[0]);
                 mac.update(digits);
@@ -319,7 +319,13 @@ mod tests {
     #[test]
     fn what_counts_and_for_how_long() {
         let (tries, begun) = table(3);
-        for outcome in [&declined(false), &UNKNOWN, &NOT_SENT, &approved(), &NOT_SENT] {
+        for outcome in [
+            &declined(false),
+            &UNKNOWN,
+            &NOT_SENT,
+            &approved(),
+            &NOT_SENT,
+        ] {
             ends(&tries, 1, begun + HOUR, outcome);
         }
         ends(&tries, 1, begun + 2 * HOUR, &declined(false));
@@ -383,7 +389,11 @@ mod tests {
         let (others, _) = table(5);
         ends(&tries, 1, begun, &declined(false));
         ends(&others, 1, begun, &declined(false));
-        let held = |tries: &Tries| tries.lock().expose(|bytes| bytes[KEY_BYTES..][..TAG_BYTES].to_vec());
+        let held = |tries: &Tries| {
+            tries
+                .lock()
+                .expose(|bytes| bytes[KEY_BYTES..][..TAG_BYTES].to_vec())
+        };
         assert!(held(&tries) != held(&others) && held(&tries) != [0; TAG_BYTES]);
         pan(1).expose(|digits| {
             tries.lock().expose(|bytes| {

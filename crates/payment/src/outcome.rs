@@ -54,6 +54,13 @@ impl Decline {
         }
     }
 
+    /// Whether the same card may be tried again, now or later.
+    #[must_use]
+    pub fn same_card(&self) -> bool {
+        use Action::{AskIssuer, Later, OtherPlan, ReEnter};
+        !self.hard && matches!(self.action(), AskIssuer | Later | OtherPlan | ReEnter)
+    }
+
     /// What the operator is advised to tell the caller, and to do.
     #[must_use]
     pub fn advice(&self) -> Advice {
@@ -327,6 +334,7 @@ mod tests {
                 };
                 assert_eq!(decline.action(), action.unwrap_or(reason.action()));
                 decline.hard = true;
+                assert!(!decline.same_card());
                 assert!(!matches!(
                     decline.action(),
                     Action::Later | Action::OtherPlan

@@ -98,7 +98,12 @@ const WRITINGS: &[Writing] = &[
     Writing {
         name: "ASCII, words of four turned round",
         enough: TEXT_DIGITS,
-        write: |d| ascii(d).chunks(4).flat_map(|word| word.iter().rev().copied()).collect(),
+        write: |d| {
+            ascii(d)
+                .chunks(4)
+                .flat_map(|word| word.iter().rev().copied())
+                .collect()
+        },
     },
     Writing {
         name: "UTF-16LE",

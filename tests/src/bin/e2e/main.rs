@@ -22,6 +22,7 @@ mod phones;
 mod recorders;
 mod recordings;
 mod scenarios;
+mod tries;
 mod trunks;
 
 use std::process::ExitCode;
@@ -284,8 +285,8 @@ async fn calls(
     all.extend(scenarios::corrections());
     all.extend(scenarios::happy());
     all.extend(scenarios::hang_ups());
-    all.extend(scenarios::declines());
-    all.extend(scenarios::acquirer_faults());
+    all.extend(scenarios::declines()?);
+    all.extend(scenarios::acquirer_faults()?);
     all.retain(|s| wanted(&s.name));
     let mut twenty = scenarios::twenty();
     twenty.retain(|s| wanted(&s.name));
@@ -326,6 +327,14 @@ async fn calls(
         .await;
     drop(service);
 
+    if wanted("a card is not tried again") {
+        tally
+            .one(
+                "a card is not tried again: declined for good, or too often; the caller hears no difference",
+                tries::not_again(lab, books),
+            )
+            .await;
+    }
     telephones(tally, lab, wanted).await;
     // The rarer ones at full count, or by name.
     let all = args.full || !args.filter.is_empty();
