@@ -781,6 +781,7 @@ pub(crate) fn outcome(
     operation: OperationId,
     outcome: &Outcome,
     trouble: Option<&Trouble>,
+    codes: &str,
     waited: Duration,
 ) {
     let (name, reason) = (
@@ -794,7 +795,7 @@ pub(crate) fn outcome(
     let trouble = trouble.map(tracing::field::display);
     match outcome {
         Outcome::Unknown(doubt) => {
-            error!(payment_id = %payment, operation_id = %operation, doubt = ?doubt, reason = trouble, hint, "outcome unknown: do not charge again");
+            error!(payment_id = %payment, operation_id = %operation, doubt = ?doubt, codes, reason = trouble, hint, "outcome unknown: do not charge again");
         }
         Outcome::NotCharged(why) => {
             warn!(payment_id = %payment, operation_id = %operation, why = ?why, reason = trouble, hint, "nothing was charged");

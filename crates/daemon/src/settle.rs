@@ -392,7 +392,7 @@ impl Settle {
         };
         let refused = tried.as_ref().and_then(|tried| tried.as_ref().err());
         let card = card.map(|(card, _)| card);
-        let (outcome, trouble) = match (route, refused) {
+        let (outcome, trouble, codes) = match (route, refused) {
             // The intent is in the books, and this is what came of it. The card goes nowhere.
             (Some(route), Some(reason)) => {
                 drop(card);
@@ -403,7 +403,7 @@ impl Settle {
                     hard: *reason == Reason::HardDeclinedBefore,
                     action: None,
                 };
-                (Outcome::Declined(decline), None)
+                (Outcome::Declined(decline), None, String::new())
             }
             (Some(route), None) => {
                 let ran = ivrpay_wire::run_from(
@@ -416,15 +416,15 @@ impl Settle {
                     move |wiped| events::wiped(payment, operation, wiped),
                 )
                 .await;
-                (ran.outcome, ran.trouble)
+                (ran.outcome, ran.trouble, ran.codes)
             }
             // A tenant's connector is checked when the configuration is read; nothing was sent.
-            (None, _) => (Outcome::NotCharged(Why::NotSent), None),
+            (None, _) => (Outcome::NotCharged(Why::NotSent), None, String::new()),
         };
         let took = started.elapsed();
         match refused {
             Some(reason) => events::not_tried(payment, operation, *reason),
-            None => events::outcome(payment, operation, &outcome, trouble.as_ref(), took),
+            None => events::outcome(payment, operation, &outcome, trouble.as_ref(), &codes, took),
         }
         if let Some(Ok(tried)) = &tried {
             self.tries.end(tried, &outcome, Instant::now());

@@ -7,6 +7,7 @@
 
 pub(crate) mod adyen;
 pub(crate) mod cafis;
+pub(crate) mod foreign;
 pub(crate) mod iso8583;
 pub(crate) mod stripe;
 
@@ -156,12 +157,17 @@ fn check_codes(mut codes: Vec<&str>) {
     assert_eq!(codes.len(), all, "a code stands twice");
 }
 
-/// What each of the four tables has to keep.
+/// What each of the four tables has to keep. `codes`: those of the lists that it was made from, and no others.
 #[cfg(test)]
 #[track_caller]
-pub(crate) fn check_rows<S>(table: &[Row<S>]) {
+pub(crate) fn check_rows<S>(table: &[Row<S>], codes: &str) {
     use action::{A, L, P, Q};
     check_codes(table.iter().map(|row| row.0).collect());
+    let mut meant: Vec<_> = codes.split_whitespace().collect();
+    let mut there: Vec<_> = table.iter().map(|row| row.0).collect();
+    meant.sort_unstable();
+    there.sort_unstable();
+    assert_eq!(there, meant);
     for (code, name, class, actions, _) in table {
         assert!(!name.is_empty(), "{code} has no name");
         let next = actions.first();
