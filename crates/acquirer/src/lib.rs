@@ -50,6 +50,7 @@ connectors! {
 pub use about::{
     About, Hosts, Kind, Mode, Setting, SettingError, Settings, UnknownKind, configured,
 };
+pub use codes::foreign::codes_in;
 pub use connector::{Asked, BuildError, Capabilities, Connector, Plans, Progress, Step};
 pub use endpoint::{EndpointConfig, Identity};
 pub use message::{Method, Reply, Request};

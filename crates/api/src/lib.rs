@@ -90,6 +90,9 @@ pub struct Payment {
     /// Why the last card was declined, neutral of the acquirer (`insufficient_funds` ...).
     #[serde(default)]
     pub decline_reason: Option<String>,
+    /// The same in whole; of one payment that is asked for by its id, and not of lists.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decline: Option<Decline>,
     /// The acquirer's reference.
     pub acquirer_ref: Option<String>,
     /// The issuer's approval code.
@@ -118,6 +121,32 @@ pub struct Payment {
     pub created_at: String,
     /// When it last changed.
     pub updated_at: String,
+}
+
+/// Why the last card was declined, and what may be done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Decline {
+    /// Neutral of the acquirer: `insufficient_funds` ...; `hard_declined_before` and `tries_exceeded` are our own, and nothing was sent.
+    pub reason: String,
+    /// The acquirer's own code.
+    pub code: Option<String>,
+    /// The schemes forbid to try this card again.
+    pub hard: bool,
+    /// Whether the same card may be tried again, now or later.
+    pub same_card: bool,
+    /// What may be done next: `re-enter`, `other-card`, `ask-issuer`, `other-plan`, `later`, `operator`, `look-up`.
+    pub action: String,
+    /// What to tell the caller, and what to do.
+    pub advice: Advice,
+}
+
+/// A sentence for an operator.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Advice {
+    /// Japanese.
+    pub ja: String,
+    /// English.
+    pub en: String,
 }
 
 /// A page of payments.

@@ -5,8 +5,8 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
 use ivrpay_api::{
-    AssignOrder, AssignPayment, CancelPayment, Cancelled, ErrorBody, Inquire, Inquired, LaterDone,
-    Operation, Payment, Payments,
+    AssignOrder, AssignPayment, CancelPayment, Cancelled, Decline, ErrorBody, Inquire, Inquired,
+    LaterDone, Operation, Payment, Payments,
 };
 
 use crate::{ConfigPath, Exit, fail, load, runtime};
@@ -427,6 +427,7 @@ fn inquired(answer: Inquired) -> anyhow::Result<()> {
 fn refused(operation: &Operation, state: &str) -> String {
     match (&operation.decline_reason, &operation.acquirer_code) {
         (Some(reason), Some(code)) => format!("refused, {reason} ({code})"),
+        (Some(reason), None) => format!("refused, {reason}"),
         _ => state.replace('-', " "),
     }
 }
@@ -439,6 +440,7 @@ fn money(minor: u64, currency: &str) -> String {
 }
 
 fn show(p: Payment) -> anyhow::Result<()> {
+    let decline = p.decline.as_ref();
     let rows = [
         ("id", p.id.to_string()),
         ("state", p.state.name().to_owned()),
@@ -461,6 +463,22 @@ fn show(p: Payment) -> anyhow::Result<()> {
         ("card", card(&p)),
         ("keyed by", p.entered_by.clone()),
         ("declined for", p.decline_reason.clone().unwrap_or_default()),
+        (
+            "acquirer's code",
+            decline.and_then(|d| d.code.clone()).unwrap_or_default(),
+        ),
+        (
+            "what may be done",
+            decline.map(may_be_done).unwrap_or_default(),
+        ),
+        (
+            "advice",
+            decline.map(|d| d.advice.ja.clone()).unwrap_or_default(),
+        ),
+        (
+            "advice in English",
+            decline.map(|d| d.advice.en.clone()).unwrap_or_default(),
+        ),
         ("approval code", p.approval_code.clone().unwrap_or_default()),
         (
             "acquirer's reference",
@@ -492,6 +510,14 @@ fn show(p: Payment) -> anyhow::Result<()> {
         }
     }
     Ok(())
+}
+
+fn may_be_done(d: &Decline) -> String {
+    if d.hard {
+        format!("{}; this card may not be sent again", d.action)
+    } else {
+        d.action.clone()
+    }
 }
 
 /// Of a card that is stored or checked that, instead of an amount.

@@ -14,6 +14,7 @@ use anyhow::Context as _;
 use ivrpay_acquirer::null::Null;
 use ivrpay_card::{Month, Rules};
 use ivrpay_daemon::settle::{Route, Settle};
+use ivrpay_daemon::tries::Tries;
 use ivrpay_dialogue::{At, Dialogue, End, Input, NotWritten, Output, Prompt, Settings, Setup};
 use ivrpay_journal::{Created, EnteredBy, Journal, Mode, NewPayment, OpenOptions, Origin};
 use ivrpay_payment::{
@@ -113,7 +114,7 @@ async fn simulate(args: &Args, amount: Money) -> anyhow::Result<End> {
     )
     .await?;
     let routes = BTreeMap::from([("training".to_owned(), Route::offline(Box::new(Null)))]);
-    let settle = Settle::new(journal.clone(), routes)?;
+    let settle = Settle::new(journal.clone(), routes, Tries::new(1, Instant::now())?)?;
     let new = NewPayment {
         tenant: TenantId::new("practice")?,
         order: None,
@@ -260,7 +261,7 @@ impl Simulation {
                         written = Some(receiver);
                     }
                     Output::Authorise(intent, card) => {
-                        answered = Some(self.settle.authorise("training", intent, card));
+                        answered = Some(self.settle.authorise("training", intent, card, None));
                     }
                     Output::End(end) => return Ok(end),
                 }

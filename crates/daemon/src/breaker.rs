@@ -171,6 +171,7 @@ mod tests {
             reason: Reason::CardUnusable,
             code: "G12".into(),
             hard: false,
+            action: None,
         });
         for outcome in [&AWAY, &AWAY, &refused, &AWAY, &AWAY] {
             assert!(!breaker.note(outcome, now), "not three in a row");

@@ -882,11 +882,15 @@ impl Call {
                 }
                 Output::Authorise(intent, card) => {
                     pending.unsent = None;
-                    pending.answered = Some(self.shared.settle.authorise(
-                        order.connector(),
-                        intent,
-                        card,
-                    ));
+                    pending.answered = Some(
+                        self.shared.settle.authorise(
+                            order.connector(),
+                            intent,
+                            card,
+                            (order.mode != Mode::Training)
+                                .then(|| order.claim.payment().tenant.clone()),
+                        ),
+                    );
                 }
                 Output::End(end) => return Some(end),
             }

@@ -30,6 +30,7 @@ use crate::ladder::{Ending, Ladder, RUNGS_MAX, Rung};
 use crate::line::Line;
 use crate::recorders::{RawRecorder, Recorder};
 use crate::spies;
+use crate::tries::{TRIES_DEFAULT, TRIES_MAX};
 
 /// Why a configuration can't be used. Each says where and what to do.
 #[derive(Debug, thiserror::Error)]
@@ -264,6 +265,8 @@ pub struct Limits {
     pub calls_max: usize,
     /// How long a stop waits for calls to end by themselves, seconds, 1 to 900.
     pub shutdown_seconds: u64,
+    /// Times within 24 hours that a card may be sent without an approval, 1 to 10.
+    pub tries_per_card_per_day: u32,
 }
 
 impl Default for Limits {
@@ -271,6 +274,7 @@ impl Default for Limits {
         Self {
             calls_max: 200,
             shutdown_seconds: 60,
+            tries_per_card_per_day: TRIES_DEFAULT,
         }
     }
 }
@@ -720,6 +724,12 @@ impl Config {
         }
         if !(1..=900).contains(&limits.shutdown_seconds) {
             return Err(ConfigError::value("limits.shutdown_seconds", "1 to 900"));
+        }
+        if !(1..=TRIES_MAX).contains(&limits.tries_per_card_per_day) {
+            return Err(ConfigError::value(
+                "limits.tries_per_card_per_day",
+                "1 to 10",
+            ));
         }
         let journal = folder.join(raw.journal.path);
         let admin_socket = match raw.admin.socket {
@@ -1721,6 +1731,15 @@ mod tests {
             ("#shutdown_seconds = 60", "shutdown_seconds = 0"),
             "limits.shutdown_seconds",
         );
+        for none in ["0", "11", "-1"] {
+            refused(
+                (
+                    "#tries_per_card_per_day = 5",
+                    &format!("tries_per_card_per_day = {none}"),
+                ),
+                "limits.tries_per_card_per_day",
+            );
+        }
         refused(
             ("#max_attempts = 3", "max_attempts = 0"),
             "dialogue.max_attempts: 1 to 10",

@@ -13,7 +13,8 @@ use ivrpay_dialogue::operator::Refusal;
 use ivrpay_dialogue::{CallResult, Progress, desk};
 use ivrpay_journal::{By, CustomerCall, EnteredBy, Task, TaskCount, TaskKind};
 use ivrpay_payment::{
-    AcquirerRef, CallId, OperationId, Outcome, PaymentId, RecordingId, State, TenantId,
+    AcquirerRef, CallId, Decline, OperationId, Outcome, PaymentId, Reason, RecordingId, State,
+    TenantId,
 };
 use ivrpay_wire::{Trouble, Wiped};
 
@@ -780,6 +781,7 @@ pub(crate) fn outcome(
     operation: OperationId,
     outcome: &Outcome,
     trouble: Option<&Trouble>,
+    codes: &str,
     waited: Duration,
 ) {
     let (name, reason) = (
@@ -793,10 +795,18 @@ pub(crate) fn outcome(
     let trouble = trouble.map(tracing::field::display);
     match outcome {
         Outcome::Unknown(doubt) => {
-            error!(payment_id = %payment, operation_id = %operation, doubt = ?doubt, reason = trouble, hint, "outcome unknown: do not charge again");
+            error!(payment_id = %payment, operation_id = %operation, doubt = ?doubt, codes, reason = trouble, hint, "outcome unknown: do not charge again");
         }
         Outcome::NotCharged(why) => {
             warn!(payment_id = %payment, operation_id = %operation, why = ?why, reason = trouble, hint, "nothing was charged");
+        }
+        // Of no table: somebody has to look what it is.
+        Outcome::Declined(Decline {
+            reason: Reason::Other,
+            code,
+            ..
+        }) => {
+            warn!(payment_id = %payment, operation_id = %operation, outcome = name, reason, code, "answered, by a code that is not listed");
         }
         _ => {
             info!(payment_id = %payment, operation_id = %operation, outcome = name, reason, "answered");
@@ -804,6 +814,13 @@ pub(crate) fn outcome(
     }
     counter!("ivrpay_outcomes_total", "outcome" => name, "reason" => reason).increment(1);
     histogram!("ivrpay_acquirer_seconds").record(waited.as_secs_f64());
+}
+
+/// A card was not sent, by the schemes' rules or our limit.
+pub(crate) fn not_tried(payment: PaymentId, operation: OperationId, reason: Reason) {
+    let reason = reason.name();
+    info!(payment_id = %payment, operation_id = %operation, outcome = "declined", reason, "not sent: this card may not be tried again yet");
+    counter!("ivrpay_outcomes_total", "outcome" => "declined", "reason" => reason).increment(1);
 }
 
 /// A card has left this process. The line has a target of its own: `make bench` asks for it alone and compares its time with the
@@ -823,7 +840,8 @@ pub(crate) fn wiped(payment: PaymentId, operation: OperationId, wiped: Wiped) {
     histogram!("ivrpay_card_wiped_seconds").record(held.as_secs_f64());
 }
 
-/// Slots of secret memory. More than those of the socket to Asterisk (a small one, a large one) while no call is on would be a leak.
+/// Slots of secret memory. More than those of the socket to Asterisk (a small one, a large one) and the table of cards that were tried (a
+/// large one) while no call is on would be a leak.
 pub(crate) fn secret_memory(in_use: ivrpay_secret::Usage, longest: Duration) {
     for (size, slots) in [
         ("small", in_use.small),

@@ -28,6 +28,7 @@ pub mod settle;
 pub mod spies;
 mod spoken;
 mod tasks;
+pub mod tries;
 pub mod trunk;
 
 pub use reach::reach;

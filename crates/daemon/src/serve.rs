@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use futures_util::FutureExt as _;
@@ -36,6 +36,7 @@ use crate::recorders::Recorders;
 use crate::settle::{Route, Settle};
 use crate::spies::{self, Spies};
 use crate::tasks;
+use crate::tries::Tries;
 
 /// Calls that may wait to be taken while others are being started; one more is refused.
 const STARTS_MAX: usize = 64;
@@ -98,7 +99,8 @@ pub async fn serve(
         .context("the journal could not be recovered")?;
     events::recovered(recovered.unknown.len(), recovered.released.len());
 
-    let settle = Settle::new(journal.clone(), routes(&config)?)
+    let tries = Tries::new(config.limits.tries_per_card_per_day, Instant::now())?;
+    let settle = Settle::new(journal.clone(), routes(&config)?, tries)
         .context("no thread for the acquirers; raise TasksMax and LimitNPROC of the service")?;
     let stream = Events::new();
     let mut ari = config.ari.clone();
@@ -443,6 +445,7 @@ fn routes(config: &Config) -> anyhow::Result<BTreeMap<String, Route>> {
                     .map_err(|error| anyhow::anyhow!("[connectors.{name}]: {error}"))?,
                 sender,
                 breaker: Breaker::new(connector.maintenance.clone(), connector.away_after),
+                declined_ms: AtomicU64::default(),
             },
         );
     }

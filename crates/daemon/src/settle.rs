@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
@@ -18,7 +19,8 @@ use ivrpay_journal::{
     OperationState, OutcomeError, Payment,
 };
 use ivrpay_payment::{
-    CallId, Doubt, Durable, Intent, OperationId, OperationKind, Outcome, PaymentId, Plan, Why,
+    CallId, Decline, Doubt, Durable, Intent, OperationId, OperationKind, Outcome, PaymentId, Plan,
+    Reason, TenantId, Why,
 };
 use ivrpay_web::{Acquirers, LaterRefused};
 use ivrpay_wire::{Checkpoint, Sender, Trouble};
@@ -28,6 +30,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::breaker::{Breaker, FAILURES};
 use crate::events;
+use crate::tries::Tries;
 
 /// The wait before the journal is written again after it refused (disk full, locked): it doubles, up to the second one.
 const REWRITE_WAIT: Duration = Duration::from_millis(200);
@@ -39,6 +42,10 @@ const LATE_ANSWER: &str = "late answer";
 /// Who settles an operation of which the acquirer was asked what became of it.
 const INQUIRY: &str = "inquiry";
 
+/// After how long a refusal of our own is told at least and at most: as long as the acquirer's last one took, so that who tries cards does
+/// not hear from the time that nobody was asked.
+const REFUSED_AFTER: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(5));
+
 /// A connector, ready to be used.
 pub struct Route {
     /// Builds requests and reads replies.
@@ -47,6 +54,8 @@ pub struct Route {
     pub sender: Sender,
     /// Whether it can be asked now.
     pub breaker: Breaker,
+    /// How long its last decline took, ms.
+    pub declined_ms: AtomicU64,
 }
 
 /// Journal and acquirers.
@@ -55,6 +64,7 @@ pub struct Settle {
     journal: Journal,
     routes: Arc<BTreeMap<String, Route>>,
     in_flight: TaskTracker,
+    tries: Arc<Tries>,
     wire: Wire,
 }
 
@@ -127,7 +137,21 @@ impl Route {
             connector,
             sender: Sender::offline(),
             breaker: Breaker::new(Vec::new(), FAILURES),
+            declined_ms: AtomicU64::default(),
         }
+    }
+
+    fn note_decline(&self, outcome: &Outcome, took: Duration) {
+        if matches!(outcome, Outcome::Declined(_)) {
+            let ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+            self.declined_ms.store(ms, Ordering::Relaxed);
+        }
+    }
+
+    /// When a refusal of our own is told.
+    fn refused_after(&self) -> Duration {
+        let last = Duration::from_millis(self.declined_ms.load(Ordering::Relaxed));
+        last.clamp(REFUSED_AFTER.0, REFUSED_AFTER.1)
     }
 }
 
@@ -136,11 +160,16 @@ impl Settle {
     ///
     /// # Errors
     /// When the system gives no thread.
-    pub fn new(journal: Journal, routes: BTreeMap<String, Route>) -> std::io::Result<Self> {
+    pub fn new(
+        journal: Journal,
+        routes: BTreeMap<String, Route>,
+        tries: Tries,
+    ) -> std::io::Result<Self> {
         Ok(Self {
             journal,
             routes: Arc::new(routes),
             in_flight: TaskTracker::new(),
+            tries: Arc::new(tries),
             wire: Wire::start()?,
         })
     }
@@ -183,13 +212,23 @@ impl Settle {
     }
 
     /// Asks the acquirer and journals what came of it, in a task of its own. The receiver gets the outcome once it is on
-    /// disk: what is spoken to the caller is what the journal says (I3).
+    /// disk: what is spoken to the caller is what the journal says (I3). `merchant`: whose tries of this card are counted; none in practice.
     #[must_use]
     pub fn authorise(
         &self,
         connector: &str,
         intent: Durable<Intent>,
         card: Option<Card>,
+        merchant: Option<TenantId>,
+    ) -> oneshot::Receiver<Outcome> {
+        self.ask(connector, intent, card.map(|card| (card, merchant)))
+    }
+
+    fn ask(
+        &self,
+        connector: &str,
+        intent: Durable<Intent>,
+        card: Option<(Card, Option<TenantId>)>,
     ) -> oneshot::Receiver<Outcome> {
         let (answer, receiver) = oneshot::channel();
         let (this, connector) = (self.clone(), connector.to_owned());
@@ -309,7 +348,7 @@ impl Settle {
     /// What came of an operation without a card, once it is on disk.
     async fn answered(&self, connector: &str, intent: &Durable<Intent>) -> Outcome {
         events::intent(intent.get().payment_id, intent.get().operation_id);
-        match self.authorise(connector, intent.clone(), None).await {
+        match self.ask(connector, intent.clone(), None).await {
             Ok(outcome) => outcome,
             // Its task died by a bug: it may have been done.
             Err(_) => {
@@ -348,14 +387,32 @@ impl Settle {
         &self,
         connector: &str,
         intent: &Durable<Intent>,
-        card: Option<Card>,
+        card: Option<(Card, Option<TenantId>)>,
         answer: oneshot::Sender<Outcome>,
     ) {
         let started = Instant::now();
         let (payment, operation) = (intent.get().payment_id, intent.get().operation_id);
         let route = self.routes.get(connector);
-        let (outcome, trouble) = match route {
-            Some(route) => {
+        let tried = match &card {
+            Some((card, Some(merchant))) => Some(self.tries.begin(merchant, &card.pan, started)),
+            _ => None,
+        };
+        let refused = tried.as_ref().and_then(|tried| tried.as_ref().err());
+        let card = card.map(|(card, _)| card);
+        let (outcome, trouble, codes) = match (route, refused) {
+            // The intent is in the books, and this is what came of it. The card goes nowhere.
+            (Some(route), Some(reason)) => {
+                drop(card);
+                tokio::time::sleep(route.refused_after()).await;
+                let decline = Decline {
+                    reason: *reason,
+                    code: String::new(),
+                    hard: *reason == Reason::HardDeclinedBefore,
+                    action: None,
+                };
+                (Outcome::Declined(decline), None, String::new())
+            }
+            (Some(route), None) => {
                 let ran = ivrpay_wire::run_from(
                     route.connector.as_ref(),
                     &route.sender,
@@ -366,26 +423,28 @@ impl Settle {
                     move |wiped| events::wiped(payment, operation, wiped),
                 )
                 .await;
-                (ran.outcome, ran.trouble)
+                (ran.outcome, ran.trouble, ran.codes)
             }
             // A tenant's connector is checked when the configuration is read; nothing was sent.
-            None => (Outcome::NotCharged(Why::NotSent), None),
+            (None, _) => (Outcome::NotCharged(Why::NotSent), None, String::new()),
         };
-        events::outcome(
-            payment,
-            operation,
-            &outcome,
-            trouble.as_ref(),
-            started.elapsed(),
-        );
-        // A later operation may fail by what it is about, and what was not built asked nobody.
-        let asked = intent.get().parent.is_none()
+        let took = started.elapsed();
+        match refused {
+            Some(reason) => events::not_tried(payment, operation, *reason),
+            None => events::outcome(payment, operation, &outcome, trouble.as_ref(), &codes, took),
+        }
+        if let Some(Ok(tried)) = &tried {
+            self.tries.end(tried, &outcome, Instant::now());
+        }
+        // A later operation may fail by what it is about, and what was not built or not tried asked nobody.
+        let asked = refused.is_none()
+            && intent.get().parent.is_none()
             && !matches!(trouble, Some(Trouble::Build(_) | Trouble::NotWritten(_)));
-        if asked
-            && let Some(route) = route
-            && route.breaker.note(&outcome, Instant::now())
-        {
-            events::acquirer_away(connector);
+        if asked && let Some(route) = route {
+            route.note_decline(&outcome, took);
+            if route.breaker.note(&outcome, Instant::now()) {
+                events::acquirer_away(connector);
+            }
         }
         let mut answer = Some(answer);
         let mut pauses = Pauses::default();
@@ -551,6 +610,7 @@ impl Acquirers for Settle {
 mod tests {
     use ivrpay_acquirer::null::Null;
     use ivrpay_acquirer::{About, Asked, BuildError, Reply, Step};
+    use ivrpay_card::{Digits, Expiry, Month, Pan, Rules};
     use ivrpay_journal::{EnteredBy, Mode, NewPayment, OpenOptions, Origin, TaskFilter};
     use ivrpay_payment::{
         AcquirerRef, Approval, Brand, Currency, Money, OperatorId, TenantId, Transaction, Truncated,
@@ -576,15 +636,122 @@ mod tests {
         }
     }
 
+    /// Declines for good whatever it is asked, and counts how often.
+    struct Pickup(Arc<AtomicU64>);
+
+    impl Connector for Pickup {
+        fn about(&self) -> &'static About {
+            Null.about()
+        }
+
+        fn step(
+            &self,
+            _asked: &Asked<'_>,
+            _progress: &Progress,
+            _last: Option<&Reply>,
+        ) -> Result<Step, BuildError> {
+            self.0.fetch_add(1, Ordering::Relaxed);
+            Ok(Step::Done(Outcome::Declined(Decline {
+                reason: Reason::Pickup,
+                code: "G56".into(),
+                hard: true,
+                action: None,
+            })))
+        }
+    }
+
+    fn card() -> Card {
+        let digits = |text: &str| {
+            let mut digits = Digits::take().unwrap();
+            for digit in text.bytes() {
+                digits.push(digit - b'0').unwrap();
+            }
+            digits
+        };
+        let rules = Rules {
+            brands: vec![Brand::Visa],
+            luhn: true,
+        };
+        let now = Month {
+            year: 2026,
+            month: 11,
+        };
+        Card {
+            pan: Pan::parse(digits("4111111111111111"), &rules).unwrap(),
+            expiry: Expiry::parse(digits("1230"), now).unwrap(),
+            code: None,
+        }
+    }
+
+    /// The second intent is in the books as a decline of ours, and nobody was asked; practice counts nothing.
+    #[tokio::test]
+    async fn a_card_that_was_declined_for_good_goes_nowhere() {
+        let steps = Arc::new(AtomicU64::default());
+        let place = made(Box::new(Pickup(Arc::clone(&steps)))).await;
+        let shop = || Some(TenantId::new("shop").unwrap());
+        let mut told = Vec::new();
+        for merchant in [None, None, shop(), shop()] {
+            let intent = place.intent().await;
+            let answer = place.settle.authorise("odd", intent, Some(card()), merchant);
+            let Ok(Outcome::Declined(decline)) = answer.await else {
+                panic!("it was not declined");
+            };
+            told.push(decline.reason);
+        }
+        let before = Reason::HardDeclinedBefore;
+        let pickup = Reason::Pickup;
+        assert_eq!(told, [pickup, pickup, pickup, before]);
+        assert_eq!(steps.load(Ordering::Relaxed), 3);
+        let operations = place.journal.operations(place.payment).await.unwrap();
+        let last = operations.last().unwrap();
+        assert_eq!(last.state, OperationState::Declined);
+        assert!(
+            matches!(&last.outcome, Some(Outcome::Declined(d)) if d.reason == before && d.hard && d.code.is_empty())
+        );
+    }
+
     struct Place {
         _folder: tempfile::TempDir,
         journal: Journal,
         settle: Settle,
         payment: PaymentId,
+        claim: Claim,
+    }
+
+    impl Place {
+        async fn intent(&self) -> Durable<Intent> {
+            let draft = IntentDraft {
+                stored: false,
+                amount: self.claim.payment().amount,
+                card: Truncated::new(Brand::Visa, [1, 1, 1, 1]).unwrap(),
+                plan: Plan::LumpSum,
+                evidence: serde_json::Value::Null,
+            };
+            let intent = self.journal.write_intent(self.payment, draft).await;
+            intent.unwrap()
+        }
     }
 
     /// A payment of 1200 yen that is approved and over.
     async fn paid(connector: Box<dyn Connector>) -> Place {
+        let place = made(connector).await;
+        let intent = place.intent().await;
+        let approved = Outcome::Approved(Approval {
+            acquirer_ref: AcquirerRef::new("ch_1").unwrap(),
+            code: None,
+            card: None,
+        });
+        let (journal, nothing) = (&place.journal, serde_json::Value::Null);
+        journal.write_outcome(&intent, &approved).await.unwrap();
+        journal
+            .release(&place.claim, "success", nothing)
+            .await
+            .unwrap();
+        place
+    }
+
+    /// A payment of 1200 yen in its call.
+    async fn made(connector: Box<dyn Connector>) -> Place {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("journal.db");
         let journal = Journal::open(path, OpenOptions::new("test")).await.unwrap();
@@ -611,29 +778,15 @@ mod tests {
         let call = CallId::new(uuid::Uuid::now_v7());
         let claim = journal.create_claimed(new, call).await.unwrap();
         let payment = claim.payment().id;
-        let draft = IntentDraft {
-            stored: false,
-            amount: claim.payment().amount,
-            card: Truncated::new(Brand::Visa, [1, 1, 1, 1]).unwrap(),
-            plan: Plan::LumpSum,
-            evidence: serde_json::Value::Null,
-        };
-        let intent = journal.write_intent(payment, draft).await.unwrap();
-        let approved = Outcome::Approved(Approval {
-            acquirer_ref: AcquirerRef::new("ch_1").unwrap(),
-            code: None,
-            card: None,
-        });
-        journal.write_outcome(&intent, &approved).await.unwrap();
-        let nothing = serde_json::Value::Null;
-        journal.release(&claim, "success", nothing).await.unwrap();
         let routes = BTreeMap::from([("odd".to_owned(), Route::offline(connector))]);
-        let settle = Settle::new(journal.clone(), routes).unwrap();
+        let tries = Tries::new(5, Instant::now()).unwrap();
+        let settle = Settle::new(journal.clone(), routes, tries).unwrap();
         Place {
             _folder: folder,
             journal,
             settle,
             payment,
+            claim,
         }
     }
 

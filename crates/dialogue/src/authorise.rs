@@ -3,7 +3,7 @@
 //! Enters when the intent is durable; hands the card out and keeps none of it. Leaves only with an outcome: neither hang-up nor
 //! cancellation, shutdown or limit ends a call while money may be moving. The driver always answers. Keys are dropped.
 
-use ivrpay_payment::{Action, Durable, Intent, Outcome};
+use ivrpay_payment::{Durable, Intent, Outcome};
 
 use crate::call::Call;
 use crate::io::{At, CallResult, Output, Progress, Say, Step};
@@ -81,11 +81,8 @@ fn answered(call: &mut Call, now: At, outcome: &Outcome) -> State {
     let last = ending::goodbye(call);
     match outcome {
         Outcome::Approved(_) => ending::approved(call, now),
-        Outcome::Declined(decline)
-            if call.hung_up || call.stopping || decline.reason.action() == Action::Operator =>
-        {
-            // One neutral sentence: the reason is the operator's to know. Where no operator tells the caller that nothing was
-            // charged, this does; the decline is journalled.
+        Outcome::Declined(_) if call.hung_up || call.stopping => {
+            // Where no operator tells the caller that nothing was charged, this does; the decline is journalled.
             let line = if call.setup.attended {
                 last
             } else {
@@ -93,7 +90,7 @@ fn answered(call: &mut Call, now: At, outcome: &Outcome) -> State {
             };
             ending::say(call, now, CallResult::PaymentConnectorError, &[line])
         }
-        Outcome::Declined(decline) => declined::enter(call, now, decline.reason.action()),
+        Outcome::Declined(_) => declined::enter(call, now),
         Outcome::NotCharged(_) => ending::say(
             call,
             now,

@@ -19,21 +19,16 @@ pub(crate) struct CollectPan {
 
 /// The first card of the call.
 pub(crate) fn first(call: &mut Call, now: At) -> State {
-    next_card(call, now, None, vec![Say::Line(Line::PaymentCardNumber)])
+    next_card(call, now)
 }
 
 /// Another card, or the same one from its number: one card more of those that a call may have.
-pub(crate) fn next_card(
-    call: &mut Call,
-    now: At,
-    error: Option<ErrorType>,
-    says: Vec<Say>,
-) -> State {
+pub(crate) fn next_card(call: &mut Call, now: At) -> State {
     if call.cards >= call.settings.cards_max {
         return ending::too_many(call, now);
     }
     call.cards += 1;
-    ask(call, now, Asked { attempt: 1, error }, says)
+    once_more(call, now)
 }
 
 /// The number once more, without counting a card: a person's wish, or after a pause in which it was wiped.

@@ -7,7 +7,6 @@ use ivrpay_payment::Transaction;
 
 use crate::call::Call;
 use crate::io::{At, Say, Step};
-use crate::line::Line;
 use crate::menu::{Choice, Menu};
 use crate::{State, What, collect_code, collect_expiry, collect_pan, ending, paused, writing};
 
@@ -53,7 +52,7 @@ impl Confirm {
             Choice::Two => {
                 // Wiped before the number is asked for.
                 drop(self);
-                collect_pan::next_card(call, now, None, vec![Say::Line(Line::PaymentCardNumber)])
+                collect_pan::next_card(call, now)
             }
             Choice::TooMany => ending::too_many(call, now),
             Choice::Operator => paused::by_star(call, now, State::Confirm(self)),

@@ -1,9 +1,7 @@
-//! After a decline: the card again, another card, or the operator.
+//! After a decline: another card, or the operator.
 //!
-//! Enters when the reason of the decline allows more than the operator, and cards are left. Owns no card data: the declined card
-//! was handed to the acquirer.
-
-use ivrpay_payment::Action;
+//! Enters after every decline of a caller who is there, while cards are left, whatever its reason: who tries cards that are not his learns
+//! nothing. The reason is the operator's. Owns no card data: the declined card was handed to the acquirer.
 
 use crate::call::Call;
 use crate::io::{At, CallResult, ErrorType, Say, Step};
@@ -15,13 +13,9 @@ pub(crate) struct Declined {
     menu: Menu,
 }
 
-pub(crate) fn enter(call: &mut Call, now: At, action: Action) -> State {
+pub(crate) fn enter(call: &mut Call, now: At) -> State {
     if call.cards >= call.settings.cards_max {
         return ending::too_many(call, now);
-    }
-    if action == Action::ReEnter {
-        let says = vec![Say::Line(Line::CardDeclinedAgain)];
-        return collect_pan::next_card(call, now, Some(ErrorType::CardDeclined), says);
     }
     let says = vec![Say::Line(Line::CardDeclined)];
     let menu = Menu::ask_after(
@@ -46,9 +40,7 @@ impl Declined {
         }
         match self.menu.handle(call, now, &what) {
             Choice::Stay => State::Declined(self),
-            Choice::One => {
-                collect_pan::next_card(call, now, None, vec![Say::Line(Line::PaymentCardNumber)])
-            }
+            Choice::One => collect_pan::next_card(call, now),
             Choice::Two => ending::say(
                 call,
                 now,

@@ -51,9 +51,7 @@ impl ExpiryPast {
                 ErrorType::InvalidDate,
                 Line::ExpirationDate,
             ),
-            Choice::Two => {
-                collect_pan::next_card(call, now, None, vec![Say::Line(Line::PaymentCardNumber)])
-            }
+            Choice::Two => collect_pan::next_card(call, now),
             Choice::TooMany => ending::too_many(call, now),
             Choice::Operator => paused::by_star(call, now, State::ExpiryPast(self)),
         }

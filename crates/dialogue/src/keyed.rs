@@ -57,8 +57,7 @@ pub fn is_for_both(prompt: &Prompt) -> bool {
             say,
             Say::AmountTold(_)
                 | Say::Line(
-                    Line::CardDeclinedAgain
-                        | Line::InternalError
+                    Line::InternalError
                         | Line::KeyedDeclined
                         | Line::KeyedEnded
                         | Line::OutcomeUnknown
@@ -134,7 +133,6 @@ mod tests {
             Line::OutcomeUnknown,
             Line::PaymentConnectorError,
             Line::CardDeclined,
-            Line::CardDeclinedAgain,
             Line::SessionTimeout,
             Line::AgentReturn,
             Line::InternalError,

@@ -36,7 +36,6 @@ lines! {
     AmountRejected = "amount-rejected",
     CallerInterruptedWithStar = "caller-interrupted-with-star",
     CardDeclined = "card-declined",
-    CardDeclinedAgain = "card-declined-again",
     CapacityExceeded = "capacity-exceeded",
     AgentCancelled = "agent-cancelled",
     DuplicateToneSuspected = "duplicate-tone-suspected",

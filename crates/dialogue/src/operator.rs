@@ -3,7 +3,7 @@
 //! Pure functions from facts to what is said. Does not know the call's states, nor how anything is played. "Not paid yet" is in the
 //! words of some lines: they are chosen only where no operation is approved or open.
 
-use ivrpay_payment::{Action, Decline, Money, Outcome, Reason, Transaction, Why};
+use ivrpay_payment::{Action, Decline, Money, Outcome, Transaction, Why};
 
 use crate::io::{CallResult, Choices, End, Keys, Prompt, Say, Spelt, Step};
 use crate::line::Line;
@@ -170,13 +170,13 @@ pub fn whisper(end: &End, amount: Money, transaction: Transaction) -> Prompt {
 }
 
 fn refused(decline: &Decline) -> Say {
-    match decline.reason.action() {
+    match decline.action() {
         Action::ReEnter => Say::Line(Line::WhisperDeclinedCheck),
-        Action::OtherCard => Say::Line(Line::WhisperDeclinedOtherCard),
-        Action::Operator if decline.reason == Reason::IssuerUnavailable => {
-            Say::Line(Line::WhisperTemporary)
+        Action::OtherCard | Action::AskIssuer | Action::OtherPlan => {
+            Say::Line(Line::WhisperDeclinedOtherCard)
         }
-        Action::Operator => Some(&decline.code)
+        Action::Later => Say::Line(Line::WhisperTemporary),
+        Action::Operator | Action::LookUp => Some(&decline.code)
             .filter(|code| code.len() <= CODE_MAX)
             .and_then(|code| Spelt::new(code))
             .map_or(Say::Line(Line::WhisperManager), Say::Manager),
@@ -210,7 +210,7 @@ fn ended(result: CallResult, declined: bool) -> Option<Line> {
 
 #[cfg(test)]
 mod tests {
-    use ivrpay_payment::{AcquirerRef, Approval, Brand, Currency, Doubt, Truncated};
+    use ivrpay_payment::{AcquirerRef, Approval, Brand, Currency, Doubt, Reason, Truncated};
 
     use super::*;
 
@@ -255,6 +255,7 @@ mod tests {
             reason,
             code: code.to_owned(),
             hard: false,
+            action: None,
         })
     }
 

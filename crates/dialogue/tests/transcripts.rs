@@ -7,11 +7,48 @@ use std::time::Duration;
 
 use common::{Runner, key, outcome, setup, step};
 use ivrpay_dialogue::{Command, NotWritten, Settings, keyed};
-use ivrpay_payment::{Brand, Transaction, Truncated};
+use ivrpay_payment::{Action, Brand, Reason, Transaction, Truncated};
 
 #[test]
 fn transcripts() {
     common::transcripts("scripts", 30, "../snapshots", play);
+}
+
+/// Who tries cards that are not his hears the same words at the same times, whatever the reason of a decline is, whether it is for good,
+/// and whatever the code allows: through the menu to the operator, and through all cards that a call may have.
+#[test]
+fn every_decline_sounds_the_same() {
+    const CARD: &str = "wait payment-card-number\nkeys 4111111111111111#1228123\nwait confirmation\nhear\nkeys 1\nwait card-declined\nhear\n";
+    let begin = "wait payment-amount\nhear\nkeys 1\n";
+    let two = format!("{begin}{CARD}keys 2\nend payment-connector-error");
+    let all = format!(
+        "{begin}{}end too-many-failed-attempts",
+        format!("{CARD}keys 1\n").repeat(3)
+    );
+    let keyed_out = all.replacen("wait card-declined\nhear\nkeys 1\nend", "end", 1);
+    let hangs_up = format!("{begin}{CARD}hang-up\nend caller-hung-up");
+    let actions = Action::ALL.into_iter().map(Action::name).chain([""]);
+    let answers: Vec<String> = actions
+        .flat_map(|action| {
+            Reason::ALL.into_iter().flat_map(move |reason| {
+                ["", "!"].map(|hard| format!("{}{hard}/{action}", reason.name()))
+            })
+        })
+        .collect();
+    for setup in ["", "setup self-service\n", "setup operator-keys\n"] {
+        for script in [&two, &keyed_out, &hangs_up] {
+            let heard = |answer: &String| {
+                let answers = format!("acquirer {answer}\n").repeat(3);
+                let played = play(answer, &format!("{setup}{answers}{script}"));
+                played.replace(answer.split(['!', '/']).next().unwrap_or_default(), "…")
+            };
+            let first = heard(&answers[0]);
+            assert!(first.contains("declined …"), "{first}");
+            for answer in &answers {
+                assert_eq!(heard(answer), first, "{setup}{answer}");
+            }
+        }
+    }
 }
 
 fn play(name: &str, script: &str) -> String {

@@ -1317,6 +1317,7 @@ async fn no_card_number_can_come_in() {
             reason: Reason::InvalidNumber,
             code: format!("bad {card}"),
             hard: false,
+            action: None,
         });
         journal.write_outcome(&first, &echo).await.unwrap();
         let second = journal.write_intent(id, dirty.clone()).await.unwrap();

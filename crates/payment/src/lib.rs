@@ -3,6 +3,7 @@
 //! Pure: no clock, no randomness, no I/O. This crate cannot name card data: the most that it knows of a card is
 //! [`Truncated`], brand and last four (PCI DSS v4.0.1, 3.4.1 and 3.5.1; one truncation everywhere, FAQ 1117).
 
+mod advice;
 mod card_like;
 mod durable;
 mod ids;
@@ -13,6 +14,7 @@ mod plan;
 mod transaction;
 mod truncated;
 
+pub use advice::Advice;
 pub use card_like::{CARD_LENGTHS, is_card_like};
 pub use durable::Durable;
 pub use ids::{

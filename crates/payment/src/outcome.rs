@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{AcquirerRef, Truncated};
+use crate::{AcquirerRef, Advice, Truncated};
 
 /// What came of an operation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,11 +34,42 @@ pub struct Approval {
 pub struct Decline {
     /// The neutral reason, for operator and report.
     pub reason: Reason,
-    /// The acquirer's own code, cut to 40 printable ASCII characters, for support.
+    /// The acquirer's own code, cut to 40 printable ASCII characters, for support; empty where we refused it ourselves.
     pub code: String,
-    /// The schemes forbid to try this card again for this purchase (lost, stolen, closed, "do not try again").
+    /// The schemes forbid to try this card again (lost, stolen, closed, "do not try again").
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub hard: bool,
+    /// What may be done next, where the code says something else than its reason does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub action: Option<Action>,
+}
+
+impl Decline {
+    /// What may be done next. Where the card may not be tried again, nothing that would try it again.
+    #[must_use]
+    pub fn action(&self) -> Action {
+        match self.action.unwrap_or(self.reason.action()) {
+            Action::Later | Action::OtherPlan if self.hard => Action::OtherCard,
+            action => action,
+        }
+    }
+
+    /// Whether the same card may be tried again, now or later.
+    #[must_use]
+    pub fn same_card(&self) -> bool {
+        use Action::{AskIssuer, Later, OtherPlan, ReEnter};
+        !self.hard && matches!(self.action(), AskIssuer | Later | OtherPlan | ReEnter)
+    }
+
+    /// What the operator is advised to tell the caller, and to do.
+    #[must_use]
+    pub fn advice(&self) -> Advice {
+        if self.action() == self.reason.action() {
+            self.reason.advice()
+        } else {
+            self.action().advice()
+        }
+    }
 }
 
 /// Neutral reason of a refusal (the same for every acquirer).
@@ -56,6 +87,8 @@ pub enum Reason {
     Duplicate,
     ExpiredCard,
     FraudSuspected,
+    /// Refused by us: the same card was declined for good within the last day.
+    HardDeclinedBefore,
     InsufficientFunds,
     InvalidCard,
     InvalidExpiry,
@@ -64,29 +97,68 @@ pub enum Reason {
     LimitExceeded,
     LostOrStolen,
     MerchantConfig,
+    /// Declined by a code that stands in no table.
+    Other,
     PaymentForbidden,
     Pickup,
     PinError,
     PlanNotAllowed,
     Referral,
     RequestRefused,
+    /// Refused by us: the same card was tried too often within the last day.
+    TriesExceeded,
 }
 
 /// What a refusal allows next.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Action {
+    /// The caller has to ask the card's issuer.
+    AskIssuer,
+    /// The same card later.
+    Later,
+    /// What became of it, or of one before it, is looked up first.
+    LookUp,
     /// Nothing that the caller can do: operator.
     Operator,
     /// Another card may be tried.
     OtherCard,
+    /// The same card may be tried with another way to pay it back, or a lower amount.
+    OtherPlan,
     /// The same card may be entered again, from its number: often a mistyped digit. Bounded by the cards of a call.
     ReEnter,
 }
 
+impl Action {
+    /// All actions.
+    pub const ALL: [Action; 7] = [
+        Self::AskIssuer,
+        Self::Later,
+        Self::LookUp,
+        Self::Operator,
+        Self::OtherCard,
+        Self::OtherPlan,
+        Self::ReEnter,
+    ];
+
+    /// Spelling in the journal and the API.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::AskIssuer => "ask-issuer",
+            Self::Later => "later",
+            Self::LookUp => "look-up",
+            Self::Operator => "operator",
+            Self::OtherCard => "other-card",
+            Self::OtherPlan => "other-plan",
+            Self::ReEnter => "re-enter",
+        }
+    }
+}
+
 impl Reason {
     /// All reasons.
-    pub const ALL: [Reason; 23] = [
+    pub const ALL: [Reason; 26] = [
         Self::AmountError,
         Self::AuthenticationRequired,
         Self::CardNotSupported,
@@ -96,6 +168,7 @@ impl Reason {
         Self::Duplicate,
         Self::ExpiredCard,
         Self::FraudSuspected,
+        Self::HardDeclinedBefore,
         Self::InsufficientFunds,
         Self::InvalidCard,
         Self::InvalidExpiry,
@@ -104,27 +177,51 @@ impl Reason {
         Self::LimitExceeded,
         Self::LostOrStolen,
         Self::MerchantConfig,
+        Self::Other,
         Self::PaymentForbidden,
         Self::Pickup,
         Self::PinError,
         Self::PlanNotAllowed,
         Self::Referral,
         Self::RequestRefused,
+        Self::TriesExceeded,
     ];
 
-    /// What the caller may do next.
+    /// What may be done next, the best first. A code whose row says something else has it in [`Decline::action`].
     #[must_use]
-    pub const fn action(self) -> Action {
+    pub const fn actions(self) -> &'static [Action] {
+        use Action::{AskIssuer, Later, LookUp, Operator, OtherCard, OtherPlan, ReEnter};
         match self {
             Self::CvvMismatch | Self::CvvMissing | Self::InvalidExpiry | Self::InvalidNumber => {
-                Action::ReEnter
+                &[ReEnter]
             }
-            Self::AmountError
-            | Self::Duplicate
-            | Self::IssuerUnavailable
-            | Self::MerchantConfig
-            | Self::PlanNotAllowed => Action::Operator,
-            _ => Action::OtherCard,
+            Self::InsufficientFunds | Self::LimitExceeded => &[OtherCard, OtherPlan],
+            Self::CardUnusable | Self::RequestRefused | Self::Other => &[OtherCard, AskIssuer],
+            Self::AuthenticationRequired
+            | Self::CardNotSupported
+            | Self::ExpiredCard
+            | Self::FraudSuspected
+            | Self::HardDeclinedBefore
+            | Self::InvalidCard
+            | Self::LostOrStolen
+            | Self::PaymentForbidden
+            | Self::Pickup
+            | Self::PinError
+            | Self::TriesExceeded => &[OtherCard],
+            Self::Referral => &[AskIssuer],
+            Self::PlanNotAllowed => &[OtherPlan],
+            Self::IssuerUnavailable => &[Later, OtherCard],
+            Self::AmountError | Self::MerchantConfig => &[Operator],
+            Self::Duplicate => &[LookUp],
+        }
+    }
+
+    /// The first of [`Self::actions`].
+    #[must_use]
+    pub const fn action(self) -> Action {
+        match self.actions() {
+            [first, ..] => *first,
+            [] => Action::Operator,
         }
     }
 
@@ -141,6 +238,7 @@ impl Reason {
             Self::Duplicate => "duplicate",
             Self::ExpiredCard => "expired_card",
             Self::FraudSuspected => "fraud_suspected",
+            Self::HardDeclinedBefore => "hard_declined_before",
             Self::InsufficientFunds => "insufficient_funds",
             Self::InvalidCard => "invalid_card",
             Self::InvalidExpiry => "invalid_expiry",
@@ -149,13 +247,21 @@ impl Reason {
             Self::LimitExceeded => "limit_exceeded",
             Self::LostOrStolen => "lost_or_stolen",
             Self::MerchantConfig => "merchant_config",
+            Self::Other => "other",
             Self::PaymentForbidden => "payment_forbidden",
             Self::Pickup => "pickup",
             Self::PinError => "pin_error",
             Self::PlanNotAllowed => "plan_not_allowed",
             Self::Referral => "referral",
             Self::RequestRefused => "request_refused",
+            Self::TriesExceeded => "tries_exceeded",
         }
+    }
+
+    /// Reads [`Self::name`].
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|reason| reason.name() == name)
     }
 }
 
@@ -208,6 +314,41 @@ mod tests {
     fn names_are_those_of_serde() {
         for reason in Reason::ALL {
             assert_eq!(serde_json::to_value(reason).unwrap(), reason.name());
+            assert_eq!(Reason::from_name(reason.name()), Some(reason));
         }
+        for action in Action::ALL {
+            assert_eq!(serde_json::to_value(action).unwrap(), action.name());
+        }
+    }
+
+    /// What is advised never tries a card again that may not be tried again.
+    #[test]
+    fn a_hard_decline_is_not_tried_again() {
+        for reason in Reason::ALL {
+            for action in Action::ALL.map(Some).into_iter().chain([None]) {
+                let mut decline = Decline {
+                    reason,
+                    code: String::new(),
+                    hard: false,
+                    action,
+                };
+                assert_eq!(decline.action(), action.unwrap_or(reason.action()));
+                decline.hard = true;
+                assert!(!decline.same_card());
+                assert!(!matches!(
+                    decline.action(),
+                    Action::Later | Action::OtherPlan
+                ));
+            }
+        }
+    }
+
+    /// The form of journals that were written before.
+    #[test]
+    fn an_older_decline_is_read() {
+        let old = r#"{"reason":"pickup","code":"G56","hard":true}"#;
+        let decline: Decline = serde_json::from_str(old).unwrap();
+        assert_eq!((decline.hard, decline.action), (true, None));
+        assert_eq!(serde_json::to_string(&decline).unwrap(), old);
     }
 }

@@ -458,7 +458,6 @@ fn said(step: Step, error: Option<ErrorType>) -> Option<Vec<Prompt>> {
         (Step::PaymentCardNumber, Some(E::InvalidCardType)) => {
             Some(vec![Prompt(vec![Say::Brands(Brands::of(&Brand::ALL))])])
         }
-        (Step::PaymentCardNumber, Some(E::CardDeclined)) => lines(&[Line::CardDeclinedAgain]),
         (Step::ExpirationDate, None) => lines(&[Line::ExpirationDate]),
         (Step::ExpirationDate, Some(E::InvalidDate)) => {
             lines(&[Line::InvalidDate, Line::ExpirationDateAgain])
@@ -480,7 +479,7 @@ fn said(step: Step, error: Option<ErrorType>) -> Option<Vec<Prompt>> {
             lines(&[Line::PaymentProcessing, Line::PaymentProcessingLong])
         }
         (Step::CardDeclined, None | Some(E::CardDeclined | E::InputTimeout)) => {
-            lines(&[Line::CardDeclined, Line::CardDeclinedAgain])
+            lines(&[Line::CardDeclined])
         }
         (Step::Paused, None) => lines(&[Line::CallerInterruptedWithStar, Line::FieldContinue]),
         (Step::StoredCard, None | Some(E::InputTimeout)) => each(&[Say::Stored(card(), yen(300))]),

@@ -62,7 +62,7 @@ pub struct Layout {
     pub small: usize,
     /// Slots of [`Self::MEDIUM_BYTES`]: a request to an acquirer.
     pub medium: usize,
-    /// Slots of [`Self::LARGE_BYTES`]: the window onto a connection to Asterisk.
+    /// Slots of [`Self::LARGE_BYTES`]: the window onto a connection to Asterisk, the table of cards that were tried.
     pub large: usize,
 }
 
@@ -86,7 +86,7 @@ impl Layout {
         large: 16,
     };
 
-    /// Enough for so many calls at once. 200 calls take 1.5 MiB, 1,000 take 5.3 MiB; the usual limit without privilege
+    /// Enough for so many calls at once. 200 calls take 1.7 MiB, 1,000 take 5.5 MiB; the usual limit without privilege
     /// (`RLIMIT_MEMLOCK`, `LimitMEMLOCK=`) is 8 MiB.
     #[must_use]
     pub const fn for_calls(calls_max: usize) -> Self {
@@ -96,7 +96,7 @@ impl Layout {
                 .saturating_mul(Self::SMALL_PER_CALL)
                 .saturating_add(64),
             medium: calls_max.saturating_add(8),
-            large: 2,
+            large: 3,
         }
     }
 

@@ -167,7 +167,7 @@ fn shown(operation: &Operation) -> api::Operation {
     let (reason, code) = match outcome {
         Some(Outcome::Declined(decline)) => (
             Some(decline.reason.name().to_owned()),
-            Some(decline.code.clone()),
+            Some(decline.code.clone()).filter(|code| !code.is_empty()),
         ),
         _ => (None, None),
     };

@@ -10,8 +10,8 @@ use ivrpay_journal::{
     ApiRequest, CreateError, Created, EnteredBy, Filter, Mode, NewPayment, Origin, Payment,
 };
 use ivrpay_payment::{
-    Brand, CardToken, Currency, IdError, Money, OperationKind, OperatorId, OrderId, PaymentId,
-    SiteId, State as PaymentState, StoredCard, TenantId, Transaction, Truncated,
+    Brand, CardToken, Currency, Decline, IdError, Money, OperationKind, OperatorId, OrderId, Outcome,
+    PaymentId, SiteId, State as PaymentState, StoredCard, TenantId, Transaction, Truncated,
 };
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
@@ -290,7 +290,30 @@ pub(crate) async fn show(
 ) -> Result<Json<api::Payment>, ApiError> {
     who.need(Scope::Payments)?;
     let payment = own(&web, &who, payment_id(payment)?).await?;
-    Ok(Json(view(&payment)))
+    let mut shown = view(&payment);
+    if payment.decline_reason.is_some() {
+        let operations = web.journal.operations(payment.id).await?;
+        let last = operations.into_iter().rev().find_map(|o| o.outcome);
+        if let Some(Outcome::Declined(decline)) = &last {
+            shown.decline = Some(declined(decline));
+        }
+    }
+    Ok(Json(shown))
+}
+
+fn declined(decline: &Decline) -> api::Decline {
+    let advice = decline.advice();
+    api::Decline {
+        reason: decline.reason.name().to_owned(),
+        code: Some(decline.code.clone()).filter(|code| !code.is_empty()),
+        hard: decline.hard,
+        same_card: decline.same_card(),
+        action: decline.action().name().to_owned(),
+        advice: api::Advice {
+            ja: advice.ja.to_owned(),
+            en: advice.en.to_owned(),
+        },
+    }
 }
 
 /// A payment that this key may see. Another tenant's is not told from one that does not exist.
@@ -331,6 +354,7 @@ pub(crate) fn view(payment: &Payment) -> api::Payment {
         brand: payment.card.map(|c| c.brand),
         last4: payment.card.map(|c| c.last4_text()),
         decline_reason: payment.decline_reason.clone(),
+        decline: None,
         acquirer_ref: payment.acquirer_ref.as_ref().map(ToString::to_string),
         approval_code: payment.approval_code.clone(),
         payment_token: payment.token().map(str::to_owned),

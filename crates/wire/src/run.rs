@@ -4,7 +4,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use ivrpay_acquirer::{Asked, BuildError, Connector, Progress, Step};
+use ivrpay_acquirer::{Asked, BuildError, Connector, Progress, Step, codes_in};
 use ivrpay_card::Card;
 use ivrpay_payment::{Doubt, Durable, Intent, OperationKind, Outcome, Why};
 
@@ -37,6 +37,8 @@ pub struct Ran {
     pub outcome: Outcome,
     /// What kept a request from going out or its answer from coming; for the log, where an admin looks for what to mend.
     pub trouble: Option<Trouble>,
+    /// The codes of an answer that left the outcome open, for the log; empty for none.
+    pub codes: String,
 }
 
 /// Why an operation stopped before the connector was done with it. No text from outside, so that it may be logged.
@@ -106,6 +108,7 @@ pub async fn run_from(
     let stopped = |outcome, trouble| Ran {
         outcome,
         trouble: Some(trouble),
+        codes: String::new(),
     };
     let mut first = progress.stage == 0;
     // Whether money may have moved by what has gone out so far. A question moves nothing, but without its answer nothing is known of
@@ -120,9 +123,12 @@ pub async fn run_from(
         };
         let request = match connector.step(&asked, &progress, last.as_ref()) {
             Ok(Step::Done(outcome)) => {
+                let open = matches!(outcome, Outcome::Unknown(Doubt::UnlistedCode));
+                let answer = last.as_ref().filter(|_| open);
                 return Ran {
                     outcome,
                     trouble: None,
+                    codes: answer.map(codes_in).unwrap_or_default(),
                 };
             }
             Ok(Step::Send(request, next)) => {

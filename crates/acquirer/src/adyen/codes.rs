@@ -3,72 +3,22 @@
 //! A refusal that is not listed is one all the same: `resultCode` says before it that the payment was refused. An error that is not listed
 //! is told by its type: what is found wrong in a request was not processed.
 
-use ivrpay_payment::Reason::{
-    AmountError, AuthenticationRequired, CardNotSupported, CardUnusable, CvvMismatch, ExpiredCard,
-    FraudSuspected, InsufficientFunds, InvalidExpiry, InvalidNumber, IssuerUnavailable,
-    LimitExceeded, PaymentForbidden, Pickup, PinError, Referral, RequestRefused,
-};
+use ivrpay_payment::Reason::{CvvMismatch, InvalidExpiry, InvalidNumber, Other};
+use serde_json::Value;
 
-use crate::codes::Class::{self, Busy, Rejected, Unknown};
-use crate::codes::{find, hard, soft};
+use super::fields::at;
+use crate::codes::Class::{self, Rejected, Unknown};
+use crate::codes::{adyen, find, iso8583, listed, soft};
+use crate::json;
 
 /// Where a row was read.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Source {
-    /// docs.adyen.com/development-resources/refusal-reasons; 2 to 39 also in two public tables.
-    Refusals,
-    /// The list of the public Rust crate `adyen`, and not seen in a document of Adyen's.
-    Crate,
     /// docs.adyen.com/development-resources/error-codes.
     Errors,
 }
 
-use Source::{Crate, Errors, Refusals};
-
-/// By `refusalReasonCode`.
-#[rustfmt::skip]
-pub(super) const REFUSALS: &[(&str, Class, Source)] = &[
-    ("2", soft(CardUnusable), Refusals),
-    ("3", soft(Referral), Refusals),
-    ("4", Unknown, Refusals), // "Acquirer Error"
-    ("5", hard(Pickup), Refusals), // "Blocked Card"
-    ("6", soft(ExpiredCard), Refusals),
-    ("7", soft(AmountError), Refusals),
-    ("8", hard(InvalidNumber), Refusals),
-    ("9", soft(IssuerUnavailable), Refusals),
-    ("10", soft(CardNotSupported), Refusals),
-    ("11", soft(AuthenticationRequired), Refusals),
-    ("12", soft(InsufficientFunds), Refusals),
-    ("14", soft(FraudSuspected), Refusals),
-    ("15", soft(RequestRefused), Refusals),
-    ("16", soft(RequestRefused), Refusals),
-    ("17", soft(PinError), Refusals),
-    ("18", soft(PinError), Refusals),
-    ("19", soft(PinError), Refusals),
-    ("20", soft(FraudSuspected), Refusals),
-    ("21", Busy, Refusals), // "Not Submitted"
-    ("22", soft(FraudSuspected), Refusals),
-    ("23", soft(CardNotSupported), Refusals),
-    ("24", soft(CvvMismatch), Refusals),
-    ("25", soft(CardNotSupported), Refusals),
-    ("26", hard(PaymentForbidden), Refusals),
-    ("27", soft(CardUnusable), Refusals),
-    ("28", soft(LimitExceeded), Refusals),
-    ("29", soft(LimitExceeded), Refusals),
-    ("31", soft(FraudSuspected), Refusals),
-    ("32", soft(CardUnusable), Refusals),
-    ("33", soft(PinError), Refusals),
-    ("34", soft(CardUnusable), Refusals),
-    ("35", soft(CardUnusable), Refusals),
-    ("36", soft(PinError), Refusals),
-    ("37", soft(CardUnusable), Refusals),
-    ("38", soft(AuthenticationRequired), Refusals),
-    ("39", soft(CardUnusable), Refusals),
-    ("40", soft(CardUnusable), Crate),
-    ("41", soft(CardUnusable), Crate),
-    ("42", soft(AuthenticationRequired), Crate),
-    ("46", hard(PaymentForbidden), Crate), // "blocked to prevent excessive retry fees"
-];
+use Source::Errors;
 
 /// By `errorCode`.
 #[rustfmt::skip]
@@ -80,9 +30,15 @@ pub(super) const ERRORS: &[(&str, Class, Source)] = &[
     ("704", Unknown, Errors), // processed before, or being processed
 ];
 
-/// The class of a refusal.
-pub(super) fn refusal(code: &str) -> Class {
-    find(REFUSALS, code).unwrap_or(soft(RequestRefused))
+/// The class of a refusal, and of what the network said of it. Adyen passes that on as a code and words behind it, and says that the words
+/// change: only the code is looked at, and it never makes another thing of it than a refusal.
+pub(super) fn refusal(code: &str, answer: &Value) -> Class {
+    let network = |place| {
+        let said = json::text(answer, place)?;
+        said.split([':', ' ']).next()
+    };
+    let class = listed(adyen::TABLE, code).unwrap_or(soft(Other));
+    iso8583::refined(class, network(at::NETWORK_CODE), network(at::NETWORK_ADVICE))
 }
 
 /// The class of an error.
@@ -95,20 +51,32 @@ pub(super) fn error(code: &str, kind: &str) -> Class {
 
 #[cfg(test)]
 mod tests {
+    use ivrpay_payment::Reason::{CardUnusable, InsufficientFunds, Pickup};
+    use serde_json::json;
+
     use super::*;
+    use crate::codes::Class::Busy;
+    use crate::codes::hard;
 
     #[test]
     fn classes() {
-        crate::codes::check(REFUSALS);
         crate::codes::check(ERRORS);
-        for (code, expected) in [
-            ("12", soft(InsufficientFunds)),
-            ("5", hard(Pickup)),
-            ("4", Unknown),
-            ("21", Busy),
-            ("99", soft(RequestRefused)),
+        let said = |raw: &str, advice: &str| {
+            json!({"additionalData": {"refusalReasonRaw": raw, "merchantAdviceCode": advice}})
+        };
+        for (code, answer, expected) in [
+            ("12", json!({}), soft(InsufficientFunds)),
+            ("5", json!({}), hard(Pickup)),
+            ("4", said("43 : Stolen card", "03: Do not try again"), Unknown),
+            ("21", json!({}), Busy),
+            ("99", json!({}), soft(Other)),
+            ("2", said("51 : Insufficient funds/over credit limit", ""), soft(InsufficientFunds)),
+            ("2", said("DECLINED", "03: Do not try again"), hard(CardUnusable)),
+            ("2", said("", "02: Cannot approve at this time, try again later"), soft(CardUnusable)),
+            ("12", said("41 : Lost card", ""), hard(InsufficientFunds)),
+            ("99", said("", "21: Payment Cancellation"), hard(Other)),
         ] {
-            assert_eq!(refusal(code), expected, "{code}");
+            assert_eq!(refusal(code, &answer), expected, "{code} {answer}");
         }
         for (code, kind, expected) in [
             ("101", "validation", soft(InvalidNumber)),

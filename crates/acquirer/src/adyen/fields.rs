@@ -48,6 +48,10 @@ pub(super) mod at {
     pub(crate) const PSP_REFERENCE: &str = "/pspReference";
     pub(crate) const RESULT: &str = "/resultCode";
     pub(crate) const REFUSAL: &str = "/refusalReasonCode";
+    /// What the network said, as far as the merchant's account passes it on: `05 : Do not honor`.
+    pub(crate) const NETWORK_CODE: &str = "/additionalData/refusalReasonRaw";
+    /// `03: Do not try again` (Adyen/adyen-node-api-library, src/typings/checkout/responseAdditionalDataCommon.ts).
+    pub(crate) const NETWORK_ADVICE: &str = "/additionalData/merchantAdviceCode";
     pub(crate) const REFERENCE: &str = "/merchantReference";
     pub(crate) const AMOUNT: &str = "/amount";
     pub(crate) const VALUE: &str = "/amount/value";

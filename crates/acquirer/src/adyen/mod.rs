@@ -299,7 +299,7 @@ fn paid(op: &Intent, reply: &Reply) -> Outcome {
         Some("Authorised") => authorised(op, &answer),
         Some(result @ ("Refused" | "Cancelled")) => {
             let code = json::text(&answer, at::REFUSAL).unwrap_or(result);
-            codes::refusal(code).outcome(code)
+            codes::refusal(code, &answer).outcome(code)
         }
         // 3-D Secure, or a page: nobody can do that on the telephone, and nothing is taken before.
         Some(

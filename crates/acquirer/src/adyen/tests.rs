@@ -146,7 +146,7 @@ fn plans_have_their_fields() {
 #[test]
 fn what_each_answer_means() {
     let declined = |reason, code: &str, hard| {
-        Outcome::Declined(Decline { reason, code: code.into(), hard })
+        Outcome::Declined(Decline { reason, code: code.into(), hard, action: None })
     };
     let unknown = Outcome::Unknown;
     let rejected = Outcome::NotCharged(ivrpay_payment::Why::Rejected);
@@ -165,8 +165,8 @@ fn what_each_answer_means() {
         (200, refused("5"), declined(Reason::Pickup, "5", true)),
         (200, refused("4"), unknown(Doubt::UnlistedCode)),
         (200, refused("21"), busy),
-        (200, refused("999"), declined(Reason::RequestRefused, "999", false)),
-        (200, result("Cancelled"), declined(Reason::RequestRefused, "Cancelled", false)),
+        (200, refused("999"), declined(Reason::Other, "999", false)),
+        (200, result("Cancelled"), declined(Reason::Other, "Cancelled", false)),
         (200, result("RedirectShopper"), declined(Reason::AuthenticationRequired, "RedirectShopper", false)),
         (200, result("Pending"), unknown(Doubt::Pending)),
         (200, result("Received"), unknown(Doubt::Pending)),

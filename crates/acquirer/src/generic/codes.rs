@@ -1,12 +1,12 @@
 //! Their `error_code` to our [`Outcome`].
 //!
 //! The contract itself has no list of codes; it says that a set `error_code` means that nothing was charged. So a code that
-//! stands in no table is a refusal by the request as such ([`Reason::RequestRefused`]), but for the few that say that the
+//! stands in no table is a refusal for another reason ([`Reason::Other`]), but for the few that say that the
 //! endpoint does not know either.
 
 use ivrpay_payment::{Doubt, Outcome, Reason};
 
-use crate::codes::{Class, cafis, find, soft, stripe};
+use crate::codes::{Class, cafis, find, listed, soft, stripe};
 
 /// Common names for "I do not know", listed so that they are never taken for a decline.
 const CAUTION: &[(&str, Class, ())] = &[
@@ -22,13 +22,13 @@ pub(super) fn outcome(error_code: &str, status: u16) -> Outcome {
     match class(error_code) {
         Some(class) => class.outcome(error_code),
         None if matches!(status, 408 | 409) => Outcome::Unknown(Doubt::Status { status }),
-        None => soft(Reason::RequestRefused).outcome(error_code),
+        None => soft(Reason::Other).outcome(error_code),
     }
 }
 
 fn class(error_code: &str) -> Option<Class> {
     let code = error_code.trim().to_ascii_lowercase();
-    find(stripe::TABLE, &code)
+    listed(stripe::TABLE, &code)
         .or_else(|| find(CAUTION, &code))
         .or_else(|| cafis::class(&code))
 }
@@ -41,9 +41,16 @@ mod tests {
 
     #[test]
     fn every_reason_can_be_had() {
-        let rows = stripe::TABLE.iter().map(|row| row.1);
-        let rows: Vec<_> = rows.chain(cafis::TABLE.iter().map(|row| row.1)).collect();
-        for reason in Reason::ALL {
+        let rows = stripe::TABLE.iter().map(|row| row.2);
+        let rows: Vec<_> = rows.chain(cafis::TABLE.iter().map(|row| row.2)).collect();
+        // Ours, of no table, and what is looked up first.
+        let never = [
+            Reason::Duplicate,
+            Reason::HardDeclinedBefore,
+            Reason::Other,
+            Reason::TriesExceeded,
+        ];
+        for reason in Reason::ALL.into_iter().filter(|reason| !never.contains(reason)) {
             assert!(
                 rows.iter()
                     .any(|class| matches!(class, Class::Declined { reason: r, .. } if *r == reason)),
@@ -68,7 +75,7 @@ mod tests {
     #[test]
     fn an_unlisted_code_is_a_refusal_but_not_with_conflict_or_time() {
         assert!(
-            matches!(outcome("E-4711", 200), Outcome::Declined(Decline { reason: Reason::RequestRefused, code, .. }) if code == "E-4711")
+            matches!(outcome("E-4711", 200), Outcome::Declined(Decline { reason: Reason::Other, code, .. }) if code == "E-4711")
         );
         assert_eq!(
             outcome("E-4711", 409),

@@ -132,6 +132,7 @@ fn declined(reason: Reason, code: &str) -> Outcome {
         reason,
         code: code.into(),
         hard: matches!(reason, Reason::LostOrStolen | Reason::InvalidNumber),
+        action: None,
     })
 }
 
@@ -188,12 +189,12 @@ fn declines() {
     check(
         200,
         r#"{"charge_id":null,"error_code":"E-4711"}"#,
-        &declined(Reason::RequestRefused, "E-4711"),
+        &declined(Reason::Other, "E-4711"),
     );
     check(
         200,
         r#"{"charge_id":null,"error_code":4711}"#,
-        &declined(Reason::RequestRefused, "4711"),
+        &declined(Reason::Other, "4711"),
     );
     check(
         200,
@@ -203,7 +204,7 @@ fn declines() {
     check(
         200,
         r#"{"charge_id":null,"error_code":"no 4111111111111111"}"#,
-        &declined(Reason::RequestRefused, "no xxxxxxxxxxxxxxxx"),
+        &declined(Reason::Other, "no xxxxxxxxxxxxxxxx"),
     );
 }
 

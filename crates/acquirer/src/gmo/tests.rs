@@ -148,6 +148,7 @@ fn what_each_answer_means() {
             reason,
             code: code.into(),
             hard: false,
+            action: None,
         })
     };
     let not = |why| Outcome::NotCharged(why);

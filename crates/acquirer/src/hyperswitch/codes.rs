@@ -3,10 +3,10 @@
 //! `error_code` is the processor's own, of some 88 of them: the same number has other meanings at others. So only words are looked up, in
 //! Stripe's table, which many follow; all else is a refusal without a reason: `status` says before it that the payment has failed.
 
-use ivrpay_payment::Reason::RequestRefused;
+use ivrpay_payment::Reason::Other;
 
 use crate::codes::Class::{self, Declined, Rejected, Unknown};
-use crate::codes::{find, soft, stripe};
+use crate::codes::{find, listed, soft, stripe};
 
 /// Where a row was read.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -44,9 +44,9 @@ pub(super) fn error(code: &str) -> Class {
 
 /// The class of a payment that has failed.
 pub(super) fn refusal(code: &str) -> Class {
-    match find(stripe::TABLE, &code.to_ascii_lowercase()) {
+    match listed(stripe::TABLE, &code.to_ascii_lowercase()) {
         Some(class @ Declined { .. }) => class,
-        _ => soft(RequestRefused),
+        _ => soft(Other),
     }
 }
 
@@ -63,9 +63,9 @@ mod tests {
         for (code, expected) in [
             ("insufficient_funds", soft(InsufficientFunds)),
             ("LOST_CARD", hard(LostOrStolen)),
-            ("processing_error", soft(RequestRefused)),
-            ("12", soft(RequestRefused)),
-            ("", soft(RequestRefused)),
+            ("processing_error", soft(Other)),
+            ("12", soft(Other)),
+            ("", soft(Other)),
         ] {
             assert_eq!(refusal(code), expected, "{code}");
         }

@@ -98,7 +98,7 @@ fn a_payment_is_one_request() {
 #[test]
 fn what_each_answer_means() {
     let declined = |reason, code: &str, hard| {
-        Outcome::Declined(Decline { reason, code: code.into(), hard })
+        Outcome::Declined(Decline { reason, code: code.into(), hard, action: None })
     };
     let (unknown, rejected) = (Outcome::Unknown, Outcome::NotCharged(Why::Rejected));
     let good = || payment("succeeded");
@@ -106,9 +106,9 @@ fn what_each_answer_means() {
     for (status, answer, expected) in [
         (200, failed("insufficient_funds"), declined(Reason::InsufficientFunds, "insufficient_funds", false)),
         (200, failed("stolen_card"), declined(Reason::LostOrStolen, "stolen_card", true)),
-        (200, failed("processing_error"), declined(Reason::RequestRefused, "processing_error", false)),
-        (200, failed("05"), declined(Reason::RequestRefused, "05", false)),
-        (200, payment("failed"), declined(Reason::RequestRefused, "failed", false)),
+        (200, failed("processing_error"), declined(Reason::Other, "processing_error", false)),
+        (200, failed("05"), declined(Reason::Other, "05", false)),
+        (200, payment("failed"), declined(Reason::Other, "failed", false)),
         (
             200,
             payment("requires_customer_action"),

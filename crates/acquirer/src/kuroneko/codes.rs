@@ -98,7 +98,7 @@ mod tests {
         crate::codes::check(TABLE);
         let declined = |reason, code: &str, hard| {
             let code = code.into();
-            Outcome::Declined(Decline { reason, code, hard })
+            Outcome::Declined(Decline { reason, code, hard, action: None })
         };
         let unknown = Outcome::Unknown(Doubt::UnlistedCode);
         for (error, credit, expected) in [

@@ -191,7 +191,7 @@ fn plans_and_brands_have_their_fields() {
 #[test]
 fn what_each_answer_means() {
     let declined = |reason, code: &str, hard| {
-        Outcome::Declined(Decline { reason, code: code.into(), hard })
+        Outcome::Declined(Decline { reason, code: code.into(), hard, action: None })
     };
     let unknown = |doubt| Outcome::Unknown(doubt);
     for (answer, expected) in [
@@ -281,7 +281,7 @@ fn a_query_says_what_became_of_the_operation() {
         (Charge, None, info("30", 1501), old, unknown(Doubt::Mismatch)),
         (Authorise, None, info("4", 1501), old, unknown(Doubt::Mismatch)),
         (Charge, None, info("40", 1500), NOW, Some(Outcome::NotCharged(Why::Reversed))),
-        (Charge, None, info("11", 1500), NOW, Some(Outcome::Declined(Decline { reason: Reason::RequestRefused, code: "statusInfo 11".into(), hard: false }))),
+        (Charge, None, info("11", 1500), NOW, Some(Outcome::Declined(Decline { reason: Reason::RequestRefused, code: "statusInfo 11".into(), hard: false, action: None }))),
         (Charge, None, info("12", 1500), NOW, Some(Outcome::NotCharged(Why::Rejected))),
         (Charge, None, nothing(), NOW, unknown(Doubt::Pending)),
         (Charge, None, nothing(), old, never()),

@@ -57,6 +57,7 @@ impl Connector for Null {
                 reason: Reason::CardUnusable,
                 code: "training".into(),
                 hard: false,
+                action: None,
             })));
         }
         let acquirer_ref = AcquirerRef::new(format!("training-{}", op.operation_id))

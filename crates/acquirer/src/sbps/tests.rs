@@ -201,6 +201,7 @@ fn what_each_answer_to_an_authorisation_means() {
             reason,
             code: code.into(),
             hard,
+            action: None,
         })
     };
     let unknown = Outcome::Unknown;

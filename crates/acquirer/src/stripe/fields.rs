@@ -58,5 +58,8 @@ pub(super) mod at {
     pub(crate) const CODE: &str = "/code";
     pub(crate) const DECLINE_CODE: &str = "/decline_code";
     pub(crate) const ADVICE: &str = "/advice_code";
+    /// What the network said, since version 2024-12-18.acacia: two signs each.
+    pub(crate) const NETWORK_CODE: &str = "/network_decline_code";
+    pub(crate) const NETWORK_ADVICE: &str = "/network_advice_code";
     pub(crate) const ERROR_STATUS: &str = "/payment_intent/status";
 }

@@ -165,7 +165,7 @@ fn a_card_is_checked_without_money() {
 #[test]
 fn what_each_answer_means() {
     let declined = |reason, code: &str, hard| {
-        Outcome::Declined(Decline { reason, code: code.into(), hard })
+        Outcome::Declined(Decline { reason, code: code.into(), hard, action: None })
     };
     let not = Outcome::NotCharged;
     let unknown = Outcome::Unknown;

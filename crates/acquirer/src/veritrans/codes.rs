@@ -10,6 +10,7 @@ use ivrpay_payment::Reason::{
 };
 
 use crate::codes::Class::{self, Rejected, Unknown};
+use crate::codes::action::O;
 use crate::codes::{cafis, find, hard, soft};
 
 /// Where a row was read.
@@ -55,7 +56,7 @@ pub(super) const TABLE: &[(&str, Class, Source)] = &[
     ("ag65", soft(CardNotSupported), Kit), // G85
     ("ag68", soft(IssuerUnavailable), Kit), // G95
     ("ag70", soft(RequestRefused), Kit), // G97
-    ("ag71", soft(IssuerUnavailable), Kit), // G98
+    ("ag71", soft(IssuerUnavailable).with(O), Kit), // G98
     ("ag72", soft(IssuerUnavailable), Kit), // G99
     ("gb12", soft(CardNotSupported), Kit),
 ];
@@ -99,7 +100,7 @@ mod tests {
     #[test]
     fn two_codes_and_what_they_come_to() {
         let declined = |reason, code: &str, hard| {
-            Outcome::Declined(Decline { reason, code: code.into(), hard })
+            Outcome::Declined(Decline { reason, code: code.into(), hard, action: None })
         };
         let unknown = Outcome::Unknown(Doubt::UnlistedCode);
         for (result, center, expected) in [

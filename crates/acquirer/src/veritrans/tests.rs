@@ -158,7 +158,7 @@ fn plans_and_stored_cards_have_their_fields() {
 #[test]
 fn what_each_answer_means() {
     let declined = |reason, code: &str, hard| {
-        Outcome::Declined(Decline { reason, code: code.into(), hard })
+        Outcome::Declined(Decline { reason, code: code.into(), hard, action: None })
     };
     let unknown = |doubt| Outcome::Unknown(doubt);
     let but = |name: &str, value: Value| {
@@ -274,7 +274,7 @@ fn a_query_says_what_became_of_the_operation() {
         (Charge, search(&[did("Authorize", 1500), did("Cancel", 1500)]), NOW, Some(Outcome::NotCharged(Why::Reversed))),
         (Charge, search(&[did("Authorize", 1500), entry("Cancel", "success", "A001000000000000", Value::Null)]), NOW, Some(Outcome::NotCharged(Why::Reversed))),
         (Charge, search(&[did("Cancel", 1500)]), NOW, unknown(Doubt::Mismatch)),
-        (Charge, search(&[refused]), NOW, Some(Outcome::Declined(Decline { reason: Reason::CvvMismatch, code: "G44".into(), hard: false }))),
+        (Charge, search(&[refused]), NOW, Some(Outcome::Declined(Decline { reason: Reason::CvvMismatch, code: "G44".into(), hard: false, action: None }))),
         (Charge, search(&[pending]), old, unknown(Doubt::Pending)),
         (Charge, search(&[did("ReAuthorize", 1500)]), old, unknown(Doubt::Mismatch)),
         (Charge, search(&[]), old, unknown(Doubt::Mismatch)),

@@ -140,6 +140,7 @@ fn what_each_answer_to_a_payment_means() {
             reason,
             code: code.into(),
             hard: false,
+            action: None,
         })
     };
     let unknown = Outcome::Unknown;

@@ -14,7 +14,7 @@ use ivrpay_dialogue::{
     Say, Settings, Setup, Stage, Step,
 };
 use ivrpay_payment::{
-    AcquirerOrder, AcquirerRef, Approval, Currency, Decline, Doubt, Durable, Intent, Money,
+    AcquirerOrder, AcquirerRef, Action, Approval, Currency, Decline, Doubt, Durable, Intent, Money,
     OperationKind, Outcome, Plan, Reason, Why,
 };
 use ivrpay_secret::Key;
@@ -405,25 +405,21 @@ pub(crate) fn approved() -> Outcome {
     })
 }
 
-pub(crate) fn declined(reason: Reason) -> Outcome {
-    Outcome::Declined(Decline {
-        reason,
-        code: "51".to_owned(),
-        hard: false,
-    })
-}
-
 pub(crate) fn outcome(text: &str) -> Outcome {
     match text {
         "approved" => approved(),
         "not-sent" => Outcome::NotCharged(Why::NotSent),
         "unknown" => Outcome::Unknown(Doubt::NoReply),
-        reason => declined(
-            Reason::ALL
-                .into_iter()
-                .find(|r| r.name() == reason)
-                .unwrap_or_else(|| panic!("no such answer: {reason}")),
-        ),
+        answer => {
+            let (name, action) = answer.split_once('/').unwrap_or((answer, ""));
+            Outcome::Declined(Decline {
+                reason: Reason::from_name(name.trim_end_matches('!'))
+                    .unwrap_or_else(|| panic!("no such answer: {answer}")),
+                code: "51".to_owned(),
+                hard: name.ends_with('!'),
+                action: Action::ALL.into_iter().find(|one| one.name() == action),
+            })
+        }
     }
 }
 

@@ -158,5 +158,6 @@ pub fn declined() -> Outcome {
         reason: Reason::InsufficientFunds,
         code: "G02".into(),
         hard: false,
+        action: None,
     })
 }

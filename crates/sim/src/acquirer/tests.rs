@@ -346,7 +346,7 @@ mod ours {
                 9015 => Reason::CardUnusable.name(),
                 9016 => "Busy",
                 9017 => "503",
-                9019 => Reason::RequestRefused.name(),
+                9019 => Reason::Other.name(),
                 9022 => "302",
                 _ => panic!("{amount} is new: say what is expected"),
             };

@@ -94,6 +94,17 @@ const WRITINGS: &[Writing] = &[
         enough: TEXT_DIGITS,
         write: |d| ascii(d).into_iter().rev().collect(),
     },
+    // As SHA-1 and SHA-256 keep what they are given, on a processor of the other order.
+    Writing {
+        name: "ASCII, words of four turned round",
+        enough: TEXT_DIGITS,
+        write: |d| {
+            ascii(d)
+                .chunks(4)
+                .flat_map(|word| word.iter().rev().copied())
+                .collect()
+        },
+    },
     Writing {
         name: "UTF-16LE",
         enough: TEXT_DIGITS,

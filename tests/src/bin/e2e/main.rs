@@ -22,6 +22,7 @@ mod phones;
 mod recorders;
 mod recordings;
 mod scenarios;
+mod tries;
 mod trunks;
 
 use std::process::ExitCode;
@@ -284,8 +285,8 @@ async fn calls(
     all.extend(scenarios::corrections());
     all.extend(scenarios::happy());
     all.extend(scenarios::hang_ups());
-    all.extend(scenarios::declines());
-    all.extend(scenarios::acquirer_faults());
+    all.extend(scenarios::declines()?);
+    all.extend(scenarios::acquirer_faults()?);
     all.retain(|s| wanted(&s.name));
     let mut twenty = scenarios::twenty();
     twenty.retain(|s| wanted(&s.name));
@@ -326,6 +327,14 @@ async fn calls(
         .await;
     drop(service);
 
+    if wanted("a card is not tried again") {
+        tally
+            .one(
+                "a card is not tried again: declined for good, or too often; the caller hears no difference",
+                tries::not_again(lab, books),
+            )
+            .await;
+    }
     telephones(tally, lab, wanted).await;
     // The rarer ones at full count, or by name.
     let all = args.full || !args.filter.is_empty();
@@ -631,8 +640,8 @@ async fn telephones(tally: &mut Tally, lab: &Lab, wanted: impl Fn(&str) -> bool)
 }
 
 async fn nothing_is_left(service: &Service) -> anyhow::Result<()> {
-    // Those of the socket to Asterisk. The service tells its slots every 5 s.
-    let socket = [("small", 1), ("medium", 0), ("large", 1)];
+    // Those of the socket to Asterisk, and the table of cards that were tried. The service tells its slots every 5 s.
+    let lasting = [("small", 1), ("medium", 0), ("large", 2)];
     let began = Instant::now();
     loop {
         let (_, health) = service.get("/healthz").await?;
@@ -642,7 +651,7 @@ async fn nothing_is_left(service: &Service) -> anyhow::Result<()> {
             let line = format!("ivrpay_secret_slots_in_use{{size=\"{size}\"}} {slots}");
             metrics.lines().any(|l| l == line)
         };
-        if health["calls"] == 0 && socket.into_iter().all(line) {
+        if health["calls"] == 0 && lasting.into_iter().all(line) {
             return Ok(());
         }
         let slots = metrics

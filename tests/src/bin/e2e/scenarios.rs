@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
 use ivrpay_tests::call::{Call, Report};
-use ivrpay_tests::lab::Lab;
+use ivrpay_tests::lab::{Lab, binary};
 use ivrpay_tests::service::Service;
 use serde_json::Value;
 
@@ -452,17 +452,31 @@ pub(crate) fn hang_ups() -> Vec<Scenario> {
     all
 }
 
-pub(crate) fn declines() -> Vec<Scenario> {
+/// Cards of their own, for calls whose card is declined: the same one is not sent for ever.
+pub(crate) fn own_cards(count: usize) -> anyhow::Result<Vec<String>> {
+    let mut made = std::process::Command::new(binary("ivrpay-sim")?);
+    let made = made
+        .args(["card", "--count", &count.to_string()])
+        .output()?;
+    let made = String::from_utf8(made.stdout)?;
+    let cards: Vec<_> = made
+        .lines()
+        .filter_map(|line| Some(line.split(' ').next()?.to_owned()))
+        .collect();
+    ensure!(cards.len() == count, "ivrpay-sim makes no cards");
+    Ok(cards)
+}
+
+pub(crate) fn declines() -> anyhow::Result<Vec<Scenario>> {
     let mut all = Vec::new();
-    // Every reason of crates/payment/src/outcome.rs: by published test card, else by amount.
-    for (card, amount, reason) in [
+    // Every reason of crates/payment/src/outcome.rs that an acquirer gives: by published test card, else by amount.
+    let table = [
         (VISA, 9468, "amount_error"),
         ("4000002500003155", 1200, "authentication_required"),
         (VISA, 9485, "card_not_supported"),
         ("4000000000000002", 1200, "card_unusable"),
         ("4000000000000127", 1200, "cvv_mismatch"),
         (VISA, 9445, "cvv_missing"),
-        (VISA, 9501, "duplicate"),
         ("4000000000000069", 1200, "expired_card"),
         ("4100000000000019", 1200, "fraud_suspected"),
         ("4000000000009995", 1200, "insufficient_funds"),
@@ -479,22 +493,16 @@ pub(crate) fn declines() -> Vec<Scenario> {
         (VISA, 9470, "plan_not_allowed"),
         (VISA, 9430, "referral"),
         (VISA, 9492, "request_refused"),
-    ] {
-        // What the caller may do next: the same card again, nothing, or another card.
-        let (then, results) = match reason {
-            "cvv_mismatch" | "cvv_missing" | "invalid_expiry" | "invalid_number" => {
-                ("wait:payment-card-number/card-declined hangup", HUNG_UP)
-            }
-            "amount_error" | "duplicate" | "issuer_unavailable" | "merchant_config"
-            | "plan_not_allowed" => ("until-end", CONNECTOR),
-            _ => ("wait:card-declined , 2", CONNECTOR),
-        };
+    ];
+    for ((card, amount, reason), own) in table.into_iter().zip(own_cards(table.len())?) {
+        let card = if card == VISA { &own } else { card };
+        // Whatever the reason is, the caller is asked the same.
         all.push(
             scenario(
                 &format!("declined: {reason}"),
                 extension(1, amount),
-                format!("{} {then}", keys(card, "1230", "123")),
-                results,
+                format!("{} wait:card-declined , 2", keys(card, "1230", "123")),
+                CONNECTOR,
             )
             .not_charged("declined")
             .reason(reason),
@@ -513,16 +521,17 @@ pub(crate) fn declines() -> Vec<Scenario> {
         scenario(
             "declined for its security code, entered again",
             extension(1, 1200),
-            format!("{} wait:payment-card-number/card-declined , {VISA}# wait:expiration-date 1230 wait:security-code 123 wait:confirmation 1", keys("4000000000000127", "1230", "123")),
+            format!("{} wait:card-declined , 1 wait:payment-card-number , {VISA}# wait:expiration-date 1230 wait:security-code 123 wait:confirmation 1", keys("4000000000000127", "1230", "123")),
             SUCCESS,
         )
         .approved(VISA),
     );
-    all
+    Ok(all)
 }
 
-pub(crate) fn acquirer_faults() -> Vec<Scenario> {
-    let whole = || keys(VISA, "1230", "123");
+pub(crate) fn acquirer_faults() -> anyhow::Result<Vec<Scenario>> {
+    let mut own = own_cards(11)?.into_iter();
+    let mut whole = || keys(&own.next().unwrap_or_default(), "1230", "123");
     let mut all = Vec::new();
     for (amount, name, booked) in [
         (9002, "never answers, not booked", 0),
@@ -546,7 +555,8 @@ pub(crate) fn acquirer_faults() -> Vec<Scenario> {
         s.booked = Some(booked);
         all.push(s);
     }
-    all.push(scenario("acquirer: slow", extension(1, 9001), whole(), SUCCESS).approved(VISA));
+    let slow = keys(VISA, "1230", "123");
+    all.push(scenario("acquirer: slow", extension(1, 9001), slow, SUCCESS).approved(VISA));
     all.push(
         scenario(
             "acquirer: 402 with a decline",
@@ -556,7 +566,7 @@ pub(crate) fn acquirer_faults() -> Vec<Scenario> {
         )
         .not_charged("declined"),
     );
-    all
+    Ok(all)
 }
 
 /// On and off, ms.
