@@ -9,7 +9,7 @@ mod fields;
 
 use ivrpay_card::Card;
 use ivrpay_payment::{
-    AcquirerRef, Currency, Doubt, Intent, OperationKind, Outcome, Parent, Plan, Reason,
+    AcquirerRef, CardToken, Currency, Doubt, Intent, OperationKind, Outcome, Parent, Plan, Reason,
     Why,
 };
 use ivrpay_secret::{Buffer, Full};
@@ -117,6 +117,20 @@ impl Gmo {
         form.text(fields::MEMBER_ID, &op.acquirer_order.to_string())
     }
 
+    /// Whether stored cards are to be had at all.
+    fn has_site(&self) -> bool {
+        !self.site_id.is_empty() && !self.site_pass.expose_secret().is_empty()
+    }
+
+    /// Member and sequence of a stored card. Looked at before anything is sent.
+    fn stored<'a>(&self, token: &'a CardToken) -> Result<(&'a str, &'a str), BuildError> {
+        let parts = token.as_str().split_once(':');
+        let whole = parts.filter(|(member, sequence)| !member.is_empty() && !sequence.is_empty());
+        whole.filter(|_| self.has_site()).ok_or(BuildError::Field {
+            field: fields::MEMBER_ID,
+        })
+    }
+
     fn entry(&self, op: &Intent, job: &str) -> Result<Request, BuildError> {
         self.request(fields::ENTRY, |form| {
             self.shop(form)?;
@@ -131,9 +145,9 @@ impl Gmo {
 
     fn execute(&self, asked: &Asked<'_>, access: &Access) -> Result<Request, BuildError> {
         let op = asked.op.get();
-        let card = match &op.token {
-            Some(_) => None,
-            None => Some(asked.card()?),
+        let (card, stored) = match &op.token {
+            Some(token) => (None, Some(self.stored(token)?)),
+            None => (Some(asked.card()?), None),
         };
         self.request(fields::EXECUTE, |form| {
             access.write(form)?;
@@ -145,8 +159,7 @@ impl Gmo {
                     form.text(fields::PAY_TIMES, &times.to_string())?;
                 }
             }
-            if let Some(token) = &op.token {
-                let (member, sequence) = token.as_str().split_once(':').unwrap_or_default();
+            if let Some((member, sequence)) = stored {
                 form.text(fields::SITE_ID, &self.site_id)?;
                 form.text(fields::SITE_PASS, self.site_pass.expose_secret())?;
                 form.text(fields::MEMBER_ID, member)?;
@@ -186,6 +199,7 @@ impl Gmo {
         match (progress.stage, last) {
             (0, None) => {
                 fits(op)?;
+                op.token.as_ref().map(|t| self.stored(t)).transpose()?;
                 send(self.entry(op, job)?, 1, None, op.token.is_none(), true)
             }
             (1, Some(reply)) => match Answer::of(reply).map_err(Outcome::Unknown) {
@@ -193,7 +207,8 @@ impl Gmo {
                 Ok(answer) => match (answer.errors(), Access::of(&answer)) {
                     (None, Some(access)) => {
                         let request = self.execute(asked, &access)?;
-                        send(request, 2, access.reference(), false, false)
+                        let check = op.kind == OperationKind::Verify;
+                        send(request, 2, access.reference(), false, check)
                     }
                     (errors, _) => Ok(Step::Done(Outcome::NotCharged(
                         match errors.map(|e| e.class()) {
@@ -366,7 +381,7 @@ impl Gmo {
         last: Option<&Reply>,
     ) -> Result<Step, BuildError> {
         let op = asked.op.get();
-        if self.site_id.is_empty() || self.site_pass.expose_secret().is_empty() {
+        if !self.has_site() {
             return Err(BuildError::Unsupported { kind: op.kind });
         }
         match (progress.stage, last) {
@@ -638,34 +653,43 @@ fn found(op: &Intent, about: &Parent, now_unix_s: i64, reply: &Reply) -> Outcome
     if answer.get(fields::ORDER_ID) != Some(order.as_str()) {
         return Outcome::Unknown(Doubt::Mismatch);
     }
-    let amount = answer
-        .get(fields::AMOUNT)
-        .and_then(|a| a.parse::<u64>().ok());
+    let amount = answer.get(fields::AMOUNT).and_then(|a| a.parse().ok());
+    let same = amount == Some(about.amount.minor());
     let yes = || approved(op, answer.get(fields::TRANSACTION), &answer);
-    let (held, given_back) = match answer.get(fields::STATUS) {
+    let standing = match answer.get(fields::STATUS) {
         Some("UNPROCESSED") => return never,
         Some("AUTHENTICATED") => return Outcome::Unknown(Doubt::Pending),
         Some("CHECK") if about.kind == OperationKind::Verify => return yes(),
-        Some("AUTH" | "SAUTH") => ("reserved", false),
-        Some("CAPTURE" | "SALES") => ("taken", false),
-        Some("VOID" | "RETURN" | "RETURNX") => ("", true),
+        Some("AUTH" | "SAUTH") => Standing::Reserved,
+        Some("CAPTURE" | "SALES") => Standing::Taken,
+        Some("VOID" | "RETURN" | "RETURNX") => Standing::GivenBack,
         _ => return Outcome::Unknown(Doubt::Malformed),
     };
-    match about.kind {
-        OperationKind::Charge | OperationKind::Authorise if given_back => {
+    match (about.kind, standing) {
+        (OperationKind::Charge | OperationKind::Authorise, Standing::GivenBack) => {
             Outcome::NotCharged(Why::Reversed)
         }
-        OperationKind::Charge | OperationKind::Authorise
-            if amount == Some(about.amount.minor()) =>
+        (OperationKind::Authorise, Standing::Reserved | Standing::Taken)
+        | (OperationKind::Charge | OperationKind::Capture, Standing::Taken)
+        | (OperationKind::Refund, Standing::GivenBack)
+            if same =>
         {
             yes()
         }
-        OperationKind::Capture if held == "taken" => yes(),
-        OperationKind::Void | OperationKind::Refund if given_back => yes(),
-        OperationKind::Capture | OperationKind::Void if !given_back => never,
-        // The amount may have been changed by this refund, or by another one: a person compares.
+        (OperationKind::Void, Standing::GivenBack) => yes(),
+        (OperationKind::Capture, Standing::Reserved)
+        | (OperationKind::Void, Standing::Reserved | Standing::Taken) => never,
+        // A charge that is only reserved, or another amount: by a refund of a part, this one or another. A person compares.
         _ => Outcome::Unknown(Doubt::Mismatch),
     }
+}
+
+/// How an order stands, whatever the requests were that brought it there.
+#[derive(Clone, Copy)]
+enum Standing {
+    Reserved,
+    Taken,
+    GivenBack,
 }
 
 #[cfg(test)]
