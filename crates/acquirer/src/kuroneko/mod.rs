@@ -743,7 +743,9 @@ fn found(about: &Parent, now_unix_s: i64, reply: &Reply) -> Outcome {
         }
         (OperationKind::Capture, Status::Shipped) if same => yes(),
         (OperationKind::Capture, Status::Authorised) => never,
-        (OperationKind::Void | OperationKind::Refund, Status::Cancelled) => yes(),
+        (OperationKind::Void, Status::Cancelled) => yes(),
+        // A refund of a part leaves an order that stands: one that is gone altogether was cancelled by something else.
+        (OperationKind::Refund, Status::Cancelled) if change.is_some_and(|c| c.left == 0) => yes(),
         (OperationKind::Void, Status::Authorised | Status::Shipped) => never,
         (OperationKind::Refund, Status::Authorised | Status::Shipped) => match change {
             Some(change) if trade.price == change.left => yes(),

@@ -483,8 +483,9 @@ impl Sbps {
                 let with_amount = matches!(function, fields::SALES | fields::REFUND_PART);
                 let amount = with_amount.then(|| op.amount.minor());
                 let request = self.later(function, asked.now_unix_s, &pair, amount)?;
+                let part = function == fields::REFUND_PART;
                 let pair = Pair {
-                    note: Some(if whole { WHOLE } else { PART }.to_owned()),
+                    note: Some(if part { PART } else { WHOLE }.to_owned()),
                     ..pair
                 };
                 send(request, 2, pair.reference(), false)
@@ -567,8 +568,8 @@ impl Sbps {
         }
         .approval();
         match (about.kind, state) {
-            // Cancelled before or after the commit.
-            (OperationKind::Charge | OperationKind::Authorise, (2 | 3, _) | (1, 3 | 4)) => {
+            // Cancelled before or after the commit. Of what is refunded, perhaps only a part was.
+            (OperationKind::Charge | OperationKind::Authorise, (2 | 3, _) | (1, 3)) => {
                 Outcome::NotCharged(Why::Reversed)
             }
             (OperationKind::Charge | OperationKind::Authorise, (1, 2)) => yes(),
@@ -580,9 +581,14 @@ impl Sbps {
             }
             (OperationKind::Capture, (1, 2)) => yes(),
             (OperationKind::Capture, (1, 1)) => never,
-            (OperationKind::Void, (2 | 3, _) | (1, 3 | 4)) => yes(),
+            (OperationKind::Void, (2 | 3, _) | (1, 3)) => yes(),
             (OperationKind::Void, (1, 1 | 2)) => never,
-            (OperationKind::Refund, (1, 3 | 4)) if pair.is(WHOLE) => yes(),
+            // It stood at 1 or 2 when all of it was asked for.
+            (OperationKind::Void, (1, 4)) | (OperationKind::Refund, (1, 3 | 4))
+                if pair.is(WHOLE) =>
+            {
+                yes()
+            }
             (OperationKind::Refund, (1, 1 | 2)) if pair.is(WHOLE) => never,
             // How much has been given back is not told.
             _ => Outcome::Unknown(Doubt::Mismatch),

@@ -537,8 +537,8 @@ struct Transactions<'a> {
     /// The last authorisation that was refused.
     refused: Option<Entry<'a>>,
     captured: Option<(u64, Entry<'a>)>,
-    /// Released or given back, yen together, and the last entry.
-    cancelled: Option<(u64, Entry<'a>)>,
+    /// Released or given back: yen together, those of the last entry, and that.
+    cancelled: Option<(u64, u64, Entry<'a>)>,
 }
 
 impl<'a> Transactions<'a> {
@@ -560,7 +560,7 @@ impl<'a> Transactions<'a> {
                     // Without an amount it was all.
                     let back = amount.unwrap_or(u64::MAX);
                     let before = all.cancelled.map_or(0, |c| c.0);
-                    all.cancelled = Some((before.saturating_add(back), entry));
+                    all.cancelled = Some((before.saturating_add(back), back, entry));
                 }
                 ("Capture" | "Cancel", false) => {}
                 _ => return Err(Doubt::Mismatch),
@@ -578,7 +578,10 @@ impl<'a> Transactions<'a> {
         match (about.kind, self.authorised) {
             (OperationKind::Charge | OperationKind::Authorise, Some((amount, entry))) => {
                 let given_back = self.cancelled.is_some_and(|c| c.0 >= amount);
-                match (amount == wanted, given_back) {
+                let only_reserved = about.kind == OperationKind::Charge
+                    && self.captured.is_none()
+                    && entry.proper().get(fields::ASKED_WITH_CAPTURE) == "false";
+                match (amount == wanted && !only_reserved, given_back) {
                     (false, _) => Outcome::Unknown(Doubt::Mismatch),
                     (true, true) => Outcome::NotCharged(Why::Reversed),
                     (true, false) => yes(entry),
@@ -598,9 +601,16 @@ impl<'a> Transactions<'a> {
             (OperationKind::Void | OperationKind::Refund, Some((amount, _))) => {
                 let held = self.captured.map_or(amount, |c| c.0);
                 match self.cancelled {
-                    // All of it: whichever request that was, this one has nothing left to do.
-                    Some((back, entry)) if back >= held => yes(entry),
-                    // A part: by this refund, or by another one. A person compares.
+                    // All of it is back, and as much as was asked for, at once or together.
+                    Some((back, last, entry))
+                        if back >= held
+                            && (about.kind == OperationKind::Void
+                                || last == wanted
+                                || wanted >= held) =>
+                    {
+                        yes(entry)
+                    }
+                    // A part: by this refund, or by another one; or all where a part was asked for. A person compares.
                     Some(_) => Outcome::Unknown(Doubt::Mismatch),
                     None => never,
                 }
