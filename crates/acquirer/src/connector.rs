@@ -14,6 +14,9 @@ pub trait Connector: Send + Sync {
 
     /// The next step of what is asked. `last` is the answer to the request before, `None` at the start.
     ///
+    /// The outcome of a query is that of the operation that it is about. What is wrong with the question itself (its credentials, its
+    /// form, an acquirer that is busy) says nothing about that, and is unknown.
+    ///
     /// # Errors
     /// [`BuildError`]: nothing more can be sent.
     fn step(

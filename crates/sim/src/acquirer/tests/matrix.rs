@@ -209,6 +209,7 @@ impl Checkpoint for Kept {
 pub(super) struct Done {
     pub(super) op: Durable<Intent>,
     pub(super) outcome: Outcome,
+    /// What the acquirer has said of it; of a later operation that has no word of its own, of what it is about.
     reference: Option<AcquirerRef>,
 }
 
@@ -315,6 +316,8 @@ impl<'a> Shop<'a> {
             Outcome::Approved(approval) => Some(approval.acquirer_ref.clone()),
             _ => kept.0.and_then(|progress| progress.reference),
         };
+        // As the journal does.
+        let reference = reference.or_else(|| op.get().parent.as_ref()?.acquirer_ref.clone());
         Done {
             op,
             outcome: ran.outcome,
