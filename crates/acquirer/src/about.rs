@@ -38,7 +38,7 @@ pub struct Hosts {
 }
 
 /// A thing that a connector has to be told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy)]
 pub struct Setting {
     /// Name in `[connectors.NAME.parameters]` or `[connectors.NAME.secrets]`.
     pub name: &'static str,
@@ -50,6 +50,8 @@ pub struct Setting {
     pub max: usize,
     /// What it is, for an error and the documents.
     pub what: &'static str,
+    /// Whether a value that is there is as the acquirer gives it.
+    pub good: fn(&str) -> bool,
 }
 
 impl Setting {
@@ -62,7 +64,14 @@ impl Setting {
             required: true,
             max,
             what,
+            good: |_| true,
         }
+    }
+
+    /// The same, of a form that can be looked at.
+    #[must_use]
+    pub const fn checked(self, good: fn(&str) -> bool) -> Self {
+        Self { good, ..self }
     }
 
     /// A required secret.
@@ -333,7 +342,11 @@ fn look_at(about: &About, settings: &Settings) -> Result<(), SettingError> {
                     secret: setting.secret,
                 });
             }
-            Some(value) if value.len() > setting.max || value.chars().any(char::is_control) => {
+            Some(value)
+                if value.len() > setting.max
+                    || value.chars().any(char::is_control)
+                    || !(value.is_empty() || (setting.good)(value)) =>
+            {
                 return Err(SettingError::Value {
                     name: setting.name.to_owned(),
                     what: setting.what,

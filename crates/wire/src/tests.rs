@@ -27,8 +27,8 @@ use tokio::sync::{Notify, oneshot};
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
 use crate::{
-    Certificate, Checkpoint, ConfigError, NotWritten, SendError, Sender, Trouble, Unreached, Wiped,
-    run, run_from,
+    Certificate, Checkpoint, ConfigError, Kept, NotWritten, Ran, SendError, Sender, Trouble,
+    Unreached, Wiped, run_from,
 };
 
 const BODY: &[u8] = br#"{"method":"charge"}"#;
@@ -719,6 +719,22 @@ fn intent() -> Durable<Intent> {
     })
 }
 
+/// An operation from its start.
+async fn run(connector: &dyn Connector, sender: &Sender) -> Ran {
+    let op = intent();
+    let (begin, mut kept) = (Progress::default(), Kept::default());
+    run_from(
+        connector,
+        sender,
+        &op,
+        Some(card()),
+        begin,
+        &mut kept,
+        |_| {},
+    )
+    .await
+}
+
 #[tokio::test]
 async fn a_charge_ends_in_one_of_four_ways_after_one_request() {
     let connector: Box<dyn Connector> = Box::new(Generic::default());
@@ -750,21 +766,13 @@ async fn a_charge_ends_in_one_of_four_ways_after_one_request() {
     ] {
         let server = Server::start(GOOD, answer).await;
         let sender = Sender::new(&server.config()).unwrap();
-        assert_eq!(
-            run(connector.as_ref(), &sender, &intent(), card(), |_| {})
-                .await
-                .outcome,
-            expected
-        );
+        assert_eq!(run(connector.as_ref(), &sender).await.outcome, expected);
         server.saw(1, 1);
     }
     for (answer, approved) in [(approval, true), (refusal, false)] {
         let server = Server::start(GOOD, Answer::Bytes(answer)).await;
         let sender = Sender::new(&server.config()).unwrap();
-        match run(connector.as_ref(), &sender, &intent(), card(), |_| {})
-            .await
-            .outcome
-        {
+        match run(connector.as_ref(), &sender).await.outcome {
             Outcome::Approved(a) => assert!(approved && a.acquirer_ref.as_str() == "ch_1"),
             Outcome::Declined(d) => assert!(!approved && d.reason == Reason::InsufficientFunds),
             other => panic!("{other:?}"),
@@ -780,7 +788,7 @@ async fn a_charge_ends_in_one_of_four_ways_after_one_request() {
     )
     .await;
     let sender = Sender::new(&server.config()).unwrap();
-    let ran = run(connector.as_ref(), &sender, &intent(), card(), |_| {}).await;
+    let ran = run(connector.as_ref(), &sender).await;
     assert_eq!(ran.outcome, Outcome::NotCharged(Why::NotSent));
     let trouble = ran.trouble.expect("said for the log");
     assert!(trouble.to_string().contains("certificate"), "{trouble}");
@@ -790,14 +798,7 @@ async fn a_charge_ends_in_one_of_four_ways_after_one_request() {
 #[tokio::test]
 async fn training_needs_no_endpoint() {
     let connector: Box<dyn Connector> = Box::new(Null);
-    let ran = run(
-        connector.as_ref(),
-        &Sender::offline(),
-        &intent(),
-        card(),
-        |_| {},
-    )
-    .await;
+    let ran = run(connector.as_ref(), &Sender::offline()).await;
     assert!(matches!(ran.outcome, Outcome::Approved(_)));
 }
 

@@ -9,25 +9,22 @@ mod fields;
 
 use ivrpay_card::Card;
 use ivrpay_payment::{
-    AcquirerRef, CardToken, Currency, Doubt, Intent, OperationKind, Outcome, Parent, Plan, Reason,
+    AcquirerRef, CardToken, Doubt, Intent, OperationKind, Outcome, Parent, Plan, Reason,
     Why,
 };
 use ivrpay_secret::{Buffer, Full};
 use secrecy::{ExposeSecret, SecretString};
 
+use crate::connector::{SETTLED_AFTER_S, is_early, never};
 use crate::codes::{Class, soft};
 use crate::form::Form;
 use crate::{
-    About, Asked, BuildError, Capabilities, Connector, Hosts, Method, Plans, Progress, Reply,
+    About, Asked, BuildError, Capabilities, Connector, Hosts, Plans, Progress, Reply,
     Request, Setting, Settings, Step, digest, japan, text,
 };
 
 /// Room for a request, bytes: the longest has under 600.
 const REQUEST_MAX: usize = 1_024;
-
-/// How long after its intent an order may still be executed at GMO, seconds: its own limit for the issuer's answer is not published, and
-/// clients wait 90 s. Until then "not executed" is no verdict.
-const SETTLED_AFTER_S: i64 = 300;
 
 /// What there is to say of it.
 pub const ABOUT: About = About {
@@ -96,14 +93,7 @@ impl Gmo {
     ) -> Result<Request, BuildError> {
         let mut body = Buffer::take(REQUEST_MAX)?;
         fields(&mut Form::begin(&mut body))?;
-        Ok(Request {
-            method: Method::Post,
-            path: path.to_owned(),
-            headers: Vec::new(),
-            credentials: Vec::new(),
-            content_type: "application/x-www-form-urlencoded;charset=Windows-31J",
-            body,
-        })
+        Ok(Request::post(path, "application/x-www-form-urlencoded;charset=Windows-31J", body))
     }
 
     fn shop(&self, form: &mut Form<'_>) -> Result<(), Full> {
@@ -198,9 +188,9 @@ impl Gmo {
         };
         match (progress.stage, last) {
             (0, None) => {
-                fits(op)?;
+                japan::fits(op, fields::AMOUNT, fields::AMOUNT_MAX)?;
                 op.token.as_ref().map(|t| self.stored(t)).transpose()?;
-                send(self.entry(op, job)?, 1, None, op.token.is_none(), true)
+                Ok(Step::open(self.entry(op, job)?, 1))
             }
             (1, Some(reply)) => match Answer::of(reply).map_err(Outcome::Unknown) {
                 // Nothing moves before the execution: whatever was answered, nothing was charged.
@@ -208,7 +198,7 @@ impl Gmo {
                     (None, Some(access)) => {
                         let request = self.execute(asked, &access)?;
                         let check = op.kind == OperationKind::Verify;
-                        send(request, 2, access.reference(), false, check)
+                        Ok(if check { Step::ask(request, 2, access.reference()) } else { Step::send(request, 2, access.reference()) })
                     }
                     (errors, _) => Ok(Step::Done(Outcome::NotCharged(
                         match errors.map(|e| e.class()) {
@@ -277,7 +267,7 @@ impl Gmo {
         let op = asked.op.get();
         let parent = asked.parent()?;
         match (progress.stage, last) {
-            (0, None) => send(self.search(op)?, 1, None, false, true),
+            (0, None) => Ok(Step::ask(self.search(op)?, 1, None)),
             (1, Some(reply)) => {
                 let answer = match Answer::of(reply) {
                     Ok(answer) => answer,
@@ -311,7 +301,7 @@ impl Gmo {
                             form.text(fields::JOB, "CAPTURE")?;
                             form.text(fields::AMOUNT, &left.to_string())
                         })?;
-                        send(request, 2, access.reference(), false, false)
+                        Ok(Step::send(request, 2, access.reference()))
                     }
                     OperationKind::Refund if wanted > held => refused,
                     _ if parent.amount.currency() != op.amount.currency() => refused,
@@ -351,7 +341,7 @@ impl Gmo {
                 None => Ok(()),
             }
         })?;
-        send(request, stage, access.reference(), false, false)
+        Ok(Step::send(request, stage, access.reference()))
     }
 
     fn query(
@@ -367,7 +357,7 @@ impl Gmo {
             return Err(BuildError::Unsupported { kind: op.kind });
         }
         match (progress.stage, last) {
-            (0, None) => send(self.search(op)?, 1, None, false, true),
+            (0, None) => Ok(Step::ask(self.search(op)?, 1, None)),
             (1, Some(reply)) => Ok(Step::Done(found(op, parent, asked.now_unix_s, reply))),
             (stage, _) => Err(BuildError::Stage { stage }),
         }
@@ -387,7 +377,7 @@ impl Gmo {
         match (progress.stage, last) {
             (0, None) => {
                 let request = self.request(fields::SAVE_MEMBER, |form| self.site(form, op))?;
-                send(request, 1, None, true, true)
+                Ok(Step::open(request, 1))
             }
             (1, Some(reply)) => {
                 match Answer::of(reply) {
@@ -402,7 +392,7 @@ impl Gmo {
                     self.site(form, op)?;
                     number(form, card)
                 })?;
-                send(request, 2, None, false, true)
+                Ok(Step::ask(request, 2, None))
             }
             (2, Some(reply)) => Ok(Step::Done(stored(op, reply))),
             (stage, _) => Err(BuildError::Stage { stage }),
@@ -455,33 +445,6 @@ fn number(form: &mut Form<'_>, card: &Card) -> Result<(), Full> {
         .expose(|month, year| form.parts(fields::EXPIRY, &[year, month]))
 }
 
-/// Whether the amount is one that GMO has a field for.
-fn fits(op: &Intent) -> Result<(), BuildError> {
-    if op.amount.currency() == Currency::Jpy && op.amount.minor() <= fields::AMOUNT_MAX {
-        Ok(())
-    } else {
-        Err(BuildError::Field {
-            field: fields::AMOUNT,
-        })
-    }
-}
-
-fn send(
-    request: Request,
-    stage: u8,
-    reference: Option<AcquirerRef>,
-    needs_card: bool,
-    harmless: bool,
-) -> Result<Step, BuildError> {
-    let progress = Progress {
-        stage,
-        reference,
-        needs_card,
-        harmless,
-    };
-    Ok(Step::Send(request, progress))
-}
-
 /// What opens an order to later requests: 32 letters and digits each. Without the shop's password they open nothing.
 struct Access {
     id: String,
@@ -526,11 +489,7 @@ struct Answer(String);
 
 impl Answer {
     fn of(reply: &Reply) -> Result<Self, Doubt> {
-        let status = reply.status();
-        if status != 200 {
-            return Err(Doubt::Status { status });
-        }
-        let text = japan::decode(reply.body().ok_or(Doubt::Malformed)?);
+        let text = japan::decode(reply.ok()?);
         let text = text.trim_end_matches(['\r', '\n']);
         // Every answer has `=`, and none is a page.
         if !text.contains('=') || text.starts_with('<') {
@@ -633,13 +592,7 @@ fn found(op: &Intent, about: &Parent, now_unix_s: i64, reply: &Reply) -> Outcome
         Ok(answer) => answer,
         Err(doubt) => return Outcome::Unknown(doubt),
     };
-    // A request of ours may still be on its way, or be executed now.
-    let early = now_unix_s.saturating_sub(about.at_unix_s) < SETTLED_AFTER_S;
-    let never = if early {
-        Outcome::Unknown(Doubt::Pending)
-    } else {
-        Outcome::NotCharged(Why::NotArrived)
-    };
+    let never = never(is_early(about, SETTLED_AFTER_S, now_unix_s));
     if let Some(errors) = answer.errors() {
         let none = codes::NO_SUCH_ORDER.iter().any(|code| errors.is(code));
         // What is wrong with this question says nothing about the order.

@@ -2,7 +2,7 @@ use ivrpay_payment::{Count, Decline, Durable, Money, Truncated};
 use proptest::prelude::*;
 
 use super::*;
-use crate::configured;
+use crate::{SettingError, configured};
 use crate::testing::{NOW, after, asked, body, card, intent, of, sends};
 
 const CARD: &str = "4111111111111111";

@@ -3,7 +3,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::testing::{NOW, after, asked, body, card, intent, of};
-use crate::{Mode, configured};
+use crate::{Mode, configured, SettingError};
 
 const CARD: &str = "4242424242424242";
 const PAIR: &str = "B99999001ST010011110100361052543:00000616307350";
@@ -29,7 +29,7 @@ fn settings(sales: &str) -> Settings {
 }
 
 fn sbps(sales: &str) -> Sbps {
-    Sbps::new(&settings(sales)).unwrap()
+    Sbps::new(&settings(sales))
 }
 
 fn reply(text: &str) -> Reply {
@@ -414,6 +414,8 @@ fn settings_are_looked_at() {
         ("item_name", "あいうえおかきくけこさしすせそたちつてとな"),
         ("sales", "auto"),
         ("des_key", "あ"),
+        ("des_iv", "1234567"),
+        ("des_iv", "あああ"),
     ] {
         let mut settings = settings("requested");
         if name.starts_with("des") {

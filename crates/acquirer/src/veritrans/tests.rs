@@ -1,9 +1,9 @@
-use ivrpay_payment::{AcquirerRef, Approval, CardToken, Count, Decline, Durable, Money, Reason};
+use ivrpay_payment::{Currency, AcquirerRef, Approval, CardToken, Count, Decline, Durable, Money, Reason};
 use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
-use crate::configured;
+use crate::{SettingError, configured};
 use crate::testing::{NOW, after, asked, body, card, intent, of, sends};
 
 const CARD: &str = "4111111111111111";

@@ -4,7 +4,6 @@
 //! `cargo test -p ivrpay-sim matrix -- --ignored --nocapture` prints the table; `make check` and `make test` do.
 
 use std::fmt::Write;
-use std::pin::Pin;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use ivrpay_acquirer::{Connector, EndpointConfig, Kind, Mode, Progress, Settings, configured};
@@ -13,7 +12,7 @@ use ivrpay_payment::{
     AcquirerOrder, AcquirerRef, Currency, Doubt, Durable, IdempotencyKey, Intent, Money,
     OperationId, OperationKind, Outcome, Parent, PaymentId, Plan,
 };
-use ivrpay_wire::{Checkpoint, NotWritten, Sender};
+use ivrpay_wire::{Kept, Sender};
 
 use super::ours::card;
 use super::*;
@@ -188,21 +187,6 @@ pub(super) struct Shop<'a> {
     name: &'static str,
     pub(super) connector: Box<dyn Connector>,
     sender: Sender,
-}
-
-/// Keeps the last progress, as the journal does.
-#[derive(Default)]
-struct Kept(Option<Progress>);
-
-impl Checkpoint for Kept {
-    fn write<'a>(
-        &'a mut self,
-        _op: &'a Durable<Intent>,
-        progress: &'a Progress,
-    ) -> Pin<Box<dyn Future<Output = Result<(), NotWritten>> + Send + 'a>> {
-        self.0 = Some(progress.clone());
-        Box::pin(std::future::ready(Ok(())))
-    }
 }
 
 /// An operation that has been run.
