@@ -24,6 +24,8 @@ pub struct About {
     pub raw_pan: bool,
     /// What else it has to be told.
     pub settings: &'static [Setting],
+    /// What is known of its test system.
+    pub sandbox: Sandbox,
     /// Makes the connector from settings that [`configured`] has looked at.
     pub make: fn(&Settings) -> Result<Box<dyn Connector>, SettingError>,
 }
@@ -35,6 +37,49 @@ pub struct Hosts {
     pub test: &'static str,
     /// Where money moves; `None` where every merchant is given his own.
     pub live: Option<&'static str>,
+}
+
+/// A test system, as its acquirer has published it: for `ivrpay connector test`.
+#[derive(Clone, Copy)]
+pub struct Sandbox {
+    /// A card that it approves; `None` where each merchant has his own.
+    pub approved: Option<TestCard>,
+    /// A card that it refuses.
+    pub declined: Option<TestCard>,
+    /// Whether an operation that comes twice is refused, or answered as before, and not done twice.
+    pub knows_doubles: bool,
+}
+
+impl Sandbox {
+    /// No published cards, and no operation is done twice.
+    pub const NO_CARDS: Self = Self {
+        approved: None,
+        declined: None,
+        knows_doubles: true,
+    };
+}
+
+/// A published test card. Its digits are no secret; nothing prints it all the same.
+#[derive(Clone, Copy)]
+pub struct TestCard {
+    /// Number.
+    pub number: &'static str,
+    /// `MMYY`, where only this one is right; else any later month.
+    pub expiry: Option<&'static str>,
+    /// Security code.
+    pub code: &'static str,
+}
+
+impl TestCard {
+    /// With any later month.
+    #[must_use]
+    pub const fn new(number: &'static str, code: &'static str) -> Self {
+        Self {
+            number,
+            expiry: None,
+            code,
+        }
+    }
 }
 
 /// A thing that a connector has to be told.

@@ -11,6 +11,7 @@
 //!
 //! [`run_from`] drives a connector's steps over a sender; the card goes before the last request that needs it leaves.
 
+pub mod conformance;
 mod error;
 mod hook;
 mod lookup;

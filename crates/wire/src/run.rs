@@ -133,7 +133,7 @@ pub async fn run_from(
     stopped(Outcome::Unknown(Doubt::Malformed), Trouble::Steps)
 }
 
-fn now_unix_s() -> i64 {
+pub(crate) fn now_unix_s() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     since.map_or(0, |since| {
         i64::try_from(since.as_secs()).unwrap_or(i64::MAX)

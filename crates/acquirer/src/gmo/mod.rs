@@ -20,8 +20,7 @@ use crate::codes::{Class, soft};
 use crate::form::Form;
 use crate::{
     About, Asked, BuildError, Capabilities, Connector, Hosts, Plans, Progress, Reply,
-    Request, Setting, Settings, Step, digest, japan, text,
-};
+    Request, Setting, Settings, Step, digest, japan, text, Sandbox, TestCard};
 
 /// Room for a request, bytes: the longest has under 600.
 const REQUEST_MAX: usize = 1_024;
@@ -65,6 +64,11 @@ pub const ABOUT: About = About {
         )
         .optional(),
     ],
+    sandbox: Sandbox {
+        approved: Some(TestCard::new("4111111111111111", "123")),
+        declined: Some(TestCard::new("4999000000000002", "123")),
+        knows_doubles: true,
+    },
     make: |settings| Ok(Box::new(Gmo::new(settings))),
 };
 

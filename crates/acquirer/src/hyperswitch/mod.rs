@@ -19,8 +19,7 @@ use crate::connector::{SETTLED_AFTER_S, is_early, never};
 use crate::json::Object;
 use crate::{
     About, Asked, BuildError, Capabilities, Connector, Hosts, Method, Progress, Reply, Request,
-    Setting, Settings, Step, json, text,
-};
+    Setting, Settings, Step, json, text, Sandbox, TestCard};
 use fields::at;
 
 /// Room for a request, bytes: the longest has under 700.
@@ -48,6 +47,12 @@ pub const ABOUT: About = About {
     basic: false,
     raw_pan: true,
     settings: &[Setting::secret("api_key", 255, "the secret API key")],
+    // Of its dummy processor.
+    sandbox: Sandbox {
+        approved: Some(TestCard::new("4242424242424242", "123")),
+        declined: Some(TestCard::new("4000000000000002", "123")),
+        knows_doubles: true,
+    },
     make: |settings| Ok(Box::new(Hyperswitch::new(settings))),
 };
 

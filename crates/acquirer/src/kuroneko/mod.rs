@@ -21,8 +21,7 @@ use crate::form::Form;
 use crate::xml::Element;
 use crate::{
     About, Asked, BuildError, Capabilities, Connector, Hosts, Mode, Plans, Progress, Reply,
-    Request, Setting, Settings, Step, digest, japan,
-};
+    Request, Setting, Settings, Step, digest, japan, Sandbox};
 use fields::Function;
 
 /// Room for a request, bytes: each of the merchant's texts may be three times as long when it is encoded.
@@ -88,6 +87,7 @@ pub const ABOUT: About = About {
         )
         .optional(),
     ],
+    sandbox: Sandbox::NO_CARDS,
     make: |settings| Ok(Box::new(Kuroneko::new(settings))),
 };
 

@@ -23,8 +23,7 @@ use crate::connector::{is_early, never};
 use crate::xml::{Element, Writer};
 use crate::{
     About, Asked, BuildError, Capabilities, Connector, Hosts, Plans, Progress, Reply,
-    Request, Setting, Settings, Step, digest, japan, text,
-};
+    Request, Setting, Settings, Step, digest, japan, text, Sandbox};
 
 /// Room for a request, bytes: the longest has under 1500.
 const REQUEST_MAX: usize = 2_048;
@@ -92,6 +91,7 @@ pub const ABOUT: About = About {
         Setting::secret("des_iv", cipher::BLOCK, "the 3DES initial key (初期化キー), 8 letters")
             .checked(|iv| iv.is_ascii() && iv.len() == cipher::BLOCK),
     ],
+    sandbox: Sandbox::NO_CARDS,
     make: |settings| Ok(Box::new(Sbps::new(settings))),
 };
 

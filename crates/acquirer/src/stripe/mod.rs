@@ -20,8 +20,7 @@ use crate::connector::{SETTLED_AFTER_S, is_early, never};
 use crate::form::Form;
 use crate::{
     About, Asked, BuildError, Capabilities, Connector, Hosts, Method, Mode, Progress, Reply,
-    Request, Setting, SettingError, Settings, Step, json, text,
-};
+    Request, Setting, SettingError, Settings, Step, json, text, Sandbox, TestCard};
 use fields::at;
 
 /// Room for a request, bytes: the longest has under 600.
@@ -66,6 +65,11 @@ pub const ABOUT: About = About {
         255,
         "the account's secret key: sk_test_… or rk_test_… for tests, sk_live_… or rk_live_… where money moves",
     )],
+    sandbox: Sandbox {
+        approved: Some(TestCard::new("4242424242424242", "123")),
+        declined: Some(TestCard::new("4000000000000002", "123")),
+        knows_doubles: true,
+    },
     make: |settings| Ok(Box::new(Stripe::new(settings)?)),
 };
 

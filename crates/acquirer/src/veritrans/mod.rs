@@ -18,8 +18,7 @@ use crate::connector::{SETTLED_AFTER_S, is_early, never};
 use crate::json::Object;
 use crate::{
     About, Asked, BuildError, Capabilities, Connector, Hosts, Mode, Plans, Progress, Reply,
-    Request, Setting, Settings, Step, digest, japan, text,
-};
+    Request, Setting, Settings, Step, digest, japan, text, Sandbox, TestCard};
 
 /// Room for a request, bytes: the longest has under 500.
 const REQUEST_MAX: usize = 1_024;
@@ -68,6 +67,11 @@ pub const ABOUT: About = About {
             "the merchant's secret key (マーチャント認証鍵)",
         ),
     ],
+    // Of its dummy mode.
+    sandbox: Sandbox {
+        approved: Some(TestCard::new("4111111111111111", "123")),
+        ..Sandbox::NO_CARDS
+    },
     make: |settings| Ok(Box::new(Veritrans::new(settings))),
 };
 

@@ -19,8 +19,7 @@ use crate::form::Form;
 use crate::xml::{Element, Writer};
 use crate::{
     About, Asked, BuildError, Capabilities, Connector, Hosts, Mode, Plans, Progress, Reply,
-    Request, Setting, Settings, Step, japan, text,
-};
+    Request, Setting, Settings, Step, japan, text, Sandbox};
 
 /// Room for a request, bytes: the longest has under 1000. ZEUS takes 8192.
 const REQUEST_MAX: usize = 2_048;
@@ -69,6 +68,11 @@ pub const ABOUT: About = About {
         Setting::secret("key", 40, "the authentication key (認証キー)"),
         Setting::secret("zkey", 40, "the key of order inquiries (zkey)"),
     ],
+    // Cards are set in the portal; a payment that comes twice is taken twice.
+    sandbox: Sandbox {
+        knows_doubles: false,
+        ..Sandbox::NO_CARDS
+    },
     make: |settings| Ok(Box::new(Zeus::new(settings))),
 };
 

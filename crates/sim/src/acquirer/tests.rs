@@ -8,9 +8,11 @@ use super::*;
 
 mod adyen;
 mod ask;
+mod conformance;
 mod hyperswitch;
 mod kuroneko;
 mod matrix;
+mod mistakes;
 mod sbps;
 mod stripe;
 mod veritrans;
