@@ -73,6 +73,7 @@ const RINGS: [(&str, &[&str]); 18] = [
             "ivrpay-api",
             "ivrpay-audit",
             "ivrpay-ami",
+            "ivrpay-wire",
             "ivrpay-journal",
             "ivrpay-daemon",
         ],

@@ -24,6 +24,8 @@ pub struct About {
     pub raw_pan: bool,
     /// What else it has to be told.
     pub settings: &'static [Setting],
+    /// What is known of its test system.
+    pub sandbox: Sandbox,
     /// Makes the connector from settings that [`configured`] has looked at.
     pub make: fn(&Settings) -> Result<Box<dyn Connector>, SettingError>,
 }
@@ -37,8 +39,51 @@ pub struct Hosts {
     pub live: Option<&'static str>,
 }
 
+/// A test system, as its acquirer has published it: for `ivrpay connector test`.
+#[derive(Clone, Copy)]
+pub struct Sandbox {
+    /// A card that it approves; `None` where each merchant has his own.
+    pub approved: Option<TestCard>,
+    /// A card that it refuses.
+    pub declined: Option<TestCard>,
+    /// Whether an operation that comes twice is refused, or answered as before, and not done twice.
+    pub knows_doubles: bool,
+}
+
+impl Sandbox {
+    /// No published cards, and no operation is done twice.
+    pub const NO_CARDS: Self = Self {
+        approved: None,
+        declined: None,
+        knows_doubles: true,
+    };
+}
+
+/// A published test card. Its digits are no secret; nothing prints it all the same.
+#[derive(Clone, Copy)]
+pub struct TestCard {
+    /// Number.
+    pub number: &'static str,
+    /// `MMYY`, where only this one is right; else any later month.
+    pub expiry: Option<&'static str>,
+    /// Security code.
+    pub code: &'static str,
+}
+
+impl TestCard {
+    /// With any later month.
+    #[must_use]
+    pub const fn new(number: &'static str, code: &'static str) -> Self {
+        Self {
+            number,
+            expiry: None,
+            code,
+        }
+    }
+}
+
 /// A thing that a connector has to be told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy)]
 pub struct Setting {
     /// Name in `[connectors.NAME.parameters]` or `[connectors.NAME.secrets]`.
     pub name: &'static str,
@@ -50,6 +95,8 @@ pub struct Setting {
     pub max: usize,
     /// What it is, for an error and the documents.
     pub what: &'static str,
+    /// Whether a value that is there is as the acquirer gives it.
+    pub good: fn(&str) -> bool,
 }
 
 impl Setting {
@@ -62,7 +109,14 @@ impl Setting {
             required: true,
             max,
             what,
+            good: |_| true,
         }
+    }
+
+    /// The same, of a form that can be looked at.
+    #[must_use]
+    pub const fn checked(self, good: fn(&str) -> bool) -> Self {
+        Self { good, ..self }
     }
 
     /// A required secret.
@@ -333,7 +387,11 @@ fn look_at(about: &About, settings: &Settings) -> Result<(), SettingError> {
                     secret: setting.secret,
                 });
             }
-            Some(value) if value.len() > setting.max || value.chars().any(char::is_control) => {
+            Some(value)
+                if value.len() > setting.max
+                    || value.chars().any(char::is_control)
+                    || !(value.is_empty() || (setting.good)(value)) =>
+            {
                 return Err(SettingError::Value {
                     name: setting.name.to_owned(),
                     what: setting.what,

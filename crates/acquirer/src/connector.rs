@@ -1,7 +1,9 @@
 //! The trait and its steps.
 
 use ivrpay_card::Card;
-use ivrpay_payment::{AcquirerRef, Durable, Intent, OperationKind, Outcome, Parent, Plan};
+use ivrpay_payment::{
+    AcquirerRef, Doubt, Durable, Intent, OperationKind, Outcome, Parent, Plan, Why,
+};
 use ivrpay_secret::Full;
 use serde::{Deserialize, Serialize};
 
@@ -13,6 +15,9 @@ pub trait Connector: Send + Sync {
     fn about(&self) -> &'static About;
 
     /// The next step of what is asked. `last` is the answer to the request before, `None` at the start.
+    ///
+    /// The outcome of a query is that of the operation that it is about. What is wrong with the question itself (its credentials, its
+    /// form, an acquirer that is busy) says nothing about that, and is unknown.
     ///
     /// # Errors
     /// [`BuildError`]: nothing more can be sent.
@@ -65,6 +70,59 @@ pub enum Step {
     Done(Outcome),
 }
 
+impl Step {
+    /// A request by which money may move. No later step needs the card.
+    pub(crate) const fn send(request: Request, stage: u8, reference: Option<AcquirerRef>) -> Self {
+        let progress = Progress {
+            stage,
+            reference,
+            needs_card: false,
+            harmless: false,
+        };
+        Self::Send(request, progress)
+    }
+
+    /// A request by which none can. No later step needs the card.
+    pub(crate) const fn ask(request: Request, stage: u8, reference: Option<AcquirerRef>) -> Self {
+        let progress = Progress {
+            stage,
+            reference,
+            needs_card: false,
+            harmless: true,
+        };
+        Self::Send(request, progress)
+    }
+
+    /// A request by which none can, and behind which the card is still needed.
+    pub(crate) const fn open(request: Request, stage: u8) -> Self {
+        let progress = Progress {
+            stage,
+            reference: None,
+            needs_card: true,
+            harmless: true,
+        };
+        Self::Send(request, progress)
+    }
+}
+
+/// How long after its intent a request of ours may still be worked on at an acquirer that publishes no limit, seconds: their clients wait
+/// 20 to 120 s for an answer. Until then "not there" is no verdict.
+pub(crate) const SETTLED_AFTER_S: i64 = 300;
+
+/// What it means that the operation that is asked about is not there, or not done.
+pub(crate) const fn never(early: bool) -> Outcome {
+    if early {
+        Outcome::Unknown(Doubt::Pending)
+    } else {
+        Outcome::NotCharged(Why::NotArrived)
+    }
+}
+
+/// Whether a request of ours may still be on its way, or be worked on.
+pub(crate) const fn is_early(about: &Parent, settled_after_s: i64, now_unix_s: i64) -> bool {
+    now_unix_s.saturating_sub(about.at_unix_s) < settled_after_s
+}
+
 /// How far an operation has come. Journalled before each request but the first, whose record is the intent itself. Nothing secret.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Progress {
@@ -104,8 +162,6 @@ pub struct Capabilities {
     pub verify: bool,
     /// The plans that it can carry; which a merchant may offer is his contract's business.
     pub plans: Plans,
-    /// Whether the card is kept until the answer. `false`: wiped as soon as the request has been written out.
-    pub card_kept: bool,
 }
 
 /// Which payment plans an acquirer's requests have a place for.
@@ -154,7 +210,6 @@ impl Capabilities {
         tokenise: false,
         verify: false,
         plans: Plans::LUMP_SUM,
-        card_kept: false,
     };
 
     /// Whether `kind` can be asked for.

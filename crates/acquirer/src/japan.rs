@@ -1,9 +1,11 @@
 //! What Japanese acquirers have in common: Windows-31J, and the time of day.
 
 use encoding_rs::SHIFT_JIS;
-use ivrpay_payment::AcquirerOrder;
+use ivrpay_payment::{AcquirerOrder, Currency, Intent};
 use jiff::Timestamp;
 use jiff::tz::{Offset, TimeZone};
+
+use crate::BuildError;
 
 /// `text` as Windows-31J, which the Encoding Standard calls Shift_JIS. `None` when it has no place for a character: a question mark
 /// in the customer's statement is worse than a clear refusal.
@@ -22,6 +24,15 @@ pub(crate) fn stamp(unix_s: i64) -> String {
     let zone = TimeZone::fixed(Offset::constant(9));
     let at = Timestamp::from_second(unix_s).unwrap_or(Timestamp::UNIX_EPOCH);
     at.to_zoned(zone).strftime("%Y%m%d%H%M%S").to_string()
+}
+
+/// Whether the amount fits into `field`: they have yen, and as many as `most`.
+pub(crate) fn fits(op: &Intent, field: &'static str, most: u64) -> Result<(), BuildError> {
+    if op.amount.currency() == Currency::Jpy && op.amount.minor() <= most {
+        Ok(())
+    } else {
+        Err(BuildError::Field { field })
+    }
 }
 
 /// A name for a customer whose only card is stored: our order number, with letters between its digits, so that nothing takes it for a

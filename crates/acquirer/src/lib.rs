@@ -48,7 +48,8 @@ connectors! {
 }
 
 pub use about::{
-    About, Hosts, Kind, Mode, Setting, SettingError, Settings, UnknownKind, configured,
+    About, Hosts, Kind, Mode, Sandbox, Setting, SettingError, Settings, TestCard, UnknownKind,
+    configured,
 };
 pub use codes::foreign::codes_in;
 pub use connector::{Asked, BuildError, Capabilities, Connector, Plans, Progress, Step};

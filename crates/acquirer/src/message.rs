@@ -1,5 +1,6 @@
 //! Requests and replies as values.
 
+use ivrpay_payment::Doubt;
 use ivrpay_secret::Buffer;
 use secrecy::SecretString;
 
@@ -40,6 +41,20 @@ pub struct Request {
     pub body: Buffer,
 }
 
+impl Request {
+    /// A `POST` without headers of its own.
+    pub(crate) fn post(path: impl Into<String>, content_type: &'static str, body: Buffer) -> Self {
+        Self {
+            method: Method::Post,
+            path: path.into(),
+            headers: Vec::new(),
+            credentials: Vec::new(),
+            content_type,
+            body,
+        }
+    }
+}
+
 /// What came back. Has no `Debug`: an endpoint that echoes a card would be printed.
 pub struct Reply {
     status: u16,
@@ -62,6 +77,14 @@ impl Reply {
     #[must_use]
     pub const fn too_long(status: u16) -> Self {
         Self { status, body: None }
+    }
+
+    /// The body of an acquirer that says all it has to say with status 200; else what the lack of one leaves open.
+    pub(crate) fn ok(&self) -> Result<&[u8], Doubt> {
+        match self.status {
+            200 => self.body().ok_or(Doubt::Malformed),
+            status => Err(Doubt::Status { status }),
+        }
     }
 
     /// HTTP status.

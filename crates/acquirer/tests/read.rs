@@ -1,9 +1,10 @@
-//! `generic::read` is total: whatever an endpoint sends, there is an outcome, and an approval only where the contract has one.
-//! The fuzz target `acquirer_reply_generic` drives the same function.
+//! What connectors read is total: whatever an endpoint sends, there is an outcome, and an approval only where the contract has one.
+//! `generic::read` by itself, and `step` of every connector. The fuzz targets `acquirer_reply_*` drive the same functions.
 
 #![allow(clippy::unwrap_used, reason = "a test")]
 
-use ivrpay_acquirer::{Reply, generic};
+use any::Answer;
+use ivrpay_acquirer::{Kind, Reply, generic};
 use ivrpay_payment::{
     AcquirerOrder, Brand, Currency, IdempotencyKey, Intent, Money, OperationId, OperationKind,
     Outcome, PaymentId, Plan, Truncated,
@@ -66,6 +67,96 @@ proptest! {
         }
         if !charge_id.is_null() {
             prop_assert!(!matches!(outcome, Outcome::Declined(_) | Outcome::NotCharged(_)), "a charge is there");
+        }
+    }
+}
+
+mod any;
+
+/// Those that read answers.
+fn names() -> impl Iterator<Item = &'static str> {
+    Kind::all().map(Kind::name).filter(|name| *name != "null")
+}
+
+/// Answers that a document calls good, and others: `fuzz/seeds/acquirer_reply_NAME`.
+fn corpus(name: &str) -> Vec<(String, Answer)> {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fuzz/seeds");
+    let files = std::fs::read_dir(format!("{folder}/acquirer_reply_{name}")).unwrap();
+    let mut all: Vec<_> = files
+        .map(|file| {
+            let path = file.unwrap().path();
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            (name, Answer::read(&std::fs::read(&path).unwrap()).unwrap())
+        })
+        .collect();
+    all.sort_by(|a, b| a.0.cmp(&b.0));
+    all
+}
+
+/// Each file's name begins with what comes of it: without answers that are a yes the rest would prove nothing.
+#[test]
+fn the_corpus_is_read_as_its_names_say() {
+    for name in names().filter(|name| *name != "generic") {
+        let corpus = corpus(name);
+        assert!(
+            corpus.iter().any(|(file, _)| file.starts_with("approved")),
+            "{name}"
+        );
+        for (file, answer) in corpus {
+            let said = match any::check(name, &answer) {
+                Some(Outcome::Approved(_)) => "approved",
+                Some(Outcome::Declined(_)) => "declined",
+                Some(Outcome::NotCharged(_)) => "not-charged",
+                Some(Outcome::Unknown(_)) => "unknown",
+                None => "goes-on",
+            };
+            assert!(file.starts_with(said), "{name}: {file} is {said}");
+        }
+    }
+}
+
+fn answer() -> impl Strategy<Value = Answer> {
+    let body = prop::collection::vec(any::<u8>(), 0..300);
+    let status = prop_oneof![3 => Just(200_u16), 1 => Just(201), 1 => any::<u16>()];
+    (0..8_u8, 0..8_u8, 0..9_u8, 0..12_u8, status, body).prop_map(
+        |(kind, about, stage, reference, status, body)| Answer {
+            kind,
+            about,
+            stage,
+            reference,
+            status,
+            body,
+        },
+    )
+}
+
+proptest! {
+    /// Any bytes, at every stage of every operation of every connector.
+    #[test]
+    fn any_bytes_end_or_ask_on(answer in answer()) {
+        for name in names() {
+            any::check(name, &answer);
+        }
+    }
+
+    /// The same of answers that are nearly right: a few bytes are others, or the place is another one.
+    #[test]
+    fn a_changed_answer_is_approved_only_by_the_document_s_word(
+        at in any::<prop::sample::Index>(),
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
+        place in prop::option::of((0..8_u8, 0..8_u8, 0..9_u8, 0..12_u8)),
+    ) {
+        for name in names().filter(|name| *name != "generic") {
+            let corpus = corpus(name);
+            let mut answer = at.get(&corpus).1.clone();
+            for (at, byte) in &changes {
+                let at = at.index(answer.body.len());
+                answer.body[at] = *byte;
+            }
+            if let Some((kind, about, stage, reference)) = place {
+                answer = Answer { kind, about, stage, reference, ..answer };
+            }
+            any::check(name, &answer);
         }
     }
 }

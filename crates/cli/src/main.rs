@@ -11,6 +11,7 @@ macro_rules! say {
 }
 
 mod audit;
+mod connector;
 mod payment;
 mod recording;
 mod simulate;
@@ -74,6 +75,11 @@ enum Command {
     Payment {
         #[command(subcommand)]
         command: payment::Command,
+    },
+    /// Connectors to acquirers: tried against the acquirer's test system.
+    Connector {
+        #[command(subcommand)]
+        command: connector::Command,
     },
     /// Recordings in which a card was spoken or keyed: out of reach, into the journal, and what became of them.
     Recording {
@@ -154,6 +160,7 @@ fn main() -> ExitCode {
         Command::Audit(args) => audit::run(&args),
         Command::Simulate(args) => simulate::run(&args),
         Command::Payment { command } => payment::run(command),
+        Command::Connector { command } => connector::run(command),
         Command::Recording { command } => recording::run(command),
         Command::Task { command } => task::run(command),
         Command::Completions { shell } => {

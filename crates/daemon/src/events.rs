@@ -791,7 +791,11 @@ pub(crate) fn outcome(
             _ => "",
         },
     );
-    let hint = trouble.map(Trouble::hint);
+    let hint = match (trouble, outcome) {
+        (Some(trouble), _) => Some(trouble.hint()),
+        (None, Outcome::NotCharged(why)) => why.hint(),
+        (None, _) => None,
+    };
     let trouble = trouble.map(tracing::field::display);
     match outcome {
         Outcome::Unknown(doubt) => {

@@ -1049,7 +1049,7 @@ pub(crate) fn fresh_id(now_ms: i64) -> Uuid {
 
 /// Least acquirer order number at this time: milliseconds and four random digits. The counter alone would begin anew with
 /// a new journal, and two installations may share one account at an acquirer. It begins with 1 until 2033, which no card does.
-fn acquirer_order_floor(now_ms: i64) -> i64 {
+pub(crate) fn acquirer_order_floor(now_ms: i64) -> i64 {
     let random = Uuid::now_v7().as_u64_pair().1 % 10_000;
     now_ms
         .clamp(0, 9_999_999_999_999)

@@ -15,6 +15,7 @@ mod error;
 mod journal;
 mod later;
 mod recordings;
+mod rehearsal;
 mod scrub;
 mod sqlite;
 mod tasks;
@@ -25,6 +26,7 @@ pub use error::{
     RecordingError, TaskError,
 };
 pub use journal::Journal;
+pub use rehearsal::Rehearsal;
 pub use scrub::looks_like_card;
 pub use types::{
     About, ApiRequest, Assignment, Break, By, CalledNow, Claim, Clock, Created, CustomerCall,

@@ -284,6 +284,22 @@ pub enum Why {
     Reversed,
 }
 
+impl Why {
+    /// What an admin can do.
+    #[must_use]
+    pub const fn hint(self) -> Option<&'static str> {
+        match self {
+            Self::Rejected => Some(
+                "the acquirer refuses our requests as wrong: look at credentials, contract and limits; `ivrpay connector test NAME` tries them at its test system",
+            ),
+            Self::Busy => Some(
+                "wait; if it goes on, look at the acquirer's maintenance notices and at this machine's clock",
+            ),
+            _ => None,
+        }
+    }
+}
+
 /// Why we do not know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "doubt", rename_all = "kebab-case")]

@@ -5,7 +5,8 @@ use std::time::Duration;
 /// Why a request brought no reply. The split is about money: after `NotSent` nothing was charged; after `NoReply` it may have been.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum SendError {
-    /// Not one byte of the request went out: name, connection or TLS failed before.
+    /// Not one byte of the request went out: name, connection or TLS failed before. Or it went to a server that says, by an alert of TLS,
+    /// that it does not accept our certificate: then the handshake was never over for it (RFC 8446, 4.4.2.4), and it has read nothing.
     #[error("the acquirer was not reached, nothing was sent: {cause}")]
     NotSent {
         /// What failed.
@@ -39,6 +40,9 @@ pub enum Unreached {
     /// The server's certificate is not accepted.
     #[error("its certificate is not accepted: {0}")]
     Certificate(Certificate),
+    /// The server does not accept the certificate by which it is to know the merchant.
+    #[error("it does not accept this merchant's client certificate, or wants one")]
+    ClientCertificate,
     /// This sender has no endpoint (training).
     #[error("no endpoint is configured")]
     NoEndpoint,
@@ -68,6 +72,9 @@ impl Unreached {
     pub const fn hint(&self) -> &'static str {
         match self {
             Self::Certificate(problem) => problem.hint(),
+            Self::ClientCertificate => {
+                "renew client_certificate_file and client_key_file, or set them: openssl x509 -enddate -noout -in FILE; check this machine's clock too"
+            }
             Self::NoEndpoint => "set the acquirer's url, or its kind to null",
             Self::Refused => {
                 "nothing listens there: check host and port of the acquirer's url, and the acquirer's status"
@@ -126,7 +133,7 @@ impl Unreached {
     }
 
     fn from_tls(error: &rustls::Error) -> Self {
-        use rustls::CertificateError as C;
+        use rustls::{AlertDescription as A, CertificateError as C};
         match error {
             rustls::Error::InvalidCertificate(problem) => Self::Certificate(match problem {
                 C::Expired | C::ExpiredContext { .. } => Certificate::Expired,
@@ -137,6 +144,16 @@ impl Unreached {
                 C::UnknownIssuer | C::BadSignature => Certificate::UnknownIssuer,
                 _ => Certificate::Invalid,
             }),
+            rustls::Error::AlertReceived(
+                A::AccessDenied
+                | A::BadCertificate
+                | A::CertificateExpired
+                | A::CertificateRequired
+                | A::CertificateRevoked
+                | A::CertificateUnknown
+                | A::UnknownCA
+                | A::UnsupportedCertificate,
+            ) => Self::ClientCertificate,
             rustls::Error::AlertReceived(alert) => Self::Tls(
                 alert
                     .as_str()

@@ -9,8 +9,9 @@
 //! A [`Hook`] is something else: card-free words to a recorder, over HTTP on this machine too; and so is a [`Lookup`], which asks a
 //! merchant what an order costs.
 //!
-//! [`run`] drives a connector's steps over a sender; the card goes before the last request that needs it leaves.
+//! [`run_from`] drives a connector's steps over a sender; the card goes before the last request that needs it leaves.
 
+pub mod conformance;
 mod error;
 mod hook;
 mod lookup;
@@ -25,5 +26,5 @@ pub use error::{Certificate, ConfigError, SendError, Unreached};
 pub use hook::{Hook, HookConfig, HookError};
 pub use lookup::{ANSWER_MAX, Lookup, LookupConfig, LookupError};
 pub use probe::Reached;
-pub use run::{Checkpoint, NotWritten, Ran, Trouble, run, run_from};
+pub use run::{Checkpoint, Kept, NotWritten, Ran, Trouble, run_from};
 pub use send::{Sender, Wiped};

@@ -73,27 +73,6 @@ impl Trouble {
     }
 }
 
-/// Runs an operation of one request. A connector that wants a second one needs [`run_from`]; here it ends as unknown.
-/// `told` learns when the request's body has been wiped.
-pub async fn run(
-    connector: &dyn Connector,
-    sender: &Sender,
-    op: &Durable<Intent>,
-    card: Card,
-    told: impl Fn(Wiped) + Copy + Send + 'static,
-) -> Ran {
-    run_from(
-        connector,
-        sender,
-        op,
-        Some(card),
-        Progress::default(),
-        &mut Refuse,
-        told,
-    )
-    .await
-}
-
 /// Runs an operation from `progress` on. The card is wiped as soon as no later step needs it, before the request goes out; `told`
 /// learns when the body of each request has been.
 pub async fn run_from(
@@ -160,7 +139,7 @@ pub async fn run_from(
     stopped(Outcome::Unknown(Doubt::Malformed), Trouble::Steps)
 }
 
-fn now_unix_s() -> i64 {
+pub(crate) fn now_unix_s() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     since.map_or(0, |since| {
         i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
@@ -176,14 +155,17 @@ const fn nothing_more(sent: bool) -> Outcome {
     }
 }
 
-struct Refuse;
+/// Keeps the last progress in memory: for operations that no journal knows, since they are no payments.
+#[derive(Debug, Default)]
+pub struct Kept(pub Option<Progress>);
 
-impl Checkpoint for Refuse {
+impl Checkpoint for Kept {
     fn write<'a>(
         &'a mut self,
         _op: &'a Durable<Intent>,
-        _progress: &'a Progress,
+        progress: &'a Progress,
     ) -> Pin<Box<dyn Future<Output = Result<(), NotWritten>> + Send + 'a>> {
-        Box::pin(std::future::ready(Err(NotWritten)))
+        self.0 = Some(progress.clone());
+        Box::pin(std::future::ready(Ok(())))
     }
 }

@@ -215,11 +215,12 @@ impl Endpoint {
         tokio::select! {
             biased;
             result = exchange => result.map_err(|error| {
-                // Only the making of the connection is "not sent": name, TCP, TLS, and their time-out.
-                if error.is_connect() {
-                    SendError::NotSent { cause: cause(&error) }
-                } else {
-                    SendError::NoReply { waited: begun.elapsed() }
+                // Only the making of the connection is "not sent": name, TCP, TLS, and their time-out. In TLS 1.3 a server looks at our
+                // certificate when for us the handshake is over.
+                match cause(&error) {
+                    cause if error.is_connect() => SendError::NotSent { cause },
+                    cause @ Unreached::ClientCertificate => SendError::NotSent { cause },
+                    _ => SendError::NoReply { waited: begun.elapsed() },
                 }
             }),
             () = no_answer => Err(SendError::NoReply { waited: begun.elapsed() }),

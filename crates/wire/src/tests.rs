@@ -27,8 +27,8 @@ use tokio::sync::{Notify, oneshot};
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
 use crate::{
-    Certificate, Checkpoint, ConfigError, NotWritten, SendError, Sender, Trouble, Unreached, Wiped,
-    run, run_from,
+    Certificate, Checkpoint, ConfigError, Kept, NotWritten, Ran, SendError, Sender, Trouble,
+    Unreached, Wiped, run_from,
 };
 
 const BODY: &[u8] = br#"{"method":"charge"}"#;
@@ -52,8 +52,8 @@ struct Server {
     address: SocketAddr,
     ca: NamedTempFile,
     /// A certificate of its authority for a client, and the key.
-    merchant: NamedTempFile,
-    merchant_key: NamedTempFile,
+    merchant: (NamedTempFile, NamedTempFile),
+    old_merchant: (NamedTempFile, NamedTempFile),
     connections: Arc<AtomicUsize>,
     requests: Arc<AtomicUsize>,
     heads: tokio::sync::mpsc::UnboundedReceiver<String>,
@@ -91,7 +91,7 @@ impl Server {
         } else {
             params.self_signed(&key).unwrap()
         };
-        let (merchant, merchant_key) = merchant(&issuer);
+        let (merchant, old_merchant) = (merchant(&issuer, 2090), merchant(&issuer, 2021));
         let mut roots = rustls::RootCertStore::empty();
         roots.add(ca_cert.der().clone()).unwrap();
         let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -131,8 +131,14 @@ impl Server {
                     tell.clone(),
                 );
                 tokio::spawn(async move {
-                    let Ok(mut stream) = acceptor.accept(stream).await else {
-                        return;
+                    let mut stream = match acceptor.accept(stream).into_fallible().await {
+                        Ok(stream) => stream,
+                        Err((_, mut stream)) => {
+                            // What was sent is taken, so that the alert is not lost by a reset.
+                            let mut rest = [0; 1024];
+                            while stream.read(&mut rest).await.is_ok_and(|n| n > 0) {}
+                            return;
+                        }
                     };
                     if matches!(answer, Answer::ResetUnread) {
                         counted.fetch_add(1, Ordering::SeqCst);
@@ -154,7 +160,7 @@ impl Server {
             address,
             ca,
             merchant,
-            merchant_key,
+            old_merchant,
             connections,
             requests,
             heads,
@@ -253,9 +259,11 @@ fn ok(body: &[u8]) -> Vec<u8> {
 }
 
 /// A certificate and its key, as an acquirer gives them to a merchant.
-fn merchant(issuer: &Issuer<'_, KeyPair>) -> (NamedTempFile, NamedTempFile) {
+fn merchant(issuer: &Issuer<'_, KeyPair>, until: i32) -> (NamedTempFile, NamedTempFile) {
     let key = KeyPair::generate().unwrap();
-    let params = CertificateParams::new(vec!["merchant".to_owned()]).unwrap();
+    let mut params = CertificateParams::new(vec!["merchant".to_owned()]).unwrap();
+    params.not_before = date_time_ymd(2020, 1, 1);
+    params.not_after = date_time_ymd(until, 1, 1);
     let certificate = params.signed_by(&key, issuer).unwrap();
     let files = (NamedTempFile::new().unwrap(), NamedTempFile::new().unwrap());
     std::fs::write(files.0.path(), certificate.pem()).unwrap();
@@ -490,21 +498,22 @@ async fn an_acquirer_that_asks_for_a_certificate_gets_it() {
         }),
         ..server.config()
     };
-    let config = known(&server.merchant, &server.merchant_key);
+    let config = known(&server.merchant.0, &server.merchant.1);
     let sent = Sender::new(&config).unwrap().send(charge(), |_| {}).await;
     assert_eq!(sent.unwrap().status(), 200);
 
     let other = Server::start(mutual, Answer::Bytes(ok(b"{}"))).await;
-    let strange = known(&other.merchant, &other.merchant_key);
-    for config in [server.config(), strange] {
+    let strange = known(&other.merchant.0, &other.merchant.1);
+    let expired = known(&server.old_merchant.0, &server.old_merchant.1);
+    for config in [server.config(), strange, expired] {
         let refused = Sender::new(&config).unwrap().send(charge(), |_| {}).await;
-        assert!(refused.is_err());
+        not_sent(refused, Unreached::ClientCertificate);
     }
-    server.saw(3, 1);
+    server.saw(4, 1);
 
     // Key and certificate that are no pair, and files that are none.
-    let swapped = known(&server.merchant, &other.merchant_key);
-    let none = known(&server.merchant_key, &server.merchant);
+    let swapped = known(&server.merchant.0, &other.merchant.1);
+    let none = known(&server.merchant.1, &server.merchant.0);
     for config in [swapped, none] {
         assert!(matches!(
             Sender::new(&config).err(),
@@ -719,6 +728,22 @@ fn intent() -> Durable<Intent> {
     })
 }
 
+/// An operation from its start.
+async fn run(connector: &dyn Connector, sender: &Sender) -> Ran {
+    let op = intent();
+    let (begin, mut kept) = (Progress::default(), Kept::default());
+    run_from(
+        connector,
+        sender,
+        &op,
+        Some(card()),
+        begin,
+        &mut kept,
+        |_| {},
+    )
+    .await
+}
+
 #[tokio::test]
 async fn a_charge_ends_in_one_of_four_ways_after_one_request() {
     let connector: Box<dyn Connector> = Box::new(Generic::default());
@@ -750,21 +775,13 @@ async fn a_charge_ends_in_one_of_four_ways_after_one_request() {
     ] {
         let server = Server::start(GOOD, answer).await;
         let sender = Sender::new(&server.config()).unwrap();
-        assert_eq!(
-            run(connector.as_ref(), &sender, &intent(), card(), |_| {})
-                .await
-                .outcome,
-            expected
-        );
+        assert_eq!(run(connector.as_ref(), &sender).await.outcome, expected);
         server.saw(1, 1);
     }
     for (answer, approved) in [(approval, true), (refusal, false)] {
         let server = Server::start(GOOD, Answer::Bytes(answer)).await;
         let sender = Sender::new(&server.config()).unwrap();
-        match run(connector.as_ref(), &sender, &intent(), card(), |_| {})
-            .await
-            .outcome
-        {
+        match run(connector.as_ref(), &sender).await.outcome {
             Outcome::Approved(a) => assert!(approved && a.acquirer_ref.as_str() == "ch_1"),
             Outcome::Declined(d) => assert!(!approved && d.reason == Reason::InsufficientFunds),
             other => panic!("{other:?}"),
@@ -780,7 +797,7 @@ async fn a_charge_ends_in_one_of_four_ways_after_one_request() {
     )
     .await;
     let sender = Sender::new(&server.config()).unwrap();
-    let ran = run(connector.as_ref(), &sender, &intent(), card(), |_| {}).await;
+    let ran = run(connector.as_ref(), &sender).await;
     assert_eq!(ran.outcome, Outcome::NotCharged(Why::NotSent));
     let trouble = ran.trouble.expect("said for the log");
     assert!(trouble.to_string().contains("certificate"), "{trouble}");
@@ -790,14 +807,7 @@ async fn a_charge_ends_in_one_of_four_ways_after_one_request() {
 #[tokio::test]
 async fn training_needs_no_endpoint() {
     let connector: Box<dyn Connector> = Box::new(Null);
-    let ran = run(
-        connector.as_ref(),
-        &Sender::offline(),
-        &intent(),
-        card(),
-        |_| {},
-    )
-    .await;
+    let ran = run(connector.as_ref(), &Sender::offline()).await;
     assert!(matches!(ran.outcome, Outcome::Approved(_)));
 }
 

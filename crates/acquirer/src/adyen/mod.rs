@@ -18,8 +18,7 @@ use crate::codes::{Class, soft};
 use crate::json::Object;
 use crate::{
     About, Asked, BuildError, Capabilities, Connector, Hosts, Method, Plans, Progress, Reply,
-    Request, Setting, Settings, Step, json, text,
-};
+    Request, Setting, Settings, Step, json, text, Sandbox, TestCard};
 use fields::at;
 
 /// Room for a request, bytes: the longest has under 700.
@@ -61,6 +60,14 @@ pub const ABOUT: About = About {
         Setting::text("merchant_account", 80, "the merchant account's name"),
         Setting::secret("api_key", 1_024, "the API key (X-API-Key)"),
     ],
+    sandbox: Sandbox {
+        approved: Some(TestCard {
+            expiry: Some("0330"),
+            ..TestCard::new("4111111111111111", "737")
+        }),
+        // It refuses by the holder's name, which nobody keys.
+        ..Sandbox::NO_CARDS
+    },
     make: |settings| Ok(Box::new(Adyen::new(settings))),
 };
 

@@ -18,8 +18,7 @@ use serde_json::Value;
 use crate::json::Object;
 use crate::{
     About, Asked, BuildError, Capabilities, Connector, Method, Plans, Progress, Reply, Request,
-    SettingError, Step, text,
-};
+    SettingError, Step, text, Sandbox};
 
 /// Room for a request, bytes. Without parameters of the merchant's own it takes under 500.
 const REQUEST_MAX: usize = 2048;
@@ -42,6 +41,7 @@ pub const ABOUT: About = About {
     basic: true,
     raw_pan: false,
     settings: &[],
+    sandbox: Sandbox::NO_CARDS,
     make: |settings| {
         if let Some(name) = settings.secrets.keys().next() {
             return Err(SettingError::Unknown {

@@ -9,25 +9,21 @@ mod fields;
 
 use ivrpay_card::Card;
 use ivrpay_payment::{
-    AcquirerRef, Currency, Doubt, Intent, OperationKind, Outcome, Parent, Plan, Reason,
+    AcquirerRef, CardToken, Doubt, Intent, OperationKind, Outcome, Parent, Plan, Reason,
     Why,
 };
 use ivrpay_secret::{Buffer, Full};
 use secrecy::{ExposeSecret, SecretString};
 
+use crate::connector::{SETTLED_AFTER_S, is_early, never};
 use crate::codes::{Class, soft};
 use crate::form::Form;
 use crate::{
-    About, Asked, BuildError, Capabilities, Connector, Hosts, Method, Plans, Progress, Reply,
-    Request, Setting, Settings, Step, digest, japan, text,
-};
+    About, Asked, BuildError, Capabilities, Connector, Hosts, Plans, Progress, Reply,
+    Request, Setting, Settings, Step, digest, japan, text, Sandbox, TestCard};
 
 /// Room for a request, bytes: the longest has under 600.
 const REQUEST_MAX: usize = 1_024;
-
-/// How long after its intent an order may still be executed at GMO, seconds: its own limit for the issuer's answer is not published, and
-/// clients wait 90 s. Until then "not executed" is no verdict.
-const SETTLED_AFTER_S: i64 = 300;
 
 /// What there is to say of it.
 pub const ABOUT: About = About {
@@ -68,6 +64,11 @@ pub const ABOUT: About = About {
         )
         .optional(),
     ],
+    sandbox: Sandbox {
+        approved: Some(TestCard::new("4111111111111111", "123")),
+        declined: Some(TestCard::new("4999000000000002", "123")),
+        knows_doubles: true,
+    },
     make: |settings| Ok(Box::new(Gmo::new(settings))),
 };
 
@@ -96,14 +97,7 @@ impl Gmo {
     ) -> Result<Request, BuildError> {
         let mut body = Buffer::take(REQUEST_MAX)?;
         fields(&mut Form::begin(&mut body))?;
-        Ok(Request {
-            method: Method::Post,
-            path: path.to_owned(),
-            headers: Vec::new(),
-            credentials: Vec::new(),
-            content_type: "application/x-www-form-urlencoded;charset=Windows-31J",
-            body,
-        })
+        Ok(Request::post(path, "application/x-www-form-urlencoded;charset=Windows-31J", body))
     }
 
     fn shop(&self, form: &mut Form<'_>) -> Result<(), Full> {
@@ -115,6 +109,20 @@ impl Gmo {
         form.text(fields::SITE_ID, &self.site_id)?;
         form.text(fields::SITE_PASS, self.site_pass.expose_secret())?;
         form.text(fields::MEMBER_ID, &op.acquirer_order.to_string())
+    }
+
+    /// Whether stored cards are to be had at all.
+    fn has_site(&self) -> bool {
+        !self.site_id.is_empty() && !self.site_pass.expose_secret().is_empty()
+    }
+
+    /// Member and sequence of a stored card. Looked at before anything is sent.
+    fn stored<'a>(&self, token: &'a CardToken) -> Result<(&'a str, &'a str), BuildError> {
+        let parts = token.as_str().split_once(':');
+        let whole = parts.filter(|(member, sequence)| !member.is_empty() && !sequence.is_empty());
+        whole.filter(|_| self.has_site()).ok_or(BuildError::Field {
+            field: fields::MEMBER_ID,
+        })
     }
 
     fn entry(&self, op: &Intent, job: &str) -> Result<Request, BuildError> {
@@ -131,9 +139,9 @@ impl Gmo {
 
     fn execute(&self, asked: &Asked<'_>, access: &Access) -> Result<Request, BuildError> {
         let op = asked.op.get();
-        let card = match &op.token {
-            Some(_) => None,
-            None => Some(asked.card()?),
+        let (card, stored) = match &op.token {
+            Some(token) => (None, Some(self.stored(token)?)),
+            None => (Some(asked.card()?), None),
         };
         self.request(fields::EXECUTE, |form| {
             access.write(form)?;
@@ -145,8 +153,7 @@ impl Gmo {
                     form.text(fields::PAY_TIMES, &times.to_string())?;
                 }
             }
-            if let Some(token) = &op.token {
-                let (member, sequence) = token.as_str().split_once(':').unwrap_or_default();
+            if let Some((member, sequence)) = stored {
                 form.text(fields::SITE_ID, &self.site_id)?;
                 form.text(fields::SITE_PASS, self.site_pass.expose_secret())?;
                 form.text(fields::MEMBER_ID, member)?;
@@ -185,15 +192,17 @@ impl Gmo {
         };
         match (progress.stage, last) {
             (0, None) => {
-                fits(op)?;
-                send(self.entry(op, job)?, 1, None, op.token.is_none(), true)
+                japan::fits(op, fields::AMOUNT, fields::AMOUNT_MAX)?;
+                op.token.as_ref().map(|t| self.stored(t)).transpose()?;
+                Ok(Step::open(self.entry(op, job)?, 1))
             }
             (1, Some(reply)) => match Answer::of(reply).map_err(Outcome::Unknown) {
                 // Nothing moves before the execution: whatever was answered, nothing was charged.
                 Ok(answer) => match (answer.errors(), Access::of(&answer)) {
                     (None, Some(access)) => {
                         let request = self.execute(asked, &access)?;
-                        send(request, 2, access.reference(), false, false)
+                        let check = op.kind == OperationKind::Verify;
+                        Ok(if check { Step::ask(request, 2, access.reference()) } else { Step::send(request, 2, access.reference()) })
                     }
                     (errors, _) => Ok(Step::Done(Outcome::NotCharged(
                         match errors.map(|e| e.class()) {
@@ -262,7 +271,7 @@ impl Gmo {
         let op = asked.op.get();
         let parent = asked.parent()?;
         match (progress.stage, last) {
-            (0, None) => send(self.search(op)?, 1, None, false, true),
+            (0, None) => Ok(Step::ask(self.search(op)?, 1, None)),
             (1, Some(reply)) => {
                 let answer = match Answer::of(reply) {
                     Ok(answer) => answer,
@@ -296,7 +305,7 @@ impl Gmo {
                             form.text(fields::JOB, "CAPTURE")?;
                             form.text(fields::AMOUNT, &left.to_string())
                         })?;
-                        send(request, 2, access.reference(), false, false)
+                        Ok(Step::send(request, 2, access.reference()))
                     }
                     OperationKind::Refund if wanted > held => refused,
                     _ if parent.amount.currency() != op.amount.currency() => refused,
@@ -336,7 +345,7 @@ impl Gmo {
                 None => Ok(()),
             }
         })?;
-        send(request, stage, access.reference(), false, false)
+        Ok(Step::send(request, stage, access.reference()))
     }
 
     fn query(
@@ -352,7 +361,7 @@ impl Gmo {
             return Err(BuildError::Unsupported { kind: op.kind });
         }
         match (progress.stage, last) {
-            (0, None) => send(self.search(op)?, 1, None, false, true),
+            (0, None) => Ok(Step::ask(self.search(op)?, 1, None)),
             (1, Some(reply)) => Ok(Step::Done(found(op, parent, asked.now_unix_s, reply))),
             (stage, _) => Err(BuildError::Stage { stage }),
         }
@@ -366,13 +375,13 @@ impl Gmo {
         last: Option<&Reply>,
     ) -> Result<Step, BuildError> {
         let op = asked.op.get();
-        if self.site_id.is_empty() || self.site_pass.expose_secret().is_empty() {
+        if !self.has_site() {
             return Err(BuildError::Unsupported { kind: op.kind });
         }
         match (progress.stage, last) {
             (0, None) => {
                 let request = self.request(fields::SAVE_MEMBER, |form| self.site(form, op))?;
-                send(request, 1, None, true, true)
+                Ok(Step::open(request, 1))
             }
             (1, Some(reply)) => {
                 match Answer::of(reply) {
@@ -387,7 +396,7 @@ impl Gmo {
                     self.site(form, op)?;
                     number(form, card)
                 })?;
-                send(request, 2, None, false, true)
+                Ok(Step::ask(request, 2, None))
             }
             (2, Some(reply)) => Ok(Step::Done(stored(op, reply))),
             (stage, _) => Err(BuildError::Stage { stage }),
@@ -440,33 +449,6 @@ fn number(form: &mut Form<'_>, card: &Card) -> Result<(), Full> {
         .expose(|month, year| form.parts(fields::EXPIRY, &[year, month]))
 }
 
-/// Whether the amount is one that GMO has a field for.
-fn fits(op: &Intent) -> Result<(), BuildError> {
-    if op.amount.currency() == Currency::Jpy && op.amount.minor() <= fields::AMOUNT_MAX {
-        Ok(())
-    } else {
-        Err(BuildError::Field {
-            field: fields::AMOUNT,
-        })
-    }
-}
-
-fn send(
-    request: Request,
-    stage: u8,
-    reference: Option<AcquirerRef>,
-    needs_card: bool,
-    harmless: bool,
-) -> Result<Step, BuildError> {
-    let progress = Progress {
-        stage,
-        reference,
-        needs_card,
-        harmless,
-    };
-    Ok(Step::Send(request, progress))
-}
-
 /// What opens an order to later requests: 32 letters and digits each. Without the shop's password they open nothing.
 struct Access {
     id: String,
@@ -511,11 +493,7 @@ struct Answer(String);
 
 impl Answer {
     fn of(reply: &Reply) -> Result<Self, Doubt> {
-        let status = reply.status();
-        if status != 200 {
-            return Err(Doubt::Status { status });
-        }
-        let text = japan::decode(reply.body().ok_or(Doubt::Malformed)?);
+        let text = japan::decode(reply.ok()?);
         let text = text.trim_end_matches(['\r', '\n']);
         // Every answer has `=`, and none is a page.
         if !text.contains('=') || text.starts_with('<') {
@@ -618,13 +596,7 @@ fn found(op: &Intent, about: &Parent, now_unix_s: i64, reply: &Reply) -> Outcome
         Ok(answer) => answer,
         Err(doubt) => return Outcome::Unknown(doubt),
     };
-    // A request of ours may still be on its way, or be executed now.
-    let early = now_unix_s.saturating_sub(about.at_unix_s) < SETTLED_AFTER_S;
-    let never = if early {
-        Outcome::Unknown(Doubt::Pending)
-    } else {
-        Outcome::NotCharged(Why::NotArrived)
-    };
+    let never = never(is_early(about, SETTLED_AFTER_S, now_unix_s));
     if let Some(errors) = answer.errors() {
         let none = codes::NO_SUCH_ORDER.iter().any(|code| errors.is(code));
         // What is wrong with this question says nothing about the order.
@@ -638,34 +610,43 @@ fn found(op: &Intent, about: &Parent, now_unix_s: i64, reply: &Reply) -> Outcome
     if answer.get(fields::ORDER_ID) != Some(order.as_str()) {
         return Outcome::Unknown(Doubt::Mismatch);
     }
-    let amount = answer
-        .get(fields::AMOUNT)
-        .and_then(|a| a.parse::<u64>().ok());
+    let amount = answer.get(fields::AMOUNT).and_then(|a| a.parse().ok());
+    let same = amount == Some(about.amount.minor());
     let yes = || approved(op, answer.get(fields::TRANSACTION), &answer);
-    let (held, given_back) = match answer.get(fields::STATUS) {
+    let standing = match answer.get(fields::STATUS) {
         Some("UNPROCESSED") => return never,
         Some("AUTHENTICATED") => return Outcome::Unknown(Doubt::Pending),
         Some("CHECK") if about.kind == OperationKind::Verify => return yes(),
-        Some("AUTH" | "SAUTH") => ("reserved", false),
-        Some("CAPTURE" | "SALES") => ("taken", false),
-        Some("VOID" | "RETURN" | "RETURNX") => ("", true),
+        Some("AUTH" | "SAUTH") => Standing::Reserved,
+        Some("CAPTURE" | "SALES") => Standing::Taken,
+        Some("VOID" | "RETURN" | "RETURNX") => Standing::GivenBack,
         _ => return Outcome::Unknown(Doubt::Malformed),
     };
-    match about.kind {
-        OperationKind::Charge | OperationKind::Authorise if given_back => {
+    match (about.kind, standing) {
+        (OperationKind::Charge | OperationKind::Authorise, Standing::GivenBack) => {
             Outcome::NotCharged(Why::Reversed)
         }
-        OperationKind::Charge | OperationKind::Authorise
-            if amount == Some(about.amount.minor()) =>
+        (OperationKind::Authorise, Standing::Reserved | Standing::Taken)
+        | (OperationKind::Charge | OperationKind::Capture, Standing::Taken)
+        | (OperationKind::Refund, Standing::GivenBack)
+            if same =>
         {
             yes()
         }
-        OperationKind::Capture if held == "taken" => yes(),
-        OperationKind::Void | OperationKind::Refund if given_back => yes(),
-        OperationKind::Capture | OperationKind::Void if !given_back => never,
-        // The amount may have been changed by this refund, or by another one: a person compares.
+        (OperationKind::Void, Standing::GivenBack) => yes(),
+        (OperationKind::Capture, Standing::Reserved)
+        | (OperationKind::Void, Standing::Reserved | Standing::Taken) => never,
+        // A charge that is only reserved, or another amount: by a refund of a part, this one or another. A person compares.
         _ => Outcome::Unknown(Doubt::Mismatch),
     }
+}
+
+/// How an order stands, whatever the requests were that brought it there.
+#[derive(Clone, Copy)]
+enum Standing {
+    Reserved,
+    Taken,
+    GivenBack,
 }
 
 #[cfg(test)]

@@ -7,14 +7,18 @@ use crate::{Mode, configured};
 
 const CARD: &str = "4111111111111111";
 
-fn gmo() -> Box<dyn Connector> {
+fn settings() -> Settings {
     let mut settings = Settings::new(Mode::Test);
     settings.raw_pan = true;
     let texts = [("shop_id", "tshop00000001"), ("site_id", "tsite00000001")];
     settings.parameters = texts.map(|(k, v)| (k.into(), v.into())).into();
     let secrets = [("shop_pass", "shoppass01"), ("site_pass", "sitepass01")];
     settings.secrets = secrets.map(|(k, v)| (k.into(), v.into())).into();
-    configured("gmo".parse().unwrap(), &settings).unwrap()
+    settings
+}
+
+fn gmo() -> Box<dyn Connector> {
+    configured("gmo".parse().unwrap(), &settings()).unwrap()
 }
 
 fn reply(text: &str) -> Reply {
@@ -62,7 +66,8 @@ fn paid(op: &Durable<Intent>, entered: &str, executed: &str) -> (Vec<String>, Ou
         Ok(Step::Send(request, progress)) => (request, progress),
         other => return (bodies, ended(other)),
     };
-    assert!(!second.needs_card && !second.harmless);
+    let check = op.get().kind == OperationKind::Verify;
+    assert!(!second.needs_card && second.harmless == check);
     bodies.push(body(&execution).replace(CARD, "<number>").replace("=987", "=<code>"));
     let outcome = ended(gmo.step(&asked, &second, Some(&reply(executed))));
     (bodies, outcome)
@@ -138,6 +143,22 @@ fn plans_checks_and_stored_cards_have_their_fields() {
     );
     assert!(!bodies[1].contains("CardNo"));
     assert!(matches!(outcome, Outcome::Approved(_)));
+    // A token that is not of this form, or without a site of ours, is not sent.
+    let refused = |gmo: &dyn Connector, token: &str| {
+        let op = Durable::attest(Intent {
+            token: Some(CardToken::new(token).unwrap()),
+            ..intent(1500).get().clone()
+        });
+        gmo.step(&asked(&op, None), &Progress::default(), None).err()
+    };
+    let member = Some(BuildError::Field { field: "MemberID" });
+    for token in ["00000000000000007", ":0", "00000000000000007:"] {
+        assert_eq!(refused(gmo().as_ref(), token), member, "{token}");
+    }
+    let mut without = settings();
+    without.parameters.remove("site_id");
+    let without = configured("gmo".parse().unwrap(), &without).unwrap();
+    assert_eq!(refused(without.as_ref(), "00000000000000007:0"), member);
 }
 
 /// Until the execution nothing has moved, whatever is answered; from there on only a listed refusal says that nothing has.
@@ -279,7 +300,14 @@ fn a_query_says_what_became_of_the_operation() {
     for (kind, answer, at, expected) in [
         (OperationKind::Charge, search("CAPTURE", 1500), NOW, None),
         (OperationKind::Authorise, search("AUTH", 1500), NOW, None),
+        (OperationKind::Authorise, search("SALES", 1500), NOW, None),
         (OperationKind::Charge, search("CAPTURE", 1501), NOW, Some(unknown(Doubt::Mismatch))),
+        // Reserved is not taken, however it came to that.
+        (OperationKind::Charge, search("AUTH", 1500), old, Some(unknown(Doubt::Mismatch))),
+        (OperationKind::Charge, search("SAUTH", 1500), old, Some(unknown(Doubt::Mismatch))),
+        (OperationKind::Capture, search("SALES", 1400), old, Some(unknown(Doubt::Mismatch))),
+        (OperationKind::Refund, search("RETURN", 1400), old, Some(unknown(Doubt::Mismatch))),
+        (OperationKind::Refund, search("AUTH", 1500), old, Some(unknown(Doubt::Mismatch))),
         (OperationKind::Charge, search("VOID", 1500), NOW, Some(Outcome::NotCharged(Why::Reversed))),
         (OperationKind::Charge, search("UNPROCESSED", 1500), NOW, Some(unknown(Doubt::Pending))),
         (OperationKind::Charge, search("UNPROCESSED", 1500), old, Some(never.clone())),

@@ -15,19 +15,15 @@ use secrecy::SecretString;
 use serde_json::Value;
 
 use crate::codes::soft;
+use crate::connector::{SETTLED_AFTER_S, is_early, never};
 use crate::json::Object;
 use crate::{
     About, Asked, BuildError, Capabilities, Connector, Hosts, Method, Progress, Reply, Request,
-    Setting, Settings, Step, json, text,
-};
+    Setting, Settings, Step, json, text, Sandbox, TestCard};
 use fields::at;
 
 /// Room for a request, bytes: the longest has under 700.
 const REQUEST_MAX: usize = 1_024;
-
-/// How long after its intent a request of ours may still be worked on, seconds. Not published; as with the others. Until then "not there"
-/// is no verdict.
-const SETTLED_AFTER_S: i64 = 300;
 
 /// What there is to say of it.
 pub const ABOUT: About = About {
@@ -51,6 +47,12 @@ pub const ABOUT: About = About {
     basic: false,
     raw_pan: true,
     settings: &[Setting::secret("api_key", 255, "the secret API key")],
+    // Of its dummy processor.
+    sandbox: Sandbox {
+        approved: Some(TestCard::new("4242424242424242", "123")),
+        declined: Some(TestCard::new("4000000000000002", "123")),
+        knows_doubles: true,
+    },
     make: |settings| Ok(Box::new(Hyperswitch::new(settings))),
 };
 
@@ -204,7 +206,7 @@ impl Connector for Hyperswitch {
             (OperationKind::Query, 0, None) => ask(self.query(asked.parent()?)?, true),
             (OperationKind::Query, 1, Some(reply)) => {
                 let about = asked.parent()?;
-                let early = asked.now_unix_s.saturating_sub(about.at_unix_s) < SETTLED_AFTER_S;
+                let early = is_early(about, SETTLED_AFTER_S, asked.now_unix_s);
                 Ok(Step::Done(found(about, early, op.card, reply)))
             }
             (OperationKind::Tokenise | OperationKind::Verify, ..) => {
@@ -224,15 +226,6 @@ fn payment_id(order: AcquirerOrder) -> String {
 fn refund_id(operation: OperationId) -> String {
     let id = operation.to_string().replace('-', "");
     format!("ref{}", id.get(5..).unwrap_or_default())
-}
-
-/// What "it is not there" means.
-const fn never(early: bool) -> Outcome {
-    if early {
-        Outcome::Unknown(Doubt::Pending)
-    } else {
-        Outcome::NotCharged(Why::NotArrived)
-    }
 }
 
 /// The answer, or what the lack of one means for the money. Total.

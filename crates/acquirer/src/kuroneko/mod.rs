@@ -15,21 +15,17 @@ use ivrpay_payment::{
 use ivrpay_secret::{Buffer, Full};
 use secrecy::{ExposeSecret, SecretString};
 
+use crate::connector::{SETTLED_AFTER_S, is_early, never};
 use crate::codes::soft;
 use crate::form::Form;
 use crate::xml::Element;
 use crate::{
-    About, Asked, BuildError, Capabilities, Connector, Hosts, Method, Mode, Plans, Progress, Reply,
-    Request, Setting, SettingError, Settings, Step, digest, japan,
-};
+    About, Asked, BuildError, Capabilities, Connector, Hosts, Mode, Plans, Progress, Reply,
+    Request, Setting, Settings, Step, digest, japan, Sandbox};
 use fields::Function;
 
 /// Room for a request, bytes: each of the merchant's texts may be three times as long when it is encoded.
 const REQUEST_MAX: usize = 2_048;
-
-/// How long after its intent a request of ours may still be executed at Yamato, seconds: clients wait 30 s for an answer. Until then "not
-/// there" is no verdict.
-const SETTLED_AFTER_S: i64 = 300;
 
 /// What there is to say of it.
 pub const ABOUT: About = About {
@@ -72,13 +68,18 @@ pub const ABOUT: About = About {
         Setting::text(
             "buyer_tel",
             13,
-            BUYER_TEL_IS,
-        ),
+            "the telephone number that is told as the buyer's, 8 to 13 digits and -",
+        )
+        .checked(|tel| tel.len() >= 8 && tel.bytes().all(|b| b.is_ascii_digit() || b == b'-')),
         Setting::text(
             "buyer_email",
             64,
-            BUYER_EMAIL_IS,
-        ),
+            "the mail address that is told as the buyer's; Yamato may write to it",
+        )
+        .checked(|mail| {
+            let parts = mail.split_once('@');
+            parts.is_some_and(|(user, host)| !user.is_empty() && !host.is_empty())
+        }),
         Setting::secret(
             "access_key",
             64,
@@ -86,11 +87,9 @@ pub const ABOUT: About = About {
         )
         .optional(),
     ],
-    make: |settings| Ok(Box::new(Kuroneko::new(settings)?)),
+    sandbox: Sandbox::NO_CARDS,
+    make: |settings| Ok(Box::new(Kuroneko::new(settings))),
 };
-
-const BUYER_TEL_IS: &str = "the telephone number that is told as the buyer's, 8 to 13 digits and -";
-const BUYER_EMAIL_IS: &str = "the mail address that is told as the buyer's; Yamato may write to it";
 
 // What has been asked: 1 the authorisation, 2 the shipment behind it, 3 a release because that was refused; 4 the stored cards; 5 and 6 the
 // authorisation of one yen by which a card is stored, and its release; 7 the trade information, 8 what follows from it.
@@ -123,23 +122,9 @@ enum With<'a> {
 }
 
 impl Kuroneko {
-    fn new(settings: &Settings) -> Result<Self, SettingError> {
+    fn new(settings: &Settings) -> Self {
         let buyer = ["buyer_name", "buyer_tel", "buyer_email"].map(|name| settings.text(name));
-        let dialled = |b: u8| b.is_ascii_digit() || b == b'-';
-        let wrong = |name: &str, what| {
-            Err(SettingError::Value {
-                name: name.to_owned(),
-                what,
-                secret: false,
-            })
-        };
-        if buyer[1].len() < 8 || !buyer[1].bytes().all(dialled) {
-            return wrong("buyer_tel", BUYER_TEL_IS);
-        }
-        if !buyer[2].split_once('@').is_some_and(|(user, host)| !user.is_empty() && !host.is_empty()) {
-            return wrong("buyer_email", BUYER_EMAIL_IS);
-        }
-        Ok(Self {
+        Self {
             trader: settings.text("trader_code"),
             goods: settings.text("goods_name"),
             buyer,
@@ -148,7 +133,7 @@ impl Kuroneko {
                 Mode::Test => ".api",
                 Mode::Live => "",
             },
-        })
+        }
     }
 
     fn request(
@@ -161,14 +146,7 @@ impl Kuroneko {
         form.text(fields::FUNCTION, function.1)?;
         form.text(fields::TRADER, &self.trader)?;
         fields(&mut form)?;
-        Ok(Request {
-            method: Method::Post,
-            path: format!("{}{}", function.0, self.suffix),
-            headers: Vec::new(),
-            credentials: Vec::new(),
-            content_type: "application/x-www-form-urlencoded;charset=UTF-8",
-            body,
-        })
+        Ok(Request::post(format!("{}{}", function.0, self.suffix), "application/x-www-form-urlencoded;charset=UTF-8", body))
     }
 
     /// A request that names an order and nothing else.
@@ -241,19 +219,19 @@ impl Kuroneko {
         let order = op.acquirer_order.to_string();
         match (progress.stage, last) {
             (0, None) => {
-                fits(op)?;
+                japan::fits(op, fields::PRICE, u64::MAX)?;
                 let Some(token) = &op.token else {
                     let Some(company) = company(op.card.brand) else {
                         return Ok(not_taken());
                     };
                     let request = self.credit(op, yen, &With::Card(company, asked.card()?))?;
-                    return send(request, AUTHORISED, None, Moves::Money);
+                    return Ok(Step::send(request, AUTHORISED, None));
                 };
                 let member = self.member(op, token)?;
                 let request = self.request(fields::STORED, |form| {
                     member.write(form, &self.access_key)
                 })?;
-                send(request, LOOKED_UP, None, Moves::Nothing)
+                Ok(Step::ask(request, LOOKED_UP, None))
             }
             (LOOKED_UP, Some(reply)) => {
                 let token = op.token.as_ref();
@@ -268,12 +246,12 @@ impl Kuroneko {
                     return Ok(Step::Done(Outcome::NotCharged(Why::Rejected)));
                 };
                 let request = self.credit(op, yen, &With::Stored(&member, stored))?;
-                send(request, AUTHORISED, None, Moves::Money)
+                Ok(Step::send(request, AUTHORISED, None))
             }
             (AUTHORISED, Some(reply)) => match (authorised(op, reply), op.kind) {
                 (Outcome::Approved(approval), OperationKind::Charge) => {
                     let code = approval.code.and_then(|code| AcquirerRef::new(code).ok());
-                    send(self.ship(&order)?, SHIPPED, code, Moves::Money)
+                    Ok(Step::send(self.ship(&order)?, SHIPPED, code))
                 }
                 (outcome, _) => Ok(Step::Done(outcome)),
             },
@@ -285,7 +263,7 @@ impl Kuroneko {
                 // Clearly refused: what is reserved is of no use any more.
                 Err(Outcome::Declined(_) | Outcome::NotCharged(_)) => {
                     let request = self.about(fields::CANCEL, &order)?;
-                    send(request, RELEASED, progress.reference.clone(), Moves::Money)
+                    Ok(Step::send(request, RELEASED, progress.reference.clone()))
                 }
                 Err(outcome) => Ok(Step::Done(outcome)),
             },
@@ -313,7 +291,7 @@ impl Kuroneko {
         match (progress.stage, last) {
             (0, None) => {
                 let request = self.about(fields::INFO, &order)?;
-                send(request, ASKED, None, Moves::Nothing)
+                Ok(Step::ask(request, ASKED, None))
             }
             (ASKED, Some(reply)) => {
                 let refused = |why| Ok(Step::Done(Outcome::NotCharged(why)));
@@ -347,7 +325,7 @@ impl Kuroneko {
                 };
                 let price = trade.price;
                 let reference = Change { price, left }.reference();
-                send(request, ALTERED, reference, Moves::Money)
+                Ok(Step::send(request, ALTERED, reference))
             }
             (ALTERED, Some(reply)) => Ok(Step::Done(match answered(reply) {
                 Ok(()) => approved(&order, None),
@@ -368,7 +346,7 @@ impl Kuroneko {
             (0, None) => {
                 let order = parent.acquirer_order.to_string();
                 let request = self.about(fields::INFO, &order)?;
-                send(request, ASKED, None, Moves::Nothing)
+                Ok(Step::ask(request, ASKED, None))
             }
             (ASKED, Some(reply)) => Ok(Step::Done(found(parent, asked.now_unix_s, reply))),
             (stage, _) => Err(BuildError::Stage { stage }),
@@ -398,12 +376,12 @@ impl Kuroneko {
                     ..op.clone()
                 };
                 let request = self.credit(op, 1, &With::Kept(company, card, &member))?;
-                send(request, LEFT, None, Moves::Money)
+                Ok(Step::send(request, LEFT, None))
             }
             (LEFT, Some(reply)) => match authorised(op, reply) {
                 Outcome::Approved(_) => {
                     let request = self.about(fields::CANCEL, &order)?;
-                    send(request, LEFT_RELEASED, None, Moves::Money)
+                    Ok(Step::send(request, LEFT_RELEASED, None))
                 }
                 outcome => Ok(Step::Done(outcome)),
             },
@@ -481,40 +459,6 @@ const fn company(brand: Brand) -> Option<&'static str> {
 /// Nothing is sent for a card that Yamato has no code for.
 fn not_taken() -> Step {
     Step::Done(soft(Reason::CardNotSupported).outcome(fields::COMPANY))
-}
-
-/// Yamato has yen; how many, the contract says.
-fn fits(op: &Intent) -> Result<(), BuildError> {
-    if op.amount.currency() == Currency::Jpy {
-        Ok(())
-    } else {
-        Err(BuildError::Field {
-            field: fields::PRICE,
-        })
-    }
-}
-
-/// What a request can do.
-#[derive(PartialEq)]
-enum Moves {
-    Money,
-    Nothing,
-}
-
-/// No step behind the first one needs the card.
-fn send(
-    request: Request,
-    stage: u8,
-    reference: Option<AcquirerRef>,
-    moves: Moves,
-) -> Result<Step, BuildError> {
-    let progress = Progress {
-        stage,
-        reference,
-        needs_card: false,
-        harmless: moves == Moves::Nothing,
-    };
-    Ok(Step::Send(request, progress))
 }
 
 /// Whose card is stored: id and authentication key, which open nothing without the shop's access key.
@@ -600,12 +544,8 @@ struct Answer(Element);
 
 impl Answer {
     fn of(reply: &Reply) -> Result<Self, Doubt> {
-        let status = reply.status();
-        if status != 200 {
-            return Err(Doubt::Status { status });
-        }
-        let text = std::str::from_utf8(reply.body().ok_or(Doubt::Malformed)?);
-        let root = Element::read(text.map_err(|_| Doubt::Malformed)?);
+        let text = std::str::from_utf8(reply.ok()?).map_err(|_| Doubt::Malformed)?;
+        let root = Element::read(text);
         let root = root.filter(|root| root.name == fields::ROOT);
         Ok(Self(root.ok_or(Doubt::Malformed)?))
     }
@@ -704,13 +644,8 @@ fn approved(reference: &str, code: Option<&str>) -> Outcome {
 
 /// What the trade information says of the operation that was asked about. Total.
 fn found(about: &Parent, now_unix_s: i64, reply: &Reply) -> Outcome {
-    // A request of ours may still be on its way, or be executed now.
-    let early = now_unix_s.saturating_sub(about.at_unix_s) < SETTLED_AFTER_S;
-    let never = if early {
-        Outcome::Unknown(Doubt::Pending)
-    } else {
-        Outcome::NotCharged(Why::NotArrived)
-    };
+    let early = is_early(about, SETTLED_AFTER_S, now_unix_s);
+    let never = never(early);
     let order = about.acquirer_order.to_string();
     let trade = match Answer::of(reply).and_then(|answer| answer.trade(&order)) {
         Ok(Some(trade)) => trade,
@@ -743,7 +678,9 @@ fn found(about: &Parent, now_unix_s: i64, reply: &Reply) -> Outcome {
         }
         (OperationKind::Capture, Status::Shipped) if same => yes(),
         (OperationKind::Capture, Status::Authorised) => never,
-        (OperationKind::Void | OperationKind::Refund, Status::Cancelled) => yes(),
+        (OperationKind::Void, Status::Cancelled) => yes(),
+        // A refund of a part leaves an order that stands: one that is gone altogether was cancelled by something else.
+        (OperationKind::Refund, Status::Cancelled) if change.is_some_and(|c| c.left == 0) => yes(),
         (OperationKind::Void, Status::Authorised | Status::Shipped) => never,
         (OperationKind::Refund, Status::Authorised | Status::Shipped) => match change {
             Some(change) if trade.price == change.left => yes(),

@@ -2,7 +2,7 @@ use ivrpay_payment::{Count, Decline, Durable, Money, Truncated};
 use proptest::prelude::*;
 
 use super::*;
-use crate::configured;
+use crate::{SettingError, configured};
 use crate::testing::{NOW, after, asked, body, card, intent, of, sends};
 
 const CARD: &str = "4111111111111111";
@@ -294,7 +294,9 @@ fn a_query_says_what_became_of_the_operation() {
         (Capture, None, info("40", 1500), old, unknown(Doubt::Mismatch)),
         (Void, None, info("40", 1500), NOW, None),
         (Void, None, info("4", 1500), old, never()),
-        (Refund, None, info("40", 1500), NOW, None),
+        (Refund, Some("1500-0"), info("40", 1500), NOW, None),
+        (Refund, Some("1500-1100"), info("40", 1500), old, unknown(Doubt::Mismatch)),
+        (Refund, None, info("40", 1500), old, unknown(Doubt::Mismatch)),
         (Refund, None, info("30", 1500), old, unknown(Doubt::Mismatch)),
         (Refund, Some("1500-0"), info("30", 1500), old, never()),
         (Refund, Some("1500-1100"), info("30", 1500), NOW, unknown(Doubt::Pending)),

@@ -4,7 +4,7 @@
 
 use ivrpay_payment::{AcquirerRef, Approval, Decline, Outcome, Reason};
 
-use crate::{About, Asked, BuildError, Capabilities, Connector, Plans, Progress, Reply, Step};
+use crate::{About, Asked, BuildError, Capabilities, Connector, Plans, Progress, Reply, Step, Sandbox};
 
 /// Sends nothing.
 #[derive(Debug, Clone, Copy, Default)]
@@ -36,6 +36,7 @@ pub const ABOUT: About = About {
     basic: false,
     raw_pan: false,
     settings: &[],
+    sandbox: Sandbox::NO_CARDS,
     make: |_| Ok(Box::new(Null)),
 };
 

@@ -12,18 +12,18 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use ivrpay_card::Card;
 use ivrpay_payment::{
-    AcquirerRef, Approval, Currency, Doubt, Intent, OperationKind, Outcome, Parent, Plan, Why,
+    AcquirerRef, Approval, Doubt, Intent, OperationKind, Outcome, Parent, Plan, Why,
 };
 use ivrpay_secret::{Buffer, Full};
 use secrecy::{ExposeSecret, SecretString};
 
 use self::cipher::Cipher;
 use crate::codes::Class;
+use crate::connector::{is_early, never};
 use crate::xml::{Element, Writer};
 use crate::{
-    About, Asked, BuildError, Capabilities, Connector, Hosts, Method, Plans, Progress, Reply,
-    Request, Setting, SettingError, Settings, Step, digest, japan, text,
-};
+    About, Asked, BuildError, Capabilities, Connector, Hosts, Plans, Progress, Reply,
+    Request, Setting, Settings, Step, digest, japan, text, Sandbox};
 
 /// Room for a request, bytes: the longest has under 1500.
 const REQUEST_MAX: usize = 2_048;
@@ -63,25 +63,36 @@ pub const ABOUT: About = About {
     basic: true,
     raw_pan: true,
     settings: &[
-        Setting::text("merchant_id", 5, "the merchant's id (マーチャントID), 5 digits"),
-        Setting::text("service_id", 3, "the service's id (サービスID), 3 digits"),
-        Setting::text("item_id", 32, "what is sold, as the portal shows it (商品ID), at most 32 letters and digits"),
+        Setting::text("merchant_id", 5, "the merchant's id (マーチャントID), 5 digits")
+            .checked(|id| id.len() == 5 && id.bytes().all(|b| b.is_ascii_digit())),
+        Setting::text("service_id", 3, "the service's id (サービスID), 3 digits")
+            .checked(|id| id.len() == 3 && id.bytes().all(|b| b.is_ascii_digit())),
+        Setting::text("item_id", 32, "what is sold, as the portal shows it (商品ID), at most 32 letters and digits")
+            .checked(str::is_ascii),
         Setting::text(
             "item_name",
             80,
             "its name (商品名称), at most 40 bytes of Shift_JIS",
         )
-        .optional(),
+        .optional()
+        .checked(|name| {
+            let name = japan::encode(name.trim());
+            name.is_some_and(|name| name.len() <= fields::ITEM_NAME_MAX)
+        }),
         Setting::text(
             "sales",
             9,
             "the contract's way of sales: \"requested\" (指定売上) or \"automatic\" (自動売上)",
-        ),
+        )
+        .checked(|sales| matches!(sales, "requested" | "automatic")),
         Setting::secret("hash_key", 40, "the key of the hash code (ハッシュキー)"),
-        Setting::secret("des_key", 24, "the 3DES key (暗号化キー), at most 24 letters"),
-        Setting::secret("des_iv", 8, "the 3DES initial key (初期化キー), 8 letters"),
+        Setting::secret("des_key", cipher::KEY, "the 3DES key (暗号化キー), at most 24 letters")
+            .checked(str::is_ascii),
+        Setting::secret("des_iv", cipher::BLOCK, "the 3DES initial key (初期化キー), 8 letters")
+            .checked(|iv| iv.is_ascii() && iv.len() == cipher::BLOCK),
     ],
-    make: |settings| Ok(Box::new(Sbps::new(settings)?)),
+    sandbox: Sandbox::NO_CARDS,
+    make: |settings| Ok(Box::new(Sbps::new(settings))),
 };
 
 /// The same of a contract with automatic sales: whatever is committed becomes a sale by itself.
@@ -150,37 +161,17 @@ impl Document<'_, '_> {
 }
 
 impl Sbps {
-    fn new(settings: &Settings) -> Result<Self, SettingError> {
-        let wrong = |name: &str| {
-            let setting = ABOUT.settings.iter().find(|s| s.name == name);
-            SettingError::Value {
-                name: name.to_owned(),
-                what: setting.map_or("", |s| s.what),
-                secret: setting.is_some_and(|s| s.secret),
-            }
-        };
-        let digits = |name: &str, length: usize| {
-            let text = settings.text(name);
-            let good = text.len() == length && text.bytes().all(|b| b.is_ascii_digit());
-            if good { Ok(text) } else { Err(wrong(name)) }
-        };
-        let item_name = japan::encode(settings.text("item_name").trim())
-            .filter(|name| name.len() <= fields::ITEM_NAME_MAX);
-        let item_id = Some(settings.text("item_id")).filter(|id| id.is_ascii());
-        Ok(Self {
-            merchant_id: digits("merchant_id", 5)?,
-            service_id: digits("service_id", 3)?,
-            item_id: item_id.ok_or_else(|| wrong("item_id"))?,
-            item_name: item_name.ok_or_else(|| wrong("item_name"))?,
-            automatic: match settings.text("sales").as_str() {
-                "automatic" => true,
-                "requested" => false,
-                _ => return Err(wrong("sales")),
-            },
+    fn new(settings: &Settings) -> Self {
+        let item_name = japan::encode(settings.text("item_name").trim());
+        Self {
+            merchant_id: settings.text("merchant_id"),
+            service_id: settings.text("service_id"),
+            item_id: settings.text("item_id"),
+            item_name: item_name.unwrap_or_default(),
+            automatic: settings.text("sales") == "automatic",
             hash_key: settings.secret("hash_key"),
-            cipher: Cipher::new(settings.secret("des_key"), settings.secret("des_iv"))
-                .ok_or_else(|| wrong("des_key"))?,
-        })
+            cipher: Cipher::new(settings.secret("des_key"), settings.secret("des_iv")),
+        }
     }
 
     fn request(
@@ -207,14 +198,7 @@ impl Sbps {
             let hash = signed.expose(|signed| digest::sha1(&[signed, key]));
             xml.text(fields::HASH, hash.as_bytes())
         })?;
-        Ok(Request {
-            method: Method::Post,
-            path: fields::PATH.to_owned(),
-            headers: Vec::new(),
-            credentials: Vec::new(),
-            content_type: fields::CONTENT_TYPE,
-            body,
-        })
+        Ok(Request::post(fields::PATH, fields::CONTENT_TYPE, body))
     }
 
     /// Number, expiry and code.
@@ -316,7 +300,7 @@ impl Sbps {
         let pair = || progress.reference.as_ref().and_then(Pair::from);
         match (progress.stage, last) {
             (0, None) => {
-                fits(op)?;
+                japan::fits(op, fields::AMOUNT, fields::AMOUNT_MAX)?;
                 let order = op.acquirer_order.to_string();
                 let card = match &op.token {
                     Some(_) => None,
@@ -335,7 +319,7 @@ impl Sbps {
                     dealings(op.plan)?,
                     card,
                 )?;
-                send(request, 1, None, false)
+                Ok(Step::send(request, 1, None))
             }
             (1, Some(reply)) => {
                 let function = match op.token {
@@ -350,7 +334,7 @@ impl Sbps {
                     return Ok(Step::Done(Outcome::Unknown(Doubt::Malformed)));
                 };
                 let request = self.later(fields::COMMIT, asked.now_unix_s, &pair, None)?;
-                send(request, 2, pair.reference(), false)
+                Ok(Step::send(request, 2, pair.reference()))
             }
             (2, Some(reply)) => {
                 let Some(pair) = pair() else {
@@ -364,7 +348,7 @@ impl Sbps {
                 }
                 let amount = Some(op.amount.minor());
                 let request = self.later(fields::SALES, asked.now_unix_s, &pair, amount)?;
-                send(request, 3, pair.reference(), false)
+                Ok(Step::send(request, 3, pair.reference()))
             }
             (3, Some(reply)) => {
                 let Some(pair) = pair() else {
@@ -445,7 +429,7 @@ impl Sbps {
         };
         match (progress.stage, last) {
             (0, None) => {
-                fits(op)?;
+                japan::fits(op, fields::AMOUNT, fields::AMOUNT_MAX)?;
                 let same = op.amount.currency() == parent.amount.currency();
                 if !same || op.amount.minor() > parent.amount.minor() {
                     return Err(BuildError::Field {
@@ -458,7 +442,7 @@ impl Sbps {
                     });
                 };
                 let request = self.inquire(asked.now_unix_s, &pair)?;
-                send(request, 1, pair.reference(), true)
+                Ok(Step::ask(request, 1, pair.reference()))
             }
             (1, Some(reply)) => {
                 let refused = |why| Ok(Step::Done(Outcome::NotCharged(why)));
@@ -483,11 +467,12 @@ impl Sbps {
                 let with_amount = matches!(function, fields::SALES | fields::REFUND_PART);
                 let amount = with_amount.then(|| op.amount.minor());
                 let request = self.later(function, asked.now_unix_s, &pair, amount)?;
+                let part = function == fields::REFUND_PART;
                 let pair = Pair {
-                    note: Some(if whole { WHOLE } else { PART }.to_owned()),
+                    note: Some(if part { PART } else { WHOLE }.to_owned()),
                     ..pair
                 };
-                send(request, 2, pair.reference(), false)
+                Ok(Step::send(request, 2, pair.reference()))
             }
             (2, Some(reply)) => {
                 let Some(pair) = progress.reference.as_ref().and_then(Pair::from) else {
@@ -519,7 +504,7 @@ impl Sbps {
             // The answer with the tracking id was lost, and nothing else is a key: a person looks it up.
             (0 | 1, _, None) => Ok(Step::Done(Outcome::Unknown(Doubt::NoReply))),
             (0, None, Some(pair)) => {
-                send(self.inquire(asked.now_unix_s, &pair)?, 1, None, true)
+                Ok(Step::ask(self.inquire(asked.now_unix_s, &pair)?, 1, None))
             }
             (1, Some(reply), Some(pair)) => Ok(Step::Done(self.found(
                 parent,
@@ -553,13 +538,7 @@ impl Sbps {
         let Some(state) = self.state(&answer) else {
             return Outcome::Unknown(Doubt::Malformed);
         };
-        // A request of ours may still be on its way.
-        let early = now_unix_s.saturating_sub(about.at_unix_s) < SETTLED_AFTER_S;
-        let never = if early {
-            Outcome::Unknown(Doubt::Pending)
-        } else {
-            Outcome::NotCharged(Why::NotArrived)
-        };
+        let never = never(is_early(about, SETTLED_AFTER_S, now_unix_s));
         let code = self.approval_code(&answer);
         let yes = || Pair {
             note: code.or_else(|| pair.code()),
@@ -567,8 +546,8 @@ impl Sbps {
         }
         .approval();
         match (about.kind, state) {
-            // Cancelled before or after the commit.
-            (OperationKind::Charge | OperationKind::Authorise, (2 | 3, _) | (1, 3 | 4)) => {
+            // Cancelled before or after the commit. Of what is refunded, perhaps only a part was.
+            (OperationKind::Charge | OperationKind::Authorise, (2 | 3, _) | (1, 3)) => {
                 Outcome::NotCharged(Why::Reversed)
             }
             (OperationKind::Charge | OperationKind::Authorise, (1, 2)) => yes(),
@@ -580,9 +559,14 @@ impl Sbps {
             }
             (OperationKind::Capture, (1, 2)) => yes(),
             (OperationKind::Capture, (1, 1)) => never,
-            (OperationKind::Void, (2 | 3, _) | (1, 3 | 4)) => yes(),
+            (OperationKind::Void, (2 | 3, _) | (1, 3)) => yes(),
             (OperationKind::Void, (1, 1 | 2)) => never,
-            (OperationKind::Refund, (1, 3 | 4)) if pair.is(WHOLE) => yes(),
+            // It stood at 1 or 2 when all of it was asked for.
+            (OperationKind::Void, (1, 4)) | (OperationKind::Refund, (1, 3 | 4))
+                if pair.is(WHOLE) =>
+            {
+                yes()
+            }
             (OperationKind::Refund, (1, 1 | 2)) if pair.is(WHOLE) => never,
             // How much has been given back is not told.
             _ => Outcome::Unknown(Doubt::Mismatch),
@@ -610,7 +594,7 @@ impl Sbps {
                     })?;
                     document.text(fields::ENCRYPTED, "1")
                 })?;
-                send(request, 1, None, true)
+                Ok(Step::ask(request, 1, None))
             }
             (1, Some(reply)) => Ok(Step::Done(match Answer::of(reply, fields::STORE) {
                 Ok(_) => approval(&customer, None),
@@ -655,32 +639,6 @@ const fn dealings(plan: Plan) -> Result<(&'static str, Option<u8>), BuildError> 
         Plan::Revolving => Ok(("80", None)),
         Plan::BonusInstalments(_) => Err(BuildError::Plan { plan }),
     }
-}
-
-/// Whether the amount is one that SBPS has a field for.
-fn fits(op: &Intent) -> Result<(), BuildError> {
-    if op.amount.currency() == Currency::Jpy && op.amount.minor() <= fields::AMOUNT_MAX {
-        Ok(())
-    } else {
-        Err(BuildError::Field {
-            field: fields::AMOUNT,
-        })
-    }
-}
-
-fn send(
-    request: Request,
-    stage: u8,
-    reference: Option<AcquirerRef>,
-    harmless: bool,
-) -> Result<Step, BuildError> {
-    let progress = Progress {
-        stage,
-        reference,
-        needs_card: false,
-        harmless,
-    };
-    Ok(Step::Send(request, progress))
 }
 
 /// A refund of the whole amount, and of a part, as [`Pair::note`].
@@ -755,11 +713,7 @@ impl Answer {
     /// What it means when it says anything else.
     fn of(reply: &Reply, function: &str) -> Result<Self, Outcome> {
         let doubt = |doubt| Err(Outcome::Unknown(doubt));
-        let status = reply.status();
-        if status != 200 {
-            return doubt(Doubt::Status { status });
-        }
-        let text = reply.body().map(japan::decode).unwrap_or_default();
+        let text = japan::decode(reply.ok().map_err(Outcome::Unknown)?);
         let Some(root) = Element::read(&text).filter(|root| root.name == fields::RESPONSE) else {
             return doubt(Doubt::Malformed);
         };

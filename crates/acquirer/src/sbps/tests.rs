@@ -3,7 +3,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::testing::{NOW, after, asked, body, card, intent, of};
-use crate::{Mode, configured};
+use crate::{Mode, configured, SettingError};
 
 const CARD: &str = "4242424242424242";
 const PAIR: &str = "B99999001ST010011110100361052543:00000616307350";
@@ -29,7 +29,7 @@ fn settings(sales: &str) -> Settings {
 }
 
 fn sbps(sales: &str) -> Sbps {
-    Sbps::new(&settings(sales)).unwrap()
+    Sbps::new(&settings(sales))
 }
 
 fn reply(text: &str) -> Reply {
@@ -317,12 +317,18 @@ fn a_query_says_what_became_of_the_operation() {
         ("requested", Charge, "", (1, 3), NOW, &reversed),
         ("requested", Charge, "", (3, 3), NOW, &reversed),
         ("requested", Charge, "", (7, 7), old, &mismatch),
+        // Refunded: all of it, or a part.
+        ("requested", Charge, "", (1, 4), old, &mismatch),
+        ("automatic", Charge, "", (1, 4), old, &mismatch),
+        ("requested", Authorise, "", (1, 4), old, &mismatch),
         ("requested", Authorise, "", (1, 1), NOW, &yes),
         ("requested", Capture, ":whole", (1, 2), NOW, &yes),
         ("requested", Capture, ":whole", (1, 1), NOW, &pending),
         ("requested", Capture, ":whole", (1, 1), old, &never),
         ("requested", Void, ":whole", (1, 3), NOW, &yes),
         ("requested", Void, ":whole", (1, 1), old, &never),
+        ("requested", Void, ":whole", (1, 4), NOW, &yes),
+        ("requested", Void, "", (1, 4), NOW, &mismatch),
         ("requested", Refund, ":whole", (1, 4), NOW, &yes),
         ("requested", Refund, ":whole", (1, 2), NOW, &pending),
         ("requested", Refund, ":whole", (1, 2), old, &never),
@@ -409,6 +415,8 @@ fn settings_are_looked_at() {
         ("item_name", "あいうえおかきくけこさしすせそたちつてとな"),
         ("sales", "auto"),
         ("des_key", "あ"),
+        ("des_iv", "1234567"),
+        ("des_iv", "あああ"),
     ] {
         let mut settings = settings("requested");
         if name.starts_with("des") {

@@ -16,19 +16,16 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
 use crate::codes::{Class, soft};
+use crate::connector::{SETTLED_AFTER_S, is_early, never};
 use crate::form::Form;
 use crate::{
     About, Asked, BuildError, Capabilities, Connector, Hosts, Method, Mode, Progress, Reply,
-    Request, Setting, SettingError, Settings, Step, json, text,
-};
+    Request, Setting, SettingError, Settings, Step, json, text, Sandbox, TestCard};
 use fields::at;
 
 /// Room for a request, bytes: the longest has under 600.
 const REQUEST_MAX: usize = 1_024;
 
-/// How long after its intent a request of ours may still be worked on at Stripe, seconds: clients wait 80 s. Until then "not there" is no
-/// verdict.
-const SETTLED_AFTER_S: i64 = 300;
 /// How long before its operation was written an intent may have been created, by Stripe's clock, seconds: ours may be an hour ahead, and
 /// an intent that is not in the list would be charged again.
 const CREATED_BEFORE_S: i64 = 4_000;
@@ -68,6 +65,11 @@ pub const ABOUT: About = About {
         255,
         "the account's secret key: sk_test_… or rk_test_… for tests, sk_live_… or rk_live_… where money moves",
     )],
+    sandbox: Sandbox {
+        approved: Some(TestCard::new("4242424242424242", "123")),
+        declined: Some(TestCard::new("4000000000000002", "123")),
+        knows_doubles: true,
+    },
     make: |settings| Ok(Box::new(Stripe::new(settings)?)),
 };
 
@@ -363,7 +365,7 @@ impl Stripe {
         last: Option<&Reply>,
     ) -> Result<Step, BuildError> {
         let (op, about) = (asked.op.get(), asked.parent()?);
-        let early = asked.now_unix_s.saturating_sub(about.at_unix_s) < SETTLED_AFTER_S;
+        let early = is_early(about, SETTLED_AFTER_S, asked.now_unix_s);
         match about.kind {
             OperationKind::Refund => return self.query_refund(op, about, early, progress, last),
             // No money hangs on them.
@@ -388,7 +390,7 @@ impl Stripe {
         }
     }
 
-    /// A refund is found by its id, else among those of its intent, which was noted before it was asked for.
+    /// A refund is found among those of its intent, which was noted before it was asked for.
     fn query_refund(
         &self,
         op: &Intent,
@@ -399,15 +401,11 @@ impl Stripe {
     ) -> Result<Step, BuildError> {
         let done = |outcome| Ok(Step::Done(outcome));
         let ask = |stage, behind: Option<&str>| {
-            let path = match (known(about, "re_"), known(about, "pi_")) {
-                (Some(id), _) => format!("{}/{id}", fields::REFUNDS),
-                (None, Some(intent)) => {
-                    let page = page(behind);
-                    format!("{}?payment_intent={intent}&{page}", fields::REFUNDS)
-                }
-                // Whether it was asked for is not known, nor of which intent.
-                (None, None) => return done(Outcome::Unknown(Doubt::Pending)),
+            // Whether it was asked for is not known without its intent, nor of which one.
+            let Some(intent) = known(about, "pi_") else {
+                return done(Outcome::Unknown(Doubt::Pending));
             };
+            let path = format!("{}?payment_intent={intent}&{}", fields::REFUNDS, page(behind));
             Ok(harmless(self.get(path)?, stage, None))
         };
         match (progress.stage, last) {
@@ -498,15 +496,6 @@ fn known<'a>(of: &'a Parent, prefix: &str) -> Option<&'a str> {
 
 const fn is_first(kind: OperationKind) -> bool {
     matches!(kind, OperationKind::Charge | OperationKind::Authorise)
-}
-
-/// What "it is not there" means.
-const fn never(early: bool) -> Outcome {
-    if early {
-        Outcome::Unknown(Doubt::Pending)
-    } else {
-        Outcome::NotCharged(Why::NotArrived)
-    }
 }
 
 /// An answer's object, or what the lack of one means for the money. Total.

@@ -385,7 +385,6 @@ fn a_query_says_what_became_of_the_operation() {
         (Void, Some("pi_1"), 1, shown("canceled"), yes("pi_1")),
         (Void, Some("pi_1"), 400, shown("requires_capture"), never()),
         (Refund, Some("pi_1"), 1, list(&[refund("succeeded")], true), yes("re_1")),
-        (Refund, Some("re_1"), 1, refund("succeeded"), yes("re_1")),
         (Refund, Some("pi_1"), 1, list(&[], false), unknown(Doubt::Pending)),
         (Refund, Some("pi_1"), 400, list(&[], false), never()),
         (Refund, Some("pi_1"), 400, list(&[refund("failed")], false), Outcome::NotCharged(Why::Rejected)),

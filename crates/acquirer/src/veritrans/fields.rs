@@ -59,3 +59,5 @@ pub(super) const APPROVAL: &str = "resAuthCode";
 pub(super) const REQUESTED_AMOUNT: &str = "reqAmount";
 pub(super) const COMMAND: &str = "command";
 pub(super) const PROPER: &str = "properTransactionInfo";
+/// In a search, what [`WITH_CAPTURE`] was.
+pub(super) const ASKED_WITH_CAPTURE: &str = "reqWithCapture";

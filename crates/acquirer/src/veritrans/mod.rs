@@ -8,24 +8,20 @@ mod fields;
 
 use ivrpay_card::Card;
 use ivrpay_payment::{
-    Currency, Doubt, Intent, OperationKind, Outcome, Parent, Plan, Why,
+    Doubt, Intent, OperationKind, Outcome, Parent, Plan, Why,
 };
 use ivrpay_secret::{Buffer, Full};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
+use crate::connector::{SETTLED_AFTER_S, is_early, never};
 use crate::json::Object;
 use crate::{
-    About, Asked, BuildError, Capabilities, Connector, Hosts, Method, Mode, Plans, Progress, Reply,
-    Request, Setting, SettingError, Settings, Step, digest, japan, text,
-};
+    About, Asked, BuildError, Capabilities, Connector, Hosts, Mode, Plans, Progress, Reply,
+    Request, Setting, Settings, Step, digest, japan, text, Sandbox, TestCard};
 
 /// Room for a request, bytes: the longest has under 500.
 const REQUEST_MAX: usize = 1_024;
-
-/// How long after its intent a request of ours may still be executed at VeriTrans, seconds: the vendor's development kit waits 120 s for an
-/// answer. Until then "not there" is no verdict.
-const SETTLED_AFTER_S: i64 = 300;
 
 /// What there is to say of it.
 pub const ABOUT: About = About {
@@ -56,17 +52,28 @@ pub const ABOUT: About = About {
     basic: false,
     raw_pan: true,
     settings: &[
-        Setting::text("merchant_ccid", 24, CCID_IS),
+        Setting::text(
+            "merchant_ccid",
+            24,
+            "the merchant's id (マーチャントCCID), 24 letters and digits of which the last are cc",
+        )
+        .checked(|ccid| {
+            let good = ccid.len() == 24 && ccid.bytes().all(|b| b.is_ascii_alphanumeric());
+            good && ccid.ends_with("cc")
+        }),
         Setting::secret(
             "merchant_secret_key",
             128,
             "the merchant's secret key (マーチャント認証鍵)",
         ),
     ],
-    make: |settings| Ok(Box::new(Veritrans::new(settings)?)),
+    // Of its dummy mode.
+    sandbox: Sandbox {
+        approved: Some(TestCard::new("4111111111111111", "123")),
+        ..Sandbox::NO_CARDS
+    },
+    make: |settings| Ok(Box::new(Veritrans::new(settings))),
 };
-
-const CCID_IS: &str = "the merchant's id (マーチャントCCID), 24 letters and digits of which the last are cc";
 
 /// The connector.
 pub struct Veritrans {
@@ -76,21 +83,12 @@ pub struct Veritrans {
 }
 
 impl Veritrans {
-    fn new(settings: &Settings) -> Result<Self, SettingError> {
-        let ccid = settings.text("merchant_ccid");
-        let good = ccid.len() == 24 && ccid.bytes().all(|b| b.is_ascii_alphanumeric());
-        if !good || !ccid.ends_with("cc") {
-            return Err(SettingError::Value {
-                name: "merchant_ccid".to_owned(),
-                what: CCID_IS,
-                secret: false,
-            });
-        }
-        Ok(Self {
-            ccid,
+    fn new(settings: &Settings) -> Self {
+        Self {
+            ccid: settings.text("merchant_ccid"),
             secret_key: settings.secret("merchant_secret_key"),
             dummy: settings.mode == Mode::Test,
-        })
+        }
     }
 
     /// A signed request: `{"params":{…},"authHash":"…"}`, the digest over the merchant's id, the text of `params` and his key.
@@ -117,14 +115,7 @@ impl Veritrans {
         body.push(hash.as_bytes())?;
         body.push(b"\"}")?;
         let prefix = if self.dummy { "/test-paynow" } else { "/paynow" };
-        Ok(Request {
-            method: Method::Post,
-            path: format!("{prefix}{path}"),
-            headers: Vec::new(),
-            credentials: Vec::new(),
-            content_type: "application/json; charset=UTF-8",
-            body,
-        })
+        Ok(Request::post(format!("{prefix}{path}"), "application/json; charset=UTF-8", body))
     }
 
     fn signature(&self, params: &[u8]) -> String {
@@ -142,7 +133,7 @@ impl Veritrans {
         let op = asked.op.get();
         match (progress.stage, last) {
             (0, None) => {
-                fits(op)?;
+                japan::fits(op, fields::AMOUNT, u64::MAX)?;
                 let jpo = jpo(op.plan)?;
                 let card = match &op.token {
                     Some(_) => None,
@@ -166,7 +157,7 @@ impl Veritrans {
                         None => Ok(()),
                     }
                 })?;
-                send(request, 1, false, false)
+                Ok(Step::send(request, 1, None))
             }
             (1, Some(reply)) => Ok(Step::Done(answered(op, Some(op.amount.minor()), reply))),
             (stage, _) => Err(BuildError::Stage { stage }),
@@ -186,7 +177,7 @@ impl Veritrans {
         let amount = (op.kind != OperationKind::Void).then_some(op.amount.minor());
         match (progress.stage, last) {
             (0, None) => {
-                fits(op)?;
+                japan::fits(op, fields::AMOUNT, u64::MAX)?;
                 let more = op.amount.minor() > parent.amount.minor();
                 if more || op.amount.currency() != parent.amount.currency() {
                     return Err(BuildError::Field {
@@ -204,7 +195,7 @@ impl Veritrans {
                         None => Ok(()),
                     }
                 })?;
-                send(request, 1, false, false)
+                Ok(Step::send(request, 1, None))
             }
             (1, Some(reply)) => Ok(Step::Done(answered(op, amount, reply))),
             (stage, _) => Err(BuildError::Stage { stage }),
@@ -235,7 +226,7 @@ impl Veritrans {
                         })
                     })
                 })?;
-                send(request, 1, false, true)
+                Ok(Step::ask(request, 1, None))
             }
             (1, Some(reply)) => Ok(Step::Done(found(op, parent, asked.now_unix_s, reply))),
             (stage, _) => Err(BuildError::Stage { stage }),
@@ -255,7 +246,7 @@ impl Veritrans {
             (0, None) => {
                 let request =
                     self.request(fields::ADD_ACCOUNT, |params| account(params, &id, None))?;
-                send(request, 1, true, true)
+                Ok(Step::open(request, 1))
             }
             (1, Some(reply)) => {
                 let made = Answer::of(reply).map(|answer| answer.is_stored(&id));
@@ -268,7 +259,7 @@ impl Veritrans {
                 let request = self.request(fields::ADD_CARD, |params| {
                     account(params, &id, Some(card))
                 })?;
-                send(request, 2, false, true)
+                Ok(Step::ask(request, 2, None))
             }
             (2, Some(reply)) => Ok(Step::Done(stored(op, &id, reply))),
             (stage, _) => Err(BuildError::Stage { stage }),
@@ -333,43 +324,12 @@ fn account(params: &mut Object<'_>, id: &str, card: Option<&Card>) -> Result<(),
     })
 }
 
-/// Whether VeriTrans has a field for the amount: it has yen, and as many as [`ivrpay_payment::Money`].
-fn fits(op: &Intent) -> Result<(), BuildError> {
-    if op.amount.currency() == Currency::Jpy {
-        Ok(())
-    } else {
-        Err(BuildError::Field {
-            field: fields::AMOUNT,
-        })
-    }
-}
-
-fn send(
-    request: Request,
-    stage: u8,
-    needs_card: bool,
-    harmless: bool,
-) -> Result<Step, BuildError> {
-    let progress = Progress {
-        stage,
-        reference: None,
-        needs_card,
-        harmless,
-    };
-    Ok(Step::Send(request, progress))
-}
-
 /// An answer: a JSON object, with `result` in it.
 struct Answer(Value);
 
 impl Answer {
     fn of(reply: &Reply) -> Result<Self, Doubt> {
-        let status = reply.status();
-        if status != 200 {
-            return Err(Doubt::Status { status });
-        }
-        let body = reply.body().ok_or(Doubt::Malformed)?;
-        let value: Value = serde_json::from_slice(body).map_err(|_| Doubt::Malformed)?;
+        let value: Value = serde_json::from_slice(reply.ok()?).map_err(|_| Doubt::Malformed)?;
         if !value[fields::RESULT].is_object() {
             return Err(Doubt::Malformed);
         }
@@ -484,13 +444,7 @@ fn stored(op: &Intent, account: &str, reply: &Reply) -> Outcome {
 
 /// What a search says of the operation that was asked about. Total.
 fn found(op: &Intent, about: &Parent, now_unix_s: i64, reply: &Reply) -> Outcome {
-    // A request of ours may still be on its way, or be executed now.
-    let early = now_unix_s.saturating_sub(about.at_unix_s) < SETTLED_AFTER_S;
-    let never = if early {
-        Outcome::Unknown(Doubt::Pending)
-    } else {
-        Outcome::NotCharged(Why::NotArrived)
-    };
+    let never = never(is_early(about, SETTLED_AFTER_S, now_unix_s));
     let read = |reply: &Reply| {
         let answer = Answer::of(reply)?;
         let result = answer.result();
@@ -537,8 +491,8 @@ struct Transactions<'a> {
     /// The last authorisation that was refused.
     refused: Option<Entry<'a>>,
     captured: Option<(u64, Entry<'a>)>,
-    /// Released or given back, yen together, and the last entry.
-    cancelled: Option<(u64, Entry<'a>)>,
+    /// Released or given back: yen together, those of the last entry, and that.
+    cancelled: Option<(u64, u64, Entry<'a>)>,
 }
 
 impl<'a> Transactions<'a> {
@@ -560,7 +514,7 @@ impl<'a> Transactions<'a> {
                     // Without an amount it was all.
                     let back = amount.unwrap_or(u64::MAX);
                     let before = all.cancelled.map_or(0, |c| c.0);
-                    all.cancelled = Some((before.saturating_add(back), entry));
+                    all.cancelled = Some((before.saturating_add(back), back, entry));
                 }
                 ("Capture" | "Cancel", false) => {}
                 _ => return Err(Doubt::Mismatch),
@@ -578,7 +532,10 @@ impl<'a> Transactions<'a> {
         match (about.kind, self.authorised) {
             (OperationKind::Charge | OperationKind::Authorise, Some((amount, entry))) => {
                 let given_back = self.cancelled.is_some_and(|c| c.0 >= amount);
-                match (amount == wanted, given_back) {
+                let only_reserved = about.kind == OperationKind::Charge
+                    && self.captured.is_none()
+                    && entry.proper().get(fields::ASKED_WITH_CAPTURE) == "false";
+                match (amount == wanted && !only_reserved, given_back) {
                     (false, _) => Outcome::Unknown(Doubt::Mismatch),
                     (true, true) => Outcome::NotCharged(Why::Reversed),
                     (true, false) => yes(entry),
@@ -598,9 +555,16 @@ impl<'a> Transactions<'a> {
             (OperationKind::Void | OperationKind::Refund, Some((amount, _))) => {
                 let held = self.captured.map_or(amount, |c| c.0);
                 match self.cancelled {
-                    // All of it: whichever request that was, this one has nothing left to do.
-                    Some((back, entry)) if back >= held => yes(entry),
-                    // A part: by this refund, or by another one. A person compares.
+                    // All of it is back, and as much as was asked for, at once or together.
+                    Some((back, last, entry))
+                        if back >= held
+                            && (about.kind == OperationKind::Void
+                                || last == wanted
+                                || wanted >= held) =>
+                    {
+                        yes(entry)
+                    }
+                    // A part: by this refund, or by another one; or all where a part was asked for. A person compares.
                     Some(_) => Outcome::Unknown(Doubt::Mismatch),
                     None => never,
                 }

@@ -1,9 +1,9 @@
-use ivrpay_payment::{AcquirerRef, Approval, CardToken, Count, Decline, Durable, Money, Reason};
+use ivrpay_payment::{Currency, AcquirerRef, Approval, CardToken, Count, Decline, Durable, Money, Reason};
 use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
-use crate::configured;
+use crate::{SettingError, configured};
 use crate::testing::{NOW, after, asked, body, card, intent, of, sends};
 
 const CARD: &str = "4111111111111111";
@@ -261,6 +261,8 @@ fn a_query_says_what_became_of_the_operation() {
     let refused = entry("Authorize", "failure", "AG41000000000000", Value::Null);
     let pending = entry("Authorize", "pending", "A001000000000000", "1500".into());
     let failed = entry("Capture", "failure", "NH02000000000000", Value::Null);
+    let mut reserved = did("Authorize", 1500);
+    reserved["properTransactionInfo"]["reqWithCapture"] = "false".into();
     let mut other = search(&[did("Authorize", 1500)]);
     other["result"]["orderInfos"]["orderInfo"][0]["orderId"] = "00000000000000043".into();
     for (kind, answer, at, expected) in [
@@ -274,6 +276,8 @@ fn a_query_says_what_became_of_the_operation() {
         (Charge, search(&[did("Authorize", 1500), did("Cancel", 1500)]), NOW, Some(Outcome::NotCharged(Why::Reversed))),
         (Charge, search(&[did("Authorize", 1500), entry("Cancel", "success", "A001000000000000", Value::Null)]), NOW, Some(Outcome::NotCharged(Why::Reversed))),
         (Charge, search(&[did("Cancel", 1500)]), NOW, unknown(Doubt::Mismatch)),
+        (Charge, search(&[reserved.clone()]), NOW, unknown(Doubt::Mismatch)),
+        (Authorise, search(&[reserved.clone()]), NOW, None),
         (Charge, search(&[refused]), NOW, Some(Outcome::Declined(Decline { reason: Reason::CvvMismatch, code: "G44".into(), hard: false, action: None }))),
         (Charge, search(&[pending]), old, unknown(Doubt::Pending)),
         (Charge, search(&[did("ReAuthorize", 1500)]), old, unknown(Doubt::Mismatch)),
@@ -292,6 +296,9 @@ fn a_query_says_what_became_of_the_operation() {
         (Refund, search(&[did("Authorize", 1500), did("Cancel", 1000), did("Cancel", 500)]), NOW, None),
         (Refund, search(&[did("Authorize", 1500), did("Capture", 1400), did("Cancel", 1400)]), NOW, None),
         (Refund, search(&[did("Authorize", 1500), did("Cancel", 500)]), old, unknown(Doubt::Mismatch)),
+        // All of it is back, and less was asked for.
+        (Refund, search(&[did("Authorize", 1600), did("Cancel", 1600)]), old, unknown(Doubt::Mismatch)),
+        (Refund, search(&[did("Authorize", 1600), did("Cancel", 100), did("Cancel", 1500)]), old, None),
         (Refund, search(&[did("Authorize", 1500)]), old, never()),
     ] {
         let op = after(OperationKind::Query, 1500, None);

@@ -8,25 +8,21 @@ mod codes;
 mod fields;
 
 use ivrpay_payment::{
-    AcquirerRef, Approval, Currency, Doubt, Intent, OperationKind, Outcome, Parent, Plan, Why,
+    AcquirerRef, Approval, Doubt, Intent, OperationKind, Outcome, Parent, Plan, Why,
 };
 use ivrpay_secret::{Buffer, Full};
 use secrecy::{ExposeSecret, SecretString};
 
+use crate::connector::{SETTLED_AFTER_S, is_early, never};
 use crate::codes::Class;
 use crate::form::Form;
 use crate::xml::{Element, Writer};
 use crate::{
-    About, Asked, BuildError, Capabilities, Connector, Hosts, Method, Mode, Plans, Progress, Reply,
-    Request, Setting, SettingError, Settings, Step, japan, text,
-};
+    About, Asked, BuildError, Capabilities, Connector, Hosts, Mode, Plans, Progress, Reply,
+    Request, Setting, Settings, Step, japan, text, Sandbox};
 
 /// Room for a request, bytes: the longest has under 1000. ZEUS takes 8192.
 const REQUEST_MAX: usize = 2_048;
-/// How long after its intent a return may still be done at ZEUS, seconds; it publishes no limit, and clients wait 30 s. Until then "not
-/// done" is no verdict.
-const SETTLED_AFTER_S: i64 = 300;
-
 /// One host for both: which cards are tests is set in the portal.
 const HOST: &str = "https://linkpt.cardservice.co.jp/cgi-bin";
 
@@ -55,22 +51,34 @@ pub const ABOUT: About = About {
     basic: false,
     raw_pan: true,
     settings: &[
-        Setting::text("clientip", 10, "the IP code (IPコード), 5 or 10 digits"),
+        Setting::text("clientip", 10, "the IP code (IPコード), 5 or 10 digits")
+            .checked(|text| digits(text) && matches!(text.len(), 5 | 10)),
         Setting::text(
             "telno",
             11,
             "the telephone number that is sent for every payer, 10 or 11 digits; agree on it with ZEUS",
-        ),
+        )
+        .checked(|text| digits(text) && matches!(text.len(), 10 | 11)),
         Setting::text(
             "email",
             50,
             "the mail address that is sent for every payer; agree on it with ZEUS",
-        ),
+        )
+        .checked(|text| text.is_ascii() && text.contains('@') && !text.contains(' ')),
         Setting::secret("key", 40, "the authentication key (認証キー)"),
         Setting::secret("zkey", 40, "the key of order inquiries (zkey)"),
     ],
-    make: |settings| Ok(Box::new(Zeus::new(settings)?)),
+    // Cards are set in the portal; a payment that comes twice is taken twice.
+    sandbox: Sandbox {
+        knows_doubles: false,
+        ..Sandbox::NO_CARDS
+    },
+    make: |settings| Ok(Box::new(Zeus::new(settings))),
 };
+
+fn digits(text: &str) -> bool {
+    text.bytes().all(|b| b.is_ascii_digit())
+}
 
 /// The connector.
 pub struct Zeus {
@@ -83,30 +91,15 @@ pub struct Zeus {
 }
 
 impl Zeus {
-    fn new(settings: &Settings) -> Result<Self, SettingError> {
-        let checked = |name: &str, good: &dyn Fn(&str) -> bool| {
-            let text = settings.text(name);
-            if good(&text) {
-                return Ok(text);
-            }
-            let setting = ABOUT.settings.iter().find(|s| s.name == name);
-            Err(SettingError::Value {
-                name: name.to_owned(),
-                what: setting.map_or("", |s| s.what),
-                secret: false,
-            })
-        };
-        let digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
-        Ok(Self {
+    fn new(settings: &Settings) -> Self {
+        Self {
             live: settings.mode == Mode::Live,
-            clientip: checked("clientip", &|t| digits(t) && matches!(t.len(), 5 | 10))?,
-            telno: checked("telno", &|t| digits(t) && matches!(t.len(), 10 | 11))?,
-            email: checked("email", &|t| {
-                t.is_ascii() && t.contains('@') && !t.contains(' ')
-            })?,
+            clientip: settings.text("clientip"),
+            telno: settings.text("telno"),
+            email: settings.text("email"),
             key: settings.secret("key"),
             zkey: settings.secret("zkey"),
-        })
+        }
     }
 
     /// A document: who asks, and what `elements` writes.
@@ -125,7 +118,7 @@ impl Zeus {
             })?;
             elements(xml)
         })?;
-        Ok(post(path, fields::CONTENT_TYPE, body))
+        Ok(Request::post(path, fields::CONTENT_TYPE, body))
     }
 
     /// A payment by a card that is keyed, or by the one that came with `sendid` before.
@@ -212,7 +205,7 @@ impl Zeus {
         form.text(fields::CLIENT, &self.clientip)?;
         form.text(fields::ZKEY, self.zkey.expose_secret())?;
         form.text(fields::ORDER_NO, number)?;
-        Ok(post(
+        Ok(Request::post(
             fields::INQUIRY,
             "application/x-www-form-urlencoded",
             body,
@@ -228,7 +221,7 @@ impl Zeus {
         let op = asked.op.get();
         match (progress.stage, last) {
             (0, None) => {
-                fits(op)?;
+                japan::fits(op, fields::AMOUNT, fields::AMOUNT_MAX)?;
                 let order = op.acquirer_order.to_string();
                 let sendid = op.token.as_ref().map_or(order.as_str(), |t| t.as_str());
                 let good = sendid.bytes().all(|b| b.is_ascii_alphanumeric());
@@ -237,7 +230,7 @@ impl Zeus {
                         field: fields::SENDID,
                     });
                 }
-                send(self.payment(asked, (sendid, &order))?, 1, None, false)
+                Ok(Step::send(self.payment(asked, (sendid, &order))?, 1, None))
             }
             (1, Some(reply)) => Ok(Step::Done(self.paid(op, asked.now_unix_s, reply))),
             (stage, _) => Err(BuildError::Stage { stage }),
@@ -297,7 +290,7 @@ impl Zeus {
         let part = op.kind == OperationKind::Refund && op.amount.minor() < parent.amount.minor();
         match (progress.stage, last) {
             (0, None) => {
-                fits(op)?;
+                japan::fits(op, fields::AMOUNT, fields::AMOUNT_MAX)?;
                 let same = op.amount.currency() == parent.amount.currency();
                 if !same || op.amount.minor() > parent.amount.minor() {
                     return Err(BuildError::Field {
@@ -310,7 +303,7 @@ impl Zeus {
                     });
                 };
                 let request = self.inquire(number)?;
-                send(request, 1, reference(number, None), true)
+                Ok(Step::ask(request, 1, reference(number, None)))
             }
             (1, Some(reply)) => {
                 let refused = |why| Ok(Step::Done(Outcome::NotCharged(why)));
@@ -332,10 +325,10 @@ impl Zeus {
                 if part {
                     let left = held.saturating_sub(op.amount.minor());
                     let request = self.change(number, left)?;
-                    send(request, 2, reference(number, Some(PART)), false)
+                    Ok(Step::send(request, 2, reference(number, Some(PART))))
                 } else {
                     let request = self.give_back(number)?;
-                    send(request, 2, reference(number, Some(WHOLE)), false)
+                    Ok(Step::send(request, 2, reference(number, Some(WHOLE))))
                 }
             }
             (2, Some(reply)) => {
@@ -364,7 +357,7 @@ impl Zeus {
         match (progress.stage, last, known(parent.acquirer_ref.as_ref())) {
             // ZEUS's number was in the answer that was lost, and nothing else is a key: a person looks it up.
             (0 | 1, _, None) => Ok(Step::Done(Outcome::Unknown(Doubt::NoReply))),
-            (0, None, Some(number)) => send(self.inquire(number)?, 1, None, true),
+            (0, None, Some(number)) => Ok(Step::ask(self.inquire(number)?, 1, None)),
             (1, Some(reply), Some(number)) => {
                 Ok(Step::Done(found(parent, number, asked.now_unix_s, reply)))
             }
@@ -417,43 +410,6 @@ const fn count(plan: Plan) -> Result<&'static str, BuildError> {
     Ok(count)
 }
 
-/// Whether the amount is one that ZEUS has a field for.
-fn fits(op: &Intent) -> Result<(), BuildError> {
-    if op.amount.currency() == Currency::Jpy && op.amount.minor() <= fields::AMOUNT_MAX {
-        Ok(())
-    } else {
-        Err(BuildError::Field {
-            field: fields::AMOUNT,
-        })
-    }
-}
-
-fn post(path: &str, content_type: &'static str, body: Buffer) -> Request {
-    Request {
-        method: Method::Post,
-        path: path.to_owned(),
-        headers: Vec::new(),
-        credentials: Vec::new(),
-        content_type,
-        body,
-    }
-}
-
-fn send(
-    request: Request,
-    stage: u8,
-    reference: Option<AcquirerRef>,
-    harmless: bool,
-) -> Result<Step, BuildError> {
-    let progress = Progress {
-        stage,
-        reference,
-        needs_card: false,
-        harmless,
-    };
-    Ok(Step::Send(request, progress))
-}
-
 /// What is given back, noted behind the order's number while it is being done.
 const WHOLE: &str = "whole";
 const PART: &str = "part";
@@ -502,11 +458,7 @@ fn approved(number: &str, code: Option<&str>) -> Outcome {
 
 /// A document of ZEUS: of the API in UTF-8, of the inquiry in Shift_JIS.
 fn document(reply: &Reply, root: &str) -> Result<Element, Doubt> {
-    let status = reply.status();
-    if status != 200 {
-        return Err(Doubt::Status { status });
-    }
-    let body = reply.body().ok_or(Doubt::Malformed)?;
+    let body = reply.ok()?;
     let text = match root {
         fields::MESSAGE => japan::decode(body),
         _ => String::from_utf8_lossy(body).into_owned(),
@@ -582,13 +534,7 @@ fn found(about: &Parent, number: &str, now_unix_s: i64, reply: &Reply) -> Outcom
         Ok(found) => found,
         Err(doubt) => return Outcome::Unknown(doubt),
     };
-    // A request of ours may still be on its way.
-    let early = now_unix_s.saturating_sub(about.at_unix_s) < SETTLED_AFTER_S;
-    let never = if early {
-        Outcome::Unknown(Doubt::Pending)
-    } else {
-        Outcome::NotCharged(Why::NotArrived)
-    };
+    let never = never(is_early(about, SETTLED_AFTER_S, now_unix_s));
     let same = amount == about.amount.minor();
     // Of a refund, only one of the whole amount leaves an order that says so.
     let note = about.acquirer_ref.as_ref().map(AcquirerRef::as_str);

@@ -2,7 +2,7 @@ use ivrpay_payment::{CardToken, Count, Decline, Durable, Reason};
 use proptest::prelude::*;
 
 use super::*;
-use crate::configured;
+use crate::{SettingError, configured};
 use crate::testing::{NOW, after, asked, body, card, intent, of, sends};
 
 const CARD: &str = "4111111111111111";
@@ -23,7 +23,7 @@ fn settings(mode: Mode) -> Settings {
 }
 
 fn zeus() -> Zeus {
-    Zeus::new(&settings(Mode::Live)).unwrap()
+    Zeus::new(&settings(Mode::Live))
 }
 
 fn reply(text: &str) -> Reply {
@@ -173,7 +173,7 @@ fn what_each_answer_to_a_payment_means() {
     ] {
         assert_eq!(pay(&zeus(), &intent(1500), &answer).1, expected, "{answer}");
     }
-    let test = Zeus::new(&settings(Mode::Test)).unwrap();
+    let test = Zeus::new(&settings(Mode::Test));
     let answer = number("TEST-2026040112000001234567");
     let outcome = pay(&test, &intent(1500), &answer).1;
     assert_eq!(outcome, yes("TEST-2026040112000001234567", None));

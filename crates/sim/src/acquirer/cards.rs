@@ -17,6 +17,18 @@ pub(crate) fn luhn(number: &str) -> bool {
     sum.is_multiple_of(10)
 }
 
+/// All that is kept of a number.
+pub(crate) fn last4(number: &str) -> String {
+    let from = number.len().saturating_sub(4);
+    number.chars().skip(from).collect()
+}
+
+/// A time of day, `HHmmss` from noon on: another one for each of an acquirer's first 12 hours of orders.
+pub(crate) fn time_of_day(serial: u64) -> String {
+    let s = serial % (12 * 3_600);
+    format!("{:02}{:02}{:02}", 12 + s / 3_600, s / 60 % 60, s % 60)
+}
+
 pub(crate) fn brand(number: &str) -> &'static str {
     let head = |digits: usize| {
         number
@@ -73,6 +85,19 @@ fn month_of(days_since_1970: u64) -> (u32, u32) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn times_exist() {
+        for (serial, time) in [
+            (0, "120000"),
+            (59, "120059"),
+            (60, "120100"),
+            (43_199, "235959"),
+            (43_200, "120000"),
+        ] {
+            assert_eq!(time_of_day(serial), time);
+        }
+    }
 
     #[test]
     fn months() {

@@ -212,7 +212,7 @@ impl Charge {
         if parameters.values().any(|value| value.contains(&number)) {
             return Err("parameters that hold the card number");
         }
-        let last4 = number.chars().skip(number.len() - 4).collect();
+        let last4 = super::cards::last4(&number);
         let asked = Asked {
             amount,
             currency,

@@ -57,7 +57,7 @@ fn get<'a>(fields: &'a Fields, name: &str) -> &'a str {
 }
 
 fn stamp(serial: u64) -> String {
-    format!("26040112{:04}", serial % 10_000)
+    format!("260401{}", cards::time_of_day(serial))
 }
 
 impl Gmo {
@@ -284,7 +284,7 @@ impl Gmo {
         order.forward = "2a99662";
         order.method = method.to_owned();
         order.pay_times = times.to_owned();
-        order.last4 = number.chars().skip(number.len() - 4).collect();
+        order.last4 = cards::last4(&number);
         let date = format!("20{stamp}");
         let signed: String = [
             order_id.as_str(),

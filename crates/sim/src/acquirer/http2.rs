@@ -36,7 +36,11 @@ async fn exchange(
     let sent = async {
         let (head, body) = request.into_parts();
         let body = whole(body).await?;
-        let mut text = format!("{} {} HTTP/1.1\r\n", head.method, head.uri.path());
+        let target = head
+            .uri
+            .path_and_query()
+            .map_or("/", |target| target.as_str());
+        let mut text = format!("{} {target} HTTP/1.1\r\n", head.method);
         for (name, value) in &head.headers {
             if name != http::header::CONTENT_LENGTH {
                 text += &format!("{name}: {}\r\n", value.to_str().ok()?);

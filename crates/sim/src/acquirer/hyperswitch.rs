@@ -199,7 +199,7 @@ impl Hyperswitch {
             order: body["merchant_order_reference_id"].clone(),
             metadata: body["metadata"].clone(),
             error: error.filter(|_| status == "failed"),
-            last4: number.chars().skip(number.len() - 4).collect(),
+            last4: cards::last4(number),
             requests: 1,
         };
         let answer = shown(&id, &payment);

@@ -104,7 +104,7 @@ fn order_no(fields: &Fields) -> Result<String, Refused> {
 }
 
 fn stamp(serial: u64) -> String {
-    format!("2026040112{:04}", serial % 10_000)
+    format!("20260401{}", cards::time_of_day(serial))
 }
 
 impl Kuroneko {

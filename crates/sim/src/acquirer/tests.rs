@@ -8,9 +8,11 @@ use super::*;
 
 mod adyen;
 mod ask;
+mod conformance;
 mod hyperswitch;
 mod kuroneko;
 mod matrix;
+mod mistakes;
 mod sbps;
 mod stripe;
 mod veritrans;
@@ -249,13 +251,15 @@ async fn every_amount_of_the_table_does_what_it_says() {
 
 /// Our connector and sender against this server: what they make of every answer, and what the books say.
 mod ours {
-    use ivrpay_acquirer::EndpointConfig;
     use ivrpay_acquirer::generic::Generic;
+    use ivrpay_acquirer::{EndpointConfig, Progress};
     use ivrpay_card::{Card, Digits, Expiry, Month, Pan, Rules, SecurityCode};
     use ivrpay_payment::{
         AcquirerOrder, Brand, Currency, Doubt, Durable, IdempotencyKey, Intent, Money, OperationId,
         OperationKind, Outcome, PaymentId, Plan, Reason,
     };
+
+    use ivrpay_wire::{Kept, run_from};
 
     use super::*;
 
@@ -311,9 +315,18 @@ mod ours {
             token: None,
             parent: None,
         });
-        ivrpay_wire::run(&Generic::default(), &sender, &intent, card, |_| {})
-            .await
-            .outcome
+        let (begin, mut kept) = (Progress::default(), Kept::default());
+        run_from(
+            &Generic::default(),
+            &sender,
+            &intent,
+            Some(card),
+            begin,
+            &mut kept,
+            |_| {},
+        )
+        .await
+        .outcome
     }
 
     /// The outcome in short.

@@ -299,7 +299,7 @@ impl Veritrans {
         let order = Order {
             with_capture,
             jpo: jpo.to_owned(),
-            last4: number.chars().skip(number.len() - 4).collect(),
+            last4: cards::last4(&number),
             requests: 1,
             list: Vec::new(),
         };

@@ -196,7 +196,7 @@ impl Zeus {
             return Err(refused);
         }
         let order = self.next();
-        let last4: String = number.chars().skip(number.len() - 4).collect();
+        let last4: String = cards::last4(&number);
         let answer = format!(
             "<card><number><prefix>{}</prefix><suffix>{last4}</suffix></number></card><order_number>{order}</order_number>",
             number.chars().take(6).collect::<String>(),

@@ -79,7 +79,7 @@ impl Adyen {
         }
         let expired = (year, month) < cards::this_month();
         let verdict = verdict(number, text(method, "/holderName"));
-        let last4 = number.chars().skip(number.len() - 4).collect();
+        let last4 = cards::last4(number);
         Ok((
             last4,
             if expired {

@@ -135,7 +135,7 @@ impl Sbps {
         }
         let transaction = self.transaction(plain.id);
         let serial = self.serial;
-        let last4: String = number.chars().skip(number.len() - 4).collect();
+        let last4: String = cards::last4(&number);
         let answered = Order {
             amount,
             taken: 0,

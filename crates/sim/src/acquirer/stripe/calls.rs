@@ -80,7 +80,7 @@ impl Stripe {
         let id = self.id("pm");
         let method = Method {
             verdict: verdict(number),
-            last4: number.chars().skip(number.len() - 4).collect(),
+            last4: cards::last4(number),
             customer: None,
         };
         let answer = json!({

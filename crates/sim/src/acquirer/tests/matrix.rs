@@ -4,16 +4,15 @@
 //! `cargo test -p ivrpay-sim matrix -- --ignored --nocapture` prints the table; `make check` and `make test` do.
 
 use std::fmt::Write;
-use std::pin::Pin;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use ivrpay_acquirer::{Connector, EndpointConfig, Kind, Mode, Progress, Settings, configured};
+use ivrpay_acquirer::{Connector, EndpointConfig, Mode, Progress, Settings, configured};
 use ivrpay_card::Card;
 use ivrpay_payment::{
     AcquirerOrder, AcquirerRef, Currency, Doubt, Durable, IdempotencyKey, Intent, Money,
     OperationId, OperationKind, Outcome, Parent, PaymentId, Plan,
 };
-use ivrpay_wire::{Checkpoint, NotWritten, Sender};
+use ivrpay_wire::{Kept, Sender, Trouble};
 
 use super::ours::card;
 use super::*;
@@ -184,71 +183,63 @@ const TRIED: &[Tried] = &[
 
 /// A merchant of one acquirer.
 pub(super) struct Shop<'a> {
-    lab: &'a Lab,
-    name: &'static str,
+    pub(super) lab: &'a Lab,
+    pub(super) name: &'static str,
     pub(super) connector: Box<dyn Connector>,
-    sender: Sender,
+    pub(super) sender: Sender,
 }
 
-/// Keeps the last progress, as the journal does.
-#[derive(Default)]
-struct Kept(Option<Progress>);
-
-impl Checkpoint for Kept {
-    fn write<'a>(
-        &'a mut self,
-        _op: &'a Durable<Intent>,
-        progress: &'a Progress,
-    ) -> Pin<Box<dyn Future<Output = Result<(), NotWritten>> + Send + 'a>> {
-        self.0 = Some(progress.clone());
-        Box::pin(std::future::ready(Ok(())))
-    }
+/// What a client of that acquirer is told.
+pub(super) async fn told(lab: &Lab, name: &str) -> (Settings, EndpointConfig) {
+    let url = format!("http://{}/settings", lab.running.control);
+    let text = lab.client.get(url).send().await.unwrap().text().await;
+    let all: Value = serde_json::from_str(&text.unwrap()).unwrap();
+    let texts = |part: &str| -> Vec<(String, String)> {
+        let of = all[name][part].as_object().expect("an acquirer's settings");
+        of.iter()
+            .map(|(k, v)| (k.clone(), v.as_str().unwrap().to_owned()))
+            .collect()
+    };
+    let mut settings = Settings::new(Mode::Test);
+    settings.raw_pan = true;
+    settings.parameters = texts("parameters").into_iter().collect();
+    let mut secrets = texts("secrets");
+    // HTTP Basic belongs to the endpoint.
+    let mut basic = |key: &str| {
+        let at = secrets.iter().position(|(k, _)| k == key)?;
+        Some(secrets.remove(at).1)
+    };
+    let (user, password) = (basic("basic_user"), basic("basic_password"));
+    settings.secrets = secrets.into_iter().map(|(k, v)| (k, v.into())).collect();
+    let endpoint = EndpointConfig {
+        ca_file: Some(lab._dir.path().join("ca.pem")),
+        user: user.unwrap_or_default(),
+        password: password.map(Into::into),
+        reply_timeout: Duration::from_millis(1_500),
+        ..EndpointConfig::new(format!("https://{}/{name}", lab.running.listen))
+    };
+    (settings, endpoint)
 }
 
 /// An operation that has been run.
 pub(super) struct Done {
     pub(super) op: Durable<Intent>,
     pub(super) outcome: Outcome,
-    reference: Option<AcquirerRef>,
+    pub(super) trouble: Option<Trouble>,
+    /// What the acquirer has said of it; of a later operation that has no word of its own, of what it is about.
+    pub(super) reference: Option<AcquirerRef>,
 }
 
 impl<'a> Shop<'a> {
     pub(super) async fn open(lab: &'a Lab, name: &'static str) -> Self {
-        let url = format!("http://{}/settings", lab.running.control);
-        let text = lab.client.get(url).send().await.unwrap().text().await;
-        let all: Value = serde_json::from_str(&text.unwrap()).unwrap();
-        let texts = |part: &str| -> Vec<(String, String)> {
-            let of = all[name][part].as_object().expect("an acquirer's settings");
-            of.iter()
-                .map(|(k, v)| (k.clone(), v.as_str().unwrap().to_owned()))
-                .collect()
-        };
-        let mut settings = Settings::new(Mode::Test);
-        settings.raw_pan = true;
-        settings.parameters = texts("parameters").into_iter().collect();
-        let mut secrets = texts("secrets");
-        // HTTP Basic belongs to the endpoint.
-        let mut basic = |key: &str| {
-            let at = secrets.iter().position(|(k, _)| k == key)?;
-            Some(secrets.remove(at).1)
-        };
-        let (user, password) = (basic("basic_user"), basic("basic_password"));
-        settings.secrets = secrets.into_iter().map(|(k, v)| (k, v.into())).collect();
-        let kind: Kind = name.parse().unwrap();
-        let config = EndpointConfig {
-            ca_file: Some(lab._dir.path().join("ca.pem")),
-            user: user.unwrap_or_default(),
-            password: password.map(Into::into),
-            reply_timeout: Duration::from_millis(1_500),
-            ..EndpointConfig::new(format!("https://{}/{name}", lab.running.listen))
-        };
+        let (settings, endpoint) = told(lab, name).await;
         Self {
             lab,
             name,
-            connector: configured(kind, &settings)
+            connector: configured(name.parse().unwrap(), &settings)
                 .map_err(|e| e.to_string())
                 .unwrap(),
-            sender: Sender::new(&config).unwrap(),
+            sender: Sender::new(&endpoint).unwrap(),
         }
     }
 
@@ -315,14 +306,17 @@ impl<'a> Shop<'a> {
             Outcome::Approved(approval) => Some(approval.acquirer_ref.clone()),
             _ => kept.0.and_then(|progress| progress.reference),
         };
+        // As the journal does.
+        let reference = reference.or_else(|| op.get().parent.as_ref()?.acquirer_ref.clone());
         Done {
             op,
             outcome: ran.outcome,
+            trouble: ran.trouble,
             reference,
         }
     }
 
-    async fn fault(&self, request: &str, fault: &str) {
+    pub(super) async fn fault(&self, request: &str, fault: &str) {
         let url = format!("http://{}/fault", self.lab.running.control);
         let asked = json!({"acquirer": self.name, "request": request, "fault": fault});
         let answer = self

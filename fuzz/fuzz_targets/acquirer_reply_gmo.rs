@@ -1,0 +1,12 @@
+//! Any answer, at any stage of any operation, ends or asks on; an approval only by the document's word. `crates/acquirer/tests/read.rs` is the
+//! same on stable.
+#![no_main]
+
+#[path = "../../crates/acquirer/tests/any/mod.rs"]
+mod any;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    if let Some(answer) = any::Answer::read(bytes) {
+        any::check("gmo", &answer);
+    }
+});
