@@ -1,5 +1,6 @@
 //! What is asked of an acquirer behind the call: capture, void and refund of an approved payment, and the question what became of an
-//! operation. Written and synced before it is sent, as the charge is; of the first three one at a time is open.
+//! operation. Written and synced before it is sent, as the charge is; of the first three one at a time is open. Each is asked of the
+//! connector that the charge was asked of.
 
 use ivrpay_payment::{
     AcquirerRef, Durable, IdempotencyKey, Intent, Money, OperationId, OperationKind, Outcome,
@@ -103,7 +104,7 @@ async fn later(
     })?;
     let intent = intent(tx, &payment, root, root, draft.kind, amount);
     let request = request.as_ref().map(|(key, r)| (key, &r.hash));
-    tx.insert_later(&intent, draft.by.person.as_str(), request)
+    tx.insert_later(&intent, &root.connector, draft.by.person.as_str(), request)
         .await?;
     append(tx, &payment, &intent, &draft.by).await?;
     Ok(Later::New(Durable::attest(intent)))
@@ -160,7 +161,8 @@ async fn query(tx: &mut Tx<'_>, about: OperationId, by: &By) -> Result<Intent, L
         OperationKind::Query,
         about.amount,
     );
-    tx.insert_later(&intent, by.person.as_str(), None).await?;
+    tx.insert_later(&intent, &root.connector, by.person.as_str(), None)
+        .await?;
     append(tx, &payment, &intent, by).await?;
     Ok(intent)
 }

@@ -214,8 +214,10 @@ pub struct NewPayment {
     pub amount: Money,
     /// Live or test.
     pub mode: Mode,
-    /// Name of the connector.
+    /// Name of the connector; the merchant's routes may choose another one, unless it was named.
     pub connector: String,
+    /// Whether whoever announces the payment has named its connector: it goes there and nowhere else.
+    pub connector_named: bool,
     /// Language of the prompts.
     pub language: String,
     /// Version of the prompts.
@@ -333,7 +335,9 @@ pub struct Payment {
     pub amount: Money,
     pub state: State,
     pub mode: Mode,
+    /// The connector of its last operation; until there is one, the first that may be asked.
     pub connector: String,
+    pub connector_named: bool,
     pub language: String,
     pub prompt_version: String,
     pub origin: Origin,
@@ -377,6 +381,8 @@ pub struct Operation {
     pub id: OperationId,
     /// Its payment.
     pub payment: PaymentId,
+    /// Of which connector it was asked.
+    pub connector: String,
     /// The one that it is about: what is captured, voided, refunded or asked about.
     pub parent: Option<OperationId>,
     /// Who asked for it, behind the call.
@@ -775,6 +781,8 @@ pub struct IntentDraft {
     pub card: Truncated,
     /// How it is paid back.
     pub plan: Plan,
+    /// Of which connector it is asked.
+    pub connector: String,
     /// What was spoken and pressed until now: prompt names, amounts, menu keys.
     pub evidence: serde_json::Value,
 }

@@ -974,6 +974,7 @@ async fn unknown(server: &Server, order: &str) -> PaymentId {
         amount: claim.payment().amount,
         card: Truncated::new(Brand::Visa, [1, 1, 1, 1]).unwrap(),
         plan: Plan::LumpSum,
+        connector: claim.payment().connector.clone(),
         evidence: Value::Null,
     };
     let intent = server.journal.write_intent(id, draft).await.unwrap();

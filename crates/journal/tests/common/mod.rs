@@ -62,8 +62,10 @@ impl Place {
     }
 }
 
-/// What takes the columns of the eighth migration away again.
-pub const UNDO_EIGHTH: [&str; 8] = [
+/// What takes the columns of the eighth migration and of those behind it away again.
+pub const UNDO_EIGHTH: [&str; 10] = [
+    "ALTER TABLE operations DROP COLUMN connector",
+    "ALTER TABLE payments DROP COLUMN connector_named",
     "ALTER TABLE payments DROP COLUMN plan",
     "ALTER TABLE payments DROP COLUMN captured_minor",
     "ALTER TABLE payments DROP COLUMN refunded_minor",
@@ -88,6 +90,7 @@ pub fn order(text: &str) -> NewPayment {
         amount: yen(1200),
         mode: Mode::Test,
         connector: "null".into(),
+        connector_named: false,
         language: "ja".into(),
         prompt_version: "1".into(),
         origin: Origin::Dialplan,
@@ -131,6 +134,7 @@ pub fn draft() -> IntentDraft {
         amount: yen(1200),
         card: visa(),
         plan: Plan::LumpSum,
+        connector: "null".into(),
         evidence: serde_json::json!([{"prompt": "amount", "amount": 1200, "key": "1"}]),
     }
 }
