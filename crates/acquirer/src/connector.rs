@@ -104,6 +104,8 @@ pub struct Capabilities {
     pub verify: bool,
     /// The plans that it can carry; which a merchant may offer is his contract's business.
     pub plans: Plans,
+    /// Whether it takes yen and no other currency.
+    pub yen_only: bool,
     /// Whether the card is kept until the answer. `false`: wiped as soon as the request has been written out.
     pub card_kept: bool,
 }
@@ -154,6 +156,7 @@ impl Capabilities {
         tokenise: false,
         verify: false,
         plans: Plans::LUMP_SUM,
+        yen_only: false,
         card_kept: false,
     };
 

@@ -35,6 +35,9 @@ pub struct CreatePayment {
     /// Place or brand of the merchant, for reports.
     #[serde(default)]
     pub site: Option<String>,
+    /// The connector that is asked, one of the tenant's, and no other; by its routes when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connector: Option<String>,
 }
 
 /// A payment as the API shows it.

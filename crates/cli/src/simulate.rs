@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use ivrpay_acquirer::null::Null;
 use ivrpay_card::{Month, Rules};
+use ivrpay_daemon::routing::Ways;
 use ivrpay_daemon::settle::{Route, Settle};
 use ivrpay_dialogue::{At, Dialogue, End, Input, NotWritten, Output, Prompt, Settings, Setup};
 use ivrpay_journal::{Created, EnteredBy, Journal, Mode, NewPayment, OpenOptions, Origin};
@@ -108,6 +109,7 @@ async fn simulate(language: Language, amount: Money) -> anyhow::Result<End> {
         mode: Mode::Test,
         entered_by: EnteredBy::Caller,
         connector: "training".into(),
+        connector_named: false,
         language: language.to_string(),
         prompt_version: ivrpay_prompts::VERSION.to_owned(),
         operator_extension: None,
@@ -232,13 +234,14 @@ impl Simulation {
                     Output::Write(draft) => {
                         let (done, receiver) = oneshot::channel();
                         let (settle, payment) = (self.settle.clone(), self.payment);
-                        tokio::spawn(
-                            async move { drop(done.send(settle.write(payment, draft).await)) },
-                        );
+                        tokio::spawn(async move {
+                            drop(done.send(settle.write(payment, "training", draft).await))
+                        });
                         written = Some(receiver);
                     }
                     Output::Authorise(intent, card) => {
-                        answered = Some(self.settle.authorise("training", intent, card));
+                        answered =
+                            Some(self.settle.authorise(Ways::only("training"), intent, card));
                     }
                     Output::End(end) => return Ok(end),
                 }

@@ -21,14 +21,16 @@ use ivrpay_ari::{
 use ivrpay_card::{Month, Rules};
 use ivrpay_dialogue::operator::Refusal;
 use ivrpay_dialogue::{
-    At, CallResult, Command, Dialogue, End, Input, Line, NotWritten, Output, Prompt, Say, Setup,
-    Stage,
+    At, CallResult, Command, Dialogue, Draft, End, Input, Line, NotWritten, Output, Prompt, Say,
+    Setup, Stage,
 };
 use ivrpay_journal::{
     By, Claim, ClaimError, CreateError, EnteredBy, Mode as PaymentMode, NewPayment, Origin,
     Payment, TRAINING,
 };
-use ivrpay_payment::{CallId, Durable, Intent, Money, Outcome, PaymentId, State as PaymentState};
+use ivrpay_payment::{
+    CallId, Durable, Intent, Money, Outcome, PaymentId, Plan, State as PaymentState,
+};
 use ivrpay_prompts::Language;
 use ivrpay_web::Cancelled;
 use tokio::sync::{mpsc, oneshot};
@@ -47,6 +49,7 @@ use crate::outbound::Outbound;
 use crate::pairs::{Company, Leg, Pairs};
 use crate::quarantine::{MARKED, Mark};
 use crate::recorders::Recorders;
+use crate::routing::Ways;
 use crate::settle::Settle;
 use crate::spies::{self, Spies};
 use crate::spoken;
@@ -83,12 +86,17 @@ struct Order {
 }
 
 impl Order {
-    /// Practice goes nowhere, whatever its payment says.
-    fn connector(&self) -> &str {
-        if self.mode == Mode::Training {
-            TRAINING
-        } else {
-            &self.claim.payment().connector
+    /// Whom to ask for what was keyed. Practice goes nowhere, whatever its payment says.
+    fn ways(&self, tenants: &[Tenant], draft: &Draft) -> Ways {
+        let payment = self.claim.payment();
+        let tenant = tenants.iter().find(|tenant| tenant.id == payment.tenant);
+        match tenant {
+            _ if self.mode == Mode::Training => Ways::only(TRAINING),
+            Some(tenant) if !payment.connector_named => {
+                let plan = Plan::LumpSum;
+                tenant.routing.ways(draft.card.brand, draft.amount, plan)
+            }
+            _ => Ways::only(&*payment.connector),
         }
     }
 }
@@ -306,6 +314,8 @@ struct Pending {
     /// An intent that the dialogue has been told of, and has not answered with a charge.
     unsent: Option<Durable<Intent>>,
     written: Option<oneshot::Receiver<Result<Durable<Intent>, NotWritten>>>,
+    /// Whom to ask, once it is written.
+    ways: Option<Ways>,
     answered: Option<oneshot::Receiver<Outcome>>,
 }
 
@@ -517,6 +527,7 @@ impl Call {
             } else {
                 tenant.connector.clone()
             },
+            connector_named: false,
             language: language.to_string(),
             prompt_version: ivrpay_prompts::VERSION.to_owned(),
             operator_extension: args.operator_extension.clone(),
@@ -847,19 +858,20 @@ impl Call {
                 Output::Write(draft) => {
                     let (done, receiver) = oneshot::channel();
                     let (settle, payment) = (self.shared.settle.clone(), order.claim.payment().id);
-                    tokio::spawn(
-                        async move { drop(done.send(settle.write(payment, draft).await)) },
-                    );
+                    let ways = settle.open(order.ways(&self.shared.tenants, &draft));
+                    let connector = ways.first().to_owned();
+                    pending.ways = Some(ways);
+                    tokio::spawn(async move {
+                        drop(done.send(settle.write(payment, &connector, draft).await));
+                    });
                     pending.written = Some(receiver);
                     self.mark_unknown(order).await;
                 }
                 Output::Authorise(intent, card) => {
                     pending.unsent = None;
-                    pending.answered = Some(self.shared.settle.authorise(
-                        order.connector(),
-                        intent,
-                        card,
-                    ));
+                    // Set where the intent was asked for; without it nobody would be asked.
+                    let ways = pending.ways.take().unwrap_or_else(|| Ways::only(""));
+                    pending.answered = Some(self.shared.settle.authorise(ways, intent, card));
                 }
                 Output::End(end) => return Some(end),
             }

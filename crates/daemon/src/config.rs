@@ -16,7 +16,7 @@ use ivrpay_acquirer::{
 use ivrpay_dialogue::Settings;
 use ivrpay_dialogue::desk::OrderDigits;
 use ivrpay_journal::TaskRules;
-use ivrpay_payment::{Brand, Currency, Money, OperationKind, Owner, SiteId, TenantId};
+use ivrpay_payment::{Brand, Currency, Money, Owner, SiteId, TenantId};
 use ivrpay_prompts::Language;
 use ivrpay_web::{ApiKey, KeyHash, Scope};
 use ivrpay_wire::{Lookup, LookupConfig};
@@ -29,6 +29,7 @@ use crate::guard::{Danger, EXCEPTION_DAYS_MAX, Exception};
 use crate::ladder::{Ending, Ladder, RUNGS_MAX, Rung};
 use crate::line::Line;
 use crate::recorders::{RawRecorder, Recorder};
+use crate::routing::{Merchant, RawRoute, Routing};
 use crate::spies;
 
 /// Why a configuration can't be used. Each says where and what to do.
@@ -173,8 +174,10 @@ pub struct Tenant {
     pub currency: Currency,
     /// Brands that are taken.
     pub brands: Vec<Brand>,
-    /// Name of its connector.
+    /// The connector that its routes ask where no condition holds.
     pub connector: String,
+    /// Whom to ask for a payment.
+    pub routing: Routing,
     /// Place or brand, for reports.
     pub site: Option<SiteId>,
     /// How long an announced payment waits for its call.
@@ -524,7 +527,11 @@ struct RawTenant {
     currency: Option<String>,
     #[serde(default = "default_brands")]
     valid_card_types: Vec<Brand>,
-    connector: String,
+    connector: Option<String>,
+    #[serde(default)]
+    fallback: Vec<String>,
+    #[serde(default)]
+    routes: Vec<RawRoute>,
     #[serde(default)]
     site: Option<String>,
     #[serde(default = "default_waiting_max")]
@@ -992,47 +999,25 @@ fn tenant(
     folder: &Path,
 ) -> Result<Tenant, ConfigError> {
     let at = |key: &str| format!("tenants[{index}].{key}");
-    let connector = connectors.get(&raw.connector).ok_or_else(|| {
-        let known: Vec<&str> = connectors.keys().map(String::as_str).collect();
-        ConfigError::value(
-            at("connector"),
-            format!(
-                "there is no [connectors.{}]; known: {known:?}",
-                raw.connector
-            ),
-        )
-    })?;
-    // A call charges; a connector that can't is told now, not to a caller.
-    let about = connector.kind.about();
-    about
-        .capabilities
-        .require(OperationKind::Charge)
-        .map_err(|e| ConfigError::value(at("connector"), e))?;
     let live = raw.mode == RawMode::Live;
-    let other = match connector.mode {
-        Some(AcquirerMode::Test) if live => {
-            Some("a live tenant can't use a test connector: nobody would be charged")
-        }
-        Some(AcquirerMode::Live) if !live => Some(
-            "a test tenant can't use a live connector: every practice call would charge somebody",
-        ),
-        _ => None,
-    };
-    if let Some(why) = other {
-        return Err(ConfigError::value(at("mode"), why));
-    }
-    if live && connector.kind == Kind::NULL {
-        return Err(ConfigError::value(
-            at("mode"),
-            "a live tenant can't use a null connector: nobody would be charged",
-        ));
-    }
     if raw.valid_card_types.is_empty() {
         return Err(ConfigError::value(
             at("valid_card_types"),
             "names at least one brand",
         ));
     }
+    let currency = raw
+        .currency
+        .map_or(Ok(Currency::Jpy), |c| c.parse())
+        .map_err(|e| ConfigError::value(at("currency"), e))?;
+    let merchant = Merchant {
+        at: format!("tenants[{index}]"),
+        live,
+        currency,
+        brands: &raw.valid_card_types,
+        connectors,
+    };
+    let routing = merchant.routing(raw.connector, raw.fallback, raw.routes)?;
     let due = |key: &str, due: Option<Span>, usual: Duration| {
         span(
             &at(key),
@@ -1066,12 +1051,10 @@ fn tenant(
             .language
             .map_or(Ok(Language::Ja), |l| l.parse())
             .map_err(|_| ConfigError::value(at("language"), "ja or en"))?,
-        currency: raw
-            .currency
-            .map_or(Ok(Currency::Jpy), |c| c.parse())
-            .map_err(|e| ConfigError::value(at("currency"), e))?,
+        currency,
         brands: raw.valid_card_types,
-        connector: raw.connector,
+        connector: routing.usual().to_owned(),
+        routing,
         site: raw
             .site
             .map(SiteId::new)
@@ -1490,17 +1473,17 @@ fn dialogue(raw: &RawDialogue) -> Result<Settings, ConfigError> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
     use super::*;
 
-    const SAMPLE: &str = include_str!("../../../asterisk-conf/ivrpay.sample.toml");
+    pub(crate) const SAMPLE: &str = include_str!("../../../asterisk-conf/ivrpay.sample.toml");
 
-    struct Folder(tempfile::TempDir);
+    pub(crate) struct Folder(tempfile::TempDir);
 
     impl Folder {
-        fn new() -> Self {
+        pub(crate) fn new() -> Self {
             let folder = Self(tempfile::tempdir().unwrap());
             folder.secret("ari-password", "one\n", 0o600);
             folder.secret("acquirer-password", "two", 0o600);
@@ -1520,7 +1503,7 @@ mod tests {
             std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
         }
 
-        fn load(&self, text: &str) -> Result<Config, ConfigError> {
+        pub(crate) fn load(&self, text: &str) -> Result<Config, ConfigError> {
             let path = self.0.path().join("ivrpay.toml");
             std::fs::write(&path, text).unwrap();
             Config::load(&path)

@@ -23,6 +23,7 @@ mod paykey;
 mod quarantine;
 mod reach;
 pub mod recorders;
+pub mod routing;
 mod serve;
 pub mod settle;
 pub mod spies;

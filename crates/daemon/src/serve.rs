@@ -495,6 +495,12 @@ fn web(
                     language: t.language.to_string(),
                     live: t.live,
                     connector: t.connector.clone(),
+                    connectors: t
+                        .routing
+                        .connectors()
+                        .into_iter()
+                        .map(str::to_owned)
+                        .collect(),
                     waiting_max: t.waiting_max,
                     customer_calls_max: t.calls.at_once_max,
                 })

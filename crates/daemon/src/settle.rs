@@ -21,13 +21,14 @@ use ivrpay_payment::{
     CallId, Doubt, Durable, Intent, OperationId, OperationKind, Outcome, PaymentId, Plan, Why,
 };
 use ivrpay_web::{Acquirers, LaterRefused};
-use ivrpay_wire::{Checkpoint, Sender, Trouble};
+use ivrpay_wire::{Checkpoint, Ran, Sender, Trouble};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio_util::task::TaskTracker;
 
 use crate::breaker::{Breaker, FAILURES};
 use crate::events;
+use crate::routing::Ways;
 
 /// The wait before the journal is written again after it refused (disk full, locked): it doubles, up to the second one.
 const REWRITE_WAIT: Duration = Duration::from_millis(200);
@@ -149,13 +150,14 @@ impl Settle {
         &self.journal
     }
 
-    /// Writes the intent and syncs it. Nothing has been sent when this fails.
+    /// Writes the intent, of this connector, and syncs it. Nothing has been sent when this fails.
     ///
     /// # Errors
     /// [`NotWritten`]: the order is taken, or the journal can't be written.
     pub async fn write(
         &self,
         payment: PaymentId,
+        connector: &str,
         draft: Draft,
     ) -> Result<Durable<Intent>, NotWritten> {
         let draft = IntentDraft {
@@ -163,6 +165,7 @@ impl Settle {
             amount: draft.amount,
             card: draft.card,
             plan: Plan::LumpSum,
+            connector: connector.to_owned(),
             evidence: serde_json::to_value(&draft.evidence).unwrap_or_default(),
         };
         match self.journal.write_intent(payment, draft).await {
@@ -183,27 +186,27 @@ impl Settle {
     }
 
     /// Asks the acquirer and journals what came of it, in a task of its own. The receiver gets the outcome once it is on
-    /// disk: what is spoken to the caller is what the journal says (I3).
+    /// disk: what is spoken to the caller is what the journal says (I3). `ways` begins with the intent's connector.
     #[must_use]
     pub fn authorise(
         &self,
-        connector: &str,
+        ways: Ways,
         intent: Durable<Intent>,
         card: Card,
     ) -> oneshot::Receiver<Outcome> {
-        self.ask(connector, intent, Some(card))
+        self.ask(ways, intent, Some(card))
     }
 
     fn ask(
         &self,
-        connector: &str,
+        ways: Ways,
         intent: Durable<Intent>,
         card: Option<Card>,
     ) -> oneshot::Receiver<Outcome> {
         let (answer, receiver) = oneshot::channel();
-        let (this, connector) = (self.clone(), connector.to_owned());
+        let this = self.clone();
         self.in_flight.spawn_on(
-            async move { this.run(&connector, &intent, card, answer).await },
+            async move { this.run(ways, &intent, card, answer).await },
             &self.wire.handle,
         );
         receiver
@@ -257,8 +260,7 @@ impl Settle {
         by: By,
     ) -> Result<Vec<Operation>, LaterRefused> {
         let kind = OperationKind::Query;
-        let found = self.payment(payment).await?;
-        let route = self.route(&found.connector)?;
+        self.payment(payment).await?;
         let operations = self
             .journal
             .operations(payment)
@@ -269,11 +271,12 @@ impl Settle {
         });
         let mut asked = Vec::new();
         for operation in open {
+            let route = self.route(&operation.connector)?;
             if !route.connector.about().capabilities.query {
                 return Err(LaterRefused::Unsupported { kind });
             }
             let query = self.journal.write_query(operation.id, &by).await?;
-            let outcome = self.answered(&found.connector, &query).await;
+            let outcome = self.answered(&operation.connector, &query).await;
             if !matches!(outcome, Outcome::Unknown(_)) {
                 match self.journal.settle(operation.id, &outcome, INQUIRY).await {
                     // Somebody else was faster, and that stands; or it is too early to say so, and it stays unknown.
@@ -287,12 +290,29 @@ impl Settle {
         Ok(asked)
     }
 
-    /// Whether this connector's acquirer can be asked now; else what an operator is told.
-    pub(crate) fn can_be_asked(&self, connector: &str) -> Result<(), Refusal> {
+    /// Whether one of these connectors' acquirers can be asked now; else what an operator is told: of maintenance, where that is all of
+    /// it.
+    pub(crate) fn can_be_asked(&self, connectors: &[&str]) -> Result<(), Refusal> {
+        let mut all = connectors.iter().map(|name| self.is_open(name));
+        let first = all.next().unwrap_or(Ok(()));
+        all.fold(first, |before, now| match (before, now) {
+            (Ok(()), _) | (_, Ok(())) => Ok(()),
+            (Err(before), Err(now)) if before == now => Err(now),
+            _ => Err(Refusal::AcquirerAway),
+        })
+    }
+
+    fn is_open(&self, connector: &str) -> Result<(), Refusal> {
         let Some(route) = self.routes.get(connector) else {
             return Ok(());
         };
         route.breaker.closed(Instant::now(), jiff::Timestamp::now())
+    }
+
+    /// Those of the ways that can be asked now, or all where none can.
+    #[must_use]
+    pub fn open(&self, ways: Ways) -> Ways {
+        ways.open(|connector| self.is_open(connector).is_ok())
     }
 
     async fn payment(&self, id: PaymentId) -> Result<Payment, LaterRefused> {
@@ -311,7 +331,7 @@ impl Settle {
     /// What came of an operation without a card, once it is on disk.
     async fn answered(&self, connector: &str, intent: &Durable<Intent>) -> Outcome {
         events::intent(intent.get().payment_id, intent.get().operation_id);
-        match self.ask(connector, intent.clone(), None).await {
+        match self.ask(Ways::only(connector), intent.clone(), None).await {
             Ok(outcome) => outcome,
             // Its task died by a bug: it may have been done.
             Err(_) => {
@@ -348,30 +368,33 @@ impl Settle {
 
     async fn run(
         &self,
-        connector: &str,
+        ways: Ways,
         intent: &Durable<Intent>,
-        card: Option<Card>,
+        mut card: Option<Card>,
         answer: oneshot::Sender<Outcome>,
     ) {
         let started = Instant::now();
         let (payment, operation) = (intent.get().payment_id, intent.get().operation_id);
-        let route = self.routes.get(connector);
-        let (outcome, trouble) = match route {
-            Some(route) => {
-                let ran = ivrpay_wire::run_from(
-                    route.connector.as_ref(),
-                    &route.sender,
-                    intent,
-                    card,
-                    Progress::default(),
-                    &mut Kept(&self.journal),
-                    move |wiped| events::wiped(payment, operation, wiped),
-                )
-                .await;
-                (ran.outcome, ran.trouble)
+        let mut ways = ways.into_iter();
+        let mut connector = ways.next().unwrap_or_default();
+        let (outcome, trouble) = loop {
+            let ran = self.ask_one(&connector, intent, card).await;
+            // Only what not one byte has gone out of, and what a card is there for.
+            let next = ran.unsent.and_then(|card| Some((card, ways.next()?)));
+            let Some((unsent, other)) = next else {
+                break (ran.outcome, ran.trouble);
+            };
+            if let Err(error) = self.journal.fail_over(intent, &other).await {
+                events::outcome_not_written(payment, operation, &ran.outcome, &error);
+                break (ran.outcome, ran.trouble);
             }
-            // A tenant's connector is checked when the configuration is read; nothing was sent.
-            None => (Outcome::NotCharged(Why::NotSent), None),
+            events::failed_over(
+                payment,
+                operation,
+                (&connector, &other),
+                ran.trouble.as_ref(),
+            );
+            (connector, card) = (other, Some(unsent));
         };
         events::outcome(
             payment,
@@ -380,15 +403,6 @@ impl Settle {
             trouble.as_ref(),
             started.elapsed(),
         );
-        // A later operation may fail by what it is about, and what was not built asked nobody.
-        let asked = intent.get().parent.is_none()
-            && !matches!(trouble, Some(Trouble::Build(_) | Trouble::NotWritten(_)));
-        if asked
-            && let Some(route) = route
-            && route.breaker.note(&outcome, Instant::now())
-        {
-            events::acquirer_away(connector);
-        }
         let mut answer = Some(answer);
         let mut pauses = Pauses::default();
         while let Err(error) = self.keep(intent, &outcome).await {
@@ -411,6 +425,39 @@ impl Settle {
             // The caller may be gone; the journal has it.
             drop(answer.send(outcome));
         }
+    }
+
+    /// What one connector makes of an operation, noted for those who ask next.
+    async fn ask_one(&self, connector: &str, intent: &Durable<Intent>, card: Option<Card>) -> Ran {
+        let Some(route) = self.routes.get(connector) else {
+            // A tenant's connectors are checked when the configuration is read; nothing was sent.
+            return Ran {
+                outcome: Outcome::NotCharged(Why::NotSent),
+                trouble: None,
+                unsent: None,
+            };
+        };
+        let (payment, operation) = (intent.get().payment_id, intent.get().operation_id);
+        let ran = ivrpay_wire::run_from(
+            route.connector.as_ref(),
+            &route.sender,
+            intent,
+            card,
+            Progress::default(),
+            &mut Kept(&self.journal),
+            move |wiped| events::wiped(payment, operation, wiped),
+        )
+        .await;
+        // A later operation may fail by what it is about, and what was not built asked nobody.
+        let asked = intent.get().parent.is_none()
+            && !matches!(
+                ran.trouble,
+                Some(Trouble::Build(_) | Trouble::NotWritten(_))
+            );
+        if asked && route.breaker.note(&ran.outcome, Instant::now()) {
+            events::acquirer_away(connector);
+        }
+        ran
     }
 
     /// Writes an outcome. Where the call was closed meanwhile, its operation is unknown, and now is settled.
@@ -546,6 +593,9 @@ impl Acquirers for Settle {
 }
 
 #[cfg(test)]
+mod fail_over;
+
+#[cfg(test)]
 mod tests {
     use ivrpay_acquirer::null::Null;
     use ivrpay_acquirer::{About, Asked, BuildError, Reply, Step};
@@ -595,6 +645,7 @@ mod tests {
             amount: Money::new(1200, Currency::Jpy).unwrap(),
             mode: Mode::Test,
             connector: "odd".into(),
+            connector_named: false,
             language: "ja".into(),
             prompt_version: "1".into(),
             origin: Origin::Dialplan,
@@ -612,6 +663,7 @@ mod tests {
             amount: claim.payment().amount,
             card: Truncated::new(Brand::Visa, [1, 1, 1, 1]).unwrap(),
             plan: Plan::LumpSum,
+            connector: "odd".into(),
             evidence: serde_json::Value::Null,
         };
         let intent = journal.write_intent(payment, draft).await.unwrap();
@@ -676,6 +728,6 @@ mod tests {
             let operation = place.settle.later(place.payment, refund()).await.unwrap();
             assert_eq!(operation.state, OperationState::NotCharged);
         }
-        assert_eq!(place.settle.can_be_asked("odd"), Ok(()));
+        assert_eq!(place.settle.can_be_asked(&["odd"]), Ok(()));
     }
 }

@@ -105,6 +105,7 @@ fn about(web: &Web, tenant: &Tenant, body: api::CallCustomer) -> Result<About, A
                 operator: body.operator,
                 caller_number: Some(body.to),
                 site: body.site,
+                connector: None,
             };
             let payment = new_payment(web, tenant, payment, None)?;
             Ok(About::New(Box::new(payment)))

@@ -55,8 +55,10 @@ pub struct Tenant {
     pub language: String,
     /// Test or live.
     pub live: bool,
-    /// Connector that its payments go through.
+    /// Connector that its payments go through where no route says another.
     pub connector: String,
+    /// All that its payments may go through.
+    pub connectors: Vec<String>,
     /// How long an announced payment waits for its call.
     pub waiting_max: Duration,
     /// Customers who may be called at once; 0 = nobody is.

@@ -113,7 +113,8 @@ pub(crate) fn new_payment(
         amount,
         mode: if tenant.live { Mode::Live } else { Mode::Test },
         entered_by: EnteredBy::Caller,
-        connector: tenant.connector.clone(),
+        connector_named: body.connector.is_some(),
+        connector: connector(tenant, body.connector)?,
         language,
         prompt_version: web.prompt_version.clone(),
         operator_extension: body
@@ -131,6 +132,18 @@ pub(crate) fn new_payment(
                 .saturating_add(i64::try_from(tenant.waiting_max.as_millis()).unwrap_or(i64::MAX)),
         ),
     })
+}
+
+/// The connector that was named, where it is one of the tenant's.
+fn connector(tenant: &Tenant, named: Option<String>) -> Result<String, ApiError> {
+    let Some(name) = named else {
+        return Ok(tenant.connector.clone());
+    };
+    if tenant.connectors.contains(&name) {
+        return Ok(name);
+    }
+    let known = tenant.connectors.join(", ");
+    Err(ApiError::invalid(format!("connector: one of {known}")))
 }
 
 #[derive(Deserialize)]

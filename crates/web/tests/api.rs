@@ -78,6 +78,7 @@ fn tenant(name: &str, currency: &str, language: &str) -> Tenant {
         language: language.into(),
         live: false,
         connector: "sandbox".into(),
+        connectors: vec!["sandbox".into(), "second".into()],
         waiting_max: Duration::from_secs(900),
         customer_calls_max: 1,
     }

@@ -49,6 +49,7 @@ pub const ABOUT: About = About {
             bonus_instalments: true,
             revolving: true,
         },
+        yen_only: true,
         ..Capabilities::NONE
     },
     hosts: Some(Hosts {
