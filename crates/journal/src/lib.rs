@@ -11,6 +11,7 @@
 
 mod calls;
 mod chain;
+mod connectors;
 mod error;
 mod journal;
 mod later;
@@ -20,6 +21,7 @@ mod sqlite;
 mod tasks;
 mod types;
 
+pub use connectors::{LiveConnector, Standing};
 pub use error::{
     AssignError, CallError, ClaimError, CreateError, Error, IntentError, LaterError, OutcomeError,
     RecordingError, TaskError,

@@ -1,6 +1,7 @@
 //! Every line of SQL. A second store (PostgreSQL) gets a module like this one; what the statements mean is decided in `journal`.
 
 mod calls;
+mod connectors;
 mod recordings;
 mod tasks;
 

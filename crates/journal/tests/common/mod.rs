@@ -63,7 +63,9 @@ impl Place {
 }
 
 /// What takes the columns of the eighth migration and of those behind it away again.
-pub const UNDO_EIGHTH: [&str; 10] = [
+pub const UNDO_EIGHTH: [&str; 12] = [
+    "DROP INDEX operations_by_connector",
+    "DROP TABLE live_connectors",
     "ALTER TABLE operations DROP COLUMN connector",
     "ALTER TABLE payments DROP COLUMN connector_named",
     "ALTER TABLE payments DROP COLUMN plan",
