@@ -413,6 +413,23 @@ pub struct Later {
     pub amount: Option<u64>,
     /// Who says so.
     pub by: String,
+    /// Only say what would be done ([`LaterPlanned`]).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub dry_run: bool,
+}
+
+/// What would be asked of an acquirer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LaterPlanned {
+    /// `capture`, `void` or `refund`.
+    pub kind: String,
+    /// How much, minor units.
+    pub amount: u64,
+    /// The same request asked before: this came of it, and nothing would be done.
+    #[serde(default)]
+    pub before: Option<Operation>,
+    /// The payment as it is.
+    pub payment: Payment,
 }
 
 /// Body of `POST /v1/payments/{id}/inquire`.
@@ -434,6 +451,9 @@ pub struct Operation {
     pub state: String,
     /// Minor units.
     pub amount: u64,
+    /// Of which connector it was asked.
+    #[serde(default)]
+    pub connector: String,
     /// Our order number at the acquirer.
     pub acquirer_order: String,
     /// The acquirer's reference.

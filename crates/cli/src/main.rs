@@ -11,6 +11,7 @@ macro_rules! say {
 }
 
 mod audit;
+mod connector;
 mod payment;
 mod recording;
 mod simulate;
@@ -74,6 +75,11 @@ enum Command {
     Payment {
         #[command(subcommand)]
         command: payment::Command,
+    },
+    /// Connectors to acquirers: which there are, and a person's word for one that moves money and is another than it was.
+    Connector {
+        #[command(subcommand)]
+        command: connector::Command,
     },
     /// Recordings in which a card was spoken or keyed: out of reach, into the journal, and what became of them.
     Recording {
@@ -154,6 +160,7 @@ fn main() -> ExitCode {
         Command::Audit(args) => audit::run(&args),
         Command::Simulate(args) => simulate::run(&args),
         Command::Payment { command } => payment::run(command),
+        Command::Connector { command } => connector::run(command),
         Command::Recording { command } => recording::run(command),
         Command::Task { command } => task::run(command),
         Command::Completions { shell } => {
@@ -255,7 +262,14 @@ fn serve(path: &std::path::Path) -> ExitCode {
         .and_then(|runtime| runtime.block_on(ivrpay_daemon::serve(config, report, &protections)));
     match served {
         Ok(()) => Exit::Done.into(),
-        Err(error) => fail(&error),
+        Err(error) => match error.downcast_ref::<ivrpay_daemon::live::Changed>() {
+            // A restart would not help.
+            Some(changed) => {
+                eprintln!("ivrpay: {changed}\nhint: {}", changed.hint());
+                Exit::Config.into()
+            }
+            None => fail(&error),
+        },
     }
 }
 

@@ -251,6 +251,8 @@ pub struct Connector {
     pub mode: Option<AcquirerMode>,
     /// What its acquirer has to be told.
     pub settings: ConnectorSettings,
+    /// Files of its secrets, certificates and authorities, by name of the setting.
+    pub credentials: BTreeMap<String, PathBuf>,
     /// When it is in maintenance: nobody is moved for it then.
     pub maintenance: Vec<Maintenance>,
     /// Failures in a row after which it is left alone; 0: never.
@@ -691,7 +693,11 @@ impl Config {
         let connectors = raw
             .connectors
             .into_iter()
-            .map(|(name, raw)| Ok((name.clone(), connector(&name, raw, folder)?)))
+            .map(|(name, raw)| {
+                let name = word("connectors", name)?;
+                let connector = connector(&name, raw, folder)?;
+                Ok((name, connector))
+            })
             .collect::<Result<BTreeMap<_, _>, ConfigError>>()?;
         if raw.tenants.is_empty() {
             return Err(ConfigError::value(
@@ -1295,8 +1301,21 @@ fn connector(name: &str, raw: RawConnector, folder: &Path) -> Result<Connector, 
     let maintenance = raw.maintenance.iter().map(|text| text.parse());
     let maintenance = maintenance.collect::<Result<Vec<Maintenance>, _>>();
     let maintenance = maintenance.map_err(|e| ConfigError::value(at("maintenance"), e))?;
+    let mut credentials = BTreeMap::new();
+    for (key, file) in [
+        ("password_file", &raw.password_file),
+        ("ca_file", &raw.ca_file),
+        ("client_certificate_file", &raw.client_certificate_file),
+        ("client_key_file", &raw.client_key_file),
+    ] {
+        if let Some(file) = file {
+            credentials.insert(key.to_owned(), folder.join(file));
+        }
+    }
     for (key, file) in raw.secrets {
-        let value = secret(&at(&format!("secrets.{key}")), &folder.join(file))?;
+        let (name, file) = (format!("secrets.{key}"), folder.join(file));
+        let value = secret(&at(&name), &file)?;
+        credentials.insert(name, file);
         settings.secrets.insert(key, value);
     }
     ivrpay_acquirer::configured(kind, &settings).map_err(|e| ConfigError::value(at(e.key()), e))?;
@@ -1312,6 +1331,7 @@ fn connector(name: &str, raw: RawConnector, folder: &Path) -> Result<Connector, 
             endpoint: None,
             mode,
             settings,
+            credentials,
             maintenance,
             away_after,
         });
@@ -1382,6 +1402,7 @@ fn connector(name: &str, raw: RawConnector, folder: &Path) -> Result<Connector, 
         endpoint: Some(endpoint),
         mode,
         settings,
+        credentials,
         maintenance,
         away_after,
     })
@@ -1497,7 +1518,7 @@ pub(crate) mod tests {
             folder
         }
 
-        fn secret(&self, name: &str, text: &str, mode: u32) {
+        pub(crate) fn secret(&self, name: &str, text: &str, mode: u32) {
             let path = self.0.path().join(name);
             std::fs::write(&path, text).unwrap();
             std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();

@@ -766,6 +766,11 @@ pub(crate) fn approved_too_late(
     );
 }
 
+/// A live connector is new, or another in a way that nobody has to answer for.
+pub(crate) fn connector_kept(connector: &str, what: &[&String]) {
+    info!(connector, changed = ?what, "a live connector is kept as it is now");
+}
+
 /// So many failures in a row that no customer is moved for it now.
 pub(crate) fn acquirer_away(connector: &str) {
     warn!(

@@ -16,6 +16,7 @@ mod keypad;
 pub mod ladder;
 mod lamps;
 pub mod line;
+pub mod live;
 mod order;
 mod outbound;
 mod pairs;

@@ -47,7 +47,7 @@ const GIVE_BACK_MAX: Duration = Duration::from_secs(5);
 const SERVERS_MAX: Duration = Duration::from_secs(3);
 
 /// Our name in the journal. Its lock lets in one daemon at a time; which start of it, its epoch tells.
-const WRITER: &str = "ivrpay";
+pub(crate) const WRITER: &str = "ivrpay";
 
 /// How often waiting payments are looked through for those that have waited too long, and metrics are tidied.
 const HOUSEKEEPING: Duration = Duration::from_secs(5);
@@ -97,6 +97,7 @@ pub async fn serve(
         .await
         .context("the journal could not be recovered")?;
     events::recovered(recovered.unknown.len(), recovered.released.len());
+    crate::live::guard(&config, &journal).await?;
 
     let settle = Settle::new(journal.clone(), routes(&config)?)
         .context("no thread for the acquirers; raise TasksMax and LimitNPROC of the service")?;

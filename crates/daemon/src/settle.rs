@@ -15,7 +15,7 @@ use ivrpay_dialogue::operator::Refusal;
 use ivrpay_dialogue::{Draft, NotWritten};
 use ivrpay_journal::{
     By, Claim, IntentDraft, IntentError, Journal, Later, LaterDraft, LaterError, Operation,
-    OperationState, OutcomeError, Payment,
+    OperationState, OutcomeError, Payment, Planned,
 };
 use ivrpay_payment::{
     CallId, Doubt, Durable, Intent, OperationId, OperationKind, Outcome, PaymentId, Plan, Why,
@@ -221,6 +221,36 @@ impl Settle {
         payment: PaymentId,
         draft: LaterDraft,
     ) -> Result<Operation, LaterRefused> {
+        let found = self.allows(payment, &draft).await?;
+        match self.journal.write_later(payment, draft).await? {
+            Later::Existing(operation) => Ok(operation),
+            Later::New(intent) => {
+                self.answered(&found.connector, &intent).await;
+                let id = intent.get().operation_id;
+                self.operation(payment, id).await
+            }
+        }
+    }
+
+    /// What [`Self::later`] would do now; asks nobody and writes nothing.
+    ///
+    /// # Errors
+    /// As of [`Self::later`].
+    pub async fn plan(
+        &self,
+        payment: PaymentId,
+        draft: &LaterDraft,
+    ) -> Result<Planned, LaterRefused> {
+        self.allows(payment, draft).await?;
+        Ok(self.journal.plan_later(payment, draft).await?)
+    }
+
+    /// The payment, where its acquirer has such an operation.
+    async fn allows(
+        &self,
+        payment: PaymentId,
+        draft: &LaterDraft,
+    ) -> Result<Payment, LaterRefused> {
         let kind = draft.kind;
         let found = self.payment(payment).await?;
         let about = self.route(&found.connector)?.connector.about();
@@ -240,14 +270,7 @@ impl Settle {
         if is_part && !parts && kind != OperationKind::Void {
             return Err(LaterRefused::WholeOnly { kind });
         }
-        match self.journal.write_later(payment, draft).await? {
-            Later::Existing(operation) => Ok(operation),
-            Later::New(intent) => {
-                self.answered(&found.connector, &intent).await;
-                let id = intent.get().operation_id;
-                self.operation(payment, id).await
-            }
-        }
+        Ok(found)
     }
 
     /// Asks the acquirer what became of what is unknown of a payment, and settles what it says.
@@ -580,6 +603,15 @@ impl Acquirers for Settle {
     ) -> BoxFuture<'static, Result<Operation, LaterRefused>> {
         let this = self.clone();
         self.apart(async move { Self::later(&this, payment, draft).await })
+    }
+
+    fn plan(
+        &self,
+        payment: PaymentId,
+        draft: LaterDraft,
+    ) -> BoxFuture<'static, Result<Planned, LaterRefused>> {
+        let this = self.clone();
+        async move { Self::plan(&this, payment, &draft).await }.boxed()
     }
 
     fn inquire(

@@ -31,7 +31,7 @@ pub use scrub::looks_like_card;
 pub use types::{
     About, ApiRequest, Assignment, Break, By, CalledNow, Claim, Clock, Created, CustomerCall,
     EnteredBy, Filter, First, Found, IntentDraft, Later, LaterDraft, Match, Mode, NewCustomerCall,
-    NewPayment, NewRecording, OpenOptions, Operation, OperationState, Origin, Payment, Promise,
-    Record, RecorderPause, Recording, RecordingState, Recovered, TRAINING, Task, TaskCount,
-    TaskFilter, TaskKind, TaskNews, TaskRules, TaskState, VerifyReport, Which,
+    NewPayment, NewRecording, OpenOptions, Operation, OperationState, Origin, Payment, Planned,
+    Promise, Record, RecorderPause, Recording, RecordingState, Recovered, TRAINING, Task,
+    TaskCount, TaskFilter, TaskKind, TaskNews, TaskRules, TaskState, VerifyReport, Which,
 };

@@ -770,6 +770,15 @@ pub enum Later {
     Existing(Operation),
 }
 
+/// What `write_later` would do.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Planned {
+    /// Ask for so much.
+    New(Money),
+    /// Nothing: the same request wrote this before.
+    Before(Operation),
+}
+
 /// What is about to be asked of an acquirer; ids, key and acquirer's order number are the journal's to allot.
 #[derive(Debug, Clone)]
 pub struct IntentDraft {

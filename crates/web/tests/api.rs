@@ -10,7 +10,9 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use ivrpay_api as api;
-use ivrpay_journal::{By, IntentDraft, Journal, Later, LaterDraft, OpenOptions, Operation};
+use ivrpay_journal::{
+    By, IntentDraft, Journal, Later, LaterDraft, OpenOptions, Operation, Planned,
+};
 use ivrpay_payment::{
     AcquirerRef, Approval, Brand, CallId, Currency, Doubt, OperationKind, Outcome, PaymentId, Plan,
     TenantId, Truncated,
@@ -128,6 +130,15 @@ impl Acquirers for Yes {
             }
         }
         .boxed()
+    }
+
+    fn plan(
+        &self,
+        payment: PaymentId,
+        draft: LaterDraft,
+    ) -> BoxFuture<'static, Result<Planned, LaterRefused>> {
+        let journal = self.0.clone();
+        async move { Ok(journal.plan_later(payment, &draft).await?) }.boxed()
     }
 
     fn inquire(
@@ -1015,11 +1026,12 @@ async fn a_payment_is_inquired_and_refunded_behind_its_call() {
 
     for (operation, body, status, code) in [
         ("capture", json!({"by": "mori"}), 409, "not-possible"),
+        // Asked twice without a key it would be given back twice.
         (
             "refund",
             json!({"by": "mori", "amount": 100}),
-            409,
-            "not-possible",
+            400,
+            "invalid-request",
         ),
         (
             "void",
@@ -1052,6 +1064,21 @@ async fn a_payment_is_inquired_and_refunded_behind_its_call() {
         let (path, api) = (path("refund"), server.api);
         async move { ask(api, "POST", &path, "tokyo-key", head, &body.to_string()).await }
     };
+    let plan = |body: Value| {
+        let plan = refund(body);
+        async move {
+            let plan = plan.await;
+            (
+                plan.status,
+                plan.body["amount"].clone(),
+                plan.body["before"]["state"].clone(),
+            )
+        }
+    };
+    let dry = json!({"by": "mori", "dry_run": true});
+    assert_eq!(plan(dry.clone()).await, (200, json!(1200), Value::Null));
+    let part = refund(json!({"by": "mori", "amount": 100})).await;
+    assert_eq!(part.status, 409, "no part at this acquirer: {part:?}");
     let first = refund(by.clone()).await;
     assert_eq!(
         (first.status, &first.body["operation"]["kind"]),
@@ -1067,7 +1094,11 @@ async fn a_payment_is_inquired_and_refunded_behind_its_call() {
         (&json!("voided"), &json!(1200))
     );
     assert_eq!(refund(by).await.body["operation"], first.body["operation"]);
-    let other = refund(json!({"by": "kato"})).await;
+    // Who asks again is no other request.
+    let again = refund(json!({"by": "kato"})).await;
+    assert_eq!(again.body["operation"], first.body["operation"]);
+    assert_eq!(plan(dry).await, (200, json!(1200), json!("approved")));
+    let other = refund(json!({"by": "mori", "amount": 1})).await;
     assert_eq!(other.body["error"]["code"], "idempotency-reused");
 }
 
