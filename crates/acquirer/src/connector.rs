@@ -106,6 +106,8 @@ pub struct Capabilities {
     pub plans: Plans,
     /// Whether it takes yen and no other currency.
     pub yen_only: bool,
+    /// Days after which a reserved amount lapses, where that is known; else the merchant's contract says so.
+    pub authorisation_days: Option<u16>,
     /// Whether the card is kept until the answer. `false`: wiped as soon as the request has been written out.
     pub card_kept: bool,
 }
@@ -157,6 +159,7 @@ impl Capabilities {
         verify: false,
         plans: Plans::LUMP_SUM,
         yen_only: false,
+        authorisation_days: None,
         card_kept: false,
     };
 

@@ -432,6 +432,24 @@ pub struct LaterPlanned {
     pub payment: Payment,
 }
 
+/// Answer to `GET /v1/payments/expiring`: what is reserved and not taken, that lapses first before others; what nobody knows the end of, last.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Expiring {
+    /// Those.
+    pub payments: Vec<ExpiringPayment>,
+}
+
+/// A payment that is reserved and not taken.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExpiringPayment {
+    /// Since when.
+    pub reserved_at: String,
+    /// When it lapses at the acquirer; `None` where `authorisation_days` of its connector is not set, and not known.
+    pub lapses_at: Option<String>,
+    /// The payment.
+    pub payment: Payment,
+}
+
 /// Body of `POST /v1/payments/{id}/inquire`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

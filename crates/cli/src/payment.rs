@@ -1,5 +1,6 @@
 //! `ivrpay payment list|show|assign|cancel|capture|void|refund|inquire`: asks the running service over its Unix socket.
 
+mod expiring;
 mod file;
 mod later;
 
@@ -42,6 +43,8 @@ pub(crate) enum Command {
         #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=200))]
         limit: u32,
     },
+    /// What is reserved and not taken, and lapses before long.
+    Expiring(expiring::Args),
     /// One payment, whole.
     Show {
         #[command(flatten)]
@@ -194,6 +197,7 @@ pub(crate) fn run(command: Command) -> ExitCode {
             }
             from.show(&path, None, list)
         }
+        Command::Expiring(args) => expiring::run(&args),
         Command::Show { from, id } => {
             from.show(&format!("/v1/payments/{}", encode(&id)), None, show)
         }

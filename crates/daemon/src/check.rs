@@ -298,10 +298,11 @@ impl<'a> Check<'a> {
                 self.warn(
                     "journal",
                     format!(
-                        "{path}: {} payment(s) whose outcome is unknown, {} approval(s) that the caller did not hear, {} call(s) that were promised",
+                        "{path}: {} payment(s) whose outcome is unknown, {} approval(s) that the caller did not hear, {} call(s) that were promised, {} reserved amount(s) that lapse before long",
                         of(TaskKind::UnknownOutcome),
                         of(TaskKind::ApprovedCallerGone),
                         of(TaskKind::PromisedCallBack),
+                        of(TaskKind::ExpiringAuthorisation),
                     ),
                     "`ivrpay task list` shows them; look the unknown ones up at the acquirer, and call the others back",
                 )

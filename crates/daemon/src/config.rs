@@ -184,6 +184,8 @@ pub struct Tenant {
     pub waiting_max: Duration,
     /// By when its tasks are due, and whose they are.
     pub task_rules: TaskRules,
+    /// How long before a reserved amount lapses it becomes a task.
+    pub expiring: Duration,
     /// Whether the security code is asked.
     pub security_code: bool,
     /// Who takes the caller back.
@@ -257,6 +259,8 @@ pub struct Connector {
     pub maintenance: Vec<Maintenance>,
     /// Failures in a row after which it is left alone; 0: never.
     pub away_after: u32,
+    /// Days after which its acquirer lets a reserved amount lapse, where that is known.
+    pub authorisation_days: Option<u16>,
 }
 
 /// `[limits]`: every limit by its name.
@@ -543,6 +547,8 @@ struct RawTenant {
     #[serde(default)]
     approved_caller_gone_due: Option<Span>,
     #[serde(default)]
+    authorisation_expiring: Option<Span>,
+    #[serde(default)]
     task_owner: Option<String>,
     #[serde(default = "yes")]
     security_code: bool,
@@ -623,6 +629,9 @@ fn default_brands() -> Vec<Brand> {
     ]
 }
 
+/// How long before a reserved amount lapses it becomes a task, where the configuration says nothing else: three days.
+const EXPIRING: Duration = Duration::from_secs(72 * 3600);
+
 fn default_waiting_max() -> Span {
     Span(Duration::from_secs(24 * 3600))
 }
@@ -656,6 +665,7 @@ struct RawConnector {
     #[serde(default)]
     maintenance: Vec<String>,
     away_after: Option<u32>,
+    authorisation_days: Option<u16>,
     connect_timeout: Option<Span>,
     reply_timeout: Option<Span>,
 }
@@ -1072,6 +1082,11 @@ fn tenant(
             60_000,
             7 * 24 * 3_600_000,
         )?,
+        expiring: due(
+            "authorisation_expiring",
+            raw.authorisation_expiring,
+            EXPIRING,
+        )?,
         task_rules,
         security_code: raw.security_code,
         ladder: raw
@@ -1298,6 +1313,15 @@ fn connector(name: &str, raw: RawConnector, folder: &Path) -> Result<Connector, 
     if away_after > 100 {
         return Err(ConfigError::value(at("away_after"), "0 to 100"));
     }
+    if raw
+        .authorisation_days
+        .is_some_and(|days| !(1..=365).contains(&days))
+    {
+        return Err(ConfigError::value(at("authorisation_days"), "1 to 365"));
+    }
+    let authorisation_days = raw
+        .authorisation_days
+        .or(about.capabilities.authorisation_days);
     let maintenance = raw.maintenance.iter().map(|text| text.parse());
     let maintenance = maintenance.collect::<Result<Vec<Maintenance>, _>>();
     let maintenance = maintenance.map_err(|e| ConfigError::value(at("maintenance"), e))?;
@@ -1334,6 +1358,7 @@ fn connector(name: &str, raw: RawConnector, folder: &Path) -> Result<Connector, 
             credentials,
             maintenance,
             away_after,
+            authorisation_days,
         });
     }
     let host = about.hosts.and_then(|hosts| match settings.mode {
@@ -1405,6 +1430,7 @@ fn connector(name: &str, raw: RawConnector, folder: &Path) -> Result<Connector, 
         credentials,
         maintenance,
         away_after,
+        authorisation_days,
     })
 }
 
@@ -1589,6 +1615,7 @@ pub(crate) mod tests {
             (b.security_code, b.waiting_max)
         );
         assert_eq!(a.task_rules, b.task_rules);
+        assert_eq!(a.expiring, b.expiring);
         assert_eq!(a.calls, b.calls);
         let line = |t: &Tenant| (t.line.ask_language, t.line.digits, t.line.operator);
         assert_eq!(line(a), line(b));

@@ -11,6 +11,7 @@ pub mod config;
 mod desk;
 pub mod edge;
 mod events;
+mod expiring;
 mod guard;
 mod keypad;
 pub mod ladder;

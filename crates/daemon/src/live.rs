@@ -325,7 +325,7 @@ mod tests {
             assert!(
                 text.starts_with(&format!(
                     "[connectors.generic] is live, and is another than it was: {what}; what is open there"
-                )) && text.contains("charge of 1,200 JPY (unknown, payment "),
+                )) && text.contains("charge of 1200 JPY (unknown, payment "),
                 "{text}"
             );
             assert!(

@@ -150,6 +150,7 @@ pub async fn serve(
     watch(status, &connected, &stopping, &servers);
     housekeeping(journal.clone(), metrics, counters, &stopping, &servers);
     tasks::watch(journal.clone(), stream.clone(), &stopping, &servers);
+    crate::expiring::watch(&config, journal.clone(), &stopping, &servers);
 
     let recorders = Recorders::new(
         Arc::new(config.recorders),
@@ -529,6 +530,7 @@ fn web(
         metrics: metrics.clone(),
         clock: Arc::new(now_ms),
         quarantine: config.quarantine.clone(),
+        authorisation_days: Arc::new(crate::expiring::days(config)),
         prompt_version: ivrpay_prompts::VERSION.to_owned(),
         closing: closing.clone(),
         journal_health: ivrpay_web::JournalHealth::default(),

@@ -801,6 +801,11 @@ async fn record_outcome(
                 payment.acquirer_ref = Some(approval.acquirer_ref.clone());
             }
             later::apply(payment, operation);
+            if matches!(operation.kind, OperationKind::Capture | OperationKind::Void) {
+                let by = operation.by.as_deref().unwrap_or_default();
+                let kind = TaskKind::ExpiringAuthorisation;
+                tx.close_task(payment.id, kind, by, None).await?;
+            }
             OperationState::Approved
         }
         Outcome::Declined(decline) => {

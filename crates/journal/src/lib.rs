@@ -13,6 +13,7 @@ mod calls;
 mod chain;
 mod connectors;
 mod error;
+mod expiring;
 mod journal;
 mod later;
 mod recordings;
@@ -26,6 +27,7 @@ pub use error::{
     AssignError, CallError, ClaimError, CreateError, Error, IntentError, LaterError, OutcomeError,
     RecordingError, TaskError,
 };
+pub use expiring::Reserved;
 pub use journal::Journal;
 pub use scrub::looks_like_card;
 pub use types::{

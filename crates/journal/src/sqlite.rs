@@ -2,6 +2,7 @@
 
 mod calls;
 mod connectors;
+mod expiring;
 mod recordings;
 mod tasks;
 

@@ -154,6 +154,8 @@ names!(
     TaskKind {
         /// Call the customer back: the payment is approved, and he may not have heard so.
         ApprovedCallerGone = "approved-caller-gone",
+        /// Take or release what is reserved, before it lapses.
+        ExpiringAuthorisation = "expiring-authorization",
         /// Call the customer back, as somebody promised.
         PromisedCallBack = "promised-call-back",
         /// Delete or redact a recording in which a card was spoken or keyed (PCI DSS v4.0.1, 12.10.7).

@@ -230,6 +230,7 @@ impl Server {
                 .build_recorder()
                 .handle(),
             clock: Arc::new(|| NOW_MS),
+            authorisation_days: Arc::new([("sandbox".to_owned(), 7)].into()),
             prompt_version: "1".into(),
             closing: CancellationToken::new(),
             journal_health: JournalHealth::default(),
@@ -1100,6 +1101,65 @@ async fn a_payment_is_inquired_and_refunded_behind_its_call() {
     assert_eq!(plan(dry).await, (200, json!(1200), json!("approved")));
     let other = refund(json!({"by": "mori", "amount": 1})).await;
     assert_eq!(other.body["error"]["code"], "idempotency-reused");
+}
+
+/// Reserved at a connector whose amounts live seven days, and at one of which nobody knows.
+#[tokio::test]
+async fn what_is_reserved_is_listed_before_it_lapses() {
+    let server = Server::start().await;
+    let mut ids = Vec::new();
+    for (order, connector) in [("A-1", "second"), ("A-2", "sandbox")] {
+        let body = json!({"amount": 1200, "order_id": order, "connector": connector});
+        let made = server.post("tokyo-key", "", &body.to_string()).await;
+        assert_eq!(
+            (made.status, &made.body["connector"]),
+            (201, &json!(connector))
+        );
+        let id: PaymentId = made.body["id"].as_str().unwrap().parse().unwrap();
+        let claim = server.journal.claim(id, call_id()).await.unwrap();
+        let draft = IntentDraft {
+            kind: OperationKind::Authorise,
+            amount: claim.payment().amount,
+            card: Truncated::new(Brand::Visa, [1, 1, 1, 1]).unwrap(),
+            plan: Plan::LumpSum,
+            connector: connector.to_owned(),
+            evidence: Value::Null,
+        };
+        let intent = server.journal.write_intent(id, draft).await.unwrap();
+        server.journal.write_outcome(&intent, &yes()).await.unwrap();
+        let result = "success";
+        let released = server.journal.release(&claim, result, Value::Null).await;
+        released.unwrap();
+        ids.push(id.to_string());
+    }
+    let path = "/v1/payments/expiring";
+    // Reserved now, by the journal's clock, which is not the API's.
+    let all = server
+        .get("tokyo-key", &format!("{path}?within_hours=8784"))
+        .await;
+    let listed: Vec<_> = all.body["payments"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|p| {
+            (
+                p["payment"]["id"].as_str().unwrap(),
+                p["lapses_at"].is_null(),
+            )
+        })
+        .collect();
+    assert_eq!(listed, [(&*ids[1], false), (&*ids[0], true)], "{all:?}");
+    let other = server.get("paris-key", path).await;
+    assert_eq!(other.body["payments"], json!([]));
+    for wrong in ["within_hours=0", "within_hours=x", "within=3d"] {
+        let refused = server.get("tokyo-key", &format!("{path}?{wrong}")).await;
+        assert_eq!(refused.status, 400, "{wrong}");
+    }
+    let body = r#"{"amount": 1, "order_id": "A-3", "connector": "elsewhere"}"#;
+    let refused = server.post("tokyo-key", "", body).await;
+    assert_eq!(refused.status, 400);
+    let message = refused.body["error"]["message"].as_str().unwrap();
+    assert_eq!(message, "connector: one of sandbox, second");
 }
 
 #[tokio::test]

@@ -50,6 +50,7 @@ pub const ABOUT: About = About {
             revolving: true,
         },
         yen_only: true,
+        authorisation_days: Some(60),
         ..Capabilities::NONE
     },
     hosts: Some(Hosts {

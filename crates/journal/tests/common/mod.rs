@@ -63,7 +63,8 @@ impl Place {
 }
 
 /// What takes the columns of the eighth migration and of those behind it away again.
-pub const UNDO_EIGHTH: [&str; 12] = [
+pub const UNDO_EIGHTH: [&str; 13] = [
+    "DROP INDEX payments_reserved",
     "DROP INDEX operations_by_connector",
     "DROP TABLE live_connectors",
     "ALTER TABLE operations DROP COLUMN connector",
