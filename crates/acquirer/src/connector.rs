@@ -162,6 +162,10 @@ pub struct Capabilities {
     pub verify: bool,
     /// The plans that it can carry; which a merchant may offer is his contract's business.
     pub plans: Plans,
+    /// Whether it takes yen and no other currency.
+    pub yen_only: bool,
+    /// Days after which a reserved amount lapses, where that is known; else the merchant's contract says so.
+    pub authorisation_days: Option<u16>,
 }
 
 /// Which payment plans an acquirer's requests have a place for.
@@ -210,6 +214,8 @@ impl Capabilities {
         tokenise: false,
         verify: false,
         plans: Plans::LUMP_SUM,
+        yen_only: false,
+        authorisation_days: None,
     };
 
     /// Whether `kind` can be asked for.

@@ -49,6 +49,9 @@ pub struct CreatePayment {
     /// Place or brand of the merchant, for reports.
     #[serde(default)]
     pub site: Option<String>,
+    /// The connector that is asked, one of the tenant's, and no other; by its routes when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connector: Option<String>,
 }
 
 /// A payment as the API shows it.
@@ -459,6 +462,41 @@ pub struct Later {
     pub amount: Option<u64>,
     /// Who says so.
     pub by: String,
+    /// Only say what would be done ([`LaterPlanned`]).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub dry_run: bool,
+}
+
+/// What would be asked of an acquirer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LaterPlanned {
+    /// `capture`, `void` or `refund`.
+    pub kind: String,
+    /// How much, minor units.
+    pub amount: u64,
+    /// The same request asked before: this came of it, and nothing would be done.
+    #[serde(default)]
+    pub before: Option<Operation>,
+    /// The payment as it is.
+    pub payment: Payment,
+}
+
+/// Answer to `GET /v1/payments/expiring`: what is reserved and not taken, that lapses first before others; what nobody knows the end of, last.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Expiring {
+    /// Those.
+    pub payments: Vec<ExpiringPayment>,
+}
+
+/// A payment that is reserved and not taken.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExpiringPayment {
+    /// Since when.
+    pub reserved_at: String,
+    /// When it lapses at the acquirer; `None` where `authorisation_days` of its connector is not set, and not known.
+    pub lapses_at: Option<String>,
+    /// The payment.
+    pub payment: Payment,
 }
 
 /// Body of `POST /v1/payments/{id}/inquire`.
@@ -480,6 +518,9 @@ pub struct Operation {
     pub state: String,
     /// Minor units.
     pub amount: u64,
+    /// Of which connector it was asked.
+    #[serde(default)]
+    pub connector: String,
     /// Our order number at the acquirer.
     pub acquirer_order: String,
     /// The acquirer's reference.

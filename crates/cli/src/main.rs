@@ -76,7 +76,7 @@ enum Command {
         #[command(subcommand)]
         command: payment::Command,
     },
-    /// Connectors to acquirers: tried against the acquirer's test system.
+    /// Connectors to acquirers: which there are, tried against the test system, and a person's word for one that moves money.
     Connector {
         #[command(subcommand)]
         command: connector::Command,
@@ -262,7 +262,14 @@ fn serve(path: &std::path::Path) -> ExitCode {
         .and_then(|runtime| runtime.block_on(ivrpay_daemon::serve(config, report, &protections)));
     match served {
         Ok(()) => Exit::Done.into(),
-        Err(error) => fail(&error),
+        Err(error) => match error.downcast_ref::<ivrpay_daemon::live::Changed>() {
+            // A restart would not help.
+            Some(changed) => {
+                eprintln!("ivrpay: {changed}\nhint: {}", changed.hint());
+                Exit::Config.into()
+            }
+            None => fail(&error),
+        },
     }
 }
 

@@ -1,12 +1,16 @@
 //! `ivrpay payment list|show|assign|cancel|capture|void|refund|inquire`: asks the running service over its Unix socket.
 
+mod expiring;
+mod file;
+mod later;
+
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
 use ivrpay_api::{
     AssignOrder, AssignPayment, CancelPayment, Cancelled, Decline, ErrorBody, Inquire, Inquired,
-    LaterDone, Operation, Payment, Payments,
+    Operation, Payment, Payments,
 };
 
 use crate::{ConfigPath, Exit, fail, load, runtime};
@@ -39,6 +43,8 @@ pub(crate) enum Command {
         #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=200))]
         limit: u32,
     },
+    /// What is reserved and not taken, and lapses before long.
+    Expiring(expiring::Args),
     /// One payment, whole.
     Show {
         #[command(flatten)]
@@ -83,11 +89,11 @@ pub(crate) enum Command {
         by: String,
     },
     /// Take a reserved amount, or a part of it (実売上).
-    Capture(Later),
+    Capture(later::Args),
     /// Release what was reserved, or undo a charge as a whole.
-    Void(Later),
+    Void(later::Args),
     /// Give captured money back, or a part of it.
-    Refund(Later),
+    Refund(later::Args),
     /// Ask the acquirer what became of what is unknown of a payment, and settle what it says.
     Inquire {
         #[command(flatten)]
@@ -98,31 +104,6 @@ pub(crate) enum Command {
         #[arg(long)]
         by: String,
     },
-}
-
-#[derive(clap::Args)]
-pub(crate) struct Later {
-    #[command(flatten)]
-    from: From,
-    /// Its id.
-    id: String,
-    /// Minor units (yen, cents); all that there is when absent.
-    #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
-    amount: Option<u64>,
-    /// Who says so.
-    #[arg(long)]
-    by: String,
-}
-
-impl Later {
-    fn run(self, operation: &str) -> ExitCode {
-        let body = ivrpay_api::Later {
-            amount: self.amount,
-            by: self.by,
-        };
-        let path = format!("/v1/payments/{}/{operation}", encode(&self.id));
-        self.from.show(&path, Some(json(&body)), later)
-    }
 }
 
 #[derive(clap::Args)]
@@ -146,6 +127,14 @@ impl From {
         self.socket.as_ref()
     }
 
+    /// The one that is named, else that of the configuration.
+    pub(crate) fn socket_of_service(&self) -> Result<PathBuf, ExitCode> {
+        match &self.socket {
+            Some(socket) => Ok(socket.clone()),
+            None => load(self.config()).map(|config| config.admin_socket),
+        }
+    }
+
     pub(crate) const fn json(&self) -> bool {
         self.json
     }
@@ -157,12 +146,9 @@ impl From {
         body: Option<Vec<u8>>,
         show: impl FnOnce(T) -> anyhow::Result<()>,
     ) -> ExitCode {
-        let socket = match &self.socket {
-            Some(socket) => socket.clone(),
-            None => match load(self.config()) {
-                Ok(config) => config.admin_socket,
-                Err(code) => return code,
-            },
+        let socket = match self.socket_of_service() {
+            Ok(socket) => socket,
+            Err(code) => return code,
         };
         let shown = runtime()
             .and_then(|runtime| runtime.block_on(ask(&socket, path, body)))
@@ -211,6 +197,7 @@ pub(crate) fn run(command: Command) -> ExitCode {
             }
             from.show(&path, None, list)
         }
+        Command::Expiring(args) => expiring::run(&args),
         Command::Show { from, id } => {
             from.show(&format!("/v1/payments/{}", encode(&id)), None, show)
         }
@@ -255,9 +242,9 @@ pub(crate) fn run(command: Command) -> ExitCode {
             let path = format!("/v1/payments/{}/cancel", encode(&id));
             from.show(&path, Some(json(&CancelPayment { by })), cancelled)
         }
-        Command::Capture(later) => later.run("capture"),
-        Command::Void(later) => later.run("void"),
-        Command::Refund(later) => later.run("refund"),
+        Command::Capture(args) => later::run("capture", &args),
+        Command::Void(args) => later::run("void", &args),
+        Command::Refund(args) => later::run("refund", &args),
         Command::Inquire { from, id, by } => {
             let path = format!("/v1/payments/{}/inquire", encode(&id));
             from.show(&path, Some(json(&Inquire { by })), inquired)
@@ -276,6 +263,26 @@ pub(crate) async fn ask(
     path: &str,
     body: Option<Vec<u8>>,
 ) -> anyhow::Result<String> {
+    match request(socket, path, body, None).await? {
+        Answer::Good(text) => Ok(text),
+        Answer::Refused(why) => bail!("{why}"),
+    }
+}
+
+/// What the service says.
+enum Answer {
+    Good(String),
+    /// Why not.
+    Refused(String),
+}
+
+/// As [`ask`], under an `Idempotency-Key`; an error is the way to the service.
+async fn request(
+    socket: &std::path::Path,
+    path: &str,
+    body: Option<Vec<u8>>,
+    key: Option<&str>,
+) -> anyhow::Result<Answer> {
     let client = reqwest::Client::builder()
         .unix_socket(socket)
         .no_proxy()
@@ -288,6 +295,10 @@ pub(crate) async fn ask(
             .body(body),
         None => client.get(url),
     };
+    let request = match key {
+        Some(key) => request.header("idempotency-key", key),
+        None => request,
+    };
     let answer = request.send().await.with_context(|| {
         format!(
             "the service does not answer at {}; is `ivrpay serve` running, and may you open it?",
@@ -298,11 +309,11 @@ pub(crate) async fn ask(
     let text = answer.text().await?;
     if !good {
         match serde_json::from_str::<ErrorBody>(&text) {
-            Ok(body) => bail!("{}", body.error.message),
+            Ok(body) => return Ok(Answer::Refused(body.error.message)),
             Err(_) => bail!("the service answered something else than JSON"),
         }
     }
-    Ok(text)
+    Ok(Answer::Good(text))
 }
 
 fn list(Payments { payments }: Payments) -> anyhow::Result<()> {
@@ -356,35 +367,6 @@ fn cancelled(c: Cancelled) -> anyhow::Result<()> {
         c.payment_id
     );
     Ok(())
-}
-
-/// Said with exit code 0 where it is done; what is refused or not known is an error, so that a script stops.
-fn later(done: LaterDone) -> anyhow::Result<()> {
-    let LaterDone { operation, payment } = done;
-    let what = format!(
-        "{} of {}",
-        operation.kind,
-        money(operation.amount, &payment.currency)
-    );
-    match operation.state.as_str() {
-        "approved" => {
-            say!(
-                "{what}: done; payment {} is {}",
-                payment.id,
-                payment.state.name()
-            );
-            Ok(())
-        }
-        "unknown" => bail!(
-            "{what}: the acquirer's answer is not known. It may have been done: do not repeat it, run `ivrpay payment inquire {}`",
-            payment.id
-        ),
-        "in-flight" => bail!(
-            "{what}: is being asked for already; look at `ivrpay payment show {}`",
-            payment.id
-        ),
-        state => bail!("{what}: {}", refused(&operation, state)),
-    }
 }
 
 fn inquired(answer: Inquired) -> anyhow::Result<()> {

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use ivrpay_acquirer::null::Null;
 use ivrpay_card::{Month, Rules};
+use ivrpay_daemon::routing::Ways;
 use ivrpay_daemon::settle::{Route, Settle};
 use ivrpay_daemon::tries::Tries;
 use ivrpay_dialogue::{At, Dialogue, End, Input, NotWritten, Output, Prompt, Settings, Setup};
@@ -125,6 +126,7 @@ async fn simulate(args: &Args, amount: Money) -> anyhow::Result<End> {
         mode: Mode::Test,
         entered_by: EnteredBy::Caller,
         connector: "training".into(),
+        connector_named: false,
         language: language.to_string(),
         prompt_version: ivrpay_prompts::VERSION.to_owned(),
         operator_extension: None,
@@ -255,13 +257,14 @@ impl Simulation {
                     Output::Write(draft) => {
                         let (done, receiver) = oneshot::channel();
                         let (settle, payment) = (self.settle.clone(), self.payment);
-                        tokio::spawn(
-                            async move { drop(done.send(settle.write(payment, draft).await)) },
-                        );
+                        tokio::spawn(async move {
+                            drop(done.send(settle.write(payment, "training", draft).await))
+                        });
                         written = Some(receiver);
                     }
                     Output::Authorise(intent, card) => {
-                        answered = Some(self.settle.authorise("training", intent, card, None));
+                        let ways = Ways::only("training");
+                        answered = Some(self.settle.authorise(ways, intent, card, None));
                     }
                     Output::End(end) => return Ok(end),
                 }

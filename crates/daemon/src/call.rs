@@ -21,15 +21,15 @@ use ivrpay_ari::{
 use ivrpay_card::{Month, Rules};
 use ivrpay_dialogue::operator::Refusal;
 use ivrpay_dialogue::{
-    At, CallResult, Command, Dialogue, End, Input, Line, NotWritten, Output, Prompt, Say, Setup,
-    Stage,
+    At, CallResult, Command, Dialogue, Draft, End, Input, Line, NotWritten, Output, Prompt, Say,
+    Setup, Stage,
 };
 use ivrpay_journal::{
     By, Claim, ClaimError, CreateError, EnteredBy, Mode as PaymentMode, NewPayment, Origin,
     Payment, TRAINING,
 };
 use ivrpay_payment::{
-    CallId, Durable, Intent, Money, Outcome, PaymentId, State as PaymentState, Transaction,
+    CallId, Durable, Intent, Money, Outcome, PaymentId, Plan, State as PaymentState, Transaction,
 };
 use ivrpay_prompts::Language;
 use ivrpay_web::Cancelled;
@@ -49,6 +49,7 @@ use crate::outbound::Outbound;
 use crate::pairs::{Company, Leg, Pairs};
 use crate::quarantine::{MARKED, Mark};
 use crate::recorders::Recorders;
+use crate::routing::Ways;
 use crate::settle::Settle;
 use crate::spies::{self, Spies};
 use crate::spoken;
@@ -85,12 +86,17 @@ struct Order {
 }
 
 impl Order {
-    /// Practice goes nowhere, whatever its payment says.
-    fn connector(&self) -> &str {
-        if self.mode == Mode::Training {
-            TRAINING
-        } else {
-            &self.claim.payment().connector
+    /// Whom to ask for what was keyed. Practice goes nowhere, whatever its payment says.
+    fn ways(&self, tenants: &[Tenant], draft: &Draft) -> Ways {
+        let payment = self.claim.payment();
+        let tenant = tenants.iter().find(|tenant| tenant.id == payment.tenant);
+        match tenant {
+            _ if self.mode == Mode::Training => Ways::only(TRAINING),
+            Some(tenant) if !payment.connector_named => {
+                let plan = Plan::LumpSum;
+                tenant.routing.ways(draft.card.brand, draft.amount, plan)
+            }
+            _ => Ways::only(&*payment.connector),
         }
     }
 }
@@ -308,6 +314,8 @@ struct Pending {
     /// An intent that the dialogue has been told of, and has not answered with a charge.
     unsent: Option<Durable<Intent>>,
     written: Option<oneshot::Receiver<Result<Durable<Intent>, NotWritten>>>,
+    /// Whom to ask, once it is written.
+    ways: Option<Ways>,
     answered: Option<oneshot::Receiver<Outcome>>,
 }
 
@@ -513,7 +521,17 @@ impl Call {
         } else {
             &tenant.connector
         };
-        if !self.shared.settle.can(connector, transaction.kind()) {
+        // A card is stored, or checked, where no route says another.
+        let asked = if args.mode == Mode::Training || !transaction.moves_money() {
+            vec![connector]
+        } else {
+            tenant.routing.connectors()
+        };
+        let settle = &self.shared.settle;
+        if !asked
+            .iter()
+            .all(|name| settle.can(name, transaction.kind()))
+        {
             events::arguments_refused(&self.about, "type is none that the tenant's acquirer has");
             return Err(Refused::internal(language));
         }
@@ -532,6 +550,7 @@ impl Call {
             },
             entered_by: self.about.entered_by,
             connector: connector.to_owned(),
+            connector_named: !transaction.moves_money(),
             language: language.to_string(),
             prompt_version: ivrpay_prompts::VERSION.to_owned(),
             operator_extension: args.operator_extension.clone(),
@@ -874,23 +893,23 @@ impl Call {
                 Output::Write(draft) => {
                     let (done, receiver) = oneshot::channel();
                     let (settle, payment) = (self.shared.settle.clone(), order.claim.payment().id);
-                    tokio::spawn(
-                        async move { drop(done.send(settle.write(payment, draft).await)) },
-                    );
+                    let ways = settle.open(order.ways(&self.shared.tenants, &draft));
+                    let connector = ways.first().to_owned();
+                    pending.ways = Some(ways);
+                    tokio::spawn(async move {
+                        drop(done.send(settle.write(payment, &connector, draft).await));
+                    });
                     pending.written = Some(receiver);
                     self.mark_unknown(order).await;
                 }
                 Output::Authorise(intent, card) => {
                     pending.unsent = None;
-                    pending.answered = Some(
-                        self.shared.settle.authorise(
-                            order.connector(),
-                            intent,
-                            card,
-                            (order.mode != Mode::Training)
-                                .then(|| order.claim.payment().tenant.clone()),
-                        ),
-                    );
+                    // Set where the intent was asked for; without it nobody would be asked.
+                    let ways = pending.ways.take().unwrap_or_else(|| Ways::only(""));
+                    let merchant = (order.mode != Mode::Training)
+                        .then(|| order.claim.payment().tenant.clone());
+                    pending.answered =
+                        Some(self.shared.settle.authorise(ways, intent, card, merchant));
                 }
                 Output::End(end) => return Some(end),
             }

@@ -1,12 +1,13 @@
 //! `ivrpay check`: widening rings, each line a fact, then a hint.
 //!
-//! File, values, prompts on disk, secret memory, protections of the process, journal, then over the network Asterisk (reachable, our user, not logging
+//! File, values, routes, prompts on disk, secret memory, protections of the process, journal, then over the network Asterisk (reachable, our user, not logging
 //! keys), who may pay where operators are behind another PBX, the pay key (its port, features and dialplan), what takes supervisors
 //! off and every acquirer (reachable, its certificate good). `offline` stops before the network.
 
 mod edge;
 mod ladder;
 mod pay_key;
+mod routes;
 mod spies;
 
 use std::path::Path;
@@ -56,7 +57,7 @@ fn lacks<'e>(
 /// One line.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Fact {
-    /// Ring: `file`, `values`, `prompts`, `secret-memory`, `process`, `journal`, `asterisk`,
+    /// Ring: `file`, `values`, `routes`, `prompts`, `secret-memory`, `process`, `journal`, `asterisk`,
     /// `edge`, `pay-key`, `spy`, `return`, `acquirer`, `recorder`.
     pub ring: &'static str,
     /// How it is.
@@ -127,6 +128,7 @@ impl<'a> Check<'a> {
         };
         self.good("file", format!("{} is read", config.path.display()));
         self.values(&config);
+        self.routes(&config);
         self.prompts(&config);
         self.secret_memory(&config);
         self.process(&config);
@@ -296,10 +298,11 @@ impl<'a> Check<'a> {
                 self.warn(
                     "journal",
                     format!(
-                        "{path}: {} payment(s) whose outcome is unknown, {} approval(s) that the caller did not hear, {} call(s) that were promised",
+                        "{path}: {} payment(s) whose outcome is unknown, {} approval(s) that the caller did not hear, {} call(s) that were promised, {} reserved amount(s) that lapse before long",
                         of(TaskKind::UnknownOutcome),
                         of(TaskKind::ApprovedCallerGone),
                         of(TaskKind::PromisedCallBack),
+                        of(TaskKind::ExpiringAuthorisation),
                     ),
                     "`ivrpay task list` shows them; look the unknown ones up at the acquirer, and call the others back",
                 )

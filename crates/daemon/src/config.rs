@@ -29,6 +29,7 @@ use crate::guard::{Danger, EXCEPTION_DAYS_MAX, Exception};
 use crate::ladder::{Ending, Ladder, RUNGS_MAX, Rung};
 use crate::line::Line;
 use crate::recorders::{RawRecorder, Recorder};
+use crate::routing::{Merchant, RawRoute, Routing};
 use crate::spies;
 use crate::tries::{TRIES_DEFAULT, TRIES_MAX};
 
@@ -174,14 +175,18 @@ pub struct Tenant {
     pub currency: Currency,
     /// Brands that are taken.
     pub brands: Vec<Brand>,
-    /// Name of its connector.
+    /// The connector that its routes ask where no condition holds.
     pub connector: String,
+    /// Whom to ask for a payment.
+    pub routing: Routing,
     /// Place or brand, for reports.
     pub site: Option<SiteId>,
     /// How long an announced payment waits for its call.
     pub waiting_max: Duration,
     /// By when its tasks are due, and whose they are.
     pub task_rules: TaskRules,
+    /// How long before a reserved amount lapses it becomes a task.
+    pub expiring: Duration,
     /// Whether the security code is asked.
     pub security_code: bool,
     /// What a payment of which nothing is said is: `charge`, or `authorize` where amounts are captured later.
@@ -251,10 +256,14 @@ pub struct Connector {
     pub mode: Option<AcquirerMode>,
     /// What its acquirer has to be told.
     pub settings: ConnectorSettings,
+    /// Files of its secrets, certificates and authorities, by name of the setting.
+    pub credentials: BTreeMap<String, PathBuf>,
     /// When it is in maintenance: nobody is moved for it then.
     pub maintenance: Vec<Maintenance>,
     /// Failures in a row after which it is left alone; 0: never.
     pub away_after: u32,
+    /// Days after which its acquirer lets a reserved amount lapse, where that is known.
+    pub authorisation_days: Option<u16>,
 }
 
 /// `[limits]`: every limit by its name.
@@ -530,7 +539,11 @@ struct RawTenant {
     currency: Option<String>,
     #[serde(default = "default_brands")]
     valid_card_types: Vec<Brand>,
-    connector: String,
+    connector: Option<String>,
+    #[serde(default)]
+    fallback: Vec<String>,
+    #[serde(default)]
+    routes: Vec<RawRoute>,
     #[serde(default)]
     site: Option<String>,
     #[serde(default = "default_waiting_max")]
@@ -539,6 +552,8 @@ struct RawTenant {
     unknown_outcome_due: Option<Span>,
     #[serde(default)]
     approved_caller_gone_due: Option<Span>,
+    #[serde(default)]
+    authorisation_expiring: Option<Span>,
     #[serde(default)]
     task_owner: Option<String>,
     #[serde(default = "yes")]
@@ -622,6 +637,9 @@ fn default_brands() -> Vec<Brand> {
     ]
 }
 
+/// How long before a reserved amount lapses it becomes a task, where the configuration says nothing else: three days.
+const EXPIRING: Duration = Duration::from_secs(72 * 3600);
+
 fn default_waiting_max() -> Span {
     Span(Duration::from_secs(24 * 3600))
 }
@@ -655,6 +673,7 @@ struct RawConnector {
     #[serde(default)]
     maintenance: Vec<String>,
     away_after: Option<u32>,
+    authorisation_days: Option<u16>,
     connect_timeout: Option<Span>,
     reply_timeout: Option<Span>,
 }
@@ -692,7 +711,11 @@ impl Config {
         let connectors = raw
             .connectors
             .into_iter()
-            .map(|(name, raw)| Ok((name.clone(), connector(&name, raw, folder)?)))
+            .map(|(name, raw)| {
+                let name = word("connectors", name)?;
+                let connector = connector(&name, raw, folder)?;
+                Ok((name, connector))
+            })
             .collect::<Result<BTreeMap<_, _>, ConfigError>>()?;
         if raw.tenants.is_empty() {
             return Err(ConfigError::value(
@@ -1006,16 +1029,6 @@ fn tenant(
     folder: &Path,
 ) -> Result<Tenant, ConfigError> {
     let at = |key: &str| format!("tenants[{index}].{key}");
-    let connector = connectors.get(&raw.connector).ok_or_else(|| {
-        let known: Vec<&str> = connectors.keys().map(String::as_str).collect();
-        ConfigError::value(
-            at("connector"),
-            format!(
-                "there is no [connectors.{}]; known: {known:?}",
-                raw.connector
-            ),
-        )
-    })?;
     let transaction = raw.transaction_type;
     if !transaction.moves_money() {
         return Err(ConfigError::value(
@@ -1023,37 +1036,26 @@ fn tenant(
             "charge or authorize; a card is stored or checked where a payment asks for it",
         ));
     }
-    // What a connector can't do is told now, not to a caller.
-    let about = connector.kind.about();
-    about
-        .capabilities
-        .require(transaction.kind())
-        .map_err(|e| ConfigError::value(at("transaction_type"), e))?;
     let live = raw.mode == RawMode::Live;
-    let other = match connector.mode {
-        Some(AcquirerMode::Test) if live => {
-            Some("a live tenant can't use a test connector: nobody would be charged")
-        }
-        Some(AcquirerMode::Live) if !live => Some(
-            "a test tenant can't use a live connector: every practice call would charge somebody",
-        ),
-        _ => None,
-    };
-    if let Some(why) = other {
-        return Err(ConfigError::value(at("mode"), why));
-    }
-    if live && connector.kind == Kind::NULL {
-        return Err(ConfigError::value(
-            at("mode"),
-            "a live tenant can't use a null connector: nobody would be charged",
-        ));
-    }
     if raw.valid_card_types.is_empty() {
         return Err(ConfigError::value(
             at("valid_card_types"),
             "names at least one brand",
         ));
     }
+    let currency = raw
+        .currency
+        .map_or(Ok(Currency::Jpy), |c| c.parse())
+        .map_err(|e| ConfigError::value(at("currency"), e))?;
+    let merchant = Merchant {
+        at: format!("tenants[{index}]"),
+        live,
+        currency,
+        transaction,
+        brands: &raw.valid_card_types,
+        connectors,
+    };
+    let routing = merchant.routing(raw.connector, raw.fallback, raw.routes)?;
     let due = |key: &str, due: Option<Span>, usual: Duration| {
         span(
             &at(key),
@@ -1087,12 +1089,10 @@ fn tenant(
             .language
             .map_or(Ok(Language::Ja), |l| l.parse())
             .map_err(|_| ConfigError::value(at("language"), "ja or en"))?,
-        currency: raw
-            .currency
-            .map_or(Ok(Currency::Jpy), |c| c.parse())
-            .map_err(|e| ConfigError::value(at("currency"), e))?,
+        currency,
         brands: raw.valid_card_types,
-        connector: raw.connector,
+        connector: routing.usual().to_owned(),
+        routing,
         site: raw
             .site
             .map(SiteId::new)
@@ -1103,6 +1103,11 @@ fn tenant(
             raw.waiting_max,
             60_000,
             7 * 24 * 3_600_000,
+        )?,
+        expiring: due(
+            "authorisation_expiring",
+            raw.authorisation_expiring,
+            EXPIRING,
         )?,
         task_rules,
         security_code: raw.security_code,
@@ -1331,11 +1336,33 @@ fn connector(name: &str, raw: RawConnector, folder: &Path) -> Result<Connector, 
     if away_after > 100 {
         return Err(ConfigError::value(at("away_after"), "0 to 100"));
     }
+    if raw
+        .authorisation_days
+        .is_some_and(|days| !(1..=365).contains(&days))
+    {
+        return Err(ConfigError::value(at("authorisation_days"), "1 to 365"));
+    }
+    let authorisation_days = raw
+        .authorisation_days
+        .or(about.capabilities.authorisation_days);
     let maintenance = raw.maintenance.iter().map(|text| text.parse());
     let maintenance = maintenance.collect::<Result<Vec<Maintenance>, _>>();
     let maintenance = maintenance.map_err(|e| ConfigError::value(at("maintenance"), e))?;
+    let mut credentials = BTreeMap::new();
+    for (key, file) in [
+        ("password_file", &raw.password_file),
+        ("ca_file", &raw.ca_file),
+        ("client_certificate_file", &raw.client_certificate_file),
+        ("client_key_file", &raw.client_key_file),
+    ] {
+        if let Some(file) = file {
+            credentials.insert(key.to_owned(), folder.join(file));
+        }
+    }
     for (key, file) in raw.secrets {
-        let value = secret(&at(&format!("secrets.{key}")), &folder.join(file))?;
+        let (name, file) = (format!("secrets.{key}"), folder.join(file));
+        let value = secret(&at(&name), &file)?;
+        credentials.insert(name, file);
         settings.secrets.insert(key, value);
     }
     ivrpay_acquirer::configured(kind, &settings).map_err(|e| ConfigError::value(at(e.key()), e))?;
@@ -1351,8 +1378,10 @@ fn connector(name: &str, raw: RawConnector, folder: &Path) -> Result<Connector, 
             endpoint: None,
             mode,
             settings,
+            credentials,
             maintenance,
             away_after,
+            authorisation_days,
         });
     }
     let host = about.hosts.and_then(|hosts| match settings.mode {
@@ -1421,8 +1450,10 @@ fn connector(name: &str, raw: RawConnector, folder: &Path) -> Result<Connector, 
         endpoint: Some(endpoint),
         mode,
         settings,
+        credentials,
         maintenance,
         away_after,
+        authorisation_days,
     })
 }
 
@@ -1512,17 +1543,17 @@ fn dialogue(raw: &RawDialogue) -> Result<Settings, ConfigError> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
     use super::*;
 
-    const SAMPLE: &str = include_str!("../../../asterisk-conf/ivrpay.sample.toml");
+    pub(crate) const SAMPLE: &str = include_str!("../../../asterisk-conf/ivrpay.sample.toml");
 
-    struct Folder(tempfile::TempDir);
+    pub(crate) struct Folder(tempfile::TempDir);
 
     impl Folder {
-        fn new() -> Self {
+        pub(crate) fn new() -> Self {
             let folder = Self(tempfile::tempdir().unwrap());
             folder.secret("ari-password", "one\n", 0o600);
             folder.secret("acquirer-password", "two", 0o600);
@@ -1536,13 +1567,13 @@ mod tests {
             folder
         }
 
-        fn secret(&self, name: &str, text: &str, mode: u32) {
+        pub(crate) fn secret(&self, name: &str, text: &str, mode: u32) {
             let path = self.0.path().join(name);
             std::fs::write(&path, text).unwrap();
             std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
         }
 
-        fn load(&self, text: &str) -> Result<Config, ConfigError> {
+        pub(crate) fn load(&self, text: &str) -> Result<Config, ConfigError> {
             let path = self.0.path().join("ivrpay.toml");
             std::fs::write(&path, text).unwrap();
             Config::load(&path)
@@ -1607,6 +1638,7 @@ mod tests {
             (b.security_code, b.waiting_max)
         );
         assert_eq!(a.task_rules, b.task_rules);
+        assert_eq!(a.expiring, b.expiring);
         assert_eq!(a.calls, b.calls);
         let line = |t: &Tenant| (t.line.ask_language, t.line.digits, t.line.operator);
         assert_eq!(line(a), line(b));

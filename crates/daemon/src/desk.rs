@@ -366,6 +366,7 @@ impl Leg {
             } else {
                 tenant.connector.clone()
             },
+            connector_named: false,
             language: keyed.language.to_string(),
             prompt_version: ivrpay_prompts::VERSION.to_owned(),
             operator_extension: args.operator_extension.clone(),
@@ -470,7 +471,7 @@ impl Leg {
             ..
         } = &*self.shared;
         if self.arguments.mode != Mode::Training {
-            settle.can_be_asked(&tenant.connector)?;
+            settle.can_be_asked(&tenant.routing.candidates(None))?;
         }
         let listed = tokio::try_join!(client.channels(), client.bridges());
         let (channels, bridges) = listed.map_err(|_| Refusal::Unsafe)?;

@@ -767,13 +767,31 @@ pub(crate) fn approved_too_late(
     );
 }
 
+/// A live connector is new, or another in a way that nobody has to answer for.
+pub(crate) fn connector_kept(connector: &str, what: &[&String]) {
+    info!(connector, changed = ?what, "a live connector is kept as it is now");
+}
+
 /// So many failures in a row that no customer is moved for it now.
 pub(crate) fn acquirer_away(connector: &str) {
     warn!(
         connector,
-        hint = "ivrpay check; nobody is asked for a card by the pay key until it answers again",
+        hint = "ivrpay check; where no other connector can take the payment, the pay key asks nobody for a card until it answers again",
         "the acquirer does not answer"
     );
+}
+
+/// Not one byte has gone out to the first, and now the second is asked.
+pub(crate) fn failed_over(
+    payment: PaymentId,
+    operation: OperationId,
+    (from, to): (&str, &str),
+    trouble: Option<&Trouble>,
+) {
+    let hint = trouble.map(Trouble::hint);
+    let reason = trouble.map(tracing::field::display);
+    warn!(payment_id = %payment, operation_id = %operation, connector = from, reason, hint, asked_now = to, "not reached: the next connector is asked");
+    counter!("ivrpay_failed_over_total", "connector" => from.to_owned()).increment(1);
 }
 
 pub(crate) fn outcome(

@@ -147,7 +147,9 @@ impl PayKey {
         args.or_extension(shared.edge.extension(press.name, press.number));
         *language = args.language.unwrap_or(*language);
         if args.mode != Mode::Training {
-            shared.settle.can_be_asked(&tenant.connector)?;
+            let amount = args.money(tenant.currency).ok().flatten();
+            let may = tenant.routing.candidates(amount);
+            shared.settle.can_be_asked(&may)?;
         }
         let customer = customer(&shared.client, &operator).await?;
         if shared.pairs.has(&customer.id) {

@@ -48,7 +48,7 @@ const GIVE_BACK_MAX: Duration = Duration::from_secs(5);
 const SERVERS_MAX: Duration = Duration::from_secs(3);
 
 /// Our name in the journal. Its lock lets in one daemon at a time; which start of it, its epoch tells.
-const WRITER: &str = "ivrpay";
+pub(crate) const WRITER: &str = "ivrpay";
 
 /// How often waiting payments are looked through for those that have waited too long, and metrics are tidied.
 const HOUSEKEEPING: Duration = Duration::from_secs(5);
@@ -98,6 +98,7 @@ pub async fn serve(
         .await
         .context("the journal could not be recovered")?;
     events::recovered(recovered.unknown.len(), recovered.released.len());
+    crate::live::guard(&config, &journal).await?;
 
     let tries = Tries::new(config.limits.tries_per_card_per_day, Instant::now())?;
     let settle = Settle::new(journal.clone(), routes(&config)?, tries)
@@ -151,6 +152,7 @@ pub async fn serve(
     watch(status, &connected, &stopping, &servers);
     housekeeping(journal.clone(), metrics, counters, &stopping, &servers);
     tasks::watch(journal.clone(), stream.clone(), &stopping, &servers);
+    crate::expiring::watch(&config, journal.clone(), &stopping, &servers);
 
     let recorders = Recorders::new(
         Arc::new(config.recorders),
@@ -499,6 +501,12 @@ fn web(
                     live: t.live,
                     connector: t.connector.clone(),
                     transaction: t.transaction,
+                    connectors: t
+                        .routing
+                        .connectors()
+                        .into_iter()
+                        .map(str::to_owned)
+                        .collect(),
                     waiting_max: t.waiting_max,
                     customer_calls_max: t.calls.at_once_max,
                 })
@@ -526,6 +534,7 @@ fn web(
         metrics: metrics.clone(),
         clock: Arc::new(now_ms),
         quarantine: config.quarantine.clone(),
+        authorisation_days: Arc::new(crate::expiring::days(config)),
         prompt_version: ivrpay_prompts::VERSION.to_owned(),
         closing: closing.clone(),
         journal_health: ivrpay_web::JournalHealth::default(),

@@ -16,20 +16,21 @@ use ivrpay_dialogue::operator::Refusal;
 use ivrpay_dialogue::{Draft, NotWritten};
 use ivrpay_journal::{
     By, Claim, IntentDraft, IntentError, Journal, Later, LaterDraft, LaterError, Operation,
-    OperationState, OutcomeError, Payment,
+    OperationState, OutcomeError, Payment, Planned,
 };
 use ivrpay_payment::{
     CallId, Decline, Doubt, Durable, Intent, OperationId, OperationKind, Outcome, PaymentId, Plan,
     Reason, TenantId, Why,
 };
 use ivrpay_web::{Acquirers, LaterRefused};
-use ivrpay_wire::{Checkpoint, Sender, Trouble};
+use ivrpay_wire::{Checkpoint, Ran, Sender, Trouble};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio_util::task::TaskTracker;
 
 use crate::breaker::{Breaker, FAILURES};
 use crate::events;
+use crate::routing::Ways;
 use crate::tries::Tries;
 
 /// The wait before the journal is written again after it refused (disk full, locked): it doubles, up to the second one.
@@ -178,13 +179,14 @@ impl Settle {
         &self.journal
     }
 
-    /// Writes the intent and syncs it. Nothing has been sent when this fails.
+    /// Writes the intent, of this connector, and syncs it. Nothing has been sent when this fails.
     ///
     /// # Errors
     /// [`NotWritten`]: the order is taken, or the journal can't be written.
     pub async fn write(
         &self,
         payment: PaymentId,
+        connector: &str,
         draft: Draft,
     ) -> Result<Durable<Intent>, NotWritten> {
         let draft = IntentDraft {
@@ -192,6 +194,7 @@ impl Settle {
             amount: draft.amount,
             card: draft.card,
             plan: Plan::LumpSum,
+            connector: connector.to_owned(),
             evidence: serde_json::to_value(&draft.evidence).unwrap_or_default(),
         };
         match self.journal.write_intent(payment, draft).await {
@@ -212,28 +215,29 @@ impl Settle {
     }
 
     /// Asks the acquirer and journals what came of it, in a task of its own. The receiver gets the outcome once it is on
-    /// disk: what is spoken to the caller is what the journal says (I3). `merchant`: whose tries of this card are counted; none in practice.
+    /// disk: what is spoken to the caller is what the journal says (I3). `ways` begins with the intent's connector; `merchant`: whose
+    /// tries of this card are counted; none in practice.
     #[must_use]
     pub fn authorise(
         &self,
-        connector: &str,
+        ways: Ways,
         intent: Durable<Intent>,
         card: Option<Card>,
         merchant: Option<TenantId>,
     ) -> oneshot::Receiver<Outcome> {
-        self.ask(connector, intent, card.map(|card| (card, merchant)))
+        self.ask(ways, intent, card.map(|card| (card, merchant)))
     }
 
     fn ask(
         &self,
-        connector: &str,
+        ways: Ways,
         intent: Durable<Intent>,
         card: Option<(Card, Option<TenantId>)>,
     ) -> oneshot::Receiver<Outcome> {
         let (answer, receiver) = oneshot::channel();
-        let (this, connector) = (self.clone(), connector.to_owned());
+        let this = self.clone();
         self.in_flight.spawn_on(
-            async move { this.run(&connector, &intent, card, answer).await },
+            async move { this.run(ways, &intent, card, answer).await },
             &self.wire.handle,
         );
         receiver
@@ -255,6 +259,36 @@ impl Settle {
         payment: PaymentId,
         draft: LaterDraft,
     ) -> Result<Operation, LaterRefused> {
+        let found = self.allows(payment, &draft).await?;
+        match self.journal.write_later(payment, draft).await? {
+            Later::Existing(operation) => Ok(operation),
+            Later::New(intent) => {
+                self.answered(&found.connector, &intent).await;
+                let id = intent.get().operation_id;
+                self.operation(payment, id).await
+            }
+        }
+    }
+
+    /// What [`Self::later`] would do now; asks nobody and writes nothing.
+    ///
+    /// # Errors
+    /// As of [`Self::later`].
+    pub async fn plan(
+        &self,
+        payment: PaymentId,
+        draft: &LaterDraft,
+    ) -> Result<Planned, LaterRefused> {
+        self.allows(payment, draft).await?;
+        Ok(self.journal.plan_later(payment, draft).await?)
+    }
+
+    /// The payment, where its acquirer has such an operation.
+    async fn allows(
+        &self,
+        payment: PaymentId,
+        draft: &LaterDraft,
+    ) -> Result<Payment, LaterRefused> {
         let kind = draft.kind;
         let found = self.payment(payment).await?;
         let about = self.route(&found.connector)?.connector.about();
@@ -274,14 +308,7 @@ impl Settle {
         if is_part && !parts && kind != OperationKind::Void {
             return Err(LaterRefused::WholeOnly { kind });
         }
-        match self.journal.write_later(payment, draft).await? {
-            Later::Existing(operation) => Ok(operation),
-            Later::New(intent) => {
-                self.answered(&found.connector, &intent).await;
-                let id = intent.get().operation_id;
-                self.operation(payment, id).await
-            }
-        }
+        Ok(found)
     }
 
     /// Asks the acquirer what became of what is unknown of a payment, and settles what it says.
@@ -294,8 +321,7 @@ impl Settle {
         by: By,
     ) -> Result<Vec<Operation>, LaterRefused> {
         let kind = OperationKind::Query;
-        let found = self.payment(payment).await?;
-        let route = self.route(&found.connector)?;
+        self.payment(payment).await?;
         let operations = self
             .journal
             .operations(payment)
@@ -306,11 +332,12 @@ impl Settle {
         });
         let mut asked = Vec::new();
         for operation in open {
+            let route = self.route(&operation.connector)?;
             if !route.connector.about().capabilities.query {
                 return Err(LaterRefused::Unsupported { kind });
             }
             let query = self.journal.write_query(operation.id, &by).await?;
-            let outcome = self.answered(&found.connector, &query).await;
+            let outcome = self.answered(&operation.connector, &query).await;
             if !matches!(outcome, Outcome::Unknown(_)) {
                 match self.journal.settle(operation.id, &outcome, INQUIRY).await {
                     // Somebody else was faster, and that stands; or it is too early to say so, and it stays unknown.
@@ -324,12 +351,29 @@ impl Settle {
         Ok(asked)
     }
 
-    /// Whether this connector's acquirer can be asked now; else what an operator is told.
-    pub(crate) fn can_be_asked(&self, connector: &str) -> Result<(), Refusal> {
+    /// Whether one of these connectors' acquirers can be asked now; else what an operator is told: of maintenance, where that is all of
+    /// it.
+    pub(crate) fn can_be_asked(&self, connectors: &[&str]) -> Result<(), Refusal> {
+        let mut all = connectors.iter().map(|name| self.is_open(name));
+        let first = all.next().unwrap_or(Ok(()));
+        all.fold(first, |before, now| match (before, now) {
+            (Ok(()), _) | (_, Ok(())) => Ok(()),
+            (Err(before), Err(now)) if before == now => Err(now),
+            _ => Err(Refusal::AcquirerAway),
+        })
+    }
+
+    fn is_open(&self, connector: &str) -> Result<(), Refusal> {
         let Some(route) = self.routes.get(connector) else {
             return Ok(());
         };
         route.breaker.closed(Instant::now(), jiff::Timestamp::now())
+    }
+
+    /// Those of the ways that can be asked now, or all where none can.
+    #[must_use]
+    pub fn open(&self, ways: Ways) -> Ways {
+        ways.open(|connector| self.is_open(connector).is_ok())
     }
 
     async fn payment(&self, id: PaymentId) -> Result<Payment, LaterRefused> {
@@ -348,7 +392,7 @@ impl Settle {
     /// What came of an operation without a card, once it is on disk.
     async fn answered(&self, connector: &str, intent: &Durable<Intent>) -> Outcome {
         events::intent(intent.get().payment_id, intent.get().operation_id);
-        match self.ask(connector, intent.clone(), None).await {
+        match self.ask(Ways::only(connector), intent.clone(), None).await {
             Ok(outcome) => outcome,
             // Its task died by a bug: it may have been done.
             Err(_) => {
@@ -385,66 +429,28 @@ impl Settle {
 
     async fn run(
         &self,
-        connector: &str,
+        ways: Ways,
         intent: &Durable<Intent>,
         card: Option<(Card, Option<TenantId>)>,
         answer: oneshot::Sender<Outcome>,
     ) {
         let started = Instant::now();
         let (payment, operation) = (intent.get().payment_id, intent.get().operation_id);
-        let route = self.routes.get(connector);
         let tried = match &card {
             Some((card, Some(merchant))) => Some(self.tries.begin(merchant, &card.pan, started)),
             _ => None,
         };
-        let refused = tried.as_ref().and_then(|tried| tried.as_ref().err());
         let card = card.map(|(card, _)| card);
-        let (outcome, trouble, codes) = match (route, refused) {
+        let outcome = match &tried {
             // The intent is in the books, and this is what came of it. The card goes nowhere.
-            (Some(route), Some(reason)) => {
+            Some(Err(reason)) => {
                 drop(card);
-                tokio::time::sleep(route.refused_after()).await;
-                let decline = Decline {
-                    reason: *reason,
-                    code: String::new(),
-                    hard: *reason == Reason::HardDeclinedBefore,
-                    action: None,
-                };
-                (Outcome::Declined(decline), None, String::new())
+                self.refused(&ways, intent, *reason).await
             }
-            (Some(route), None) => {
-                let ran = ivrpay_wire::run_from(
-                    route.connector.as_ref(),
-                    &route.sender,
-                    intent,
-                    card,
-                    Progress::default(),
-                    &mut Kept(&self.journal),
-                    move |wiped| events::wiped(payment, operation, wiped),
-                )
-                .await;
-                (ran.outcome, ran.trouble, ran.codes)
-            }
-            // A tenant's connector is checked when the configuration is read; nothing was sent.
-            (None, _) => (Outcome::NotCharged(Why::NotSent), None, String::new()),
+            _ => self.ask_all(ways, intent, card, started).await,
         };
-        let took = started.elapsed();
-        match refused {
-            Some(reason) => events::not_tried(payment, operation, *reason),
-            None => events::outcome(payment, operation, &outcome, trouble.as_ref(), &codes, took),
-        }
         if let Some(Ok(tried)) = &tried {
             self.tries.end(tried, &outcome, Instant::now());
-        }
-        // A later operation may fail by what it is about, and what was not built or not tried asked nobody.
-        let asked = refused.is_none()
-            && intent.get().parent.is_none()
-            && !matches!(trouble, Some(Trouble::Build(_) | Trouble::NotWritten(_)));
-        if asked && let Some(route) = route {
-            route.note_decline(&outcome, took);
-            if route.breaker.note(&outcome, Instant::now()) {
-                events::acquirer_away(connector);
-            }
         }
         let mut answer = Some(answer);
         let mut pauses = Pauses::default();
@@ -468,6 +474,96 @@ impl Settle {
             // The caller may be gone; the journal has it.
             drop(answer.send(outcome));
         }
+    }
+
+    /// Asks one connector after the other until one has been reached.
+    async fn ask_all(
+        &self,
+        ways: Ways,
+        intent: &Durable<Intent>,
+        mut card: Option<Card>,
+        started: Instant,
+    ) -> Outcome {
+        let (payment, operation) = (intent.get().payment_id, intent.get().operation_id);
+        let mut ways = ways.into_iter();
+        let mut connector = ways.next().unwrap_or_default();
+        let ran = loop {
+            let mut ran = self.ask_one(&connector, intent, card).await;
+            // Only what not one byte has gone out of, and what a card is there for.
+            let next = ran
+                .unsent
+                .take()
+                .and_then(|card| Some((card, ways.next()?)));
+            let Some((unsent, other)) = next else {
+                break ran;
+            };
+            if let Err(error) = self.journal.fail_over(intent, &other).await {
+                // Else its call was closed meanwhile: nobody waits for it any more.
+                if let OutcomeError::Journal(error) = &error {
+                    events::journal_failed(Some(payment), "fail-over", error);
+                }
+                break ran;
+            }
+            let trouble = ran.trouble.as_ref();
+            events::failed_over(payment, operation, (&connector, &other), trouble);
+            (connector, card) = (other, Some(unsent));
+        };
+        let (trouble, took) = (ran.trouble.as_ref(), started.elapsed());
+        events::outcome(payment, operation, &ran.outcome, trouble, &ran.codes, took);
+        ran.outcome
+    }
+
+    /// What comes of a card that may not be tried: a decline, after as long as one takes.
+    async fn refused(&self, ways: &Ways, intent: &Durable<Intent>, reason: Reason) -> Outcome {
+        let (payment, operation) = (intent.get().payment_id, intent.get().operation_id);
+        if let Some(route) = self.routes.get(ways.first()) {
+            tokio::time::sleep(route.refused_after()).await;
+        }
+        events::not_tried(payment, operation, reason);
+        Outcome::Declined(Decline {
+            reason,
+            code: String::new(),
+            hard: reason == Reason::HardDeclinedBefore,
+            action: None,
+        })
+    }
+
+    /// What one connector makes of an operation, noted for those who ask next.
+    async fn ask_one(&self, connector: &str, intent: &Durable<Intent>, card: Option<Card>) -> Ran {
+        let Some(route) = self.routes.get(connector) else {
+            // A tenant's connectors are checked when the configuration is read; nothing was sent.
+            return Ran {
+                outcome: Outcome::NotCharged(Why::NotSent),
+                trouble: None,
+                codes: String::new(),
+                unsent: None,
+            };
+        };
+        let (payment, operation) = (intent.get().payment_id, intent.get().operation_id);
+        let started = Instant::now();
+        let ran = ivrpay_wire::run_from(
+            route.connector.as_ref(),
+            &route.sender,
+            intent,
+            card,
+            Progress::default(),
+            &mut Kept(&self.journal),
+            move |wiped| events::wiped(payment, operation, wiped),
+        )
+        .await;
+        // A later operation may fail by what it is about, and what was not built asked nobody.
+        let asked = intent.get().parent.is_none()
+            && !matches!(
+                ran.trouble,
+                Some(Trouble::Build(_) | Trouble::NotWritten(_))
+            );
+        if asked {
+            route.note_decline(&ran.outcome, started.elapsed());
+            if route.breaker.note(&ran.outcome, Instant::now()) {
+                events::acquirer_away(connector);
+            }
+        }
+        ran
     }
 
     /// Writes an outcome. Where the call was closed meanwhile, its operation is unknown, and now is settled.
@@ -596,6 +692,15 @@ impl Acquirers for Settle {
         self.apart(async move { Self::later(&this, payment, draft).await })
     }
 
+    fn plan(
+        &self,
+        payment: PaymentId,
+        draft: LaterDraft,
+    ) -> BoxFuture<'static, Result<Planned, LaterRefused>> {
+        let this = self.clone();
+        async move { Self::plan(&this, payment, &draft).await }.boxed()
+    }
+
     fn inquire(
         &self,
         payment: PaymentId,
@@ -605,6 +710,9 @@ impl Acquirers for Settle {
         self.apart(async move { Self::inquire(&this, payment, by).await })
     }
 }
+
+#[cfg(test)]
+mod fail_over;
 
 #[cfg(test)]
 mod tests {
@@ -692,7 +800,9 @@ mod tests {
         let mut told = Vec::new();
         for merchant in [None, None, shop(), shop()] {
             let intent = place.intent().await;
-            let answer = place.settle.authorise("odd", intent, Some(card()), merchant);
+            let answer = place
+                .settle
+                .authorise(Ways::only("odd"), intent, Some(card()), merchant);
             let Ok(Outcome::Declined(decline)) = answer.await else {
                 panic!("it was not declined");
             };
@@ -725,6 +835,7 @@ mod tests {
                 amount: self.claim.payment().amount,
                 card: Truncated::new(Brand::Visa, [1, 1, 1, 1]).unwrap(),
                 plan: Plan::LumpSum,
+                connector: "odd".into(),
                 evidence: serde_json::Value::Null,
             };
             let intent = self.journal.write_intent(self.payment, draft).await;
@@ -764,6 +875,7 @@ mod tests {
             amount: Money::new(1200, Currency::Jpy).unwrap(),
             mode: Mode::Test,
             connector: "odd".into(),
+            connector_named: false,
             language: "ja".into(),
             prompt_version: "1".into(),
             origin: Origin::Dialplan,
@@ -833,6 +945,6 @@ mod tests {
             let operation = place.settle.later(place.payment, refund()).await.unwrap();
             assert_eq!(operation.state, OperationState::NotCharged);
         }
-        assert_eq!(place.settle.can_be_asked("odd"), Ok(()));
+        assert_eq!(place.settle.can_be_asked(&["odd"]), Ok(()));
     }
 }

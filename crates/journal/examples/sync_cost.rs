@@ -110,6 +110,7 @@ fn payment(n: usize) -> NewPayment {
         amount: amount(),
         mode: Mode::Test,
         connector: "null".into(),
+        connector_named: false,
         language: "en".into(),
         prompt_version: "1".into(),
         origin: Origin::Dialplan,
@@ -129,6 +130,7 @@ fn draft() -> IntentDraft {
         amount: amount(),
         card: Truncated::new(Brand::Visa, [1, 1, 1, 1]).unwrap(),
         plan: Plan::LumpSum,
+        connector: "null".into(),
         evidence: serde_json::json!([{"prompt": "amount", "key": "1"}]),
     }
 }

@@ -185,6 +185,9 @@ pub enum IntentError {
     /// Amount or currency differ from the payment's (I7).
     #[error("the amount differs from the payment's")]
     AmountDiffers,
+    /// Its connector was named, and is another one; or practice would be charged, or a real payment practised.
+    #[error("the payment can't go through this connector")]
+    Connector,
     /// The payment has no stored card, or another one.
     #[error("the payment has no such stored card")]
     NotStored,

@@ -20,7 +20,7 @@ use crate::sqlite::{Durability, Holder, Sqlite, Tx};
 use crate::tasks::{Rules, task};
 use crate::types::{
     ApiRequest, Claim, Clock, Created, EnteredBy, Filter, IntentDraft, Match, NewPayment,
-    OpenOptions, Operation, OperationState, Origin, Payment, Record, Recovered, TaskKind,
+    OpenOptions, Operation, OperationState, Origin, Payment, Record, Recovered, TRAINING, TaskKind,
     VerifyReport,
 };
 use crate::{ClaimError, CreateError, Error, IntentError, OutcomeError, calls, chain, scrub};
@@ -309,6 +309,21 @@ impl Journal {
         tx.end(state).await
     }
 
+    /// Writes and syncs that another connector is asked for an operation, of which not one byte has gone out to the one before.
+    ///
+    /// # Errors
+    /// [`OutcomeError::AlreadyWritten`]: its outcome is known, or nobody waits for it any more. Or the journal's own. Nothing may be
+    /// sent then.
+    pub async fn fail_over(
+        &self,
+        intent: &Durable<Intent>,
+        connector: &str,
+    ) -> Result<(), OutcomeError> {
+        let mut tx = self.begin(Durability::Synced).await?;
+        let failed_over = fail_over(&mut tx, intent.get(), connector).await;
+        tx.end(failed_over).await
+    }
+
     /// The acquirer was not reached: nothing was charged.
     ///
     /// # Errors
@@ -462,6 +477,7 @@ pub(crate) async fn create(tx: &mut Tx<'_>, new: NewPayment) -> Result<Created, 
         state: State::Waiting,
         mode: new.mode,
         connector: new.connector,
+        connector_named: new.connector_named,
         language: new.language,
         prompt_version: new.prompt_version,
         origin: new.origin,
@@ -620,6 +636,13 @@ async fn write_intent(
         (true, Some(stored)) if stored.card == draft.card => Some(stored.token.clone()),
         (true, _) => return Err(IntentError::NotStored),
     };
+    let other = draft.connector != payment.connector;
+    let practice = [&draft.connector, &payment.connector]
+        .iter()
+        .any(|c| *c == TRAINING);
+    if other && (practice || payment.connector_named) {
+        return Err(IntentError::Connector);
+    }
     let floor = acquirer_order_floor(tx.now_ms);
     let intent = Intent {
         payment_id,
@@ -635,7 +658,7 @@ async fn write_intent(
         token,
         parent: None,
     };
-    tx.insert_operation(&intent)
+    tx.insert_operation(&intent, &draft.connector)
         .await
         .map_err(|error| match error {
             // The index `operations_one_charge` is the backstop of the states above.
@@ -645,6 +668,7 @@ async fn write_intent(
             other => other.into(),
         })?;
     payment.state = State::InFlight;
+    payment.connector = draft.connector;
     payment.card = Some(intent.card);
     payment.plan = intent.plan;
     payment.decline_reason = None;
@@ -653,11 +677,29 @@ async fn write_intent(
         "kind": intent.kind.name(), "amount_minor": intent.amount.minor(), "currency": intent.amount.currency().code(),
         "brand": intent.card.brand.name(), "last4": intent.card.last4_text(),
         "plan": intent.plan, "stored_card": draft.stored, "idempotency_key": intent.idempotency_key, "acquirer_order": intent.acquirer_order.to_string(),
-        "evidence": scrub::json(draft.evidence),
+        "connector": payment.connector, "evidence": scrub::json(draft.evidence),
     });
     tx.append("intent", &payment, Some(intent.operation_id), body)
         .await?;
     Ok(intent)
+}
+
+async fn fail_over(tx: &mut Tx<'_>, intent: &Intent, connector: &str) -> Result<(), OutcomeError> {
+    let operation = tx.operation(intent.operation_id).await?;
+    let operation = operation.ok_or(OutcomeError::NotFound)?;
+    // Behind the call, and with a stored card, there is one acquirer that can do it.
+    if operation.state != OperationState::InFlight || operation.parent.is_some() {
+        return Err(OutcomeError::AlreadyWritten);
+    }
+    let payment = tx.payment(operation.payment).await?;
+    let mut payment = payment.ok_or(OutcomeError::NotFound)?;
+    tx.update_connector(operation.id, connector).await?;
+    payment.connector = connector.to_owned();
+    tx.update_payment(&mut payment).await?;
+    let body = json!({ "not_reached": operation.connector, "connector": connector });
+    tx.append("failed-over", &payment, Some(operation.id), body)
+        .await?;
+    Ok(())
 }
 
 async fn write_outcome(
@@ -777,6 +819,11 @@ async fn record_outcome(
                 payment.acquirer_ref = Some(approval.acquirer_ref.clone());
             }
             later::apply(payment, operation);
+            if matches!(operation.kind, OperationKind::Capture | OperationKind::Void) {
+                let by = operation.by.as_deref().unwrap_or_default();
+                let kind = TaskKind::ExpiringAuthorisation;
+                tx.close_task(payment.id, kind, by, None).await?;
+            }
             OperationState::Approved
         }
         Outcome::Declined(decline) => {
@@ -1077,6 +1124,7 @@ mod tests {
             amount: Money::new(1200, Currency::Jpy).unwrap(),
             mode: Mode::Test,
             connector: "null".into(),
+            connector_named: false,
             language: "en".into(),
             prompt_version: "1".into(),
             origin,
@@ -1126,6 +1174,7 @@ mod tests {
             amount: Money::new(1200, Currency::Jpy).unwrap(),
             card: Truncated::new(Brand::Visa, [1, 1, 1, 1]).unwrap(),
             plan: Plan::LumpSum,
+            connector: "null".into(),
             evidence: Value::Null,
         };
         let intent = journal.write_intent(id, draft).await.unwrap();

@@ -1,5 +1,6 @@
 //! What is asked of an acquirer behind the call: capture, void and refund of an approved payment, and the question what became of an
-//! operation. Written and synced before it is sent, as the charge is; of the first three one at a time is open.
+//! operation. Written and synced before it is sent, as the charge is; of the first three one at a time is open. Each is asked of the
+//! connector that the charge was asked of.
 
 use ivrpay_payment::{
     AcquirerRef, Durable, IdempotencyKey, Intent, Money, OperationId, OperationKind, Outcome,
@@ -9,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::journal::{Journal, check_key, fresh_id};
 use crate::sqlite::{Durability, Tx};
-use crate::types::{By, Later, LaterDraft, Operation, OperationState, Payment};
+use crate::types::{By, Later, LaterDraft, Operation, OperationState, Payment, Planned};
 use crate::{Error, LaterError, chain};
 
 impl Journal {
@@ -25,6 +26,24 @@ impl Journal {
         let mut tx = self.begin(Durability::Synced).await?;
         let written = later(&mut tx, payment, draft).await;
         tx.end(written).await
+    }
+
+    /// What [`Self::write_later`] would do now; writes nothing.
+    ///
+    /// # Errors
+    /// As of [`Self::write_later`].
+    pub async fn plan_later(
+        &self,
+        payment: PaymentId,
+        draft: &LaterDraft,
+    ) -> Result<Planned, LaterError> {
+        let mut tx = self.begin(Durability::Rides).await?;
+        let planned = planned(&mut tx, payment, draft).await;
+        let planned = planned.map(|allowed| match allowed {
+            Allowed::Before(operation) => Planned::Before(operation),
+            Allowed::New(new) => Planned::New(new.amount),
+        });
+        tx.end(planned).await
     }
 
     /// Writes and syncs the question what became of an operation.
@@ -64,22 +83,42 @@ pub(crate) const fn is_later(kind: OperationKind) -> bool {
     )
 }
 
-async fn later(
+/// What the journal allows of a wish.
+#[allow(
+    clippy::large_enum_variant,
+    reason = "one of them lives at a time, and is taken apart at once"
+)]
+enum Allowed {
+    /// The same request wrote it before.
+    Before(Operation),
+    New(New),
+}
+
+struct New {
+    payment: Payment,
+    /// The operation that took the card.
+    root: Operation,
+    amount: Money,
+    /// Digest of the request's key, and the request's hash.
+    request: Option<([u8; 32], [u8; 32])>,
+}
+
+async fn planned(
     tx: &mut Tx<'_>,
     payment: PaymentId,
-    draft: LaterDraft,
-) -> Result<Later, LaterError> {
+    draft: &LaterDraft,
+) -> Result<Allowed, LaterError> {
     let payment = tx.payment(payment).await?.ok_or(LaterError::NotFound)?;
     check_key(draft.request.as_ref()).map_err(|_| LaterError::Key)?;
     let request = draft
         .request
         .as_ref()
-        .map(|r| (chain::digest(r.key.as_bytes()), r));
-    if let Some((key, request)) = &request
+        .map(|r| (chain::digest(r.key.as_bytes()), r.hash));
+    if let Some((key, asked)) = &request
         && let Some((before, hash)) = tx.operation_of_request(payment.id, key).await?
     {
-        return if hash == request.hash {
-            Ok(Later::Existing(before))
+        return if hash == *asked {
+            Ok(Allowed::Before(before))
         } else {
             Err(LaterError::IdempotencyReused)
         };
@@ -101,9 +140,31 @@ async fn later(
     let root = root(&operations).ok_or(Error::Corrupt {
         what: "an approved payment without its operation",
     })?;
-    let intent = intent(tx, &payment, root, root, draft.kind, amount);
-    let request = request.as_ref().map(|(key, r)| (key, &r.hash));
-    tx.insert_later(&intent, draft.by.person.as_str(), request)
+    Ok(Allowed::New(New {
+        root: root.clone(),
+        payment,
+        amount,
+        request,
+    }))
+}
+
+async fn later(
+    tx: &mut Tx<'_>,
+    payment: PaymentId,
+    draft: LaterDraft,
+) -> Result<Later, LaterError> {
+    let New {
+        payment,
+        root,
+        amount,
+        request,
+    } = match planned(tx, payment, &draft).await? {
+        Allowed::Before(operation) => return Ok(Later::Existing(operation)),
+        Allowed::New(new) => new,
+    };
+    let intent = intent(tx, &payment, &root, &root, draft.kind, amount);
+    let request = request.as_ref().map(|(key, hash)| (key, hash));
+    tx.insert_later(&intent, &root.connector, draft.by.person.as_str(), request)
         .await?;
     append(tx, &payment, &intent, &draft.by).await?;
     Ok(Later::New(Durable::attest(intent)))
@@ -163,7 +224,8 @@ async fn query(tx: &mut Tx<'_>, about: OperationId, by: &By) -> Result<Intent, L
         OperationKind::Query,
         about.amount,
     );
-    tx.insert_later(&intent, by.person.as_str(), None).await?;
+    tx.insert_later(&intent, &root.connector, by.person.as_str(), None)
+        .await?;
     append(tx, &payment, &intent, by).await?;
     Ok(intent)
 }

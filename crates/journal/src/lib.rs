@@ -11,7 +11,9 @@
 
 mod calls;
 mod chain;
+mod connectors;
 mod error;
+mod expiring;
 mod journal;
 mod later;
 mod recordings;
@@ -21,17 +23,19 @@ mod sqlite;
 mod tasks;
 mod types;
 
+pub use connectors::{LiveConnector, Standing};
 pub use error::{
     AssignError, CallError, ClaimError, CreateError, Error, IntentError, LaterError, OutcomeError,
     RecordingError, TaskError,
 };
+pub use expiring::Reserved;
 pub use journal::Journal;
 pub use rehearsal::Rehearsal;
 pub use scrub::looks_like_card;
 pub use types::{
     About, ApiRequest, Assignment, Break, By, CalledNow, Claim, Clock, Created, CustomerCall,
     EnteredBy, Filter, First, Found, IntentDraft, Later, LaterDraft, Match, Mode, NewCustomerCall,
-    NewPayment, NewRecording, OpenOptions, Operation, OperationState, Origin, Payment, Promise,
-    Record, RecorderPause, Recording, RecordingState, Recovered, TRAINING, Task, TaskCount,
-    TaskFilter, TaskKind, TaskNews, TaskRules, TaskState, VerifyReport, Which,
+    NewPayment, NewRecording, OpenOptions, Operation, OperationState, Origin, Payment, Planned,
+    Promise, Record, RecorderPause, Recording, RecordingState, Recovered, TRAINING, Task,
+    TaskCount, TaskFilter, TaskKind, TaskNews, TaskRules, TaskState, VerifyReport, Which,
 };

@@ -1,6 +1,8 @@
 //! Every line of SQL. A second store (PostgreSQL) gets a module like this one; what the statements mean is decided in `journal`.
 
 mod calls;
+mod connectors;
+mod expiring;
 mod recordings;
 mod tasks;
 
@@ -637,9 +639,9 @@ impl Tx<'_> {
         sqlx::query(
             "INSERT INTO payments (id, tenant, order_id, part, operator, site, amount_minor, currency, state, mode, connector,
                 language, prompt_version, origin, entered_by, match_operator_extension, match_caller_number, request_key,
-                request_hash, created_ms, expires_ms, updated_ms, reference, desk, transaction_type, token, token_brand, token_last4)
+                request_hash, created_ms, expires_ms, updated_ms, reference, desk, connector_named, transaction_type, token, token_brand, token_last4)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?20, ?22, ?23,
-                ?24, ?25, ?26, ?27)",
+                ?24, ?25, ?26, ?27, ?28)",
         )
         .bind(payment.id.to_string())
         .bind(payment.tenant.as_str())
@@ -668,6 +670,7 @@ impl Tx<'_> {
         .bind(payment.expires_ms)
         .bind(payment.reference)
         .bind(payment.origin == Origin::Desk)
+        .bind(payment.connector_named)
         .bind(payment.transaction.name())
         .bind(payment.stored.as_ref().map(|stored| stored.token.as_str()))
         .bind(payment.stored.as_ref().map(|stored| stored.card.brand.name()))
@@ -699,7 +702,7 @@ impl Tx<'_> {
         sqlx::query(
             "UPDATE payments SET state = ?2, updated_ms = ?3, brand = ?4, last4 = ?5, approval_code = ?6, acquirer_ref = ?7,
                 decline_reason = ?8, result = ?9, evidence = ?10, entered_by = ?11, plan = ?12, captured_minor = ?13,
-                refunded_minor = ?14 WHERE id = ?1",
+                refunded_minor = ?14, connector = ?15 WHERE id = ?1",
         )
         .bind(payment.id.to_string())
         .bind(payment.state.name())
@@ -715,6 +718,7 @@ impl Tx<'_> {
         .bind(payment.plan.to_string())
         .bind(payment.captured_minor.map(u64::cast_signed))
         .bind(payment.refunded_minor.cast_signed())
+        .bind(&payment.connector)
         .execute(&mut self.connection)
         .await?;
         Ok(())
@@ -735,11 +739,15 @@ impl Tx<'_> {
         Ok(())
     }
 
-    pub(crate) async fn insert_operation(&mut self, intent: &Intent) -> Result<(), Error> {
+    pub(crate) async fn insert_operation(
+        &mut self,
+        intent: &Intent,
+        connector: &str,
+    ) -> Result<(), Error> {
         sqlx::query(
             "INSERT INTO operations (id, payment, kind, amount_minor, currency, idempotency_key, acquirer_order, state, brand,
-                last4, writer, epoch, created_ms, updated_ms, parent)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 'in-flight', ?8, ?9, ?10, ?11, ?12, ?12, ?13)",
+                last4, writer, epoch, created_ms, updated_ms, parent, connector)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 'in-flight', ?8, ?9, ?10, ?11, ?12, ?12, ?13, ?14)",
         )
         .bind(intent.operation_id.to_string())
         .bind(intent.payment_id.to_string())
@@ -754,6 +762,7 @@ impl Tx<'_> {
         .bind(self.epoch)
         .bind(self.now_ms)
         .bind(intent.parent.as_ref().map(|p| p.operation_id.to_string()))
+        .bind(connector)
         .execute(&mut self.connection)
         .await?;
         Ok(())
@@ -763,10 +772,11 @@ impl Tx<'_> {
     pub(crate) async fn insert_later(
         &mut self,
         intent: &Intent,
+        connector: &str,
         by: &str,
         request: Option<(&[u8; 32], &[u8; 32])>,
     ) -> Result<(), Error> {
-        self.insert_operation(intent).await?;
+        self.insert_operation(intent, connector).await?;
         sqlx::query(
             "UPDATE operations SET by_whom = ?2, request_key = ?3, request_hash = ?4 WHERE id = ?1",
         )
@@ -807,6 +817,21 @@ impl Tx<'_> {
         sqlx::query("UPDATE operations SET progress = ?2, updated_ms = ?3 WHERE id = ?1")
             .bind(id.to_string())
             .bind(progress.to_string())
+            .bind(self.now_ms)
+            .execute(&mut self.connection)
+            .await?;
+        Ok(())
+    }
+
+    /// Writes that an operation is asked of another connector.
+    pub(crate) async fn update_connector(
+        &mut self,
+        id: OperationId,
+        connector: &str,
+    ) -> Result<(), Error> {
+        sqlx::query("UPDATE operations SET connector = ?2, updated_ms = ?3 WHERE id = ?1")
+            .bind(id.to_string())
+            .bind(connector)
             .bind(self.now_ms)
             .execute(&mut self.connection)
             .await?;
@@ -1278,6 +1303,7 @@ fn payment(row: &SqliteRow) -> Result<Payment, Error> {
         state: named(row, "state", State::from_name)?,
         mode: named(row, "mode", Mode::from_name)?,
         connector: row.try_get("connector")?,
+        connector_named: row.try_get("connector_named")?,
         language: row.try_get("language")?,
         prompt_version: row.try_get("prompt_version")?,
         origin: if row.try_get("desk")? {
@@ -1323,6 +1349,9 @@ fn operation(row: &SqliteRow) -> Result<Operation, Error> {
     Ok(Operation {
         id: parsed(row, "id")?.ok_or(DAMAGED)?,
         payment: parsed(row, "payment")?.ok_or(DAMAGED)?,
+        connector: row
+            .try_get::<Option<String>, _>("connector")?
+            .ok_or(DAMAGED)?,
         parent: parsed(row, "parent")?,
         by: row.try_get("by_whom")?,
         progress: document(row, "progress")?,

@@ -215,6 +215,26 @@ pub(crate) async fn task(
     tx.insert_task(&task).await
 }
 
+/// Opens the task of a reserved payment that lapses then.
+pub(crate) async fn expiring(
+    tx: &mut Tx<'_>,
+    payment: &Payment,
+    lapses_ms: i64,
+    rules: &Rules,
+) -> Result<(), Error> {
+    let owner = rules.of(&payment.tenant).owner;
+    let reason = "reserved, and neither taken nor released: it lapses when this is due";
+    let task = Task {
+        tenant: Some(payment.tenant.clone()),
+        payment: Some(payment.id),
+        order: payment.order.clone(),
+        caller_number: payment.caller_number.clone(),
+        owner: payment.operator.as_ref().map(Owner::from).or(owner),
+        ..new_task(tx, TaskKind::ExpiringAuthorisation, lapses_ms, reason)
+    };
+    tx.insert_task(&task).await
+}
+
 /// Opens the task of a recording.
 pub(crate) async fn quarantined(
     tx: &mut Tx<'_>,

@@ -154,6 +154,8 @@ names!(
     TaskKind {
         /// Call the customer back: the payment is approved, and he may not have heard so.
         ApprovedCallerGone = "approved-caller-gone",
+        /// Take or release what is reserved, before it lapses.
+        ExpiringAuthorisation = "expiring-authorization",
         /// Call the customer back, as somebody promised.
         PromisedCallBack = "promised-call-back",
         /// Delete or redact a recording in which a card was spoken or keyed (PCI DSS v4.0.1, 12.10.7).
@@ -214,8 +216,10 @@ pub struct NewPayment {
     pub amount: Money,
     /// Live or test.
     pub mode: Mode,
-    /// Name of the connector.
+    /// Name of the connector; the merchant's routes may choose another one, unless it was named.
     pub connector: String,
+    /// Whether whoever announces the payment has named its connector: it goes there and nowhere else.
+    pub connector_named: bool,
     /// Language of the prompts.
     pub language: String,
     /// Version of the prompts.
@@ -337,7 +341,9 @@ pub struct Payment {
     pub amount: Money,
     pub state: State,
     pub mode: Mode,
+    /// The connector of its last operation; until there is one, the first that may be asked.
     pub connector: String,
+    pub connector_named: bool,
     pub language: String,
     pub prompt_version: String,
     pub origin: Origin,
@@ -398,6 +404,8 @@ pub struct Operation {
     pub id: OperationId,
     /// Its payment.
     pub payment: PaymentId,
+    /// Of which connector it was asked.
+    pub connector: String,
     /// The one that it is about: what is captured, voided, refunded or asked about.
     pub parent: Option<OperationId>,
     /// Who asked for it, behind the call.
@@ -785,6 +793,19 @@ pub enum Later {
     Existing(Operation),
 }
 
+/// What `write_later` would do.
+#[allow(
+    clippy::large_enum_variant,
+    reason = "one of them lives at a time, and is taken apart at once"
+)]
+#[derive(Debug, Clone, PartialEq)]
+pub enum Planned {
+    /// Ask for so much.
+    New(Money),
+    /// Nothing: the same request wrote this before.
+    Before(Operation),
+}
+
 /// What is about to be asked of an acquirer; ids, key and acquirer's order number are the journal's to allot.
 #[derive(Debug, Clone)]
 pub struct IntentDraft {
@@ -796,6 +817,8 @@ pub struct IntentDraft {
     pub card: Truncated,
     /// How it is paid back.
     pub plan: Plan,
+    /// Of which connector it is asked.
+    pub connector: String,
     /// What was spoken and pressed until now: prompt names, amounts, menu keys.
     pub evidence: serde_json::Value,
 }

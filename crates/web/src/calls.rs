@@ -109,6 +109,7 @@ async fn about(web: &Web, tenant: &Tenant, body: api::CallCustomer) -> Result<Ab
                 payment_token: None,
                 brand: None,
                 last4: None,
+                connector: None,
             };
             let payment = new_payment(web, tenant, payment, None).await?;
             Ok(About::New(Box::new(payment)))

@@ -3,11 +3,12 @@
 use axum::extract::rejection::{JsonRejection, PathRejection};
 use axum::extract::{Path, State};
 use axum::http::HeaderMap;
+use axum::response::{IntoResponse as _, Response};
 use axum::routing::post;
 use axum::{Json, Router};
 use futures_util::future::BoxFuture;
 use ivrpay_api as api;
-use ivrpay_journal::{ApiRequest, By, LaterDraft, LaterError, Operation, Payment};
+use ivrpay_journal::{ApiRequest, By, LaterDraft, LaterError, Operation, Payment, Planned};
 use ivrpay_payment::{OperationKind, Outcome, PaymentId};
 
 use crate::Web;
@@ -27,6 +28,13 @@ pub trait Acquirers: Send + Sync {
         payment: PaymentId,
         draft: LaterDraft,
     ) -> BoxFuture<'static, Result<Operation, LaterRefused>>;
+
+    /// What `later` would do now; asks nobody.
+    fn plan(
+        &self,
+        payment: PaymentId,
+        draft: LaterDraft,
+    ) -> BoxFuture<'static, Result<Planned, LaterRefused>>;
 
     /// Asks what became of what is unknown of a payment; comes back with those operations as the journal has them then.
     fn inquire(
@@ -115,27 +123,48 @@ async fn ask(
     headers: HeaderMap,
     payment: Result<Path<String>, PathRejection>,
     body: Result<Json<api::Later>, JsonRejection>,
-) -> Result<Json<api::LaterDone>, ApiError> {
+) -> Result<Response, ApiError> {
     who.need(Scope::Payments)?;
     let id = payment_id(payment)?;
     let Json(body) = body?;
     own(&web, &who, id).await?;
     let request = idempotency_key(&headers)?.map(|key| ApiRequest {
         key,
-        hash: hash(&(kind.name(), &body)),
+        // Who asks is no part of what is asked.
+        hash: hash(&(kind.name(), body.amount)),
     });
+    if kind == OperationKind::Refund && body.amount.is_some() && request.is_none() {
+        return Err(ApiError::invalid(
+            "send the header Idempotency-Key with a refund of a part: asked twice without, it would be given back twice",
+        ));
+    }
     let draft = LaterDraft {
         kind,
         amount_minor: body.amount,
         by: by(&who, body.by)?,
         request,
     };
+    if body.dry_run {
+        let (amount, before) = match web.acquirers.plan(id, draft).await? {
+            Planned::New(amount) => (amount, None),
+            Planned::Before(operation) => (operation.amount, Some(shown(&operation))),
+        };
+        let payment = own(&web, &who, id).await?;
+        return Ok(Json(api::LaterPlanned {
+            kind: kind.name().to_owned(),
+            amount: amount.minor(),
+            before,
+            payment: view(&payment),
+        })
+        .into_response());
+    }
     let operation = web.acquirers.later(id, draft).await?;
     let payment = after(&web, &who, id).await?;
     Ok(Json(api::LaterDone {
         operation: shown(&operation),
         payment: view(&payment),
-    }))
+    })
+    .into_response())
 }
 
 /// The payment as it is after the acquirer was asked: not to be read then is no "nothing was changed".
@@ -180,6 +209,7 @@ fn shown(operation: &Operation) -> api::Operation {
         kind: operation.kind.name().to_owned(),
         state: operation.state.name().to_owned(),
         amount: operation.amount.minor(),
+        connector: operation.connector.clone(),
         acquirer_order: operation.acquirer_order.to_string(),
         acquirer_ref,
         decline_reason: reason,

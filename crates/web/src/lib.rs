@@ -7,12 +7,14 @@ mod auth;
 mod calls;
 mod cancel;
 mod error;
+mod expiring;
 mod later;
 mod listen;
 mod payments;
 mod recordings;
 mod tasks;
 
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -38,6 +40,7 @@ use tokio_util::sync::CancellationToken;
 pub use auth::{ApiKey, KeyHash, KeyHashError, Keys, Scope};
 pub use cancel::Cancelled;
 use error::ApiError;
+pub use expiring::lapses_ms;
 pub use later::{Acquirers, LaterRefused};
 pub use listen::{CONNECTIONS_MAX, HEAD_MAX, serve};
 
@@ -55,10 +58,12 @@ pub struct Tenant {
     pub language: String,
     /// Test or live.
     pub live: bool,
-    /// Connector that its payments go through.
+    /// Connector that its payments go through where no route says another.
     pub connector: String,
     /// What a payment is where a request does not say it.
     pub transaction: Transaction,
+    /// All that its payments may go through.
+    pub connectors: Vec<String>,
     /// How long an announced payment waits for its call.
     pub waiting_max: Duration,
     /// Customers who may be called at once; 0 = nobody is.
@@ -113,6 +118,8 @@ pub struct Web {
     pub clock: Arc<dyn Fn() -> i64 + Send + Sync>,
     /// Whose task a recording with a card is, and by when.
     pub quarantine: Quarantine,
+    /// Days after which a connector's acquirer lets a reserved amount lapse, where that is known.
+    pub authorisation_days: Arc<BTreeMap<String, u16>>,
     /// Version of the prompt table, stored with every payment.
     pub prompt_version: String,
     /// Ends the streams of events; no answer is cut off.
@@ -187,6 +194,7 @@ pub fn router(web: Web) -> Router {
     let keyed = Router::new()
         .route("/v1/payments", post(payments::create).get(payments::list))
         .route("/v1/payments/operator", post(assign::order))
+        .route("/v1/payments/expiring", get(expiring::list))
         .route("/v1/payments/{id}", get(payments::show))
         .route("/v1/payments/{id}/operator", post(assign::payment))
         .route("/v1/calls", post(calls::create))
@@ -208,6 +216,7 @@ pub fn admin_router(web: Web) -> Router {
     let open = Router::new()
         .route("/v1/payments", get(payments::list))
         .route("/v1/payments/operator", post(assign::order))
+        .route("/v1/payments/expiring", get(expiring::list))
         .route("/v1/payments/{id}", get(payments::show))
         .route("/v1/payments/{id}/operator", post(assign::payment))
         .route("/v1/calls/{id}", get(calls::show))

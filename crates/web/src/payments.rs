@@ -10,8 +10,9 @@ use ivrpay_journal::{
     ApiRequest, CreateError, Created, EnteredBy, Filter, Mode, NewPayment, Origin, Payment,
 };
 use ivrpay_payment::{
-    Brand, CardToken, Currency, Decline, IdError, Money, OperationKind, OperatorId, OrderId, Outcome,
-    PaymentId, SiteId, State as PaymentState, StoredCard, TenantId, Transaction, Truncated,
+    Brand, CardToken, Currency, Decline, IdError, Money, OperationKind, OperatorId, OrderId,
+    Outcome, PaymentId, SiteId, State as PaymentState, StoredCard, TenantId, Transaction,
+    Truncated,
 };
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
@@ -104,11 +105,19 @@ pub(crate) async fn new_payment(
             ));
         }
     };
-    let (stored, connector) = stored(web, tenant, &body, transaction).await?.map_or_else(
-        || (None, tenant.connector.clone()),
-        |(stored, connector)| (Some(stored), connector),
-    );
-    if !web.acquirers.can(&connector, transaction.kind()) {
+    let named = named(tenant, body.connector.as_deref())?;
+    let stored = stored(web, tenant, &body, transaction, named).await?;
+    let (stored, only) = match stored {
+        Some((stored, connector)) => (Some(stored), Some(connector)),
+        None => (None, named.map(str::to_owned)),
+    };
+    // A card is stored, or checked, where no route says another.
+    let only = only.or_else(|| (!transaction.moves_money()).then(|| tenant.connector.clone()));
+    let asked = only
+        .as_ref()
+        .map_or(&tenant.connectors[..], std::slice::from_ref);
+    let cannot = |name: &&String| !web.acquirers.can(name, transaction.kind());
+    if let Some(connector) = asked.iter().find(cannot) {
         return Err(ApiError::invalid(format!(
             "transaction_type: {} is none that the connector {connector} has",
             transaction.name()
@@ -133,7 +142,8 @@ pub(crate) async fn new_payment(
         amount,
         mode: if tenant.live { Mode::Live } else { Mode::Test },
         entered_by: EnteredBy::Caller,
-        connector,
+        connector_named: only.is_some(),
+        connector: only.unwrap_or_else(|| tenant.connector.clone()),
         language,
         prompt_version: web.prompt_version.clone(),
         operator_extension: body
@@ -161,6 +171,7 @@ async fn stored(
     tenant: &Tenant,
     body: &api::CreatePayment,
     transaction: Transaction,
+    named: Option<&str>,
 ) -> Result<Option<(StoredCard, String)>, ApiError> {
     let Some(token) = &body.payment_token else {
         if body.brand.is_some() || body.last4.is_some() {
@@ -176,7 +187,7 @@ async fn stored(
         ));
     }
     let token = id("payment_token", CardToken::new(token.clone()))?;
-    let named = match (body.brand, body.last4.as_deref()) {
+    let told = match (body.brand, body.last4.as_deref()) {
         (None, None) => None,
         (Some(brand), Some(last4)) => {
             Some(truncated(brand, last4).ok_or_else(|| ApiError::invalid("last4: four digits"))?)
@@ -184,26 +195,40 @@ async fn stored(
         _ => return Err(ApiError::invalid("brand and last4 go together")),
     };
     let known = web.journal.stored_card(&tenant.id, &token).await?;
-    let (card, connector) = match (known, named) {
-        (Some((card, _)), Some(named)) if card != named => {
+    let (card, connector) = match (known, told) {
+        (Some((card, _)), Some(told)) if card != told => {
             return Err(ApiError::invalid(
                 "brand, last4: the card that was stored under this payment_token has others",
             ));
         }
         (Some(known), _) => known,
-        (None, Some(named)) => (named, tenant.connector.clone()),
+        (None, Some(told)) => (told, named.unwrap_or(&tenant.connector).to_owned()),
         (None, None) => {
             return Err(ApiError::invalid(
                 "payment_token: it was not stored here; send brand and last4 of its card too, which the caller is told",
             ));
         }
     };
+    if named.is_some_and(|named| named != connector) {
+        return Err(ApiError::invalid(format!(
+            "connector: the card of this payment_token is stored at {connector}"
+        )));
+    }
     if !web.acquirers.can(&connector, OperationKind::Tokenise) {
         return Err(ApiError::invalid(format!(
             "payment_token: the connector {connector} has no stored cards"
         )));
     }
     Ok(Some((StoredCard { token, card }, connector)))
+}
+
+/// The connector that was named, where it is one of the tenant's.
+fn named<'n>(tenant: &Tenant, named: Option<&'n str>) -> Result<Option<&'n str>, ApiError> {
+    if named.is_none_or(|name| tenant.connectors.iter().any(|known| known == name)) {
+        return Ok(named);
+    }
+    let known = tenant.connectors.join(", ");
+    Err(ApiError::invalid(format!("connector: one of {known}")))
 }
 
 fn truncated(brand: Brand, last4: &str) -> Option<Truncated> {

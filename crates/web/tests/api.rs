@@ -10,7 +10,9 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use ivrpay_api as api;
-use ivrpay_journal::{By, IntentDraft, Journal, Later, LaterDraft, OpenOptions, Operation};
+use ivrpay_journal::{
+    By, IntentDraft, Journal, Later, LaterDraft, OpenOptions, Operation, Planned,
+};
 use ivrpay_payment::{
     AcquirerRef, Approval, Brand, CallId, Currency, Doubt, OperationKind, Outcome, PaymentId, Plan,
     TenantId, Transaction, Truncated,
@@ -78,6 +80,7 @@ fn tenant(name: &str, currency: &str, language: &str) -> Tenant {
         language: language.into(),
         live: false,
         connector: "sandbox".into(),
+        connectors: vec!["sandbox".into(), "second".into()],
         transaction: Transaction::Charge,
         waiting_max: Duration::from_secs(900),
         customer_calls_max: 1,
@@ -132,6 +135,15 @@ impl Acquirers for Yes {
             }
         }
         .boxed()
+    }
+
+    fn plan(
+        &self,
+        payment: PaymentId,
+        draft: LaterDraft,
+    ) -> BoxFuture<'static, Result<Planned, LaterRefused>> {
+        let journal = self.0.clone();
+        async move { Ok(journal.plan_later(payment, &draft).await?) }.boxed()
     }
 
     fn inquire(
@@ -223,6 +235,7 @@ impl Server {
                 .build_recorder()
                 .handle(),
             clock: Arc::new(|| NOW_MS),
+            authorisation_days: Arc::new([("sandbox".to_owned(), 7)].into()),
             prompt_version: "1".into(),
             closing: CancellationToken::new(),
             journal_health: JournalHealth::default(),
@@ -1026,6 +1039,7 @@ async fn a_card_that_a_call_has_stored_is_charged_by_its_token() {
         amount: claim.payment().amount,
         card: Truncated::new(Brand::Visa, [1, 1, 1, 1]).unwrap(),
         plan: Plan::LumpSum,
+        connector: "sandbox".into(),
         evidence: Value::Null,
     };
     let intent = server.journal.write_intent(id, draft).await.unwrap();
@@ -1077,6 +1091,7 @@ async fn unknown(server: &Server, order: &str) -> PaymentId {
         amount: claim.payment().amount,
         card: Truncated::new(Brand::Visa, [1, 1, 1, 1]).unwrap(),
         plan: Plan::LumpSum,
+        connector: claim.payment().connector.clone(),
         evidence: Value::Null,
     };
     let intent = server.journal.write_intent(id, draft).await.unwrap();
@@ -1116,11 +1131,12 @@ async fn a_payment_is_inquired_and_refunded_behind_its_call() {
 
     for (operation, body, status, code) in [
         ("capture", json!({"by": "mori"}), 409, "not-possible"),
+        // Asked twice without a key it would be given back twice.
         (
             "refund",
             json!({"by": "mori", "amount": 100}),
-            409,
-            "not-possible",
+            400,
+            "invalid-request",
         ),
         (
             "void",
@@ -1153,6 +1169,21 @@ async fn a_payment_is_inquired_and_refunded_behind_its_call() {
         let (path, api) = (path("refund"), server.api);
         async move { ask(api, "POST", &path, "tokyo-key", head, &body.to_string()).await }
     };
+    let plan = |body: Value| {
+        let plan = refund(body);
+        async move {
+            let plan = plan.await;
+            (
+                plan.status,
+                plan.body["amount"].clone(),
+                plan.body["before"]["state"].clone(),
+            )
+        }
+    };
+    let dry = json!({"by": "mori", "dry_run": true});
+    assert_eq!(plan(dry.clone()).await, (200, json!(1200), Value::Null));
+    let part = refund(json!({"by": "mori", "amount": 100})).await;
+    assert_eq!(part.status, 409, "no part at this acquirer: {part:?}");
     let first = refund(by.clone()).await;
     assert_eq!(
         (first.status, &first.body["operation"]["kind"]),
@@ -1168,8 +1199,71 @@ async fn a_payment_is_inquired_and_refunded_behind_its_call() {
         (&json!("voided"), &json!(1200))
     );
     assert_eq!(refund(by).await.body["operation"], first.body["operation"]);
-    let other = refund(json!({"by": "kato"})).await;
+    // Who asks again is no other request.
+    let again = refund(json!({"by": "kato"})).await;
+    assert_eq!(again.body["operation"], first.body["operation"]);
+    assert_eq!(plan(dry).await, (200, json!(1200), json!("approved")));
+    let other = refund(json!({"by": "mori", "amount": 1})).await;
     assert_eq!(other.body["error"]["code"], "idempotency-reused");
+}
+
+/// Reserved at a connector whose amounts live seven days, and at one of which nobody knows.
+#[tokio::test]
+async fn what_is_reserved_is_listed_before_it_lapses() {
+    let server = Server::start().await;
+    let mut ids = Vec::new();
+    for (order, connector) in [("A-1", "second"), ("A-2", "sandbox")] {
+        let body = json!({"amount": 1200, "order_id": order, "connector": connector});
+        let made = server.post("tokyo-key", "", &body.to_string()).await;
+        assert_eq!(
+            (made.status, &made.body["connector"]),
+            (201, &json!(connector))
+        );
+        let id: PaymentId = made.body["id"].as_str().unwrap().parse().unwrap();
+        let claim = server.journal.claim(id, call_id()).await.unwrap();
+        let draft = IntentDraft {
+            stored: false,
+            amount: claim.payment().amount,
+            card: Truncated::new(Brand::Visa, [1, 1, 1, 1]).unwrap(),
+            plan: Plan::LumpSum,
+            connector: connector.to_owned(),
+            evidence: Value::Null,
+        };
+        let intent = server.journal.write_intent(id, draft).await.unwrap();
+        server.journal.write_outcome(&intent, &yes()).await.unwrap();
+        let result = "success";
+        let released = server.journal.release(&claim, result, Value::Null).await;
+        released.unwrap();
+        ids.push(id.to_string());
+    }
+    let path = "/v1/payments/expiring";
+    // Reserved now, by the journal's clock, which is not the API's.
+    let all = server
+        .get("tokyo-key", &format!("{path}?within_hours=8784"))
+        .await;
+    let listed: Vec<_> = all.body["payments"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|p| {
+            (
+                p["payment"]["id"].as_str().unwrap(),
+                p["lapses_at"].is_null(),
+            )
+        })
+        .collect();
+    assert_eq!(listed, [(&*ids[1], false), (&*ids[0], true)], "{all:?}");
+    let other = server.get("paris-key", path).await;
+    assert_eq!(other.body["payments"], json!([]));
+    for wrong in ["within_hours=0", "within_hours=x", "within=3d"] {
+        let refused = server.get("tokyo-key", &format!("{path}?{wrong}")).await;
+        assert_eq!(refused.status, 400, "{wrong}");
+    }
+    let body = r#"{"amount": 1, "order_id": "A-3", "connector": "elsewhere"}"#;
+    let refused = server.post("tokyo-key", "", body).await;
+    assert_eq!(refused.status, 400);
+    let message = refused.body["error"]["message"].as_str().unwrap();
+    assert_eq!(message, "connector: one of sandbox, second");
 }
 
 #[tokio::test]

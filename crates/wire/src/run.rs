@@ -1,7 +1,9 @@
 //! Drives a connector's steps over a sender, from a durable intent to an outcome.
 
+use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use ivrpay_acquirer::{Asked, BuildError, Connector, Progress, Step, codes_in};
@@ -30,7 +32,6 @@ pub trait Checkpoint: Send {
 pub struct NotWritten;
 
 /// What an operation came to.
-#[derive(Debug)]
 #[must_use]
 pub struct Ran {
     /// What is known about the money.
@@ -39,6 +40,32 @@ pub struct Ran {
     pub trouble: Option<Trouble>,
     /// The codes of an answer that left the outcome open, for the log; empty for none.
     pub codes: String,
+    /// The card, where no connection came about for the first request: not one byte has gone out, and another acquirer may be asked.
+    pub unsent: Option<Card>,
+}
+
+/// Without the card.
+impl fmt::Debug for Ran {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ran")
+            .field("outcome", &self.outcome)
+            .field("trouble", &self.trouble)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The card beside a request that holds it too, until that has been written out: should no connection come about, it is there.
+#[derive(Clone, Default)]
+struct Spare(Arc<Mutex<Option<Card>>>);
+
+impl Spare {
+    fn put(&self, card: Option<Card>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = card;
+    }
+
+    fn take(&self) -> Option<Card> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
 }
 
 /// Why an operation stopped before the connector was done with it. No text from outside, so that it may be logged.
@@ -73,8 +100,8 @@ impl Trouble {
     }
 }
 
-/// Runs an operation from `progress` on. The card is wiped as soon as no later step needs it, before the request goes out; `told`
-/// learns when the body of each request has been.
+/// Runs an operation from `progress` on. A card that no later step needs is wiped with the body of the request that holds it, or comes
+/// back in [`Ran::unsent`]; `told` learns when the body of each request has been.
 pub async fn run_from(
     connector: &dyn Connector,
     sender: &Sender,
@@ -88,7 +115,9 @@ pub async fn run_from(
         outcome,
         trouble: Some(trouble),
         codes: String::new(),
+        unsent: None,
     };
+    let spare = Spare::default();
     let mut first = progress.stage == 0;
     // Whether money may have moved by what has gone out so far. A question moves nothing, but without its answer nothing is known of
     // what it is about.
@@ -108,6 +137,7 @@ pub async fn run_from(
                     outcome,
                     trouble: None,
                     codes: answer.map(codes_in).unwrap_or_default(),
+                    unsent: None,
                 };
             }
             Ok(Step::Send(request, next)) => {
@@ -117,19 +147,34 @@ pub async fn run_from(
             Err(error) => return stopped(nothing_more(sent), error.into()),
         };
         if !progress.needs_card {
-            card = None;
+            spare.put(card.take().filter(|_| first));
         }
+        let opens = first;
         if !first && let Err(error) = checkpoint.write(op, &progress).await {
             return stopped(nothing_more(sent), error.into());
         }
         first = false;
         let before = sent;
         sent |= !progress.harmless;
-        match sender.send(request, told).await {
+        let beside = spare.clone();
+        let written = move |mut wiped: Wiped| {
+            if wiped.held.is_some() && beside.take().is_some() {
+                wiped.at = SystemTime::now();
+            }
+            told(wiped);
+        };
+        let sending = sender.send(request, written).await;
+        if !matches!(sending, Err(SendError::NotSent { .. })) {
+            spare.put(None);
+        }
+        match sending {
             Ok(reply) => last = Some(reply),
             // What went out before may have moved money; this request has not.
             Err(error @ SendError::NotSent { .. }) => {
-                return stopped(nothing_more(before), error.into());
+                return Ran {
+                    unsent: card.or_else(|| spare.take()).filter(|_| opens),
+                    ..stopped(nothing_more(before), error.into())
+                };
             }
             Err(error @ SendError::NoReply { .. }) => {
                 return stopped(nothing_more(sent), error.into());

@@ -804,6 +804,46 @@ async fn a_charge_ends_in_one_of_four_ways_after_one_request() {
     server.saw(1, 0);
 }
 
+/// The card comes back for another acquirer where this one has not seen one byte of a request, and never else.
+#[tokio::test]
+async fn the_card_comes_back_where_nothing_went_out() {
+    let generic: &dyn Connector = &Generic::default();
+    let expired = Cert {
+        years: (2020, 2021),
+        ..GOOD
+    };
+    for (cert, answer, steps, back) in [
+        (expired, Answer::Bytes(ok(b"{}")), generic, true),
+        (expired, Answer::Bytes(ok(b"{}")), &TwoSteps, true),
+        (GOOD, Answer::ResetUnread, generic, false),
+        (GOOD, Answer::Cut(b"HTTP/1.1 2".to_vec()), generic, false),
+        (GOOD, Answer::Bytes(ok(b"<html>")), generic, false),
+        (GOOD, Answer::Bytes(ok(b"{}")), &SecondFails, false),
+    ] {
+        let server = Server::start(cert, answer).await;
+        let sender = Sender::new(&server.config()).unwrap();
+        let mut disk = Disk {
+            written: Vec::new(),
+            full: false,
+        };
+        let ran = run_from(
+            steps,
+            &sender,
+            &intent(),
+            Some(card()),
+            Progress::default(),
+            &mut disk,
+            |_| {},
+        )
+        .await;
+        assert_eq!(ran.unsent.is_some(), back, "{ran:?}");
+        if back {
+            assert_eq!(ran.outcome, Outcome::NotCharged(Why::NotSent));
+        }
+        assert_eq!(server.requests.load(Ordering::SeqCst) == 0, back);
+    }
+}
+
 #[tokio::test]
 async fn training_needs_no_endpoint() {
     let connector: Box<dyn Connector> = Box::new(Null);
@@ -843,6 +883,31 @@ impl Connector for TwoSteps {
                 asked.card.is_some()
             ),
         }
+    }
+}
+
+/// Its first request is answered, its second never goes out.
+struct SecondFails;
+
+impl Connector for SecondFails {
+    fn about(&self) -> &'static About {
+        unreachable!("not asked when an operation runs")
+    }
+
+    fn step(
+        &self,
+        asked: &Asked<'_>,
+        progress: &Progress,
+        last: Option<&Reply>,
+    ) -> Result<Step, BuildError> {
+        let mut step = TwoSteps.step(asked, progress, last)?;
+        if let Step::Send(request, next) = &mut step {
+            next.needs_card = true;
+            if progress.stage == 1 {
+                request.headers.push(("x", "\n".to_owned()));
+            }
+        }
+        Ok(step)
     }
 }
 

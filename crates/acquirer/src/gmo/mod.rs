@@ -45,6 +45,8 @@ pub const ABOUT: About = About {
             bonus_instalments: true,
             revolving: true,
         },
+        yen_only: true,
+        authorisation_days: Some(60),
         ..Capabilities::NONE
     },
     hosts: Some(Hosts {

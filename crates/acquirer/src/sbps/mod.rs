@@ -54,6 +54,7 @@ pub const ABOUT: About = About {
             bonus_instalments: false,
             revolving: true,
         },
+        yen_only: true,
         ..Capabilities::NONE
     },
     hosts: Some(Hosts {

@@ -52,6 +52,8 @@ pub const ABOUT: About = About {
         query: true,
         tokenise: true,
         verify: true,
+        // Of cards that are present; in Japan and by telephone it can differ.
+        authorisation_days: Some(7),
         ..Capabilities::NONE
     },
     hosts: Some(Hosts {

@@ -43,6 +43,7 @@ pub const ABOUT: About = About {
             revolving: true,
             ..Plans::LUMP_SUM
         },
+        yen_only: true,
         ..Capabilities::NONE
     },
     hosts: Some(Hosts {

@@ -62,8 +62,13 @@ impl Place {
     }
 }
 
-/// What takes the columns of the eighth migration, and of those behind it, away again.
-pub const UNDO_EIGHTH: [&str; 15] = [
+/// What takes the columns of the eighth migration and of those behind it away again.
+pub const UNDO_EIGHTH: [&str; 20] = [
+    "DROP INDEX payments_reserved",
+    "DROP INDEX operations_by_connector",
+    "DROP TABLE live_connectors",
+    "ALTER TABLE operations DROP COLUMN connector",
+    "ALTER TABLE payments DROP COLUMN connector_named",
     "DROP INDEX payments_stored",
     "DROP INDEX payments_one_an_order",
     "CREATE UNIQUE INDEX payments_one_an_order ON payments (tenant, order_id, part)
@@ -96,6 +101,7 @@ pub fn order(text: &str) -> NewPayment {
         amount: yen(1200),
         mode: Mode::Test,
         connector: "null".into(),
+        connector_named: false,
         language: "ja".into(),
         prompt_version: "1".into(),
         origin: Origin::Dialplan,
@@ -141,6 +147,7 @@ pub fn draft() -> IntentDraft {
         amount: yen(1200),
         card: visa(),
         plan: Plan::LumpSum,
+        connector: "null".into(),
         evidence: serde_json::json!([{"prompt": "amount", "amount": 1200, "key": "1"}]),
     }
 }

@@ -541,7 +541,9 @@ impl<'a> Kit<'a> {
     async fn run_written(&self, op: Durable<Intent>, card: Option<Card>) -> Done {
         let at_unix_s = now_unix_s();
         let mut kept = Kept::default();
-        let Ran { outcome, trouble } = run_from(
+        let Ran {
+            outcome, trouble, ..
+        } = run_from(
             self.connector.as_ref(),
             &self.sender,
             &op,

@@ -21,6 +21,7 @@ mod outages;
 mod phones;
 mod recorders;
 mod recordings;
+mod routes;
 mod scenarios;
 mod tries;
 mod trunks;
@@ -469,6 +470,14 @@ async fn faults(
             .one(
                 "acquirers: paid at each of the eight, in its books, given back; one that was lost is found",
                 acquirers::all(lab),
+            )
+            .await;
+    }
+    if wanted("routes") {
+        tally
+            .one(
+                "routes: the second acquirer is asked where the first is not reached, and never behind one that was; refunds by a file",
+                routes::two(lab),
             )
             .await;
     }

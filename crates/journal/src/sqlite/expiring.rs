@@ -1,0 +1,50 @@
+//! SQL of payments that are reserved and not taken.
+
+use ivrpay_payment::{PaymentId, TenantId};
+use sqlx::Row as _;
+
+use super::{Sqlite, Tx, payment};
+use crate::Error;
+use crate::expiring::Reserved;
+use crate::types::{TRAINING, TaskKind};
+
+impl Sqlite {
+    pub(crate) async fn reserved(&self, tenant: Option<&TenantId>) -> Result<Vec<Reserved>, Error> {
+        let rows = sqlx::query(
+            "SELECT p.*, c.call, o.created_ms AS reserved_ms FROM payments p LEFT JOIN claims c ON c.payment = p.id
+             JOIN operations o ON o.payment = p.id AND o.kind = 'authorize' AND o.state = 'approved'
+             WHERE p.state = 'approved' AND p.captured_minor IS NULL AND p.connector <> ?2 AND (?1 IS NULL OR p.tenant = ?1)
+             ORDER BY o.created_ms, p.id LIMIT ?3",
+        )
+        .bind(tenant.map(TenantId::as_str))
+        .bind(TRAINING)
+        .bind(Reserved::MAX)
+        .fetch_all(&self.reads)
+        .await?;
+        rows.iter()
+            .map(|row| {
+                Ok(Reserved {
+                    payment: payment(row)?,
+                    since_ms: row.try_get("reserved_ms")?,
+                })
+            })
+            .collect()
+    }
+}
+
+impl Tx<'_> {
+    /// Whether the payment has, or had, such a task.
+    pub(crate) async fn had_task(
+        &mut self,
+        payment: PaymentId,
+        kind: TaskKind,
+    ) -> Result<bool, Error> {
+        Ok(sqlx::query_scalar(
+            "SELECT EXISTS (SELECT 1 FROM tasks WHERE payment = ?1 AND kind = ?2)",
+        )
+        .bind(payment.to_string())
+        .bind(kind.name())
+        .fetch_one(&mut self.connection)
+        .await?)
+    }
+}
