@@ -408,7 +408,10 @@ impl Settle {
                 break (ran.outcome, ran.trouble);
             };
             if let Err(error) = self.journal.fail_over(intent, &other).await {
-                events::outcome_not_written(payment, operation, &ran.outcome, &error);
+                // Else its call was closed meanwhile: nobody waits for it any more.
+                if let OutcomeError::Journal(error) = &error {
+                    events::journal_failed(Some(payment), "fail-over", error);
+                }
                 break (ran.outcome, ran.trouble);
             }
             events::failed_over(
@@ -628,7 +631,7 @@ impl Acquirers for Settle {
 mod fail_over;
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use ivrpay_acquirer::null::Null;
     use ivrpay_acquirer::{About, Asked, BuildError, Reply, Step};
     use ivrpay_journal::{EnteredBy, Mode, NewPayment, OpenOptions, Origin, TaskFilter};
@@ -663,12 +666,9 @@ mod tests {
         payment: PaymentId,
     }
 
-    /// A payment of 1200 yen that is approved and over.
-    async fn paid(connector: Box<dyn Connector>) -> Place {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("journal.db");
-        let journal = Journal::open(path, OpenOptions::new("test")).await.unwrap();
-        let new = NewPayment {
+    /// A payment of 1200 yen that begins with its call.
+    pub(crate) fn payment_of(connector: &str) -> NewPayment {
+        NewPayment {
             tenant: TenantId::new("shop").unwrap(),
             order: None,
             part: 0,
@@ -676,7 +676,7 @@ mod tests {
             site: None,
             amount: Money::new(1200, Currency::Jpy).unwrap(),
             mode: Mode::Test,
-            connector: "odd".into(),
+            connector: connector.to_owned(),
             connector_named: false,
             language: "ja".into(),
             prompt_version: "1".into(),
@@ -686,9 +686,19 @@ mod tests {
             operator_extension: None,
             caller_number: None,
             request: None,
-        };
+        }
+    }
+
+    /// A payment of 1200 yen that is approved and over.
+    async fn paid(connector: Box<dyn Connector>) -> Place {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal.db");
+        let journal = Journal::open(path, OpenOptions::new("test")).await.unwrap();
         let call = CallId::new(uuid::Uuid::now_v7());
-        let claim = journal.create_claimed(new, call).await.unwrap();
+        let claim = journal
+            .create_claimed(payment_of("odd"), call)
+            .await
+            .unwrap();
         let payment = claim.payment().id;
         let draft = IntentDraft {
             kind: OperationKind::Charge,
