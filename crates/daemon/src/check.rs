@@ -57,7 +57,7 @@ fn lacks<'e>(
 /// One line.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Fact {
-    /// Ring: `file`, `values`, `routes`, `prompts`, `secret-memory`, `process`, `journal`, `asterisk`,
+    /// Ring: `file`, `values`, `routes`, `prompts`, `secret-memory`, `process`, `journal`, `connectors`, `asterisk`,
     /// `edge`, `pay-key`, `spy`, `return`, `acquirer`, `recorder`.
     pub ring: &'static str,
     /// How it is.
@@ -133,6 +133,7 @@ impl<'a> Check<'a> {
         self.secret_memory(&config);
         self.process(&config);
         self.journal(&config).await;
+        self.live_connectors(&config).await;
         if !offline {
             self.asterisk(&config).await;
             self.edge(&config).await;

@@ -103,23 +103,30 @@ pub fn unknown(config: &Config) -> Vec<Known> {
         .collect()
 }
 
+/// Those that have been used and are others now.
+pub(crate) async fn changed(
+    config: &Config,
+    journal: &Journal,
+) -> Result<Vec<Changed>, ivrpay_journal::Error> {
+    let known = known(config, journal).await?.into_iter();
+    Ok(known
+        .filter(|known| known.standing.used && !known.standing.changed.is_empty())
+        .map(|known| Changed {
+            name: known.now.name,
+            standing: Box::new(known.standing),
+        })
+        .collect())
+}
+
 /// Keeps live connectors that are new, have other credentials, or were never used; refuses one that has been used and is another now.
 ///
 /// # Errors
 /// [`Changed`], or the journal's own.
 pub(crate) async fn guard(config: &Config, journal: &Journal) -> anyhow::Result<()> {
-    let known = known(config, journal).await?;
-    if let Some(changed) = known
-        .iter()
-        .find(|known| known.standing.used && !known.standing.changed.is_empty())
-    {
-        return Err(Changed {
-            name: changed.now.name.clone(),
-            standing: Box::new(changed.standing.clone()),
-        }
-        .into());
+    if let Some(changed) = changed(config, journal).await?.into_iter().next() {
+        return Err(changed.into());
     }
-    for Known { now, standing } in &known {
+    for Known { now, standing } in &known(config, journal).await? {
         let is_other = !standing.changed.is_empty() || !standing.rotated.is_empty();
         let is_new = standing.since_ms.is_none() && now.live;
         if is_new || is_other {
@@ -233,35 +240,17 @@ fn as_it_is(config: &Config, name: &str, connector: &Connector) -> LiveConnector
 
 #[cfg(test)]
 mod tests {
-    use ivrpay_journal::{EnteredBy, IntentDraft, Mode as PaymentMode, NewPayment, Origin};
-    use ivrpay_payment::{
-        Brand, CallId, Currency, Doubt, Money, Outcome, Plan, TenantId, Transaction, Truncated,
-    };
+    use ivrpay_journal::{IntentDraft, Mode as PaymentMode, NewPayment};
+    use ivrpay_payment::{Brand, CallId, Doubt, Outcome, Plan, Truncated};
 
     use super::*;
     use crate::config::tests::{Folder, SAMPLE};
+    use crate::settle::tests::payment_of;
 
     async fn lost(journal: &Journal) {
         let new = NewPayment {
-            tenant: TenantId::new("shop").unwrap(),
-            order: None,
-            part: 0,
-            operator: None,
-            site: None,
-            amount: Money::new(1200, Currency::Jpy).unwrap(),
             mode: PaymentMode::Live,
-            connector: "generic".into(),
-            connector_named: false,
-            language: "ja".into(),
-            prompt_version: "1".into(),
-            origin: Origin::Dialplan,
-            entered_by: EnteredBy::Caller,
-            expires_ms: None,
-            operator_extension: None,
-            caller_number: None,
-            request: None,
-            transaction: Transaction::Charge,
-            stored: None,
+            ..payment_of("generic")
         };
         let call = CallId::new(uuid::Uuid::now_v7());
         let claim = journal.create_claimed(new, call).await.unwrap();

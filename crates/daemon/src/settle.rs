@@ -715,7 +715,7 @@ impl Acquirers for Settle {
 mod fail_over;
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use ivrpay_acquirer::null::Null;
     use ivrpay_acquirer::{About, Asked, BuildError, Reply, Step};
     use ivrpay_card::{Digits, Expiry, Month, Pan, Rules};
@@ -861,12 +861,9 @@ mod tests {
         place
     }
 
-    /// A payment of 1200 yen in its call.
-    async fn made(connector: Box<dyn Connector>) -> Place {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("journal.db");
-        let journal = Journal::open(path, OpenOptions::new("test")).await.unwrap();
-        let new = NewPayment {
+    /// A payment of 1200 yen that begins with its call.
+    pub(crate) fn payment_of(connector: &str) -> NewPayment {
+        NewPayment {
             tenant: TenantId::new("shop").unwrap(),
             order: None,
             part: 0,
@@ -874,7 +871,7 @@ mod tests {
             site: None,
             amount: Money::new(1200, Currency::Jpy).unwrap(),
             mode: Mode::Test,
-            connector: "odd".into(),
+            connector: connector.to_owned(),
             connector_named: false,
             language: "ja".into(),
             prompt_version: "1".into(),
@@ -886,9 +883,19 @@ mod tests {
             request: None,
             transaction: Transaction::Charge,
             stored: None,
-        };
+        }
+    }
+
+    /// A payment of 1200 yen in its call.
+    async fn made(connector: Box<dyn Connector>) -> Place {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal.db");
+        let journal = Journal::open(path, OpenOptions::new("test")).await.unwrap();
         let call = CallId::new(uuid::Uuid::now_v7());
-        let claim = journal.create_claimed(new, call).await.unwrap();
+        let claim = journal
+            .create_claimed(payment_of("odd"), call)
+            .await
+            .unwrap();
         let payment = claim.payment().id;
         let routes = BTreeMap::from([("odd".to_owned(), Route::offline(connector))]);
         let tries = Tries::new(5, Instant::now()).unwrap();

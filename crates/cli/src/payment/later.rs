@@ -243,7 +243,7 @@ mod tests {
             key: String::new(),
         };
         let first = wish.key("refund", 0);
-        assert_eq!(first, "KEY");
+        assert_eq!(first, "1205c31b-4bb9-8354-aa13-1c7f3ba81d97");
         let other = |change: fn(&mut Wish)| {
             let mut wish = wish.clone();
             change(&mut wish);

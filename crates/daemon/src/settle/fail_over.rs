@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 
 use ivrpay_acquirer::{EndpointConfig, generic::Generic};
 use ivrpay_card::{Expiry, Month, Pan, Rules};
-use ivrpay_journal::{EnteredBy, Mode, NewPayment, OpenOptions, Origin};
-use ivrpay_payment::{Brand, Currency, Money, TenantId, Transaction};
+use ivrpay_journal::OpenOptions;
+use ivrpay_payment::Brand;
 use proptest::prelude::*;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls_pki_types::PrivatePkcs8KeyDer;
@@ -14,6 +14,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
+use super::tests::payment_of;
 use super::*;
 
 /// What a connector's acquirer does.
@@ -129,7 +130,10 @@ impl World {
         let last = reached.unwrap_or(fates.len() - 1);
         let journal = &self.settle.journal;
         let call = CallId::new(uuid::Uuid::now_v7());
-        let claim = journal.create_claimed(new(&names[0]), call).await.unwrap();
+        let claim = journal
+            .create_claimed(payment_of(&names[0]), call)
+            .await
+            .unwrap();
         let payment = claim.payment().id;
         let card = card();
         let draft = Draft {
@@ -234,30 +238,6 @@ async fn acquirer(
         let text = format!("HTTP/1.1 {status}\r\ncontent-length: {length}\r\n\r\n{body}");
         drop(stream.write_all(text.as_bytes()).await);
         drop(stream.shutdown().await);
-    }
-}
-
-fn new(connector: &str) -> NewPayment {
-    NewPayment {
-        tenant: TenantId::new("shop").unwrap(),
-        order: None,
-        part: 0,
-        operator: None,
-        site: None,
-        amount: Money::new(1200, Currency::Jpy).unwrap(),
-        mode: Mode::Test,
-        connector: connector.to_owned(),
-        connector_named: false,
-        language: "ja".into(),
-        prompt_version: "1".into(),
-        origin: Origin::Dialplan,
-        entered_by: EnteredBy::Caller,
-        expires_ms: None,
-        operator_extension: None,
-        caller_number: None,
-        request: None,
-        transaction: Transaction::Charge,
-        stored: None,
     }
 }
 
