@@ -3,6 +3,7 @@
 #![no_main]
 
 #[path = "../../crates/acquirer/tests/any/mod.rs"]
+#[allow(dead_code, reason = "what is for a measurement")]
 mod any;
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {

@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test")]
 
+use std::time::{Duration, Instant};
+
 use any::Answer;
 use ivrpay_acquirer::{Kind, Reply, generic};
 use ivrpay_payment::{
@@ -128,6 +130,44 @@ fn answer() -> impl Strategy<Value = Answer> {
             body,
         },
     )
+}
+
+/// What `make bench` prints of it.
+#[test]
+#[ignore = "a measurement: scripts/bench runs it"]
+#[allow(clippy::print_stdout, reason = "a measurement")]
+fn speed_of_building_and_reading() {
+    const ROUNDS: usize = 2_000;
+    let median = |mut times: Vec<Duration>| {
+        times.sort_unstable();
+        times[times.len() / 2].as_secs_f64() * 1e6
+    };
+    let card = any::card();
+    for name in names().filter(|name| *name != "generic") {
+        let connector = any::connector(name);
+        let corpus = corpus(name);
+        let (_, approval) = corpus
+            .iter()
+            .find(|(file, answer)| file.starts_with("approved") && answer.kind <= 1)
+            .unwrap();
+        let opened = corpus.iter().find(|(file, _)| file == "goes-on-entry");
+        let opened = opened.map(|(_, answer)| Reply::new(answer.status, answer.body.clone()));
+        let (mut built, mut read) = (Vec::new(), Vec::new());
+        for _ in 0..ROUNDS {
+            let at = Instant::now();
+            any::build(connector.as_ref(), opened.as_ref(), &card);
+            built.push(at.elapsed());
+            let at = Instant::now();
+            let outcome = any::read(connector.as_ref(), approval, &card);
+            read.push(at.elapsed());
+            assert!(matches!(outcome, Some(Outcome::Approved(_))));
+        }
+        println!(
+            "connector {name}: {:.1} us to make the request with the card, {:.1} us to read the approval; medians of {ROUNDS}",
+            median(built),
+            median(read)
+        );
+    }
 }
 
 proptest! {

@@ -13,6 +13,7 @@ mod digits;
 mod expiry;
 mod pan;
 
+pub use brand::{Range, Ranges, RangesError, SOURCE, ranges};
 pub use code::{SecurityCode, SecurityCodeError};
 pub use digits::Digits;
 pub use expiry::{Expiry, ExpiryError, Month};

@@ -11,6 +11,7 @@ macro_rules! say {
 }
 
 mod audit;
+mod card;
 mod connector;
 mod payment;
 mod recording;
@@ -75,6 +76,11 @@ enum Command {
     Payment {
         #[command(subcommand)]
         command: payment::Command,
+    },
+    /// Brands of cards.
+    Card {
+        #[command(subcommand)]
+        command: card::Command,
     },
     /// Connectors to acquirers: which there are, tried against the test system, and a person's word for one that moves money.
     Connector {
@@ -160,6 +166,7 @@ fn main() -> ExitCode {
         Command::Audit(args) => audit::run(&args),
         Command::Simulate(args) => simulate::run(&args),
         Command::Payment { command } => payment::run(command),
+        Command::Card { command } => card::run(command),
         Command::Connector { command } => connector::run(command),
         Command::Recording { command } => recording::run(command),
         Command::Task { command } => task::run(command),
@@ -229,10 +236,15 @@ pub(crate) fn fail(error: &anyhow::Error) -> ExitCode {
 
 /// Reads a configuration, or says what is wrong with it.
 pub(crate) fn load(path: &std::path::Path) -> Result<Config, ExitCode> {
-    Config::load(path).map_err(|error| {
+    let config = Config::load(path).map_err(|error| {
         eprintln!("ivrpay: {error}\nhint: {}", error.hint());
-        Exit::Config.into()
-    })
+        ExitCode::from(Exit::Config)
+    })?;
+    // No card has been read yet.
+    if let Some((_, ranges)) = &config.card_ranges {
+        ranges.clone().install();
+    }
+    Ok(config)
 }
 
 fn serve(path: &std::path::Path) -> ExitCode {

@@ -13,6 +13,7 @@ use std::time::Duration;
 use ivrpay_acquirer::{
     EndpointConfig, Identity, Kind, Mode as AcquirerMode, Settings as ConnectorSettings,
 };
+use ivrpay_card::Ranges;
 use ivrpay_dialogue::Settings;
 use ivrpay_dialogue::desk::OrderDigits;
 use ivrpay_journal::TaskRules;
@@ -135,6 +136,8 @@ pub struct Config {
     pub tenants: Vec<Tenant>,
     /// Connectors by name.
     pub connectors: BTreeMap<String, Connector>,
+    /// Which numbers belong to which brand, and the file that says so; `None`: as built in.
+    pub card_ranges: Option<(PathBuf, Ranges)>,
     /// Recorders outside Asterisk.
     pub recorders: Vec<Recorder>,
     /// Folder for recordings in which a card was spoken or keyed.
@@ -355,9 +358,17 @@ struct RawConfig {
     #[serde(default)]
     connectors: BTreeMap<String, RawConnector>,
     #[serde(default)]
+    cards: RawCards,
+    #[serde(default)]
     recorders: Vec<RawRecorder>,
     #[serde(default)]
     quarantine: RawQuarantine,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct RawCards {
+    ranges: Option<PathBuf>,
 }
 
 #[derive(Deserialize, Default)]
@@ -806,6 +817,7 @@ impl Config {
             dialogue: dialogue(&raw.dialogue)?,
             sounds: raw.sounds.path.map(|p| folder.join(p)),
             recorders: crate::recorders::checked(raw.recorders, &tenants, folder)?,
+            card_ranges: card_ranges(raw.cards, &tenants, folder)?,
             tenants,
             connectors,
         })
@@ -825,6 +837,50 @@ fn at_line(text: &str, error: &toml::de::Error) -> String {
         Some(before) => format!("line {}: {message}", before.matches('\n').count() + 1),
         None => message.to_owned(),
     }
+}
+
+/// Longest file of ranges, bytes.
+const RANGES_BYTES_MAX: u64 = 64 * 1024;
+
+fn card_ranges(
+    raw: RawCards,
+    tenants: &[Tenant],
+    folder: &Path,
+) -> Result<Option<(PathBuf, Ranges)>, ConfigError> {
+    let Some(file) = raw.ranges else {
+        return Ok(None);
+    };
+    let path = folder.join(file);
+    let ranges = read_ranges(&path).map_err(|e| ConfigError::value("cards.ranges", e))?;
+    for tenant in tenants {
+        if let Some(brand) = tenant.brands.iter().find(|brand| !ranges.knows(**brand)) {
+            return Err(ConfigError::value(
+                "cards.ranges",
+                format!(
+                    "{} has no range of {brand}, which the merchant {} takes",
+                    path.display(),
+                    tenant.id
+                ),
+            ));
+        }
+    }
+    Ok(Some((path, ranges)))
+}
+
+/// Reads a file of ranges, and checks it.
+///
+/// # Errors
+/// What is wrong with it, and what to do.
+pub fn read_ranges(path: &Path) -> Result<Ranges, String> {
+    let wrong = |what: String| format!("{}: {what}", path.display());
+    let meta = std::fs::metadata(path).map_err(|e| wrong(format!("can't be read: {e}")))?;
+    if !meta.is_file() || meta.len() > RANGES_BYTES_MAX {
+        return Err(wrong(format!(
+            "is no file of at most {RANGES_BYTES_MAX} bytes"
+        )));
+    }
+    let text = std::fs::read_to_string(path).map_err(|e| wrong(format!("can't be read: {e}")))?;
+    Ranges::read(&text).map_err(|e| wrong(format!("{e}; {}", e.hint())))
 }
 
 fn ari(raw: RawAri, folder: &Path) -> Result<ivrpay_ari::Config, ConfigError> {
@@ -1591,7 +1647,7 @@ pub(crate) mod tests {
                     .unwrap_or(l)
             })
             .filter(|l| {
-                !["ca_file", "site", "parameters", "task_owner"]
+                !["ca_file", "site", "parameters", "ranges", "task_owner"]
                     .iter()
                     .any(|key| l.starts_with(key))
             })

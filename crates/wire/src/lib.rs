@@ -16,6 +16,8 @@ mod error;
 mod hook;
 mod lookup;
 mod probe;
+#[cfg(test)]
+mod resumed;
 mod run;
 mod send;
 #[cfg(test)]
