@@ -53,6 +53,7 @@ lines! {
     InvalidCardNumberShort = "invalid-card-number-short",
     InvalidDate = "invalid-date",
     InvalidDatePast = "invalid-date-past",
+    InvalidPaymentPlan = "invalid-payment-plan",
     InvalidSecurityCode = "invalid-security-code",
     KeysNotHeard = "keys-not-heard",
     OrderAlreadyPaid = "order-already-paid",
@@ -62,6 +63,7 @@ lines! {
     PaymentCardNumberWait = "payment-card-number-wait",
     PaymentCompleted = "payment-completed",
     PaymentConnectorError = "payment-connector-error",
+    PaymentPlanSingle = "payment-plan-single",
     PaymentProcessing = "payment-processing",
     PaymentProcessingLong = "payment-processing-long",
     SecurityCode = "security-code",
@@ -93,6 +95,7 @@ lines! {
     ProgressExpirationDate = "progress-expiration-date",
     ProgressGreeting = "progress-greeting",
     ProgressPaused = "progress-paused",
+    ProgressPlan = "progress-plan",
     ProgressProcessing = "progress-processing",
     ProgressSecurityCode = "progress-security-code",
     // Told to the operator before the customer moves.

@@ -4,6 +4,7 @@
 //! here without a charge; the intent that becomes durable afterwards is closed by the driver as not sent. Holds the card.
 
 use ivrpay_card::Card;
+use ivrpay_payment::Plan;
 
 use crate::call::Call;
 use crate::io::{At, CallResult, Draft, NotWritten, Output, Step};
@@ -14,11 +15,12 @@ pub(crate) struct Writing {
     card: Card,
 }
 
-pub(crate) fn enter(call: &mut Call, card: Card) -> State {
+pub(crate) fn enter(call: &mut Call, card: Card, plan: Plan) -> State {
     call.entered(Step::PaymentProcessing, call.cards, None);
     let draft = Draft {
         amount: call.setup.amount,
         card: card.pan.truncated(),
+        plan,
         evidence: call.evidence(),
     };
     call.push(Output::Write(draft));
@@ -40,6 +42,15 @@ impl Writing {
                             now,
                             CallResult::OutcomeUnknown,
                             &[Line::OutcomeUnknown, last],
+                        )
+                    }
+                    NotWritten::PlanNotOffered => {
+                        let last = ending::goodbye(call);
+                        ending::say(
+                            call,
+                            now,
+                            CallResult::ValidationError,
+                            &[Line::InvalidPaymentPlan, last],
                         )
                     }
                     NotWritten::Failed => {

@@ -7,6 +7,7 @@ mod card_like;
 mod durable;
 mod ids;
 mod money;
+mod offer;
 mod operation;
 mod outcome;
 mod plan;
@@ -19,6 +20,7 @@ pub use ids::{
     OperatorId, OrderId, Owner, PaymentId, RecordingId, SiteId, TaskId, TenantId,
 };
 pub use money::{Currency, Money, MoneyError};
+pub use offer::{Day, Offer, Offers, Period, PeriodError};
 pub use operation::{Intent, OperationKind, Parent, State};
 pub use outcome::{Action, Approval, Decline, Doubt, Outcome, Reason, Why};
 pub use plan::{Count, Plan, PlanError};

@@ -35,6 +35,7 @@ pub const ABOUT: About = About {
             bonus_lump_sum: true,
             bonus_instalments: true,
             revolving: true,
+            counts: &[],
         },
         ..Capabilities::NONE
     },
