@@ -465,7 +465,7 @@ fn show(p: Payment) -> anyhow::Result<()> {
             "acquirer's reference",
             p.acquirer_ref.clone().unwrap_or_default(),
         ),
-        ("plan", p.plan.clone()),
+        ("plan", plan(&p)),
         (
             "captured",
             p.captured
@@ -490,6 +490,14 @@ fn show(p: Payment) -> anyhow::Result<()> {
         }
     }
     Ok(())
+}
+
+fn plan(p: &Payment) -> String {
+    let name = p.payment_plan.clone().unwrap_or_default();
+    match p.payment_plan_count {
+        Some(count) => format!("{name}, {count}"),
+        None => name,
+    }
 }
 
 fn amount(p: &Payment) -> String {

@@ -17,7 +17,8 @@ use ivrpay_daemon::settle::{Route, Settle};
 use ivrpay_dialogue::{At, Dialogue, End, Input, NotWritten, Output, Prompt, Settings, Setup};
 use ivrpay_journal::{Created, EnteredBy, Journal, Mode, NewPayment, OpenOptions, Origin};
 use ivrpay_payment::{
-    Brand, CallId, Currency, Doubt, Durable, Intent, Money, Outcome, PaymentId, TenantId,
+    Brand, CallId, Currency, Doubt, Durable, Intent, Money, Offer, Offers, Outcome, PaymentId, Plan,
+    TenantId,
 };
 use ivrpay_prompts::Language;
 use ivrpay_secret::{Key, KeyRing};
@@ -48,6 +49,19 @@ pub(crate) struct Args {
         conflicts_with = "amount"
     )]
     desk: Option<desk::Keys>,
+    /// Payment plans that are offered beside one payment, as installments:3,installments:10,revolving,bonus.
+    #[arg(long, value_delimiter = ',', value_parser = plan, conflicts_with = "desk")]
+    plans: Vec<Plan>,
+}
+
+/// A plan that can be offered.
+fn plan(text: &str) -> Result<Plan, String> {
+    let plan: Plan = text.parse().map_err(|e| format!("{text} {e}"))?;
+    if ivrpay_prompts::can_say(plan) {
+        Ok(plan)
+    } else {
+        Err("there are words for installments:N, N one of 2, 3, 5, 6, 10, 12, 15, 18, 20, 24, 30 and 36, revolving and bonus".to_owned())
+    }
 }
 
 /// What a keyboard's byte asks for.
@@ -66,7 +80,7 @@ pub(crate) fn run(args: &Args) -> ExitCode {
         let done = runtime.block_on(async {
             match args.desk {
                 Some(keys) => desk::simulate(keys, args.language, args.currency).await,
-                None => simulate(args.language, amount)
+                None => simulate(args.language, amount, offers(args))
                     .await
                     .map(|end| end.result.name().to_owned()),
             }
@@ -83,7 +97,18 @@ pub(crate) fn run(args: &Args) -> ExitCode {
     }
 }
 
-async fn simulate(language: Language, amount: Money) -> anyhow::Result<End> {
+/// With every card.
+fn offers(args: &Args) -> Offers {
+    let offer = |plan: &Plan| Offer {
+        plan: *plan,
+        brands: Brand::ALL.to_vec(),
+        amount: (1, Money::MAX),
+        periods: Vec::new(),
+    };
+    Offers::new(args.currency, args.plans.iter().map(offer).collect())
+}
+
+async fn simulate(language: Language, amount: Money, offers: Offers) -> anyhow::Result<End> {
     // A person may type a real number: hardened and locked where this machine can, as in the service.
     drop(ivrpay_secret::harden());
     ivrpay_secret::init(
@@ -104,6 +129,7 @@ async fn simulate(language: Language, amount: Money) -> anyhow::Result<End> {
         part: 0,
         operator: None,
         site: None,
+        asked_plan: None,
         amount,
         mode: Mode::Test,
         entered_by: EnteredBy::Caller,
@@ -135,7 +161,7 @@ async fn simulate(language: Language, amount: Money) -> anyhow::Result<End> {
         typing,
         terminal,
     }
-    .drive(amount)
+    .drive(amount, offers)
     .await?;
     settle.drain().await;
     journal
@@ -203,7 +229,7 @@ impl Typing {
 }
 
 impl Simulation {
-    async fn drive(mut self, amount: Money) -> anyhow::Result<End> {
+    async fn drive(mut self, amount: Money, offers: Offers) -> anyhow::Result<End> {
         let setup = Setup {
             rules: Rules {
                 brands: Brand::ALL.to_vec(),
@@ -211,6 +237,7 @@ impl Simulation {
             },
             month: this_month(),
             training: true,
+            offers,
             ..Setup::default_for(amount)
         };
         let mut dialogue = Dialogue::new(Arc::new(Settings::default()), setup)?;

@@ -16,7 +16,7 @@ use ivrpay_acquirer::{
 use ivrpay_dialogue::Settings;
 use ivrpay_dialogue::desk::OrderDigits;
 use ivrpay_journal::TaskRules;
-use ivrpay_payment::{Brand, Currency, Money, OperationKind, Owner, SiteId, TenantId};
+use ivrpay_payment::{Brand, Currency, Money, Offers, OperationKind, Owner, SiteId, TenantId};
 use ivrpay_prompts::Language;
 use ivrpay_web::{ApiKey, KeyHash, Scope};
 use ivrpay_wire::{Lookup, LookupConfig};
@@ -28,6 +28,7 @@ use crate::edge::{Edge, RawEdge};
 use crate::guard::{Danger, EXCEPTION_DAYS_MAX, Exception};
 use crate::ladder::{Ending, Ladder, RUNGS_MAX, Rung};
 use crate::line::Line;
+use crate::plans::{self, RawPlan};
 use crate::recorders::{RawRecorder, Recorder};
 use crate::spies;
 
@@ -183,6 +184,8 @@ pub struct Tenant {
     pub task_rules: TaskRules,
     /// Whether the security code is asked.
     pub security_code: bool,
+    /// How else than at once may be paid.
+    pub plans: Offers,
     /// Who takes the caller back.
     pub ladder: Ladder,
     /// What an operator keys before a transfer.
@@ -537,6 +540,8 @@ struct RawTenant {
     task_owner: Option<String>,
     #[serde(default = "yes")]
     security_code: bool,
+    #[serde(default)]
+    plans: Vec<RawPlan>,
     #[serde(default)]
     r#return: Option<RawReturn>,
     #[serde(default)]
@@ -1059,6 +1064,15 @@ fn tenant(
             .transpose()
             .map_err(|e| ConfigError::value(at("task_owner"), e))?,
     };
+    let currency = raw
+        .currency
+        .map_or(Ok(Currency::Jpy), |c| c.parse())
+        .map_err(|e| ConfigError::value(at("currency"), e))?;
+    let whose = plans::Whose {
+        brands: &raw.valid_card_types,
+        currency,
+        about,
+    };
     Ok(Tenant {
         id: TenantId::new(raw.name).map_err(|e| ConfigError::value(at("name"), e))?,
         live,
@@ -1066,10 +1080,8 @@ fn tenant(
             .language
             .map_or(Ok(Language::Ja), |l| l.parse())
             .map_err(|_| ConfigError::value(at("language"), "ja or en"))?,
-        currency: raw
-            .currency
-            .map_or(Ok(Currency::Jpy), |c| c.parse())
-            .map_err(|e| ConfigError::value(at("currency"), e))?,
+        currency,
+        plans: plans::checked(&at("plans"), raw.plans, &whose)?,
         brands: raw.valid_card_types,
         connector: raw.connector,
         site: raw

@@ -354,6 +354,7 @@ impl Leg {
             operator: args.operator.clone(),
             site: tenant.site.clone(),
             // It is always asked.
+            asked_plan: None,
             amount: keyed.amount.ok_or(Refusal::ServiceAway)?,
             mode: if tenant.live && !practice {
                 PaymentMode::Live

@@ -497,6 +497,7 @@ fn web(
                     connector: t.connector.clone(),
                     waiting_max: t.waiting_max,
                     customer_calls_max: t.calls.at_once_max,
+                    plans: t.plans.clone(),
                 })
                 .collect(),
         ),

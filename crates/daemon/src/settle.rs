@@ -18,7 +18,7 @@ use ivrpay_journal::{
     OperationState, OutcomeError, Payment,
 };
 use ivrpay_payment::{
-    CallId, Doubt, Durable, Intent, OperationId, OperationKind, Outcome, PaymentId, Plan, Why,
+    CallId, Doubt, Durable, Intent, OperationId, OperationKind, Outcome, PaymentId, Why,
 };
 use ivrpay_web::{Acquirers, LaterRefused};
 use ivrpay_wire::{Checkpoint, Sender, Trouble};
@@ -162,7 +162,7 @@ impl Settle {
             kind: OperationKind::Charge,
             amount: draft.amount,
             card: draft.card,
-            plan: Plan::LumpSum,
+            plan: draft.plan,
             evidence: serde_json::to_value(&draft.evidence).unwrap_or_default(),
         };
         match self.journal.write_intent(payment, draft).await {
@@ -551,7 +551,7 @@ mod tests {
     use ivrpay_acquirer::{About, Asked, BuildError, Reply, Step};
     use ivrpay_journal::{EnteredBy, Mode, NewPayment, OpenOptions, Origin, TaskFilter};
     use ivrpay_payment::{
-        AcquirerRef, Approval, Brand, Currency, Money, OperatorId, TenantId, Truncated,
+        AcquirerRef, Approval, Brand, Currency, Money, OperatorId, Plan, TenantId, Truncated,
     };
 
     use super::*;
@@ -592,6 +592,7 @@ mod tests {
             part: 0,
             operator: None,
             site: None,
+            asked_plan: None,
             amount: Money::new(1200, Currency::Jpy).unwrap(),
             mode: Mode::Test,
             connector: "odd".into(),

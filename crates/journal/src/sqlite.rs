@@ -618,8 +618,8 @@ impl Tx<'_> {
         sqlx::query(
             "INSERT INTO payments (id, tenant, order_id, part, operator, site, amount_minor, currency, state, mode, connector,
                 language, prompt_version, origin, entered_by, match_operator_extension, match_caller_number, request_key,
-                request_hash, created_ms, expires_ms, updated_ms, reference, desk)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?20, ?22, ?23)",
+                request_hash, created_ms, expires_ms, updated_ms, reference, desk, asked_plan)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?20, ?22, ?23, ?24)",
         )
         .bind(payment.id.to_string())
         .bind(payment.tenant.as_str())
@@ -648,6 +648,7 @@ impl Tx<'_> {
         .bind(payment.expires_ms)
         .bind(payment.reference)
         .bind(payment.origin == Origin::Desk)
+        .bind(payment.asked_plan.map(|plan| plan.to_string()))
         .execute(&mut self.connection)
         .await?;
         Ok(())
@@ -1275,6 +1276,7 @@ fn payment(row: &SqliteRow) -> Result<Payment, Error> {
         result: row.try_get("result")?,
         evidence: document(row, "evidence")?,
         call: parsed(row, "call")?,
+        asked_plan: parsed(row, "asked_plan")?,
         plan: parsed(row, "plan")?.ok_or(DAMAGED)?,
         captured_minor: row
             .try_get::<Option<i64>, _>("captured_minor")?

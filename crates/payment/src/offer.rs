@@ -197,7 +197,11 @@ mod tests {
                 vec![day(12, 16), day(12, 31), day(1, 1), day(2, 29), day(6, 15)],
                 vec![day(12, 15), day(6, 16), day(8, 1)],
             ),
-            ("02-29..02-29", vec![day(2, 29)], vec![day(2, 28), day(3, 1)]),
+            (
+                "02-29..02-29",
+                vec![day(2, 29)],
+                vec![day(2, 28), day(3, 1)],
+            ),
         ] {
             let period: Period = text.parse().unwrap();
             assert_eq!(period.to_string(), text);
@@ -205,7 +209,15 @@ mod tests {
             assert!(!without.iter().any(|day| period.contains(*day)), "{text}");
         }
         for wrong in [
-            "", "12-16", "12-16..", "13-01..01-01", "00-10..01-01", "02-30..03-01", "06-31..07-01", "6-1..7-1", "+6-01..07-01",
+            "",
+            "12-16",
+            "12-16..",
+            "13-01..01-01",
+            "00-10..01-01",
+            "02-30..03-01",
+            "06-31..07-01",
+            "6-1..7-1",
+            "+6-01..07-01",
         ] {
             assert_eq!(wrong.parse::<Period>(), Err(PeriodError), "{wrong}");
         }
@@ -237,16 +249,30 @@ mod tests {
             (Brand::Visa, yen(10_000), winter, vec![Plan::LumpSum, three]),
             (Brand::Visa, yen(9_999), winter, vec![Plan::LumpSum]),
             (Brand::Visa, yen(300_001), winter, vec![Plan::LumpSum]),
-            (Brand::Jcb, yen(300_000), winter, vec![Plan::LumpSum, three, Plan::BonusLumpSum]),
+            (
+                Brand::Jcb,
+                yen(300_000),
+                winter,
+                vec![Plan::LumpSum, three, Plan::BonusLumpSum],
+            ),
             (Brand::Jcb, yen(1), autumn, vec![Plan::LumpSum]),
             (Brand::Amex, yen(50_000), winter, vec![Plan::LumpSum]),
             // The limits are yen, not cents.
-            (Brand::Jcb, Money::new(50_000, Currency::Usd).unwrap(), winter, vec![Plan::LumpSum]),
+            (
+                Brand::Jcb,
+                Money::new(50_000, Currency::Usd).unwrap(),
+                winter,
+                vec![Plan::LumpSum],
+            ),
         ] {
             let left = offers.of(amount).on(on).with(brand);
             assert_eq!(left.plans(), wanted, "{brand} {amount}");
             for plan in [Plan::LumpSum, three, Plan::BonusLumpSum, Plan::Revolving] {
-                assert_eq!(left.allows(plan), wanted.contains(&plan), "{brand} {amount} {plan}");
+                assert_eq!(
+                    left.allows(plan),
+                    wanted.contains(&plan),
+                    "{brand} {amount} {plan}"
+                );
             }
         }
         assert!(Offers::NONE.allows(Plan::LumpSum) && !Offers::NONE.allows(three));

@@ -10,7 +10,7 @@ use ivrpay_journal::{
     ApiRequest, CreateError, Created, EnteredBy, Filter, Mode, NewPayment, Origin, Payment,
 };
 use ivrpay_payment::{
-    Currency, IdError, Money, OperatorId, OrderId, PaymentId, SiteId, State as PaymentState,
+    Currency, IdError, Money, OperatorId, OrderId, PaymentId, Plan, SiteId, State as PaymentState,
     TenantId,
 };
 use serde::Deserialize;
@@ -94,6 +94,7 @@ pub(crate) fn new_payment(
     };
     let amount =
         Money::new(body.amount, currency).map_err(|e| ApiError::invalid(format!("amount: {e}")))?;
+    let asked_plan = asked_plan(&body, tenant, amount)?;
     let language = body
         .language
         .clone()
@@ -110,6 +111,7 @@ pub(crate) fn new_payment(
             .map(|o| id("operator", OperatorId::new(o)))
             .transpose()?,
         site: body.site.map(|s| id("site", SiteId::new(s))).transpose()?,
+        asked_plan,
         amount,
         mode: if tenant.live { Mode::Live } else { Mode::Test },
         entered_by: EnteredBy::Caller,
@@ -131,6 +133,36 @@ pub(crate) fn new_payment(
                 .saturating_add(i64::try_from(tenant.waiting_max.as_millis()).unwrap_or(i64::MAX)),
         ),
     })
+}
+
+/// How it is to be paid back, of what the merchant offers for the amount. Card and day are not known yet: the call looks at both.
+fn asked_plan(
+    body: &api::CreatePayment,
+    tenant: &Tenant,
+    amount: Money,
+) -> Result<Option<Plan>, ApiError> {
+    let plan = match (body.payment_plan.as_deref(), body.payment_plan_count) {
+        (None, None) => return Ok(None),
+        (Some(name), Some(count)) => format!("{name}:{count}").parse().ok(),
+        (Some(name), None) => name.parse().ok(),
+        (None, Some(_)) => None,
+    };
+    let offers = tenant.plans.of(amount);
+    if let Some(plan) = plan.filter(|plan| offers.allows(*plan)) {
+        return Ok(Some(plan));
+    }
+    let allowed: Vec<String> = offers
+        .plans()
+        .into_iter()
+        .map(|plan| match plan.count() {
+            Some(count) => format!("{} with payment_plan_count {count}", plan.name()),
+            None => plan.name().to_owned(),
+        })
+        .collect();
+    Err(ApiError::invalid(format!(
+        "payment_plan: for this amount {}",
+        allowed.join(", ")
+    )))
 }
 
 #[derive(Deserialize)]
@@ -232,6 +264,9 @@ pub(crate) fn payment_id(path: Result<Path<String>, PathRejection>) -> Result<Pa
 }
 
 pub(crate) fn view(payment: &Payment) -> api::Payment {
+    // A card has been sent with one.
+    let sent = payment.card.map(|_| payment.plan);
+    let plan = sent.or(payment.asked_plan);
     api::Payment {
         id: payment.id,
         tenant: payment.tenant.to_string(),
@@ -253,7 +288,8 @@ pub(crate) fn view(payment: &Payment) -> api::Payment {
         entered_by: payment.entered_by.name().into(),
         mode: payment.mode.name().into(),
         connector: payment.connector.clone(),
-        plan: payment.plan.to_string(),
+        payment_plan: plan.map(|plan| plan.name().into()),
+        payment_plan_count: plan.and_then(Plan::count),
         captured: payment.captured_minor,
         refunded: payment.refunded_minor,
         created_at: rfc3339(payment.created_ms),

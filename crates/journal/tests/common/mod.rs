@@ -62,8 +62,9 @@ impl Place {
     }
 }
 
-/// What takes the columns of the eighth migration away again.
-pub const UNDO_EIGHTH: [&str; 8] = [
+/// What takes the columns of the eighth migration, and of those behind it, away again.
+pub const UNDO_EIGHTH: [&str; 9] = [
+    "ALTER TABLE payments DROP COLUMN asked_plan",
     "ALTER TABLE payments DROP COLUMN plan",
     "ALTER TABLE payments DROP COLUMN captured_minor",
     "ALTER TABLE payments DROP COLUMN refunded_minor",
@@ -85,6 +86,7 @@ pub fn order(text: &str) -> NewPayment {
         part: 0,
         operator: None,
         site: None,
+        asked_plan: None,
         amount: yen(1200),
         mode: Mode::Test,
         connector: "null".into(),
