@@ -176,6 +176,8 @@ pub struct Plans {
     pub bonus_lump_sum: bool,
     pub bonus_instalments: bool,
     pub revolving: bool,
+    /// The numbers of instalments that it has; every one when empty.
+    pub counts: &'static [u8],
 }
 
 impl Plans {
@@ -185,14 +187,17 @@ impl Plans {
         bonus_lump_sum: false,
         bonus_instalments: false,
         revolving: false,
+        counts: &[],
     };
 
     /// Whether there is a place for `plan`.
     #[must_use]
-    pub const fn has(&self, plan: Plan) -> bool {
+    pub fn has(&self, plan: Plan) -> bool {
         match plan {
             Plan::LumpSum => true,
-            Plan::Instalments(_) => self.instalments,
+            Plan::Instalments(count) => {
+                self.instalments && (self.counts.is_empty() || self.counts.contains(&count.get()))
+            }
             Plan::BonusLumpSum => self.bonus_lump_sum,
             Plan::BonusInstalments(_) => self.bonus_instalments,
             Plan::Revolving => self.revolving,

@@ -52,6 +52,13 @@ pub struct CreatePayment {
     /// The connector that is asked, one of the tenant's, and no other; by its routes when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub connector: Option<String>,
+    /// How it is to be paid back, which the caller then only confirms: `lump_sum`, `installments`, `revolving` or `bonus`. When absent he
+    /// chooses of what the merchant offers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payment_plan: Option<String>,
+    /// In how many instalments, for `installments`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payment_plan_count: Option<u8>,
 }
 
 /// A payment as the API shows it.
@@ -111,9 +118,13 @@ pub struct Payment {
     /// Name of the connector that is asked; `training` sends nothing to anybody.
     #[serde(default)]
     pub connector: String,
-    /// How it is paid back: `lump_sum`, `installments:N`, `bonus`, `bonus_installments:N`, `revolving`.
+    /// How it is paid back: `lump_sum`, `installments`, `bonus`, `bonus_installments`, `revolving`. Before a card was sent: as it was asked
+    /// for, or null where the caller chooses.
     #[serde(default)]
-    pub plan: String,
+    pub payment_plan: Option<String>,
+    /// In how many instalments, where it is in some.
+    #[serde(default)]
+    pub payment_plan_count: Option<u8>,
     /// What has been taken, minor units; null for nothing.
     #[serde(default)]
     pub captured: Option<u64>,
@@ -258,6 +269,12 @@ pub struct Event {
     /// What was wrong with the last attempt, or the danger for which no card is asked for.
     #[serde(default)]
     pub error: Option<String>,
+    /// How it is paid back, in the step `confirmation`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payment_plan: Option<String>,
+    /// In how many instalments, where it is in some.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payment_plan_count: Option<u8>,
     /// How the call ended.
     #[serde(default)]
     pub result: Option<String>,
@@ -667,6 +684,12 @@ pub struct CallCustomer {
     /// Place or brand of the merchant, for reports.
     #[serde(default)]
     pub site: Option<String>,
+    /// How a new one is to be paid back, as in `POST /v1/payments`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payment_plan: Option<String>,
+    /// In how many instalments.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payment_plan_count: Option<u8>,
     /// The customer's number, as the dialplan's context `ivrpay-call` dials it.
     pub to: String,
     /// The number that the customer is shown; the dialplan's when absent.

@@ -467,7 +467,7 @@ fn show(p: Payment) -> anyhow::Result<()> {
             p.acquirer_ref.clone().unwrap_or_default(),
         ),
         ("stored as", p.payment_token.clone().unwrap_or_default()),
-        ("plan", p.plan.clone()),
+        ("plan", plan(&p)),
         (
             "captured",
             p.captured
@@ -499,6 +499,14 @@ fn may_be_done(d: &Decline) -> String {
         format!("{}; this card may not be sent again", d.action)
     } else {
         d.action.clone()
+    }
+}
+
+fn plan(p: &Payment) -> String {
+    let name = p.payment_plan.clone().unwrap_or_default();
+    match p.payment_plan_count {
+        Some(count) => format!("{name}, {count}"),
+        None => name,
     }
 }
 

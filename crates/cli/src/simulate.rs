@@ -19,8 +19,8 @@ use ivrpay_daemon::tries::Tries;
 use ivrpay_dialogue::{At, Dialogue, End, Input, NotWritten, Output, Prompt, Settings, Setup};
 use ivrpay_journal::{Created, EnteredBy, Journal, Mode, NewPayment, OpenOptions, Origin};
 use ivrpay_payment::{
-    Brand, CallId, CardToken, Currency, Doubt, Durable, Intent, Money, Outcome, PaymentId,
-    StoredCard, TenantId, Transaction, Truncated,
+    Brand, CallId, CardToken, Currency, Doubt, Durable, Intent, Money, Offer, Offers, Outcome,
+    PaymentId, Plan, StoredCard, TenantId, Transaction, Truncated,
 };
 use ivrpay_prompts::Language;
 use ivrpay_secret::{Key, KeyRing};
@@ -57,6 +57,19 @@ pub(crate) struct Args {
         conflicts_with = "amount"
     )]
     desk: Option<desk::Keys>,
+    /// Payment plans that are offered beside one payment, as installments:3,installments:10,revolving,bonus.
+    #[arg(long, value_delimiter = ',', value_parser = plan, conflicts_with = "desk")]
+    plans: Vec<Plan>,
+}
+
+/// A plan that can be offered.
+fn plan(text: &str) -> Result<Plan, String> {
+    let plan: Plan = text.parse().map_err(|e| format!("{text} {e}"))?;
+    if ivrpay_prompts::can_say(plan) {
+        Ok(plan)
+    } else {
+        Err("there are words for installments:N, N one of 2, 3, 5, 6, 10, 12, 15, 18, 20, 24, 30 and 36, revolving and bonus".to_owned())
+    }
 }
 
 /// What a keyboard's byte asks for.
@@ -92,6 +105,17 @@ pub(crate) fn run(args: &Args) -> ExitCode {
     }
 }
 
+/// With every card.
+fn offers(args: &Args) -> Offers {
+    let offer = |plan: &Plan| Offer {
+        plan: *plan,
+        brands: Brand::ALL.to_vec(),
+        amount: (1, Money::MAX),
+        periods: Vec::new(),
+    };
+    Offers::new(args.currency, args.plans.iter().map(offer).collect())
+}
+
 fn transaction(name: &str) -> Result<Transaction, &'static str> {
     Transaction::from_name(name).ok_or("charge, authorize, tokenize or verify")
 }
@@ -122,6 +146,7 @@ async fn simulate(args: &Args, amount: Money) -> anyhow::Result<End> {
         part: 0,
         operator: None,
         site: None,
+        asked_plan: None,
         amount,
         mode: Mode::Test,
         entered_by: EnteredBy::Caller,
@@ -159,6 +184,7 @@ async fn simulate(args: &Args, amount: Money) -> anyhow::Result<End> {
     .drive(Setup {
         transaction: args.transaction,
         stored: stored.map(|stored| stored.card),
+        offers: offers(args),
         ..Setup::default_for(amount)
     })
     .await?;

@@ -1,4 +1,4 @@
-//! `ivrpay simulate --desk` as a script drives it: what was keyed, as it was read back, and nothing else.
+//! `ivrpay simulate` as a script drives it: what was keyed, as it was read back, and nothing else.
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
@@ -67,4 +67,29 @@ fn the_keypad_in_the_terminal() {
         assert!(out.contains(said), "{args:?}\n{out}");
         assert_eq!(out.lines().last(), Some(result), "{args:?}\n{out}");
     }
+}
+
+#[test]
+fn a_plan_is_chosen_in_the_terminal() {
+    // Only published test numbers.
+    let card = "1,,4111111111111111#,,1230,,123,,";
+    let plans = [
+        "--language",
+        "ja",
+        "--plans",
+        "installments:3,installments:10,bonus",
+    ];
+    for (keys, said) in [
+        ("2,,3#,,1,,1", "3回払いでお支払いします。"),
+        ("4,,1", "ボーナス払いでお支払いします。"),
+        ("3,,1,,1", "そのお支払い方法は、お選びいただけません。"),
+    ] {
+        let (out, success) = simulate(&plans, &format!("{card}{keys}"));
+        assert!(success, "{out}");
+        let menu = "1回払いは1、分割払いは2、ボーナス払いは4を押してください。";
+        assert!(out.contains(menu) && out.contains(said), "{keys}\n{out}");
+        assert_eq!(out.lines().last(), Some("result: success"), "{out}");
+    }
+    let (_, success) = simulate(&["--plans", "installments:4"], "");
+    assert!(!success, "there is no word for it");
 }

@@ -29,7 +29,7 @@ use ivrpay_journal::{
     Payment, TRAINING,
 };
 use ivrpay_payment::{
-    CallId, Durable, Intent, Money, Outcome, PaymentId, Plan, State as PaymentState, Transaction,
+    CallId, Durable, Intent, Money, Offers, Outcome, PaymentId, State as PaymentState, Transaction,
 };
 use ivrpay_prompts::Language;
 use ivrpay_web::Cancelled;
@@ -47,6 +47,7 @@ use crate::lamps::{Lamp, Lamps, Until};
 use crate::order::{self, NotFound};
 use crate::outbound::Outbound;
 use crate::pairs::{Company, Leg, Pairs};
+use crate::plans;
 use crate::quarantine::{MARKED, Mark};
 use crate::recorders::Recorders;
 use crate::routing::Ways;
@@ -93,8 +94,9 @@ impl Order {
         match tenant {
             _ if self.mode == Mode::Training => Ways::only(TRAINING),
             Some(tenant) if !payment.connector_named => {
-                let plan = Plan::LumpSum;
-                tenant.routing.ways(draft.card.brand, draft.amount, plan)
+                tenant
+                    .routing
+                    .ways(draft.card.brand, draft.amount, draft.plan)
             }
             _ => Ways::only(&*payment.connector),
         }
@@ -542,6 +544,7 @@ impl Call {
             part: args.part,
             operator: args.operator.clone(),
             site: tenant.site.clone(),
+            asked_plan: None,
             amount,
             mode: if tenant.live && args.mode != Mode::Training {
                 PaymentMode::Live
@@ -665,6 +668,10 @@ impl Call {
             can_pause: self.operator.is_some() && !self.operator_keys(),
             greeting: !self.operator_keys(),
             operator_keys: self.operator_keys(),
+            offers: tenant.map_or(Offers::NONE, |t| {
+                plans::today_for(t, order.claim.payment().amount)
+            }),
+            plan: order.claim.payment().asked_plan,
             ..Setup::default_for(order.claim.payment().amount)
         };
         let settings = if self.operator_keys() {
@@ -891,6 +898,11 @@ impl Call {
                     }
                 }
                 Output::Write(draft) => {
+                    if !self.offers(order, &draft) {
+                        let why = NotWritten::PlanNotOffered;
+                        dialogue.handle(self.now(), Input::NotWritten(why));
+                        continue;
+                    }
                     let (done, receiver) = oneshot::channel();
                     let (settle, payment) = (self.shared.settle.clone(), order.claim.payment().id);
                     let ways = settle.open(order.ways(&self.shared.tenants, &draft));
@@ -915,6 +927,21 @@ impl Call {
             }
         }
         None
+    }
+
+    /// Whether the merchant offers the plan, for this card and amount and today: asked once more before anything is written, and what
+    /// is not is refused, never sent as one payment instead.
+    fn offers(&self, order: &Order, draft: &Draft) -> bool {
+        let tenants = &self.shared.tenants;
+        let tenant = tenants
+            .iter()
+            .find(|t| t.id == order.claim.payment().tenant);
+        let offers = tenant.map_or(Offers::NONE, |t| plans::today_for(t, draft.amount));
+        let allowed = offers.with(draft.card.brand).allows(draft.plan);
+        if !allowed {
+            events::plan_refused(&self.about, draft.plan, draft.card.brand);
+        }
+        allowed
     }
 
     /// Whatever becomes of this process from here on, the dialplan does not take a charge for no charge: until the answer is

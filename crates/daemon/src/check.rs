@@ -159,6 +159,13 @@ impl<'a> Check<'a> {
                 config.limits.calls_max
             ),
         );
+        for tenant in config.tenants.iter().filter(|t| !t.plans.is_empty()) {
+            let plans = crate::plans::described(&tenant.plans);
+            self.good(
+                "values",
+                format!("tenant {} offers, beside one payment: {plans}", tenant.id),
+            );
+        }
         if config.http.listen.is_some_and(|a| !a.ip().is_loopback()) {
             self.warn(
                 "values",

@@ -17,7 +17,7 @@ use ivrpay_card::Ranges;
 use ivrpay_dialogue::Settings;
 use ivrpay_dialogue::desk::OrderDigits;
 use ivrpay_journal::TaskRules;
-use ivrpay_payment::{Brand, Currency, Money, Owner, SiteId, TenantId, Transaction};
+use ivrpay_payment::{Brand, Currency, Money, Offers, Owner, SiteId, TenantId, Transaction};
 use ivrpay_prompts::Language;
 use ivrpay_web::{ApiKey, KeyHash, Scope};
 use ivrpay_wire::{Lookup, LookupConfig};
@@ -29,6 +29,7 @@ use crate::edge::{Edge, RawEdge};
 use crate::guard::{Danger, EXCEPTION_DAYS_MAX, Exception};
 use crate::ladder::{Ending, Ladder, RUNGS_MAX, Rung};
 use crate::line::Line;
+use crate::plans::{self, RawPlan};
 use crate::recorders::{RawRecorder, Recorder};
 use crate::routing::{Merchant, RawRoute, Routing};
 use crate::spies;
@@ -194,6 +195,8 @@ pub struct Tenant {
     pub security_code: bool,
     /// What a payment of which nothing is said is: `charge`, or `authorize` where amounts are captured later.
     pub transaction: Transaction,
+    /// How else than at once may be paid.
+    pub plans: Offers,
     /// Who takes the caller back.
     pub ladder: Ladder,
     /// What an operator keys before a transfer.
@@ -237,6 +240,8 @@ pub struct Desk {
     pub order: Option<OrderDigits>,
     /// Whether the language of the customer's prompts is asked; else it is the tenant's.
     pub ask_language: bool,
+    /// Whether it is asked if the customer may choose how it is paid back.
+    pub ask_plan: bool,
 }
 
 impl Default for Desk {
@@ -245,6 +250,7 @@ impl Default for Desk {
             amount_max: Money::MAX,
             order: OrderDigits::new(1, OrderDigits::MAX, false),
             ask_language: true,
+            ask_plan: false,
         }
     }
 }
@@ -572,6 +578,8 @@ struct RawTenant {
     #[serde(default)]
     transaction_type: Transaction,
     #[serde(default)]
+    plans: Vec<RawPlan>,
+    #[serde(default)]
     r#return: Option<RawReturn>,
     #[serde(default)]
     line: RawLine,
@@ -616,6 +624,7 @@ struct RawDesk {
     order_digits: Option<Vec<usize>>,
     order_required: bool,
     ask_language: Option<bool>,
+    ask_plan: bool,
 }
 
 #[derive(Deserialize)]
@@ -1138,6 +1147,25 @@ fn tenant(
             .transpose()
             .map_err(|e| ConfigError::value(at("task_owner"), e))?,
     };
+    if raw.desk.ask_plan && raw.plans.is_empty() {
+        return Err(ConfigError::value(
+            at("desk.ask_plan"),
+            "there is nothing to choose: offer something in [[tenants.plans]]",
+        ));
+    }
+    let whose = plans::Whose {
+        brands: &raw.valid_card_types,
+        currency,
+        lacking: &|plan, brands| {
+            let carriers = routing.carriers(plan, brands, currency);
+            let lacks = |name: &&&str| {
+                let about = connectors.get(**name).map(|c| c.kind.about());
+                !about.is_some_and(|about| about.capabilities.plans.has(plan))
+            };
+            let name = carriers.iter().find(lacks)?;
+            Some((*name).to_owned())
+        },
+    };
     Ok(Tenant {
         id: TenantId::new(raw.name).map_err(|e| ConfigError::value(at("name"), e))?,
         live,
@@ -1146,9 +1174,10 @@ fn tenant(
             .map_or(Ok(Language::Ja), |l| l.parse())
             .map_err(|_| ConfigError::value(at("language"), "ja or en"))?,
         currency,
+        plans: plans::checked(&at("plans"), raw.plans, &whose)?,
         brands: raw.valid_card_types,
         connector: routing.usual().to_owned(),
-        routing,
+        routing: routing.clone(),
         site: raw
             .site
             .map(SiteId::new)
@@ -1314,6 +1343,7 @@ fn desk(at: &str, raw: &RawDesk) -> Result<Desk, ConfigError> {
         amount_max,
         order,
         ask_language: raw.ask_language.unwrap_or(usual.ask_language),
+        ask_plan: raw.ask_plan,
     })
 }
 
@@ -1904,6 +1934,7 @@ pub(crate) mod tests {
             ("order_digits", "order_digits = [4]"),
             ("order_digits", "order_digits = [4, 21]"),
             ("order_required", "order_digits = []\norder_required = true"),
+            ("ask_plan", "ask_plan = true"),
         ] {
             refused(
                 ("#[tenants.desk]", &format!("[tenants.desk]\n{bad}")),

@@ -13,8 +13,8 @@ use ivrpay_dialogue::operator::Refusal;
 use ivrpay_dialogue::{CallResult, Progress, desk};
 use ivrpay_journal::{By, CustomerCall, EnteredBy, Task, TaskCount, TaskKind};
 use ivrpay_payment::{
-    AcquirerRef, CallId, Decline, OperationId, Outcome, PaymentId, Reason, RecordingId, State,
-    TenantId,
+    AcquirerRef, Brand, CallId, Decline, OperationId, Outcome, PaymentId, Plan, Reason,
+    RecordingId, State, TenantId,
 };
 use ivrpay_wire::{Trouble, Wiped};
 
@@ -91,6 +91,8 @@ impl Events {
             attempt: None,
             digits: None,
             error: None,
+            payment_plan: None,
+            payment_plan_count: None,
             result: None,
             entered_by: None,
             payment_id: None,
@@ -122,8 +124,14 @@ impl Events {
         if progress.asked {
             asked(about, step, attempt, error);
         }
-        let digits = progress.digits;
-        self.step(about, progress.asked, step, attempt, digits, error);
+        self.step(about, progress.asked, |event| {
+            event.step = Some(step.to_owned());
+            event.attempt = Some(attempt);
+            event.digits = progress.digits;
+            event.error = error.map(str::to_owned);
+            event.payment_plan = progress.plan.map(|plan| plan.name().to_owned());
+            event.payment_plan_count = progress.plan.and_then(Plan::count);
+        });
     }
 
     /// How far an operator is at the keypad. Never a digit.
@@ -149,32 +157,22 @@ impl Events {
     }
 
     fn keyed(&self, about: &About, step: impl Into<String>, progress: &desk::Progress) {
-        let digits = Some(progress.digits);
-        let wrong = progress.wrong.map(|wrong| wrong.name());
-        self.step(about, progress.asked, step, progress.attempt, digits, wrong);
+        self.step(about, progress.asked, |event| {
+            event.step = Some(step.into());
+            event.attempt = Some(progress.attempt);
+            event.digits = Some(progress.digits);
+            event.error = progress.wrong.map(|wrong| wrong.name().to_owned());
+        });
     }
 
     /// A step is asked, or a key of it came.
-    fn step(
-        &self,
-        about: &About,
-        asked: bool,
-        step: impl Into<String>,
-        attempt: u8,
-        digits: Option<u8>,
-        error: Option<&'static str>,
-    ) {
+    fn step(&self, about: &About, asked: bool, fill: impl FnOnce(&mut api::Event)) {
         let kind = if asked {
             api::EventKind::Step
         } else {
             api::EventKind::Digits
         };
-        self.send(about, kind, |event| {
-            event.step = Some(step.into());
-            event.attempt = Some(attempt);
-            event.digits = digits;
-            event.error = error.map(str::to_owned);
-        });
+        self.send(about, kind, fill);
     }
 
     pub(crate) fn customer_called(&self, call: &CustomerCall) {
@@ -946,6 +944,16 @@ pub(crate) fn outcome_not_written(
         "an outcome could not be journalled; trying again"
     );
     counter!("ivrpay_journal_failures_total").increment(1);
+}
+
+pub(crate) fn plan_refused(about: &About, plan: Plan, brand: Brand) {
+    warn!(
+        call_id = %about.call_id,
+        payment_id = about.payment_id.map(tracing::field::display),
+        plan = %plan,
+        brand = %brand,
+        "the payment plan is not offered for this card, amount and day; nothing was sent"
+    );
 }
 
 pub(crate) fn intent_refused(payment: PaymentId, error: &ivrpay_journal::IntentError) {

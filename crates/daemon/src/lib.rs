@@ -22,6 +22,7 @@ mod order;
 mod outbound;
 mod pairs;
 mod paykey;
+mod plans;
 mod quarantine;
 mod reach;
 pub mod recorders;

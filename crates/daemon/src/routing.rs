@@ -157,6 +157,25 @@ impl Routing {
         unique(rows.into_iter().take(count))
     }
 
+    /// Those that may be asked for a payment in this plan by cards of these brands.
+    pub(crate) fn carriers(&self, plan: Plan, brands: &[Brand], currency: Currency) -> Vec<&str> {
+        let in_plan = |row: &Row| row.plans.is_empty() || row.plans.contains(&plan.name());
+        let all = |row: &Row| {
+            let every = row.brands.is_empty() || brands.iter().all(|b| row.brands.contains(b));
+            let any = row.currencies.is_empty() || row.currencies.contains(&currency);
+            every && any && in_plan(row) && row.amount == (1, Money::MAX)
+        };
+        let end = self
+            .0
+            .iter()
+            .position(all)
+            .map_or(self.0.len(), |at| at + 1);
+        let may = |row: &&Row| {
+            in_plan(row) && (row.brands.is_empty() || row.brands.iter().any(|b| brands.contains(b)))
+        };
+        unique(self.0.iter().take(end).filter(may))
+    }
+
     /// One line a row, for people.
     pub(crate) fn lines(&self) -> impl Iterator<Item = String> {
         self.0.iter().map(Row::to_string)

@@ -509,6 +509,7 @@ fn web(
                         .collect(),
                     waiting_max: t.waiting_max,
                     customer_calls_max: t.calls.at_once_max,
+                    plans: t.plans.clone(),
                 })
                 .collect(),
         ),

@@ -19,7 +19,7 @@ use ivrpay_journal::{
     OperationState, OutcomeError, Payment, Planned,
 };
 use ivrpay_payment::{
-    CallId, Decline, Doubt, Durable, Intent, OperationId, OperationKind, Outcome, PaymentId, Plan,
+    CallId, Decline, Doubt, Durable, Intent, OperationId, OperationKind, Outcome, PaymentId,
     Reason, TenantId, Why,
 };
 use ivrpay_web::{Acquirers, LaterRefused};
@@ -193,7 +193,7 @@ impl Settle {
             stored: draft.stored,
             amount: draft.amount,
             card: draft.card,
-            plan: Plan::LumpSum,
+            plan: draft.plan,
             connector: connector.to_owned(),
             evidence: serde_json::to_value(&draft.evidence).unwrap_or_default(),
         };
@@ -721,7 +721,8 @@ pub(crate) mod tests {
     use ivrpay_card::{Digits, Expiry, Month, Pan, Rules};
     use ivrpay_journal::{EnteredBy, Mode, NewPayment, OpenOptions, Origin, TaskFilter};
     use ivrpay_payment::{
-        AcquirerRef, Approval, Brand, Currency, Money, OperatorId, TenantId, Transaction, Truncated,
+        AcquirerRef, Approval, Brand, Currency, Money, OperatorId, Plan, TenantId, Transaction,
+        Truncated,
     };
 
     use super::*;
@@ -869,6 +870,7 @@ pub(crate) mod tests {
             part: 0,
             operator: None,
             site: None,
+            asked_plan: None,
             amount: Money::new(1200, Currency::Jpy).unwrap(),
             mode: Mode::Test,
             connector: connector.to_owned(),

@@ -60,6 +60,7 @@ impl Authorise {
                     attempt: call.cards,
                     digits: None,
                     error: None,
+                    plan: None,
                 });
                 State::Authorise(self)
             }

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use ivrpay_card::Digits;
-use ivrpay_payment::{Outcome, Truncated};
+use ivrpay_payment::{Outcome, Plan, Truncated};
 use ivrpay_secret::Full;
 
 use crate::ear::Ear;
@@ -16,7 +16,7 @@ use crate::keyed;
 use crate::settings::{Settings, Setup};
 use crate::wait;
 
-/// Card number, expiry and code.
+/// Card number, expiry and code; one more where the number of instalments may be asked.
 const FIELDS: usize = 3;
 
 /// Most entries of evidence; then the oldest prompt makes room, so that what was pressed stays.
@@ -37,6 +37,8 @@ pub(crate) struct Call {
     pub(crate) cards: u8,
     /// Last card that was sent.
     pub(crate) card: Option<Truncated>,
+    /// The plan that is being confirmed.
+    pub(crate) plan: Option<Plan>,
     pub(crate) outcome: Option<Outcome>,
     outputs: VecDeque<Output>,
     /// A prompt was handed out and has neither ended nor been stopped.
@@ -47,6 +49,7 @@ pub(crate) struct Call {
 
 impl Call {
     pub(crate) fn new(settings: Arc<Settings>, setup: Setup) -> Result<Self, Full> {
+        let fields = FIELDS + usize::from(!setup.offers.is_empty());
         Ok(Self {
             settings,
             setup,
@@ -57,11 +60,12 @@ impl Call {
             stopping: false,
             cards: 0,
             card: None,
+            plan: None,
             outcome: None,
             outputs: VecDeque::new(),
             audible: false,
             evidence: Vec::new(),
-            spare: (0..FIELDS)
+            spare: (0..fields)
                 .map(|_| Digits::take())
                 .collect::<Result<_, _>>()?,
         })
@@ -164,6 +168,7 @@ impl Call {
             attempt,
             digits: None,
             error,
+            plan: self.plan.filter(|_| step == Step::Confirmation),
         });
     }
 

@@ -10,7 +10,7 @@ use crate::ear::Flush;
 use crate::field::{Asked, Field, Kind, Verdict};
 use crate::io::{At, ErrorType, Say, Step};
 use crate::line::Line;
-use crate::{State, What, collect_expiry, collect_pan, confirm, ending, paused};
+use crate::{State, What, collect_expiry, collect_pan, ending, paused, plan};
 
 pub(crate) struct CollectCode {
     pan: Pan,
@@ -20,7 +20,7 @@ pub(crate) struct CollectCode {
 
 pub(crate) fn enter(call: &mut Call, now: At, pan: Pan, expiry: Expiry) -> State {
     if !call.setup.security_code {
-        return confirm::enter(
+        return plan::enter_keyed(
             call,
             now,
             Card {
@@ -31,14 +31,7 @@ pub(crate) fn enter(call: &mut Call, now: At, pan: Pan, expiry: Expiry) -> State
         );
     }
     let question = Kind::Code(pan.brand()).question();
-    ask(
-        call,
-        now,
-        pan,
-        expiry,
-        Asked::FIRST,
-        vec![Say::Line(question)],
-    )
+    ask(call, now, pan, expiry, Asked::FIRST, vec![question])
 }
 
 fn ask(call: &mut Call, now: At, pan: Pan, expiry: Expiry, asked: Asked, says: Vec<Say>) -> State {
@@ -92,7 +85,7 @@ impl CollectCode {
         let Self { pan, expiry, field } = self;
         let attempt = field.attempt();
         match SecurityCode::parse(field.into_digits(), pan.brand()) {
-            Ok(code) => confirm::enter(
+            Ok(code) => plan::enter_keyed(
                 call,
                 now,
                 Card {
@@ -138,7 +131,7 @@ fn again(
         return ending::too_many(call, now);
     }
     let question = Kind::Code(pan.brand()).again();
-    let says = say.into_iter().chain([question]).map(Say::Line).collect();
+    let says = say.map(Say::Line).into_iter().chain([question]).collect();
     ask(
         call,
         now,

@@ -40,8 +40,8 @@ pub(crate) fn again(
         return ending::too_many(call, now);
     }
     let mut says = vec![Say::Line(say)];
-    if say != Kind::Expiry.again() {
-        says.push(Say::Line(Kind::Expiry.again()));
+    if !says.contains(&Kind::Expiry.again()) {
+        says.push(Kind::Expiry.again());
     }
     ask(
         call,
@@ -70,7 +70,8 @@ impl CollectExpiry {
                 return State::CollectExpiry(self);
             }
             What::ReAsk(Step::ExpirationDate) => {
-                self.field.restart(call, now, Line::ExpirationDate);
+                self.field
+                    .restart(call, now, Say::Line(Line::ExpirationDate));
                 return State::CollectExpiry(self);
             }
             What::ReAsk(Step::PaymentCardNumber) => return collect_pan::once_more(call, now),

@@ -56,7 +56,8 @@ impl CollectPan {
                 return State::CollectPan(self);
             }
             What::ReAsk(Step::PaymentCardNumber) => {
-                self.field.restart(call, now, Line::PaymentCardNumber);
+                self.field
+                    .restart(call, now, Say::Line(Line::PaymentCardNumber));
                 return State::CollectPan(self);
             }
             _ => {}
@@ -126,7 +127,7 @@ fn again(call: &mut Call, now: At, attempt: u8, error: ErrorType, say: Option<Sa
         return ending::too_many(call, now);
     }
     // A card that nobody takes is not to be keyed again.
-    let again = (error != ErrorType::InvalidCardType).then_some(Say::Line(Kind::Number.again()));
+    let again = (error != ErrorType::InvalidCardType).then_some(Kind::Number.again());
     let says = say.into_iter().chain(again).collect();
     ask(
         call,

@@ -1,29 +1,33 @@
 //! Has the card confirmed by its last four: 1 pays, 2 enters the card again.
 //!
-//! Enters with a whole card. The last step before money moves; it can't be switched off (see `Settings`). Holds the card.
+//! Enters with a whole card and how it is paid back. The last step before money moves; it can't be switched off (see `Settings`). Holds the card that was keyed.
 
-use ivrpay_card::Card;
-use ivrpay_payment::Transaction;
+use ivrpay_payment::{Plan, Transaction};
 
 use crate::call::Call;
 use crate::io::{At, Say, Step};
 use crate::menu::{Choice, Menu};
-use crate::{State, What, collect_code, collect_expiry, collect_pan, ending, paused, writing};
+use crate::writing::{self, With};
+use crate::{State, What, collect_pan, ending, paused, plan};
 
 pub(crate) struct Confirm {
-    card: Card,
+    with: With,
+    plan: Plan,
     menu: Menu,
 }
 
-pub(crate) fn enter(call: &mut Call, now: At, card: Card) -> State {
-    let shown = card.pan.truncated();
-    let says = vec![match call.setup.transaction {
-        Transaction::Tokenise => Say::ConfirmStoring(shown),
-        Transaction::Verify => Say::ConfirmChecking(shown),
-        _ => Say::Confirm(shown, call.setup.amount),
-    }];
-    let menu = Menu::ask_to_be_heard(call, now, Step::Confirmation, says);
-    State::Confirm(Confirm { card, menu })
+/// `before` is said once, ahead of the question.
+pub(crate) fn enter(call: &mut Call, now: At, with: With, plan: Plan, before: Vec<Say>) -> State {
+    let (amount, last4) = (call.setup.amount, with.truncated());
+    let question = match call.setup.transaction {
+        Transaction::Tokenise => Say::ConfirmStoring(last4),
+        Transaction::Verify => Say::ConfirmChecking(last4),
+        _ if plan.is_lump_sum() => Say::Confirm(last4, amount),
+        _ => Say::ConfirmPlan(last4, amount, plan),
+    };
+    call.plan = Some(plan);
+    let menu = Menu::ask_to_be_heard(call, now, Step::Confirmation, vec![question], before);
+    State::Confirm(Confirm { with, plan, menu })
 }
 
 impl Confirm {
@@ -33,22 +37,15 @@ impl Confirm {
                 self.menu.again(call, now);
                 return State::Confirm(self);
             }
-            What::ReAsk(Step::SecurityCode) => {
-                let Card { pan, expiry, code } = self.card;
-                drop(code);
-                return collect_code::enter(call, now, pan, expiry);
+            What::ReAsk(Step::PaymentPlan) => return plan::ask(call, now, self.with),
+            What::ReAsk(step) if With::is_of_a_card(step) => {
+                return self.with.re_ask(call, now, step);
             }
-            What::ReAsk(Step::ExpirationDate) => {
-                let Card { pan, expiry, code } = self.card;
-                drop((expiry, code));
-                return collect_expiry::enter(call, now, pan);
-            }
-            What::ReAsk(Step::PaymentCardNumber) => return collect_pan::once_more(call, now),
             _ => {}
         }
         match self.menu.handle(call, now, &what) {
             Choice::Stay => State::Confirm(self),
-            Choice::One => writing::enter(call, writing::With::Card(self.card)),
+            Choice::One => writing::enter(call, self.with, self.plan),
             Choice::Two => {
                 // Wiped before the number is asked for.
                 drop(self);

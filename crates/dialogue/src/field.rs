@@ -15,6 +15,7 @@ use crate::io::{At, ErrorType, Progress, Say, Step};
 use crate::line::Line;
 use crate::pace::{Heard, Pace, Touch};
 use crate::phase::Phase;
+use crate::plan::Counts;
 use crate::wait::{Turn, Wait};
 
 /// Fewest digits of a card number (ISO/IEC 7812-1 and Maestro).
@@ -26,6 +27,8 @@ pub(crate) enum Kind {
     Number,
     Expiry,
     Code(Brand),
+    /// How many instalments: no card data.
+    Count(Counts),
 }
 
 /// How a field was asked: attempt from 1, and what was wrong before.
@@ -75,23 +78,25 @@ impl Kind {
             Self::Number => Step::PaymentCardNumber,
             Self::Expiry => Step::ExpirationDate,
             Self::Code(_) => Step::SecurityCode,
+            Self::Count(_) => Step::PaymentPlanCount,
         }
     }
 
-    pub(crate) fn question(self) -> Line {
-        match self {
+    pub(crate) fn question(self) -> Say {
+        Say::Line(match self {
             Self::Number => Line::PaymentCardNumber,
             Self::Expiry => Line::ExpirationDate,
             Self::Code(Brand::Amex) => Line::SecurityCodeAmex,
             Self::Code(_) => Line::SecurityCode,
-        }
+            Self::Count(counts) => return Say::PlanCounts(counts),
+        })
     }
 
-    pub(crate) fn again(self) -> Line {
+    pub(crate) fn again(self) -> Say {
         match self {
-            Self::Number => Line::PaymentCardNumberAgain,
-            Self::Expiry => Line::ExpirationDateAgain,
-            Self::Code(_) => self.question(),
+            Self::Number => Say::Line(Line::PaymentCardNumberAgain),
+            Self::Expiry => Say::Line(Line::ExpirationDateAgain),
+            Self::Code(_) | Self::Count(_) => self.question(),
         }
     }
 
@@ -100,6 +105,7 @@ impl Kind {
             Self::Number => None,
             Self::Expiry => Some(4),
             Self::Code(brand) => Some(SecurityCode::digits(brand)),
+            Self::Count(counts) => Some(counts.digits()),
         }
     }
 
@@ -111,7 +117,7 @@ impl Kind {
                 call.settings.first_key_card_number,
                 true,
             ),
-            Self::Expiry | Self::Code(_) => {
+            Self::Expiry | Self::Code(_) | Self::Count(_) => {
                 Wait::after_prompt(&call.settings, now, call.settings.first_key, false)
             }
         }
@@ -121,7 +127,9 @@ impl Kind {
         match self {
             Self::Number if n.is_multiple_of(2) => vec![Say::Line(Line::PaymentCardNumberWait)],
             Self::Number => vec![Say::Line(Line::Help)],
-            Self::Expiry | Self::Code(_) => vec![Say::Line(self.question()), Say::Line(Line::Help)],
+            Self::Expiry | Self::Code(_) | Self::Count(_) => {
+                vec![self.question(), Say::Line(Line::Help)]
+            }
         }
     }
 }
@@ -163,7 +171,7 @@ impl Field {
         self.star = false;
         if self.digits.is_empty() {
             self.report(call, true);
-            self.say(call, now, vec![Say::Line(self.kind.question())]);
+            self.say(call, now, vec![self.kind.question()]);
         } else {
             // A gap of minutes says nothing of the caller's pace.
             call.ear.trail.wipe();
@@ -174,10 +182,10 @@ impl Field {
     }
 
     /// Asks from the start: a person's wish, or keys that were lost. No attempt is counted.
-    pub(crate) fn restart(&mut self, call: &mut Call, now: At, line: Line) {
+    pub(crate) fn restart(&mut self, call: &mut Call, now: At, say: Say) {
         self.clear();
         self.report(call, true);
-        self.say(call, now, vec![Say::Line(line)]);
+        self.say(call, now, vec![say]);
     }
 
     pub(crate) fn handle(&mut self, call: &mut Call, now: At, what: &What) -> Verdict {
@@ -247,7 +255,7 @@ impl Field {
             return Verdict::Operator;
         } else {
             self.star = true;
-            let says = vec![Say::Line(Line::Help), Say::Line(self.kind.question())];
+            let says = vec![Say::Line(Line::Help), self.kind.question()];
             self.say(call, now, says);
         }
         Verdict::Stay
@@ -289,11 +297,16 @@ impl Field {
 
     /// How long it must be quiet for the field to end by itself; for ever where it can't.
     fn quiet(&self, call: &Call) -> Duration {
-        let ends = matches!(self.kind, Kind::Number)
-            && (ivrpay_card::progress(&self.digits, &call.setup.rules) == ivrpay_card::Progress::Complete
+        let ends = match self.kind {
+            Kind::Number => {
+                ivrpay_card::progress(&self.digits, &call.setup.rules) == ivrpay_card::Progress::Complete
                 || self.long
                 // A doubtful one is never accepted; but the sooner it is said, the less is keyed in vain.
-                || (self.digits.len() >= NUMBER_MIN && self.doubtful(false)));
+                || (self.digits.len() >= NUMBER_MIN && self.doubtful(false))
+            }
+            Kind::Count(counts) => counts.read(&self.digits).is_some(),
+            Kind::Expiry | Kind::Code(_) => false,
+        };
         if ends {
             let longest = self.pace.longest();
             call.settings.quiet.max(longest.saturating_add(longest / 2))
@@ -333,7 +346,9 @@ impl Field {
         let digits = match self.kind {
             // Never how many (PCI DSS v4.0.1, 3.3.1.2): only entered or not.
             Kind::Code(_) => None,
-            Kind::Number | Kind::Expiry => Some(u8::try_from(self.digits.len()).unwrap_or(u8::MAX)),
+            Kind::Number | Kind::Expiry | Kind::Count(_) => {
+                Some(u8::try_from(self.digits.len()).unwrap_or(u8::MAX))
+            }
         };
         let error = if asked { self.asked.error } else { None };
         call.progress(Progress {
@@ -342,6 +357,7 @@ impl Field {
             attempt: self.asked.attempt,
             digits,
             error,
+            plan: None,
         });
     }
 }

@@ -5,11 +5,12 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use ivrpay_card::Card;
-use ivrpay_payment::{Brand, Durable, Intent, Money, Outcome, Truncated, is_card_like};
+use ivrpay_payment::{Brand, Durable, Intent, Money, Outcome, Plan, Truncated, is_card_like};
 use ivrpay_secret::Key;
 use serde::{Deserialize, Serialize};
 
 use crate::line::Line;
+use crate::plan::{Counts, PlanKinds};
 
 /// Time since the call entered Stasis. Not a clock: recordings replay, snapshots read well.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
@@ -68,6 +69,8 @@ pub enum NotWritten {
     Failed,
     /// Another payment of the same order is waiting, in flight, unknown or approved.
     OrderTaken,
+    /// The merchant does not offer the plan: not for this card, this amount, or not any more.
+    PlanNotOffered,
 }
 
 /// From outside.
@@ -115,6 +118,12 @@ pub enum Step {
     ExpirationDate,
     /// Security code.
     SecurityCode,
+    /// How it is paid back, of what is offered: 1 to 4.
+    PaymentPlan,
+    /// In how many instalments.
+    PaymentPlanCount,
+    /// That number, read back: 1 = right, 2 = choose again.
+    PaymentPlanConfirmation,
     /// By the last four.
     Confirmation,
     /// The acquirer is being asked.
@@ -133,13 +142,16 @@ pub enum Step {
 
 impl Step {
     /// Every step, in the order of a call.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 16] = [
         Self::Greeting,
         Self::PaymentAmount,
         Self::StoredCard,
         Self::PaymentCardNumber,
         Self::ExpirationDate,
         Self::SecurityCode,
+        Self::PaymentPlan,
+        Self::PaymentPlanCount,
+        Self::PaymentPlanConfirmation,
         Self::Confirmation,
         Self::PaymentProcessing,
         Self::CardDeclined,
@@ -159,6 +171,9 @@ impl Step {
             Self::PaymentCardNumber => "payment-card-number",
             Self::ExpirationDate => "expiration-date",
             Self::SecurityCode => "security-code",
+            Self::PaymentPlan => "payment-plan",
+            Self::PaymentPlanCount => "payment-plan-count",
+            Self::PaymentPlanConfirmation => "payment-plan-confirmation",
             Self::Confirmation => "confirmation",
             Self::PaymentProcessing => "payment-processing",
             Self::CardDeclined => "card-declined",
@@ -203,6 +218,8 @@ pub struct Draft {
     pub card: Truncated,
     /// It is the stored card of the call's setup.
     pub stored: bool,
+    /// How it is paid back, as confirmed.
+    pub plan: Plan,
     /// What was spoken and which menu keys were pressed (never digits of the card): evidence in a dispute.
     pub evidence: Vec<Evidence>,
 }
@@ -242,6 +259,8 @@ pub struct Progress {
     pub digits: Option<u8>,
     /// What was wrong with the last attempt.
     pub error: Option<ErrorType>,
+    /// How it is paid back, where that is being confirmed.
+    pub plan: Option<Plan>,
 }
 
 /// What was wrong with an entry (prompts.md 1, `errorType`).
@@ -257,6 +276,7 @@ pub enum ErrorType {
     InvalidCardNumber,
     InvalidCardType,
     InvalidDate,
+    InvalidPaymentPlan,
     InvalidSecurityCode,
     KeysNotHeard,
 }
@@ -265,6 +285,14 @@ impl ErrorType {
     /// What is said of keys that are not heard, ahead of the question, whichever that is.
     pub(crate) fn unheard(self) -> Option<Say> {
         (self == Self::KeysNotHeard).then_some(Say::Line(Line::KeysNotHeard))
+    }
+
+    /// What is said ahead of a menu's question.
+    pub(crate) fn before_menu(self) -> Option<Say> {
+        match self {
+            Self::InvalidPaymentPlan => Some(Say::Line(Line::InvalidPaymentPlan)),
+            other => other.unheard(),
+        }
     }
 
     /// Spelling in events and API.
@@ -278,6 +306,7 @@ impl ErrorType {
             Self::InvalidCardNumber => "invalid-card-number",
             Self::InvalidCardType => "invalid-card-type",
             Self::InvalidDate => "invalid-date",
+            Self::InvalidPaymentPlan => "invalid-payment-plan",
             Self::InvalidSecurityCode => "invalid-security-code",
             Self::KeysNotHeard => "keys-not-heard",
         }
@@ -424,7 +453,7 @@ pub enum Say {
     Line(Line),
     /// `payment-amount`: the amount, 1 or 2.
     Amount(Money),
-    /// `confirmation`: the last four and the amount, 1 or 2.
+    /// `confirmation`: the last four and the amount, 1 or 2; of one payment.
     Confirm(Truncated, Money),
     /// `confirmation-tokenize`: the last four of the card that is to be stored, 1 or 2.
     ConfirmStoring(Truncated),
@@ -432,6 +461,14 @@ pub enum Say {
     ConfirmChecking(Truncated),
     /// `stored-card`: the last four of the card that the acquirer has and the amount, 1 or 2.
     Stored(Truncated, Money),
+    /// `confirmation-plan`: the same, with another plan.
+    ConfirmPlan(Truncated, Money, Plan),
+    /// `payment-plan`: one payment, and these, each with its key.
+    Plans(PlanKinds),
+    /// `payment-plan-count`: in how many instalments, of these.
+    PlanCounts(Counts),
+    /// `payment-plan-confirmation`: the plan, 1 or 2.
+    PlanRead(Plan),
     /// `payment-completed.reference`: up to eight digits, read one by one.
     Reference(u32),
     /// `invalid-card-type`: please use one of these brands.
@@ -469,6 +506,10 @@ impl Say {
             Self::ConfirmStoring(_) => "confirmation-tokenize",
             Self::ConfirmChecking(_) => "confirmation-verify",
             Self::Stored(..) => "stored-card",
+            Self::ConfirmPlan(..) => "confirmation-plan",
+            Self::Plans(_) => "payment-plan",
+            Self::PlanCounts(_) => "payment-plan-count",
+            Self::PlanRead(_) => "payment-plan-confirmation",
             Self::Reference(_) => "payment-completed-reference",
             Self::Brands(_) => "invalid-card-type",
             Self::Paid(..) => "whisper-success",

@@ -50,6 +50,7 @@ pub mod operator;
 mod pace;
 mod paused;
 mod phase;
+mod plan;
 mod settings;
 mod stored;
 mod wait;
@@ -65,6 +66,7 @@ use crate::ear::Flush;
 pub use crate::io::*;
 pub use crate::line::Line;
 use crate::pace::Touch;
+pub use crate::plan::{Counts, PlanKinds};
 pub use crate::settings::{Settings, Setup};
 
 /// Deadlines that one `handle` may find due: more are never left behind by settings of a millisecond or more.
@@ -88,6 +90,7 @@ enum State {
     CollectExpiry(collect_expiry::CollectExpiry),
     ExpiryPast(expiry_past::ExpiryPast),
     CollectCode(collect_code::CollectCode),
+    Plan(plan::ChoosePlan),
     Confirm(confirm::Confirm),
     Writing(writing::Writing),
     Authorise(authorise::Authorise),
@@ -313,6 +316,7 @@ impl State {
             Self::CollectExpiry(state) => state.handle(call, now, what),
             Self::ExpiryPast(state) => state.handle(call, now, what),
             Self::CollectCode(state) => state.handle(call, now, what),
+            Self::Plan(state) => state.handle(call, now, what),
             Self::Confirm(state) => state.handle(call, now, what),
             Self::Writing(state) => state.handle(call, now, what),
             Self::Authorise(state) => state.handle(call, now, what),
@@ -333,6 +337,7 @@ impl State {
             Self::CollectExpiry(state) => Some(state.deadline(call)),
             Self::ExpiryPast(state) => Some(state.deadline(call)),
             Self::CollectCode(state) => Some(state.deadline(call)),
+            Self::Plan(state) => Some(state.deadline(call)),
             Self::Confirm(state) => Some(state.deadline(call)),
             Self::Authorise(state) => state.deadline(call),
             Self::Declined(state) => Some(state.deadline(call)),
@@ -357,9 +362,11 @@ impl State {
             (Self::Amount(_), Step::PaymentAmount)
             | (Self::Stored(_), Step::StoredCard)
             | (Self::Confirm(_), Step::Confirmation)
-            | (Self::Confirm(_) | Self::CollectCode(_), Step::SecurityCode)
+            | (Self::Confirm(_) | Self::Plan(_), Step::PaymentPlan)
+            | (Self::Confirm(_) | Self::Plan(_) | Self::CollectCode(_), Step::SecurityCode)
             | (
                 Self::Confirm(_)
+                | Self::Plan(_)
                 | Self::CollectCode(_)
                 | Self::ExpiryPast(_)
                 | Self::CollectExpiry(_),
@@ -383,6 +390,7 @@ impl State {
                 | Self::CollectExpiry(_)
                 | Self::ExpiryPast(_)
                 | Self::CollectCode(_)
+                | Self::Plan(_)
                 | Self::Confirm(_)
                 | Self::Writing(_)
         )

@@ -1,4 +1,4 @@
-//! One menu: a question that 1 or 2 answers.
+//! One menu: a question that 1 or 2 answers, or whichever keys it has.
 //!
 //! Begins with its prompt; ends with a choice. Owns no card data. Does not know what the choices mean.
 
@@ -14,7 +14,9 @@ use crate::wait::{Turn, Wait};
 pub(crate) struct Menu {
     step: Step,
     says: Vec<Say>,
-    /// What another key than 1 and 2 is.
+    /// The keys that answer, ascending.
+    keys: Vec<u8>,
+    /// What another key is.
     wrong: Option<ErrorType>,
     attempt: u8,
     star: bool,
@@ -23,7 +25,18 @@ pub(crate) struct Menu {
     deaf_until: Option<At>,
 }
 
-/// What became of the menu.
+/// What became of a menu of whichever keys.
+#[derive(Clone, Copy)]
+pub(crate) enum Answer {
+    Stay,
+    Key(u8),
+    /// No attempt is left.
+    TooMany,
+    /// `*` twice.
+    Operator,
+}
+
+/// What became of a menu of 1 and 2.
 #[derive(Clone, Copy)]
 pub(crate) enum Choice {
     Stay,
@@ -59,6 +72,7 @@ impl Menu {
         let mut menu = Self {
             step,
             says,
+            keys: vec![1, 2],
             wrong,
             attempt: 1,
             star: false,
@@ -69,17 +83,36 @@ impl Menu {
         menu
     }
 
-    /// As [`Self::ask`], but a key that was typed ahead answers nothing: the question has to be heard.
-    pub(crate) fn ask_to_be_heard(call: &mut Call, now: At, step: Step, says: Vec<Say>) -> Self {
-        call.play(now, says.clone());
+    /// As [`Self::ask`], but a key that was typed ahead answers nothing: the question has to be heard. `before` is said once, ahead of it.
+    pub(crate) fn ask_to_be_heard(
+        call: &mut Call,
+        now: At,
+        step: Step,
+        says: Vec<Say>,
+        before: Vec<Say>,
+    ) -> Self {
+        call.play(
+            now,
+            before.into_iter().chain(says.iter().copied()).collect(),
+        );
         Self {
             step,
             says,
+            keys: vec![1, 2],
             wrong: None,
             attempt: 1,
             star: false,
             wait: Wait::after_prompt(&call.settings, now, call.settings.first_key, false),
             deaf_until: Some(now.plus(call.settings.after_error)),
+        }
+    }
+
+    /// With these keys, of 1 to 4, instead of 1 and 2; another one is wrong for this reason.
+    pub(crate) fn with_keys(self, keys: Vec<u8>, wrong: ErrorType) -> Self {
+        Self {
+            keys,
+            wrong: Some(wrong),
+            ..self
         }
     }
 
@@ -89,32 +122,43 @@ impl Menu {
     }
 
     pub(crate) fn handle(&mut self, call: &mut Call, now: At, what: &What) -> Choice {
+        match self.answer(call, now, what) {
+            Answer::Stay => Choice::Stay,
+            Answer::Key(1) => Choice::One,
+            Answer::Key(_) => Choice::Two,
+            Answer::TooMany => Choice::TooMany,
+            Answer::Operator => Choice::Operator,
+        }
+    }
+
+    /// As [`Self::handle`], for the keys of [`Self::with_keys`].
+    pub(crate) fn answer(&mut self, call: &mut Call, now: At, what: &What) -> Answer {
         if self.deaf_until.is_some_and(|until| now >= until) {
             self.deaf_until = None;
             call.entered(self.step, self.attempt, None);
         }
         match what {
-            What::Key(..) if self.deaf_until.is_some() => Choice::Stay,
+            What::Key(..) if self.deaf_until.is_some() => Answer::Stay,
             // An echo in a menu changes nothing that was chosen: dropped.
-            What::Key(_, touch) if touch.echo() => Choice::Stay,
+            What::Key(_, touch) if touch.echo() => Answer::Stay,
             What::Key(key, _) => self.key(call, now, *key),
             What::KeysLost => {
                 self.again(call, now);
-                Choice::Stay
+                Answer::Stay
             }
             What::PromptEnded => {
                 self.wait.prompt_ended(now);
-                Choice::Stay
+                Answer::Stay
             }
             What::Time => match self.wait.time(&call.settings, now) {
-                Turn::Nothing => Choice::Stay,
+                Turn::Nothing => Answer::Stay,
                 Turn::Remind(n) => {
                     call.remind(now, n, self.says.clone());
-                    Choice::Stay
+                    Answer::Stay
                 }
                 Turn::Over => self.failed(call, now, Some(call.no_input())),
             },
-            _ => Choice::Stay,
+            _ => Answer::Stay,
         }
     }
 
@@ -123,47 +167,47 @@ impl Menu {
         self.deaf_until.map_or(wait, |until| until.min(wait))
     }
 
-    fn key(&mut self, call: &mut Call, now: At, key: Key) -> Choice {
+    fn key(&mut self, call: &mut Call, now: At, key: Key) -> Answer {
         call.stop_play();
         if key != Key::Star {
             self.star = false;
         }
         match key {
-            Key::Digit(digit @ (1 | 2)) => {
+            Key::Digit(digit) if self.keys.contains(&digit) => {
                 call.pressed(now, self.step, digit);
                 call.ear.late_hash = Some(now.plus(call.settings.late_hash));
-                if digit == 1 { Choice::One } else { Choice::Two }
+                Answer::Key(digit)
             }
             Key::Digit(_) | Key::Hash => {
                 call.ear.flush = Flush::UntilPause;
                 self.failed(call, now, self.wrong)
             }
-            Key::Star if self.star => Choice::Operator,
+            Key::Star if self.star => Answer::Operator,
             Key::Star => {
                 self.star = true;
                 let says = [Say::Line(Line::Help)].into_iter().chain(self.says.clone());
                 call.play(now, says.collect());
                 self.wait = Wait::after_prompt(&call.settings, now, call.settings.first_key, false);
-                Choice::Stay
+                Answer::Stay
             }
-            Key::Letter => Choice::Stay,
+            Key::Letter => Answer::Stay,
         }
     }
 
-    fn failed(&mut self, call: &mut Call, now: At, error: Option<ErrorType>) -> Choice {
+    fn failed(&mut self, call: &mut Call, now: At, error: Option<ErrorType>) -> Answer {
         if self.attempt >= call.settings.max_attempts {
-            return Choice::TooMany;
+            return Answer::TooMany;
         }
         self.attempt += 1;
         self.say(call, now, error);
-        Choice::Stay
+        Answer::Stay
     }
 
     fn say(&mut self, call: &mut Call, now: At, error: Option<ErrorType>) {
         self.star = false;
         self.deaf_until = None;
         call.entered(self.step, self.attempt, error);
-        let why = error.and_then(ErrorType::unheard);
+        let why = error.and_then(ErrorType::before_menu);
         call.play(now, why.into_iter().chain(self.says.clone()).collect());
         self.wait = Wait::after_prompt(&call.settings, now, call.settings.first_key, false);
     }

@@ -117,6 +117,9 @@ pub fn progress(step: Step) -> Option<Prompt> {
         Step::PaymentCardNumber => Line::ProgressCardNumber,
         Step::ExpirationDate | Step::ExpirationDatePast => Line::ProgressExpirationDate,
         Step::SecurityCode => Line::ProgressSecurityCode,
+        Step::PaymentPlan | Step::PaymentPlanCount | Step::PaymentPlanConfirmation => {
+            Line::ProgressPlan
+        }
         Step::StoredCard | Step::Confirmation => Line::ProgressConfirmation,
         Step::PaymentProcessing => Line::ProgressProcessing,
         Step::CardDeclined => Line::ProgressCardDeclined,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use ivrpay_card::{Month, Rules};
-use ivrpay_payment::{Brand, Money, Transaction, Truncated};
+use ivrpay_payment::{Brand, Money, Offers, Plan, Transaction, Truncated};
 
 /// How callers are led. The defaults are those of the product's prompt table; every span is of the call's own time.
 ///
@@ -100,6 +100,10 @@ pub struct Setup {
     pub reference: Option<u32>,
     /// An operator keys what the caller says: see [`crate::keyed`].
     pub operator_keys: bool,
+    /// What may be chosen beside one payment, for this amount and on this day.
+    pub offers: Offers,
+    /// How it is to be paid back, where that was settled before the call: then it is not asked.
+    pub plan: Option<Plan>,
 }
 
 impl Setup {
@@ -133,6 +137,8 @@ impl Setup {
             can_pause: false,
             reference: None,
             operator_keys: false,
+            offers: Offers::NONE,
+            plan: None,
         }
     }
 }

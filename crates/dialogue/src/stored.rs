@@ -3,12 +3,13 @@
 //! Enters after the amount, where the payment brings such a card. The last step before money moves: it is heard before it is answered, as
 //! the confirmation of a keyed card is. Owns no card data: brand and last four are all that is known of that card here.
 
-use ivrpay_payment::Truncated;
+use ivrpay_payment::{Plan, Truncated};
 
 use crate::call::Call;
 use crate::io::{At, Say, Step};
 use crate::menu::{Choice, Menu};
-use crate::{State, What, collect_pan, ending, paused, writing};
+use crate::writing::{self, With};
+use crate::{State, What, collect_pan, ending, paused, plan};
 
 pub(crate) struct Stored {
     card: Truncated,
@@ -17,7 +18,7 @@ pub(crate) struct Stored {
 
 pub(crate) fn enter(call: &mut Call, now: At, card: Truncated) -> State {
     let says = vec![Say::Stored(card, call.setup.amount)];
-    let menu = Menu::ask_to_be_heard(call, now, Step::StoredCard, says);
+    let menu = Menu::ask_to_be_heard(call, now, Step::StoredCard, says, Vec::new());
     State::Stored(Stored { card, menu })
 }
 
@@ -31,7 +32,14 @@ impl Stored {
             Choice::Stay => State::Stored(self),
             Choice::One => {
                 call.cards += 1;
-                writing::enter(call, writing::With::Stored(self.card))
+                let with = With::Stored(self.card);
+                if plan::is_settled(call, &with) {
+                    call.plan = Some(Plan::LumpSum);
+                    writing::enter(call, with, Plan::LumpSum)
+                } else {
+                    // Amount and plan are confirmed together.
+                    plan::enter(call, now, with)
+                }
             }
             Choice::Two => collect_pan::first(call, now),
             Choice::TooMany => ending::too_many(call, now),

@@ -4,12 +4,12 @@
 //! here without a charge; the intent that becomes durable afterwards is closed by the driver as not sent. Holds the card that was keyed.
 
 use ivrpay_card::Card;
-use ivrpay_payment::Truncated;
+use ivrpay_payment::{Plan, Truncated};
 
 use crate::call::Call;
 use crate::io::{At, CallResult, Draft, NotWritten, Output, Step};
 use crate::line::Line;
-use crate::{State, What, authorise, ending};
+use crate::{State, What, authorise, collect_code, collect_expiry, collect_pan, ending};
 
 pub(crate) struct Writing {
     with: With,
@@ -30,14 +30,41 @@ impl With {
             Self::Stored(card) => *card,
         }
     }
+
+    /// Whether a person who wants this asked anew means a field of the card.
+    pub(crate) const fn is_of_a_card(step: Step) -> bool {
+        matches!(
+            step,
+            Step::PaymentCardNumber | Step::ExpirationDate | Step::SecurityCode
+        )
+    }
+
+    /// A field of the card once more; of a stored card there is none but the whole one.
+    pub(crate) fn re_ask(self, call: &mut Call, now: At, step: Step) -> State {
+        match (self, step) {
+            (Self::Card(Card { pan, expiry, code }), Step::SecurityCode) => {
+                drop(code);
+                collect_code::enter(call, now, pan, expiry)
+            }
+            (Self::Card(Card { pan, expiry, code }), Step::ExpirationDate) => {
+                drop((expiry, code));
+                collect_expiry::enter(call, now, pan)
+            }
+            (with, _) => {
+                drop(with);
+                collect_pan::once_more(call, now)
+            }
+        }
+    }
 }
 
-pub(crate) fn enter(call: &mut Call, with: With) -> State {
+pub(crate) fn enter(call: &mut Call, with: With, plan: Plan) -> State {
     call.entered(Step::PaymentProcessing, call.cards, None);
     let draft = Draft {
         amount: call.setup.amount,
         card: with.truncated(),
         stored: matches!(with, With::Stored(_)),
+        plan,
         evidence: call.evidence(),
     };
     call.push(Output::Write(draft));
@@ -59,6 +86,15 @@ impl Writing {
                             now,
                             CallResult::OutcomeUnknown,
                             &[Line::OutcomeUnknown, last],
+                        )
+                    }
+                    NotWritten::PlanNotOffered => {
+                        let last = ending::goodbye(call);
+                        ending::say(
+                            call,
+                            now,
+                            CallResult::ValidationError,
+                            &[Line::InvalidPaymentPlan, last],
                         )
                     }
                     NotWritten::Failed => {

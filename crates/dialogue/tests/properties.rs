@@ -4,9 +4,9 @@ mod common;
 
 use std::time::Duration;
 
-use common::{Runner, approved, key, outcome, setup};
+use common::{Runner, approved, key, offers, outcome, setup};
 use ivrpay_dialogue::{At, CallResult, Command, Input, NotWritten, Say, Settings, Step};
-use ivrpay_payment::{Brand, Outcome, Transaction, Truncated};
+use ivrpay_payment::{Brand, Offers, Outcome, Plan, Transaction, Truncated};
 use ivrpay_secret::Key;
 use proptest::prelude::*;
 
@@ -44,6 +44,10 @@ fn act() -> impl Strategy<Value = Act> {
     let keys = prop_oneof![
         Just("1"),
         Just("2"),
+        Just("3"),
+        Just("4"),
+        Just("10#"),
+        Just("5555555555554444#"),
         Just("4111111111111111#"),
         Just("378282246310005"),
         Just("4111111111111112#"),
@@ -67,6 +71,7 @@ fn act() -> impl Strategy<Value = Act> {
         Just(Command::ReAsk(Step::PaymentCardNumber)),
         Just(Command::ReAsk(Step::ExpirationDate)),
         Just(Command::ReAsk(Step::SecurityCode)),
+        Just(Command::ReAsk(Step::PaymentPlan)),
         Just(Command::ReAsk(Step::Greeting)),
     ];
     prop_oneof![
@@ -89,21 +94,38 @@ fn act() -> impl Strategy<Value = Act> {
     ]
 }
 
+/// What a caller keys who pays, up to the plan.
+fn to_the_plan() -> Vec<Act> {
+    let keys = [
+        ("1", 300),
+        ("4111111111111111#", 250),
+        ("1228", 250),
+        ("123", 250),
+    ];
+    keys.into_iter()
+        .flat_map(|(keys, gap)| [Act::Hear, Act::Keys(keys, gap)])
+        .collect()
+}
+
 /// A caller who, mostly, would like to pay; and at times does anything.
 fn acts() -> impl Strategy<Value = Vec<Act>> {
     let good = prop_oneof![
-        Just(vec![
-            Act::Hear,
-            Act::Keys("1", 300),
-            Act::Hear,
-            Act::Keys("4111111111111111#", 250),
-            Act::Hear,
-            Act::Keys("1228", 250),
-            Act::Hear,
-            Act::Keys("123", 250),
-            Act::Hear,
-            Act::Keys("1", 300),
-        ]),
+        Just([to_the_plan(), vec![Act::Hear, Act::Keys("1", 300)]].concat()),
+        prop::sample::select(&["1", "2", "3", "4"][..]).prop_map(|plan| {
+            let chosen = vec![
+                Act::Hear,
+                Act::Keys(plan, 300),
+                Act::Hear,
+                Act::Keys("3#", 300),
+            ];
+            let paid = vec![
+                Act::Hear,
+                Act::Keys("1", 300),
+                Act::Hear,
+                Act::Keys("1", 300),
+            ];
+            [to_the_plan(), chosen, paid].concat()
+        }),
         Just(Vec::new()),
     ];
     let last = prop_oneof![
@@ -164,11 +186,21 @@ proptest! {
 
     #[test]
     fn every_call_ends(
-        acts in acts(), can_pause: bool, attended: bool, security_code: bool, operator_keys: bool, stored: bool,
+        acts in acts(),
+        can_pause: bool,
+        attended: bool,
+        security_code: bool,
+        operator_keys: bool,
+        stored: bool,
         transaction in prop::sample::select(&Transaction::ALL[..]),
+        offers in prop_oneof![Just(Offers::NONE), Just(offers())],
+        given in prop::option::weighted(0.3, prop::sample::select(&["lump_sum", "installments:3", "revolving", "installments:4"][..])),
     ) {
         let stored = Truncated::new(Brand::Jcb, [0, 5, 0, 5]).filter(|_| stored && transaction.moves_money());
-        let call = ivrpay_dialogue::Setup { can_pause, attended, security_code, operator_keys, transaction, stored, reference: Some(12_345), ..setup(1_500) };
+        let plan: Option<Plan> = given.map(|plan| plan.parse().unwrap());
+        let call = ivrpay_dialogue::Setup {
+            can_pause, attended, security_code, operator_keys, transaction, stored, reference: Some(12_345), offers: offers.clone(), plan, ..setup(1_500)
+        };
         let amount = call.amount;
         let settings = Settings::default();
         let mut runner = Runner::new(settings.clone(), call);
@@ -197,10 +229,11 @@ proptest! {
             match say {
                 Say::Amount(said) => prop_assert!(*said == amount && !operator_keys && transaction.moves_money()),
                 Say::AmountTold(said) => prop_assert!(*said == amount && operator_keys && transaction.moves_money()),
-                Say::Confirm(_, said) => prop_assert!(*said == amount && transaction.moves_money()),
+                Say::Confirm(_, said) | Say::ConfirmPlan(_, said, _) => prop_assert!(*said == amount && transaction.moves_money()),
                 Say::ConfirmStoring(_) => prop_assert_eq!(transaction, Transaction::Tokenise),
                 Say::ConfirmChecking(_) => prop_assert_eq!(transaction, Transaction::Verify),
                 Say::Stored(card, said) => prop_assert!(*said == amount && Some(*card) == stored),
+                Say::Plans(_) | Say::PlanCounts(_) | Say::PlanRead(_) => prop_assert!(!offers.is_empty() && transaction.moves_money()),
                 Say::Reference(number) => prop_assert!(!attended && *number == 12_345),
                 Say::Line(_) | Say::Brands(_) => {}
                 other => prop_assert!(false, "{} is the operator's", other.name()),
@@ -209,7 +242,18 @@ proptest! {
         for sent in &runner.sent {
             let digits: Vec<u8> = sent.pan.iter().rev().take(4).rev().map(|b| b - b'0').collect();
             prop_assert_eq!(&digits[..], &sent.last4[..]);
-            prop_assert!(runner.said.iter().any(|s| matches!(s, Say::Confirm(card, _) | Say::ConfirmStoring(card) | Say::ConfirmChecking(card) if card.last4() == sent.last4)), "unconfirmed");
+            // Never a plan that was not offered for this card, given or chosen, and confirmed.
+            let heard = |say: &Say| match say {
+                Say::Confirm(card, _) | Say::ConfirmStoring(card) | Say::ConfirmChecking(card) => {
+                    card.last4() == sent.last4 && sent.plan.is_lump_sum()
+                }
+                Say::ConfirmPlan(card, _, plan) => card.last4() == sent.last4 && *plan == sent.plan,
+                _ => false,
+            };
+            prop_assert!(runner.said.iter().any(heard), "unconfirmed\n{}", runner.transcript);
+            prop_assert!(offers.with(sent.brand).allows(sent.plan), "{} was not offered\n{}", sent.plan, runner.transcript);
+            let chosen = runner.said.iter().any(|say| matches!(say, Say::Plans(_)));
+            prop_assert!(sent.plan.is_lump_sum() || plan == Some(sent.plan) || chosen, "nobody chose {}", sent.plan);
         }
         prop_assert!(runner.sent.len() <= usize::from(settings.cards_max), "{} cards", runner.sent.len());
         // The stored card is charged once at most, and only where it was offered.

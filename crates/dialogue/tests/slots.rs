@@ -4,7 +4,7 @@ mod common;
 
 use std::time::Duration;
 
-use common::{Runner, key, setup};
+use common::{Runner, key, offers, setup};
 use ivrpay_dialogue::{Command, Settings, Setup, Step};
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -18,7 +18,7 @@ enum WayOut {
 #[test]
 fn slots_are_back_on_every_way_out() {
     // Everything that a caller keys, with a wrong number and a clearing in between.
-    let keys = "1411*4111111111111112#,4111111111111111#12281231";
+    let keys = "1411*4111111111111112#,4111111111111111#1228123,2,4#,,10,1,1";
     let before = ivrpay_secret::in_use();
     for way in [
         WayOut::Cancelled,
@@ -31,6 +31,7 @@ fn slots_are_back_on_every_way_out() {
                 Settings::default(),
                 Setup {
                     can_pause: true,
+                    offers: offers(),
                     ..setup(1_500)
                 },
             );
@@ -56,6 +57,9 @@ fn slots_are_back_on_every_way_out() {
                             Step::PaymentCardNumber
                                 | Step::ExpirationDate
                                 | Step::SecurityCode
+                                | Step::PaymentPlan
+                                | Step::PaymentPlanCount
+                                | Step::PaymentPlanConfirmation
                                 | Step::Confirmation
                         )
                     );

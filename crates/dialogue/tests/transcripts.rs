@@ -5,7 +5,7 @@ mod common;
 use std::collections::HashMap;
 use std::time::Duration;
 
-use common::{Runner, key, outcome, setup, step};
+use common::{Runner, key, offers, outcome, setup, step};
 use ivrpay_dialogue::{Command, NotWritten, Settings, keyed};
 use ivrpay_payment::{Action, Brand, Reason, Transaction, Truncated};
 
@@ -75,11 +75,15 @@ fn play(name: &str, script: &str) -> String {
                     call_setup.operator_keys = true;
                     settings = keyed::settings(&settings);
                 }
+                "plans" => call_setup.offers = offers(),
                 "reference" => call_setup.reference = Some(4_711),
                 "tokenize" => call_setup.transaction = Transaction::Tokenise,
                 "verify" => call_setup.transaction = Transaction::Verify,
                 "stored" => call_setup.stored = Truncated::new(Brand::Jcb, [0, 5, 0, 5]),
-                _ => panic!("{name}: no such setup: {word}"),
+                _ => match word.strip_prefix("plan=") {
+                    Some(plan) => call_setup.plan = Some(plan.parse().expect("a plan")),
+                    None => panic!("{name}: no such setup: {word}"),
+                },
             }
         }
         rest = behind;
@@ -146,6 +150,7 @@ fn obey(name: &str, runner: &mut Runner, line: &str) {
         "journal" => match word {
             "failed" => runner.journal.push_back(Some(NotWritten::Failed)),
             "taken" => runner.journal.push_back(Some(NotWritten::OrderTaken)),
+            "plan-refused" => runner.journal.push_back(Some(NotWritten::PlanNotOffered)),
             _ => panic!("{name}: {line}"),
         },
         "journal-after" => {

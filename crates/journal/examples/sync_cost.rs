@@ -107,6 +107,7 @@ fn payment(n: usize) -> NewPayment {
         part: 0,
         operator: None,
         site: None,
+        asked_plan: None,
         amount: amount(),
         mode: Mode::Test,
         connector: "null".into(),

@@ -639,9 +639,10 @@ impl Tx<'_> {
         sqlx::query(
             "INSERT INTO payments (id, tenant, order_id, part, operator, site, amount_minor, currency, state, mode, connector,
                 language, prompt_version, origin, entered_by, match_operator_extension, match_caller_number, request_key,
-                request_hash, created_ms, expires_ms, updated_ms, reference, desk, connector_named, transaction_type, token, token_brand, token_last4)
+                request_hash, created_ms, expires_ms, updated_ms, reference, desk, connector_named, transaction_type, token, token_brand, token_last4,
+                asked_plan)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?20, ?22, ?23,
-                ?24, ?25, ?26, ?27, ?28)",
+                ?24, ?25, ?26, ?27, ?28, ?29)",
         )
         .bind(payment.id.to_string())
         .bind(payment.tenant.as_str())
@@ -675,6 +676,7 @@ impl Tx<'_> {
         .bind(payment.stored.as_ref().map(|stored| stored.token.as_str()))
         .bind(payment.stored.as_ref().map(|stored| stored.card.brand.name()))
         .bind(payment.stored.as_ref().map(|stored| stored.card.last4_text()))
+        .bind(payment.asked_plan.map(|plan| plan.to_string()))
         .execute(&mut self.connection)
         .await?;
         Ok(())
@@ -1325,6 +1327,7 @@ fn payment(row: &SqliteRow) -> Result<Payment, Error> {
         result: row.try_get("result")?,
         evidence: document(row, "evidence")?,
         call: parsed(row, "call")?,
+        asked_plan: parsed(row, "asked_plan")?,
         plan: parsed(row, "plan")?.ok_or(DAMAGED)?,
         captured_minor: row
             .try_get::<Option<i64>, _>("captured_minor")?

@@ -214,6 +214,8 @@ pub struct NewPayment {
     pub site: Option<SiteId>,
     /// How much.
     pub amount: Money,
+    /// How it is to be paid back; `None`: the caller chooses of what is offered.
+    pub asked_plan: Option<Plan>,
     /// Live or test.
     pub mode: Mode,
     /// Name of the connector; the merchant's routes may choose another one, unless it was named.
@@ -371,7 +373,9 @@ pub struct Payment {
     pub evidence: Option<serde_json::Value>,
     /// The call that works on it.
     pub call: Option<CallId>,
-    /// How it is paid back.
+    /// How it is to be paid back, where that was settled before the call.
+    pub asked_plan: Option<Plan>,
+    /// How it is paid back, by the last card that was sent.
     pub plan: Plan,
     /// What of it has been taken, minor units; `None` for nothing: waiting, or authorised alone.
     pub captured_minor: Option<u64>,

@@ -12,12 +12,12 @@ use common::{
     yen,
 };
 use ivrpay_journal::{
-    Break, ClaimError, CreateError, Created, EnteredBy, Error, Filter, IntentError, Journal, Match,
-    NewPayment, NewRecording, OpenOptions, OperationState, Origin, OutcomeError, RecorderPause,
-    RecordingError, RecordingState, TRAINING, TaskFilter, TaskKind,
+    Break, ClaimError, CreateError, Created, EnteredBy, Error, Filter, IntentDraft, IntentError,
+    Journal, Match, NewPayment, NewRecording, OpenOptions, OperationState, Origin, OutcomeError,
+    RecorderPause, RecordingError, RecordingState, TRAINING, TaskFilter, TaskKind,
 };
 use ivrpay_payment::{
-    Approval, Decline, Doubt, Durable, Intent, OperatorId, Outcome, Owner, PaymentId, Reason,
+    Approval, Decline, Doubt, Durable, Intent, OperatorId, Outcome, Owner, PaymentId, Plan, Reason,
     RecordingId, State, TenantId,
 };
 use serde_json::json;
@@ -44,6 +44,32 @@ async fn die(journal: Journal) {
     drop(journal);
     // The connections' threads close the file on their own time.
     tokio::task::yield_now().await;
+}
+
+/// What was asked for stays, whatever the caller chose for a card that was declined: his next one may take it.
+#[tokio::test]
+async fn a_plan_that_was_asked_for_stays() {
+    let place = Place::new();
+    let journal = place.open().await;
+    let bonus = Some(Plan::BonusLumpSum);
+    let new = NewPayment {
+        asked_plan: bonus,
+        ..order("P-1")
+    };
+    let id = claimed(&journal, new).await;
+    let plans = async || {
+        let payment = journal.payment(id).await.unwrap().unwrap();
+        (payment.asked_plan, payment.plan)
+    };
+    assert_eq!(plans().await, (bonus, Plan::LumpSum));
+    let chosen = IntentDraft {
+        plan: Plan::Revolving,
+        ..draft()
+    };
+    let intent = journal.write_intent(id, chosen).await.unwrap();
+    assert_eq!(intent.get().plan, Plan::Revolving);
+    journal.write_outcome(&intent, &declined()).await.unwrap();
+    assert_eq!(plans().await, (bonus, Plan::Revolving));
 }
 
 #[tokio::test]

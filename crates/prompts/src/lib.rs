@@ -10,6 +10,7 @@ mod value;
 
 pub use ivrpay_dialogue::Language;
 use ivrpay_dialogue::{Prompt, Say};
+use ivrpay_payment::Plan;
 
 use crate::table::{Part, Slot, table};
 use crate::value::Value;
@@ -25,6 +26,12 @@ pub fn clips(prompt: &Prompt, language: Language) -> Vec<&'static str> {
         .iter()
         .flat_map(|say| clips_of(say, language))
         .collect()
+}
+
+/// Whether there are words for this plan: only such a one may be offered.
+#[must_use]
+pub fn can_say(plan: Plan) -> bool {
+    value::plan_clip(plan).is_some_and(|clip| table(Language::Ja).find(&clip).is_some())
 }
 
 /// The words as they are written, for `ivrpay simulate` and as evidence: `お支払い金額は、12,800円です。…`
@@ -88,6 +95,7 @@ fn value(say: &Say, slot: Slot) -> Value {
             Say::Amount(amount)
             | Say::Confirm(_, amount)
             | Say::Stored(_, amount)
+            | Say::ConfirmPlan(_, amount, _)
             | Say::Paid(_, amount)
             | Say::KeyedAmount(amount)
             | Say::AmountMost(amount)
@@ -96,6 +104,7 @@ fn value(say: &Say, slot: Slot) -> Value {
         ) => Value::Amount(amount),
         (
             Say::Confirm(card, _)
+            | Say::ConfirmPlan(card, ..)
             | Say::ConfirmStoring(card)
             | Say::ConfirmChecking(card)
             | Say::Stored(card, _)
@@ -104,6 +113,9 @@ fn value(say: &Say, slot: Slot) -> Value {
             | Say::WasChecked(card),
             Slot::Last4,
         ) => Value::Last4(card),
+        (Say::ConfirmPlan(_, _, plan) | Say::PlanRead(plan), Slot::Plan) => Value::Plan(plan),
+        (Say::Plans(kinds), Slot::Plans) => Value::Plans(kinds),
+        (Say::PlanCounts(counts), Slot::Counts) => Value::Counts(counts),
         (Say::Reference(reference), Slot::Reference) => Value::Reference(reference),
         (Say::Brands(brands), Slot::Brands) => Value::Brands(brands),
         (Say::Choice(choices), Slot::Count) => Value::Count(choices),

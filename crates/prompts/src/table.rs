@@ -72,6 +72,8 @@ pub(crate) enum Slot {
     Counts,
     Last4,
     Order,
+    Plan,
+    Plans,
     Reference,
     Telephone,
 }

@@ -1,7 +1,7 @@
-//! Values inside a sentence: an amount, the last four, a reference, brands, a choice of orders, what is spelt; as clips and as written.
+//! Values inside a sentence: an amount, the last four, a reference, brands, plans, a choice of orders, what is spelt; as clips and as written.
 
-use ivrpay_dialogue::{Brands, Choices, Spelt};
-use ivrpay_payment::{Currency, Money, Truncated};
+use ivrpay_dialogue::{Brands, Choices, Counts, PlanKinds, Spelt};
+use ivrpay_payment::{Currency, Money, Plan, Truncated};
 
 use crate::Language;
 use crate::number::{english, grouped, japanese};
@@ -15,7 +15,11 @@ pub(crate) enum Value {
     Choices(Choices),
     /// How many they are.
     Count(Choices),
+    Counts(Counts),
     Last4(Truncated),
+    Plan(Plan),
+    /// Each with its key.
+    Plans(PlanKinds),
     /// Up to eight digits.
     Reference(u32),
     Spelt(Spelt),
@@ -25,10 +29,15 @@ impl Value {
     pub(crate) fn clips(&self, language: Language) -> Vec<&'static str> {
         let names = match self {
             Self::Amount(amount) => amount_clips(*amount, language),
-            Self::Brands(brands) => brand_clips(*brands),
+            Self::Brands(brands) => list_clips(brand_clips(*brands), Last::Or),
             Self::Choices(choices) => choice_clips(choices, language),
             Self::Count(choices) => vec![count_clip(choices)],
+            Self::Counts(counts) => {
+                list_clips(count_clips(*counts, language), Last::of_counts(language))
+            }
             Self::Last4(card) => digit_clips(&card.last4_text()),
+            Self::Plan(plan) => plan_clip(*plan).into_iter().collect(),
+            Self::Plans(kinds) => list_clips(plan_clips(*kinds), Last::Nothing),
             Self::Reference(reference) => digit_clips(&reference.to_string()),
             Self::Spelt(signs) => sign_clips(signs.text()),
         };
@@ -41,10 +50,21 @@ impl Value {
     pub(crate) fn text(&self, language: Language) -> String {
         match self {
             Self::Amount(amount) => amount_text(*amount, language),
-            Self::Brands(brands) => brand_text(*brands, language),
+            Self::Brands(brands) => list_text(&brand_clips(*brands), Last::Or, language),
             Self::Choices(choices) => choice_text(choices, language),
             Self::Count(choices) => table(language).written(&count_clip(choices)).to_owned(),
+            Self::Counts(counts) => list_text(
+                &count_clips(*counts, language),
+                Last::of_counts(language),
+                language,
+            ),
             Self::Last4(card) => card.last4_text(),
+            Self::Plan(plan) => list_text(
+                &plan_clip(*plan).into_iter().collect::<Vec<_>>(),
+                Last::Nothing,
+                language,
+            ),
+            Self::Plans(kinds) => list_text(&plan_clips(*kinds), Last::Nothing, language),
             Self::Reference(reference) => reference.to_string(),
             Self::Spelt(signs) => signs.text().to_owned(),
         }
@@ -224,32 +244,86 @@ fn choice_clip(choices: &Choices, key: u8, language: Language) -> String {
     }
 }
 
-/// A, B, or C.
 fn brand_clips(brands: Brands) -> Vec<String> {
-    let last = brands.iter().count().saturating_sub(1);
+    brands
+        .iter()
+        .map(|brand| format!("brand-{brand}"))
+        .collect()
+}
+
+/// The clip of a plan; `None` where it has no word.
+pub(crate) fn plan_clip(plan: Plan) -> Option<String> {
+    match plan {
+        Plan::Instalments(count) => Some(format!("plan-instalments-{}", count.get())),
+        Plan::Revolving => Some("plan-revolving".to_owned()),
+        Plan::BonusLumpSum => Some("plan-bonus".to_owned()),
+        Plan::LumpSum | Plan::BonusInstalments(_) => None,
+    }
+}
+
+fn plan_clips(kinds: PlanKinds) -> Vec<String> {
+    kinds.keys().map(|key| format!("plan-key-{key}")).collect()
+}
+
+/// 回 changes the number before it, so that they are one clip.
+fn count_clips(counts: Counts, language: Language) -> Vec<String> {
+    let of = match language {
+        Language::En => "number",
+        Language::Ja => "count",
+    };
+    counts
+        .iter()
+        .map(|count| format!("{of}-{}", count.get()))
+        .collect()
+}
+
+/// What stands before the last of several.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Last {
+    Or,
+    Nothing,
+}
+
+impl Last {
+    /// Numbers of instalments: 3回、5回、10回 in Japanese, 3, 5 or 10 in English.
+    const fn of_counts(language: Language) -> Self {
+        match language {
+            Language::En => Self::Or,
+            Language::Ja => Self::Nothing,
+        }
+    }
+}
+
+/// A, B, or C; one after the other with a pause.
+fn list_clips(names: Vec<String>, before_last: Last) -> Vec<String> {
+    let last = names.len().saturating_sub(1);
     let mut clips = Vec::new();
-    for (n, brand) in brands.iter().enumerate() {
+    for (n, name) in names.into_iter().enumerate() {
         if n > 0 {
             clips.push("pause".to_owned());
         }
-        if n > 0 && n == last {
+        if n > 0 && n == last && before_last == Last::Or {
             clips.push("or".to_owned());
         }
-        clips.push(format!("brand-{brand}"));
+        clips.push(name);
     }
     clips
 }
 
-fn brand_text(brands: Brands, language: Language) -> String {
+fn list_text(names: &[String], before_last: Last, language: Language) -> String {
     let table = table(language);
-    let mut names: Vec<&str> = brands
-        .iter()
-        .map(|brand| table.written(&format!("brand-{brand}")))
-        .collect();
-    let last = names.pop().unwrap_or_default();
-    match (names.is_empty(), language) {
+    let mut words: Vec<&str> = names.iter().map(|name| table.written(name)).collect();
+    let comma = match language {
+        Language::En => ", ",
+        Language::Ja => "、",
+    };
+    if before_last == Last::Nothing {
+        return words.join(comma);
+    }
+    let last = words.pop().unwrap_or_default();
+    match (words.is_empty(), language) {
         (true, _) => last.to_owned(),
-        (false, Language::En) => format!("{} or {last}", names.join(", ")),
-        (false, Language::Ja) => format!("{}、または{last}", names.join("、")),
+        (false, Language::En) => format!("{} or {last}", words.join(comma)),
+        (false, Language::Ja) => format!("{}、または{last}", words.join(comma)),
     }
 }

@@ -6,8 +6,8 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use ivrpay_dialogue::operator::{Refusal, choice, progress, ready, reason};
-use ivrpay_dialogue::{Brands, ErrorType, Line, Prompt, Say, Spelt, Step};
-use ivrpay_payment::{Brand, Currency, Money, Truncated};
+use ivrpay_dialogue::{Brands, Counts, ErrorType, Line, PlanKinds, Prompt, Say, Spelt, Step};
+use ivrpay_payment::{Brand, Count, Currency, Money, Plan, Truncated};
 use ivrpay_prompts::{Language, clips, every_file, spoken, text};
 
 const HZ: f64 = 8000.0;
@@ -94,6 +94,20 @@ fn line(line: Line) -> Prompt {
 
 fn card() -> Truncated {
     Truncated::new(Brand::Visa, [1, 1, 1, 1]).unwrap()
+}
+
+fn instalments(counts: &[u8]) -> Vec<Plan> {
+    counts
+        .iter()
+        .map(|n| Plan::Instalments(Count::new(*n).unwrap()))
+        .collect()
+}
+
+/// Every plan that can be offered.
+fn plans() -> Vec<Plan> {
+    let mut plans = instalments(&[2, 3, 5, 6, 10, 12, 15, 18, 20, 24, 30, 36]);
+    plans.extend([Plan::Revolving, Plan::BonusLumpSum]);
+    plans
 }
 
 fn yen(amount: u64) -> Money {
@@ -341,6 +355,7 @@ fn prompts_keep_their_limits() {
     let menus = [
         Line::CardDeclined,
         Line::DeskLanguage,
+        Line::DeskPlan,
         Line::InvalidDatePast,
         Line::KeyedDeclined,
     ];
@@ -369,6 +384,22 @@ fn prompts_keep_their_limits() {
             (Say::Stored(card(), yen(12_800)), 11.0),
             (Say::WasStored(card()), 8.0),
             (Say::WasChecked(card()), 8.0),
+            (Say::Plans(PlanKinds::of(&plans())), 11.0),
+            // Three numbers; the nine that are usual are longer, as any list is.
+            (Say::PlanCounts(Counts::of(&instalments(&[3, 5, 10]))), 8.0),
+            (
+                Say::PlanCounts(Counts::of(&instalments(&[3, 5, 6, 10, 12, 15, 18, 20, 24]))),
+                16.0,
+            ),
+            (Say::PlanRead(instalments(&[24])[0]), 11.0),
+            (
+                Say::ConfirmPlan(card(), yen(12_800), instalments(&[24])[0]),
+                11.0,
+            ),
+            (
+                Say::ConfirmPlan(card(), yen(12_800), Plan::BonusLumpSum),
+                11.0,
+            ),
             (Say::Brands(Brands::of(&five)), 11.0),
             (Say::Reference(40_962_350), 8.0),
             (Say::Paid(card(), yen(12_800)), 8.0),
@@ -425,11 +456,16 @@ fn said(step: Step, error: Option<ErrorType>) -> Option<Vec<Prompt>> {
     let amount = || Some(vec![Prompt(vec![Say::Amount(yen(300))])]);
     let each = |says: &[Say]| Some(says.iter().map(|say| Prompt(vec![*say])).collect());
     let confirm = || {
-        each(&[
+        let others = plans()
+            .into_iter()
+            .map(|plan| Say::ConfirmPlan(card(), yen(300), plan));
+        let all = [
             Say::Confirm(card(), yen(300)),
             Say::ConfirmStoring(card()),
             Say::ConfirmChecking(card()),
-        ])
+        ];
+        let all = all.into_iter().chain(others);
+        Some(all.map(|say| Prompt(vec![say])).collect())
     };
     match (step, error) {
         (Step::Greeting, None) => lines(&[
@@ -471,9 +507,26 @@ fn said(step: Step, error: Option<ErrorType>) -> Option<Vec<Prompt>> {
         }
         (Step::SecurityCode, Some(E::InvalidSecurityCode)) => lines(&[Line::InvalidSecurityCode]),
         (
-            Step::PaymentCardNumber | Step::ExpirationDate | Step::SecurityCode,
+            Step::PaymentCardNumber
+            | Step::ExpirationDate
+            | Step::SecurityCode
+            | Step::PaymentPlanCount,
             Some(E::DuplicateToneSuspected),
         ) => lines(&[Line::DuplicateToneSuspected]),
+        (Step::PaymentPlan, None | Some(E::InputTimeout)) => Some(vec![
+            line(Line::PaymentPlanSingle),
+            Prompt(vec![Say::Plans(PlanKinds::of(&plans()))]),
+        ]),
+        (Step::PaymentPlan | Step::PaymentPlanCount, Some(E::InvalidPaymentPlan)) => {
+            lines(&[Line::InvalidPaymentPlan])
+        }
+        (Step::PaymentPlanCount, None | Some(E::InputTimeout)) => {
+            Some(vec![Prompt(vec![Say::PlanCounts(Counts::of(&plans()))])])
+        }
+        (Step::PaymentPlanConfirmation, None | Some(E::InputTimeout)) => {
+            let read = |plan| Prompt(vec![Say::PlanRead(plan)]);
+            Some(instalments(&[2, 36]).into_iter().map(read).collect())
+        }
         (Step::Confirmation, None | Some(E::InputTimeout)) => confirm(),
         (Step::PaymentProcessing, None) => {
             lines(&[Line::PaymentProcessing, Line::PaymentProcessingLong])
@@ -517,6 +570,7 @@ fn every_step_and_error_is_heard_in_every_language() {
         ErrorType::InvalidCardNumber,
         ErrorType::InvalidCardType,
         ErrorType::InvalidDate,
+        ErrorType::InvalidPaymentPlan,
         ErrorType::InvalidSecurityCode,
         ErrorType::KeysNotHeard,
     ];

@@ -3,9 +3,9 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use ivrpay_dialogue::operator::choice;
-use ivrpay_dialogue::{Brands, Line, Prompt, Say, Spelt};
-use ivrpay_payment::{Brand, Currency, Money, Truncated};
-use ivrpay_prompts::{Language, clips, spoken, text};
+use ivrpay_dialogue::{Brands, Counts, Line, PlanKinds, Prompt, Say, Spelt};
+use ivrpay_payment::{Brand, Count, Currency, Money, Plan, Truncated};
+use ivrpay_prompts::{Language, can_say, clips, spoken, text};
 
 fn money(minor: u64, currency: Currency) -> Money {
     Money::new(minor, currency).unwrap()
@@ -444,6 +444,91 @@ fn paid_is_whispered_with_amount_and_last_four() {
         "お支払い、完了。1,234円。しもよんけた1205。"
     );
     assert_eq!(text(&prompt, Language::En), "Paid. 1,234 yen. Ending 1205.");
+}
+
+#[test]
+fn plans_are_offered_by_key_and_read_back() {
+    let all: Vec<Plan> = [
+        "installments:3",
+        "installments:6",
+        "installments:10",
+        "revolving",
+        "bonus",
+    ]
+    .map(|plan| plan.parse().unwrap())
+    .into();
+    let some = &all[3..4];
+    let card = Truncated::new(Brand::Visa, [1, 2, 0, 5]).unwrap();
+    let amount = money(12_800, Currency::Jpy);
+    for (say, ja, en) in [
+        (
+            Say::Plans(PlanKinds::of(&all)),
+            "お支払い方法をお選びください。1回払いは1、分割払いは2、リボ払いは3、ボーナス払いは4を押してください。",
+            "Choose how to pay: 1 single payment, 2 instalments, 3 revolving, 4 bonus.",
+        ),
+        (
+            Say::Plans(PlanKinds::of(some)),
+            "お支払い方法をお選びください。1回払いは1、リボ払いは3を押してください。",
+            "Choose how to pay: 1 single payment, 3 revolving.",
+        ),
+        (
+            Say::PlanCounts(Counts::of(&all)),
+            "回数を押し、最後に、シャープを押してください。3回、6回、10回からお選びいただけます。",
+            "Enter the number of instalments, then pound. You may choose three, six or ten.",
+        ),
+        (
+            Say::PlanRead(all[2]),
+            "10回払いでよろしければ1、選び直すときは2を押してください。",
+            "It will be paid in 10 instalments. Press 1 if this is right, 2 to choose again.",
+        ),
+        (
+            Say::ConfirmPlan(card, amount, all[0]),
+            "しもよんけた、1205のカードで、12,800円、3回払いでお支払いします。よろしければ1、入れ直すときは2を押してください。",
+            "12,800 yen will be paid in 3 instalments, by the card ending in 1205. Press 1 to pay, 2 to enter it again.",
+        ),
+        (
+            Say::ConfirmPlan(card, amount, Plan::Revolving),
+            "しもよんけた、1205のカードで、12,800円、リボ払いでお支払いします。よろしければ1、入れ直すときは2を押してください。",
+            "12,800 yen will be paid as revolving credit, by the card ending in 1205. Press 1 to pay, 2 to enter it again.",
+        ),
+        (
+            Say::ConfirmPlan(card, amount, Plan::BonusLumpSum),
+            "しもよんけた、1205のカードで、12,800円、ボーナス払いでお支払いします。よろしければ1、入れ直すときは2を押してください。",
+            "12,800 yen will be paid with the next bonus, by the card ending in 1205. Press 1 to pay, 2 to enter it again.",
+        ),
+    ] {
+        let prompt = Prompt(vec![say]);
+        assert_eq!(text(&prompt, Language::Ja), ja);
+        assert_eq!(text(&prompt, Language::En), en);
+    }
+    assert_eq!(
+        spoken(
+            &Prompt(vec![Say::PlanCounts(Counts::of(&all))]),
+            Language::Ja
+        ),
+        "かいすうを おし、さいごに、シャープを おしてください。さんかいろっかいじゅっかいから おえらびいただけます。"
+    );
+    // Every number of instalments that can be said is heard in each sentence that names it.
+    let said: Vec<u8> = (2..=99)
+        .filter(|n| can_say(Plan::Instalments(Count::new(*n).unwrap())))
+        .collect();
+    assert_eq!(said, [2, 3, 5, 6, 10, 12, 15, 18, 20, 24, 30, 36]);
+    for plan in said
+        .iter()
+        .map(|n| Plan::Instalments(Count::new(*n).unwrap()))
+    {
+        for say in [
+            Say::PlanCounts(Counts::of(&[plan])),
+            Say::PlanRead(plan),
+            Say::ConfirmPlan(card, amount, plan),
+        ] {
+            for language in Language::ALL {
+                assert!(!clips(&Prompt(vec![say]), language).is_empty());
+            }
+        }
+    }
+    let bonuses = Plan::BonusInstalments(Count::new(2).unwrap());
+    assert!(can_say(Plan::Revolving) && can_say(Plan::BonusLumpSum) && !can_say(bonuses));
 }
 
 #[test]

@@ -86,10 +86,18 @@ pub(crate) async fn create(
 async fn about(web: &Web, tenant: &Tenant, body: api::CallCustomer) -> Result<About, ApiError> {
     match (body.payment_id, body.amount, body.order_id) {
         (Some(payment), None, None) => {
-            let of_the_payment = [&body.currency, &body.language, &body.operator, &body.site];
-            if of_the_payment.iter().any(|field| field.is_some()) {
+            let of_the_payment = [
+                &body.currency,
+                &body.language,
+                &body.operator,
+                &body.site,
+                &body.payment_plan,
+            ];
+            if of_the_payment.iter().any(|field| field.is_some())
+                || body.payment_plan_count.is_some()
+            {
                 return Err(ApiError::invalid(
-                    "payment_id: currency, language, operator and site are the payment's own; leave them out",
+                    "payment_id: currency, language, operator, site and plan are the payment's own; leave them out",
                 ));
             }
             Ok(About::Payment(id("payment_id", payment.parse())?))
@@ -110,6 +118,8 @@ async fn about(web: &Web, tenant: &Tenant, body: api::CallCustomer) -> Result<Ab
                 brand: None,
                 last4: None,
                 connector: None,
+                payment_plan: body.payment_plan,
+                payment_plan_count: body.payment_plan_count,
             };
             let payment = new_payment(web, tenant, payment, None).await?;
             Ok(About::New(Box::new(payment)))

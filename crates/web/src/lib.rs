@@ -30,7 +30,7 @@ use futures_util::future::BoxFuture;
 use futures_util::{Stream, StreamExt};
 use ivrpay_api as api;
 use ivrpay_journal::{By, CustomerCall, Journal, Payment};
-use ivrpay_payment::{Currency, OperatorId, PaymentId, TenantId, Transaction};
+use ivrpay_payment::{Currency, Offers, OperatorId, PaymentId, TenantId, Transaction};
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::sync::{Mutex, broadcast};
 use tokio_stream::wrappers::BroadcastStream;
@@ -68,6 +68,8 @@ pub struct Tenant {
     pub waiting_max: Duration,
     /// Customers who may be called at once; 0 = nobody is.
     pub customer_calls_max: u32,
+    /// How else than at once may be paid.
+    pub plans: Offers,
 }
 
 /// Who calls customers.

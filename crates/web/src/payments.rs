@@ -11,7 +11,7 @@ use ivrpay_journal::{
 };
 use ivrpay_payment::{
     Brand, CardToken, Currency, Decline, IdError, Money, OperationKind, OperatorId, OrderId,
-    Outcome, PaymentId, SiteId, State as PaymentState, StoredCard, TenantId, Transaction,
+    Outcome, PaymentId, Plan, SiteId, State as PaymentState, StoredCard, TenantId, Transaction,
     Truncated,
 };
 use serde::Deserialize;
@@ -123,6 +123,7 @@ pub(crate) async fn new_payment(
             transaction.name()
         )));
     }
+    let asked_plan = asked_plan(&body, tenant, transaction, amount)?;
     let language = body
         .language
         .clone()
@@ -139,6 +140,7 @@ pub(crate) async fn new_payment(
             .map(|o| id("operator", OperatorId::new(o)))
             .transpose()?,
         site: body.site.map(|s| id("site", SiteId::new(s))).transpose()?,
+        asked_plan,
         amount,
         mode: if tenant.live { Mode::Live } else { Mode::Test },
         entered_by: EnteredBy::Caller,
@@ -234,6 +236,42 @@ fn named<'n>(tenant: &Tenant, named: Option<&'n str>) -> Result<Option<&'n str>,
 fn truncated(brand: Brand, last4: &str) -> Option<Truncated> {
     let digits: [u8; 4] = last4.as_bytes().try_into().ok()?;
     Truncated::new(brand, digits.map(|digit| digit.wrapping_sub(b'0')))
+}
+
+/// How it is to be paid back, of what the merchant offers for the amount. Card and day are not known yet: the call looks at both.
+fn asked_plan(
+    body: &api::CreatePayment,
+    tenant: &Tenant,
+    transaction: Transaction,
+    amount: Money,
+) -> Result<Option<Plan>, ApiError> {
+    let plan = match (body.payment_plan.as_deref(), body.payment_plan_count) {
+        (None, None) => return Ok(None),
+        (Some(name), Some(count)) => format!("{name}:{count}").parse().ok(),
+        (Some(name), None) => name.parse().ok(),
+        (None, Some(_)) => None,
+    };
+    if !transaction.moves_money() {
+        return Err(ApiError::invalid(
+            "payment_plan: nothing is paid where a card is stored or checked; leave it out",
+        ));
+    }
+    let offers = tenant.plans.of(amount);
+    if let Some(plan) = plan.filter(|plan| offers.allows(*plan)) {
+        return Ok(Some(plan));
+    }
+    let allowed: Vec<String> = offers
+        .plans()
+        .into_iter()
+        .map(|plan| match plan.count() {
+            Some(count) => format!("{} with payment_plan_count {count}", plan.name()),
+            None => plan.name().to_owned(),
+        })
+        .collect();
+    Err(ApiError::invalid(format!(
+        "payment_plan: for this amount {}",
+        allowed.join(", ")
+    )))
 }
 
 #[derive(Deserialize)]
@@ -358,6 +396,9 @@ pub(crate) fn payment_id(path: Result<Path<String>, PathRejection>) -> Result<Pa
 }
 
 pub(crate) fn view(payment: &Payment) -> api::Payment {
+    // A card has been sent with one.
+    let sent = payment.card.map(|_| payment.plan);
+    let plan = sent.or(payment.asked_plan);
     api::Payment {
         id: payment.id,
         tenant: payment.tenant.to_string(),
@@ -386,7 +427,8 @@ pub(crate) fn view(payment: &Payment) -> api::Payment {
         entered_by: payment.entered_by.name().into(),
         mode: payment.mode.name().into(),
         connector: payment.connector.clone(),
-        plan: payment.plan.to_string(),
+        payment_plan: plan.map(|plan| plan.name().into()),
+        payment_plan_count: plan.and_then(Plan::count),
         captured: payment.captured_minor,
         refunded: payment.refunded_minor,
         created_at: rfc3339(payment.created_ms),

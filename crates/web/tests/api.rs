@@ -14,8 +14,8 @@ use ivrpay_journal::{
     By, IntentDraft, Journal, Later, LaterDraft, OpenOptions, Operation, Planned,
 };
 use ivrpay_payment::{
-    AcquirerRef, Approval, Brand, CallId, Currency, Doubt, OperationKind, Outcome, PaymentId, Plan,
-    TenantId, Transaction, Truncated,
+    AcquirerRef, Approval, Brand, CallId, Currency, Doubt, Money, Offer, Offers, OperationKind,
+    Outcome, PaymentId, Plan, TenantId, Transaction, Truncated,
 };
 use ivrpay_web::{
     Acquirers, ApiKey, Caller, Cancelled, JournalHealth, Keys, LaterRefused, Scope, Tenant, ToCall,
@@ -84,7 +84,28 @@ fn tenant(name: &str, currency: &str, language: &str) -> Tenant {
         transaction: Transaction::Charge,
         waiting_max: Duration::from_secs(900),
         customer_calls_max: 1,
+        plans: if name == "tokyo" {
+            plans()
+        } else {
+            Offers::NONE
+        },
     }
+}
+
+/// From 10,000 yen on: 3 or 5 instalments with a Visa card, a bonus with a JCB card at one time of the year.
+fn plans() -> Offers {
+    let offer = |plan: &str, brand, periods: &[&str]| Offer {
+        plan: plan.parse().unwrap(),
+        brands: vec![brand],
+        amount: (10_000, Money::MAX),
+        periods: periods.iter().map(|p| p.parse().unwrap()).collect(),
+    };
+    let rows = vec![
+        offer("installments:3", Brand::Visa, &[]),
+        offer("installments:5", Brand::Visa, &[]),
+        offer("bonus", Brand::Jcb, &["02-01..02-02"]),
+    ];
+    Offers::new(Currency::Jpy, rows)
 }
 
 /// Notes who is to be called, and calls nobody.
@@ -300,6 +321,99 @@ async fn ask(
         head: head.to_ascii_lowercase(),
         body: serde_json::from_str(body).unwrap_or_else(|_| Value::String(body.to_owned())),
     }
+}
+
+#[tokio::test]
+async fn a_plan_is_one_that_the_merchant_offers_for_the_amount() {
+    let server = Server::start().await;
+    for (n, (plan, shown)) in [
+        (json!({}), (Value::Null, Value::Null)),
+        (
+            json!({"payment_plan": "lump_sum"}),
+            (json!("lump_sum"), Value::Null),
+        ),
+        (
+            json!({"payment_plan": "installments", "payment_plan_count": 5}),
+            (json!("installments"), json!(5)),
+        ),
+        // Whether its time has come is the call's to see.
+        (
+            json!({"payment_plan": "bonus"}),
+            (json!("bonus"), Value::Null),
+        ),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let mut body = json!({"amount": 10_000, "order_id": format!("P-{n}")});
+        body.as_object_mut()
+            .unwrap()
+            .extend(plan.as_object().unwrap().clone());
+        let made = server.post("tokyo-key", "", &body.to_string()).await;
+        assert_eq!(made.status, 201, "{made:?}");
+        let id = made.body["id"].as_str().unwrap();
+        let got = server.get("tokyo-key", &format!("/v1/payments/{id}")).await;
+        for body in [made.body, got.body] {
+            assert_eq!(
+                (&body["payment_plan"], &body["payment_plan_count"]),
+                (&shown.0, &shown.1)
+            );
+        }
+    }
+    let all = "for this amount lump_sum, installments with payment_plan_count 3, installments with payment_plan_count 5, bonus";
+    for (key, body, says) in [
+        ("tokyo-key", json!({"payment_plan": "installments"}), all),
+        (
+            "tokyo-key",
+            json!({"payment_plan": "installments", "payment_plan_count": 4}),
+            all,
+        ),
+        ("tokyo-key", json!({"payment_plan": "revolving"}), all),
+        (
+            "tokyo-key",
+            json!({"payment_plan": "bonus", "payment_plan_count": 2}),
+            all,
+        ),
+        (
+            "tokyo-key",
+            json!({"payment_plan": "lump_sum", "payment_plan_count": 1}),
+            all,
+        ),
+        ("tokyo-key", json!({"payment_plan": "installments:3"}), all),
+        ("tokyo-key", json!({"payment_plan_count": 3}), all),
+        (
+            "tokyo-key",
+            json!({"payment_plan": "bonus", "amount": 9_999}),
+            "for this amount lump_sum",
+        ),
+        (
+            "tokyo-key",
+            json!({"payment_plan": "bonus", "currency": "USD"}),
+            "for this amount lump_sum",
+        ),
+        (
+            "paris-key",
+            json!({"payment_plan": "bonus"}),
+            "for this amount lump_sum",
+        ),
+    ] {
+        let mut whole = json!({"amount": 10_000, "order_id": "P-9"});
+        whole
+            .as_object_mut()
+            .unwrap()
+            .extend(body.as_object().unwrap().clone());
+        let refused = server.post(key, "", &whole.to_string()).await;
+        assert_eq!(
+            (refused.status, refused.code()),
+            (400, "invalid-request"),
+            "{body}"
+        );
+        assert_eq!(refused.message(), format!("payment_plan: {says}"), "{body}");
+    }
+    // And of a customer who is called.
+    let call = json!({"to": "0312345678", "first": "customer", "amount": 10_000, "order_id": "P-10", "payment_plan": "revolving"});
+    let refused = server.send("tokyo-key", "/v1/calls", call).await;
+    assert_eq!(refused.message(), format!("payment_plan: {all}"));
 }
 
 #[tokio::test]
@@ -891,6 +1005,8 @@ fn event(seq: u64, tenant: &str) -> Arc<api::Event> {
         attempt: Some(1),
         digits: Some(0),
         error: None,
+        payment_plan: None,
+        payment_plan_count: None,
         result: None,
         entered_by: None,
         payment_id: None,

@@ -34,6 +34,7 @@ pub const ABOUT: About = About {
             bonus_lump_sum: true,
             bonus_instalments: true,
             revolving: true,
+            counts: &[],
         },
         ..Capabilities::NONE
     },

@@ -44,6 +44,7 @@ pub const ABOUT: About = About {
             bonus_lump_sum: true,
             bonus_instalments: true,
             revolving: true,
+            counts: &[],
         },
         yen_only: true,
         authorisation_days: Some(60),

@@ -53,6 +53,7 @@ pub const ABOUT: About = About {
             bonus_lump_sum: true,
             bonus_instalments: false,
             revolving: true,
+            counts: &[],
         },
         yen_only: true,
         ..Capabilities::NONE

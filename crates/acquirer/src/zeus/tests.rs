@@ -134,6 +134,14 @@ fn plans_and_stored_cards_have_their_fields() {
 }
 
 #[test]
+fn the_counts_that_are_told_are_those_that_have_a_field() {
+    for count in (2..=99).filter_map(Count::new) {
+        let plan = Plan::Instalments(count);
+        assert_eq!(ABOUT.capabilities.plans.has(plan), super::count(plan).is_ok(), "{plan}");
+    }
+}
+
+#[test]
 fn what_each_answer_to_a_payment_means() {
     let declined = |reason, code: &str| {
         Outcome::Declined(Decline {

@@ -140,6 +140,7 @@ impl World {
             amount: claim.payment().amount,
             card: card.pan.truncated(),
             stored: false,
+            plan: ivrpay_payment::Plan::LumpSum,
             evidence: Vec::new(),
         };
         let intent = self.settle.write(payment, &names[0], draft).await.unwrap();

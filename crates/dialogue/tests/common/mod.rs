@@ -14,8 +14,8 @@ use ivrpay_dialogue::{
     Say, Settings, Setup, Stage, Step,
 };
 use ivrpay_payment::{
-    AcquirerOrder, AcquirerRef, Action, Approval, Currency, Decline, Doubt, Durable, Intent, Money,
-    OperationKind, Outcome, Plan, Reason, Why,
+    AcquirerOrder, AcquirerRef, Action, Approval, Brand, Count, Currency, Decline, Doubt, Durable,
+    Intent, Money, Offer, Offers, OperationKind, Outcome, Plan, Reason, Why,
 };
 use ivrpay_secret::Key;
 
@@ -32,10 +32,36 @@ pub(crate) fn setup(minor: u64) -> Setup {
     }
 }
 
+/// What a merchant offers: instalments for two brands, revolving for a third, too, and a single number of instalments for a fourth.
+pub(crate) fn offers() -> Offers {
+    let instalments = |count| Plan::Instalments(Count::new(count).expect("2 to 99"));
+    let offer = |plan, brands: &[Brand]| Offer {
+        plan,
+        brands: brands.to_vec(),
+        amount: (1, Money::MAX),
+        periods: Vec::new(),
+    };
+    let both = [Brand::Visa, Brand::Jcb];
+    let rows = vec![
+        offer(instalments(3), &both),
+        offer(instalments(5), &both),
+        offer(instalments(10), &both),
+        offer(
+            Plan::Revolving,
+            &[Brand::Visa, Brand::Jcb, Brand::Mastercard],
+        ),
+        offer(Plan::BonusLumpSum, &both),
+        offer(instalments(2), &[Brand::DinersClub]),
+    ];
+    Offers::new(Currency::Jpy, rows)
+}
+
 /// A card as the acquirer got it, and what the draft said of it.
 pub(crate) struct Sent {
     pub(crate) pan: Vec<u8>,
     pub(crate) last4: [u8; 4],
+    pub(crate) brand: Brand,
+    pub(crate) plan: Plan,
 }
 
 pub(crate) struct Runner {
@@ -249,6 +275,8 @@ impl Runner {
                         self.sent.push(Sent {
                             pan,
                             last4: intent.get().card.last4(),
+                            brand: intent.get().card.brand,
+                            plan: intent.get().plan,
                         });
                     } else {
                         self.by_token += 1;
@@ -256,9 +284,10 @@ impl Runner {
                     self.note(
                         "->",
                         &format!(
-                            "authorise {} {} {code}",
+                            "authorise {} {} {code}{}",
                             intent.get().card,
-                            intent.get().amount
+                            intent.get().amount,
+                            other_plan(intent.get().plan)
                         ),
                     );
                     let outcome = self.acquirer.pop_front().unwrap_or_else(approved);
@@ -302,6 +331,18 @@ impl Runner {
                 Say::ConfirmStoring(card) | Say::ConfirmChecking(card) => {
                     write!(spoken, " ({card})")
                 }
+                Say::ConfirmPlan(card, amount, plan) => {
+                    write!(spoken, " ({card}, {amount}, {plan})")
+                }
+                Say::Plans(kinds) => {
+                    let keys: Vec<String> = kinds.keys().map(|key| key.to_string()).collect();
+                    write!(spoken, " ({})", keys.join(", "))
+                }
+                Say::PlanCounts(counts) => {
+                    let counts: Vec<String> = counts.iter().map(|c| c.get().to_string()).collect();
+                    write!(spoken, " ({})", counts.join(", "))
+                }
+                Say::PlanRead(plan) => write!(spoken, " ({plan})"),
                 Say::Reference(number) => write!(spoken, " ({number})"),
                 Say::Brands(brands) => write!(
                     spoken,
@@ -350,9 +391,10 @@ impl Runner {
         self.note(
             "->",
             &format!(
-                "write {} {}, {} pieces of evidence",
+                "write {} {}{}, {} pieces of evidence",
                 draft.card,
                 draft.amount,
+                other_plan(draft.plan),
                 draft.evidence.len()
             ),
         );
@@ -391,9 +433,17 @@ pub(crate) fn intent(draft: &Draft) -> Intent {
         acquirer_order: AcquirerOrder::new(1).expect("in range"),
         order: None,
         operator: None,
-        plan: Plan::LumpSum,
+        plan: draft.plan,
         token: None,
         parent: None,
+    }
+}
+
+fn other_plan(plan: Plan) -> String {
+    if plan.is_lump_sum() {
+        String::new()
+    } else {
+        format!(" {plan}")
     }
 }
 

@@ -63,7 +63,7 @@ impl Place {
 }
 
 /// What takes the columns of the eighth migration and of those behind it away again.
-pub const UNDO_EIGHTH: [&str; 20] = [
+pub const UNDO_EIGHTH: [&str; 21] = [
     "DROP INDEX payments_reserved",
     "DROP INDEX operations_by_connector",
     "DROP TABLE live_connectors",
@@ -77,6 +77,7 @@ pub const UNDO_EIGHTH: [&str; 20] = [
     "ALTER TABLE payments DROP COLUMN token",
     "ALTER TABLE payments DROP COLUMN token_brand",
     "ALTER TABLE payments DROP COLUMN token_last4",
+    "ALTER TABLE payments DROP COLUMN asked_plan",
     "ALTER TABLE payments DROP COLUMN plan",
     "ALTER TABLE payments DROP COLUMN captured_minor",
     "ALTER TABLE payments DROP COLUMN refunded_minor",
@@ -98,6 +99,7 @@ pub fn order(text: &str) -> NewPayment {
         part: 0,
         operator: None,
         site: None,
+        asked_plan: None,
         amount: yen(1200),
         mode: Mode::Test,
         connector: "null".into(),

@@ -93,7 +93,7 @@ pub const CASES: &[Listed] = &[
 
 impl Case {
     /// Whether a connector has what the case is about.
-    pub(super) const fn is_for(self, can: &Capabilities) -> bool {
+    pub(super) fn is_for(self, can: &Capabilities) -> bool {
         match self {
             Self::Reach | Self::Decline | Self::Double => can.charge,
             Self::Verify => can.verify,
