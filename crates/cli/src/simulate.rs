@@ -17,8 +17,8 @@ use ivrpay_daemon::settle::{Route, Settle};
 use ivrpay_dialogue::{At, Dialogue, End, Input, NotWritten, Output, Prompt, Settings, Setup};
 use ivrpay_journal::{Created, EnteredBy, Journal, Mode, NewPayment, OpenOptions, Origin};
 use ivrpay_payment::{
-    Brand, CallId, Currency, Doubt, Durable, Intent, Money, Offer, Offers, Outcome, PaymentId, Plan,
-    TenantId,
+    Brand, CallId, Currency, Doubt, Durable, Intent, Money, Offer, Offers, Outcome, PaymentId,
+    Plan, TenantId,
 };
 use ivrpay_prompts::Language;
 use ivrpay_secret::{Key, KeyRing};

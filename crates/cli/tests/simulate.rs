@@ -73,7 +73,12 @@ fn the_keypad_in_the_terminal() {
 fn a_plan_is_chosen_in_the_terminal() {
     // Only published test numbers.
     let card = "1,,4111111111111111#,,1230,,123,,";
-    let plans = ["--language", "ja", "--plans", "installments:3,installments:10,bonus"];
+    let plans = [
+        "--language",
+        "ja",
+        "--plans",
+        "installments:3,installments:10,bonus",
+    ];
     for (keys, said) in [
         ("2,,3#,,1,,1", "3回払いでお支払いします。"),
         ("4,,1", "ボーナス払いでお支払いします。"),

@@ -229,6 +229,8 @@ pub struct Desk {
     pub order: Option<OrderDigits>,
     /// Whether the language of the customer's prompts is asked; else it is the tenant's.
     pub ask_language: bool,
+    /// Whether it is asked if the customer may choose how it is paid back.
+    pub ask_plan: bool,
 }
 
 impl Default for Desk {
@@ -237,6 +239,7 @@ impl Default for Desk {
             amount_max: Money::MAX,
             order: OrderDigits::new(1, OrderDigits::MAX, false),
             ask_language: true,
+            ask_plan: false,
         }
     }
 }
@@ -587,6 +590,7 @@ struct RawDesk {
     order_digits: Option<Vec<usize>>,
     order_required: bool,
     ask_language: Option<bool>,
+    ask_plan: bool,
 }
 
 #[derive(Deserialize)]
@@ -1068,6 +1072,12 @@ fn tenant(
         .currency
         .map_or(Ok(Currency::Jpy), |c| c.parse())
         .map_err(|e| ConfigError::value(at("currency"), e))?;
+    if raw.desk.ask_plan && raw.plans.is_empty() {
+        return Err(ConfigError::value(
+            at("desk.ask_plan"),
+            "there is nothing to choose: offer something in [[tenants.plans]]",
+        ));
+    }
     let whose = plans::Whose {
         brands: &raw.valid_card_types,
         currency,
@@ -1243,6 +1253,7 @@ fn desk(at: &str, raw: &RawDesk) -> Result<Desk, ConfigError> {
         amount_max,
         order,
         ask_language: raw.ask_language.unwrap_or(usual.ask_language),
+        ask_plan: raw.ask_plan,
     })
 }
 
@@ -1797,6 +1808,7 @@ mod tests {
             ("order_digits", "order_digits = [4]"),
             ("order_digits", "order_digits = [4, 21]"),
             ("order_required", "order_digits = []\norder_required = true"),
+            ("ask_plan", "ask_plan = true"),
         ] {
             refused(
                 ("#[tenants.desk]", &format!("[tenants.desk]\n{bad}")),

@@ -18,7 +18,7 @@ use ivrpay_dialogue::{Command, Line, Prompt};
 use ivrpay_journal::{
     CreateError, EnteredBy, Mode as PaymentMode, NewPayment, Origin, Payment, TRAINING,
 };
-use ivrpay_payment::{CallId, Money};
+use ivrpay_payment::{CallId, Money, Offers};
 use ivrpay_prompts::Language;
 use ivrpay_secret::Key;
 use tokio::sync::{mpsc, oneshot};
@@ -33,6 +33,7 @@ use crate::guard::{Danger, Legs};
 use crate::keypad::{self, Happens, Leg as _};
 use crate::order;
 use crate::paykey;
+use crate::plans;
 use crate::spies::Policy;
 use crate::spoken;
 
@@ -332,6 +333,11 @@ impl Leg {
             ask_language: tenant.desk.ask_language,
             amount_max: Money::new(tenant.desk.amount_max, currency).ok(),
             order: tenant.desk.order,
+            offers: if tenant.desk.ask_plan {
+                plans::today_of(tenant)
+            } else {
+                Offers::NONE
+            },
         };
         let Ok(desk) = Desk::new(Arc::clone(&self.shared.settings), setup) else {
             events::capacity(&self.about.channel_id);
@@ -353,8 +359,8 @@ impl Leg {
             part: args.part,
             operator: args.operator.clone(),
             site: tenant.site.clone(),
+            asked_plan: keyed.plan,
             // It is always asked.
-            asked_plan: None,
             amount: keyed.amount.ok_or(Refusal::ServiceAway)?,
             mode: if tenant.live && !practice {
                 PaymentMode::Live

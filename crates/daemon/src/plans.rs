@@ -166,7 +166,12 @@ const NEW_YEAR: Day = match Day::new(1, 1) {
 
 /// What the merchant offers for this amount, today.
 pub(crate) fn today_for(tenant: &Tenant, amount: Money) -> Offers {
-    tenant.plans.of(amount).on(today())
+    today_of(tenant).of(amount)
+}
+
+/// What he offers today, for one amount or another.
+pub(crate) fn today_of(tenant: &Tenant) -> Offers {
+    tenant.plans.on(today())
 }
 
 /// For people: each table in a few words.

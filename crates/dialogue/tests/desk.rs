@@ -13,8 +13,8 @@ use common::key;
 use ivrpay_dialogue::desk::{
     Desk, End, GaveUp, Input, Keyed, OrderDigits, Output, Progress, Setup, Step, Who, Wrong,
 };
-use ivrpay_dialogue::{At, Language, Prompt, Say, Settings};
-use ivrpay_payment::{Currency, Money};
+use ivrpay_dialogue::{At, Language, Line, Prompt, Say, Settings};
+use ivrpay_payment::{Currency, Money, Offers, Plan};
 use ivrpay_secret::Key;
 use proptest::prelude::*;
 
@@ -32,6 +32,7 @@ fn setup() -> Setup {
         ask_language: true,
         amount_max: Some(yen(1_000_000)),
         order: OrderDigits::new(3, 8, false),
+        offers: Offers::NONE,
     }
 }
 
@@ -205,11 +206,13 @@ fn shown(end: &End) -> String {
         End::Keyed(Keyed {
             amount,
             order,
+            plan,
             language,
         }) => {
             let amount = amount.map_or("-".to_owned(), |amount| amount.to_string());
             let order = order.as_ref().map_or("-".to_owned(), ToString::to_string);
-            format!("keyed: amount {amount}, order {order}, {language}")
+            let plan = plan.map_or(String::new(), |plan| format!("{plan}, "));
+            format!("keyed: amount {amount}, order {order}, {plan}{language}")
         }
         End::WantsOperator => "wants-operator".to_owned(),
         End::GivenUp(why) => format!("given-up {}", why.name()),
@@ -261,6 +264,11 @@ fn set(name: &str, setup: &mut Setup, word: &str) {
         }
         "english" => setup.language = Language::En,
         "one-language" => setup.ask_language = false,
+        "plans" => {
+            let mut rows = common::offers().rows().to_vec();
+            rows.iter_mut().for_each(|row| row.amount.0 = 1_000);
+            setup.offers = Offers::new(Currency::Jpy, rows);
+        }
         "no-order" => setup.order = None,
         "no-amount" => setup.amount_max = None,
         "dollars" => setup.amount_max = Some(Money::new(500_000, Currency::Usd).unwrap()),
@@ -382,13 +390,15 @@ fn setups() -> impl Strategy<Value = Setup> {
         4 => (1..=20_usize, 0..=19_usize, any::<bool>())
             .prop_map(|(min, more, required)| OrderDigits::new(min, (min + more).min(20), required)),
     ];
-    (who, amount, order, any::<bool>(), any::<bool>()).prop_map(
-        |(who, amount_max, order, ask_language, ja)| Setup {
+    let offers = prop_oneof![Just(Offers::NONE), Just(common::offers())];
+    (who, amount, order, any::<bool>(), any::<bool>(), offers).prop_map(
+        |(who, amount_max, order, ask_language, ja, offers)| Setup {
             who,
             language: if ja { Language::Ja } else { Language::En },
             ask_language,
             amount_max,
             order,
+            offers,
         },
     )
 }
@@ -449,12 +459,16 @@ proptest! {
                 }
                 if given.amount_max.is_some() || given.order.is_some() {
                     // The last that was said is that reading (with the way out, where it was said again), and 1 was pressed since.
-                    let last: Vec<Say> = runner.said.iter().rev().map(|(say, _)| *say).take(5).collect();
+                    let last: Vec<Say> = runner.said.iter().rev().map(|(say, _)| *say).take(6).collect();
                     prop_assert!(keyed.amount.is_none_or(|amount| last.contains(&Say::KeyedAmount(amount))), "{}", runner.transcript);
                     if let Some(order) = &keyed.order {
                         let read = |say: &Say| matches!(say, Say::KeyedOrder(spelt) if spelt.text() == order.as_str());
                         prop_assert!(last.iter().any(read), "{}", runner.transcript);
                     }
+                    // And what of the plan, where that was asked.
+                    let asked = given.who == Who::Operator && keyed.amount.is_some_and(|amount| !given.offers.of(amount).is_empty());
+                    let [single, choice] = [Line::DeskReadPlanSingle, Line::DeskReadPlanCustomer].map(|line| last.contains(&Say::Line(line)));
+                    prop_assert_eq!((keyed.plan, asked), (single.then_some(Plan::LumpSum), single || choice), "{}", runner.transcript);
                     prop_assert_eq!(pressed.last(), Some(&'1'), "{}", runner.transcript);
                 }
             }
@@ -478,6 +492,7 @@ proptest! {
         let keyed = Keyed {
             amount: Some(yen(amount)),
             order: Some(order.parse().unwrap()),
+            plan: None,
             language: if english { Language::En } else { Language::Ja },
         };
         prop_assert_eq!(runner.end, Some(End::Keyed(keyed)), "{}", runner.transcript);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use ivrpay_dialogue::desk::{Desk, Input, OrderDigits, Output, Setup, Who};
 use ivrpay_dialogue::{At, Language, Settings};
-use ivrpay_payment::{Currency, Money};
+use ivrpay_payment::{Currency, Money, Offers};
 use ivrpay_secret::Key;
 
 #[test]
@@ -19,6 +19,7 @@ fn slots_are_back_after_every_key() {
                 ask_language: true,
                 amount_max: Some(Money::new(1_000_000, Currency::Jpy).unwrap()),
                 order: OrderDigits::new(3, 8, false),
+                offers: Offers::NONE,
             };
             let mut desk = Desk::new(Arc::new(Settings::default()), setup).unwrap();
             desk.start(At::default());

@@ -355,6 +355,7 @@ fn prompts_keep_their_limits() {
     let menus = [
         Line::CardDeclined,
         Line::DeskLanguage,
+        Line::DeskPlan,
         Line::InvalidDatePast,
         Line::KeyedDeclined,
     ];

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use ivrpay_dialogue::desk::{Desk, End, Input, Keyed, OrderDigits, Output, Progress, Setup, Who};
 use ivrpay_dialogue::{At, Settings};
-use ivrpay_payment::{Currency, Money};
+use ivrpay_payment::{Currency, Money, Offers};
 use ivrpay_prompts::Language;
 use ivrpay_secret::{Key, KeyRing};
 
@@ -50,6 +50,7 @@ pub(super) async fn simulate(
             ask_language: true,
             amount_max: Some(Money::new(Money::MAX, currency)?),
             order: OrderDigits::new(min, max, false),
+            offers: Offers::NONE,
         },
         Keys::Customer => Setup {
             who: Who::Customer { operator: true },
@@ -57,6 +58,7 @@ pub(super) async fn simulate(
             ask_language: true,
             amount_max: None,
             order: OrderDigits::new(min, max, true),
+            offers: Offers::NONE,
         },
     };
     let mut desk =
@@ -114,6 +116,7 @@ fn told(end: &End) -> String {
         End::Keyed(Keyed {
             amount,
             order,
+            plan: _,
             language,
         }) => {
             let amount = amount.map(|amount| format!("amount {amount}, "));

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 use ivrpay_ari::Channel;
 use ivrpay_dialogue::desk::{Desk, End, GaveUp, Keyed, Progress, Setup, Who};
 use ivrpay_dialogue::{CallResult, Command, Input, Line, Prompt, Say, Settings};
-use ivrpay_payment::OrderId;
+use ivrpay_payment::{Offers, OrderId};
 use ivrpay_prompts::Language;
 use ivrpay_secret::Key;
 use ivrpay_wire::Lookup;
@@ -60,6 +60,7 @@ impl Call {
                         ask_language,
                         amount_max: None,
                         order: known.is_none().then_some(tenant.line.digits),
+                        offers: Offers::NONE,
                     };
                     let before = std::mem::take(&mut before);
                     let keyed = self.keyed(setup, before, until).await?;

@@ -31,6 +31,8 @@ pub(super) struct Board {
     pub(super) rounds: u8,
     pub(super) amount: Option<Money>,
     pub(super) order: Option<(OrderId, Spelt)>,
+    /// Whether the customer may choose how it is paid back, where that was asked.
+    pub(super) plans: Option<bool>,
     /// The customer's language.
     pub(super) language: Language,
     outputs: VecDeque<Output>,
@@ -55,6 +57,7 @@ impl Board {
             rounds: 0,
             amount: None,
             order: None,
+            plans: None,
             outputs: VecDeque::new(),
             audible: false,
         })
@@ -63,6 +66,12 @@ impl Board {
     /// Whether 0 and `*` twice lead to an operator.
     pub(super) fn operator(&self) -> bool {
         self.setup.who == Who::Customer { operator: true }
+    }
+
+    /// Whether an operator is asked if the customer may choose how it is paid back.
+    pub(super) fn asks_plans(&self) -> bool {
+        let offers = |amount| !self.setup.offers.of(amount).is_empty();
+        self.setup.who == Who::Operator && self.amount.is_some_and(offers)
     }
 
     /// The language of what is spoken: an operator hears his own, whatever the customer's.
@@ -124,7 +133,7 @@ impl Board {
     pub(super) fn report(&mut self, step: Step, asked: bool, attempt: u8, wrong: Option<Wrong>) {
         let digits = match step {
             Step::Amount | Step::Order => u8::try_from(self.digits.len()).unwrap_or(u8::MAX),
-            Step::Language | Step::Confirm => 0,
+            Step::Plan | Step::Language | Step::Confirm => 0,
         };
         self.outputs.push_back(Output::Progress(Progress {
             step,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ivrpay_payment::{Money, OrderId};
+use ivrpay_payment::{Money, Offers, OrderId, Plan};
 use ivrpay_secret::Key;
 
 use crate::io::{Language, Prompt};
@@ -70,6 +70,8 @@ pub struct Setup {
     pub amount_max: Option<Money>,
     /// The order number; not asked without it.
     pub order: Option<OrderDigits>,
+    /// What the customer may be allowed beside one payment: asked of an operator, where there is something for the amount.
+    pub offers: Offers,
 }
 
 /// What happens to the keypad.
@@ -108,6 +110,8 @@ pub enum Step {
     Amount,
     /// Digits of the order number.
     Order,
+    /// Whether the customer may choose how it is paid back: 1 he may, 2 one payment.
+    Plan,
     /// 1 Japanese, 2 English.
     Language,
     /// What was keyed is read back: 1 right, 2 wrong.
@@ -121,6 +125,7 @@ impl Step {
         match self {
             Self::Amount => "amount",
             Self::Order => "order",
+            Self::Plan => "plan",
             Self::Language => "language",
             Self::Confirm => "confirm",
         }
@@ -199,6 +204,8 @@ pub struct Keyed {
     pub amount: Option<Money>,
     /// The order number, where one was keyed.
     pub order: Option<OrderId>,
+    /// One payment, where the operator allows no other; else `None`.
+    pub plan: Option<Plan>,
     /// Language of the customer's prompts.
     pub language: Language,
 }

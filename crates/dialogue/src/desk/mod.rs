@@ -1,4 +1,5 @@
-//! The keypad of somebody who is no payer yet: an operator keys amount, order number and the customer's language; a customer on
+//! The keypad of somebody who is no payer yet: an operator keys amount, order number, whether the customer may choose how it is paid back, and the
+//! customer's language; a customer on
 //! the unattended line chooses a language and keys the order number. Before a payment, without a card.
 //!
 //! # Contract
@@ -22,7 +23,7 @@ mod row;
 
 use std::sync::Arc;
 
-use ivrpay_payment::{Money, OrderId};
+use ivrpay_payment::{Money, OrderId, Plan};
 use ivrpay_secret::{Full, Key};
 
 use self::ask::{Ask, Choice};
@@ -47,6 +48,7 @@ pub struct Desk {
 enum State {
     New,
     Language(Ask),
+    Plan(Ask),
     Row(Row),
     Confirm(Ask),
     /// The end is being said; until this time at the latest.
@@ -140,7 +142,9 @@ impl Desk {
     pub fn deadline(&self) -> Option<At> {
         let own = match &self.state {
             State::New => At::default(),
-            State::Language(ask) | State::Confirm(ask) => ask.deadline(&self.board),
+            State::Language(ask) | State::Plan(ask) | State::Confirm(ask) => {
+                ask.deadline(&self.board)
+            }
             State::Row(row) => row.deadline(&self.board),
             State::Ending(_, until) => *until,
             State::Over => return None,
@@ -165,7 +169,7 @@ impl Desk {
     fn asks(&self) -> bool {
         matches!(
             self.state,
-            State::Language(_) | State::Row(_) | State::Confirm(_)
+            State::Language(_) | State::Plan(_) | State::Row(_) | State::Confirm(_)
         )
     }
 
@@ -184,6 +188,12 @@ impl Desk {
                 Choice::Stay => State::Language(ask),
                 Choice::One => chosen(board, now, Language::Ja),
                 Choice::Two => chosen(board, now, Language::En),
+                other => left(board, now, other),
+            },
+            State::Plan(mut ask) => match ask.handle(board, now, what) {
+                Choice::Stay => State::Plan(ask),
+                Choice::One => plans(board, now, true),
+                Choice::Two => plans(board, now, false),
                 other => left(board, now, other),
             },
             State::Row(mut row) => match row.handle(board, now, what) {
@@ -210,10 +220,22 @@ impl Desk {
 }
 
 /// The questions in their order: an operator thinks of the money first, a customer has to understand the next question.
-const fn order_of(who: Who) -> [Step; 4] {
+const fn order_of(who: Who) -> [Step; 5] {
     match who {
-        Who::Operator => [Step::Amount, Step::Order, Step::Language, Step::Confirm],
-        Who::Customer { .. } => [Step::Language, Step::Order, Step::Amount, Step::Confirm],
+        Who::Operator => [
+            Step::Amount,
+            Step::Order,
+            Step::Plan,
+            Step::Language,
+            Step::Confirm,
+        ],
+        Who::Customer { .. } => [
+            Step::Language,
+            Step::Order,
+            Step::Amount,
+            Step::Plan,
+            Step::Confirm,
+        ],
     }
 }
 
@@ -227,6 +249,7 @@ fn enter(board: &mut Board, now: At, after: Option<Step>) -> State {
         match step {
             Step::Amount if board.setup.amount_max.is_some() => {}
             Step::Order if board.setup.order.is_some() => {}
+            Step::Plan if board.asks_plans() => {}
             Step::Language if board.setup.ask_language => {}
             // A language alone needs no reading back: the next words are in it.
             Step::Confirm if board.setup.amount_max.is_some() || board.setup.order.is_some() => {}
@@ -247,6 +270,11 @@ fn ask(board: &mut Board, now: At, step: Step) -> State {
             Some(digits) => State::Row(Row::ask(board, now, Kind::Order(digits), 1, None)),
             None => enter(board, now, Some(step)),
         },
+        Step::Plan => {
+            let question = vec![Say::Line(Line::DeskPlan)];
+            let parts = vec![(question, board.spoken())];
+            State::Plan(Ask::begin(board, now, step, parts, true))
+        }
         Step::Language => {
             let parts = language_question(board);
             State::Language(Ask::begin(board, now, step, parts, false))
@@ -294,6 +322,13 @@ fn reading(board: &Board) -> Vec<Say> {
             None => Say::Line(Line::DeskReadNoOrder),
         });
     }
+    says.extend(board.plans.map(|plans| {
+        Say::Line(if plans {
+            Line::DeskReadPlanCustomer
+        } else {
+            Line::DeskReadPlanSingle
+        })
+    }));
     if board.setup.who == Who::Operator && board.setup.ask_language {
         says.push(Say::Line(match board.language {
             Language::En => Line::DeskReadEnglish,
@@ -302,6 +337,11 @@ fn reading(board: &Board) -> Vec<Say> {
     }
     says.push(Say::Line(Line::DeskConfirm));
     says
+}
+
+fn plans(board: &mut Board, now: At, plans: bool) -> State {
+    board.plans = Some(plans);
+    enter(board, now, Some(Step::Plan))
 }
 
 fn chosen(board: &mut Board, now: At, language: Language) -> State {
@@ -389,7 +429,7 @@ fn read_back_wrong(board: &mut Board, now: At) -> State {
     if board.rounds >= board.settings.max_attempts {
         return give_up(board, now, GaveUp::TooManyFailedAttempts);
     }
-    (board.amount, board.order) = (None, None);
+    (board.amount, board.order, board.plans) = (None, None, None);
     match board.setup.who {
         Who::Operator => {
             board.language = board.setup.language;
@@ -403,6 +443,7 @@ fn confirmed(board: &mut Board) -> State {
     let keyed = Keyed {
         amount: board.amount.take(),
         order: board.order.take().map(|(order, _)| order),
+        plan: (board.plans == Some(false)).then_some(Plan::LumpSum),
         language: board.language,
     };
     over(board, End::Keyed(keyed))
@@ -445,7 +486,7 @@ fn give_up(board: &mut Board, now: At, why: GaveUp) -> State {
 fn say(board: &mut Board, now: At, end: End, lines: &[Line]) -> State {
     // Wiped before anything is said.
     board.digits.clear();
-    (board.amount, board.order) = (None, None);
+    (board.amount, board.order, board.plans) = (None, None, None);
     board.stop_play();
     board.play(lines.iter().copied().map(Say::Line).collect());
     State::Ending(end, now.plus(board.settings.prompt_max))

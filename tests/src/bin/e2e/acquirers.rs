@@ -1,14 +1,33 @@
 //! Each acquirer's connector in a real call: the card is keyed and charged, stands in the acquirer's books, and is given back behind the
-//! call; a charge whose answer was lost is found again.
+//! call; a charge whose answer was lost is found again. And each way of paying back, chosen or asked for before, as it stands in the books of one.
 
 use anyhow::{Context as _, ensure};
 use ivrpay_tests::acquirers::{Merchants, NAMES, get};
+use ivrpay_tests::call::{Call, Report};
 use ivrpay_tests::lab::{Lab, binary};
-use ivrpay_tests::service::Service;
+use ivrpay_tests::service::{Service, set};
 use serde_json::{Value, json};
 
-use crate::scenarios::{VISA, keys};
+use crate::scenarios::{AMEX, VISA, keys};
 use crate::short;
+
+/// Plans of the merchants whose acquirer is GMO: with amounts that no other call here has.
+const PLANS: &str = r#"
+    [[plans]]
+    plan = "installments"
+    counts = [3, 5, 10]
+    brands = ["visa"]
+    amount_min = 20000
+    [[plans]]
+    plan = "revolving"
+    brands = ["visa"]
+    amount_min = 20000
+    [[plans]]
+    plan = "bonus"
+    brands = ["visa"]
+    amount_min = 20000
+    periods = ["01-01..12-31"]
+"#;
 
 /// What the acquirer of one of them does behind a charge.
 fn given_back(name: &str) -> &'static str {
@@ -18,6 +37,9 @@ fn given_back(name: &str) -> &'static str {
         _ => "approved",
     }
 }
+
+/// The amount of the payment that the order system announces.
+const ANNOUNCED: u64 = 20_006;
 
 struct Acquirers<'a> {
     lab: &'a Lab,
@@ -95,6 +117,98 @@ impl Acquirers<'_> {
         Ok(())
     }
 
+    /// A call that pays so many yen in the way that is keyed behind the security code; GMO's books have the plan as `Method/PayTimes`.
+    async fn in_a_plan(
+        &self,
+        card: (&str, &str),
+        amount: u64,
+        chosen: &str,
+        (plan, count, booked): (&str, Option<u8>, &str),
+    ) -> anyhow::Result<()> {
+        let keys = keys(card.0, "1230", card.1);
+        let keys = keys.replace("wait:confirmation", &format!("{chosen} wait:confirmation"));
+        let report = if amount == ANNOUNCED {
+            self.announced().await?
+        } else {
+            let call = self.merchants.call(self.lab, "gmo", amount, keys)?;
+            call.place(self.lab).await?
+        };
+        ensure!(
+            report.result == "success",
+            "{plan}: the call ended with {}, {}",
+            report.result,
+            report.way()
+        );
+        let id = report.payment_id.as_deref().context("no payment")?;
+        let payment = self.payment("show", id).await?;
+        ensure!(
+            payment["payment_plan"] == plan && payment["payment_plan_count"] == json!(count),
+            "{plan}: {payment}"
+        );
+        let books = get(&format!("{}/log", self.merchants.control)).await?;
+        let orders = books["acquirers"]["gmo"]["orders"].as_array();
+        let found = orders
+            .context("no orders")?
+            .iter()
+            .find(|o| o["amount"] == amount && o["booked"] == true);
+        ensure!(
+            found.is_some_and(|o| o["plan"] == booked),
+            "{plan}: in the books {found:?}"
+        );
+        Ok(())
+    }
+
+    /// The order system asks for five instalments: the caller is not asked, and confirms them.
+    async fn announced(&self) -> anyhow::Result<Report> {
+        let order = "620251126";
+        let mut body = json!({"amount": ANNOUNCED, "order_id": order, "payment_plan": "installments", "payment_plan_count": 4});
+        let (status, refused) = self.service.post("/v1/payments", &body, None).await?;
+        let says = refused["error"]["message"].as_str().unwrap_or_default();
+        ensure!(
+            status == 400 && says.contains("installments with payment_plan_count 5"),
+            "{status}: {refused}"
+        );
+        body["payment_plan_count"] = json!(5);
+        let (status, made) = self.service.post("/v1/payments", &body, None).await?;
+        ensure!(status == 201, "{status}: {made}");
+        let call = Call::new(format!("78{order}"), keys(VISA, "1230", "123"));
+        call.place(self.lab).await
+    }
+
+    /// Each plan; a number of instalments that is not offered; a brand that has one payment alone; a plan that the order system asks for.
+    async fn plans(&self) -> anyhow::Result<()> {
+        let visa = (VISA, "123");
+        let count = "wait:payment-plan 2 wait:payment-plan-count";
+        let wrong = format!(
+            "{count} 4# wait:payment-plan-count/invalid-payment-plan , 3# wait:payment-plan-confirmation 1"
+        );
+        let instalments = "installments";
+        let done = tokio::join!(
+            self.in_a_plan(
+                visa,
+                20_001,
+                "wait:payment-plan 1",
+                ("lump_sum", None, "1/")
+            ),
+            self.in_a_plan(visa, 20_002, &wrong, (instalments, Some(3), "2/3")),
+            self.in_a_plan(
+                visa,
+                20_003,
+                "wait:payment-plan 3",
+                ("revolving", None, "4/")
+            ),
+            self.in_a_plan(visa, 20_004, "wait:payment-plan 4", ("bonus", None, "3/")),
+            self.in_a_plan((AMEX, "1234"), 20_005, "", ("lump_sum", None, "1/")),
+            self.in_a_plan(visa, ANNOUNCED, "", (instalments, Some(5), "2/5")),
+        );
+        done.0
+            .and(done.1)
+            .and(done.2)
+            .and(done.3)
+            .and(done.4)
+            .and(done.5)
+    }
+
     /// The acquirer books and does not answer: the caller hears that it is being checked, and an inquiry finds it.
     async fn lost_and_found(&self) -> anyhow::Result<()> {
         let id = self.pays("gmo", 9003, "outcome-unknown").await?;
@@ -114,12 +228,27 @@ impl Acquirers<'_> {
     }
 }
 
+/// The lab's own merchant has GMO too: orders are announced for it.
+fn offer(config: &mut toml::Table) {
+    let plans = PLANS.parse::<toml::Table>().ok();
+    let plans = plans.and_then(|mut table| table.remove("plans"));
+    let tenants = config.get_mut("tenants").and_then(|t| t.as_array_mut());
+    let of_gmo = tenants.into_iter().flatten().take(2);
+    for tenant in of_gmo.filter_map(|tenant| tenant.as_table_mut()) {
+        set(tenant, "connector", "gmo");
+        if let Some(plans) = &plans {
+            set(tenant, "plans", plans.clone());
+        }
+    }
+}
+
 /// All of them at once, on one service.
 pub(crate) async fn all(lab: &Lab) -> anyhow::Result<()> {
     let merchants = Merchants::of(lab).await?;
     let service = Service::start(lab, "acquirers", true, |config| {
         short(config);
         merchants.configure(config);
+        offer(config);
     })
     .await?;
     let acquirers = Acquirers {
@@ -128,13 +257,14 @@ pub(crate) async fn all(lab: &Lab) -> anyhow::Result<()> {
         service,
     };
     let paid = NAMES.map(|name| acquirers.paid(name));
-    let (paid, lost) = tokio::join!(
+    let (paid, lost, plans) = tokio::join!(
         futures_util::future::join_all(paid),
-        acquirers.lost_and_found()
+        acquirers.lost_and_found(),
+        acquirers.plans()
     );
     let wrong: Vec<_> = paid
         .into_iter()
-        .chain([lost])
+        .chain([lost, plans])
         .filter_map(Result::err)
         .map(|error| format!("{error:#}"))
         .collect();

@@ -458,7 +458,7 @@ async fn faults(
     if wanted("acquirers") {
         tally
             .one(
-                "acquirers: paid at each of the eight, in its books, given back; one that was lost is found",
+                "acquirers: paid at each of the eight, in its books, given back; one that was lost is found; each payment plan",
                 acquirers::all(lab),
             )
             .await;
