@@ -1726,6 +1726,14 @@ pub(crate) mod tests {
         assert_eq!(a.task_rules, b.task_rules);
         assert_eq!(a.expiring, b.expiring);
         assert_eq!(a.calls, b.calls);
+        // The plans that it shows can be offered.
+        let (before, rest) = SAMPLE.split_once("# [[tenants.plans]]").unwrap();
+        let (plans, behind) = rest.split_once("# Who takes").unwrap();
+        let plans = plans.replace("\n# ", "\n");
+        let shown = format!("{before}[[tenants.plans]]{plans}# Who takes{behind}");
+        let shown = folder.load(&shown).unwrap();
+        assert_eq!(shown.tenants[0].plans.rows().len(), 6);
+        assert!(a.plans.is_empty() && !a.desk.ask_plan);
         let line = |t: &Tenant| (t.line.ask_language, t.line.digits, t.line.operator);
         assert_eq!(line(a), line(b));
         assert!(a.lookup.is_none() && b.lookup.is_some());
