@@ -151,6 +151,8 @@ impl Unreached {
                 | A::CertificateRequired
                 | A::CertificateRevoked
                 | A::CertificateUnknown
+                // Of the handshake alone, by RFC 8446, 6.2: here a certificate of an authority of the same name with another key.
+                | A::DecryptError
                 | A::UnknownCA
                 | A::UnsupportedCertificate,
             ) => Self::ClientCertificate,

@@ -78,6 +78,9 @@ pub enum Refused {
     /// Nothing is sent.
     #[error("this connector sends nothing (kind null)")]
     Offline,
+    /// Nearly every case needs a card.
+    #[error("this acquirer publishes no test card that it approves")]
+    NoCard,
     /// Its settings can't be used any more.
     #[error("this connector can't be made: {0}")]
     Settings(String),
@@ -92,6 +95,9 @@ impl Refused {
                 "write a connector of the acquirer's test system beside it (mode = \"test\"), and test that"
             }
             Self::Offline => "name a connector that has an endpoint",
+            Self::NoCard => {
+                "write the test system's own into a file: --card-file (docs/acquirers/connector-test.md)"
+            }
             Self::Settings(_) => "look at it with `ivrpay check`",
         }
     }
@@ -160,7 +166,11 @@ impl Came {
         Self {
             result,
             text,
-            reference: done.reference.clone(),
+            // Of what has not ended it may be one by which the acquirer knows us (GMO's access pass).
+            reference: match &done.outcome {
+                Outcome::Approved(approval) => Some(approval.acquirer_ref.clone()),
+                _ => None,
+            },
             code: match &done.outcome {
                 Outcome::Approved(approval) => approval.code.clone(),
                 Outcome::Declined(decline) => Some(decline.code.clone()),
@@ -197,6 +207,9 @@ impl<'a> Kit<'a> {
             return Err(Refused::Live);
         }
         let endpoint = subject.endpoint.ok_or(Refused::Offline)?;
+        if cards.get(Which::Approved).is_none() {
+            return Err(Refused::NoCard);
+        }
         let url = Url::parse(&endpoint.url).ok();
         let host = url.and_then(|url| {
             let port = url.port().map(|port| format!(":{port}"));

@@ -239,6 +239,31 @@ async fn a_fault_fails_its_case() {
 }
 
 #[test]
+fn without_a_card_there_is_nothing_to_test() {
+    let (settings, endpoint) = (
+        Settings::new(Mode::Test),
+        EndpointConfig::new("https://127.0.0.1:9/"),
+    );
+    let kind = Kind::GENERIC;
+    let now = Month {
+        year: 2026,
+        month: 11,
+    };
+    let none = Cards::of(&kind.about().sandbox, None, now).unwrap();
+    let subject = Subject {
+        name: "own",
+        kind,
+        settings: &settings,
+        endpoint: Some(&endpoint),
+    };
+    let mut record = Counted(0);
+    assert!(matches!(
+        Kit::new(subject, none, &mut record).err(),
+        Some(Refused::NoCard)
+    ));
+}
+
+#[test]
 fn money_never_moves() {
     let endpoint = EndpointConfig::new("https://127.0.0.1:9/");
     let live = Settings::new(Mode::Live);
