@@ -11,7 +11,7 @@ use ivrpay_journal::{
     EnteredBy, IntentDraft, Journal, LiveConnector, Mode, NewPayment, OpenOptions, Origin, Standing,
 };
 use ivrpay_payment::{
-    Brand, CallId, Currency, Doubt, Money, OperationKind, Outcome, Plan, TenantId, Truncated,
+    Brand, CallId, Currency, Doubt, Money, Outcome, Plan, TenantId, Transaction, Truncated,
 };
 
 const SAMPLE: &str = include_str!("../../../asterisk-conf/ivrpay.sample.toml");
@@ -49,11 +49,14 @@ async fn past(journal: &Path) {
         operator_extension: None,
         caller_number: None,
         request: None,
+        asked_plan: None,
+        transaction: Transaction::Charge,
+        stored: None,
     };
     let call = CallId::new(uuid::Uuid::now_v7());
     let claim = journal.create_claimed(new, call).await.unwrap();
     let draft = IntentDraft {
-        kind: OperationKind::Charge,
+        stored: false,
         amount: claim.payment().amount,
         card: Truncated::new(Brand::Visa, [1, 1, 1, 1]).unwrap(),
         plan: Plan::LumpSum,
