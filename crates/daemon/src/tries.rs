@@ -20,8 +20,9 @@ use sha2::Sha256;
 const DAY: Duration = Duration::from_secs(24 * 3600);
 /// Most tries that a setting may allow: Mastercard charges for more than 10 of a card within 24 h.
 pub(crate) const TRIES_MAX: u32 = 10;
-/// As the setting is by default: what two calls with three cards each may come to, and one less than 7, from which on a scheme charges
-/// anywhere (Mastercard in Brazil; elsewhere 10 a day, and Visa 20 in 30 days, formerly 15).
+/// As the setting is by default: a card entered wrongly through all of one call may be entered again in another, and it stays under what
+/// Mastercard charges for (10 within 24 h; 7 in Brazil). Visa's count is longer and not kept here: 20 in 30 days, formerly 15. Sources:
+/// support.checkout.com "When can I retry a declined transaction", developers.tabapay.com/docs/excessive-retry-rules, docs.payzu.com.br.
 pub(crate) const TRIES_DEFAULT: u32 = 5;
 
 /// Cards that are remembered. When a new one comes and all places are taken, the card goes that has the fewest tries, and of those the
@@ -104,7 +105,7 @@ impl Tries {
         let at = self.seconds(now);
         self.lock().expose_mut(|bytes| match outcome {
             Outcome::Declined(Decline { hard: true, .. }) => {
-                // Its place was another's meanwhile, or is its own.
+                // In a new place where its own was given to another meanwhile.
                 Card::place(bytes, tried.tag, at).set(0, at);
             }
             Outcome::Declined(_) | Outcome::Unknown(_) => {}

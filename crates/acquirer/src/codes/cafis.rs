@@ -123,9 +123,10 @@ mod tests {
     fn codes_in_their_forms() {
         crate::codes::check_rows(
             TABLE,
-            "g02 g03 g04 g05 g06 g07 g12 g22 g30 g42 g44 g45 g46 g54 g55 g56 g60 g61 g65 g67 g68 g69 g70 g71 g72 g73 g74 \
-             g75 g76 g77 g78 g79 g80 g81 g83 g84 g85 g91 g92 g94 g95 g96 g97 g98 g99 c01 c03 c12 c13 c14 c15 c17 c33 c34 \
-             c35 c50 c51 c53 c54 c55 c56 c57 c58 c60 c70 c71 c72 c73 c74 c75 c76 c77 c78 999",
+            "g02, g03, g04, g05, g06, g07, g12, g22, g30, g42, g44, g45, g46, g54, g55, g56, g60, g61, g65, g67, g68, g69, \
+             g70, g71, g72, g73, g74, g75, g76, g77, g78, g79, g80, g81, g83, g84, g85, g91, g92, g94, g95, g96, g97, g98, \
+             g99, c01, c03, c12, c13, c14, c15, c17, c33, c34, c35, c50, c51, c53, c54, c55, c56, c57, c58, c60, c70, c71, \
+             c72, c73, c74, c75, c76, c77, c78, 999",
         );
         for (code, class_) in [
             ("G44", Some(soft(CvvMismatch))),

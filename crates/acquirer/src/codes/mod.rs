@@ -163,7 +163,7 @@ fn check_codes(mut codes: Vec<&str>) {
 pub(crate) fn check_rows<S>(table: &[Row<S>], codes: &str) {
     use action::{A, L, P, Q};
     check_codes(table.iter().map(|row| row.0).collect());
-    let mut meant: Vec<_> = codes.split_whitespace().collect();
+    let mut meant: Vec<_> = codes.split(", ").collect();
     let mut there: Vec<_> = table.iter().map(|row| row.0).collect();
     meant.sort_unstable();
     there.sort_unstable();

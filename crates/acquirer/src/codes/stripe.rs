@@ -93,17 +93,17 @@ mod tests {
     fn the_table_is_one() {
         crate::codes::check_rows(
             TABLE,
-            "incorrect_number invalid_number invalid_expiry_month invalid_expiry_year expired_card incorrect_cvc \
-             invalid_cvc insufficient_funds card_velocity_exceeded withdrawal_count_limit_exceeded generic_decline \
-             do_not_honor no_action_taken transaction_not_allowed not_permitted restricted_card security_violation \
-             service_not_allowed try_again_later call_issuer approve_with_id issuer_not_available reenter_transaction \
-             lost_card stolen_card pickup_card fraudulent merchant_blacklist card_decline_rate_limit_exceeded \
-             card_not_supported currency_not_supported do_not_try_again revocation_of_authorization \
-             revocation_of_all_authorizations stop_payment_order authentication_required \
-             payment_intent_authentication_failure processing_error invalid_account new_account_information_available \
-             invalid_amount amount_too_small amount_too_large duplicate_transaction idempotency_key_in_use lock_timeout \
-             rate_limit testmode_decline card_declined incorrect_pin api_error api_key_expired authentication_error \
-             idempotency_error invalid_request_error",
+            "incorrect_number, invalid_number, invalid_expiry_month, invalid_expiry_year, expired_card, incorrect_cvc, \
+             invalid_cvc, insufficient_funds, card_velocity_exceeded, withdrawal_count_limit_exceeded, generic_decline, \
+             do_not_honor, no_action_taken, transaction_not_allowed, not_permitted, restricted_card, security_violation, \
+             service_not_allowed, try_again_later, call_issuer, approve_with_id, issuer_not_available, reenter_transaction, \
+             lost_card, stolen_card, pickup_card, fraudulent, merchant_blacklist, card_decline_rate_limit_exceeded, \
+             card_not_supported, currency_not_supported, do_not_try_again, revocation_of_authorization, \
+             revocation_of_all_authorizations, stop_payment_order, authentication_required, \
+             payment_intent_authentication_failure, processing_error, invalid_account, new_account_information_available, \
+             invalid_amount, amount_too_small, amount_too_large, duplicate_transaction, idempotency_key_in_use, \
+             lock_timeout, rate_limit, testmode_decline, card_declined, incorrect_pin, api_error, api_key_expired, \
+             authentication_error, idempotency_error, invalid_request_error",
         );
     }
 }
