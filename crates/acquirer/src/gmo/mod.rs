@@ -204,8 +204,11 @@ impl Gmo {
                 Ok(answer) => match (answer.errors(), Access::of(&answer)) {
                     (None, Some(access)) => {
                         let request = self.execute(asked, &access)?;
-                        let check = op.kind == OperationKind::Verify;
-                        Ok(if check { Step::ask(request, 2, access.reference()) } else { Step::send(request, 2, access.reference()) })
+                        let reference = access.reference();
+                        Ok(match op.kind {
+                            OperationKind::Verify => Step::ask(request, 2, reference),
+                            _ => Step::send(request, 2, reference),
+                        })
                     }
                     (errors, _) => Ok(Step::Done(Outcome::NotCharged(
                         match errors.map(|e| e.class()) {

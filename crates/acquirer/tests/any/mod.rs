@@ -76,9 +76,11 @@ impl Answer {
     }
 }
 
+type Pairs = &'static [(&'static str, &'static str)];
+
 /// A connector as its own tests make it.
 pub(crate) fn connector(name: &str) -> Box<dyn Connector> {
-    let (parameters, secrets): (&[(&str, &str)], &[(&str, &str)]) = match name {
+    let (parameters, secrets): (Pairs, Pairs) = match name {
         "adyen" => (&[("merchant_account", "Shop")], &[("api_key", "key")]),
         "gmo" => (
             &[("shop_id", "tshop00000001"), ("site_id", "tsite00000001")],
