@@ -153,7 +153,7 @@ fn read(bytes: &[u8]) -> Result<(Vec<Row>, Vec<Bad>), Bad> {
         }
         if rows.len() + wrong.len() == ROWS_MAX {
             return Err(bad(
-                0,
+                1,
                 format!("more than {ROWS_MAX} rows; cut the file in two"),
             ));
         }
