@@ -29,8 +29,9 @@ async fn past(journal: &Path) {
         settings: BTreeMap::from([("user".to_owned(), "shop".to_owned())]),
         credentials: BTreeMap::new(),
     };
-    let kept = journal.keep_connector(&connector, &Standing::default(), None);
-    kept.await.unwrap();
+    let new = Standing::default();
+    let kept = journal.keep_connector(&connector, &new, None).await;
+    kept.unwrap();
     let new = NewPayment {
         tenant: TenantId::new("shop").unwrap(),
         order: None,
@@ -64,9 +65,8 @@ async fn past(journal: &Path) {
         evidence: serde_json::Value::Null,
     };
     let intent = journal.write_intent(claim.payment().id, draft).await;
-    let unknown = Outcome::Unknown(Doubt::NoReply);
-    let written = journal.write_outcome(&intent.unwrap(), &unknown);
-    written.await.unwrap();
+    let (intent, unknown) = (intent.unwrap(), Outcome::Unknown(Doubt::NoReply));
+    journal.write_outcome(&intent, &unknown).await.unwrap();
     journal.stop().await.unwrap();
 }
 

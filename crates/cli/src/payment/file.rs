@@ -61,6 +61,31 @@ fn bad(line: u64, why: impl Into<String>) -> Bad {
     }
 }
 
+/// Numbers of lines, asked for in the order of the file. The reader's own stand before the empty lines that it skips, and before the LF
+/// of a CRLF.
+struct Lines<'t> {
+    text: &'t [u8],
+    at: usize,
+    line: u64,
+}
+
+impl Lines<'_> {
+    fn of(&mut self, position: Option<&csv::Position>) -> u64 {
+        let byte = position.map_or(0, csv::Position::byte);
+        let from = usize::try_from(byte).unwrap_or(self.at).max(self.at);
+        let rest = self.text.get(from..).unwrap_or_default();
+        let skipped = rest.iter().take_while(|b| b"\r\n".contains(b)).count();
+        let to = from.saturating_add(skipped);
+        let between = self.text.get(self.at..to).unwrap_or_default();
+        let ends = between
+            .split_inclusive(|byte| *byte == b'\n')
+            .filter(|line| line.ends_with(b"\n"));
+        self.line = self.line.saturating_add(ends.count() as u64);
+        self.at = to;
+        self.line
+    }
+}
+
 /// Rows and, one by one, what can't be read; nothing of a file that is none.
 fn read(bytes: &[u8]) -> Result<(Vec<Row>, Vec<Bad>), Bad> {
     if bytes.len() > BYTES_MAX {
@@ -111,23 +136,28 @@ fn read(bytes: &[u8]) -> Result<(Vec<Row>, Vec<Bad>), Bad> {
     }
     let (mut rows, mut wrong) = (Vec::new(), Vec::new());
     let mut record = csv::StringRecord::new();
+    let mut lines = Lines {
+        text: text.as_bytes(),
+        at: 0,
+        line: 1,
+    };
     loop {
         match reader.read_record(&mut record) {
             Ok(false) => break,
             Ok(true) => {}
             Err(error) => {
-                let line = error.position().map_or(0, csv::Position::line);
+                let line = lines.of(error.position());
                 wrong.push(bad(line, "has more or fewer fields than the first line"));
                 continue;
             }
         }
         if rows.len() + wrong.len() == ROWS_MAX {
             return Err(bad(
-                0,
+                1,
                 format!("more than {ROWS_MAX} rows; cut the file in two"),
             ));
         }
-        let line = record.position().map_or(0, csv::Position::line);
+        let line = lines.of(record.position());
         match row(line, &header, &record) {
             Ok(row) => rows.push(row),
             Err(why) => wrong.push(bad(line, why)),
