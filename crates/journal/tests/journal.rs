@@ -1114,7 +1114,7 @@ async fn another_database_and_another_version_are_refused() {
                 error,
                 Error::Version {
                     found: 99,
-                    known: 9
+                    known: 10
                 }
             ),
             "{error:?}"
