@@ -898,7 +898,7 @@ impl Call {
                     }
                 }
                 Output::Write(draft) => {
-                    if !self.offers(order, &draft) {
+                    if !self.is_offered(order, &draft) {
                         let why = NotWritten::PlanNotOffered;
                         dialogue.handle(self.now(), Input::NotWritten(why));
                         continue;
@@ -931,7 +931,7 @@ impl Call {
 
     /// Whether the merchant offers the plan, for this card and amount and today: asked once more before anything is written, and what
     /// is not is refused, never sent as one payment instead.
-    fn offers(&self, order: &Order, draft: &Draft) -> bool {
+    fn is_offered(&self, order: &Order, draft: &Draft) -> bool {
         let tenants = &self.shared.tenants;
         let tenant = tenants
             .iter()

@@ -245,10 +245,12 @@ fn asked_plan(
     transaction: Transaction,
     amount: Money,
 ) -> Result<Option<Plan>, ApiError> {
-    let plan = match (body.payment_plan.as_deref(), body.payment_plan_count) {
+    let name = body.payment_plan.as_deref();
+    let plan = match (name, body.payment_plan_count) {
         (None, None) => return Ok(None),
         (Some(name), Some(count)) => format!("{name}:{count}").parse().ok(),
-        (Some(name), None) => name.parse().ok(),
+        // The count has a field of its own.
+        (Some(name), None) => name.parse().ok().filter(|_| !name.contains(':')),
         (None, Some(_)) => None,
     };
     if !transaction.moves_money() {
