@@ -18,7 +18,7 @@ use crate::{ConfigPath, Exit, fail, load, no_signals, runtime, stop_signal};
 
 #[derive(clap::Args)]
 #[command(
-    after_help = "The list, and what each case expects: docs/acquirers/connector-test.md. Small amounts in yen, all undone; what could not be undone is said by its order \
+    after_help = "The list, and what each case expects: docs/connector-test.md. Small amounts in yen, all undone; what could not be undone is said by its order \
 number. Only connectors in mode test: these are no payments, and the journal knows nothing of them.\n\n\
 A file of cards has lines `approved NUMBER MMYY CODE` and `declined NUMBER MMYY CODE`, and only you may read it (chmod 600). Acquirers' published test numbers are \
 known.\n\n\

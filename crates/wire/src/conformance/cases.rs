@@ -1,4 +1,4 @@
-//! The list of cases, as `docs/acquirers/connector-test.md` has it.
+//! The list of cases, as `docs/connector-test.md` has it.
 
 use ivrpay_acquirer::Capabilities;
 use ivrpay_payment::{Count, OperationKind, Plan};

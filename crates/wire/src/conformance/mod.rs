@@ -96,7 +96,7 @@ impl Refused {
             }
             Self::Offline => "name a connector that has an endpoint",
             Self::NoCard => {
-                "write the test system's own into a file: --card-file (docs/acquirers/connector-test.md)"
+                "write the test system's own into a file: --card-file (docs/connector-test.md)"
             }
             Self::Settings(_) => "look at it with `ivrpay check`",
         }

@@ -291,7 +291,7 @@ fn money_never_moves() {
 /// The list that is published is the one that is run.
 #[test]
 fn the_published_list_is_the_code_s() {
-    let page = include_str!("../../../../../docs/acquirers/connector-test.md");
+    let page = include_str!("../../../../../docs/connector-test.md");
     let rows: Vec<_> = page
         .lines()
         .filter_map(|line| line.strip_prefix("| `"))
