@@ -75,7 +75,7 @@ impl Layout {
     pub const LARGE_BYTES: usize = 256 * 1024;
 
     /// Small slots a call: its ring of keys, the last key, number, expiry and code being keyed and once more while the last
-    /// card is on its way out, the order number; and two to spare.
+    /// card is on its way out, the order number or, behind it, the number of instalments; and two to spare.
     const SMALL_PER_CALL: usize = 12;
 
     /// For tests of other crates, which run hundreds of dialogues at once: 5.25 MiB, under the usual 8 MiB of
