@@ -534,7 +534,7 @@ mod tests {
     #[test]
     fn rows_are_read_as_excel_and_databases_write_them() {
         let (rows, wrong) = read(
-            format!("\u{feff}order_id,tenant,amount,key,part\r\n\"A-1\",shop,1200,,\r\n\"A \"\"2\"\", b\", shop ,,k-1,2\r\n").as_bytes(),
+            "\u{feff}order_id,tenant,amount,key,part\r\n\"A-1\",shop,1200,,\r\n\"A \"\"2\"\", b\", shop ,,k-1,2\r\n".as_bytes(),
         )
         .unwrap();
         assert_eq!(wrong, []);
