@@ -803,6 +803,10 @@ pub enum Later {
     reason = "one of them lives at a time, and is taken apart at once"
 )]
 #[derive(Debug, Clone, PartialEq)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "one of them lives at a time, and is taken apart at once"
+)]
 pub enum Planned {
     /// Ask for so much.
     New(Money),

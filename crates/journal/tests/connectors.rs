@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering;
 
 use common::{NOON, Place, approved, call, draft, order};
 use ivrpay_journal::{IntentDraft, Journal, LiveConnector, Mode, NewPayment};
-use ivrpay_payment::{Doubt, OperationKind, Outcome};
+use ivrpay_payment::{Doubt, OperationKind, Outcome, Transaction};
 
 fn map(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
     let owned = pairs
@@ -33,11 +33,11 @@ async fn asked(journal: &Journal, name: &str, kind: OperationKind, mode: Mode, o
     let new = NewPayment {
         mode,
         connector: "gmo".into(),
+        transaction: Transaction::from_name(kind.name()).unwrap(),
         ..order(name)
     };
     let claim = journal.create_claimed(new, call()).await.unwrap();
     let draft = IntentDraft {
-        kind,
         connector: "gmo".into(),
         ..draft()
     };

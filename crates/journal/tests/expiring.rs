@@ -8,16 +8,16 @@ use common::{NOON, Place, approved, call, draft, order};
 use ivrpay_journal::{
     By, IntentDraft, Journal, Later, LaterDraft, NewPayment, TRAINING, TaskFilter, TaskKind,
 };
-use ivrpay_payment::{OperationKind, OperatorId, PaymentId};
+use ivrpay_payment::{OperationKind, OperatorId, PaymentId, Transaction};
 
 async fn paid(journal: &Journal, name: &str, kind: OperationKind, connector: &str) -> PaymentId {
     let new = NewPayment {
         connector: connector.to_owned(),
+        transaction: Transaction::from_name(kind.name()).unwrap(),
         ..order(name)
     };
     let claim = journal.create_claimed(new, call()).await.unwrap();
     let draft = IntentDraft {
-        kind,
         connector: connector.to_owned(),
         ..draft()
     };

@@ -81,7 +81,7 @@ impl Routes<'_> {
     }
 
     /// The same by a file: judged before anything is asked, and run again without doing anything again.
-    async fn of_a_file(&self) -> anyhow::Result<()> {
+    async fn by_a_file(&self) -> anyhow::Result<()> {
         let payment = self.pays("gmo", 1300, "success").await?;
         let id = payment["id"].as_str().unwrap_or_default();
         let file = self.service.folder.join("refunds.csv");
@@ -160,7 +160,7 @@ pub(crate) async fn two(lab: &Lab) -> anyhow::Result<()> {
         service,
     };
     routes.not_reached().await?;
-    routes.of_a_file().await?;
+    routes.by_a_file().await?;
     routes.seen().await
 }
 
