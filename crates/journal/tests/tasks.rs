@@ -883,7 +883,13 @@ async fn the_tasks_of_the_version_before_are_migrated() {
     sqlx::Connection::close(raw).await.unwrap();
     let refused = Journal::open_read_only(place.path()).await.unwrap_err();
     assert!(
-        matches!(refused, Error::Version { found: 3, known: 10 }),
+        matches!(
+            refused,
+            Error::Version {
+                found: 3,
+                known: 10
+            }
+        ),
         "{refused:?}"
     );
 
