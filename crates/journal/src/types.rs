@@ -798,10 +798,6 @@ pub enum Later {
 }
 
 /// What `write_later` would do.
-#[allow(
-    clippy::large_enum_variant,
-    reason = "one of them lives at a time, and is taken apart at once"
-)]
 #[derive(Debug, Clone, PartialEq)]
 #[allow(
     clippy::large_enum_variant,
