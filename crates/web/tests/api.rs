@@ -1330,7 +1330,7 @@ async fn what_is_reserved_is_listed_before_it_lapses() {
     let server = Server::start().await;
     let mut ids = Vec::new();
     for (order, connector) in [("A-1", "second"), ("A-2", "sandbox")] {
-        let body = json!({"amount": 1200, "order_id": order, "connector": connector});
+        let body = json!({"amount": 1200, "order_id": order, "connector": connector, "transaction_type": "authorize"});
         let made = server.post("tokyo-key", "", &body.to_string()).await;
         assert_eq!(
             (made.status, &made.body["connector"]),
