@@ -9,8 +9,8 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
 use ivrpay_api::{
-    AssignOrder, AssignPayment, CancelPayment, Cancelled, Decline, ErrorBody, Inquire, Inquired,
-    Operation, Payment, Payments,
+    AssignOrder, AssignPayment, CancelPayment, Cancelled, Decline, ErrorBody, ErrorCode, Inquire,
+    Inquired, Operation, Payment, Payments,
 };
 
 use crate::{ConfigPath, Exit, fail, load, runtime};
@@ -309,6 +309,11 @@ async fn request(
     let text = answer.text().await?;
     if !good {
         match serde_json::from_str::<ErrorBody>(&text) {
+            // What was asked for may have been done: that is no refusal.
+            Ok(body) if body.error.code == ErrorCode::Unavailable => bail!(
+                "{}; run it again: what was done is not done twice",
+                body.error.message
+            ),
             Ok(body) => return Ok(Answer::Refused(body.error.message)),
             Err(_) => bail!("the service answered something else than JSON"),
         }

@@ -312,7 +312,7 @@ impl<'a> Check<'a> {
                         of(TaskKind::PromisedCallBack),
                         of(TaskKind::ExpiringAuthorisation),
                     ),
-                    "`ivrpay task list` shows them; look the unknown ones up at the acquirer, and call the others back",
+                    "`ivrpay task list` shows them; `ivrpay payment inquire ID --by NAME` asks the acquirer about an unknown one; else look it up there",
                 )
             }
             (Err(error), _) => self.bad(

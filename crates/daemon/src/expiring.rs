@@ -54,7 +54,7 @@ async fn look(
     ahead: &BTreeMap<TenantId, Duration>,
     now_ms: i64,
 ) -> Result<(), ivrpay_journal::Error> {
-    for reserved in journal.reserved(None).await? {
+    for reserved in journal.reserved_untold().await? {
         let payment = &reserved.payment;
         let (Some(days), Some(ahead)) = (days.get(&payment.connector), ahead.get(&payment.tenant))
         else {

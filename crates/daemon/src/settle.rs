@@ -19,7 +19,7 @@ use ivrpay_journal::{
     OperationState, OutcomeError, Payment, Planned,
 };
 use ivrpay_payment::{
-    CallId, Decline, Doubt, Durable, Intent, OperationId, OperationKind, Outcome, PaymentId,
+    CallId, Decline, Doubt, Durable, Intent, OperationId, OperationKind, Outcome, PaymentId, Plan,
     Reason, TenantId, Why,
 };
 use ivrpay_web::{Acquirers, LaterRefused};
@@ -248,6 +248,12 @@ impl Settle {
     pub fn can(&self, connector: &str, kind: OperationKind) -> bool {
         let route = self.routes.get(connector);
         route.is_some_and(|route| route.connector.about().capabilities.has(kind))
+    }
+
+    /// Whether this connector has a place for the plan.
+    pub(crate) fn carries(&self, connector: &str, plan: Plan) -> bool {
+        let route = self.routes.get(connector);
+        route.is_some_and(|route| route.connector.about().capabilities.plans.has(plan))
     }
 
     /// Asks the acquirer for a capture, a void or a refund.
@@ -721,8 +727,7 @@ pub(crate) mod tests {
     use ivrpay_card::{Digits, Expiry, Month, Pan, Rules};
     use ivrpay_journal::{EnteredBy, Mode, NewPayment, OpenOptions, Origin, TaskFilter};
     use ivrpay_payment::{
-        AcquirerRef, Approval, Brand, Currency, Money, OperatorId, Plan, TenantId, Transaction,
-        Truncated,
+        AcquirerRef, Approval, Brand, Currency, Money, OperatorId, TenantId, Transaction, Truncated,
     };
 
     use super::*;

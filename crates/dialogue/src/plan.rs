@@ -139,6 +139,9 @@ pub(crate) fn enter(call: &mut Call, now: At, with: With) -> State {
 
 /// The choice, whatever was settled before the call.
 pub(crate) fn ask(call: &mut Call, now: At, with: With) -> State {
+    if !call.setup.transaction.moves_money() {
+        return confirm::enter(call, now, with, Plan::LumpSum, Vec::new());
+    }
     choose(call, now, with, Vec::new())
 }
 
@@ -150,6 +153,8 @@ fn choose(call: &mut Call, now: At, with: With, mut before: Vec<Say>) -> State {
     if let [_] = keys.as_slice() {
         if !call.setup.offers.is_empty() || !before.is_empty() {
             before.push(Say::Line(Line::PaymentPlanSingle));
+            // Whoever expects a menu, in which 1 is one payment, has not heard what this 1 pays.
+            call.ear.flush = Flush::UntilHeard;
         }
         return confirm::enter(call, now, with, Plan::LumpSum, before);
     }

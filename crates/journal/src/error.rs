@@ -249,7 +249,7 @@ pub enum LaterError {
     #[error("no such payment")]
     NotFound,
     /// One before it is not answered, or its answer is not known.
-    #[error("a {} before it is not answered yet, or not known: inquire first", kind.name())]
+    #[error("a {} before it is not answered yet, or not known: inquire, or close its task first", kind.name())]
     Open {
         /// Which.
         kind: OperationKind,

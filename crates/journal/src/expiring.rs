@@ -28,7 +28,15 @@ impl Journal {
     /// # Errors
     /// The journal's own.
     pub async fn reserved(&self, tenant: Option<&TenantId>) -> Result<Vec<Reserved>, Error> {
-        self.store().reserved(tenant).await
+        self.store().reserved(tenant, false).await
+    }
+
+    /// The same of every merchant, without what is, or was, somebody's task.
+    ///
+    /// # Errors
+    /// The journal's own.
+    pub async fn reserved_untold(&self) -> Result<Vec<Reserved>, Error> {
+        self.store().reserved(None, true).await
     }
 
     /// Makes the task to take or release a reserved payment that lapses at `lapses_ms`, once; says whether it was made now.

@@ -19,7 +19,7 @@ use crate::later::{self, is_later};
 use crate::sqlite::{Durability, Holder, Sqlite, Tx};
 use crate::tasks::{Rules, task};
 use crate::types::{
-    ApiRequest, Claim, Clock, Created, EnteredBy, Filter, IntentDraft, Match, NewPayment,
+    ApiRequest, Claim, Clock, Created, EnteredBy, Filter, IntentDraft, Match, Mode, NewPayment,
     OpenOptions, Operation, OperationState, Origin, Payment, Record, Recovered, TRAINING, TaskKind,
     VerifyReport,
 };
@@ -129,7 +129,8 @@ impl Journal {
         Ok(holder.filter(|payment| !is_overdue(payment, now_ms)))
     }
 
-    /// A card of this merchant that a call has stored at an acquirer, and the connector by which it was: the last one of that token.
+    /// A card of this merchant that a call has stored at an acquirer, in this mode and not in practice, and the connector by which it
+    /// was: the last one of that token.
     ///
     /// # Errors
     /// The journal's own.
@@ -137,8 +138,9 @@ impl Journal {
         &self,
         tenant: &TenantId,
         token: &CardToken,
+        mode: Mode,
     ) -> Result<Option<(Truncated, String)>, Error> {
-        let stored = self.0.store.payment_of_token(tenant, token).await?;
+        let stored = self.0.store.payment_of_token(tenant, token, mode).await?;
         Ok(stored.and_then(|payment| Some((payment.card?, payment.connector))))
     }
 
@@ -1110,7 +1112,7 @@ mod tests {
     use ivrpay_payment::{Brand, Currency, Money, TenantId, Transaction, Truncated};
 
     use super::*;
-    use crate::{EnteredBy, Mode};
+    use crate::EnteredBy;
 
     const FULL: i64 = 2;
     const NORMAL: i64 = 1;

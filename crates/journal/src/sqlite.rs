@@ -314,13 +314,16 @@ impl Sqlite {
         &self,
         tenant: &TenantId,
         token: &CardToken,
+        mode: Mode,
     ) -> Result<Option<Payment>, Error> {
         let row = sqlx::query(select_payment!(
             "WHERE p.tenant = ?1 AND p.acquirer_ref = ?2 AND p.transaction_type = 'tokenize' AND p.state = 'approved'
-             ORDER BY p.id DESC LIMIT 1"
+             AND p.mode = ?3 AND p.connector <> ?4 ORDER BY p.id DESC LIMIT 1"
         ))
         .bind(tenant.as_str())
         .bind(token.as_str())
+        .bind(mode.name())
+        .bind(TRAINING)
         .fetch_optional(&self.reads)
         .await?;
         row.as_ref().map(payment).transpose()

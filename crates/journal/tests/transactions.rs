@@ -5,7 +5,9 @@
 mod common;
 
 use common::{Place, approved, call, draft, order, visa};
-use ivrpay_journal::{CreateError, IntentDraft, IntentError, LaterDraft, LaterError, NewPayment};
+use ivrpay_journal::{
+    CreateError, IntentDraft, IntentError, LaterDraft, LaterError, Mode, NewPayment,
+};
 use ivrpay_payment::{
     CardToken, OperationKind, PaymentId, State, StoredCard, TenantId, Transaction,
 };
@@ -100,12 +102,30 @@ async fn a_stored_card_is_known_by_its_token_to_its_own_merchant_and_charged_by_
     let token: CardToken = payment.token().unwrap().parse().unwrap();
 
     let acme = TenantId::new("acme").unwrap();
-    let found = journal.stored_card(&acme, &token).await.unwrap();
+    let found = journal
+        .stored_card(&acme, &token, Mode::Test)
+        .await
+        .unwrap();
     assert_eq!(found, Some((visa(), "null".to_owned())));
     let other = TenantId::new("other").unwrap();
-    assert_eq!(journal.stored_card(&other, &token).await.unwrap(), None);
+    assert_eq!(
+        journal
+            .stored_card(&other, &token, Mode::Test)
+            .await
+            .unwrap(),
+        None
+    );
+    // What was stored at the acquirer's test system is no live card.
+    let live = journal.stored_card(&acme, &token, Mode::Live).await;
+    assert_eq!(live.unwrap(), None);
     let unknown = CardToken::new("tok-nobody").unwrap();
-    assert_eq!(journal.stored_card(&acme, &unknown).await.unwrap(), None);
+    assert_eq!(
+        journal
+            .stored_card(&acme, &unknown, Mode::Test)
+            .await
+            .unwrap(),
+        None
+    );
 
     let new = NewPayment {
         stored: Some(StoredCard {

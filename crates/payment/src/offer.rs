@@ -145,6 +145,12 @@ impl Offers {
         self.only(|row| row.periods.is_empty() || row.periods.iter().any(|p| p.contains(day)))
     }
 
+    /// What of it somebody can carry.
+    #[must_use]
+    pub fn carried(&self, by: impl Fn(Plan) -> bool) -> Self {
+        self.only(|row| by(row.plan))
+    }
+
     /// What of it is for this brand.
     #[must_use]
     pub fn with(&self, brand: Brand) -> Self {

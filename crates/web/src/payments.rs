@@ -196,7 +196,8 @@ async fn stored(
         }
         _ => return Err(ApiError::invalid("brand and last4 go together")),
     };
-    let known = web.journal.stored_card(&tenant.id, &token).await?;
+    let mode = if tenant.live { Mode::Live } else { Mode::Test };
+    let known = web.journal.stored_card(&tenant.id, &token, mode).await?;
     let (card, connector) = match (known, told) {
         (Some((card, _)), Some(told)) if card != told => {
             return Err(ApiError::invalid(
@@ -211,6 +212,11 @@ async fn stored(
             ));
         }
     };
+    if !tenant.connectors.contains(&connector) {
+        return Err(ApiError::invalid(format!(
+            "payment_token: its card is stored at {connector}, which is none of this tenant's connectors"
+        )));
+    }
     if named.is_some_and(|named| named != connector) {
         return Err(ApiError::invalid(format!(
             "connector: the card of this payment_token is stored at {connector}"

@@ -145,8 +145,7 @@ impl Unreached {
                 _ => Certificate::Invalid,
             }),
             rustls::Error::AlertReceived(
-                A::AccessDenied
-                | A::BadCertificate
+                A::BadCertificate
                 | A::CertificateExpired
                 | A::CertificateRequired
                 | A::CertificateRevoked

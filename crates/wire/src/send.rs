@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant, SystemTime};
@@ -191,8 +192,10 @@ impl Endpoint {
         });
         let request = self.client.request(method, url).headers(head).body(body);
 
+        let answered = AtomicBool::new(false);
         let exchange = async {
             let mut response = request.send().await?;
+            answered.store(true, Ordering::Relaxed);
             let status = response.status().as_u16();
             let mut body = Vec::new();
             while let Some(chunk) = response.chunk().await? {
@@ -216,10 +219,12 @@ impl Endpoint {
             biased;
             result = exchange => result.map_err(|error| {
                 // Only the making of the connection is "not sent": name, TCP, TLS, and their time-out. In TLS 1.3 a server looks at our
-                // certificate when for us the handshake is over.
+                // certificate when for us the handshake is over, and reads no request before (RFC 8446, 4.4.4); one that has answered did.
                 match cause(&error) {
                     cause if error.is_connect() => SendError::NotSent { cause },
-                    cause @ Unreached::ClientCertificate => SendError::NotSent { cause },
+                    cause @ Unreached::ClientCertificate if !answered.load(Ordering::Relaxed) => {
+                        SendError::NotSent { cause }
+                    }
                     _ => SendError::NoReply { waited: begun.elapsed() },
                 }
             }),

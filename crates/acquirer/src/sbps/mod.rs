@@ -53,7 +53,7 @@ pub const ABOUT: About = About {
             bonus_lump_sum: true,
             bonus_instalments: false,
             revolving: true,
-            counts: &[],
+            counts: &[3, 5, 6, 10, 12, 15, 18, 20, 24],
         },
         yen_only: true,
         ..Capabilities::NONE

@@ -401,11 +401,14 @@ async fn one(asks: &Asks<'_>, row: &Ready) -> anyhow::Result<(Came, String)> {
 
 /// Rows of the same payment, so that they are judged together.
 #[derive(Default)]
-struct Seen(BTreeMap<String, Before>);
+struct Seen {
+    payments: BTreeMap<String, Before>,
+    /// The line of each key: two rows of one key are done once.
+    keys: BTreeMap<String, u64>,
+}
 
 struct Before {
     line: u64,
-    wish: Wish,
     /// Sum of the rows so far, of a refund.
     sum: Option<u64>,
 }
@@ -431,13 +434,13 @@ async fn judge(
         Plan::Refused(why) => return refuse(why),
     };
     let says = would(&planned);
-    if let Some(before) = seen.0.get_mut(&payment) {
+    if let Some(line) = seen.keys.insert(key.clone(), row.line) {
+        return refuse(format!(
+            "is the same as line {line}, and would be done once; if it is meant, give each a key"
+        ));
+    }
+    if let Some(before) = seen.payments.get_mut(&payment) {
         let line = before.line;
-        if before.wish == wish {
-            return refuse(format!(
-                "is the same as line {line}, and would be done once; if it is meant, give each a key"
-            ));
-        }
         let (Some(sum), Some(amount), "refund") = (before.sum, row.amount, asks.operation) else {
             return refuse(format!(
                 "line {line} is about the same payment; only parts of a refund may be several, each with its amount"
@@ -457,15 +460,13 @@ async fn judge(
         }
         before.sum = Some(sum);
         before.line = row.line;
-        before.wish = wish.clone();
     } else {
         let open = planned.before.is_none();
         let before = Before {
             line: row.line,
-            wish: wish.clone(),
             sum: row.amount.map(|amount| if open { amount } else { 0 }),
         };
-        seen.0.insert(payment, before);
+        seen.payments.insert(payment, before);
     }
     Ok(Ok(Ready {
         line: row.line,
@@ -497,15 +498,17 @@ async fn payment(asks: &Asks<'_>, about: &About) -> anyhow::Result<Result<String
     };
     let Payments { payments } = serde_json::from_str(&text)?;
     let of_part = payments.iter().filter(|payment| payment.part == *part);
-    // Newest first. One that was voided may have been done by an earlier run.
-    let charged =
-        of_part.filter(|payment| payment.captured.is_some() || payment.acquirer_ref.is_some());
-    let mut charged: Vec<_> = charged.collect();
-    charged.sort_by_key(|payment| payment.state.name() != "approved");
-    Ok(charged
-        .first()
-        .map(|payment| payment.id.to_string())
-        .ok_or_else(|| "this order has no payment that was charged".to_owned()))
+    // One that was voided may have been by an earlier run of the same file.
+    let charged = of_part.filter(|payment| {
+        payment.transaction_type.moves_money()
+            && (payment.captured.is_some() || payment.acquirer_ref.is_some())
+    });
+    let charged: Vec<_> = charged.collect();
+    Ok(match charged[..] {
+        [one] => Ok(one.id.to_string()),
+        [] => Err("this order has no payment that was charged".to_owned()),
+        _ => Err("this order was charged more than once: name the payment by its id".to_owned()),
+    })
 }
 
 /// For a person who waits.

@@ -140,9 +140,14 @@ pub(crate) fn run(operation: &str, args: &Args) -> ExitCode {
         Ok(socket) => socket,
         Err(code) => return code,
     };
+    // clap lets it not be absent where there is no file. One spelling: the key is made of it.
+    let id = args.id.as_deref().unwrap_or_default();
+    let Ok(id) = id.parse::<ivrpay_payment::PaymentId>() else {
+        eprintln!("ivrpay: {id:?} is no payment id\nhint: `ivrpay payment list` has them");
+        return Exit::Usage.into();
+    };
     let wish = Wish {
-        // clap lets it not be absent where there is no file.
-        payment: args.id.clone().unwrap_or_default(),
+        payment: id.to_string(),
         amount: args.amount,
         key: args.key.clone().unwrap_or_default(),
     };
