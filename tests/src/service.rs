@@ -343,6 +343,15 @@ impl Service {
         self.post_as(&self.key, path, body, idempotency_key).await
     }
 
+    /// Takes the program's file away, which runs on without: one that was copied for another user.
+    ///
+    /// # Errors
+    /// When it can't be.
+    pub fn forget_program(&self) -> anyhow::Result<()> {
+        std::fs::remove_file(&self.program)?;
+        Ok(())
+    }
+
     /// As [`Self::post`], with the key of another merchant.
     ///
     /// # Errors

@@ -676,6 +676,10 @@ impl Check {
                 .await?;
             ensure!(report.result == "success", "ended with {}", report.result);
         }
+        if owner.is_some() {
+            // The copy of the program that was made for its user: it holds fields and digits of its own.
+            service.forget_program()?;
+        }
         tokio::time::sleep(SETTLED).await;
         let lacks = lacks.join(" ");
         self.search(
