@@ -343,6 +343,24 @@ impl Service {
         self.post_as(&self.key, path, body, idempotency_key).await
     }
 
+    /// `ivrpay ARGUMENTS --json` with this service's configuration: the JSON, null where it is none; all that was said; and whether it
+    /// ended well.
+    ///
+    /// # Errors
+    /// When the program can't be run.
+    pub async fn cli(&self, arguments: &[&str]) -> anyhow::Result<(Value, String, bool)> {
+        let mut command = tokio::process::Command::new(binary("ivrpay")?);
+        command.args(arguments).args(["--json", "--config"]);
+        let output = command
+            .arg(self.folder.join("ivrpay.toml"))
+            .output()
+            .await?;
+        let text = String::from_utf8_lossy(&output.stdout);
+        let said = format!("{text}{}", String::from_utf8_lossy(&output.stderr));
+        let json = serde_json::from_str(&text).unwrap_or(Value::Null);
+        Ok((json, said, output.status.success()))
+    }
+
     /// Takes the program's file away, which runs on without: one that was copied for another user.
     ///
     /// # Errors

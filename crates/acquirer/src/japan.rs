@@ -1,7 +1,7 @@
 //! What Japanese acquirers have in common: Windows-31J, and the time of day.
 
 use encoding_rs::SHIFT_JIS;
-use ivrpay_payment::{AcquirerOrder, Currency, Intent};
+use ivrpay_payment::{AcquirerOrder, Currency, Intent, Parent};
 use jiff::Timestamp;
 use jiff::tz::{Offset, TimeZone};
 
@@ -29,6 +29,22 @@ pub(crate) fn stamp(unix_s: i64) -> String {
 /// Whether the amount fits into `field`: they have yen, and as many as `most`.
 pub(crate) fn fits(op: &Intent, field: &'static str, most: u64) -> Result<(), BuildError> {
     if op.amount.currency() == Currency::Jpy && op.amount.minor() <= most {
+        Ok(())
+    } else {
+        Err(BuildError::Field { field })
+    }
+}
+
+/// The same of a later operation: no more than that of the operation that it is about, either.
+pub(crate) fn fits_within(
+    op: &Intent,
+    parent: &Parent,
+    field: &'static str,
+    most: u64,
+) -> Result<(), BuildError> {
+    fits(op, field, most)?;
+    let same = op.amount.currency() == parent.amount.currency();
+    if same && op.amount.minor() <= parent.amount.minor() {
         Ok(())
     } else {
         Err(BuildError::Field { field })

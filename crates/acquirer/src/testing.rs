@@ -3,7 +3,7 @@
 use ivrpay_card::{Card, Digits, Expiry, Month, Pan, Rules, SecurityCode};
 use ivrpay_payment::{
     AcquirerOrder, AcquirerRef, Brand, Currency, Durable, IdempotencyKey, Intent, Money,
-    OperationId, OperationKind, Parent, PaymentId, Plan, Truncated,
+    OperationId, OperationKind, PaymentId, Plan, Truncated,
 };
 use ivrpay_secret::Buffer;
 
@@ -52,15 +52,10 @@ pub(crate) fn after(kind: OperationKind, minor: u64, reference: Option<&str>) ->
         idempotency_key: "0193a1b2-0000-7000-8000-000000000006"
             .parse::<IdempotencyKey>()
             .unwrap(),
-        parent: Some(Box::new(Parent {
-            operation_id: parent.operation_id,
-            kind: parent.kind,
-            amount: parent.amount,
-            acquirer_order: parent.acquirer_order,
-            idempotency_key: parent.idempotency_key,
-            acquirer_ref: reference.map(|text| AcquirerRef::new(text).unwrap()),
-            at_unix_s: NOW,
-        })),
+        parent: Some(Box::new(parent.as_parent(
+            reference.map(|text| AcquirerRef::new(text).unwrap()),
+            NOW,
+        ))),
         ..of(kind, minor).get().clone()
     })
 }

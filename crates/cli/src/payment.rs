@@ -127,8 +127,13 @@ impl From {
         self.socket.as_ref()
     }
 
+    fn service(&self) -> Result<Service, ExitCode> {
+        let socket = self.socket_of_service()?;
+        Service::open(&socket).map_err(|error| fail(&error))
+    }
+
     /// The one that is named, else that of the configuration.
-    pub(crate) fn socket_of_service(&self) -> Result<PathBuf, ExitCode> {
+    fn socket_of_service(&self) -> Result<PathBuf, ExitCode> {
         match &self.socket {
             Some(socket) => Ok(socket.clone()),
             None => load(self.config()).map(|config| config.admin_socket),
@@ -263,10 +268,16 @@ pub(crate) async fn ask(
     path: &str,
     body: Option<Vec<u8>>,
 ) -> anyhow::Result<String> {
-    match request(socket, path, body, None).await? {
+    match Service::open(socket)?.request(path, body, None).await? {
         Answer::Good(text) => Ok(text),
         Answer::Refused(why) => bail!("{why}"),
     }
+}
+
+/// The running service.
+struct Service {
+    client: reqwest::Client,
+    socket: PathBuf,
 }
 
 /// What the service says.
@@ -276,49 +287,61 @@ enum Answer {
     Refused(String),
 }
 
-/// As [`ask`], under an `Idempotency-Key`; an error is the way to the service.
-async fn request(
-    socket: &std::path::Path,
-    path: &str,
-    body: Option<Vec<u8>>,
-    key: Option<&str>,
-) -> anyhow::Result<Answer> {
-    let client = reqwest::Client::builder()
-        .unix_socket(socket)
-        .no_proxy()
-        .build()?;
-    let url = format!("http://ivrpay{path}");
-    let request = match body {
-        Some(body) => client
-            .post(url)
-            .header("content-type", "application/json")
-            .body(body),
-        None => client.get(url),
-    };
-    let request = match key {
-        Some(key) => request.header("idempotency-key", key),
-        None => request,
-    };
-    let answer = request.send().await.with_context(|| {
-        format!(
-            "the service does not answer at {}; is `ivrpay serve` running, and may you open it?",
-            socket.display()
-        )
-    })?;
-    let good = answer.status().is_success();
-    let text = answer.text().await?;
-    if !good {
-        match serde_json::from_str::<ErrorBody>(&text) {
-            // What was asked for may have been done: that is no refusal.
-            Ok(body) if body.error.code == ErrorCode::Unavailable => bail!(
-                "{}; run it again: what was done is not done twice",
-                body.error.message
-            ),
-            Ok(body) => return Ok(Answer::Refused(body.error.message)),
-            Err(_) => bail!("the service answered something else than JSON"),
-        }
+impl Service {
+    fn open(socket: &std::path::Path) -> anyhow::Result<Self> {
+        let client = reqwest::Client::builder()
+            .unix_socket(socket)
+            .no_proxy()
+            // A service that was restarted in the middle of a file is reached by the next row.
+            .pool_max_idle_per_host(0)
+            .build()?;
+        Ok(Self {
+            client,
+            socket: socket.to_owned(),
+        })
     }
-    Ok(Answer::Good(text))
+
+    /// As [`ask`], under an `Idempotency-Key`; an error is the way to the service.
+    async fn request(
+        &self,
+        path: &str,
+        body: Option<Vec<u8>>,
+        key: Option<&str>,
+    ) -> anyhow::Result<Answer> {
+        let url = format!("http://ivrpay{path}");
+        let request = match body {
+            Some(body) => self
+                .client
+                .post(url)
+                .header("content-type", "application/json")
+                .body(body),
+            None => self.client.get(url),
+        };
+        let request = match key {
+            Some(key) => request.header("idempotency-key", key),
+            None => request,
+        };
+        let answer = request.send().await.with_context(|| {
+            format!(
+                "the service does not answer at {}; is `ivrpay serve` running, and may you open it?",
+                self.socket.display()
+            )
+        })?;
+        let good = answer.status().is_success();
+        let text = answer.text().await?;
+        if !good {
+            match serde_json::from_str::<ErrorBody>(&text) {
+                // What was asked for may have been done: that is no refusal.
+                Ok(body) if body.error.code == ErrorCode::Unavailable => bail!(
+                    "{}; run it again: what was done is not done twice",
+                    body.error.message
+                ),
+                Ok(body) => return Ok(Answer::Refused(body.error.message)),
+                Err(_) => bail!("the service answered something else than JSON"),
+            }
+        }
+        Ok(Answer::Good(text))
+    }
 }
 
 fn list(Payments { payments }: Payments) -> anyhow::Result<()> {

@@ -668,7 +668,7 @@ impl Call {
             can_pause: self.operator.is_some() && !self.operator_keys(),
             greeting: !self.operator_keys(),
             operator_keys: self.operator_keys(),
-            offers: self.offers(&order, order.claim.payment().amount),
+            offers: self.offers(&order),
             plan: order.claim.payment().asked_plan,
             ..Setup::default_for(order.claim.payment().amount)
         };
@@ -927,14 +927,14 @@ impl Call {
         None
     }
 
-    /// What the merchant offers today for so much; of what a connector that is named can carry.
-    fn offers(&self, order: &Order, amount: Money) -> Offers {
+    /// What the merchant offers today for this payment; of what a connector that is named can carry.
+    fn offers(&self, order: &Order) -> Offers {
         let payment = order.claim.payment();
         let tenants = &self.shared.tenants;
         let Some(tenant) = tenants.iter().find(|t| t.id == payment.tenant) else {
             return Offers::NONE;
         };
-        let offers = plans::today_for(tenant, amount);
+        let offers = plans::today_of(tenant).of(payment.amount);
         if !payment.connector_named {
             return offers;
         }
@@ -944,7 +944,7 @@ impl Call {
     /// Whether the merchant offers the plan, for this card and amount and today: asked once more before anything is written, and what
     /// is not is refused, never sent as one payment instead.
     fn is_offered(&self, order: &Order, draft: &Draft) -> bool {
-        let offers = self.offers(order, draft.amount);
+        let offers = self.offers(order);
         let allowed = offers.with(draft.card.brand).allows(draft.plan);
         if !allowed {
             events::plan_refused(&self.about, draft.plan, draft.card.brand);

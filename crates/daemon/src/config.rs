@@ -213,6 +213,14 @@ pub struct Tenant {
     pub calls: CallLimits,
 }
 
+impl Tenant {
+    /// Whether a payment of this merchant may go through that connector.
+    #[must_use]
+    pub fn uses(&self, connector: &str) -> bool {
+        self.routing.connectors().contains(&connector)
+    }
+}
+
 /// `[tenants.calls]`, checked: customers who are called (`POST /v1/calls`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CallLimits {
@@ -1177,7 +1185,7 @@ fn tenant(
         plans: plans::checked(&at("plans"), raw.plans, &whose)?,
         brands: raw.valid_card_types,
         connector: routing.usual().to_owned(),
-        routing: routing.clone(),
+        routing,
         site: raw
             .site
             .map(SiteId::new)

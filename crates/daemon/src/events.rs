@@ -807,11 +807,7 @@ pub(crate) fn outcome(
             _ => "",
         },
     );
-    let hint = match (trouble, outcome) {
-        (Some(trouble), _) => Some(trouble.hint()),
-        (None, Outcome::NotCharged(why)) => why.hint(),
-        (None, _) => None,
-    };
+    let hint = ivrpay_wire::hint(outcome, trouble);
     let trouble = trouble.map(tracing::field::display);
     match outcome {
         Outcome::Unknown(doubt) => {

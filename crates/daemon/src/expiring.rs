@@ -48,22 +48,27 @@ pub(crate) fn watch(
     });
 }
 
+fn ahead_ms(ahead: &Duration) -> i64 {
+    i64::try_from(ahead.as_millis()).unwrap_or(i64::MAX)
+}
+
 async fn look(
     journal: &Journal,
     days: &BTreeMap<String, u16>,
     ahead: &BTreeMap<TenantId, Duration>,
     now_ms: i64,
 ) -> Result<(), ivrpay_journal::Error> {
-    for reserved in journal.reserved_untold().await? {
-        let payment = &reserved.payment;
-        let (Some(days), Some(ahead)) = (days.get(&payment.connector), ahead.get(&payment.tenant))
-        else {
-            continue;
-        };
-        let lapses_ms = ivrpay_web::lapses_ms(reserved.since_ms, *days);
-        let ahead_ms = i64::try_from(ahead.as_millis()).unwrap_or(i64::MAX);
-        if lapses_ms.saturating_sub(ahead_ms) <= now_ms {
-            journal.expiring(payment.id, lapses_ms).await?;
+    let furthest = ahead.values().map(ahead_ms).max().unwrap_or_default();
+    for (connector, days) in days {
+        let age_ms = ivrpay_web::lapses_ms(0, *days).saturating_sub(furthest);
+        let old = now_ms.saturating_sub(age_ms);
+        for reserved in journal.reserved_untold(connector, old).await? {
+            let payment = &reserved.payment;
+            let lapses_ms = ivrpay_web::lapses_ms(reserved.since_ms, *days);
+            let due = |ahead| lapses_ms.saturating_sub(ahead_ms(ahead)) <= now_ms;
+            if ahead.get(&payment.tenant).is_some_and(due) {
+                journal.expiring(payment.id, lapses_ms).await?;
+            }
         }
     }
     Ok(())

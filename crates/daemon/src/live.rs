@@ -109,13 +109,23 @@ pub(crate) async fn changed(
     journal: &Journal,
 ) -> Result<Vec<Changed>, ivrpay_journal::Error> {
     let known = known(config, journal).await?.into_iter();
-    Ok(known
-        .filter(|known| known.standing.used && !known.standing.changed.is_empty())
-        .map(|known| Changed {
-            name: known.now.name,
-            standing: Box::new(known.standing),
-        })
-        .collect())
+    Ok(known.filter(Known::is_changed).map(Changed::from).collect())
+}
+
+impl Known {
+    /// It has been used, and is another now.
+    fn is_changed(&self) -> bool {
+        self.standing.used && !self.standing.changed.is_empty()
+    }
+}
+
+impl From<Known> for Changed {
+    fn from(Known { now, standing }: Known) -> Self {
+        Self {
+            name: now.name,
+            standing: Box::new(standing),
+        }
+    }
 }
 
 /// Keeps live connectors that are new, have other credentials, or were never used; refuses one that has been used and is another now.
@@ -123,10 +133,11 @@ pub(crate) async fn changed(
 /// # Errors
 /// [`Changed`], or the journal's own.
 pub(crate) async fn guard(config: &Config, journal: &Journal) -> anyhow::Result<()> {
-    if let Some(changed) = changed(config, journal).await?.into_iter().next() {
-        return Err(changed.into());
+    let mut all = known(config, journal).await?;
+    if let Some(at) = all.iter().position(Known::is_changed) {
+        return Err(Changed::from(all.swap_remove(at)).into());
     }
-    for Known { now, standing } in &known(config, journal).await? {
+    for Known { now, standing } in &all {
         let is_other = !standing.changed.is_empty() || !standing.rotated.is_empty();
         let is_new = standing.since_ms.is_none() && now.live;
         if is_new || is_other {
@@ -207,8 +218,8 @@ pub async fn accept(
 
 /// Whether money moves by it: it says so, or a live tenant uses it.
 fn is_live(config: &Config, name: &str, connector: &Connector) -> bool {
-    let used = |tenant: &&crate::config::Tenant| tenant.routing.connectors().contains(&name);
-    connector.mode == Some(Mode::Live) || config.tenants.iter().filter(used).any(|t| t.live)
+    let mut tenants = config.tenants.iter();
+    connector.mode == Some(Mode::Live) || tenants.any(|tenant| tenant.live && tenant.uses(name))
 }
 
 fn as_it_is(config: &Config, name: &str, connector: &Connector) -> LiveConnector {
@@ -240,12 +251,12 @@ fn as_it_is(config: &Config, name: &str, connector: &Connector) -> LiveConnector
 
 #[cfg(test)]
 mod tests {
-    use ivrpay_journal::{IntentDraft, Mode as PaymentMode, NewPayment};
-    use ivrpay_payment::{Brand, CallId, Doubt, Outcome, Plan, Truncated};
+    use ivrpay_journal::{Mode as PaymentMode, NewPayment};
+    use ivrpay_payment::{CallId, Doubt, Outcome};
 
     use super::*;
     use crate::config::tests::{Folder, SAMPLE};
-    use crate::settle::tests::payment_of;
+    use crate::settle::tests::{draft_of, payment_of};
 
     async fn lost(journal: &Journal) {
         let new = NewPayment {
@@ -254,14 +265,7 @@ mod tests {
         };
         let call = CallId::new(uuid::Uuid::now_v7());
         let claim = journal.create_claimed(new, call).await.unwrap();
-        let draft = IntentDraft {
-            stored: false,
-            amount: claim.payment().amount,
-            card: Truncated::new(Brand::Visa, [1, 1, 1, 1]).unwrap(),
-            plan: Plan::LumpSum,
-            connector: "generic".into(),
-            evidence: serde_json::Value::Null,
-        };
+        let draft = draft_of(claim.payment());
         let intent = journal.write_intent(claim.payment().id, draft).await;
         let unknown = Outcome::Unknown(Doubt::NoReply);
         journal

@@ -164,12 +164,7 @@ const NEW_YEAR: Day = match Day::new(1, 1) {
     None => unreachable!(),
 };
 
-/// What the merchant offers for this amount, today.
-pub(crate) fn today_for(tenant: &Tenant, amount: Money) -> Offers {
-    today_of(tenant).of(amount)
-}
-
-/// What he offers today, for one amount or another.
+/// What the merchant offers today, for one amount or another.
 pub(crate) fn today_of(tenant: &Tenant) -> Offers {
     tenant.plans.on(today())
 }

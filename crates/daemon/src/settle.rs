@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt as _, TryFutureExt as _};
-use ivrpay_acquirer::{Connector, Progress};
+use ivrpay_acquirer::{Capabilities, Connector, Progress};
 use ivrpay_card::Card;
 use ivrpay_dialogue::operator::Refusal;
 use ivrpay_dialogue::{Draft, NotWritten};
@@ -225,17 +225,9 @@ impl Settle {
         card: Option<Card>,
         merchant: Option<TenantId>,
     ) -> oneshot::Receiver<Outcome> {
-        self.ask(ways, intent, card.map(|card| (card, merchant)))
-    }
-
-    fn ask(
-        &self,
-        ways: Ways,
-        intent: Durable<Intent>,
-        card: Option<(Card, Option<TenantId>)>,
-    ) -> oneshot::Receiver<Outcome> {
         let (answer, receiver) = oneshot::channel();
         let this = self.clone();
+        let card = card.map(|card| (card, merchant));
         self.in_flight.spawn_on(
             async move { this.run(ways, &intent, card, answer).await },
             &self.wire.handle,
@@ -246,14 +238,18 @@ impl Settle {
     /// Whether this connector can do that; one that is not configured can do nothing.
     #[must_use]
     pub fn can(&self, connector: &str, kind: OperationKind) -> bool {
-        let route = self.routes.get(connector);
-        route.is_some_and(|route| route.connector.about().capabilities.has(kind))
+        self.capabilities(connector).is_some_and(|c| c.has(kind))
     }
 
     /// Whether this connector has a place for the plan.
     pub(crate) fn carries(&self, connector: &str, plan: Plan) -> bool {
-        let route = self.routes.get(connector);
-        route.is_some_and(|route| route.connector.about().capabilities.plans.has(plan))
+        let capabilities = self.capabilities(connector);
+        capabilities.is_some_and(|c| c.plans.has(plan))
+    }
+
+    fn capabilities(&self, connector: &str) -> Option<&Capabilities> {
+        let route = self.routes.get(connector)?;
+        Some(&route.connector.about().capabilities)
     }
 
     /// Asks the acquirer for a capture, a void or a refund.
@@ -398,7 +394,10 @@ impl Settle {
     /// What came of an operation without a card, once it is on disk.
     async fn answered(&self, connector: &str, intent: &Durable<Intent>) -> Outcome {
         events::intent(intent.get().payment_id, intent.get().operation_id);
-        match self.ask(Ways::only(connector), intent.clone(), None).await {
+        match self
+            .authorise(Ways::only(connector), intent.clone(), None, None)
+            .await
+        {
             Ok(outcome) => outcome,
             // Its task died by a bug: it may have been done.
             Err(_) => {
@@ -774,7 +773,8 @@ pub(crate) mod tests {
         }
     }
 
-    fn card() -> Card {
+    /// A published test card.
+    pub(super) fn card() -> Card {
         let digits = |text: &str| {
             let mut digits = Digits::take().unwrap();
             for digit in text.bytes() {
@@ -836,14 +836,7 @@ pub(crate) mod tests {
 
     impl Place {
         async fn intent(&self) -> Durable<Intent> {
-            let draft = IntentDraft {
-                stored: false,
-                amount: self.claim.payment().amount,
-                card: Truncated::new(Brand::Visa, [1, 1, 1, 1]).unwrap(),
-                plan: Plan::LumpSum,
-                connector: "odd".into(),
-                evidence: serde_json::Value::Null,
-            };
+            let draft = draft_of(self.claim.payment());
             let intent = self.journal.write_intent(self.payment, draft).await;
             intent.unwrap()
         }
@@ -890,6 +883,18 @@ pub(crate) mod tests {
             request: None,
             transaction: Transaction::Charge,
             stored: None,
+        }
+    }
+
+    /// Its whole amount from a Visa card.
+    pub(crate) fn draft_of(payment: &Payment) -> IntentDraft {
+        IntentDraft {
+            stored: false,
+            amount: payment.amount,
+            card: Truncated::new(Brand::Visa, [1, 1, 1, 1]).unwrap(),
+            plan: Plan::LumpSum,
+            connector: payment.connector.clone(),
+            evidence: serde_json::Value::Null,
         }
     }
 

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use ivrpay_card::Digits;
-use ivrpay_payment::{Outcome, Plan, Truncated};
+use ivrpay_payment::{Offers, Outcome, Plan, Truncated};
 use ivrpay_secret::Full;
 
 use crate::ear::Ear;
@@ -48,7 +48,11 @@ pub(crate) struct Call {
 }
 
 impl Call {
-    pub(crate) fn new(settings: Arc<Settings>, setup: Setup) -> Result<Self, Full> {
+    pub(crate) fn new(settings: Arc<Settings>, mut setup: Setup) -> Result<Self, Full> {
+        if !setup.transaction.moves_money() {
+            // Nothing is paid, nor paid back.
+            (setup.offers, setup.plan) = (Offers::NONE, None);
+        }
         let fields = FIELDS + usize::from(!setup.offers.is_empty());
         Ok(Self {
             settings,

@@ -10,6 +10,7 @@ use crate::ear::Flush;
 use crate::field::{Asked, Field, Kind, Verdict};
 use crate::io::{At, ErrorType, Say, Step};
 use crate::line::Line;
+use crate::writing::With;
 use crate::{State, What, collect_expiry, collect_pan, ending, paused, plan};
 
 pub(crate) struct CollectCode {
@@ -20,15 +21,12 @@ pub(crate) struct CollectCode {
 
 pub(crate) fn enter(call: &mut Call, now: At, pan: Pan, expiry: Expiry) -> State {
     if !call.setup.security_code {
-        return plan::enter_keyed(
-            call,
-            now,
-            Card {
-                pan,
-                expiry,
-                code: None,
-            },
-        );
+        let card = Card {
+            pan,
+            expiry,
+            code: None,
+        };
+        return plan::enter(call, now, With::Card(card));
     }
     let question = Kind::Code(pan.brand()).question();
     ask(call, now, pan, expiry, Asked::FIRST, vec![question])
@@ -85,15 +83,14 @@ impl CollectCode {
         let Self { pan, expiry, field } = self;
         let attempt = field.attempt();
         match SecurityCode::parse(field.into_digits(), pan.brand()) {
-            Ok(code) => plan::enter_keyed(
-                call,
-                now,
-                Card {
+            Ok(code) => {
+                let card = Card {
                     pan,
                     expiry,
                     code: Some(code),
-                },
-            ),
+                };
+                plan::enter(call, now, With::Card(card))
+            }
             Err(_) => {
                 let say = Some(Line::InvalidSecurityCode);
                 again(

@@ -17,12 +17,7 @@ pub(crate) struct CollectPan {
     field: Field,
 }
 
-/// The first card of the call.
-pub(crate) fn first(call: &mut Call, now: At) -> State {
-    next_card(call, now)
-}
-
-/// Another card, or the same one from its number: one card more of those that a call may have.
+/// The first card of the call, another one, or the same one from its number: one card more of those that a call may have.
 pub(crate) fn next_card(call: &mut Call, now: At) -> State {
     if call.cards >= call.settings.cards_max {
         return ending::too_many(call, now);

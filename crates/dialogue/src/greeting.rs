@@ -65,6 +65,6 @@ fn first_question(call: &mut Call, now: At) -> State {
 pub(crate) fn first_card(call: &mut Call, now: At) -> State {
     match call.setup.stored {
         Some(card) => stored::enter(call, now, card),
-        None => collect_pan::first(call, now),
+        None => collect_pan::next_card(call, now),
     }
 }

@@ -4,7 +4,7 @@
 //! said, and nothing else can be chosen; where what was settled is not allowed for this card, that is said, and the caller chooses. Holds
 //! the card that was keyed. Does not know amounts and dates: the offers are those of this call.
 
-use ivrpay_card::{Card, Digits};
+use ivrpay_card::Digits;
 use ivrpay_payment::{Count, Offers, Plan};
 
 use crate::call::Call;
@@ -114,16 +114,8 @@ pub(crate) fn is_settled(call: &Call, with: &With) -> bool {
     }
 }
 
-/// Of a card that was keyed.
-pub(crate) fn enter_keyed(call: &mut Call, now: At, card: Card) -> State {
-    enter(call, now, With::Card(card))
-}
-
 /// To the confirmation, where there is nothing to choose; else the choice.
 pub(crate) fn enter(call: &mut Call, now: At, with: With) -> State {
-    if !call.setup.transaction.moves_money() {
-        return confirm::enter(call, now, with, Plan::LumpSum, Vec::new());
-    }
     match call.setup.plan {
         Some(plan) if offers(call, &with).allows(plan) => {
             confirm::enter(call, now, with, plan, Vec::new())
@@ -139,9 +131,6 @@ pub(crate) fn enter(call: &mut Call, now: At, with: With) -> State {
 
 /// The choice, whatever was settled before the call.
 pub(crate) fn ask(call: &mut Call, now: At, with: With) -> State {
-    if !call.setup.transaction.moves_money() {
-        return confirm::enter(call, now, with, Plan::LumpSum, Vec::new());
-    }
     choose(call, now, with, Vec::new())
 }
 

@@ -41,7 +41,7 @@ impl Stored {
                     plan::enter(call, now, with)
                 }
             }
-            Choice::Two => collect_pan::first(call, now),
+            Choice::Two => collect_pan::next_card(call, now),
             Choice::TooMany => ending::too_many(call, now),
             Choice::Operator => paused::by_star(call, now, State::Stored(self)),
         }

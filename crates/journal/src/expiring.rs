@@ -28,15 +28,22 @@ impl Journal {
     /// # Errors
     /// The journal's own.
     pub async fn reserved(&self, tenant: Option<&TenantId>) -> Result<Vec<Reserved>, Error> {
-        self.store().reserved(tenant, false).await
+        self.store().reserved(tenant, None).await
     }
 
-    /// The same of every merchant, without what is, or was, somebody's task.
+    /// The same of every merchant at this connector, since `since_ms` (UTC milliseconds) or longer, without what is, or was, somebody's
+    /// task.
     ///
     /// # Errors
     /// The journal's own.
-    pub async fn reserved_untold(&self) -> Result<Vec<Reserved>, Error> {
-        self.store().reserved(None, true).await
+    pub async fn reserved_untold(
+        &self,
+        connector: &str,
+        since_ms: i64,
+    ) -> Result<Vec<Reserved>, Error> {
+        self.store()
+            .reserved(None, Some((connector, since_ms)))
+            .await
     }
 
     /// Makes the task to take or release a reserved payment that lapses at `lapses_ms`, once; says whether it was made now.

@@ -11,10 +11,6 @@ use ivrpay_payment::{
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-/// How long nobody can say that an operation was not charged, from its intent, milliseconds. The acquirer's own answer may still come
-/// (connecting 60 s and the reply 2 min at most), and would find its operation settled; and what an acquirer shows lags behind.
-const NOT_CHARGED_AFTER_MS: i64 = 10 * 60 * 1000;
-
 use crate::later::{self, is_later};
 use crate::sqlite::{Durability, Holder, Sqlite, Tx};
 use crate::tasks::{Rules, task};
@@ -24,6 +20,10 @@ use crate::types::{
     VerifyReport,
 };
 use crate::{ClaimError, CreateError, Error, IntentError, OutcomeError, calls, chain, scrub};
+
+/// How long nobody can say that an operation was not charged, from its intent, milliseconds. The acquirer's own answer may still come
+/// (connecting 60 s and the reply 2 min at most), and would find its operation settled; and what an acquirer shows lags behind.
+const NOT_CHARGED_AFTER_MS: i64 = 10 * 60 * 1000;
 
 /// Result of a call whose process died before the call was closed (prompts.md's names).
 pub(crate) const INTERRUPTED: &str = "internal-error";

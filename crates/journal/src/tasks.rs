@@ -204,15 +204,36 @@ pub(crate) async fn task(
     };
     let due = i64::try_from(due.as_millis()).unwrap_or(i64::MAX);
     let task = Task {
-        tenant: Some(payment.tenant.clone()),
-        payment: Some(payment.id),
         operation,
-        order: payment.order.clone(),
-        caller_number: payment.caller_number.clone(),
-        owner: payment.operator.as_ref().map(Owner::from).or(rules.owner),
-        ..new_task(tx, kind, tx.now_ms.saturating_add(due), reason)
+        ..of_payment(
+            tx,
+            payment,
+            kind,
+            tx.now_ms.saturating_add(due),
+            rules.owner,
+            reason,
+        )
     };
     tx.insert_task(&task).await
+}
+
+/// What there is to be done about a payment: its operator's, where it has one.
+fn of_payment(
+    tx: &Tx<'_>,
+    payment: &Payment,
+    kind: TaskKind,
+    due_ms: i64,
+    owner: Option<Owner>,
+    reason: &str,
+) -> Task {
+    Task {
+        tenant: Some(payment.tenant.clone()),
+        payment: Some(payment.id),
+        order: payment.order.clone(),
+        caller_number: payment.caller_number.clone(),
+        owner: payment.operator.as_ref().map(Owner::from).or(owner),
+        ..new_task(tx, kind, due_ms, reason)
+    }
 }
 
 /// Opens the task of a reserved payment that lapses then.
@@ -224,14 +245,8 @@ pub(crate) async fn expiring(
 ) -> Result<(), Error> {
     let owner = rules.of(&payment.tenant).owner;
     let reason = "reserved, and neither taken nor released: it lapses when this is due";
-    let task = Task {
-        tenant: Some(payment.tenant.clone()),
-        payment: Some(payment.id),
-        order: payment.order.clone(),
-        caller_number: payment.caller_number.clone(),
-        owner: payment.operator.as_ref().map(Owner::from).or(owner),
-        ..new_task(tx, TaskKind::ExpiringAuthorisation, lapses_ms, reason)
-    };
+    let kind = TaskKind::ExpiringAuthorisation;
+    let task = of_payment(tx, payment, kind, lapses_ms, owner, reason);
     tx.insert_task(&task).await
 }
 

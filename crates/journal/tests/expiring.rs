@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{NOON, Place, approved, call, draft, order};
+use common::{NOON, Place, approved, by, call, draft, order};
 use ivrpay_journal::{
     By, IntentDraft, Journal, Later, LaterDraft, NewPayment, TRAINING, TaskFilter, TaskKind,
 };
@@ -29,13 +29,6 @@ async fn paid(journal: &Journal, name: &str, kind: OperationKind, connector: &st
     id
 }
 
-fn by() -> By {
-    By {
-        person: OperatorId::new("mori").unwrap(),
-        via: "admin".into(),
-    }
-}
-
 #[tokio::test]
 async fn what_lapses_is_told_once_until_it_is_taken() {
     let place = Place::new();
@@ -53,12 +46,22 @@ async fn what_lapses_is_told_once_until_it_is_taken() {
     let other = "other".parse().unwrap();
     assert!(journal.reserved(Some(&other)).await.unwrap().is_empty());
 
+    // Looked for by connector and age, until they are told.
+    let untold = async |connector: &str, since_ms: i64| -> Vec<PaymentId> {
+        let all = journal.reserved_untold(connector, since_ms).await.unwrap();
+        all.iter().map(|r| r.payment.id).collect()
+    };
+    assert_eq!(untold("a", NOON).await, [first, second]);
+    assert_eq!(untold("a", NOON - 1).await, []);
+    assert_eq!(untold("b", NOON).await, []);
+
     let lapses = NOON + 1000;
     assert!(journal.expiring(first, lapses).await.unwrap());
     assert!(journal.expiring(second, lapses).await.unwrap());
     for id in [first, second, charged] {
         assert!(!journal.expiring(id, lapses).await.unwrap());
     }
+    assert_eq!(untold("a", NOON).await, []);
     let tasks = async || journal.tasks(&TaskFilter::default()).await.unwrap();
     let open = tasks().await;
     let kinds: Vec<_> = open.iter().map(|t| (t.payment, t.kind, t.due_ms)).collect();
@@ -68,7 +71,7 @@ async fn what_lapses_is_told_once_until_it_is_taken() {
         [(Some(first), kind, lapses), (Some(second), kind, lapses)]
     );
     // A person may close it and let it lapse: he is not told again.
-    let (person, note) = (by(), "the order was cancelled");
+    let (person, note) = (by("mori"), "the order was cancelled");
     let closed = journal.finish_task(open[1].id, &person, note, None).await;
     closed.unwrap();
     assert!(!journal.expiring(second, lapses).await.unwrap());
@@ -76,7 +79,7 @@ async fn what_lapses_is_told_once_until_it_is_taken() {
     let capture = LaterDraft {
         kind: OperationKind::Capture,
         amount_minor: None,
-        by: by(),
+        by: by("mori"),
         request: None,
     };
     let Later::New(capture) = journal.write_later(first, capture).await.unwrap() else {

@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{NOON, Place, announced, approved, call, declined, draft, order};
+use common::{NOON, Place, announced, approved, by, call, declined, draft, order};
 use ivrpay_journal::{
     By, IntentDraft, IntentError, Journal, Later, LaterDraft, NewPayment, OperationState,
     OutcomeError, TRAINING,
@@ -14,13 +14,6 @@ use ivrpay_payment::{
 };
 
 const UNKNOWN: Outcome = Outcome::Unknown(Doubt::NoReply);
-
-fn by() -> By {
-    By {
-        person: OperatorId::new("sato").unwrap(),
-        via: "admin".into(),
-    }
-}
 
 async fn asked_of(journal: &Journal, connector: &str) -> (PaymentId, Durable<Intent>) {
     let id = journal.create(order(connector)).await.unwrap().payment().id;
@@ -57,7 +50,7 @@ async fn what_follows_goes_to_the_connector_that_was_asked() {
     let refund = LaterDraft {
         kind: OperationKind::Refund,
         amount_minor: Some(100),
-        by: by(),
+        by: by("sato"),
         request: None,
     };
     let Later::New(refund) = journal.write_later(id, refund).await.unwrap() else {
@@ -68,7 +61,7 @@ async fn what_follows_goes_to_the_connector_that_was_asked() {
     assert!(matches!(elsewhere, Err(OutcomeError::AlreadyWritten)));
     journal.write_outcome(&refund, &UNKNOWN).await.unwrap();
     let refund = refund.get().operation_id;
-    journal.write_query(refund, &by()).await.unwrap();
+    journal.write_query(refund, &by("sato")).await.unwrap();
     assert_eq!(connectors(&journal, id).await, ["c", "c", "c", "c"]);
     let records = journal.records(id).await.unwrap();
     let moves: Vec<_> = records.iter().filter(|r| r.kind == "failed-over").collect();
@@ -100,7 +93,10 @@ async fn a_crash_behind_a_fail_over_is_inquired_where_it_was_sent() {
     // The task of the old process comes back late.
     let late = journal.fail_over(&intent, "c").await;
     assert!(matches!(late, Err(OutcomeError::AlreadyWritten)));
-    journal.write_query(operation.id, &by()).await.unwrap();
+    journal
+        .write_query(operation.id, &by("sato"))
+        .await
+        .unwrap();
     assert_eq!(connectors(&journal, id).await, ["b", "b", "b"]);
 }
 

@@ -78,10 +78,7 @@ async fn each_asks_for_its_own_operation_and_only_money_locks_an_order() {
                 let wish = LaterDraft {
                     kind,
                     amount_minor: None,
-                    by: ivrpay_journal::By {
-                        person: "sato".parse().unwrap(),
-                        via: "admin".into(),
-                    },
+                    by: common::by("sato"),
                     request: None,
                 };
                 let refused = journal.write_later(id, wish).await;

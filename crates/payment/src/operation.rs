@@ -76,6 +76,22 @@ pub struct Intent {
     pub parent: Option<Box<Parent>>,
 }
 
+impl Intent {
+    /// As a later operation is told of this one, of which the acquirer has said so much.
+    #[must_use]
+    pub fn as_parent(&self, acquirer_ref: Option<AcquirerRef>, at_unix_s: i64) -> Parent {
+        Parent {
+            operation_id: self.operation_id,
+            kind: self.kind,
+            amount: self.amount,
+            acquirer_order: self.acquirer_order,
+            idempotency_key: self.idempotency_key,
+            acquirer_ref,
+            at_unix_s,
+        }
+    }
+}
+
 /// The operation that a later one is about, as an acquirer has to be told of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Parent {

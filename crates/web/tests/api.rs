@@ -11,7 +11,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use ivrpay_api as api;
 use ivrpay_journal::{
-    By, IntentDraft, Journal, Later, LaterDraft, OpenOptions, Operation, Planned,
+    By, Claim, IntentDraft, Journal, Later, LaterDraft, OpenOptions, Operation, Planned,
 };
 use ivrpay_payment::{
     AcquirerRef, Approval, Brand, CallId, Currency, Doubt, Money, Offer, Offers, OperationKind,
@@ -1132,6 +1132,19 @@ async fn a_recording_is_marked_listed_and_resolved() {
     assert_eq!(outside.status, 404);
 }
 
+/// Its whole amount from a Visa card, at its own connector.
+fn draft(claim: &Claim) -> IntentDraft {
+    let payment = claim.payment();
+    IntentDraft {
+        stored: false,
+        amount: payment.amount,
+        card: Truncated::new(Brand::Visa, [1, 1, 1, 1]).unwrap(),
+        plan: Plan::LumpSum,
+        connector: payment.connector.clone(),
+        evidence: Value::Null,
+    }
+}
+
 fn call_id() -> CallId {
     "01890000-0000-7000-8000-000000000001".parse().unwrap()
 }
@@ -1150,15 +1163,11 @@ async fn a_card_that_a_call_has_stored_is_charged_by_its_token() {
     );
     let id: PaymentId = made.body["id"].as_str().unwrap().parse().unwrap();
     let claim = server.journal.claim(id, call_id()).await.unwrap();
-    let draft = IntentDraft {
-        stored: false,
-        amount: claim.payment().amount,
-        card: Truncated::new(Brand::Visa, [1, 1, 1, 1]).unwrap(),
-        plan: Plan::LumpSum,
-        connector: "sandbox".into(),
-        evidence: Value::Null,
-    };
-    let intent = server.journal.write_intent(id, draft).await.unwrap();
+    let intent = server
+        .journal
+        .write_intent(id, draft(&claim))
+        .await
+        .unwrap();
     assert_eq!(intent.get().kind, OperationKind::Tokenise);
     server.journal.write_outcome(&intent, &yes()).await.unwrap();
     let path = format!("/v1/payments/{id}");
@@ -1202,15 +1211,11 @@ async fn unknown(server: &Server, order: &str) -> PaymentId {
     let id: PaymentId = made.body["id"].as_str().unwrap().parse().unwrap();
     let call = call_id();
     let claim = server.journal.claim(id, call).await.unwrap();
-    let draft = IntentDraft {
-        stored: false,
-        amount: claim.payment().amount,
-        card: Truncated::new(Brand::Visa, [1, 1, 1, 1]).unwrap(),
-        plan: Plan::LumpSum,
-        connector: claim.payment().connector.clone(),
-        evidence: Value::Null,
-    };
-    let intent = server.journal.write_intent(id, draft).await.unwrap();
+    let intent = server
+        .journal
+        .write_intent(id, draft(&claim))
+        .await
+        .unwrap();
     let doubt = Outcome::Unknown(Doubt::NoReply);
     server.journal.write_outcome(&intent, &doubt).await.unwrap();
     let result = "outcome-unknown";
@@ -1338,15 +1343,11 @@ async fn what_is_reserved_is_listed_before_it_lapses() {
         );
         let id: PaymentId = made.body["id"].as_str().unwrap().parse().unwrap();
         let claim = server.journal.claim(id, call_id()).await.unwrap();
-        let draft = IntentDraft {
-            stored: false,
-            amount: claim.payment().amount,
-            card: Truncated::new(Brand::Visa, [1, 1, 1, 1]).unwrap(),
-            plan: Plan::LumpSum,
-            connector: connector.to_owned(),
-            evidence: Value::Null,
-        };
-        let intent = server.journal.write_intent(id, draft).await.unwrap();
+        let intent = server
+            .journal
+            .write_intent(id, draft(&claim))
+            .await
+            .unwrap();
         server.journal.write_outcome(&intent, &yes()).await.unwrap();
         let result = "success";
         let released = server.journal.release(&claim, result, Value::Null).await;

@@ -28,5 +28,5 @@ pub use error::{Certificate, ConfigError, SendError, Unreached};
 pub use hook::{Hook, HookConfig, HookError};
 pub use lookup::{ANSWER_MAX, Lookup, LookupConfig, LookupError};
 pub use probe::Reached;
-pub use run::{Checkpoint, Kept, NotWritten, Ran, Trouble, run_from};
+pub use run::{Checkpoint, Kept, NotWritten, Ran, Trouble, hint, run_from};
 pub use send::{Sender, Wiped};

@@ -8,7 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use ivrpay_acquirer::{Asked, BuildError, Connector, Progress, Step, codes_in};
 use ivrpay_card::Card;
-use ivrpay_payment::{Doubt, Durable, Intent, OperationKind, Outcome, Why};
+use ivrpay_payment::{AcquirerRef, Doubt, Durable, Intent, OperationKind, Outcome, Why};
 
 use crate::{SendError, Sender, Wiped};
 
@@ -146,14 +146,13 @@ pub async fn run_from(
             }
             Err(error) => return stopped(nothing_more(sent), error.into()),
         };
+        let opens = std::mem::replace(&mut first, false);
         if !progress.needs_card {
-            spare.put(card.take().filter(|_| first));
+            spare.put(card.take().filter(|_| opens));
         }
-        let opens = first;
-        if !first && let Err(error) = checkpoint.write(op, &progress).await {
+        if !opens && let Err(error) = checkpoint.write(op, &progress).await {
             return stopped(nothing_more(sent), error.into());
         }
-        first = false;
         let before = sent;
         sent |= !progress.harmless;
         let beside = spare.clone();
@@ -200,9 +199,30 @@ const fn nothing_more(sent: bool) -> Outcome {
     }
 }
 
+/// What is said to the admin of an operation: by what stopped it, else by what it came to.
+#[must_use]
+pub fn hint(outcome: &Outcome, trouble: Option<&Trouble>) -> Option<&'static str> {
+    match (trouble, outcome) {
+        (Some(trouble), _) => Some(trouble.hint()),
+        (None, Outcome::NotCharged(why)) => why.hint(),
+        (None, _) => None,
+    }
+}
+
 /// Keeps the last progress in memory: for operations that no journal knows, since they are no payments.
 #[derive(Debug, Default)]
-pub struct Kept(pub Option<Progress>);
+pub struct Kept(Option<Progress>);
+
+impl Kept {
+    /// The acquirer's reference of the operation that ended so: that of its approval, else of its last request.
+    #[must_use]
+    pub fn reference(self, outcome: &Outcome) -> Option<AcquirerRef> {
+        match outcome {
+            Outcome::Approved(approval) => Some(approval.acquirer_ref.clone()),
+            _ => self.0?.reference,
+        }
+    }
+}
 
 impl Checkpoint for Kept {
     fn write<'a>(

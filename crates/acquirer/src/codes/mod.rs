@@ -79,12 +79,8 @@ pub(crate) type Row<S> = (&'static str, &'static str, Class, &'static [Action], 
 pub(crate) fn listed<S>(table: &[Row<S>], code: &str) -> Option<Class> {
     let (.., class, actions, _) = table.iter().find(|row| row.0 == code)?;
     Some(match (*class, actions.first()) {
-        (Class::Declined { reason, hard, .. }, Some(&next)) if next != reason.action() => {
-            Class::Declined {
-                reason,
-                hard,
-                action: Some(next),
-            }
+        (class @ Class::Declined { reason, .. }, Some(&next)) if next != reason.action() => {
+            class.with(next)
         }
         (class, _) => class,
     })

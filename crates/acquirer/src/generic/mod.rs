@@ -171,13 +171,7 @@ impl Connector for Generic {
         match (op.kind, progress.stage, last) {
             (OperationKind::Charge, 0, None) => {
                 let request = self.charge(op, asked.card()?)?;
-                Ok(Step::Send(
-                    request,
-                    Progress {
-                        stage: 1,
-                        ..Progress::default()
-                    },
-                ))
+                Ok(Step::send(request, 1, None))
             }
             (OperationKind::Charge, 1, Some(reply)) => Ok(Step::Done(read(op, reply))),
             (OperationKind::Charge, stage, _) => Err(BuildError::Stage { stage }),

@@ -180,30 +180,22 @@ impl Connector for Hyperswitch {
         last: Option<&Reply>,
     ) -> Result<Step, BuildError> {
         let op = asked.op.get();
-        let ask = |request, harmless| {
-            let progress = Progress {
-                stage: 1,
-                harmless,
-                ..Progress::default()
-            };
-            Ok(Step::Send(request, progress))
-        };
         match (op.kind, progress.stage, last) {
             (OperationKind::Charge | OperationKind::Authorise, 0, None) => {
-                ask(self.pay(asked)?, false)
+                Ok(Step::send(self.pay(asked)?, 1, None))
             }
             (OperationKind::Charge | OperationKind::Authorise, 1, Some(reply)) => {
                 Ok(Step::Done(paid(op, reply)))
             }
             (OperationKind::Capture | OperationKind::Void | OperationKind::Refund, 0, None) => {
-                ask(self.later(asked)?, false)
+                Ok(Step::send(self.later(asked)?, 1, None))
             }
             (
                 OperationKind::Capture | OperationKind::Void | OperationKind::Refund,
                 1,
                 Some(reply),
             ) => Ok(Step::Done(altered(op, reply))),
-            (OperationKind::Query, 0, None) => ask(self.query(asked.parent()?)?, true),
+            (OperationKind::Query, 0, None) => Ok(Step::ask(self.query(asked.parent()?)?, 1, None)),
             (OperationKind::Query, 1, Some(reply)) => {
                 let about = asked.parent()?;
                 let early = is_early(about, SETTLED_AFTER_S, asked.now_unix_s);

@@ -431,13 +431,7 @@ impl Sbps {
         };
         match (progress.stage, last) {
             (0, None) => {
-                japan::fits(op, fields::AMOUNT, fields::AMOUNT_MAX)?;
-                let same = op.amount.currency() == parent.amount.currency();
-                if !same || op.amount.minor() > parent.amount.minor() {
-                    return Err(BuildError::Field {
-                        field: fields::AMOUNT,
-                    });
-                }
+                japan::fits_within(op, parent, fields::AMOUNT, fields::AMOUNT_MAX)?;
                 let Some(pair) = parent.acquirer_ref.as_ref().and_then(Pair::from) else {
                     return Err(BuildError::Field {
                         field: fields::TRACKING,

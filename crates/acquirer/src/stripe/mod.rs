@@ -186,11 +186,7 @@ impl Stripe {
         Ok(if verify {
             harmless(request, 2, None)
         } else {
-            let progress = Progress {
-                stage: 2,
-                ..Progress::default()
-            };
-            Step::Send(request, progress)
+            Step::send(request, 2, None)
         })
     }
 
@@ -339,12 +335,7 @@ impl Stripe {
             }
             _ => return refused,
         };
-        let progress = Progress {
-            stage: ALTERED,
-            reference: AcquirerRef::new(id).ok(),
-            ..Progress::default()
-        };
-        Ok(Step::Send(request, progress))
+        Ok(Step::send(request, ALTERED, AcquirerRef::new(id).ok()))
     }
 
     /// Asks for the intent of an operation: by its id where that is known, else for a page of the intents since.
@@ -454,13 +445,8 @@ impl Connector for Stripe {
 }
 
 fn harmless(request: Request, stage: u8, reference: Option<String>) -> Step {
-    let progress = Progress {
-        stage,
-        reference: reference.and_then(|text| AcquirerRef::new(text).ok()),
-        harmless: true,
-        ..Progress::default()
-    };
-    Step::Send(request, progress)
+    let reference = reference.and_then(|text| AcquirerRef::new(text).ok());
+    Step::ask(request, stage, reference)
 }
 
 /// Our numbers, by which what was made is found again.

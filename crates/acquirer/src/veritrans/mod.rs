@@ -178,13 +178,7 @@ impl Veritrans {
         let amount = (op.kind != OperationKind::Void).then_some(op.amount.minor());
         match (progress.stage, last) {
             (0, None) => {
-                japan::fits(op, fields::AMOUNT, u64::MAX)?;
-                let more = op.amount.minor() > parent.amount.minor();
-                if more || op.amount.currency() != parent.amount.currency() {
-                    return Err(BuildError::Field {
-                        field: fields::AMOUNT,
-                    });
-                }
+                japan::fits_within(op, parent, fields::AMOUNT, u64::MAX)?;
                 let path = match op.kind {
                     OperationKind::Capture => fields::CAPTURE,
                     _ => fields::CANCEL,

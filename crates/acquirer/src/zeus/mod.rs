@@ -292,13 +292,7 @@ impl Zeus {
         let part = op.kind == OperationKind::Refund && op.amount.minor() < parent.amount.minor();
         match (progress.stage, last) {
             (0, None) => {
-                japan::fits(op, fields::AMOUNT, fields::AMOUNT_MAX)?;
-                let same = op.amount.currency() == parent.amount.currency();
-                if !same || op.amount.minor() > parent.amount.minor() {
-                    return Err(BuildError::Field {
-                        field: fields::AMOUNT,
-                    });
-                }
+                japan::fits_within(op, parent, fields::AMOUNT, fields::AMOUNT_MAX)?;
                 let Some(number) = known(parent.acquirer_ref.as_ref()) else {
                     return Err(BuildError::Field {
                         field: fields::ORDER_NUMBER,

@@ -80,9 +80,8 @@ fn show(config: &Config, known: &[Known], json: bool) {
             open,
             ..
         } = standing;
-        let uses =
-            |t: &&ivrpay_daemon::config::Tenant| t.routing.connectors().contains(&&*now.name);
-        let tenants = config.tenants.iter().filter(uses).map(|t| t.id.as_str());
+        let tenants = config.tenants.iter().filter(|t| t.uses(&now.name));
+        let tenants = tenants.map(|t| t.id.as_str());
         let row = Row {
             name: &now.name,
             kind: &now.kind,

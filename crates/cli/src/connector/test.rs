@@ -152,7 +152,7 @@ pub(crate) fn run(args: &Args) -> ExitCode {
 /// A merchant's own endpoint knows no modes: its merchants say whether money moves.
 fn is_of_a_live_merchant(config: &Config, name: &str) -> bool {
     let mut tenants = config.tenants.iter();
-    tenants.any(|tenant| tenant.live && tenant.routing.connectors().contains(&name))
+    tenants.any(|tenant| tenant.live && tenant.uses(name))
 }
 
 fn tested(kit: Kit<'_>) -> Result<Report, ExitCode> {

@@ -10,7 +10,7 @@ use ivrpay_api::{LaterDone, Payments};
 use serde::Serialize;
 
 use super::later::{Args, Asks, Plan, Wish, what, would};
-use super::{Answer, encode, refused, request};
+use super::{Answer, encode, refused};
 use crate::{Exit, fail, runtime};
 
 /// Longest file, bytes.
@@ -293,12 +293,12 @@ pub(super) fn run(operation: &str, args: &Args, file: &Path) -> ExitCode {
             return Exit::Usage.into();
         }
     };
-    let socket = match args.from.socket_of_service() {
-        Ok(socket) => socket,
+    let service = match args.from.service() {
+        Ok(service) => service,
         Err(code) => return code,
     };
     let asks = Asks {
-        socket,
+        service,
         operation,
         by: &args.by,
     };
@@ -375,8 +375,8 @@ async fn all(
 
 async fn one(asks: &Asks<'_>, row: &Ready) -> anyhow::Result<(Came, String)> {
     let text = match asks.go(&row.wish, &row.key).await? {
-        Ok(text) => text,
-        Err(why) => return Ok((Came::Refused, why)),
+        Answer::Good(text) => text,
+        Answer::Refused(why) => return Ok((Came::Refused, why)),
     };
     let LaterDone { operation, payment } = serde_json::from_str(&text)?;
     let what = what(&operation.kind, operation.amount, &payment.currency);
@@ -492,7 +492,7 @@ async fn payment(asks: &Asks<'_>, about: &About) -> anyhow::Result<Result<String
         encode(tenant),
         encode(order)
     );
-    let text = match request(&asks.socket, &path, None, None).await? {
+    let text = match asks.service.request(&path, None, None).await? {
         Answer::Good(text) => text,
         Answer::Refused(why) => return Ok(Err(why)),
     };

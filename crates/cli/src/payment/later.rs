@@ -10,7 +10,7 @@ use anyhow::bail;
 use ivrpay_api::{LaterDone, LaterPlanned};
 use sha2::{Digest as _, Sha256};
 
-use super::{Answer, From, encode, json, money, refused, request};
+use super::{Answer, From, Service, encode, json, money, refused};
 use crate::{Exit, fail, runtime};
 
 /// Times that a wish may have been asked for and not been done.
@@ -81,7 +81,7 @@ impl Wish {
 
 /// The running service, and what is asked of it.
 pub(super) struct Asks<'a> {
-    pub(super) socket: PathBuf,
+    pub(super) service: Service,
     pub(super) operation: &'a str,
     pub(super) by: &'a str,
 }
@@ -103,8 +103,9 @@ impl Asks<'_> {
         for tried in 0..TRIES_MAX {
             let key = wish.key(self.operation, tried);
             let body = wish.body(self.by, true);
-            let answer = request(&self.socket, &self.path(wish), Some(body), Some(&key)).await?;
-            let planned: LaterPlanned = match answer {
+            let path = self.path(wish);
+            let answer = self.service.request(&path, Some(body), Some(&key));
+            let planned: LaterPlanned = match answer.await? {
                 Answer::Good(text) => serde_json::from_str(&text)?,
                 Answer::Refused(why) => return Ok(Plan::Refused(why)),
             };
@@ -118,17 +119,11 @@ impl Asks<'_> {
         )))
     }
 
-    /// Asks; the text of the answer too.
-    pub(super) async fn go(
-        &self,
-        wish: &Wish,
-        key: &str,
-    ) -> anyhow::Result<Result<String, String>> {
+    /// Asks.
+    pub(super) async fn go(&self, wish: &Wish, key: &str) -> anyhow::Result<Answer> {
         let body = wish.body(self.by, false);
-        match request(&self.socket, &self.path(wish), Some(body), Some(key)).await? {
-            Answer::Good(text) => Ok(Ok(text)),
-            Answer::Refused(why) => Ok(Err(why)),
-        }
+        let path = self.path(wish);
+        self.service.request(&path, Some(body), Some(key)).await
     }
 }
 
@@ -136,8 +131,8 @@ pub(crate) fn run(operation: &str, args: &Args) -> ExitCode {
     if let Some(file) = &args.file {
         return super::file::run(operation, args, file);
     }
-    let socket = match args.from.socket_of_service() {
-        Ok(socket) => socket,
+    let service = match args.from.service() {
+        Ok(service) => service,
         Err(code) => return code,
     };
     // clap lets it not be absent where there is no file. One spelling: the key is made of it.
@@ -152,7 +147,7 @@ pub(crate) fn run(operation: &str, args: &Args) -> ExitCode {
         key: args.key.clone().unwrap_or_default(),
     };
     let asks = Asks {
-        socket,
+        service,
         operation,
         by: &args.by,
     };
@@ -177,8 +172,8 @@ async fn one(asks: &Asks<'_>, args: &Args, wish: &Wish) -> anyhow::Result<()> {
         return Ok(());
     }
     let text = match asks.go(wish, &key).await? {
-        Ok(text) => text,
-        Err(why) => bail!("{why}"),
+        Answer::Good(text) => text,
+        Answer::Refused(why) => bail!("{why}"),
     };
     let done: LaterDone = serde_json::from_str(&text)?;
     if args.from.json() {
@@ -211,7 +206,7 @@ pub(super) fn would(planned: &LaterPlanned) -> String {
 }
 
 /// Said with exit code 0 where it is done; what is refused or not known is an error, so that a script stops.
-pub(super) fn told(done: LaterDone) -> anyhow::Result<()> {
+fn told(done: LaterDone) -> anyhow::Result<()> {
     let LaterDone { operation, payment } = done;
     let what = what(&operation.kind, operation.amount, &payment.currency);
     match operation.state.as_str() {

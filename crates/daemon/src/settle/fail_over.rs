@@ -4,9 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
 use ivrpay_acquirer::{EndpointConfig, generic::Generic};
-use ivrpay_card::{Expiry, Month, Pan, Rules};
 use ivrpay_journal::OpenOptions;
-use ivrpay_payment::Brand;
 use proptest::prelude::*;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls_pki_types::PrivatePkcs8KeyDer;
@@ -14,7 +12,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
-use super::tests::payment_of;
+use super::tests::{card, payment_of};
 use super::*;
 
 /// What a connector's acquirer does.
@@ -239,29 +237,6 @@ async fn acquirer(
         let text = format!("HTTP/1.1 {status}\r\ncontent-length: {length}\r\n\r\n{body}");
         drop(stream.write_all(text.as_bytes()).await);
         drop(stream.shutdown().await);
-    }
-}
-
-/// A published test card.
-fn card() -> Card {
-    let digits = |text: &str| {
-        let mut digits = ivrpay_card::Digits::take().unwrap();
-        text.bytes()
-            .for_each(|byte| digits.push(byte - b'0').unwrap());
-        digits
-    };
-    let rules = Rules {
-        brands: Brand::ALL.to_vec(),
-        luhn: true,
-    };
-    let today = Month {
-        year: 2026,
-        month: 11,
-    };
-    Card {
-        pan: Pan::parse(digits("4111111111111111"), &rules).unwrap(),
-        expiry: Expiry::parse(digits("1230"), today).unwrap(),
-        code: None,
     }
 }
 

@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use ivrpay_journal::{
-    ApiRequest, EnteredBy, IntentDraft, Journal, Mode, NewPayment, OpenOptions, Origin,
+    ApiRequest, By, EnteredBy, IntentDraft, Journal, Mode, NewPayment, OpenOptions, Origin,
 };
 use ivrpay_payment::{
     AcquirerRef, Approval, Brand, CallId, Currency, Decline, Money, OrderId, Outcome, Plan, Reason,
@@ -169,4 +169,11 @@ pub fn declined() -> Outcome {
         hard: false,
         action: None,
     })
+}
+
+pub fn by(person: &str) -> By {
+    By {
+        person: person.parse().unwrap(),
+        via: "admin".into(),
+    }
 }

@@ -287,7 +287,7 @@ impl Kuroneko {
             },
             pay_way: pay_way.to_owned(),
             approval: approval.clone(),
-            last4: card.number.chars().skip(card.number.len() - 4).collect(),
+            last4: cards::last4(&card.number),
             requests: 1,
         };
         self.orders.insert(order_no, order);
@@ -310,7 +310,7 @@ impl Kuroneko {
         let cards = self.members.get(&member(fields)?);
         let cards = cards.map(Vec::as_slice).unwrap_or_default();
         let each = cards.iter().enumerate().map(|(at, card)| {
-            let last4 = card.number.get(card.number.len() - 4..).unwrap_or_default();
+            let last4 = cards::last4(&card.number);
             format!(
                 "<cardData><cardKey>{}</cardKey><maskingCardNo>************{last4}</maskingCardNo><cardExp>{}</cardExp><cardOwner>TEL</cardOwner><cardCodeApi>{}</cardCodeApi><lastCreditDate>{}</lastCreditDate></cardData>",
                 at + 1,

@@ -478,10 +478,7 @@ impl Veritrans {
         if expiry(card["cardExpire"].as_str().unwrap_or_default()).is_none() {
             return Err(refused("AC30", ""));
         }
-        let masked = format!(
-            "************{}",
-            number.get(number.len() - 4..).unwrap_or_default()
-        );
+        let masked = format!("************{}", cards::last4(&number));
         let account = self
             .accounts
             .get_mut(&id)

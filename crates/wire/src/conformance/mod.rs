@@ -19,7 +19,7 @@ use ivrpay_acquirer::{
 use ivrpay_card::Card;
 use ivrpay_payment::{
     AcquirerOrder, AcquirerRef, Brand, CardToken, Currency, Doubt, Durable, IdempotencyKey, Intent,
-    Money, OperationId, OperationKind, Outcome, Parent, PaymentId, Plan, Truncated, Why,
+    Money, OperationId, OperationKind, Outcome, PaymentId, Plan, Truncated, Why,
 };
 use reqwest::Url;
 use secrecy::{ExposeSecret, SecretString};
@@ -29,7 +29,7 @@ pub use cases::{CASES, Case, Listed};
 pub use report::{Left, Report, Row, Verdict};
 
 use crate::run::now_unix_s;
-use crate::{Kept, Ran, Sender, Trouble, run_from};
+use crate::{Kept, Ran, Sender, Trouble, hint, run_from};
 use cards::Which;
 use report::words;
 
@@ -39,7 +39,7 @@ const PART: u64 = 400;
 const PLAN_AMOUNT: u64 = 12_000;
 
 /// From then on no further case is begun.
-pub const RUN_MAX: Duration = Duration::from_secs(900);
+const RUN_MAX: Duration = Duration::from_secs(900);
 
 /// How long ago the order that never was is said to have been begun: too long for any request to be still on its way, seconds.
 const LONG_AGO_S: i64 = 86_400;
@@ -177,13 +177,9 @@ impl Came {
                 _ => None,
             },
             order: Some(op.acquirer_order),
-            hint: match (result, &done.trouble) {
-                (Verdict::Ok, _) => None,
-                (_, Some(trouble)) => Some(trouble.hint()),
-                (_, None) => match done.outcome {
-                    Outcome::NotCharged(why) => why.hint(),
-                    _ => None,
-                },
+            hint: match result {
+                Verdict::Ok => None,
+                _ => hint(&done.outcome, done.trouble.as_ref()),
             },
         }
     }
@@ -349,10 +345,7 @@ impl<'a> Kit<'a> {
     /// Asks for an order that never was: where that can be asked at all, by our number.
     async fn query_never(&mut self) -> Result<Came, Came> {
         let never = self.intent(OperationKind::Charge, AMOUNT);
-        let about = Parent {
-            at_unix_s: now_unix_s() - LONG_AGO_S,
-            ..parent_of(&never, None, 0)
-        };
+        let about = never.as_parent(None, now_unix_s() - LONG_AGO_S);
         let op = Intent {
             parent: Some(Box::new(about)),
             kind: OperationKind::Query,
@@ -566,15 +559,11 @@ impl<'a> Kit<'a> {
             |_| {},
         )
         .await;
-        let reference = match &outcome {
-            Outcome::Approved(approval) => Some(approval.acquirer_ref.clone()),
-            _ => kept.0.and_then(|progress| progress.reference),
-        };
         Done {
             op,
             at_unix_s,
+            reference: kept.reference(&outcome),
             outcome,
-            reference,
             trouble,
         }
     }
@@ -646,11 +635,9 @@ impl<'a> Kit<'a> {
             card: of.card,
             acquirer_order: of.acquirer_order,
             plan: of.plan,
-            parent: Some(Box::new(parent_of(
-                of,
-                first.reference.clone(),
-                first.at_unix_s,
-            ))),
+            parent: Some(Box::new(
+                of.as_parent(first.reference.clone(), first.at_unix_s),
+            )),
             ..op
         })
     }
@@ -774,17 +761,5 @@ fn approved(done: Done) -> Result<Came, Came> {
         Ok(Came::of(Verdict::Ok, &done))
     } else {
         Err(Came::failed(&done))
-    }
-}
-
-fn parent_of(op: &Intent, acquirer_ref: Option<AcquirerRef>, at_unix_s: i64) -> Parent {
-    Parent {
-        operation_id: op.operation_id,
-        kind: op.kind,
-        amount: op.amount,
-        acquirer_order: op.acquirer_order,
-        idempotency_key: op.idempotency_key,
-        acquirer_ref,
-        at_unix_s,
     }
 }

@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, ensure};
 use ivrpay_tests::acquirers::{Merchants, get};
-use ivrpay_tests::lab::{Lab, binary};
+use ivrpay_tests::lab::Lab;
 use ivrpay_tests::service::{Service, set};
 use serde_json::Value;
 
@@ -20,16 +20,9 @@ struct Routes<'a> {
 
 impl Routes<'_> {
     async fn payment(&self, args: &[&str]) -> anyhow::Result<(Value, String)> {
-        let mut command = tokio::process::Command::new(binary("ivrpay")?);
-        command
-            .arg("payment")
-            .args(args)
-            .args(["--json", "--config"]);
-        command.arg(self.service.folder.join("ivrpay.toml"));
-        let output = command.output().await?;
-        let text = String::from_utf8_lossy(&output.stdout);
-        let said = format!("{text}{}", String::from_utf8_lossy(&output.stderr));
-        Ok((serde_json::from_str(&text).unwrap_or(Value::Null), said))
+        let arguments = [&["payment"], args].concat();
+        let (json, said, _) = self.service.cli(&arguments).await?;
+        Ok((json, said))
     }
 
     /// Pays as the merchant of this acquirer; the payment.

@@ -10,7 +10,7 @@ use ivrpay_acquirer::{Connector, EndpointConfig, Mode, Progress, Settings, confi
 use ivrpay_card::Card;
 use ivrpay_payment::{
     AcquirerOrder, AcquirerRef, Currency, Doubt, Durable, IdempotencyKey, Intent, Money,
-    OperationId, OperationKind, Outcome, Parent, PaymentId, Plan,
+    OperationId, OperationKind, Outcome, PaymentId, Plan,
 };
 use ivrpay_wire::{Kept, Sender, Trouble};
 
@@ -269,16 +269,8 @@ impl<'a> Shop<'a> {
             plan: Plan::LumpSum,
             token: None,
             parent: parent.map(|p| {
-                let of = p.op.get();
-                Box::new(Parent {
-                    operation_id: of.operation_id,
-                    kind: of.kind,
-                    amount: of.amount,
-                    acquirer_order: of.acquirer_order,
-                    idempotency_key: of.idempotency_key,
-                    acquirer_ref: p.reference.clone(),
-                    at_unix_s: i64::try_from(now).unwrap() - 3_600,
-                })
+                let at_unix_s = i64::try_from(now).unwrap() - 3_600;
+                Box::new(p.op.get().as_parent(p.reference.clone(), at_unix_s))
             }),
         }
     }
@@ -302,11 +294,8 @@ impl<'a> Shop<'a> {
             |_| {},
         )
         .await;
-        let reference = match &ran.outcome {
-            Outcome::Approved(approval) => Some(approval.acquirer_ref.clone()),
-            _ => kept.0.and_then(|progress| progress.reference),
-        };
         // As the journal does.
+        let reference = kept.reference(&ran.outcome);
         let reference = reference.or_else(|| op.get().parent.as_ref()?.acquirer_ref.clone());
         Done {
             op,

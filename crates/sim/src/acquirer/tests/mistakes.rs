@@ -3,7 +3,7 @@
 
 use ivrpay_acquirer::{Asked, EndpointConfig, Progress, Settings, Step, configured};
 use ivrpay_payment::{Intent, Money, OperationKind, Outcome};
-use ivrpay_wire::{Sender, Trouble};
+use ivrpay_wire::{Sender, hint};
 use secrecy::ExposeSecret as _;
 
 use super::matrix::{Done, Shop, told, word};
@@ -53,15 +53,6 @@ fn spoilt(
         *parameter = other(parameter);
     }
     (settings, endpoint)
-}
-
-/// What is said to the admin: by what stopped the operation, else by what it came to.
-fn hint(outcome: &Outcome, trouble: Option<&Trouble>) -> Option<&'static str> {
-    match (trouble, outcome) {
-        (Some(trouble), _) => Some(trouble.hint()),
-        (None, Outcome::NotCharged(why)) => why.hint(),
-        _ => None,
-    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
