@@ -1079,7 +1079,12 @@ impl Call {
         // Heard is what was played, not what was meant to be.
         let heard = !end.is_some_and(|end| end.hung_up || self.unheard);
         let settle = &self.shared.settle;
-        Box::pin(settle.release(claim, result.name(), evidence, heard)).await;
+        let operator_knows = self
+            .operator
+            .as_ref()
+            .is_some_and(|operator| !operator.gone);
+        let known = (heard, operator_knows);
+        Box::pin(settle.release(claim, result.name(), evidence, known)).await;
     }
 
     /// Result variables, then the next priority of the dialplan.

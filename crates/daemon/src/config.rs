@@ -17,7 +17,9 @@ use ivrpay_card::Ranges;
 use ivrpay_dialogue::Settings;
 use ivrpay_dialogue::desk::OrderDigits;
 use ivrpay_journal::TaskRules;
-use ivrpay_payment::{Brand, Currency, Money, Offers, Owner, SiteId, TenantId, Transaction};
+use ivrpay_payment::{
+    Brand, Currency, Money, Offers, OperationKind, Owner, SiteId, TenantId, Transaction,
+};
 use ivrpay_prompts::Language;
 use ivrpay_web::{ApiKey, KeyHash, Scope};
 use ivrpay_wire::{Lookup, LookupConfig};
@@ -578,6 +580,8 @@ struct RawTenant {
     #[serde(default)]
     approved_caller_gone_due: Option<Span>,
     #[serde(default)]
+    unheard_approval: RawUnheard,
+    #[serde(default)]
     authorisation_expiring: Option<Span>,
     #[serde(default)]
     task_owner: Option<String>,
@@ -653,6 +657,15 @@ struct RawReturn {
 enum RawMode {
     Live,
     Test,
+}
+
+/// What becomes of an approval that neither caller nor operator knows of.
+#[derive(Deserialize, Clone, Copy, Default, PartialEq, Eq)]
+#[serde(rename_all = "kebab-case")]
+enum RawUnheard {
+    #[default]
+    Keep,
+    Void,
 }
 
 fn default_brands() -> Vec<Brand> {
@@ -1154,7 +1167,20 @@ fn tenant(
             .map(Owner::new)
             .transpose()
             .map_err(|e| ConfigError::value(at("task_owner"), e))?,
+        release_unheard: raw.unheard_approval == RawUnheard::Void,
     };
+    let voids = |name: &str| {
+        let about = connectors.get(name).map(|c| c.kind.about());
+        about.is_some_and(|about| about.capabilities.has(OperationKind::Void))
+    };
+    if task_rules.release_unheard
+        && let Some(name) = routing.connectors().into_iter().find(|name| !voids(name))
+    {
+        return Err(ConfigError::value(
+            at("unheard_approval"),
+            format!("\"keep\": the acquirer of [connectors.{name}] has no void"),
+        ));
+    }
     if raw.desk.ask_plan && raw.plans.is_empty() {
         return Err(ConfigError::value(
             at("desk.ask_plan"),
@@ -1912,6 +1938,13 @@ pub(crate) mod tests {
         refused(
             ("#language = \"ja\"", "language = \"de\""),
             "tenants[0].language",
+        );
+        refused(
+            (
+                "#unheard_approval = \"keep\"",
+                "unheard_approval = \"void\"",
+            ),
+            "tenants[0].unheard_approval: \"keep\": the acquirer of [connectors.generic] has no void",
         );
         refused(
             (

@@ -765,6 +765,37 @@ pub(crate) fn approved_too_late(
     );
 }
 
+/// An inquiry that nobody asked for has found what became of an operation.
+pub(crate) fn found_out(payment: PaymentId, operation: OperationId, outcome: &Outcome) {
+    info!(payment_id = %payment, operation_id = %operation, outcome = outcome_name(outcome), "what was unknown is known");
+}
+
+/// An approval that nobody knows of was to be released.
+pub(crate) fn released(payment: PaymentId, void: &ivrpay_journal::Operation) {
+    warn!(
+        payment_id = %payment, operation_id = %void.id, outcome = void.state.name(),
+        hint = "its task says whom to call back; unheard_approval = \"keep\" keeps such approvals",
+        "an approval that neither caller nor operator knows of was to be released"
+    );
+}
+
+/// It can't be: its task is a person's.
+pub(crate) fn not_released(payment: PaymentId, refused: &ivrpay_web::LaterRefused) {
+    error!(
+        payment_id = %payment, reason = %refused,
+        hint = "void or refund it: `ivrpay payment void`, `ivrpay payment refund`",
+        "an approval that neither caller nor operator knows of can't be released"
+    );
+}
+
+/// What is open could not be looked after now; the next second tries again.
+pub(crate) fn recovery_failed(refused: &ivrpay_web::LaterRefused) {
+    if let ivrpay_web::LaterRefused::Stopping = refused {
+        return;
+    }
+    error!(reason = %refused, "open payments could not be looked after");
+}
+
 /// A live connector is new, or another in a way that nobody has to answer for.
 pub(crate) fn connector_kept(connector: &str, what: &[&String]) {
     info!(connector, changed = ?what, "a live connector is kept as it is now");

@@ -26,6 +26,7 @@ mod plans;
 mod quarantine;
 mod reach;
 pub mod recorders;
+mod recovery;
 pub mod routing;
 mod serve;
 pub mod settle;

@@ -153,6 +153,7 @@ pub async fn serve(
     housekeeping(journal.clone(), metrics, counters, &stopping, &servers);
     tasks::watch(journal.clone(), stream.clone(), &stopping, &servers);
     crate::expiring::watch(&config, journal.clone(), &stopping, &servers);
+    crate::recovery::watch(&settle, &stopping, &servers);
 
     let recorders = Recorders::new(
         Arc::new(config.recorders),

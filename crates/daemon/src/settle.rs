@@ -15,12 +15,12 @@ use ivrpay_card::Card;
 use ivrpay_dialogue::operator::Refusal;
 use ivrpay_dialogue::{Draft, NotWritten};
 use ivrpay_journal::{
-    By, Claim, IntentDraft, IntentError, Journal, Later, LaterDraft, LaterError, Operation,
-    OperationState, OutcomeError, Payment, Planned,
+    ApiRequest, By, Claim, IntentDraft, IntentError, Journal, Later, LaterDraft, LaterError,
+    Operation, OperationState, OutcomeError, Payment, Planned,
 };
 use ivrpay_payment::{
-    CallId, Decline, Doubt, Durable, Intent, OperationId, OperationKind, Outcome, PaymentId, Plan,
-    Reason, TenantId, Why,
+    CallId, Decline, Doubt, Durable, Intent, OperationId, OperationKind, OperatorId, Outcome,
+    PaymentId, Plan, Reason, TenantId, Why,
 };
 use ivrpay_web::{Acquirers, LaterRefused};
 use ivrpay_wire::{Checkpoint, Ran, Sender, Trouble};
@@ -46,6 +46,27 @@ const INQUIRY: &str = "inquiry";
 /// After how long a refusal of our own is told at least and at most: as long as the acquirer's last one took, so that who tries cards does
 /// not hear from the time that nobody was asked.
 const REFUSED_AFTER: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(5));
+
+/// What an inquiry has found.
+pub(crate) enum Found {
+    /// What became of it.
+    Out(Outcome),
+    /// Nothing that can be told yet.
+    Nothing,
+    /// That it was not charged, which nobody may believe before that time, UTC milliseconds.
+    TooEarly {
+        /// From when on.
+        sure_ms: i64,
+    },
+}
+
+/// In whose name open payments are made good.
+fn by_recovery() -> By {
+    By {
+        person: OperatorId::new("recovery").expect("letters"),
+        via: "daemon".to_owned(),
+    }
+}
 
 /// A connector, ready to be used.
 pub struct Route {
@@ -338,19 +359,63 @@ impl Settle {
             if !route.connector.about().capabilities.query {
                 return Err(LaterRefused::Unsupported { kind });
             }
-            let query = self.journal.write_query(operation.id, &by).await?;
-            let outcome = self.answered(&operation.connector, &query).await;
-            if !matches!(outcome, Outcome::Unknown(_)) {
-                match self.journal.settle(operation.id, &outcome, INQUIRY).await {
-                    // Somebody else was faster, and that stands; or it is too early to say so, and it stays unknown.
-                    Ok(_) | Err(OutcomeError::AlreadyWritten | OutcomeError::TooEarly { .. }) => {}
-                    Err(OutcomeError::Journal(error)) => return Err(LaterError::from(error).into()),
-                    Err(_) => return Err(LaterError::NotFound.into()),
-                }
-            }
+            self.ask_about(&operation, &by).await?;
             asked.push(self.operation(payment, operation.id).await?);
         }
         Ok(asked)
+    }
+
+    /// Asks what became of one operation, and settles what is said.
+    ///
+    /// # Errors
+    /// [`LaterRefused`]; nothing was settled then.
+    async fn ask_about(&self, operation: &Operation, by: &By) -> Result<Found, LaterRefused> {
+        let query = self.journal.write_query(operation.id, by).await?;
+        let outcome = self.answered(&operation.connector, &query).await;
+        if matches!(outcome, Outcome::Unknown(_)) {
+            return Ok(Found::Nothing);
+        }
+        match self.journal.settle(operation.id, &outcome, INQUIRY).await {
+            Ok(_) => Ok(Found::Out(outcome)),
+            // Somebody else was faster, and that stands.
+            Err(OutcomeError::AlreadyWritten) => Ok(Found::Nothing),
+            // It stays unknown.
+            Err(OutcomeError::TooEarly { sure_ms }) => Ok(Found::TooEarly { sure_ms }),
+            Err(OutcomeError::Journal(error)) => Err(LaterError::from(error).into()),
+            Err(_) => Err(LaterError::NotFound.into()),
+        }
+    }
+
+    /// The same, by nobody's wish; in a task of its own, so that the service stops behind it.
+    pub(crate) fn ask_by_itself(
+        &self,
+        operation: Operation,
+    ) -> BoxFuture<'static, Result<Found, LaterRefused>> {
+        let this = self.clone();
+        self.apart(async move { this.ask_about(&operation, &by_recovery()).await })
+    }
+
+    /// Releases an approval, by nobody's wish; once under each `key`.
+    pub(crate) fn release_by_itself(
+        &self,
+        payment: PaymentId,
+        key: String,
+    ) -> BoxFuture<'static, Result<Operation, LaterRefused>> {
+        let this = self.clone();
+        let draft = LaterDraft {
+            kind: OperationKind::Void,
+            amount_minor: None,
+            by: by_recovery(),
+            request: Some(ApiRequest { key, hash: [0; 32] }),
+        };
+        self.apart(async move { Self::later(&this, payment, draft).await })
+    }
+
+    /// The connectors whose acquirers can be asked what became of an operation.
+    pub(crate) fn inquirable(&self) -> impl Iterator<Item = &str> {
+        let all = self.routes.iter();
+        all.filter(|(_, route)| route.connector.about().capabilities.query)
+            .map(|(name, _)| name.as_str())
     }
 
     /// Whether one of these connectors' acquirers can be asked now; else what an operator is told: of maintenance, where that is all of
@@ -365,7 +430,7 @@ impl Settle {
         })
     }
 
-    fn is_open(&self, connector: &str) -> Result<(), Refusal> {
+    pub(crate) fn is_open(&self, connector: &str) -> Result<(), Refusal> {
         let Some(route) = self.routes.get(connector) else {
             return Ok(());
         };
@@ -595,13 +660,13 @@ impl Settle {
     }
 
     /// Ends a call's work on its payment. What the journal refuses is written as soon as it takes it, in a task of its own: the
-    /// payment and its order stay locked until then.
+    /// payment and its order stay locked until then. `heard`: by the caller; `operator_knows`: his operator is in the call.
     pub(crate) async fn release(
         &self,
         claim: Claim,
         result: &'static str,
         evidence: serde_json::Value,
-        heard: bool,
+        (heard, operator_knows): (bool, bool),
     ) {
         let id = claim.payment().id;
         let claim = Arc::new(claim);
@@ -611,7 +676,10 @@ impl Settle {
                 if heard {
                     this.journal.release(&claim, result, evidence).await
                 } else {
-                    this.journal.release_unheard(&claim, result, evidence).await
+                    let journal = &this.journal;
+                    journal
+                        .release_unheard(&claim, result, evidence, operator_knows)
+                        .await
                 }
             }
         };

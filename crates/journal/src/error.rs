@@ -2,7 +2,7 @@
 
 use std::io;
 
-use ivrpay_payment::{CallId, OperationKind, OperatorId, PaymentId, State, TaskId};
+use ivrpay_payment::{CallId, Illegal, OperationKind, OperatorId, PaymentId, State, TaskId};
 
 /// Why the journal could not be opened, read or written.
 #[derive(Debug, thiserror::Error)]
@@ -20,6 +20,9 @@ pub enum Error {
     /// The disk, or the journal's own limit, is full. Nothing was written.
     #[error("no room is left for the journal; nothing was written")]
     Full,
+    /// A bug: what was to be written may not follow on what is written. Nothing was.
+    #[error(transparent)]
+    Illegal(#[from] Illegal),
     /// Another daemon writes this journal.
     #[error("the journal is in use by {}", pid.map_or_else(|| "another process".to_owned(), |pid| format!("process {pid}")))]
     InUse {
@@ -66,6 +69,9 @@ impl Error {
             }
             Self::Full => {
                 "free space on the journal's file system; payments are accepted again at once, no restart is needed"
+            }
+            Self::Illegal(_) => {
+                "this is a fault of ivrpay: report it with this text; the payment stays as it was"
             }
             Self::InUse { .. } => {
                 "one daemon a journal: stop the other one, or give this one its own journal path"

@@ -5,13 +5,14 @@ use std::path::Path;
 use std::sync::Arc;
 
 use ivrpay_payment::{
-    CallId, CardToken, Doubt, Durable, IdempotencyKey, Intent, OperationId, OperationKind, OrderId,
-    Outcome, PaymentId, Plan, State, TenantId, Truncated, Why,
+    Answer, Asked, CallId, CardToken, Doubt, Durable, Duty, Entry, IdempotencyKey, Intent,
+    OperationId, OperationKind, OrderId, Outcome, PaymentId, Plan, State, Step, TenantId,
+    Truncated, Why,
 };
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::later::{self, is_later};
+use crate::inquiries::next_ms;
 use crate::sqlite::{Durability, Holder, Sqlite, Tx};
 use crate::tasks::{Rules, task};
 use crate::types::{
@@ -33,6 +34,14 @@ const AMOUNT_REJECTED: &str = "amount-rejected";
 const AGENT_CANCELLED: &str = "agent-cancelled";
 /// Result of a call whose operation has no known outcome.
 const OUTCOME_UNKNOWN: &str = "outcome-unknown";
+
+/// Who knows how a call's payment ended.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Heard {
+    Caller,
+    Operator,
+    Nobody,
+}
 
 /// The journal of payments. Clones share one file.
 #[derive(Clone)]
@@ -239,12 +248,12 @@ impl Journal {
         result: &str,
         evidence: Value,
     ) -> Result<State, Error> {
-        self.finish(claim.payment.id, Some(claim.call), result, evidence, true)
-            .await
+        let (id, call) = (claim.payment.id, Some(claim.call));
+        self.finish(id, call, result, evidence, Heard::Caller).await
     }
 
     /// The same as [`Self::release`], for a caller who hung up before the result had been spoken to its end. An approval
-    /// that nobody heard makes a task to call him back.
+    /// that nobody heard makes a task to call him back; `operator_knows`: his operator is in the call, and is told of it.
     ///
     /// # Errors
     /// As [`Self::release`].
@@ -253,9 +262,15 @@ impl Journal {
         claim: &Claim,
         result: &str,
         evidence: Value,
+        operator_knows: bool,
     ) -> Result<State, Error> {
-        self.finish(claim.payment.id, Some(claim.call), result, evidence, false)
-            .await
+        let heard = if operator_knows {
+            Heard::Operator
+        } else {
+            Heard::Nobody
+        };
+        let (id, call) = (claim.payment.id, Some(claim.call));
+        self.finish(id, call, result, evidence, heard).await
     }
 
     /// The closing record of a payment: result of the call, and what was spoken and pressed. Rides on the next sync.
@@ -269,7 +284,8 @@ impl Journal {
         result: &str,
         evidence: Value,
     ) -> Result<State, Error> {
-        self.finish(payment_id, None, result, evidence, true).await
+        self.finish(payment_id, None, result, evidence, Heard::Caller)
+            .await
     }
 
     /// Ends the work of a call that died in this process, as [`Self::release_unheard`] does; says on which payment it was.
@@ -410,7 +426,7 @@ impl Journal {
         call: Option<CallId>,
         result: &str,
         evidence: Value,
-        heard: bool,
+        heard: Heard,
     ) -> Result<State, Error> {
         let mut tx = self.begin(Durability::Rides).await?;
         let state = finish(
@@ -533,6 +549,7 @@ async fn create_claimed(
 }
 
 async fn claim_for(tx: &mut Tx<'_>, mut payment: Payment, call: CallId) -> Result<Claim, Error> {
+    payment.advance(None, Entry::Claimed)?;
     tx.insert_claim(payment.id, call).await?;
     payment.call = Some(call);
     let body = json!({ "call": call, "entered_by": payment.entered_by.name() });
@@ -550,7 +567,7 @@ async fn abandon(tx: &mut Tx<'_>, call: CallId, rules: &Rules) -> Result<Option<
         Some(call),
         INTERRUPTED,
         Value::Null,
-        false,
+        Heard::Nobody,
         rules,
     )
     .await?;
@@ -567,20 +584,37 @@ async fn expire(tx: &mut Tx<'_>, now_ms: i64) -> Result<Vec<PaymentId>, Error> {
 }
 
 async fn expire_one(tx: &mut Tx<'_>, mut payment: Payment) -> Result<(), Error> {
-    payment.state = State::Expired;
+    let step = payment.advance(None, Entry::Expired)?;
     tx.update_payment(&mut payment).await?;
     tx.append("expired", &payment, None, json!({})).await?;
-    tx.insert_event(fresh_id(tx.now_ms), &payment).await
+    tell(tx, &payment, step).await
 }
 
 /// A waiting payment that no call has is over, by a person's wish.
 async fn withdraw_one(tx: &mut Tx<'_>, mut payment: Payment) -> Result<(), Error> {
-    payment.state = State::Cancelled;
+    let step = payment.advance(None, Entry::Withdrawn)?;
     payment.result = Some(AGENT_CANCELLED.to_owned());
     tx.update_payment(&mut payment).await?;
     let body = json!({ "result": AGENT_CANCELLED });
     tx.append("closed", &payment, None, body).await?;
-    tx.insert_event(fresh_id(tx.now_ms), &payment).await
+    tell(tx, &payment, step).await
+}
+
+/// An approval that nobody knows of is released again, where its merchant wants that.
+async fn release_unheard(tx: &mut Tx<'_>, payment: &Payment, rules: &Rules) -> Result<(), Error> {
+    let wanted = rules.of(&payment.tenant).release_unheard;
+    if wanted && payment.connector != TRAINING && payment.transaction.moves_money() {
+        tx.insert_release(payment).await?;
+    }
+    Ok(())
+}
+
+/// The merchant's order system, of a change that it is told of.
+async fn tell(tx: &mut Tx<'_>, payment: &Payment, step: Step) -> Result<(), Error> {
+    if step.tells {
+        tx.insert_event(fresh_id(tx.now_ms), payment).await?;
+    }
+    Ok(())
 }
 
 async fn withdraw(tx: &mut Tx<'_>, payment_id: PaymentId) -> Result<bool, Error> {
@@ -670,7 +704,9 @@ async fn write_intent(
             } if cause.is_unique_violation() => IntentError::OrderTaken,
             other => other.into(),
         })?;
-    payment.state = State::InFlight;
+    payment
+        .advance(None, Entry::Intent(Asked::of(&intent)))
+        .map_err(Error::from)?;
     payment.connector = draft.connector;
     payment.card = Some(intent.card);
     payment.plan = intent.plan;
@@ -696,6 +732,9 @@ async fn fail_over(tx: &mut Tx<'_>, intent: &Intent, connector: &str) -> Result<
     }
     let payment = tx.payment(operation.payment).await?;
     let mut payment = payment.ok_or(OutcomeError::NotFound)?;
+    payment
+        .advance(None, Entry::FailedOver)
+        .map_err(Error::from)?;
     tx.update_connector(operation.id, connector).await?;
     payment.connector = connector.to_owned();
     tx.update_payment(&mut payment).await?;
@@ -722,26 +761,8 @@ async fn write_outcome(
         .payment(operation.payment)
         .await?
         .ok_or(OutcomeError::NotFound)?;
-    if !is_later(operation.kind) {
-        payment.state = match outcome {
-            Outcome::Approved(_) => State::Approved,
-            // The call goes on, perhaps with another card; its end decides.
-            Outcome::Declined(_) | Outcome::NotCharged(_) => State::Waiting,
-            Outcome::Unknown(_) => State::Unknown,
-        };
-    }
-    if matches!(outcome, Outcome::Unknown(_)) && operation.kind != OperationKind::Query {
-        task(
-            tx,
-            &payment,
-            TaskKind::UnknownOutcome,
-            Some(operation.id),
-            rules,
-            "the acquirer's answer is not known",
-        )
-        .await?;
-    }
-    record_outcome(tx, "outcome", &mut payment, &operation, outcome, None).await?;
+    let note = "the acquirer's answer is not known";
+    record_outcome(tx, &mut payment, &operation, outcome, None, (rules, note)).await?;
     Ok(payment.state)
 }
 
@@ -772,44 +793,44 @@ pub(crate) async fn settle(
         .payment(operation.payment)
         .await?
         .ok_or(OutcomeError::NotFound)?;
-    let begins = !is_later(operation.kind);
-    match outcome {
-        Outcome::Unknown(_) => return Err(OutcomeError::AlreadyWritten),
-        Outcome::Approved(_) if begins => payment.state = State::Approved,
-        Outcome::Declined(_) if begins => payment.state = State::Declined,
-        Outcome::NotCharged(_) if begins => payment.state = State::Cancelled,
-        _ => {}
+    if matches!(outcome, Outcome::Unknown(_)) {
+        return Err(OutcomeError::AlreadyWritten);
     }
     let by = scrub::text(by);
     tx.close_task(payment.id, TaskKind::UnknownOutcome, &by, note)
         .await?;
-    if begins && payment.state == State::Approved {
-        task(
-            tx,
-            &payment,
-            TaskKind::ApprovedCallerGone,
-            Some(operation_id),
-            rules,
-            "approved after the call had ended",
-        )
-        .await?;
-    }
     tx.insert_audit(&by, "settle", &payment).await?;
-    record_outcome(tx, "settled", &mut payment, &operation, outcome, Some(&by)).await?;
+    let note = "approved after the call had ended";
+    record_outcome(
+        tx,
+        &mut payment,
+        &operation,
+        outcome,
+        Some(&by),
+        (rules, note),
+    )
+    .await?;
     Ok(payment.state)
 }
 
-/// The outcome in operation, payment, record and, unless the call goes on, outbox.
+/// The outcome in operation, payment, record and, unless the call goes on, outbox; with the task that it makes, for this reason. `by`: who
+/// found it out.
 async fn record_outcome(
     tx: &mut Tx<'_>,
-    kind: &str,
     payment: &mut Payment,
     operation: &Operation,
     outcome: &Outcome,
     by: Option<&str>,
+    (rules, reason): (&Rules, &str),
 ) -> Result<(), Error> {
-    let begins = !is_later(operation.kind);
+    let begins = !operation.kind.is_later();
     let mut outcome = outcome.clone();
+    let (asked, answer) = (operation.asked(), Answer::from(&outcome));
+    let (kind, entry) = match by {
+        None => ("outcome", Entry::Outcome(asked, answer)),
+        Some(_) => ("settled", Entry::Settled(asked, answer)),
+    };
+    let step = payment.advance(operation.open(), entry)?;
     let state = match &mut outcome {
         Outcome::Approved(approval) => {
             // Sixteen letters and digits are room for a card number, should an acquirer send one back by mistake.
@@ -821,7 +842,6 @@ async fn record_outcome(
                 payment.approval_code.clone_from(&approval.code);
                 payment.acquirer_ref = Some(approval.acquirer_ref.clone());
             }
-            later::apply(payment, operation);
             if matches!(operation.kind, OperationKind::Capture | OperationKind::Void) {
                 let by = operation.by.as_deref().unwrap_or_default();
                 let kind = TaskKind::ExpiringAuthorisation;
@@ -840,23 +860,30 @@ async fn record_outcome(
         Outcome::Unknown(_) => OperationState::Unknown,
     };
     let outcome = json!(outcome);
-    tx.update_operation(operation.id, state, &outcome).await?;
+    let inquire_ms = match step.duty {
+        Duty::Inquire => next_ms(tx.now_ms, 0),
+        _ => None,
+    };
+    tx.update_operation(operation.id, state, &outcome, inquire_ms)
+        .await?;
     tx.update_payment(payment).await?;
     let mut body = json!({ "outcome": outcome });
     if let Some(by) = by {
         body["by"] = Value::from(by);
     }
     tx.append(kind, payment, Some(operation.id), body).await?;
-    let tells = match operation.kind {
-        OperationKind::Query => false,
-        // "Approved" has been told.
-        kind if is_later(kind) => payment.state == State::Voided,
-        _ => payment.state != State::Waiting,
+    let to_do = match step.duty {
+        Duty::Inquire => Some(TaskKind::UnknownOutcome),
+        Duty::CallBack => Some(TaskKind::ApprovedCallerGone),
+        _ => None,
     };
-    if tells {
-        tx.insert_event(fresh_id(tx.now_ms), payment).await?;
+    if let Some(kind) = to_do {
+        task(tx, payment, kind, Some(operation.id), rules, reason).await?;
     }
-    Ok(())
+    if step.duty == Duty::CallBack {
+        release_unheard(tx, payment, rules).await?;
+    }
+    tell(tx, payment, step).await
 }
 
 async fn finish(
@@ -865,7 +892,7 @@ async fn finish(
     call: Option<CallId>,
     result: &str,
     evidence: Value,
-    heard: bool,
+    heard: Heard,
     rules: &Rules,
 ) -> Result<State, Error> {
     let payment = tx.payment(payment_id).await?.ok_or(Error::Corrupt {
@@ -878,7 +905,7 @@ async fn finish(
     // The call ends while its operation is open: nobody will write the outcome, so nobody may take it for refused.
     let mut payment = payment;
     let open = tx.in_flight(Some(payment_id)).await?;
-    for operation in open.into_iter().filter(|o| !is_later(o.kind)) {
+    for operation in open.into_iter().filter(|o| !o.kind.is_later()) {
         payment = to_unknown(
             tx,
             &operation,
@@ -889,47 +916,45 @@ async fn finish(
     }
     // The outcome may have come to the disk after the caller had been told that it is being checked.
     let told_otherwise = result == OUTCOME_UNKNOWN;
-    if payment.state == State::Approved && (!heard || told_otherwise) {
-        let note = if told_otherwise {
-            "approved, and the caller was told that it is being checked"
-        } else {
-            "the caller did not hear that the payment is approved"
-        };
-        task(
-            tx,
-            &payment,
-            TaskKind::ApprovedCallerGone,
-            None,
-            rules,
-            note,
-        )
-        .await?;
-    }
-    close_call(tx, payment, result, scrub::json(evidence)).await
+    let unheard = match (told_otherwise, heard) {
+        (true, _) => Some((
+            Heard::Nobody,
+            "approved, and the caller was told that it is being checked",
+        )),
+        (false, Heard::Caller) => None,
+        (false, heard) => Some((
+            heard,
+            "the caller did not hear that the payment is approved",
+        )),
+    };
+    close_call(tx, payment, result, scrub::json(evidence), (rules, unheard)).await
 }
 
-/// Ends the claim; a payment that is still waiting waits on or is over.
+/// Ends the claim; a payment that is still waiting waits on or is over. Of one that is approved nobody knows, where `unheard` says why.
 async fn close_call(
     tx: &mut Tx<'_>,
     mut payment: Payment,
     result: &str,
     evidence: Value,
+    (rules, unheard): (&Rules, Option<(Heard, &str)>),
 ) -> Result<State, Error> {
     // A wrong amount is announced anew: nobody can pay this one.
     let waits_on = payment.origin != Origin::Dialplan
         && !is_past(&payment, tx.now_ms)
         && result != AMOUNT_REJECTED;
-    if payment.state == State::Waiting && waits_on {
+    let heard = unheard.is_none();
+    let step = payment.advance(None, Entry::Closed { waits_on, heard })?;
+    if payment.state == State::Waiting {
         // The card that was declined is the operation's; the next caller begins anew.
         (payment.card, payment.decline_reason) = (None, None);
-    } else if payment.state == State::Waiting {
-        payment.state = if payment.decline_reason.is_some() {
-            State::Declined
-        } else {
-            State::Cancelled
-        };
     }
-    let over = matches!(payment.state, State::Declined | State::Cancelled);
+    if let (Duty::CallBack, Some((heard, reason))) = (step.duty, unheard) {
+        let kind = TaskKind::ApprovedCallerGone;
+        task(tx, &payment, kind, None, rules, reason).await?;
+        if heard == Heard::Nobody {
+            release_unheard(tx, &payment, rules).await?;
+        }
+    }
     payment.result = Some(result.to_owned());
     if !evidence.is_null() {
         payment.evidence = Some(evidence.clone());
@@ -944,9 +969,7 @@ async fn close_call(
         json!({ "result": result, "evidence": evidence }),
     )
     .await?;
-    if over {
-        tx.insert_event(fresh_id(tx.now_ms), &payment).await?;
-    }
+    tell(tx, &payment, step).await?;
     Ok(payment.state)
 }
 
@@ -969,31 +992,18 @@ async fn recover(tx: &mut Tx<'_>, rules: &Rules) -> Result<Recovered, Error> {
         let payment = tx.payment(id).await?.ok_or(Error::Corrupt {
             what: "a claim without its payment",
         })?;
-        let result = match payment.state {
-            State::Waiting => {
-                recovered.released.push(id);
-                INTERRUPTED
-            }
-            State::Approved => {
-                // Nobody knows whether the caller heard it.
-                task(
-                    tx,
-                    &payment,
-                    TaskKind::ApprovedCallerGone,
-                    None,
-                    rules,
-                    "the daemon stopped before the call was closed",
-                )
-                .await?;
-                recovered.closed.push(id);
-                "success"
-            }
-            _ => {
-                recovered.closed.push(id);
-                OUTCOME_UNKNOWN
-            }
+        let (list, result) = match payment.state {
+            State::Waiting => (&mut recovered.released, INTERRUPTED),
+            State::Approved => (&mut recovered.closed, "success"),
+            _ => (&mut recovered.closed, OUTCOME_UNKNOWN),
         };
-        close_call(tx, payment, result, Value::Null).await?;
+        list.push(id);
+        // Nobody knows whether the caller heard it.
+        let unheard = (
+            Heard::Nobody,
+            "the daemon stopped before the call was closed",
+        );
+        close_call(tx, payment, result, Value::Null, (rules, Some(unheard))).await?;
     }
     Ok(recovered)
 }
@@ -1008,30 +1018,8 @@ async fn to_unknown(
     let mut payment = tx.payment(operation.payment).await?.ok_or(Error::Corrupt {
         what: "an operation without its payment",
     })?;
-    if !is_later(operation.kind) {
-        payment.state = State::Unknown;
-    }
-    // A question that was not answered is asked again; nobody has to do anything.
-    if operation.kind != OperationKind::Query {
-        task(
-            tx,
-            &payment,
-            TaskKind::UnknownOutcome,
-            Some(operation.id),
-            rules,
-            note,
-        )
-        .await?;
-    }
-    record_outcome(
-        tx,
-        "outcome",
-        &mut payment,
-        operation,
-        &Outcome::Unknown(Doubt::NoReply),
-        None,
-    )
-    .await?;
+    let unknown = Outcome::Unknown(Doubt::NoReply);
+    record_outcome(tx, &mut payment, operation, &unknown, None, (rules, note)).await?;
     Ok(payment)
 }
 

@@ -3,8 +3,8 @@
 //! connector that the charge was asked of.
 
 use ivrpay_payment::{
-    AcquirerRef, Durable, IdempotencyKey, Intent, Money, OperationId, OperationKind, Outcome,
-    Parent, PaymentId, State,
+    AcquirerRef, Asked, Durable, Entry, IdempotencyKey, Intent, Money, NotAllowed, OperationId,
+    OperationKind, Outcome, Parent, PaymentId,
 };
 use serde_json::{Value, json};
 
@@ -75,14 +75,6 @@ impl Journal {
     }
 }
 
-/// Whether it is done about an operation before it, behind the call.
-pub(crate) const fn is_later(kind: OperationKind) -> bool {
-    matches!(
-        kind,
-        OperationKind::Capture | OperationKind::Void | OperationKind::Refund | OperationKind::Query
-    )
-}
-
 /// What the journal allows of a wish.
 #[allow(
     clippy::large_enum_variant,
@@ -123,20 +115,11 @@ async fn planned(
             Err(LaterError::IdempotencyReused)
         };
     }
-    if payment.state != State::Approved {
-        return Err(LaterError::NotApproved {
-            state: payment.state,
-        });
-    }
-    let amount = amount(&payment, draft.kind, draft.amount_minor)?;
     let operations = tx.operations(payment.id).await?;
-    let open = operations.iter().find(|o| {
-        let open = matches!(o.state, OperationState::InFlight | OperationState::Unknown);
-        open && is_later(o.kind) && o.kind != OperationKind::Query
-    });
-    if let Some(open) = open {
-        return Err(LaterError::Open { kind: open.kind });
-    }
+    let standing = payment.standing(operations.iter().find_map(Operation::open));
+    let minor = standing.allows(draft.kind, draft.amount_minor)?;
+    let amount = Money::new(minor, payment.amount.currency())
+        .map_err(|_| LaterError::Amount { left: minor })?;
     let root = root(&operations).ok_or(Error::Corrupt {
         what: "an approved payment without its operation",
     })?;
@@ -163,6 +146,10 @@ async fn later(
         Allowed::New(new) => new,
     };
     let intent = intent(tx, &payment, &root, &root, draft.kind, amount);
+    let asked = payment
+        .standing(None)
+        .after(Entry::Intent(Asked::of(&intent)));
+    asked.map_err(Error::from)?;
     let request = request.as_ref().map(|(key, hash)| (key, hash));
     tx.insert_later(&intent, &root.connector, draft.by.person.as_str(), request)
         .await?;
@@ -170,36 +157,20 @@ async fn later(
     Ok(Later::New(Durable::attest(intent)))
 }
 
-/// How much of it, where the state allows it at all.
-fn amount(
-    payment: &Payment,
-    kind: OperationKind,
-    wanted: Option<u64>,
-) -> Result<Money, LaterError> {
-    if !payment.transaction.moves_money() {
-        return Err(LaterError::NoMoney);
-    }
-    let whole = payment.amount.minor();
-    let left = match (kind, payment.captured_minor) {
-        (OperationKind::Capture, None) => whole,
-        (OperationKind::Capture, Some(_)) => return Err(LaterError::Captured),
-        (OperationKind::Void, _) if payment.refunded_minor > 0 => return Err(LaterError::Refunded),
-        (OperationKind::Void, captured) => {
-            let left = captured.unwrap_or(whole);
-            if wanted.is_some_and(|wanted| wanted != left) {
-                return Err(LaterError::WholeOnly);
-            }
-            left
+impl From<NotAllowed> for LaterError {
+    fn from(why: NotAllowed) -> Self {
+        match why {
+            NotAllowed::Amount(left) => Self::Amount { left },
+            NotAllowed::Captured => Self::Captured,
+            NotAllowed::Kind => Self::Kind,
+            NotAllowed::NoMoney => Self::NoMoney,
+            NotAllowed::NotApproved(state) => Self::NotApproved { state },
+            NotAllowed::NotCaptured => Self::NotCaptured,
+            NotAllowed::Open(kind) => Self::Open { kind },
+            NotAllowed::Refunded => Self::Refunded,
+            NotAllowed::WholeOnly => Self::WholeOnly,
         }
-        (OperationKind::Refund, Some(captured)) => captured.saturating_sub(payment.refunded_minor),
-        (OperationKind::Refund, None) => return Err(LaterError::NotCaptured),
-        _ => return Err(LaterError::Kind),
-    };
-    let minor = wanted.unwrap_or(left);
-    if minor == 0 || minor > left {
-        return Err(LaterError::Amount { left });
     }
-    Money::new(minor, payment.amount.currency()).map_err(|_| LaterError::Amount { left })
 }
 
 async fn query(tx: &mut Tx<'_>, about: OperationId, by: &By) -> Result<Intent, LaterError> {
@@ -226,6 +197,7 @@ async fn query(tx: &mut Tx<'_>, about: OperationId, by: &By) -> Result<Intent, L
     );
     tx.insert_later(&intent, &root.connector, by.person.as_str(), None)
         .await?;
+    tx.inquired(about.id).await?;
     append(tx, &payment, &intent, by).await?;
     Ok(intent)
 }
@@ -234,7 +206,7 @@ async fn query(tx: &mut Tx<'_>, about: OperationId, by: &By) -> Result<Intent, L
 fn root(operations: &[Operation]) -> Option<&Operation> {
     operations
         .iter()
-        .rfind(|o| !is_later(o.kind) && o.state == OperationState::Approved)
+        .rfind(|o| !o.kind.is_later() && o.state == OperationState::Approved)
 }
 
 fn intent(
@@ -296,25 +268,11 @@ async fn progressed(tx: &mut Tx<'_>, intent: &Intent, progress: Value) -> Result
     let payment = tx.payment(intent.payment_id).await?.ok_or(Error::Corrupt {
         what: "an operation without its payment",
     })?;
+    let operation = tx.operation(intent.operation_id).await?;
+    let open = operation.as_ref().and_then(Operation::open);
+    payment.standing(open).after(Entry::Progress(intent.kind))?;
     tx.update_progress(intent.operation_id, &progress).await?;
     let body = json!({ "progress": progress });
     tx.append("progress", &payment, Some(intent.operation_id), body)
         .await
-}
-
-/// What the approval of an operation makes of its payment's amounts.
-pub(crate) fn apply(payment: &mut Payment, operation: &Operation) {
-    match operation.kind {
-        OperationKind::Charge | OperationKind::Capture => {
-            payment.captured_minor = Some(operation.amount.minor())
-        }
-        OperationKind::Void => payment.state = State::Voided,
-        OperationKind::Refund => {
-            payment.refunded_minor += operation.amount.minor();
-            if payment.captured_minor == Some(payment.refunded_minor) {
-                payment.state = State::Voided;
-            }
-        }
-        _ => {}
-    }
 }

@@ -14,6 +14,7 @@ mod chain;
 mod connectors;
 mod error;
 mod expiring;
+mod inquiries;
 mod journal;
 mod later;
 mod recordings;
@@ -29,6 +30,7 @@ pub use error::{
     RecordingError, TaskError,
 };
 pub use expiring::Reserved;
+pub use inquiries::Unheard;
 pub use journal::Journal;
 pub use rehearsal::Rehearsal;
 pub use scrub::looks_like_card;

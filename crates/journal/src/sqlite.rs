@@ -3,6 +3,7 @@
 mod calls;
 mod connectors;
 mod expiring;
+mod inquiries;
 mod recordings;
 mod tasks;
 
@@ -881,14 +882,16 @@ impl Tx<'_> {
         id: OperationId,
         state: OperationState,
         outcome: &Value,
+        inquire_ms: Option<i64>,
     ) -> Result<(), Error> {
         sqlx::query(
-            "UPDATE operations SET state = ?2, outcome = ?3, updated_ms = ?4 WHERE id = ?1",
+            "UPDATE operations SET state = ?2, outcome = ?3, updated_ms = ?4, inquire_ms = ?5 WHERE id = ?1",
         )
         .bind(id.to_string())
         .bind(state.name())
         .bind(outcome.to_string())
         .bind(self.now_ms)
+        .bind(inquire_ms)
         .execute(&mut self.connection)
         .await?;
         Ok(())

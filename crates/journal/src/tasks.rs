@@ -6,8 +6,8 @@
 use std::collections::BTreeMap;
 
 use ivrpay_payment::{
-    Approval, OperationId, OperatorId, Outcome, Owner, PaymentId, RecordingId, State, TaskId,
-    TenantId, Why,
+    Approval, Entry, OperationId, OperatorId, Outcome, Owner, PaymentId, RecordingId, State,
+    TaskId, TenantId, Why,
 };
 use serde_json::{Value, json};
 
@@ -33,7 +33,7 @@ const TEXT: &str =
 pub(crate) struct Rules(pub(crate) BTreeMap<TenantId, TaskRules>);
 
 impl Rules {
-    fn of(&self, tenant: &TenantId) -> TaskRules {
+    pub(crate) fn of(&self, tenant: &TenantId) -> TaskRules {
         self.0.get(tenant).cloned().unwrap_or_default()
     }
 }
@@ -444,6 +444,9 @@ async fn assign(
         "operator": to.operator, "operator_extension": to.operator_extension, "from_operator": payment.operator,
         "from_operator_extension": payment.operator_extension, "by": by.person, "via": by.via,
     });
+    payment
+        .advance(None, Entry::Assigned)
+        .map_err(Error::from)?;
     payment.operator = to.operator;
     payment.operator_extension = to.operator_extension;
     tx.assign_payment(&mut payment).await?;

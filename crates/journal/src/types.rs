@@ -7,9 +7,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ivrpay_payment::{
-    AcquirerOrder, AcquirerRef, CallId, Durable, IdempotencyKey, Intent, Money, OperationId,
-    OperationKind, OperatorId, OrderId, Outcome, Owner, PaymentId, Plan, RecordingId, SiteId,
-    State, StoredCard, TaskId, TenantId, Transaction, Truncated,
+    AcquirerOrder, AcquirerRef, Asked, CallId, Durable, Entry, IdempotencyKey, Illegal, Intent,
+    Money, Open, OperationId, OperationKind, OperatorId, OrderId, Outcome, Owner, PaymentId, Plan,
+    RecordingId, SiteId, Standing, State, Step, StoredCard, TaskId, TenantId, Transaction,
+    Truncated,
 };
 use serde::{Serialize, Serializer};
 
@@ -66,6 +67,8 @@ pub struct TaskRules {
     pub approved_caller_gone_due: Duration,
     /// Whose they are where the payment has no operator; nobody's in particular when `None`.
     pub owner: Option<Owner>,
+    /// An approval that neither caller nor operator knows of is released again, beside the task; kept otherwise, which is the default.
+    pub release_unheard: bool,
 }
 
 impl Default for TaskRules {
@@ -74,6 +77,7 @@ impl Default for TaskRules {
             unknown_outcome_due: Duration::from_secs(24 * 3600),
             approved_caller_gone_due: Duration::from_secs(4 * 3600),
             owner: None,
+            release_unheard: false,
         }
     }
 }
@@ -389,6 +393,29 @@ pub struct Payment {
 }
 
 impl Payment {
+    /// Where it stands for what may follow. `open`: what was asked behind the call and has no known outcome, where that matters.
+    pub(crate) fn standing(&self, open: Option<Open>) -> Standing {
+        Standing {
+            state: self.state,
+            transaction: self.transaction,
+            amount: self.amount.minor(),
+            captured: self.captured_minor,
+            refunded: self.refunded_minor,
+            in_call: self.call.is_some(),
+            refused: self.decline_reason.is_some(),
+            open,
+        }
+    }
+
+    /// Takes it on by what is about to be written.
+    pub(crate) fn advance(&mut self, open: Option<Open>, entry: Entry) -> Result<Step, Illegal> {
+        let step = self.standing(open).after(entry)?;
+        self.state = step.standing.state;
+        self.captured_minor = step.standing.captured;
+        self.refunded_minor = step.standing.refunded;
+        Ok(step)
+    }
+
     /// The acquirer's name for the card: of one that was stored by this payment, else of the one that it charges.
     #[must_use]
     pub fn token(&self) -> Option<&str> {
@@ -397,6 +424,29 @@ impl Payment {
             return stored.map(AcquirerRef::as_str);
         }
         self.stored.as_ref().map(|stored| stored.token.as_str())
+    }
+}
+
+impl Operation {
+    pub(crate) fn asked(&self) -> Asked {
+        Asked {
+            kind: self.kind,
+            amount: self.amount.minor(),
+        }
+    }
+
+    /// Where it is a capture, a void or a refund without a known outcome.
+    pub(crate) fn open(&self) -> Option<Open> {
+        let unknown = match self.state {
+            OperationState::InFlight => false,
+            OperationState::Unknown => true,
+            _ => return None,
+        };
+        let moves = self.kind.is_later() && self.kind != OperationKind::Query;
+        moves.then_some(Open {
+            asked: self.asked(),
+            unknown,
+        })
     }
 }
 

@@ -348,7 +348,7 @@ async fn an_approval_that_the_caller_did_not_hear_is_called_back() {
         let intent = journal.write_intent(payment.id, draft()).await.unwrap();
         journal.write_outcome(&intent, &outcome).await.unwrap();
         journal
-            .release_unheard(&claim, "success", serde_json::Value::Null)
+            .release_unheard(&claim, "success", serde_json::Value::Null, false)
             .await
             .unwrap();
         let open = journal.tasks(&TaskFilter::default()).await.unwrap();

@@ -86,7 +86,7 @@ async fn unheard(journal: &Journal, new: NewPayment) -> PaymentId {
     journal.write_outcome(&intent, &approved()).await.unwrap();
     let result = "success";
     journal
-        .release_unheard(&claim, result, json!(null))
+        .release_unheard(&claim, result, json!(null), false)
         .await
         .unwrap();
     id
@@ -103,6 +103,7 @@ async fn a_task_says_who_is_to_call_whom_about_what_by_when() {
             unknown_outcome_due: Duration::from_secs(7200),
             approved_caller_gone_due: Duration::from_secs(60),
             owner: Some(Owner::new("role:supervisor").unwrap()),
+            ..TaskRules::default()
         },
     );
     let journal = Journal::open(place.path(), options).await.unwrap();

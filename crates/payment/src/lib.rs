@@ -7,6 +7,8 @@ mod advice;
 mod card_like;
 mod durable;
 mod ids;
+mod inquiry;
+mod machine;
 mod money;
 mod offer;
 mod operation;
@@ -22,6 +24,8 @@ pub use ids::{
     AcquirerOrder, AcquirerRef, CallId, CardToken, IdError, IdempotencyKey, OperationId,
     OperatorId, OrderId, Owner, PaymentId, RecordingId, SiteId, TaskId, TenantId,
 };
+pub use inquiry::inquiry_pause;
+pub use machine::{Answer, Asked, Duty, Entry, Illegal, NotAllowed, Open, Standing, Step};
 pub use money::{Currency, Money, MoneyError};
 pub use offer::{Day, Offer, Offers, Period, PeriodError};
 pub use operation::{Intent, OperationKind, Parent, State};

@@ -63,7 +63,11 @@ impl Place {
 }
 
 /// What takes the columns of the eighth migration and of those behind it away again.
-pub const UNDO_EIGHTH: [&str; 21] = [
+pub const UNDO_EIGHTH: [&str; 25] = [
+    "DROP TABLE releases",
+    "DROP INDEX operations_to_inquire",
+    "ALTER TABLE operations DROP COLUMN inquire_ms",
+    "ALTER TABLE operations DROP COLUMN inquired",
     "DROP INDEX payments_reserved",
     "DROP INDEX operations_by_connector",
     "DROP TABLE live_connectors",

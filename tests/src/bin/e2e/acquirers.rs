@@ -1,8 +1,9 @@
 //! Each acquirer's connector in a real call: the card is keyed and charged, stands in the acquirer's books, and is given back behind the
-//! call; a charge whose answer was lost is found again. Cards are stored, checked, and charged by one key; amounts reserved and captured;
+//! call; a charge whose answer was lost is found by itself, and released where its merchant wants that. Cards are stored, checked, and charged by one key; amounts reserved and captured;
 //! each way of paying back, chosen or asked for before, stands in the books of one. And `ivrpay connector test` against each.
 
 use std::os::unix::fs::PermissionsExt as _;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
 use futures_util::{FutureExt as _, StreamExt as _};
@@ -12,7 +13,7 @@ use ivrpay_tests::lab::Lab;
 use ivrpay_tests::service::{Service, set};
 use serde_json::{Value, json};
 
-use crate::scenarios::{AMEX, VISA, keys};
+use crate::scenarios::{AMEX, VISA, extension, keys};
 use crate::short;
 
 /// Plans of the merchants whose acquirer is GMO: with amounts that no other call here has.
@@ -337,17 +338,58 @@ impl Acquirers<'_> {
         Ok(())
     }
 
-    /// The acquirer books and does not answer: the caller hears that it is being checked, and an inquiry finds it.
+    /// The same, of a merchant who does not keep what nobody knows of: it is released again, and whoever calls back is told so.
+    async fn lost_and_released(&self) -> anyhow::Result<()> {
+        let call = Call::new(extension(1, 9003), keys(VISA, "1230", "123"));
+        let report = call.place(self.lab).await?;
+        ensure!(
+            report.result == "outcome-unknown",
+            "ended with {}",
+            report.result
+        );
+        let id = report.payment_id.context("no payment")?;
+        self.becomes(&id, "voided").await?;
+        let books = get(&format!("{}/log", self.merchants.control)).await?;
+        let orders = books["acquirers"]["gmo"]["orders"].as_array();
+        let booked = orders.context("no orders")?.iter().filter(|o| {
+            let of_these = o["amount"] == 9003;
+            of_these && o["booked"] == true
+        });
+        // The other one's, until it is given back.
+        ensure!(booked.count() <= 1, "not released: {books}");
+        let (tasks, said, _) = self.service.cli(&["task", "list"]).await?;
+        let listed = tasks["tasks"].as_array().or(tasks.as_array());
+        let mut listed = listed.with_context(|| said.clone())?.iter();
+        let task = listed.find(|t| t["payment_id"] == id.as_str());
+        let task = task.with_context(|| format!("nobody calls back: {tasks}"))?;
+        let reason = task["reason"].as_str().unwrap_or_default();
+        ensure!(
+            task["kind"] == "approved-caller-gone" && reason.contains("paid nothing"),
+            "{task}"
+        );
+        Ok(())
+    }
+
+    /// Waits until a payment that was unknown is so, by nobody's wish.
+    async fn becomes(&self, id: &str, state: &str) -> anyhow::Result<()> {
+        let began = Instant::now();
+        loop {
+            let payment = self.payment("show", id).await?;
+            if payment["state"] == state {
+                return Ok(());
+            }
+            ensure!(
+                began.elapsed() < RECOVERED_MAX,
+                "not {state} by itself: {payment}"
+            );
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+    }
+
+    /// The acquirer books and does not answer: the caller hears that it is being checked, and the service finds it by itself.
     async fn lost_and_found(&self) -> anyhow::Result<()> {
         let id = self.pays("gmo", 9003, "outcome-unknown").await?;
-        let unknown = self.payment("show", &id).await?;
-        ensure!(unknown["state"] == "unknown", "{unknown}");
-        let found = self.payment("inquire", &id).await?;
-        ensure!(
-            found["operations"][0]["state"] == "approved"
-                && found["payment"]["state"] == "approved",
-            "{found}"
-        );
+        self.becomes(&id, "approved").await?;
         let nothing = self.payment("inquire", &id).await?;
         ensure!(nothing["operations"] == json!([]), "{nothing}");
         let back = self.payment("void", &id).await?;
@@ -364,11 +406,15 @@ fn offer(config: &mut toml::Table) {
     let of_gmo = tenants.into_iter().flatten().take(2);
     for tenant in of_gmo.filter_map(|tenant| tenant.as_table_mut()) {
         set(tenant, "connector", "gmo");
+        set(tenant, "unheard_approval", "void");
         if let Some(plans) = &plans {
             set(tenant, "plans", plans.clone());
         }
     }
 }
+
+/// Far beyond the first three inquiries.
+const RECOVERED_MAX: Duration = Duration::from_secs(120);
 
 type Trial<'a> = futures_util::future::BoxFuture<'a, anyhow::Result<()>>;
 
@@ -390,7 +436,11 @@ pub(crate) async fn all(lab: &Lab) -> anyhow::Result<()> {
         service,
     };
     let a = &acquirers;
-    let mut calls: Vec<Trial<'_>> = vec![a.lost_and_found().boxed(), a.plans().boxed()];
+    let mut calls: Vec<Trial<'_>> = vec![
+        a.lost_and_found().boxed(),
+        a.lost_and_released().boxed(),
+        a.plans().boxed(),
+    ];
     calls.extend(NAMES.map(|name| a.paid(name).boxed()));
     calls.extend(
         STORING

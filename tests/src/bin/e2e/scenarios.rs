@@ -739,8 +739,10 @@ pub(crate) async fn judge(
                 "a wrong number was sent to the acquirer"
             );
         }
+        // A card of the call's own is known by its last four alone.
+        let keyed = |e: &Value| e["published"] == true || e["last4"] == last4.as_str();
         ensure!(
-            entries.iter().all(|e| e["published"] == true),
+            entries.iter().all(keyed),
             "a number that nobody keyed was sent to the acquirer"
         );
         if scenario.or_slower {

@@ -1,0 +1,147 @@
+//! Makes good what is open, from the start of the service on: the acquirer is asked what became of what is unknown, and an approval that
+//! nobody knows of is released, where its merchant wants that.
+//!
+//! When each is due stands in the journal, so that a start after a crash goes on where the one before it was. Nothing here charges anybody.
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use ivrpay_journal::{Operation, OperationState, Unheard};
+use ivrpay_payment::{Outcome, Why};
+use ivrpay_web::LaterRefused;
+use tokio::time::MissedTickBehavior;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::events;
+use crate::settle::{Found, Settle};
+
+/// How often the journal is asked what is due.
+const LOOK: Duration = Duration::from_secs(1);
+/// Questions at once to one acquirer.
+const AT_ONCE: u32 = 8;
+/// How long an acquirer that can't be asked now is left alone; and one that a release did not reach.
+const AWAY_MS: i64 = 30_000;
+/// How long a release is tried; then its task is a person's alone.
+const RELEASE_MAX_MS: i64 = 24 * 3600 * 1000;
+
+/// From now on until the service stops. Each connector by itself: one that does not answer keeps no other waiting.
+pub(crate) fn watch(settle: &Settle, stopping: &CancellationToken, servers: &TaskTracker) {
+    for connector in settle.inquirable() {
+        let (settle, connector) = (settle.clone(), connector.to_owned());
+        servers.spawn(each(stopping.clone(), async move || {
+            inquire(&settle, &connector).await
+        }));
+    }
+    let settle = settle.clone();
+    servers.spawn(each(stopping.clone(), async move || release(&settle).await));
+}
+
+async fn each(stopping: CancellationToken, look: impl AsyncFn() -> Result<(), LaterRefused>) {
+    let mut tick = tokio::time::interval(LOOK);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = tick.tick() => {}
+            () = stopping.cancelled() => return,
+        }
+        if let Err(error) = look().await {
+            events::recovery_failed(&error);
+        }
+    }
+}
+
+async fn inquire(settle: &Settle, connector: &str) -> Result<(), LaterRefused> {
+    let due = settle.journal().to_inquire(connector, AT_ONCE).await;
+    let due = due.map_err(ivrpay_journal::LaterError::from)?;
+    let asked = due.into_iter().map(|operation| one(settle, operation));
+    join_all(asked).await.into_iter().collect()
+}
+
+async fn one(settle: &Settle, operation: Operation) -> Result<(), LaterRefused> {
+    let id = operation.id;
+    let again = if settle.is_open(&operation.connector).is_err() {
+        // No question is used up by an acquirer that is known to be away.
+        Some(now_ms().saturating_add(AWAY_MS))
+    } else {
+        let payment = operation.payment;
+        match settle.ask_by_itself(operation).await? {
+            Found::Out(outcome) => {
+                events::found_out(payment, id, &outcome);
+                None
+            }
+            Found::Nothing => None,
+            Found::TooEarly { sure_ms } => Some(sure_ms),
+        }
+    };
+    if let Some(at_ms) = again {
+        let put_off = settle.journal().inquire_at(id, Some(at_ms)).await;
+        put_off.map_err(ivrpay_journal::LaterError::from)?;
+    }
+    Ok(())
+}
+
+async fn release(settle: &Settle) -> Result<(), LaterRefused> {
+    let due = settle.journal().to_release(AT_ONCE).await;
+    let due = due.map_err(ivrpay_journal::LaterError::from)?;
+    let released = due.into_iter().map(|unheard| release_one(settle, unheard));
+    join_all(released).await.into_iter().collect()
+}
+
+async fn release_one(settle: &Settle, unheard: Unheard) -> Result<(), LaterRefused> {
+    let Unheard {
+        payment,
+        wanted,
+        since_ms,
+        at_ms,
+    } = unheard;
+    let journal = settle.journal();
+    let now = now_ms();
+    let again = if wanted && now.saturating_sub(since_ms) < RELEASE_MAX_MS {
+        // Its own key at each time: one that was cut off behind the journal's write is not asked for twice.
+        let key = format!("release-{at_ms}");
+        match settle.release_by_itself(payment, key).await {
+            Ok(void) => {
+                events::released(payment, &void);
+                was_not_reached(&void)
+            }
+            Err(LaterRefused::Stopping) => return Ok(()),
+            // Something else is asked of it; or the journal can't be read or written now.
+            Err(
+                LaterRefused::NotRead
+                | LaterRefused::Journal(
+                    ivrpay_journal::LaterError::Open { .. }
+                    | ivrpay_journal::LaterError::Journal(_),
+                ),
+            ) => true,
+            // A person has the task.
+            Err(refused) => {
+                events::not_released(payment, &refused);
+                false
+            }
+        }
+    } else {
+        false
+    };
+    let written = if again {
+        journal
+            .release_at(payment, now.saturating_add(AWAY_MS))
+            .await
+    } else {
+        journal.released(payment).await
+    };
+    Ok(written.map_err(ivrpay_journal::LaterError::from)?)
+}
+
+/// Whether nothing came of it, and it may be asked for again.
+fn was_not_reached(void: &Operation) -> bool {
+    void.state == OperationState::NotCharged
+        && matches!(
+            void.outcome,
+            Some(Outcome::NotCharged(Why::NotSent | Why::Busy))
+        )
+}
+
+fn now_ms() -> i64 {
+    jiff::Timestamp::now().as_millisecond()
+}

@@ -1,0 +1,95 @@
+//! What is unknown, and when its acquirer is asked; approvals that nobody knows of, and that are released again.
+//!
+//! Both stand in the file, written in the transaction that causes them: a start after a crash finds them.
+
+use ivrpay_payment::{OperationId, PaymentId, State, inquiry_pause};
+
+use crate::Error;
+use crate::journal::Journal;
+use crate::sqlite::{Durability, Tx};
+use crate::types::{Operation, TaskKind};
+
+/// When the next question is asked that follows `asked` ones.
+pub(crate) fn next_ms(now_ms: i64, asked: u32) -> Option<i64> {
+    let pause = inquiry_pause(asked)?;
+    Some(now_ms.saturating_add(i64::try_from(pause.as_millis()).unwrap_or(i64::MAX)))
+}
+
+/// An approval that nobody knows of, of a merchant who wants such released.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Unheard {
+    /// The payment.
+    pub payment: PaymentId,
+    /// Whether it is to be released still: it is approved, and no person sees to it.
+    pub wanted: bool,
+    /// Since when, UTC milliseconds.
+    pub since_ms: i64,
+    /// When it was to be tried, UTC milliseconds.
+    pub at_ms: i64,
+}
+
+impl Journal {
+    /// Operations of this connector whose acquirer is to be asked now what became of them, those first that have waited longest.
+    ///
+    /// # Errors
+    /// The journal's own.
+    pub async fn to_inquire(&self, connector: &str, limit: u32) -> Result<Vec<Operation>, Error> {
+        let now_ms = self.now_ms();
+        self.store().to_inquire(connector, now_ms, limit).await
+    }
+
+    /// Asks about an operation no sooner than at that time (UTC milliseconds), or never again by itself. Changes nothing where it is known
+    /// meanwhile.
+    ///
+    /// # Errors
+    /// The journal's own; it is asked about as before then.
+    pub async fn inquire_at(
+        &self,
+        operation: OperationId,
+        at_ms: Option<i64>,
+    ) -> Result<(), Error> {
+        let mut tx = self.begin(Durability::Rides).await?;
+        let written = tx.inquire_at(operation, at_ms).await;
+        tx.end(written).await
+    }
+
+    /// Approvals that nobody knows of and that no call is about, of merchants who want such released, whose time has come; the oldest first.
+    ///
+    /// # Errors
+    /// The journal's own.
+    pub async fn to_release(&self, limit: u32) -> Result<Vec<Unheard>, Error> {
+        self.store().to_release(self.now_ms(), limit).await
+    }
+
+    /// The acquirer was not reached: it is tried again at that time, UTC milliseconds.
+    ///
+    /// # Errors
+    /// The journal's own.
+    pub async fn release_at(&self, payment: PaymentId, at_ms: i64) -> Result<(), Error> {
+        let mut tx = self.begin(Durability::Rides).await?;
+        let written = tx.release_at(payment, at_ms).await;
+        tx.end(written).await
+    }
+
+    /// It was released, or is not to be; where it was, its task says so.
+    ///
+    /// # Errors
+    /// The journal's own.
+    pub async fn released(&self, payment: PaymentId) -> Result<(), Error> {
+        let mut tx = self.begin(Durability::Rides).await?;
+        let written = released(&mut tx, payment).await;
+        tx.end(written).await
+    }
+}
+
+async fn released(tx: &mut Tx<'_>, id: PaymentId) -> Result<(), Error> {
+    tx.delete_release(id).await?;
+    let payment = tx.payment(id).await?;
+    if payment.is_some_and(|payment| payment.state == State::Voided) {
+        let kind = TaskKind::ApprovedCallerGone;
+        let reason =
+            "approved, nobody heard it, and it was released again: the customer has paid nothing";
+        tx.explain_task(id, kind, reason).await?;
+    }
+    Ok(())
+}

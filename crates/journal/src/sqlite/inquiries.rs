@@ -1,0 +1,130 @@
+//! SQL of what is unknown, and of approvals that nobody knows of.
+
+use ivrpay_payment::{OperationId, PaymentId};
+use sqlx::Row as _;
+
+use super::{DAMAGED, Sqlite, Tx, operation, parsed};
+use crate::Error;
+use crate::inquiries::{Unheard, next_ms};
+use crate::types::{Operation, Payment, TaskKind};
+
+impl Sqlite {
+    pub(crate) async fn to_inquire(
+        &self,
+        connector: &str,
+        now_ms: i64,
+        limit: u32,
+    ) -> Result<Vec<Operation>, Error> {
+        let rows = sqlx::query(
+            "SELECT * FROM operations WHERE connector = ?1 AND inquire_ms IS NOT NULL AND inquire_ms <= ?2
+             ORDER BY inquire_ms, id LIMIT ?3",
+        )
+        .bind(connector)
+        .bind(now_ms)
+        .bind(limit)
+        .fetch_all(&self.reads)
+        .await?;
+        rows.iter().map(operation).collect()
+    }
+
+    pub(crate) async fn to_release(&self, now_ms: i64, limit: u32) -> Result<Vec<Unheard>, Error> {
+        let rows = sqlx::query(
+            "SELECT r.payment, r.wanted_ms, r.at_ms, p.state = 'approved' AND NOT EXISTS
+               (SELECT 1 FROM tasks t WHERE t.payment = r.payment AND t.kind = ?2 AND t.state <> 'open') AS wanted
+             FROM releases r JOIN payments p ON p.id = r.payment
+             WHERE r.at_ms <= ?3 AND NOT EXISTS (SELECT 1 FROM claims c WHERE c.payment = r.payment)
+             ORDER BY r.at_ms, r.payment LIMIT ?1",
+        )
+        .bind(limit)
+        .bind(TaskKind::ApprovedCallerGone.name())
+        .bind(now_ms)
+        .fetch_all(&self.reads)
+        .await?;
+        rows.iter()
+            .map(|row| {
+                Ok(Unheard {
+                    payment: parsed(row, "payment")?.ok_or(DAMAGED)?,
+                    wanted: row.try_get("wanted")?,
+                    since_ms: row.try_get("wanted_ms")?,
+                    at_ms: row.try_get("at_ms")?,
+                })
+            })
+            .collect()
+    }
+}
+
+impl Tx<'_> {
+    /// The next question about an operation is counted, and the one behind it put off.
+    pub(crate) async fn inquired(&mut self, about: OperationId) -> Result<(), Error> {
+        let row = sqlx::query(
+            "UPDATE operations SET inquired = inquired + 1 WHERE id = ?1 RETURNING inquired, inquire_ms",
+        )
+        .bind(about.to_string())
+        .fetch_one(&mut self.connection)
+        .await?;
+        let (asked, at_ms): (u32, Option<i64>) =
+            (row.try_get("inquired")?, row.try_get("inquire_ms")?);
+        // What is not asked about by itself stays a person's.
+        match at_ms {
+            Some(_) => self.inquire_at(about, next_ms(self.now_ms, asked)).await,
+            None => Ok(()),
+        }
+    }
+
+    pub(crate) async fn inquire_at(
+        &mut self,
+        operation: OperationId,
+        at_ms: Option<i64>,
+    ) -> Result<(), Error> {
+        sqlx::query("UPDATE operations SET inquire_ms = ?2 WHERE id = ?1 AND state = 'unknown'")
+            .bind(operation.to_string())
+            .bind(at_ms)
+            .execute(&mut self.connection)
+            .await?;
+        Ok(())
+    }
+
+    pub(crate) async fn insert_release(&mut self, payment: &Payment) -> Result<(), Error> {
+        sqlx::query("INSERT INTO releases (payment, wanted_ms, at_ms) VALUES (?1, ?2, ?2) ON CONFLICT DO NOTHING")
+            .bind(payment.id.to_string())
+            .bind(self.now_ms)
+            .execute(&mut self.connection)
+            .await?;
+        Ok(())
+    }
+
+    pub(crate) async fn release_at(&mut self, payment: PaymentId, at_ms: i64) -> Result<(), Error> {
+        sqlx::query("UPDATE releases SET at_ms = ?2 WHERE payment = ?1")
+            .bind(payment.to_string())
+            .bind(at_ms)
+            .execute(&mut self.connection)
+            .await?;
+        Ok(())
+    }
+
+    pub(crate) async fn delete_release(&mut self, payment: PaymentId) -> Result<(), Error> {
+        sqlx::query("DELETE FROM releases WHERE payment = ?1")
+            .bind(payment.to_string())
+            .execute(&mut self.connection)
+            .await?;
+        Ok(())
+    }
+
+    /// Gives the task that is to be done another reason.
+    pub(crate) async fn explain_task(
+        &mut self,
+        payment: PaymentId,
+        kind: TaskKind,
+        reason: &str,
+    ) -> Result<(), Error> {
+        sqlx::query(
+            "UPDATE tasks SET reason = ?3 WHERE payment = ?1 AND kind = ?2 AND state <> 'done'",
+        )
+        .bind(payment.to_string())
+        .bind(kind.name())
+        .bind(reason)
+        .execute(&mut self.connection)
+        .await?;
+        Ok(())
+    }
+}
