@@ -49,6 +49,45 @@ pub async fn get(url: &str) -> anyhow::Result<Value> {
     serde_json::from_str(&text).with_context(|| format!("{url}: {text}"))
 }
 
+/// The connectors of those that have a protocol of their own, as the simulator at this address says that they have to be told; with their
+/// secrets in files of the folder.
+///
+/// # Errors
+/// When it does not say so, or the files can't be written.
+pub fn connectors(
+    settings: &Value,
+    folder: &Path,
+    at: &str,
+    ca: &Path,
+) -> anyhow::Result<Vec<(&'static str, toml::Table)>> {
+    let mut connectors = Vec::new();
+    for name in NAMES {
+        let of = &settings[name];
+        let mut table = toml::Table::new();
+        set(&mut table, "kind", name);
+        set(&mut table, "mode", "test");
+        set(&mut table, "raw_pan", "contracted");
+        set(&mut table, "url", format!("{at}/{name}"));
+        set(&mut table, "ca_file", ca.display().to_string());
+        set(&mut table, "reply_timeout", "3s");
+        for (key, value) in of["parameters"].as_object().context("no parameters")? {
+            let value = value.as_str().unwrap_or_default();
+            set(&mut table, &format!("parameters.{key}"), value);
+        }
+        for (key, value) in of["secrets"].as_object().context("no secrets")? {
+            let value = value.as_str().unwrap_or_default();
+            let file = || secret(&folder.join(format!("{name}-{key}")), value);
+            match key.as_str() {
+                "basic_user" => set(&mut table, "user", value),
+                "basic_password" => set(&mut table, "password_file", file()?),
+                _ => set(&mut table, &format!("secrets.{key}"), file()?),
+            }
+        }
+        connectors.push((name, table));
+    }
+    Ok(connectors)
+}
+
 impl Merchants {
     fn number(name: &str) -> anyhow::Result<usize> {
         let at = NAMES.iter().position(|n| *n == name);
@@ -73,32 +112,9 @@ impl Merchants {
         let settings = get(&format!("{control}/settings")).await?;
         let folder = lab.folder.join("acquirers");
         std::fs::create_dir_all(&folder)?;
-        let mut connectors = Vec::new();
-        for name in NAMES {
-            let of = &settings[name];
-            let mut table = toml::Table::new();
-            set(&mut table, "kind", name);
-            set(&mut table, "mode", "test");
-            set(&mut table, "raw_pan", "contracted");
-            set(&mut table, "url", format!("https://{ip}:9443/{name}"));
-            let ca = lab.folder.join("acquirer-ca.pem");
-            set(&mut table, "ca_file", ca.display().to_string());
-            set(&mut table, "reply_timeout", "3s");
-            for (key, value) in of["parameters"].as_object().context("no parameters")? {
-                let value = value.as_str().unwrap_or_default();
-                set(&mut table, &format!("parameters.{key}"), value);
-            }
-            for (key, value) in of["secrets"].as_object().context("no secrets")? {
-                let value = value.as_str().unwrap_or_default();
-                let file = || secret(&folder.join(format!("{name}-{key}")), value);
-                match key.as_str() {
-                    "basic_user" => set(&mut table, "user", value),
-                    "basic_password" => set(&mut table, "password_file", file()?),
-                    _ => set(&mut table, &format!("secrets.{key}"), file()?),
-                }
-            }
-            connectors.push((name, table));
-        }
+        let ca = lab.folder.join("acquirer-ca.pem");
+        let at = format!("https://{ip}:9443");
+        let connectors = connectors(&settings, &folder, &at, &ca)?;
         let mut api_keys = Vec::new();
         for number in 1..=NAMES.len() {
             let key = format!("key-of-acquirer-{number}");

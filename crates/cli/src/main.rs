@@ -17,6 +17,8 @@ mod payment;
 mod recording;
 mod simulate;
 mod task;
+#[cfg(feature = "plant")]
+mod teller;
 mod trunk;
 
 use std::io::{IsTerminal as _, Write as _};
@@ -97,6 +99,12 @@ enum Command {
         #[command(subcommand)]
         command: task::Command,
     },
+    #[cfg(feature = "plant")]
+    #[command(hide = true)]
+    Teller {
+        #[command(subcommand)]
+        command: teller::Command,
+    },
     /// Print completions for a shell.
     Completions {
         /// bash, zsh, fish, elvish, powershell
@@ -170,6 +178,8 @@ fn main() -> ExitCode {
         Command::Connector { command } => connector::run(command),
         Command::Recording { command } => recording::run(command),
         Command::Task { command } => task::run(command),
+        #[cfg(feature = "plant")]
+        Command::Teller { command } => teller::run(command),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "ivrpay", &mut script);

@@ -33,6 +33,8 @@ pub mod settle;
 pub mod spies;
 mod spoken;
 mod tasks;
+#[cfg(feature = "plant")]
+pub mod teller;
 pub mod tries;
 pub mod trunk;
 

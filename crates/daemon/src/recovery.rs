@@ -37,6 +37,18 @@ pub(crate) fn watch(settle: &Settle, stopping: &CancellationToken, servers: &Tas
     servers.spawn(each(stopping.clone(), async move || release(&settle).await));
 }
 
+/// Looks once after everything that is due now; for a process that is no service.
+///
+/// # Errors
+/// As of a look of the service's own.
+#[cfg(feature = "plant")]
+pub(crate) async fn once(settle: &Settle) -> Result<(), LaterRefused> {
+    for connector in settle.inquirable() {
+        inquire(settle, connector).await?;
+    }
+    release(settle).await
+}
+
 async fn each(stopping: CancellationToken, look: impl AsyncFn() -> Result<(), LaterRefused>) {
     let mut tick = tokio::time::interval(LOOK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -62,7 +74,7 @@ async fn one(settle: &Settle, operation: Operation) -> Result<(), LaterRefused> 
     let id = operation.id;
     let again = if settle.is_open(&operation.connector).is_err() {
         // No question is used up by an acquirer that is known to be away.
-        Some(now_ms().saturating_add(AWAY_MS))
+        Some(settle.journal().now_ms().saturating_add(AWAY_MS))
     } else {
         let payment = operation.payment;
         match settle.ask_by_itself(operation).await? {
@@ -96,7 +108,7 @@ async fn release_one(settle: &Settle, unheard: Unheard) -> Result<(), LaterRefus
         at_ms,
     } = unheard;
     let journal = settle.journal();
-    let now = now_ms();
+    let now = journal.now_ms();
     let again = if wanted && now.saturating_sub(since_ms) < RELEASE_MAX_MS {
         // Its own key at each time: one that was cut off behind the journal's write is not asked for twice.
         let key = format!("release-{at_ms}");
@@ -140,8 +152,4 @@ fn was_not_reached(void: &Operation) -> bool {
             void.outcome,
             Some(Outcome::NotCharged(Why::NotSent | Why::Busy))
         )
-}
-
-fn now_ms() -> i64 {
-    jiff::Timestamp::now().as_millisecond()
 }

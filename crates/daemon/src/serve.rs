@@ -428,7 +428,7 @@ fn metrics_recorder() -> anyhow::Result<PrometheusHandle> {
 }
 
 /// Connectors by name, and the one for practice that is always there.
-fn routes(config: &Config) -> anyhow::Result<BTreeMap<String, Route>> {
+pub(crate) fn routes(config: &Config) -> anyhow::Result<BTreeMap<String, Route>> {
     let mut routes = BTreeMap::new();
     for (name, connector) in &config.connectors {
         let sender = connector

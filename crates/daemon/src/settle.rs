@@ -540,6 +540,8 @@ impl Settle {
             }
             pauses.next().await;
         }
+        #[cfg(feature = "plant")]
+        ivrpay_secret::plant::point("before the outcome is told");
         if let Some(answer) = answer {
             // The caller may be gone; the journal has it.
             drop(answer.send(outcome));

@@ -416,7 +416,9 @@ impl Journal {
         &self.0.rules
     }
 
-    pub(crate) fn now_ms(&self) -> i64 {
+    /// The journal's time, UTC milliseconds.
+    #[must_use]
+    pub fn now_ms(&self) -> i64 {
         (self.0.clock)()
     }
 

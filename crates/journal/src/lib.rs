@@ -17,6 +17,8 @@ mod expiring;
 mod inquiries;
 mod journal;
 mod later;
+#[cfg(feature = "plant")]
+pub mod plant;
 mod recordings;
 mod rehearsal;
 mod scrub;

@@ -492,7 +492,11 @@ impl Tx<'_> {
                 .execute(&mut self.connection)
                 .await?;
         }
+        #[cfg(feature = "plant")]
+        crate::plant::point("before a commit");
         sqlx::query("COMMIT").execute(&mut self.connection).await?;
+        #[cfg(feature = "plant")]
+        crate::plant::point("behind a commit");
         self.slot.head = self.head;
         self.slot.connection = Some(self.connection);
         if self.made_task {

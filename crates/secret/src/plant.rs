@@ -2,6 +2,8 @@
 //! the environment variable `IVRPAY_PLANT`; no other build knows them.
 
 use std::alloc::{GlobalAlloc as _, Layout, System};
+use std::io::Write as _;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use crate::Key;
@@ -11,6 +13,30 @@ const KEYS_MAX: usize = 64;
 
 static KEPT: Mutex<Vec<String>> = Mutex::new(Vec::new());
 static KEYED: Mutex<String> = Mutex::new(String::new());
+
+/// A place at which the process may be killed, for `make crash`: it is named in the file `IVRPAY_POINTS`, and the `IVRPAY_KILL_AT`-th
+/// that is passed ends the process as `kill -9` does.
+pub fn point(name: &str) {
+    static PASSED: AtomicU64 = AtomicU64::new(0);
+    static KILL_AT: OnceLock<Option<u64>> = OnceLock::new();
+    let passed = PASSED.fetch_add(1, Ordering::SeqCst) + 1;
+    if let Some(file) = std::env::var_os("IVRPAY_POINTS") {
+        let file = std::fs::OpenOptions::new()
+            .append(true)
+            .create(true)
+            .open(file);
+        let written = file.and_then(|mut file| writeln!(file, "{name}"));
+        written.expect("IVRPAY_POINTS names a file that can be written");
+    }
+    let given = || std::env::var("IVRPAY_KILL_AT").ok()?.parse().ok();
+    if *KILL_AT.get_or_init(given) == Some(passed) {
+        // SAFETY: a signal to this process itself; nothing runs behind it.
+        unsafe { libc::kill(libc::getpid(), libc::SIGKILL) };
+        loop {
+            std::thread::park();
+        }
+    }
+}
 
 /// Whether this leak was chosen.
 #[must_use]

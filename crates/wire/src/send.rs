@@ -178,6 +178,8 @@ impl Endpoint {
         };
         #[cfg(feature = "plant")]
         ivrpay_secret::plant::body(body.as_ref());
+        #[cfg(feature = "plant")]
+        ivrpay_secret::plant::point("before a request");
         let (written, was_written) = oneshot::channel();
         let taken = Arc::new(OnceLock::new());
         let lent = Lent {
@@ -196,6 +198,8 @@ impl Endpoint {
         let exchange = async {
             let mut response = request.send().await?;
             answered.store(true, Ordering::Relaxed);
+            #[cfg(feature = "plant")]
+            ivrpay_secret::plant::point("in the middle of an answer");
             let status = response.status().as_u16();
             let mut body = Vec::new();
             while let Some(chunk) = response.chunk().await? {
@@ -204,6 +208,8 @@ impl Endpoint {
                 }
                 body.extend_from_slice(&chunk);
             }
+            #[cfg(feature = "plant")]
+            ivrpay_secret::plant::point("behind an answer");
             Ok::<_, reqwest::Error>(Reply::new(status, body))
         };
         // The wait for the answer begins when the request is out; until then the connect time-out rules, and a peer that does
@@ -314,6 +320,8 @@ impl<B, F: FnOnce(Wiped)> Drop for Lent<B, F> {
         drop(self.body.take());
         let at = SystemTime::now();
         let held = self.taken.get().map(Instant::elapsed);
+        #[cfg(feature = "plant")]
+        ivrpay_secret::plant::point("behind a request");
         if let Some((written, told)) = self.dropped.take() {
             // Nobody waits any more: the exchange has ended before.
             written.send(()).unwrap_or_default();

@@ -1,0 +1,211 @@
+//! A payment without a call, for `make crash`: journal, settlement and acquirers are those of the service, and what a caller would hear is a
+//! line of JSON. Only a build with the feature `plant` has it.
+
+use std::io::Write as _;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Instant;
+
+use anyhow::Context as _;
+use ivrpay_card::{Card, Digits, Expiry, Month, Pan, Rules, SecurityCode};
+use ivrpay_dialogue::Draft;
+use ivrpay_journal::{
+    ApiRequest, By, CreateError, EnteredBy, Journal, LaterDraft, Mode, NewPayment, OpenOptions,
+    Origin, TaskRules,
+};
+use ivrpay_payment::{
+    Answer, Brand, CallId, Money, OperationKind, OperatorId, OrderId, PaymentId, Plan, Transaction,
+    Truncated,
+};
+use serde_json::json;
+
+use crate::config::{Config, Tenant};
+use crate::settle::Settle;
+use crate::tries::Tries;
+
+/// What is paid, and what is asked of the acquirer behind it.
+#[derive(Debug)]
+pub struct Paid {
+    /// The merchant's order.
+    pub order: String,
+    /// Minor units.
+    pub amount: u64,
+    /// `charge` or `authorize`.
+    pub transaction: Transaction,
+    /// `capture`, `void`, `refund`.
+    pub then: Option<OperationKind>,
+}
+
+/// How far ahead of this machine's clock the journal's is, ms.
+#[derive(Clone, Default)]
+struct Ahead(Arc<AtomicI64>);
+
+async fn opened(config: &Config, ahead: &Ahead) -> anyhow::Result<(Journal, Settle)> {
+    ivrpay_journal::plant::tell(ivrpay_secret::plant::point);
+    crate::install_crypto();
+    let mut options = OpenOptions::new("edge-1");
+    let ahead = ahead.clone();
+    options.clock =
+        Arc::new(move || jiff::Timestamp::now().as_millisecond() + ahead.0.load(Ordering::SeqCst));
+    let rules = |tenant: &Tenant| (tenant.id.clone(), TaskRules::clone(&tenant.task_rules));
+    options.task_rules = config.tenants.iter().map(rules).collect();
+    let journal = Journal::open(&config.journal, options).await?;
+    journal.recover().await?;
+    let tries = Tries::new(config.limits.tries_per_card_per_day, Instant::now())?;
+    let settle = Settle::new(journal.clone(), crate::serve::routes(config)?, tries)?;
+    Ok((journal, settle))
+}
+
+fn says(what: &serde_json::Value) {
+    let mut out = std::io::stdout().lock();
+    // Who reads it may have been ended before.
+    drop(writeln!(out, "{what}").and_then(|()| out.flush()));
+}
+
+/// Pays with the card `PAN MMYY CODE` of a file; says `{"told": …}` where a caller would hear it, and `{"later": …}`.
+///
+/// # Errors
+/// What would keep the service from starting, or a payment from its intent.
+pub async fn pay(config: &Path, card: &Path, paid: Paid) -> anyhow::Result<()> {
+    let config = Config::load(config)?;
+    let tenant = config.tenants.first().context("no tenant")?;
+    let (journal, settle) = opened(&config, &Ahead::default()).await?;
+    let amount = Money::new(paid.amount, tenant.currency)?;
+    let new = NewPayment {
+        tenant: tenant.id.clone(),
+        order: Some(OrderId::new(paid.order)?),
+        part: 0,
+        operator: None,
+        site: None,
+        asked_plan: None,
+        amount,
+        mode: Mode::Test,
+        connector: tenant.connector.clone(),
+        connector_named: false,
+        language: "ja".into(),
+        prompt_version: "1".into(),
+        origin: Origin::Dialplan,
+        entered_by: EnteredBy::Caller,
+        expires_ms: None,
+        operator_extension: None,
+        caller_number: None,
+        request: None,
+        transaction: paid.transaction,
+        stored: None,
+    };
+    let call = CallId::new(uuid::Uuid::now_v7());
+    let claim = match journal.create_claimed(new, call).await {
+        Ok(claim) => claim,
+        Err(CreateError::OrderTaken { state, .. }) => {
+            says(&json!({"refused": state.name()}));
+            return Ok(());
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let id = claim.payment().id;
+    let (card, truncated) = read(card)?;
+    let draft = Draft {
+        stored: false,
+        amount,
+        card: truncated,
+        plan: Plan::LumpSum,
+        evidence: Vec::new(),
+    };
+    let ways = settle.open(tenant.routing.ways(truncated.brand, amount, Plan::LumpSum));
+    let intent = settle.write(id, ways.first(), draft).await;
+    let intent = intent.map_err(|why| anyhow::anyhow!("not written: {why:?}"))?;
+    let merchant = Some(tenant.id.clone());
+    let outcome = settle.authorise(ways, intent, Some(card), merchant).await?;
+    let told = Answer::from(&outcome);
+    says(&json!({"told": told.to_string(), "payment": id}));
+    ivrpay_secret::plant::point("told");
+    let result = match told {
+        Answer::Approved => "success",
+        Answer::Unknown => "outcome-unknown",
+        _ => "payment-failed",
+    };
+    let nothing = serde_json::Value::Null;
+    settle.release(claim, result, nothing, (true, false)).await;
+    if let Some(kind) = paid.then {
+        later(&settle, id, kind).await;
+    }
+    settle.drain().await;
+    journal.stop().await?;
+    Ok(())
+}
+
+async fn later(settle: &Settle, id: PaymentId, kind: OperationKind) {
+    let draft = LaterDraft {
+        kind,
+        amount_minor: None,
+        by: By {
+            person: OperatorId::new("mori").expect("letters"),
+            via: "crash".into(),
+        },
+        request: Some(ApiRequest {
+            key: "once".into(),
+            hash: [0; 32],
+        }),
+    };
+    match settle.later(id, draft).await {
+        Ok(operation) => says(&json!({"later": operation.state.name()})),
+        Err(refused) => says(&json!({"later": refused.to_string()})),
+    }
+}
+
+fn read(file: &Path) -> anyhow::Result<(Card, Truncated)> {
+    let text = std::fs::read_to_string(file)?;
+    let mut words = text.split_whitespace();
+    let mut digits = || {
+        let word = words.next().context("PAN MMYY CODE are expected")?;
+        let mut digits = Digits::take()?;
+        for digit in word.bytes() {
+            let pushed = digits.push(digit.wrapping_sub(b'0'));
+            pushed.map_err(|why| anyhow::anyhow!("{why:?}"))?;
+        }
+        anyhow::Ok(digits)
+    };
+    let rules = Rules {
+        brands: vec![Brand::Visa, Brand::Mastercard],
+        luhn: true,
+    };
+    let pan = Pan::parse(digits()?, &rules);
+    let pan = pan.map_err(|why| anyhow::anyhow!("{why:?}"))?;
+    // No test is about a card that has run out.
+    let expiry = Expiry::parse(
+        digits()?,
+        Month {
+            year: 2026,
+            month: 1,
+        },
+    );
+    let expiry = expiry.map_err(|why| anyhow::anyhow!("{why:?}"))?;
+    let code = SecurityCode::parse(digits()?, pan.brand());
+    let code = code.map_err(|why| anyhow::anyhow!("{why:?}"))?;
+    let truncated = pan.truncated();
+    let card = Card {
+        pan,
+        expiry,
+        code: Some(code),
+    };
+    Ok((card, truncated))
+}
+
+/// Starts as the service does behind a crash, and looks after what is open for as long as anything is, or for two days of the journal's
+/// clock.
+///
+/// # Errors
+/// What would keep the service from starting.
+pub async fn settle(config: &Path) -> anyhow::Result<()> {
+    let config = Config::load(config)?;
+    let ahead = Ahead::default();
+    let (journal, settle) = opened(&config, &ahead).await?;
+    for _ in 0..60 {
+        crate::recovery::once(&settle).await?;
+        ahead.0.fetch_add(31 * 60_000, Ordering::SeqCst);
+    }
+    settle.drain().await;
+    journal.stop().await?;
+    Ok(())
+}

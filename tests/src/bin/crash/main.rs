@@ -1,0 +1,453 @@
+//! Kills: a payment is taken by a process of its own, which is ended as `kill -9` does at each place in turn where that can matter; then it
+//! starts again, what is open is looked after, and an auditor with a model of his own compares three books: the journal, the
+//! acquirer's, and what the caller was told and the merchant is to be told.
+//!
+//! `crash [--all] [--filter TEXT] [--plant NAME]`; the last line is `crash: N kills, N double charges, N lost, N stuck`. It needs the build with
+//! the feature `plant`, `ivrpay-planted` beside it (`scripts/crash` makes it), and `ivrpay-sim`. `--plant`: with that mistake, which has to be found.
+
+#![allow(
+    clippy::print_stderr,
+    clippy::print_stdout,
+    reason = "a command's output"
+)]
+
+mod audit;
+mod books;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::{ExitCode, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context as _, bail, ensure};
+use ivrpay_tests::acquirers::connectors;
+use ivrpay_tests::lab::binary;
+use ivrpay_tests::service::set;
+use serde_json::Value;
+use tokio::process::{Child, Command};
+use tokio::sync::Semaphore;
+
+use audit::{Found, Told};
+use books::Acquirer;
+
+/// Longest that one process may take. A silent acquirer costs one reply time-out a request.
+const LIMIT: Duration = Duration::from_secs(60);
+/// Places of a process that are more than any case has.
+const PLACES_MAX: u64 = 200;
+/// Cases at once.
+const SIDE_BY_SIDE: usize = 4;
+/// The signal that nothing can catch.
+const SIGKILL: i32 = 9;
+
+/// What is paid, and how the acquirer behaves.
+#[derive(Clone, Copy)]
+pub(crate) struct Case {
+    pub(crate) acquirer: &'static str,
+    /// Last four digits of the amount: the fault that the acquirer has.
+    fault: u64,
+    declined: bool,
+    reserve: bool,
+    pub(crate) then: Option<&'static str>,
+    /// In `make test` too.
+    few: bool,
+}
+
+const fn case(acquirer: &'static str, fault: u64) -> Case {
+    Case {
+        acquirer,
+        fault,
+        declined: false,
+        reserve: false,
+        then: None,
+        few: false,
+    }
+}
+
+const fn few(case: Case) -> Case {
+    Case { few: true, ..case }
+}
+
+const fn declined(acquirer: &'static str) -> Case {
+    Case {
+        declined: true,
+        ..case(acquirer, GOOD)
+    }
+}
+
+const fn then(acquirer: &'static str, reserve: bool, then: &'static str) -> Case {
+    Case {
+        reserve,
+        then: Some(then),
+        ..case(acquirer, GOOD)
+    }
+}
+
+/// No fault.
+const GOOD: u64 = 1200;
+
+/// Faults: silent and not booked, silent and booked, closed and booked, cut in the middle, 500 and not booked, 500 and booked.
+const CASES: &[Case] = &[
+    few(case("gmo", GOOD)),
+    few(declined("gmo")),
+    case("gmo", 9002),
+    few(case("gmo", 9003)),
+    case("gmo", 9005),
+    case("gmo", 9007),
+    case("gmo", 9010),
+    case("gmo", 9011),
+    then("gmo", true, "capture"),
+    few(then("gmo", false, "void")),
+    then("gmo", false, "refund"),
+    case("stripe", GOOD),
+    case("stripe", 9003),
+    case("stripe", 9011),
+    then("stripe", true, "capture"),
+    then("stripe", false, "refund"),
+    case("sbps", GOOD),
+    case("sbps", 9003),
+    case("veritrans", GOOD),
+    case("veritrans", 9011),
+    then("veritrans", true, "capture"),
+    case("kuroneko", GOOD),
+    case("kuroneko", 9005),
+    case("hyperswitch", 9003),
+    case("generic", GOOD),
+    few(case("generic", 9003)),
+];
+
+impl Case {
+    fn name(&self) -> String {
+        let what = match (self.declined, self.reserve) {
+            (true, _) => "declined",
+            (_, true) => "reserved",
+            _ => "charged",
+        };
+        let then = self.then.map(|then| format!(", {then}"));
+        let fault = Some(self.fault).filter(|fault| *fault != GOOD);
+        let fault = fault.map(|fault| format!(", fault {fault}"));
+        format!(
+            "{}: {what}{}{}",
+            self.acquirer,
+            then.unwrap_or_default(),
+            fault.unwrap_or_default()
+        )
+    }
+}
+
+struct Args {
+    all: bool,
+    filter: String,
+    plant: Option<String>,
+}
+
+fn args() -> anyhow::Result<Args> {
+    let mut args = Args {
+        all: false,
+        filter: String::new(),
+        plant: None,
+    };
+    let mut given = std::env::args().skip(1);
+    while let Some(arg) = given.next() {
+        let mut value = || given.next().with_context(|| format!("{arg} needs a value"));
+        match arg.as_str() {
+            "--all" => args.all = true,
+            "--filter" => args.filter = value()?,
+            "--plant" => args.plant = Some(value()?),
+            _ => bail!("usage: crash [--all] [--filter TEXT] [--plant NAME]"),
+        }
+    }
+    Ok(args)
+}
+
+fn main() -> ExitCode {
+    rustls::crypto::ring::default_provider()
+        .install_default()
+        .ok();
+    let runtime = tokio::runtime::Runtime::new().map_err(anyhow::Error::from);
+    let done = runtime.and_then(|runtime| runtime.block_on(run(&args()?)));
+    match done {
+        Ok(good) if good => ExitCode::SUCCESS,
+        Ok(_) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("crash: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// What all cases share.
+struct Ground {
+    acquirer: Acquirer,
+    folder: tempfile::TempDir,
+    plant: Option<String>,
+    /// The next amount's number: each payment has an amount of its own, by which the acquirer's books are read.
+    next: AtomicU64,
+}
+
+async fn run(args: &Args) -> anyhow::Result<bool> {
+    let folder = tempfile::tempdir()?;
+    let acquirer = Acquirer::start(folder.path()).await?;
+    let ground = Arc::new(Ground {
+        acquirer,
+        folder,
+        plant: args.plant.clone(),
+        next: AtomicU64::new(1),
+    });
+    let wanted = CASES.iter().filter(|case| args.all || case.few);
+    let wanted = wanted.filter(|case| case.name().contains(&args.filter));
+    let places = Arc::new(Semaphore::new(SIDE_BY_SIDE));
+    let mut cases = tokio::task::JoinSet::new();
+    for case in wanted {
+        let (ground, places) = (Arc::clone(&ground), Arc::clone(&places));
+        cases.spawn(async move {
+            let _place = places.acquire_owned().await;
+            (case.name(), each(&ground, case).await)
+        });
+    }
+    let mut sum = Found::default();
+    let mut wrong = 0_u32;
+    while let Some(done) = cases.join_next().await {
+        match done? {
+            (name, Ok(found)) => {
+                println!("{:>4} kills  {name}{}", found.kills, found.points());
+                for line in &found.says {
+                    println!("WRONG {name}: {line}");
+                }
+                sum += found;
+            }
+            (name, Err(error)) => {
+                wrong += 1;
+                println!("WRONG {name}: {error:#}");
+            }
+        }
+    }
+    println!(
+        "crash: {} kills, {} double charges, {} lost, {} stuck",
+        sum.kills, sum.double, sum.lost, sum.stuck
+    );
+    let good = sum.says.is_empty() && wrong == 0 && sum.kills > 0;
+    println!(
+        "{} passed; {} failed;",
+        if good { sum.kills } else { 0 },
+        sum.says.len() + wrong as usize
+    );
+    Ok(good)
+}
+
+/// One case: once without a kill, then with one at each place that was passed; and where it ends unknown, with one at each place of the start
+/// behind it.
+async fn each(ground: &Arc<Ground>, case: &Case) -> anyhow::Result<Found> {
+    let mut found = Found::default();
+    let whole = Payment::new(ground, case)?;
+    let points = whole.pay(None).await?;
+    ensure!(points.ended, "without a kill it was killed");
+    whole.settle(None).await?;
+    found.judge("no kill", case, whole.look().await?);
+    let mut at = 1;
+    loop {
+        ensure!(at < PLACES_MAX, "it passes more places than there can be");
+        let payment = Payment::new(ground, case)?;
+        let died = payment.pay(Some(at)).await?;
+        if died.ended {
+            break;
+        }
+        found.killed(&died.place);
+        payment.settle(None).await?;
+        found.judge(&died.place, case, payment.look().await?);
+        at += 1;
+    }
+    // K13: the start itself, while it looks after what was left behind a request.
+    let mut at = 1;
+    let behind = points.passed.iter().position(|p| p == "behind a request");
+    let behind = behind.context("no request was sent")? as u64 + 1;
+    loop {
+        ensure!(at < PLACES_MAX, "it passes more places than there can be");
+        let payment = Payment::new(ground, case)?;
+        payment.pay(Some(behind)).await?;
+        let died = payment.settle(Some(at)).await?;
+        if died.ended {
+            break;
+        }
+        let place = format!("recovery: {}", died.place);
+        found.killed(&place);
+        payment.settle(None).await?;
+        found.judge(&place, case, payment.look().await?);
+        at += 1;
+    }
+    Ok(found)
+}
+
+/// How a process ended.
+struct Died {
+    /// By itself.
+    ended: bool,
+    /// Where it was killed.
+    place: String,
+    passed: Vec<String>,
+}
+
+/// One payment with a journal of its own.
+struct Payment {
+    ground: Arc<Ground>,
+    folder: PathBuf,
+    config: PathBuf,
+    case: Case,
+    amount: u64,
+    number: u64,
+}
+
+impl Payment {
+    fn new(ground: &Arc<Ground>, case: &Case) -> anyhow::Result<Self> {
+        let number = ground.next.fetch_add(1, Ordering::SeqCst);
+        let folder = ground.folder.path().join(number.to_string());
+        std::fs::create_dir_all(&folder)?;
+        let config = folder.join("ivrpay.toml");
+        let text = ground.acquirer.config(case.acquirer)?;
+        std::fs::write(&config, toml::to_string(&text)?)?;
+        std::fs::write(folder.join("ari-password"), "none\n")?;
+        private(&folder.join("ari-password"))?;
+        let pan = if case.declined {
+            "4000000000000002"
+        } else {
+            "4242424242424242"
+        };
+        std::fs::write(folder.join("card"), format!("{pan} 1230 123\n"))?;
+        Ok(Self {
+            ground: Arc::clone(ground),
+            config,
+            folder,
+            case: *case,
+            amount: number * 10_000 + case.fault,
+            number,
+        })
+    }
+
+    async fn pay(&self, kill: Option<u64>) -> anyhow::Result<Died> {
+        let mut pay = self.teller("pay")?;
+        pay.args(["--order", &format!("A-{}", self.number)]);
+        pay.args(["--amount", &self.amount.to_string()]);
+        pay.arg("--card").arg(self.folder.join("card"));
+        if self.case.reserve {
+            pay.arg("--reserve");
+        }
+        if let Some(then) = self.case.then {
+            pay.args(["--then", then]);
+        }
+        self.run(pay, "told", kill).await
+    }
+
+    async fn settle(&self, kill: Option<u64>) -> anyhow::Result<Died> {
+        self.run(self.teller("settle")?, "settled", kill).await
+    }
+
+    fn teller(&self, what: &str) -> anyhow::Result<Command> {
+        let mut teller = Command::new(binary("ivrpay-planted")?);
+        teller.args(["teller", what, "--config"]).arg(&self.config);
+        if let Some(plant) = &self.ground.plant {
+            teller.env("IVRPAY_PLANT", plant);
+        }
+        Ok(teller)
+    }
+
+    async fn run(
+        &self,
+        mut command: Command,
+        name: &str,
+        kill: Option<u64>,
+    ) -> anyhow::Result<Died> {
+        let points = self.folder.join(format!("{name}.points"));
+        drop(std::fs::remove_file(&points));
+        command.env("IVRPAY_POINTS", &points);
+        if let Some(at) = kill {
+            command.env("IVRPAY_KILL_AT", at.to_string());
+        }
+        let log = std::fs::File::create(self.folder.join(format!("{name}.log")))?;
+        let said = std::fs::File::options()
+            .append(true)
+            .create(true)
+            .open(self.folder.join(name))?;
+        let mut child: Child = command
+            .stdin(Stdio::null())
+            .stdout(said)
+            .stderr(log)
+            .kill_on_drop(true)
+            .spawn()?;
+        let status = match tokio::time::timeout(LIMIT, child.wait()).await {
+            Ok(status) => status?,
+            Err(_) => {
+                child.kill().await?;
+                if self.ground.plant.is_none() {
+                    bail!("{name} of {} does not end", self.folder.display());
+                }
+                // A mistake on purpose may well hang; what it has done is judged.
+                std::process::ExitStatus::default()
+            }
+        };
+        let passed: Vec<String> = std::fs::read_to_string(&points)
+            .unwrap_or_default()
+            .lines()
+            .map(str::to_owned)
+            .collect();
+        let killed = std::os::unix::process::ExitStatusExt::signal(&status) == Some(SIGKILL);
+        if !status.success() && !killed {
+            let log = std::fs::read_to_string(self.folder.join(format!("{name}.log")))?;
+            bail!("{name} ended with {status}: {log}");
+        }
+        Ok(Died {
+            ended: !killed,
+            place: passed.last().cloned().unwrap_or_default(),
+            passed,
+        })
+    }
+
+    /// The three books.
+    async fn look(&self) -> anyhow::Result<audit::Books> {
+        let said = std::fs::read_to_string(self.folder.join("told"))?;
+        let said: Vec<Value> = said
+            .lines()
+            .filter_map(|line| serde_json::from_str(line).ok())
+            .collect();
+        let told = |name: &str| said.iter().find_map(|line| line[name].as_str());
+        Ok(audit::Books {
+            told: told("told").map(Told::named).transpose()?,
+            later: told("later").map(str::to_owned),
+            journal: audit::Journal::read(&self.folder.join("journal.sqlite")).await?,
+            orders: self
+                .ground
+                .acquirer
+                .orders(self.case.acquirer, self.amount)
+                .await?,
+        })
+    }
+}
+
+fn private(path: &Path) -> anyhow::Result<()> {
+    use std::os::unix::fs::PermissionsExt as _;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
+    Ok(())
+}
+
+/// The tables of a configuration that is about one connector.
+fn table(connector: &str, of: &BTreeMap<String, toml::Table>) -> anyhow::Result<toml::Table> {
+    let mut config = toml::Table::new();
+    for (key, value) in [
+        ("ari.url", "http://127.0.0.1:1/ari"),
+        ("ari.app", "ivrpay"),
+        ("ari.user", "ivrpay"),
+        ("ari.password_file", "ari-password"),
+        ("journal.path", "journal.sqlite"),
+        ("secret.policy", "any"),
+    ] {
+        set(&mut config, key, value);
+    }
+    let mut tenant = toml::Table::new();
+    set(&mut tenant, "name", "shop");
+    set(&mut tenant, "mode", "test");
+    set(&mut tenant, "connector", connector);
+    config.insert("tenants".into(), vec![toml::Value::from(tenant)].into());
+    let own = of.get(connector).context("no such connector")?.clone();
+    set(&mut config, &format!("connectors.{connector}"), own);
+    Ok(config)
+}
