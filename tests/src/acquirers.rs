@@ -32,8 +32,11 @@ pub struct Merchants {
     api_keys: Vec<(usize, String)>,
 }
 
-/// Writes what only the service may read.
-fn secret(path: &Path, text: &str) -> anyhow::Result<String> {
+/// Writes what only the service may read; says where.
+///
+/// # Errors
+/// When the file can't be written.
+pub fn secret(path: &Path, text: &str) -> anyhow::Result<String> {
     std::fs::write(path, text)?;
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
     Ok(path.display().to_string())

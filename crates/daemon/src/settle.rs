@@ -522,7 +522,16 @@ impl Settle {
         if let Some(Ok(tried)) = &tried {
             self.tries.end(tried, &outcome, Instant::now());
         }
+        #[cfg(feature = "plant")]
+        let outcome = crate::teller::mistaken(outcome);
         let mut answer = Some(answer);
+        #[cfg(feature = "plant")]
+        if ivrpay_secret::plant::is("told-before-it-is-written")
+            && let Some(answer) = answer.take()
+        {
+            drop(answer.send(outcome.clone()));
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
         let mut pauses = Pauses::default();
         while let Err(error) = self.keep(intent, &outcome).await {
             // The log has the acquirer's reference, should this process end before the journal has it.

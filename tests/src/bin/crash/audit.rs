@@ -230,7 +230,7 @@ impl Found {
             wrong(|f| &mut f.stuck, "something is left open");
         }
         // Where the acquirer can be asked, it was, until it was known.
-        if case.acquirer != "generic" && (state == Some("unknown") || waits_for_a_person) {
+        if !case.person && (state == Some("unknown") || waits_for_a_person) {
             wrong(
                 |f| &mut f.stuck,
                 "unknown, though the acquirer says what became of it",

@@ -9,7 +9,7 @@ use anyhow::{Context as _, ensure};
 use serde_json::Value;
 use tokio::process::{Child, Command};
 
-use super::{binary, connectors, set, table};
+use super::{binary, connectors, secret, set, table};
 
 /// Where it listens: addresses that no lab has.
 const LISTEN: &str = "127.0.90.4:9443";
@@ -68,6 +68,9 @@ impl Acquirer {
         let mut generic = toml::Table::new();
         set(&mut generic, "kind", "generic");
         set(&mut generic, "url", format!("{at}/"));
+        set(&mut generic, "user", "ivrpay");
+        let password = secret(&folder.join("generic-password"), "password")?;
+        set(&mut generic, "password_file", password);
         set(&mut generic, "ca_file", ca.display().to_string());
         connectors.insert("generic".into(), generic);
         for table in connectors.values_mut() {

@@ -2,8 +2,9 @@
 //! starts again, what is open is looked after, and an auditor with a model of his own compares three books: the journal, the
 //! acquirer's, and what the caller was told and the merchant is to be told.
 //!
-//! `crash [--all] [--filter TEXT] [--plant NAME]`; the last line is `crash: N kills, N double charges, N lost, N stuck`. It needs the build with
-//! the feature `plant`, `ivrpay-planted` beside it (`scripts/crash` makes it), and `ivrpay-sim`. `--plant`: with that mistake, which has to be found.
+//! `crash [--all] [--filter TEXT] [--keep FOLDER]`; the last line is `crash: N kills, N double charges, N lost, N stuck`. It needs the build with
+//! the feature `plant`, `ivrpay-planted` beside it (`scripts/crash` makes it), and `ivrpay-sim`. `crash --plants`: with each mistake on purpose
+//! in turn, which has to be found; ends with `plants: found N of N`.
 
 #![allow(
     clippy::print_stderr,
@@ -15,14 +16,13 @@ mod audit;
 mod books;
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{ExitCode, Stdio};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
-use ivrpay_tests::acquirers::connectors;
+use ivrpay_tests::acquirers::{connectors, secret};
 use ivrpay_tests::lab::binary;
 use ivrpay_tests::service::set;
 use serde_json::Value;
@@ -35,9 +35,20 @@ use books::Acquirer;
 /// Longest that one process may take. A silent acquirer costs one reply time-out a request.
 const LIMIT: Duration = Duration::from_secs(60);
 /// Places of a process that are more than any case has.
-const PLACES_MAX: u64 = 200;
+const PLACES_MAX: u64 = 100;
+/// Places of a start behind a crash that are tried, where it goes on asking.
+const RECOVERY_PLACES_MAX: u64 = 40;
 /// Cases at once.
 const SIDE_BY_SIDE: usize = 4;
+/// Mistakes on purpose that the auditor has to find.
+const PLANTS: [&str; 6] = [
+    "no-write-ahead",
+    "no-recovery",
+    "told-before-it-is-written",
+    "unknown-is-declined",
+    "unknown-is-not-charged",
+    "not-there-is-approved",
+];
 /// The signal that nothing can catch.
 const SIGKILL: i32 = 9;
 
@@ -50,6 +61,8 @@ pub(crate) struct Case {
     declined: bool,
     reserve: bool,
     pub(crate) then: Option<&'static str>,
+    /// What its acquirer says of it may leave it to a person.
+    pub(crate) person: bool,
     /// In `make test` too.
     few: bool,
 }
@@ -61,12 +74,20 @@ const fn case(acquirer: &'static str, fault: u64) -> Case {
         declined: false,
         reserve: false,
         then: None,
+        person: false,
         few: false,
     }
 }
 
 const fn few(case: Case) -> Case {
     Case { few: true, ..case }
+}
+
+const fn person(case: Case) -> Case {
+    Case {
+        person: true,
+        ..case
+    }
 }
 
 const fn declined(acquirer: &'static str) -> Case {
@@ -87,7 +108,8 @@ const fn then(acquirer: &'static str, reserve: bool, then: &'static str) -> Case
 /// No fault.
 const GOOD: u64 = 1200;
 
-/// Faults: silent and not booked, silent and booked, closed and booked, cut in the middle, 500 and not booked, 500 and booked.
+/// A person decides of what GMO says of a refund (its amount says nothing of whether it was this one), of a charge at Yamato or SBPS that is
+/// reserved and not taken, and of everything at an endpoint that can't be asked. Faults: silent and not booked, silent and booked, closed and booked, cut in the middle, 500 and not booked, 500 and booked.
 const CASES: &[Case] = &[
     few(case("gmo", GOOD)),
     few(declined("gmo")),
@@ -99,22 +121,22 @@ const CASES: &[Case] = &[
     case("gmo", 9011),
     then("gmo", true, "capture"),
     few(then("gmo", false, "void")),
-    then("gmo", false, "refund"),
+    person(then("gmo", false, "refund")),
     case("stripe", GOOD),
     case("stripe", 9003),
     case("stripe", 9011),
     then("stripe", true, "capture"),
     then("stripe", false, "refund"),
-    case("sbps", GOOD),
-    case("sbps", 9003),
+    person(case("sbps", GOOD)),
+    person(case("sbps", 9003)),
     case("veritrans", GOOD),
     case("veritrans", 9011),
     then("veritrans", true, "capture"),
-    case("kuroneko", GOOD),
-    case("kuroneko", 9005),
+    person(case("kuroneko", GOOD)),
+    person(case("kuroneko", 9005)),
     case("hyperswitch", 9003),
-    case("generic", GOOD),
-    few(case("generic", 9003)),
+    few(person(case("generic", GOOD))),
+    few(person(case("generic", 9003))),
 ];
 
 impl Case {
@@ -139,14 +161,18 @@ impl Case {
 struct Args {
     all: bool,
     filter: String,
-    plant: Option<String>,
+    /// Mistakes on purpose, one after the other.
+    plants: Vec<String>,
+    /// Where what was written is kept.
+    keep: Option<PathBuf>,
 }
 
 fn args() -> anyhow::Result<Args> {
     let mut args = Args {
         all: false,
         filter: String::new(),
-        plant: None,
+        plants: Vec::new(),
+        keep: None,
     };
     let mut given = std::env::args().skip(1);
     while let Some(arg) = given.next() {
@@ -154,8 +180,12 @@ fn args() -> anyhow::Result<Args> {
         match arg.as_str() {
             "--all" => args.all = true,
             "--filter" => args.filter = value()?,
-            "--plant" => args.plant = Some(value()?),
-            _ => bail!("usage: crash [--all] [--filter TEXT] [--plant NAME]"),
+            "--plant" => args.plants = vec![value()?],
+            "--plants" => args.plants = PLANTS.map(str::to_owned).to_vec(),
+            "--keep" => args.keep = Some(value()?.into()),
+            _ => bail!(
+                "usage: crash [--all] [--filter TEXT] [--plants | --plant NAME] [--keep FOLDER]"
+            ),
         }
     }
     Ok(args)
@@ -166,7 +196,23 @@ fn main() -> ExitCode {
         .install_default()
         .ok();
     let runtime = tokio::runtime::Runtime::new().map_err(anyhow::Error::from);
-    let done = runtime.and_then(|runtime| runtime.block_on(run(&args()?)));
+    let done = runtime.and_then(|runtime| {
+        let args = args()?;
+        runtime.block_on(async {
+            if args.plants.is_empty() {
+                return run(&args, None).await;
+            }
+            let mut found = 0;
+            for plant in &args.plants {
+                found += usize::from(!run(&args, Some(plant)).await?);
+                println!(
+                    "plants: found {found} of {}, the last one is {plant}",
+                    args.plants.len()
+                );
+            }
+            Ok(found == args.plants.len())
+        })
+    });
     match done {
         Ok(good) if good => ExitCode::SUCCESS,
         Ok(_) => ExitCode::FAILURE,
@@ -182,18 +228,40 @@ struct Ground {
     acquirer: Acquirer,
     folder: tempfile::TempDir,
     plant: Option<String>,
-    /// The next amount's number: each payment has an amount of its own, by which the acquirer's books are read.
-    next: AtomicU64,
+    /// The last amount's number at each acquirer: each payment has an amount of its own, by which the acquirer's books are read.
+    numbers: Mutex<BTreeMap<&'static str, u64>>,
 }
 
-async fn run(args: &Args) -> anyhow::Result<bool> {
-    let folder = tempfile::tempdir()?;
+/// What an acquirer of seven digits takes.
+const NUMBER_MAX: u64 = 999;
+
+impl Ground {
+    fn number(&self, acquirer: &'static str) -> anyhow::Result<u64> {
+        let mut numbers = self.numbers.lock().unwrap_or_else(PoisonError::into_inner);
+        let number = numbers.entry(acquirer).or_default();
+        *number += 1;
+        ensure!(*number <= NUMBER_MAX, "no amount is left for {acquirer}");
+        Ok(*number)
+    }
+}
+
+/// Whether nothing was wrong.
+async fn run(args: &Args, plant: Option<&str>) -> anyhow::Result<bool> {
+    let folder = match &args.keep {
+        Some(folder) => {
+            std::fs::create_dir_all(folder)?;
+            tempfile::Builder::new()
+                .disable_cleanup(true)
+                .tempdir_in(folder)?
+        }
+        None => tempfile::tempdir()?,
+    };
     let acquirer = Acquirer::start(folder.path()).await?;
     let ground = Arc::new(Ground {
         acquirer,
         folder,
-        plant: args.plant.clone(),
-        next: AtomicU64::new(1),
+        plant: plant.map(str::to_owned),
+        numbers: Mutex::default(),
     });
     let wanted = CASES.iter().filter(|case| args.all || case.few);
     let wanted = wanted.filter(|case| case.name().contains(&args.filter));
@@ -212,7 +280,8 @@ async fn run(args: &Args) -> anyhow::Result<bool> {
         match done? {
             (name, Ok(found)) => {
                 println!("{:>4} kills  {name}{}", found.kills, found.points());
-                for line in &found.says {
+                let most = if plant.is_some() { 1 } else { usize::MAX };
+                for line in found.says.iter().take(most) {
                     println!("WRONG {name}: {line}");
                 }
                 sum += found;
@@ -262,7 +331,8 @@ async fn each(ground: &Arc<Ground>, case: &Case) -> anyhow::Result<Found> {
     let mut at = 1;
     let behind = points.passed.iter().position(|p| p == "behind a request");
     let behind = behind.context("no request was sent")? as u64 + 1;
-    loop {
+    // What stays unknown is asked about for a day: one question is like the next.
+    while at < RECOVERY_PLACES_MAX || !case.person {
         ensure!(at < PLACES_MAX, "it passes more places than there can be");
         let payment = Payment::new(ground, case)?;
         payment.pay(Some(behind)).await?;
@@ -300,14 +370,14 @@ struct Payment {
 
 impl Payment {
     fn new(ground: &Arc<Ground>, case: &Case) -> anyhow::Result<Self> {
-        let number = ground.next.fetch_add(1, Ordering::SeqCst);
-        let folder = ground.folder.path().join(number.to_string());
+        let number = ground.number(case.acquirer)?;
+        let name = format!("{}-{number}", case.acquirer);
+        let folder = ground.folder.path().join(name);
         std::fs::create_dir_all(&folder)?;
         let config = folder.join("ivrpay.toml");
         let text = ground.acquirer.config(case.acquirer)?;
         std::fs::write(&config, toml::to_string(&text)?)?;
-        std::fs::write(folder.join("ari-password"), "none\n")?;
-        private(&folder.join("ari-password"))?;
+        secret(&folder.join("ari-password"), "none\n")?;
         let pan = if case.declined {
             "4000000000000002"
         } else {
@@ -421,12 +491,6 @@ impl Payment {
                 .await?,
         })
     }
-}
-
-fn private(path: &Path) -> anyhow::Result<()> {
-    use std::os::unix::fs::PermissionsExt as _;
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
-    Ok(())
 }
 
 /// The tables of a configuration that is about one connector.
