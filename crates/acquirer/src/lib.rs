@@ -52,8 +52,8 @@ pub use about::{
     configured,
 };
 pub use codes::foreign::codes_in;
-pub use connector::{Asked, BuildError, Capabilities, Connector, Plans, Progress, Step};
-pub use endpoint::{EndpointConfig, Identity};
+pub use connector::{Asked, BuildError, Capabilities, Connector, Plans, Progress, Resend, Step};
+pub use endpoint::{CardKept, EndpointConfig, Identity};
 pub use message::{Method, Reply, Request};
 
 #[cfg(test)]

@@ -11,7 +11,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ivrpay_acquirer::{
-    EndpointConfig, Identity, Kind, Mode as AcquirerMode, Settings as ConnectorSettings,
+    CardKept, EndpointConfig, Identity, Kind, Mode as AcquirerMode, Resend,
+    Settings as ConnectorSettings,
 };
 use ivrpay_card::Ranges;
 use ivrpay_dialogue::Settings;
@@ -676,10 +677,38 @@ fn yes() -> bool {
     true
 }
 
+/// `raw_pan = "contracted"`: a word, so that nobody switches it on without having read what it says.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct RawPan;
+
+impl<'de> Deserialize<'de> for RawPan {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Word;
+
+        impl serde::de::Visitor<'_> for Word {
+            type Value = RawPan;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("\"contracted\", which says that your contract with the acquirer lets you send card numbers; leave raw_pan out where it does not")
+            }
+
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<RawPan, E> {
+                match text {
+                    "contracted" => Ok(RawPan),
+                    other => Err(E::invalid_value(serde::de::Unexpected::Str(other), &self)),
+                }
+            }
+        }
+
+        deserializer.deserialize_str(Word)
+    }
+}
+
 #[derive(Deserialize, Clone, Copy, PartialEq, Eq)]
-#[serde(rename_all = "lowercase")]
-enum RawPan {
-    Contracted,
+#[serde(rename_all = "kebab-case")]
+enum RawCardKept {
+    UntilSent,
+    UntilAnswer,
 }
 
 #[derive(Deserialize)]
@@ -704,6 +733,8 @@ struct RawConnector {
     authorisation_days: Option<u16>,
     connect_timeout: Option<Span>,
     reply_timeout: Option<Span>,
+    card_kept: Option<RawCardKept>,
+    endpoint_deduplicates: Option<bool>,
 }
 
 impl Config {
@@ -1424,8 +1455,10 @@ fn connector(name: &str, raw: RawConnector, folder: &Path) -> Result<Connector, 
         ));
     }
     let mut settings = ConnectorSettings::new(mode.unwrap_or(AcquirerMode::Test));
-    settings.raw_pan = raw.raw_pan == Some(RawPan::Contracted);
+    settings.raw_pan = raw.raw_pan.is_some();
     settings.parameters = raw.parameters;
+    let card_kept = card_kept(kind, raw.card_kept, raw.endpoint_deduplicates)
+        .map_err(|(key, error)| ConfigError::value(at(key), error))?;
     let away_after = raw.away_after.unwrap_or(FAILURES);
     if away_after > 100 {
         return Err(ConfigError::value(at("away_after"), "0 to 100"));
@@ -1534,6 +1567,7 @@ fn connector(name: &str, raw: RawConnector, folder: &Path) -> Result<Connector, 
             100,
             120_000,
         )?,
+        card_kept,
     };
     // Reads the authorities too, so that a wrong file is told at start-up.
     ivrpay_wire::Sender::new(&endpoint).map_err(|e| {
@@ -1549,6 +1583,40 @@ fn connector(name: &str, raw: RawConnector, folder: &Path) -> Result<Connector, 
         away_after,
         authorisation_days,
     })
+}
+
+/// How long a connector's cards are kept; else the setting that is wrong, and why.
+fn card_kept(
+    kind: Kind,
+    kept: Option<RawCardKept>,
+    deduplicates: Option<bool>,
+) -> Result<CardKept, (&'static str, &'static str)> {
+    let can = &kind.about().capabilities;
+    if deduplicates.is_some() && can.resend != Resend::IfDeduplicated {
+        return Err((
+            "endpoint_deduplicates",
+            "belongs to kind generic, whose endpoint is your own: take it out",
+        ));
+    }
+    let until_answer = kept == Some(RawCardKept::UntilAnswer);
+    let why_not = match can.resend {
+        _ if !until_answer => return Ok(CardKept::UntilSent),
+        Resend::ByKey => return Ok(CardKept::UntilAnswer),
+        Resend::IfDeduplicated if deduplicates == Some(true) => return Ok(CardKept::UntilAnswer),
+        Resend::IfDeduplicated => {
+            "\"until-answer\" sends the same charge again when no answer came: it needs endpoint_deduplicates = true, which says that your endpoint charges one transaction_id once, however often it comes; else take it out (\"until-sent\")"
+        }
+        Resend::Never if !kind.needs_endpoint() => {
+            "\"until-answer\" is of no use here: nothing is sent; take it out (\"until-sent\")"
+        }
+        Resend::Never if can.query => {
+            "\"until-answer\" is of no use here: this acquirer does not take the same request twice, and what became of a lost answer is asked without the card (ivrpay payment inquire); take it out (\"until-sent\")"
+        }
+        Resend::Never => {
+            "\"until-answer\" is of no use here: this acquirer does not take the same request twice, and a person finds out what became of a lost answer; take it out (\"until-sent\")"
+        }
+    };
+    Err(("card_kept", why_not))
 }
 
 fn dialogue(raw: &RawDialogue) -> Result<Settings, ConfigError> {
@@ -1756,9 +1824,35 @@ pub(crate) mod tests {
             c.connectors["generic"]
                 .endpoint
                 .as_ref()
-                .map(|e| (e.connect_timeout, e.reply_timeout))
+                .map(|e| (e.connect_timeout, e.reply_timeout, e.card_kept))
         };
         assert_eq!(timeouts(&sample), timeouts(&full));
+    }
+
+    /// Which connectors may keep a card until its answer, and that none does unless told to.
+    #[test]
+    fn a_card_is_kept_longer_only_where_its_acquirer_makes_use_of_it() {
+        let until_answer = Some(RawCardKept::UntilAnswer);
+        for kind in Kind::all() {
+            for said in [None, Some(RawCardKept::UntilSent)] {
+                assert_eq!(card_kept(kind, said, None), Ok(CardKept::UntilSent));
+            }
+            let given = card_kept(kind, until_answer, None);
+            if ["stripe", "adyen"].contains(&kind.name()) {
+                assert_eq!(given, Ok(CardKept::UntilAnswer), "{kind}");
+            } else {
+                let (key, why) = given.unwrap_err();
+                let query = kind.about().capabilities.query;
+                assert_eq!(key, "card_kept");
+                assert_eq!(why.contains("inquire"), query, "{kind}: {why}");
+            }
+        }
+        let generic = |said| card_kept(Kind::GENERIC, until_answer, Some(said));
+        assert_eq!(generic(true), Ok(CardKept::UntilAnswer));
+        assert!(generic(false).is_err());
+        // Saying what the endpoint does keeps nothing yet.
+        let said = card_kept(Kind::GENERIC, None, Some(true));
+        assert_eq!(said, Ok(CardKept::UntilSent));
     }
 
     #[track_caller]
@@ -1904,6 +1998,43 @@ pub(crate) mod tests {
             ),
         ] {
             refused(("\nkind = \"generic\"\n", &gmo(more)), says);
+        }
+        for (said, named) in [("true", "boolean `true`"), ("\"yes\"", "string \"yes\"")] {
+            let kind = gmo(&format!("mode = \"test\"\nraw_pan = {said}"));
+            let says = "expected \"contracted\", which says that your contract";
+            for says in [says, named, "connectors.generic.raw_pan"] {
+                refused(("\nkind = \"generic\"\n", &kind), says);
+            }
+        }
+        // Longer than it takes to send a card, only where that is of use.
+        let zeus =
+            "mode = \"test\"\nraw_pan = \"contracted\"\nparameters = { clientip = \"2013000111\" }";
+        for (kind, more, says) in [
+            ("generic", "card_kept = \"for-ever\"", "until-answer"),
+            (
+                "generic",
+                "card_kept = \"until-answer\"",
+                "connectors.generic.card_kept: \"until-answer\" sends the same charge again",
+            ),
+            (
+                "generic",
+                "card_kept = \"until-answer\"\nendpoint_deduplicates = false",
+                "needs endpoint_deduplicates = true",
+            ),
+            ("null", "card_kept = \"until-answer\"", "nothing is sent"),
+            (
+                "zeus",
+                &format!("{zeus}\nendpoint_deduplicates = true"),
+                "endpoint_deduplicates: belongs to kind generic",
+            ),
+        ] {
+            refused(
+                (
+                    "\nkind = \"generic\"\n",
+                    &format!("\nkind = \"{kind}\"\n{more}\n"),
+                ),
+                says,
+            );
         }
         refused(
             ("#currency = \"JPY\"", "currency = \"YEN\""),
