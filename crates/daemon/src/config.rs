@@ -1810,6 +1810,16 @@ pub(crate) mod tests {
         let shown = folder.load(&shown).unwrap();
         assert_eq!(shown.tenants[0].plans.rows().len(), 6);
         assert!(a.plans.is_empty() && !a.desk.ask_plan);
+        // What `ivrpay connector test` has to try of each connector.
+        let of = |c: &Config, name: &str| {
+            let plans = c.plans_of(name)?.into_iter();
+            Some(plans.map(|row| row.0.to_string()).collect::<Vec<_>>())
+        };
+        assert_eq!(of(&sample, "generic"), Some(Vec::new()));
+        assert_eq!(of(&sample, "nobody-s"), None);
+        let rest = ["installments:3", "installments:5", "installments:6"];
+        let rest = [&rest[..], &["installments:10", "installments:12", "bonus"]].concat();
+        assert_eq!(of(&shown, "generic").unwrap(), rest);
         let line = |t: &Tenant| (t.line.ask_language, t.line.digits, t.line.operator);
         assert_eq!(line(a), line(b));
         assert!(a.lookup.is_none() && b.lookup.is_some());
