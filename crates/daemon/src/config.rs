@@ -704,11 +704,32 @@ impl<'de> Deserialize<'de> for RawPan {
     }
 }
 
-#[derive(Deserialize, Clone, Copy, PartialEq, Eq)]
-#[serde(rename_all = "kebab-case")]
-enum RawCardKept {
-    UntilSent,
-    UntilAnswer,
+/// `card_kept`.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct RawCardKept(CardKept);
+
+impl<'de> Deserialize<'de> for RawCardKept {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Word;
+
+        impl serde::de::Visitor<'_> for Word {
+            type Value = RawCardKept;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("\"until-sent\" or \"until-answer\"")
+            }
+
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<RawCardKept, E> {
+                [CardKept::UntilSent, CardKept::UntilAnswer]
+                    .into_iter()
+                    .find(|kept| kept.name() == text)
+                    .map(RawCardKept)
+                    .ok_or_else(|| E::invalid_value(serde::de::Unexpected::Str(text), &self))
+            }
+        }
+
+        deserializer.deserialize_str(Word)
+    }
 }
 
 #[derive(Deserialize)]
@@ -1457,7 +1478,8 @@ fn connector(name: &str, raw: RawConnector, folder: &Path) -> Result<Connector, 
     let mut settings = ConnectorSettings::new(mode.unwrap_or(AcquirerMode::Test));
     settings.raw_pan = raw.raw_pan.is_some();
     settings.parameters = raw.parameters;
-    let card_kept = card_kept(kind, raw.card_kept, raw.endpoint_deduplicates)
+    let kept = raw.card_kept.map_or(CardKept::UntilSent, |kept| kept.0);
+    let card_kept = card_kept(kind, kept, raw.endpoint_deduplicates)
         .map_err(|(key, error)| ConfigError::value(at(key), error))?;
     let away_after = raw.away_after.unwrap_or(FAILURES);
     if away_after > 100 {
@@ -1588,7 +1610,7 @@ fn connector(name: &str, raw: RawConnector, folder: &Path) -> Result<Connector, 
 /// How long a connector's cards are kept; else the setting that is wrong, and why.
 fn card_kept(
     kind: Kind,
-    kept: Option<RawCardKept>,
+    kept: CardKept,
     deduplicates: Option<bool>,
 ) -> Result<CardKept, (&'static str, &'static str)> {
     let can = &kind.about().capabilities;
@@ -1598,11 +1620,10 @@ fn card_kept(
             "belongs to kind generic, whose endpoint is your own: take it out",
         ));
     }
-    let until_answer = kept == Some(RawCardKept::UntilAnswer);
     let why_not = match can.resend {
-        _ if !until_answer => return Ok(CardKept::UntilSent),
-        Resend::ByKey => return Ok(CardKept::UntilAnswer),
-        Resend::IfDeduplicated if deduplicates == Some(true) => return Ok(CardKept::UntilAnswer),
+        _ if kept == CardKept::UntilSent => return Ok(kept),
+        Resend::ByKey => return Ok(kept),
+        Resend::IfDeduplicated if deduplicates == Some(true) => return Ok(kept),
         Resend::IfDeduplicated => {
             "\"until-answer\" sends the same charge again when no answer came: it needs endpoint_deduplicates = true, which says that your endpoint charges one transaction_id once, however often it comes; else take it out (\"until-sent\")"
         }
@@ -1842,14 +1863,12 @@ pub(crate) mod tests {
     /// Which connectors may keep a card until its answer, and that none does unless told to.
     #[test]
     fn a_card_is_kept_longer_only_where_its_acquirer_makes_use_of_it() {
-        let until_answer = Some(RawCardKept::UntilAnswer);
+        let (until_sent, until_answer) = (CardKept::UntilSent, CardKept::UntilAnswer);
         for kind in Kind::all() {
-            for said in [None, Some(RawCardKept::UntilSent)] {
-                assert_eq!(card_kept(kind, said, None), Ok(CardKept::UntilSent));
-            }
+            assert_eq!(card_kept(kind, until_sent, None), Ok(until_sent));
             let given = card_kept(kind, until_answer, None);
             if ["stripe", "adyen"].contains(&kind.name()) {
-                assert_eq!(given, Ok(CardKept::UntilAnswer), "{kind}");
+                assert_eq!(given, Ok(until_answer), "{kind}");
             } else {
                 let (key, why) = given.unwrap_err();
                 let query = kind.about().capabilities.query;
@@ -1858,11 +1877,11 @@ pub(crate) mod tests {
             }
         }
         let generic = |said| card_kept(Kind::GENERIC, until_answer, Some(said));
-        assert_eq!(generic(true), Ok(CardKept::UntilAnswer));
+        assert_eq!(generic(true), Ok(until_answer));
         assert!(generic(false).is_err());
         // Saying what the endpoint does keeps nothing yet.
-        let said = card_kept(Kind::GENERIC, None, Some(true));
-        assert_eq!(said, Ok(CardKept::UntilSent));
+        let said = card_kept(Kind::GENERIC, until_sent, Some(true));
+        assert_eq!(said, Ok(until_sent));
     }
 
     #[track_caller]
@@ -2020,7 +2039,16 @@ pub(crate) mod tests {
         let zeus =
             "mode = \"test\"\nraw_pan = \"contracted\"\nparameters = { clientip = \"2013000111\" }";
         for (kind, more, says) in [
-            ("generic", "card_kept = \"for-ever\"", "until-answer"),
+            (
+                "generic",
+                "card_kept = \"for-ever\"",
+                "string \"for-ever\", expected \"until-sent\" or \"until-answer\"",
+            ),
+            (
+                "generic",
+                "card_kept = true",
+                "expected \"until-sent\" or \"until-answer\"",
+            ),
             (
                 "generic",
                 "card_kept = \"until-answer\"",
