@@ -6,7 +6,7 @@
 //! Digests over a card leave nothing behind ([`ivrpay_secret::leaving_nothing`]).
 //!
 //! Money rule: what is not clearly approved, declined or not charged is unknown, and unknown is never charged again
-//! (there is no retry in this crate, nor below it).
+//! (the same request under the same key is the same charge: [`Resend`]).
 //!
 //! To add an acquirer: a folder beside `generic`, with `mod.rs` (the trait, and its [`About`]), `fields.rs` (its names), `codes.rs` (its
 //! codes, each with its source), `tests.rs`; then its name in `connectors!` below, and a page in `docs/acquirers`.
