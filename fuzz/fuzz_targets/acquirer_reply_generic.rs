@@ -1,5 +1,10 @@
-//! Any status and any bytes of an endpoint give an outcome; an approval only from a 200 that is JSON with a `charge_id`.
+//! Any status and any bytes of an endpoint give an outcome; an approval only from a 200 that is JSON with a `charge_id`. And as of the others, at
+//! any stage of any operation.
 #![no_main]
+
+#[path = "../../crates/acquirer/tests/any/mod.rs"]
+#[allow(dead_code, reason = "what is for a measurement")]
+mod any;
 
 use ivrpay_acquirer::{Reply, generic};
 use ivrpay_payment::{
@@ -9,8 +14,12 @@ use libfuzzer_sys::fuzz_target;
 
 const ID: &str = "0193a1b2-0000-7000-8000-000000000001";
 
-fuzz_target!(|input: (u16, &[u8])| {
-    let (status, body) = input;
+fuzz_target!(|bytes: &[u8]| {
+    let Some(answer) = any::Answer::read(bytes) else {
+        return;
+    };
+    any::check("generic", &answer);
+    let (status, body) = (answer.status, answer.body.as_slice());
     let intent = Intent {
         payment_id: ID.parse().unwrap(),
         operation_id: ID.parse().unwrap(),

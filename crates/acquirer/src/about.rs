@@ -226,7 +226,19 @@ pub enum SettingError {
         /// Whether it is a secret.
         secret: bool,
     },
-    /// Too long, or of the wrong letters.
+    /// Longer than the acquirer takes.
+    #[error("`{name}` is longer than the {max} bytes that this acquirer takes: {what}")]
+    Long {
+        /// Its name.
+        name: &'static str,
+        /// Most bytes; a letter of Japanese has three.
+        max: usize,
+        /// What it is.
+        what: &'static str,
+        /// Whether it is a secret.
+        secret: bool,
+    },
+    /// Of the wrong letters, or of a wrong form.
     #[error("`{name}` is not as this acquirer gives it: {what}")]
     Value {
         /// Its name.
@@ -251,6 +263,7 @@ impl SettingError {
             Self::RawPan => "raw_pan",
             Self::Unknown { secret, .. }
             | Self::Missing { secret, .. }
+            | Self::Long { secret, .. }
             | Self::Value { secret, .. }
                 if *secret =>
             {
@@ -387,13 +400,21 @@ fn look_at(about: &About, settings: &Settings) -> Result<(), SettingError> {
                     secret: setting.secret,
                 });
             }
+            // What is wrong in form, too, is told by its form.
             Some(value)
-                if value.len() > setting.max
-                    || value.chars().any(char::is_control)
+                if value.chars().any(char::is_control)
                     || !(value.is_empty() || (setting.good)(value)) =>
             {
                 return Err(SettingError::Value {
                     name: setting.name.to_owned(),
+                    what: setting.what,
+                    secret: setting.secret,
+                });
+            }
+            Some(value) if value.len() > setting.max => {
+                return Err(SettingError::Long {
+                    name: setting.name,
+                    max: setting.max,
                     what: setting.what,
                     secret: setting.secret,
                 });
@@ -456,6 +477,27 @@ mod tests {
                     }),
                     "{kind}"
                 );
+                // Its length is told where that is all that is wrong.
+                let long = "9".repeat(first.max + 1);
+                let tells = if (first.good)(&long) {
+                    format!("longer than the {} bytes", first.max)
+                } else {
+                    first.what.to_owned()
+                };
+                if first.secret {
+                    let name = first.name.to_owned();
+                    settings.secrets.insert(name, long.into());
+                } else {
+                    settings.parameters.insert(first.name.to_owned(), long);
+                }
+                let long = configured(kind, &settings).err().unwrap();
+                assert!(long.to_string().contains(&tells), "{kind}: {long}");
+                let place = if first.secret {
+                    "secrets"
+                } else {
+                    "parameters"
+                };
+                assert_eq!(long.key(), place);
             }
         }
     }

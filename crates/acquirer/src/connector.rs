@@ -27,6 +27,24 @@ pub trait Connector: Send + Sync {
         progress: &Progress,
         last: Option<&Reply>,
     ) -> Result<Step, BuildError>;
+
+    /// Whether this answer says nothing of the operation, and by the acquirer's own document the same request may be sent again under the
+    /// same key. Asked of those alone that [`Capabilities::resend`] allows it.
+    fn asks_again(&self, _reply: &Reply) -> bool {
+        false
+    }
+}
+
+/// Whether the very same request may go out again under the same key: by the acquirer's own document, not by what seems likely. Where it
+/// may, a card can be kept until the answer has come ([`crate::CardKept`]).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Resend {
+    /// It would be done twice, or refused: what became of it is asked, or found out by a person.
+    Never,
+    /// Its key makes it one.
+    ByKey,
+    /// Where whoever runs the endpoint says that it makes it one.
+    IfDeduplicated,
 }
 
 /// What a step is made from.
@@ -78,6 +96,7 @@ impl Step {
             reference,
             needs_card: false,
             harmless: false,
+            again: 0,
         };
         Self::Send(request, progress)
     }
@@ -89,6 +108,7 @@ impl Step {
             reference,
             needs_card: false,
             harmless: true,
+            again: 0,
         };
         Self::Send(request, progress)
     }
@@ -100,6 +120,7 @@ impl Step {
             reference: None,
             needs_card: true,
             harmless: true,
+            again: 0,
         };
         Self::Send(request, progress)
     }
@@ -135,6 +156,14 @@ pub struct Progress {
     /// Whether no money can move by the request that goes out now, whatever becomes of it: an order is only opened, a card only stored.
     #[serde(default)]
     pub harmless: bool,
+    /// How often the very same request has gone out before, under the same key.
+    #[serde(default, skip_serializing_if = "is_first")]
+    pub again: u8,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+const fn is_first(again: &u8) -> bool {
+    *again == 0
 }
 
 /// What a connector can do. To ask for what it can't is an error at start-up ([`Capabilities::require`]).
@@ -166,6 +195,8 @@ pub struct Capabilities {
     pub yen_only: bool,
     /// Days after which a reserved amount lapses, where that is known; else the merchant's contract says so.
     pub authorisation_days: Option<u16>,
+    /// Whether the same request may be sent again.
+    pub resend: Resend,
 }
 
 /// Which payment plans an acquirer's requests have a place for.
@@ -221,6 +252,7 @@ impl Capabilities {
         plans: Plans::LUMP_SUM,
         yen_only: false,
         authorisation_days: None,
+        resend: Resend::Never,
     };
 
     /// Whether `kind` can be asked for.
@@ -340,8 +372,17 @@ mod tests {
             reference: AcquirerRef::new("ch_1").ok(),
             needs_card: true,
             harmless: true,
+            again: 2,
         };
         let text = serde_json::to_string(&progress).unwrap();
         assert_eq!(serde_json::from_str::<Progress>(&text).unwrap(), progress);
+        // As it was written before there was such a thing, and is where nothing went out twice.
+        let first = Progress {
+            again: 0,
+            ..progress
+        };
+        let text = serde_json::to_string(&first).unwrap();
+        assert!(!text.contains("again"), "{text}");
+        assert_eq!(serde_json::from_str::<Progress>(&text).unwrap(), first);
     }
 }

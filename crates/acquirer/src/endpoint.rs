@@ -12,6 +12,27 @@ pub struct Identity {
     pub key_file: PathBuf,
 }
 
+/// How long the body that holds a card is kept.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum CardKept {
+    /// Until it has been written out.
+    #[default]
+    UntilSent,
+    /// Until its answer has come, for a short while at most, so that the same request can be sent again under its key.
+    UntilAnswer,
+}
+
+impl CardKept {
+    /// Spelling in the configuration.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::UntilSent => "until-sent",
+            Self::UntilAnswer => "until-answer",
+        }
+    }
+}
+
 /// Where an acquirer is reached: plain data, checked by the edge that connects.
 #[derive(Debug, Clone)]
 pub struct EndpointConfig {
@@ -29,6 +50,8 @@ pub struct EndpointConfig {
     pub connect_timeout: Duration,
     /// Longest wait for the whole answer, from the connection on.
     pub reply_timeout: Duration,
+    /// How long a card is kept; longer only where the connector can make use of it ([`crate::Resend`]).
+    pub card_kept: CardKept,
 }
 
 impl EndpointConfig {
@@ -48,6 +71,7 @@ impl EndpointConfig {
             identity: None,
             connect_timeout: Self::CONNECT_TIMEOUT,
             reply_timeout: Self::REPLY_TIMEOUT,
+            card_kept: CardKept::UntilSent,
         }
     }
 }

@@ -6,7 +6,7 @@
 //! Digests over a card leave nothing behind ([`ivrpay_secret::leaving_nothing`]).
 //!
 //! Money rule: what is not clearly approved, declined or not charged is unknown, and unknown is never charged again
-//! (there is no retry in this crate, nor below it).
+//! (the same request under the same key is the same charge: [`Resend`]).
 //!
 //! To add an acquirer: a folder beside `generic`, with `mod.rs` (the trait, and its [`About`]), `fields.rs` (its names), `codes.rs` (its
 //! codes, each with its source), `tests.rs`; then its name in `connectors!` below, and a page in `docs/acquirers`.
@@ -52,8 +52,8 @@ pub use about::{
     configured,
 };
 pub use codes::foreign::codes_in;
-pub use connector::{Asked, BuildError, Capabilities, Connector, Plans, Progress, Step};
-pub use endpoint::{EndpointConfig, Identity};
+pub use connector::{Asked, BuildError, Capabilities, Connector, Plans, Progress, Resend, Step};
+pub use endpoint::{CardKept, EndpointConfig, Identity};
 pub use message::{Method, Reply, Request};
 
 #[cfg(test)]

@@ -91,6 +91,9 @@ pub(crate) enum Command {
     /// Take a reserved amount, or a part of it (実売上).
     Capture(later::Args),
     /// Release what was reserved, or undo a charge as a whole.
+    #[command(mut_arg("amount", |arg| arg.help(
+        "Minor units (yen, cents). A void is of all that was reserved or taken: leave it out, or name all of it"
+    )))]
     Void(later::Args),
     /// Give captured money back, or a part of it.
     Refund(later::Args),

@@ -64,12 +64,10 @@ pub(crate) struct Args {
 
 /// A plan that can be offered.
 fn plan(text: &str) -> Result<Plan, String> {
-    let plan: Plan = text.parse().map_err(|e| format!("{text} {e}"))?;
-    if ivrpay_prompts::can_say(plan) {
-        Ok(plan)
-    } else {
-        Err("there are words for installments:N, N one of 2, 3, 5, 6, 10, 12, 15, 18, 20, 24, 30 and 36, revolving and bonus".to_owned())
-    }
+    let plan = text.parse().ok();
+    plan.filter(|plan| ivrpay_prompts::can_say(*plan)).ok_or_else(|| {
+        "what can be offered is installments:N (N one of 2, 3, 5, 6, 10, 12, 15, 18, 20, 24, 30 and 36), revolving and bonus, with commas between them; one payment always is".to_owned()
+    })
 }
 
 /// What a keyboard's byte asks for.

@@ -12,6 +12,7 @@ mod spies;
 
 use std::path::Path;
 
+use ivrpay_acquirer::CardKept;
 use ivrpay_ari::{ChannelId, RequestError};
 use ivrpay_journal::{Journal, TaskFilter, TaskKind};
 use serde::Serialize;
@@ -571,6 +572,12 @@ impl<'a> Check<'a> {
             match probed {
                 Ok(fact) => self.good("acquirer", format!("{name}: {fact}")),
                 Err((fact, hint)) => self.bad("acquirer", format!("{name}: {fact}"), hint),
+            }
+            if endpoint.card_kept == CardKept::UntilAnswer {
+                self.good(
+                    "acquirer",
+                    format!("{name}: a card is kept until its answer, 60 s at most (card_kept)"),
+                );
             }
         }
     }

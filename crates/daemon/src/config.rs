@@ -11,7 +11,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ivrpay_acquirer::{
-    EndpointConfig, Identity, Kind, Mode as AcquirerMode, Settings as ConnectorSettings,
+    CardKept, EndpointConfig, Identity, Kind, Mode as AcquirerMode, Resend,
+    Settings as ConnectorSettings,
 };
 use ivrpay_card::Ranges;
 use ivrpay_dialogue::Settings;
@@ -689,10 +690,59 @@ fn yes() -> bool {
     true
 }
 
-#[derive(Deserialize, Clone, Copy, PartialEq, Eq)]
-#[serde(rename_all = "lowercase")]
-enum RawPan {
-    Contracted,
+/// `raw_pan = "contracted"`: a word, so that nobody switches it on without having read what it says.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct RawPan;
+
+impl<'de> Deserialize<'de> for RawPan {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Word;
+
+        impl serde::de::Visitor<'_> for Word {
+            type Value = RawPan;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("\"contracted\", which says that your contract with the acquirer lets you send card numbers; leave raw_pan out where it does not")
+            }
+
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<RawPan, E> {
+                match text {
+                    "contracted" => Ok(RawPan),
+                    other => Err(E::invalid_value(serde::de::Unexpected::Str(other), &self)),
+                }
+            }
+        }
+
+        deserializer.deserialize_str(Word)
+    }
+}
+
+/// `card_kept`.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct RawCardKept(CardKept);
+
+impl<'de> Deserialize<'de> for RawCardKept {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Word;
+
+        impl serde::de::Visitor<'_> for Word {
+            type Value = RawCardKept;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("\"until-sent\" or \"until-answer\"")
+            }
+
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<RawCardKept, E> {
+                [CardKept::UntilSent, CardKept::UntilAnswer]
+                    .into_iter()
+                    .find(|kept| kept.name() == text)
+                    .map(RawCardKept)
+                    .ok_or_else(|| E::invalid_value(serde::de::Unexpected::Str(text), &self))
+            }
+        }
+
+        deserializer.deserialize_str(Word)
+    }
 }
 
 #[derive(Deserialize)]
@@ -717,6 +767,8 @@ struct RawConnector {
     authorisation_days: Option<u16>,
     connect_timeout: Option<Span>,
     reply_timeout: Option<Span>,
+    card_kept: Option<RawCardKept>,
+    endpoint_deduplicates: Option<bool>,
 }
 
 impl Config {
@@ -1450,8 +1502,11 @@ fn connector(name: &str, raw: RawConnector, folder: &Path) -> Result<Connector, 
         ));
     }
     let mut settings = ConnectorSettings::new(mode.unwrap_or(AcquirerMode::Test));
-    settings.raw_pan = raw.raw_pan == Some(RawPan::Contracted);
+    settings.raw_pan = raw.raw_pan.is_some();
     settings.parameters = raw.parameters;
+    let kept = raw.card_kept.map_or(CardKept::UntilSent, |kept| kept.0);
+    let card_kept = card_kept(kind, kept, raw.endpoint_deduplicates)
+        .map_err(|(key, error)| ConfigError::value(at(key), error))?;
     let away_after = raw.away_after.unwrap_or(FAILURES);
     if away_after > 100 {
         return Err(ConfigError::value(at("away_after"), "0 to 100"));
@@ -1560,6 +1615,7 @@ fn connector(name: &str, raw: RawConnector, folder: &Path) -> Result<Connector, 
             100,
             120_000,
         )?,
+        card_kept,
     };
     // Reads the authorities too, so that a wrong file is told at start-up.
     ivrpay_wire::Sender::new(&endpoint).map_err(|e| {
@@ -1575,6 +1631,39 @@ fn connector(name: &str, raw: RawConnector, folder: &Path) -> Result<Connector, 
         away_after,
         authorisation_days,
     })
+}
+
+/// How long a connector's cards are kept; else the setting that is wrong, and why.
+fn card_kept(
+    kind: Kind,
+    kept: CardKept,
+    deduplicates: Option<bool>,
+) -> Result<CardKept, (&'static str, &'static str)> {
+    let can = &kind.about().capabilities;
+    if deduplicates.is_some() && can.resend != Resend::IfDeduplicated {
+        return Err((
+            "endpoint_deduplicates",
+            "belongs to kind generic, whose endpoint is your own: take it out",
+        ));
+    }
+    let why_not = match can.resend {
+        _ if kept == CardKept::UntilSent => return Ok(kept),
+        Resend::ByKey => return Ok(kept),
+        Resend::IfDeduplicated if deduplicates == Some(true) => return Ok(kept),
+        Resend::IfDeduplicated => {
+            "\"until-answer\" sends the same charge again when no answer came: it needs endpoint_deduplicates = true, which says that your endpoint charges one transaction_id once, however often it comes; else take it out (\"until-sent\")"
+        }
+        Resend::Never if !kind.needs_endpoint() => {
+            "\"until-answer\" is of no use here: nothing is sent; take it out (\"until-sent\")"
+        }
+        Resend::Never if can.query => {
+            "\"until-answer\" is of no use here: this acquirer does not take the same request twice, and what became of a lost answer is asked without the card (ivrpay payment inquire); take it out (\"until-sent\")"
+        }
+        Resend::Never => {
+            "\"until-answer\" is of no use here: this acquirer does not take the same request twice, and a person finds out what became of a lost answer; take it out (\"until-sent\")"
+        }
+    };
+    Err(("card_kept", why_not))
 }
 
 fn dialogue(raw: &RawDialogue) -> Result<Settings, ConfigError> {
@@ -1768,6 +1857,16 @@ pub(crate) mod tests {
         let shown = folder.load(&shown).unwrap();
         assert_eq!(shown.tenants[0].plans.rows().len(), 6);
         assert!(a.plans.is_empty() && !a.desk.ask_plan);
+        // What `ivrpay connector test` has to try of each connector.
+        let of = |c: &Config, name: &str| {
+            let plans = c.plans_of(name)?.into_iter();
+            Some(plans.map(|row| row.0.to_string()).collect::<Vec<_>>())
+        };
+        assert_eq!(of(&sample, "generic"), Some(Vec::new()));
+        assert_eq!(of(&sample, "nobody-s"), None);
+        let rest = ["installments:3", "installments:5", "installments:6"];
+        let rest = [&rest[..], &["installments:10", "installments:12", "bonus"]].concat();
+        assert_eq!(of(&shown, "generic").unwrap(), rest);
         let line = |t: &Tenant| (t.line.ask_language, t.line.digits, t.line.operator);
         assert_eq!(line(a), line(b));
         assert!(a.lookup.is_none() && b.lookup.is_some());
@@ -1782,9 +1881,33 @@ pub(crate) mod tests {
             c.connectors["generic"]
                 .endpoint
                 .as_ref()
-                .map(|e| (e.connect_timeout, e.reply_timeout))
+                .map(|e| (e.connect_timeout, e.reply_timeout, e.card_kept))
         };
         assert_eq!(timeouts(&sample), timeouts(&full));
+    }
+
+    /// Which connectors may keep a card until its answer, and that none does unless told to.
+    #[test]
+    fn a_card_is_kept_longer_only_where_its_acquirer_makes_use_of_it() {
+        let (until_sent, until_answer) = (CardKept::UntilSent, CardKept::UntilAnswer);
+        for kind in Kind::all() {
+            assert_eq!(card_kept(kind, until_sent, None), Ok(until_sent));
+            let given = card_kept(kind, until_answer, None);
+            if ["stripe", "adyen"].contains(&kind.name()) {
+                assert_eq!(given, Ok(until_answer), "{kind}");
+            } else {
+                let (key, why) = given.unwrap_err();
+                let query = kind.about().capabilities.query;
+                assert_eq!(key, "card_kept");
+                assert_eq!(why.contains("inquire"), query, "{kind}: {why}");
+            }
+        }
+        let generic = |said| card_kept(Kind::GENERIC, until_answer, Some(said));
+        assert_eq!(generic(true), Ok(until_answer));
+        assert!(generic(false).is_err());
+        // Saying what the endpoint does keeps nothing yet.
+        let said = card_kept(Kind::GENERIC, until_sent, Some(true));
+        assert_eq!(said, Ok(until_sent));
     }
 
     #[track_caller]
@@ -1930,6 +2053,52 @@ pub(crate) mod tests {
             ),
         ] {
             refused(("\nkind = \"generic\"\n", &gmo(more)), says);
+        }
+        for (said, named) in [("true", "boolean `true`"), ("\"yes\"", "string \"yes\"")] {
+            let kind = gmo(&format!("mode = \"test\"\nraw_pan = {said}"));
+            let says = "expected \"contracted\", which says that your contract";
+            for says in [says, named, "connectors.generic.raw_pan"] {
+                refused(("\nkind = \"generic\"\n", &kind), says);
+            }
+        }
+        // Longer than it takes to send a card, only where that is of use.
+        let zeus =
+            "mode = \"test\"\nraw_pan = \"contracted\"\nparameters = { clientip = \"2013000111\" }";
+        for (kind, more, says) in [
+            (
+                "generic",
+                "card_kept = \"for-ever\"",
+                "string \"for-ever\", expected \"until-sent\" or \"until-answer\"",
+            ),
+            (
+                "generic",
+                "card_kept = true",
+                "expected \"until-sent\" or \"until-answer\"",
+            ),
+            (
+                "generic",
+                "card_kept = \"until-answer\"",
+                "connectors.generic.card_kept: \"until-answer\" sends the same charge again",
+            ),
+            (
+                "generic",
+                "card_kept = \"until-answer\"\nendpoint_deduplicates = false",
+                "needs endpoint_deduplicates = true",
+            ),
+            ("null", "card_kept = \"until-answer\"", "nothing is sent"),
+            (
+                "zeus",
+                &format!("{zeus}\nendpoint_deduplicates = true"),
+                "endpoint_deduplicates: belongs to kind generic",
+            ),
+        ] {
+            refused(
+                (
+                    "\nkind = \"generic\"\n",
+                    &format!("\nkind = \"{kind}\"\n{more}\n"),
+                ),
+                says,
+            );
         }
         refused(
             ("#currency = \"JPY\"", "currency = \"YEN\""),

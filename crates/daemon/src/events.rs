@@ -810,6 +810,12 @@ pub(crate) fn acquirer_away(connector: &str) {
     );
 }
 
+/// No answer came, or one that asks for it: the same request goes out once more under the same key, which is on disk.
+pub(crate) fn sent_again(payment: PaymentId, operation: OperationId, again: u8) {
+    warn!(payment_id = %payment, operation_id = %operation, time = again.saturating_add(1), "the same request is sent again under its key");
+    counter!("ivrpay_sent_again_total").increment(1);
+}
+
 /// Not one byte has gone out to the first, and now the second is asked.
 pub(crate) fn failed_over(
     payment: PaymentId,

@@ -4,7 +4,7 @@
 use std::fmt;
 use std::os::unix::fs::MetadataExt as _;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use ivrpay_acquirer::Mode;
 use ivrpay_journal::{Journal, LiveConnector, OpenOptions, Standing};
 
@@ -175,9 +175,14 @@ pub async fn accept(
         .get(name)
         .with_context(|| format!("there is no [connectors.{name}]"))?;
     // What SQLite makes beside the journal would be ours, and the service could not write it.
-    let owner = std::fs::metadata(&config.journal)
-        .with_context(|| format!("the journal {}", config.journal.display()))?
-        .uid();
+    let journal = config.journal.display();
+    let owner = match std::fs::metadata(&config.journal) {
+        Ok(journal) => journal.uid(),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => bail!(
+            "there is no journal at {journal} yet, so that no connector has been used and nothing has to be accepted: the service takes them as they are at its first start"
+        ),
+        Err(error) => return Err(error).with_context(|| format!("the journal {journal}")),
+    };
     anyhow::ensure!(
         owner == std::fs::metadata("/proc/self")?.uid(),
         "the journal {} belongs to another user\nhint: run this as the user of the service: sudo -u ivrpay ivrpay connector accept …",

@@ -6,7 +6,7 @@
 use ivrpay_payment::{Brand, Count, Currency, Day, Money, Offer, Offers, Period, Plan};
 use serde::Deserialize;
 
-use crate::config::{ConfigError, Tenant};
+use crate::config::{Config, ConfigError, Tenant};
 
 /// Bonuses are Japan's, and so are their days.
 const HOURS: i8 = 9;
@@ -59,6 +59,35 @@ pub(crate) fn checked(
         }
     }
     Ok(Offers::new(whose.currency, rows))
+}
+
+impl Config {
+    /// The plans that merchants can ask of a connector, each once, and an amount from and to, in yen, for which one offers it; `None`
+    /// where no merchant uses it.
+    #[must_use]
+    pub fn plans_of(&self, connector: &str) -> Option<Vec<(Plan, (u64, u64))>> {
+        let users = self.tenants.iter().filter(|tenant| tenant.uses(connector));
+        let users: Vec<&Tenant> = users.collect();
+        let mut plans: Vec<(Plan, (u64, u64))> = Vec::new();
+        for tenant in &users {
+            for row in tenant.plans.rows() {
+                let carriers = tenant
+                    .routing
+                    .carriers(row.plan, &row.brands, tenant.currency);
+                if !carriers.contains(&connector) || plans.iter().any(|(plan, _)| *plan == row.plan)
+                {
+                    continue;
+                }
+                let amount = match tenant.currency {
+                    Currency::Jpy => row.amount,
+                    _ => (1, Money::MAX),
+                };
+                plans.push((row.plan, amount));
+            }
+        }
+        plans.sort_unstable();
+        (!users.is_empty()).then_some(plans)
+    }
 }
 
 fn offers(at: &str, raw: RawPlan, whose: &Whose<'_>) -> Result<Vec<Offer>, ConfigError> {

@@ -334,6 +334,7 @@ pub async fn serve(
 
     // New callers are given back at once; the socket stays, for those that are on.
     stopping.cancel();
+    settle.stop_resending();
     events::stopping(on.load(Ordering::Relaxed));
     let late = tokio::spawn({
         let client = client.clone();

@@ -141,10 +141,17 @@ impl Checkpoint for Kept<'_> {
         op: &'a Durable<Intent>,
         progress: &'a Progress,
     ) -> Pin<Box<dyn Future<Output = Result<(), ivrpay_wire::NotWritten>> + Send + 'a>> {
+        let (payment, operation) = (op.get().payment_id, op.get().operation_id);
+        let again = progress.again;
         let written = self.0.write_progress(op, serde_json::json!(progress));
         written
-            .map_err(|error| {
-                events::journal_failed(Some(op.get().payment_id), "progress", &error);
+            .inspect_ok(move |()| {
+                if again > 0 {
+                    events::sent_again(payment, operation, again);
+                }
+            })
+            .map_err(move |error| {
+                events::journal_failed(Some(payment), "progress", &error);
                 ivrpay_wire::NotWritten
             })
             .boxed()
@@ -755,6 +762,13 @@ impl Settle {
         });
     }
 
+    /// Nothing is sent a second time from now on, and no card is kept for that.
+    pub fn stop_resending(&self) {
+        for route in self.routes.values() {
+            route.sender.stop();
+        }
+    }
+
     /// Waits until every answer that is out has come and been journalled.
     pub async fn drain(&self) {
         self.in_flight.close();
@@ -795,6 +809,8 @@ impl Acquirers for Settle {
     }
 }
 
+#[cfg(test)]
+mod again;
 #[cfg(test)]
 mod fail_over;
 

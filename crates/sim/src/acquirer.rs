@@ -136,7 +136,7 @@ impl Running {
                 .with_context(|| format!("cannot write {}", file.display()))?;
         }
         let books = Arc::new(Books::default());
-        let protocols = Arc::new(Protocols::new());
+        let protocols = Arc::new(Protocols::new(credentials.as_ref()));
         let contract = Contract::new(books.clone(), protocols.clone(), credentials);
         let contract = Arc::new(contract);
         let mut tasks = tokio::task::JoinSet::new();

@@ -4,13 +4,15 @@
 //! that might turn out to be stale. [`SendError`] says whether anything may have been charged.
 //!
 //! The body is lent from locked memory and dropped, hence wiped, as soon as it has been written out, while the answer is still
-//! awaited (PCI DSS v4.0.1, 3.3.1.2). HTTP/1.1 only: HTTP/2 copies small bodies into a buffer of the connection.
+//! awaited (PCI DSS v4.0.1, 3.3.1.2). Where merchant and connector allow it, [`run_from`] keeps it until the answer has come, and sends
+//! the same request again under the same key (`again`). HTTP/1.1 only: HTTP/2 copies small bodies into a buffer of the connection.
 //!
 //! A [`Hook`] is something else: card-free words to a recorder, over HTTP on this machine too; and so is a [`Lookup`], which asks a
 //! merchant what an order costs.
 //!
 //! [`run_from`] drives a connector's steps over a sender; the card goes before the last request that needs it leaves.
 
+mod again;
 pub mod conformance;
 mod error;
 mod hook;

@@ -6,10 +6,13 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use ivrpay_acquirer::{Asked, BuildError, Connector, Progress, Step, codes_in};
+use ivrpay_acquirer::{Asked, BuildError, Connector, Progress, Resend, Step, codes_in};
 use ivrpay_card::Card;
 use ivrpay_payment::{AcquirerRef, Doubt, Durable, Intent, OperationKind, Outcome, Why};
 
+use tokio::time::Instant;
+
+use crate::again::{Asking, Sent, is_certain};
 use crate::{SendError, Sender, Wiped};
 
 /// Most requests of one operation; acquirers have one to three.
@@ -17,8 +20,8 @@ const STEPS_MAX: usize = 8;
 
 /// Keeps the progress of an operation of several requests on disk.
 pub trait Checkpoint: Send {
-    /// Writes and syncs `progress`, before the request that it belongs to goes out. Never called for the first request: its
-    /// record is the intent.
+    /// Writes and syncs `progress`, before the request that it belongs to goes out. Never called for the first request, whose record is
+    /// the intent, but where that goes out again ([`Progress::again`]).
     fn write<'a>(
         &'a mut self,
         op: &'a Durable<Intent>,
@@ -102,6 +105,9 @@ impl Trouble {
 
 /// Runs an operation from `progress` on. A card that no later step needs is wiped with the body of the request that holds it, or comes
 /// back in [`Ran::unsent`]; `told` learns when the body of each request has been.
+///
+/// A request goes out once. Of an operation with a card, each may go out again where the endpoint's `card_kept` says so and the connector
+/// allows it.
 pub async fn run_from(
     connector: &dyn Connector,
     sender: &Sender,
@@ -109,7 +115,7 @@ pub async fn run_from(
     mut card: Option<Card>,
     mut progress: Progress,
     checkpoint: &mut dyn Checkpoint,
-    told: impl Fn(Wiped) + Copy + Send + 'static,
+    told: impl Fn(Wiped) + Copy + Send + Sync + 'static,
 ) -> Ran {
     let stopped = |outcome, trouble| Ran {
         outcome,
@@ -119,6 +125,10 @@ pub async fn run_from(
     };
     let spare = Spare::default();
     let mut first = progress.stage == 0;
+    let again = card.is_some()
+        && sender.keeps_cards()
+        && connector.about().capabilities.resend != Resend::Never;
+    let mut doubted = false;
     // Whether money may have moved by what has gone out so far. A question moves nothing, but without its answer nothing is known of
     // what it is about.
     let mut sent = !first || op.get().kind == OperationKind::Query;
@@ -130,6 +140,17 @@ pub async fn run_from(
             now_unix_s: now_unix_s(),
         };
         let request = match connector.step(&asked, &progress, last.as_ref()) {
+            Ok(Step::Done(outcome)) if doubted && !is_certain(&outcome) => {
+                return Ran {
+                    outcome: Outcome::Unknown(match outcome {
+                        Outcome::Unknown(doubt) => doubt,
+                        _ => Doubt::NoReply,
+                    }),
+                    trouble: None,
+                    codes: last.as_ref().map(codes_in).unwrap_or_default(),
+                    unsent: None,
+                };
+            }
             Ok(Step::Done(outcome)) => {
                 let open = matches!(outcome, Outcome::Unknown(Doubt::UnlistedCode));
                 let answer = last.as_ref().filter(|_| open);
@@ -156,18 +177,34 @@ pub async fn run_from(
         let before = sent;
         sent |= !progress.harmless;
         let beside = spare.clone();
-        let written = move |mut wiped: Wiped| {
-            if wiped.held.is_some() && beside.take().is_some() {
-                wiped.at = SystemTime::now();
-            }
-            told(wiped);
+        let came = if again {
+            let asking = Asking {
+                connector,
+                sender,
+                op,
+                until: Instant::now() + sender.keeping.most,
+            };
+            let out = move |sent: bool| drop(sent.then(|| beside.take()));
+            asking
+                .until_answered(request, &mut progress, checkpoint, out, told)
+                .await
+        } else {
+            let written = move |mut wiped: Wiped| {
+                if wiped.held.is_some() && beside.take().is_some() {
+                    wiped.at = SystemTime::now();
+                }
+                told(wiped);
+            };
+            Sent::once(sender.send(request, written).await)
         };
-        let sending = sender.send(request, written).await;
-        if !matches!(sending, Err(SendError::NotSent { .. })) {
+        // Where no money can move by it, there is nothing to doubt.
+        doubted = came.doubted && !progress.harmless;
+        if came.doubted || !matches!(came.result, Err(SendError::NotSent { .. })) {
             spare.put(None);
         }
-        match sending {
+        match came.result {
             Ok(reply) => last = Some(reply),
+            Err(error) if came.doubted => return stopped(nothing_more(sent), error.into()),
             // What went out before may have moved money; this request has not.
             Err(error @ SendError::NotSent { .. }) => {
                 return Ran {

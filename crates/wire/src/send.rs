@@ -10,17 +10,30 @@ use std::time::{Duration, Instant, SystemTime};
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use http_body::{Frame, SizeHint};
-use ivrpay_acquirer::{EndpointConfig, Method, Reply, Request};
+use ivrpay_acquirer::{CardKept, EndpointConfig, Method, Reply, Request};
+use ivrpay_secret::Buffer;
 use reqwest::{Body, Client, ClientBuilder, Url};
 use rustls::ClientConfig;
 use secrecy::ExposeSecret;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
+use crate::again::Keeping;
 use crate::{ConfigError, SendError, Unreached, tls};
 
 /// Sends requests to one endpoint, each on a connection of its own.
 pub struct Sender {
     endpoint: Option<Endpoint>,
+    card_kept: CardKept,
+    pub(crate) keeping: Keeping,
+    /// Whether nothing may go out again.
+    stopping: watch::Sender<bool>,
+}
+
+/// A request whose head has been looked at, without its body.
+pub(crate) struct Prepared {
+    method: Method,
+    path: String,
+    head: HeaderMap,
 }
 
 /// A request's body has been wiped: the last copy of the card in this process.
@@ -88,13 +101,40 @@ impl Sender {
                 reply_timeout: config.reply_timeout,
                 authorization,
             }),
+            card_kept: config.card_kept,
+            ..Self::offline()
         })
     }
 
     /// For connectors that send nothing (training): every [`Self::send`] is [`Unreached::NoEndpoint`].
     #[must_use]
-    pub const fn offline() -> Self {
-        Self { endpoint: None }
+    pub fn offline() -> Self {
+        Self {
+            endpoint: None,
+            card_kept: CardKept::UntilSent,
+            keeping: Keeping::default(),
+            stopping: watch::Sender::new(false),
+        }
+    }
+
+    /// Whether a request with a card may be kept until its answer.
+    pub(crate) fn keeps_cards(&self) -> bool {
+        self.card_kept == CardKept::UntilAnswer
+    }
+
+    /// Nothing goes out again from now on, and what is kept for that is wiped. What has gone out is waited for.
+    pub fn stop(&self) {
+        self.stopping.send_replace(true);
+    }
+
+    pub(crate) fn is_stopping(&self) -> bool {
+        *self.stopping.borrow()
+    }
+
+    /// Until [`Self::stop`].
+    pub(crate) async fn stopping(&self) {
+        // The other end is `self`.
+        drop(self.stopping.subscribe().wait_for(|stop| *stop).await);
     }
 
     pub(crate) fn endpoint(&self) -> Result<&Endpoint, Unreached> {
@@ -113,9 +153,13 @@ impl Sender {
         request: Request,
         told: impl FnOnce(Wiped) + Send + 'static,
     ) -> Result<Reply, SendError> {
-        let endpoint = self
-            .endpoint()
-            .map_err(|cause| SendError::NotSent { cause })?;
+        let (prepared, body) = self.prepare(request)?;
+        self.exchange(&prepared, body, Arc::default(), told).await
+    }
+
+    /// Looks at the head of a request.
+    pub(crate) fn prepare(&self, request: Request) -> Result<(Prepared, Buffer), SendError> {
+        self.reachable()?;
         let Request {
             method,
             path,
@@ -139,7 +183,29 @@ impl Sender {
             head.insert(name, value);
         }
         head.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
-        endpoint.exchange(method, &path, head, body, told).await
+        Ok((Prepared { method, path, head }, body))
+    }
+
+    /// As [`Self::send`]. `taken`: when the client first took the body to write it.
+    pub(crate) async fn exchange<B>(
+        &self,
+        prepared: &Prepared,
+        body: B,
+        taken: Arc<OnceLock<Instant>>,
+        told: impl FnOnce(Wiped) + Send + 'static,
+    ) -> Result<Reply, SendError>
+    where
+        B: AsRef<[u8]> + Send + 'static,
+    {
+        let head = prepared.head.clone();
+        self.reachable()?
+            .exchange(prepared.method, &prepared.path, head, (body, taken), told)
+            .await
+    }
+
+    fn reachable(&self) -> Result<&Endpoint, SendError> {
+        self.endpoint()
+            .map_err(|cause| SendError::NotSent { cause })
     }
 }
 
@@ -149,7 +215,7 @@ impl Endpoint {
         method: Method,
         path: &str,
         mut head: HeaderMap,
-        body: B,
+        (body, taken): (B, Arc<OnceLock<Instant>>),
         told: impl FnOnce(Wiped) + Send + 'static,
     ) -> Result<Reply, SendError>
     where
@@ -181,7 +247,6 @@ impl Endpoint {
         #[cfg(feature = "plant")]
         ivrpay_secret::plant::point("before a request");
         let (written, was_written) = oneshot::channel();
-        let taken = Arc::new(OnceLock::new());
         let lent = Lent {
             body: Some(body),
             taken: Arc::clone(&taken),

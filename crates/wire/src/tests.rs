@@ -1,8 +1,8 @@
 //! A sender against a real TLS server in this process: what each fault means for the money, and how many requests it saw.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
 use ivrpay_acquirer::generic::Generic;
@@ -46,6 +46,20 @@ enum Answer {
     When(Arc<Notify>),
     /// Takes the connection's first bytes and resets it.
     ResetUnread,
+    /// Closes before the handshake.
+    NoTls,
+    /// To each connection another one; the last to all that come behind it.
+    InTurn(Vec<Answer>),
+}
+
+impl Answer {
+    /// To the connection of this number.
+    fn of(&self, connection: usize) -> Self {
+        match self {
+            Self::InTurn(all) => all.get(connection).or(all.last()).unwrap().clone(),
+            one => one.clone(),
+        }
+    }
 }
 
 struct Server {
@@ -57,6 +71,8 @@ struct Server {
     connections: Arc<AtomicUsize>,
     requests: Arc<AtomicUsize>,
     heads: tokio::sync::mpsc::UnboundedReceiver<String>,
+    /// Of each whole request: all of it but the connection.
+    bodies: Arc<Mutex<Vec<Vec<u8>>>>,
 }
 
 #[derive(Clone, Copy)]
@@ -119,16 +135,21 @@ impl Server {
         let (connections, requests) =
             (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
         let (tell, heads) = tokio::sync::mpsc::unbounded_channel();
+        let bodies = Arc::new(Mutex::new(Vec::new()));
+        let keep = Arc::clone(&bodies);
         let acceptor = TlsAcceptor::from(Arc::new(config));
         let (seen, counted) = (connections.clone(), requests.clone());
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                seen.fetch_add(1, Ordering::SeqCst);
-                let (acceptor, answer, counted, tell) = (
+                let answer = answer.of(seen.fetch_add(1, Ordering::SeqCst));
+                if matches!(answer, Answer::NoTls) {
+                    continue;
+                }
+                let (acceptor, counted, tell, keep) = (
                     acceptor.clone(),
-                    answer.clone(),
                     counted.clone(),
                     tell.clone(),
+                    keep.clone(),
                 );
                 tokio::spawn(async move {
                     let mut stream = match acceptor.accept(stream).into_fallible().await {
@@ -146,8 +167,9 @@ impl Server {
                         return;
                     }
                     // More than one request on a connection would be counted too.
-                    while let Some(head) = request(&mut stream).await {
+                    while let Some((head, body)) = request(&mut stream).await {
                         counted.fetch_add(1, Ordering::SeqCst);
+                        keep.lock().unwrap().push([head.as_bytes(), &body].concat());
                         tell.send(head).unwrap();
                         if !respond(&mut stream, &answer).await {
                             return;
@@ -164,6 +186,7 @@ impl Server {
             connections,
             requests,
             heads,
+            bodies,
         }
     }
 
@@ -190,7 +213,7 @@ impl Server {
 }
 
 /// Reads a whole request; `None` at the end of the connection.
-async fn request(stream: &mut TlsStream<TcpStream>) -> Option<String> {
+async fn request(stream: &mut TlsStream<TcpStream>) -> Option<(String, Vec<u8>)> {
     let mut read = Vec::new();
     let end = loop {
         let byte = stream.read_u8().await.ok()?;
@@ -212,7 +235,7 @@ async fn request(stream: &mut TlsStream<TcpStream>) -> Option<String> {
         body.starts_with(br#"{"method":"charge""#),
         "the body arrives from its first byte on"
     );
-    Some(head)
+    Some((head, body))
 }
 
 /// Whether the connection may go on.
@@ -243,7 +266,7 @@ async fn respond(stream: &mut TlsStream<TcpStream>, answer: &Answer) -> bool {
                 .unwrap();
             return true;
         }
-        Answer::ResetUnread => {}
+        Answer::ResetUnread | Answer::NoTls | Answer::InTurn(_) => {}
     }
     false
 }
@@ -660,9 +683,15 @@ async fn the_body_is_dropped_while_the_answer_is_awaited() {
             sender
                 .endpoint()
                 .unwrap()
-                .exchange(Method::Post, "", head, Told(Some(tell)), move |wiped| {
-                    learn.send(wiped).unwrap_or_default();
-                })
+                .exchange(
+                    Method::Post,
+                    "",
+                    head,
+                    (Told(Some(tell)), Arc::default()),
+                    move |wiped| {
+                        learn.send(wiped).unwrap_or_default();
+                    },
+                )
                 .await
         }
     });
@@ -873,6 +902,7 @@ impl Connector for TwoSteps {
                     reference: None,
                     needs_card: stage == 0,
                     harmless: false,
+                    again: 0,
                 };
                 Ok(Step::Send(charge(), next))
             }
@@ -1031,3 +1061,5 @@ async fn a_question_without_an_answer_is_no_verdict() {
         }
     }
 }
+
+mod again;

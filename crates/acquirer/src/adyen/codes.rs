@@ -20,6 +20,9 @@ pub(super) enum Source {
 
 use Source::Errors;
 
+/// A request of this key was processed before, or is being processed.
+pub(super) const IN_PROGRESS: &str = "704";
+
 /// By `errorCode`.
 #[rustfmt::skip]
 pub(super) const ERRORS: &[(&str, Class, Source)] = &[
@@ -27,7 +30,7 @@ pub(super) const ERRORS: &[(&str, Class, Source)] = &[
     ("102", soft(InvalidNumber), Errors), // no brand has such a number
     ("103", soft(CvvMismatch), Errors),
     ("129", soft(InvalidExpiry), Errors),
-    ("704", Unknown, Errors), // processed before, or being processed
+    (IN_PROGRESS, Unknown, Errors),
 ];
 
 /// The class of a refusal, and of what the network said of it. Adyen passes that on as a code and words behind it, and says that the words

@@ -2,7 +2,8 @@
 //!
 //! One request, one answer, and for whatever comes later only `received`: captures, cancels and refunds are done some time after, and
 //! told by webhook. So they are never called done here. There is nothing to ask, either: a payment whose answer was lost is undone by our
-//! own reference (the technical cancel), which is what a void does where it has no reference of Adyen's. Nothing is ever sent twice.
+//! own reference (the technical cancel), which is what a void does where it has no reference of Adyen's. The same request goes out again
+//! only where the card is kept until its answer ([`Resend`]).
 
 mod codes;
 mod fields;
@@ -18,7 +19,7 @@ use crate::codes::{Class, soft};
 use crate::json::Object;
 use crate::{
     About, Asked, BuildError, Capabilities, Connector, Hosts, Method, Plans, Progress, Reply,
-    Request, Setting, Settings, Step, json, text, Sandbox, TestCard};
+    Request, Resend, Setting, Settings, Step, json, text, Sandbox, TestCard};
 use fields::at;
 
 /// Room for a request, bytes: the longest has under 700.
@@ -48,6 +49,8 @@ pub const ABOUT: About = About {
             revolving: true,
             ..Plans::LUMP_SUM
         },
+        // docs.adyen.com/development-resources/api-idempotency.
+        resend: Resend::ByKey,
         ..Capabilities::NONE
     },
     hosts: Some(Hosts {
@@ -250,6 +253,13 @@ impl Connector for Adyen {
             }
             (stage, _) => Err(BuildError::Stage { stage }),
         }
+    }
+
+    /// One of before is still being worked on. Which of its own faults may be sent again, Adyen says in a header that is not read.
+    fn asks_again(&self, reply: &Reply) -> bool {
+        let answer = json::read(reply);
+        let code = answer.as_ref().and_then(|a| json::text(a, at::ERROR_CODE));
+        reply.status() == 422 && code == Some(codes::IN_PROGRESS)
     }
 }
 

@@ -1,8 +1,8 @@
 //! The "Generic Pay" contract: one HTTPS endpoint of the merchant, or of a payment provider, that charges for us.
 //!
 //! One request, one answer. It knows charge only (tokenise is in the contract and comes with its flow): no capture, void,
-//! refund or query, so that an unknown outcome goes to a person. It is never sent twice, whatever the endpoint does with
-//! `transaction_id`.
+//! refund or query, so that an unknown outcome goes to a person. The same request goes out again only where the merchant says that his
+//! endpoint knows a `transaction_id` again, and has the card kept until the answer ([`Resend`]).
 
 mod codes;
 mod fields;
@@ -17,7 +17,7 @@ use serde_json::Value;
 
 use crate::json::Object;
 use crate::{
-    About, Asked, BuildError, Capabilities, Connector, Method, Plans, Progress, Reply, Request,
+    About, Asked, BuildError, Capabilities, Connector, Method, Plans, Progress, Reply, Request, Resend,
     SettingError, Step, text, Sandbox};
 
 /// Room for a request, bytes. Without parameters of the merchant's own it takes under 500.
@@ -36,6 +36,8 @@ pub const ABOUT: About = About {
             revolving: true,
             counts: &[],
         },
+        // The contract asks the endpoint to know its `transaction_id` again; whether it does, only the merchant can say.
+        resend: Resend::IfDeduplicated,
         ..Capabilities::NONE
     },
     hosts: None,

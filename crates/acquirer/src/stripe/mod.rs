@@ -2,7 +2,7 @@
 //!
 //! The card becomes a payment method, which moves nothing, and that is confirmed in an intent. Both requests have an idempotency key. An
 //! intent whose answer was lost is found by its id where it is known, else in the list of the intents since then by our numbers in its
-//! metadata: Stripe's search lags. Nothing is ever sent twice.
+//! metadata: Stripe's search lags. The same request goes out again only where the card is kept until its answer ([`Resend`]).
 
 mod codes;
 mod fields;
@@ -20,7 +20,7 @@ use crate::connector::{SETTLED_AFTER_S, is_early, never};
 use crate::form::Form;
 use crate::{
     About, Asked, BuildError, Capabilities, Connector, Hosts, Method, Mode, Progress, Reply,
-    Request, Setting, SettingError, Settings, Step, json, text, Sandbox, TestCard};
+    Request, Resend, Setting, SettingError, Settings, Step, json, text, Sandbox, TestCard};
 use fields::at;
 
 /// Room for a request, bytes: the longest has under 600.
@@ -54,6 +54,8 @@ pub const ABOUT: About = About {
         verify: true,
         // Of cards that are present; in Japan and by telephone it can differ.
         authorisation_days: Some(7),
+        // docs.stripe.com/api/idempotent_requests.
+        resend: Resend::ByKey,
         ..Capabilities::NONE
     },
     hosts: Some(Hosts {
@@ -441,6 +443,18 @@ impl Connector for Stripe {
             OperationKind::Tokenise => self.tokenise(asked, progress, last),
             kind => Err(BuildError::Unsupported { kind }),
         }
+    }
+
+    /// One of before is still being worked on, or nothing was done for this one. An answer of 500 is kept with the key, and would come
+    /// again.
+    fn asks_again(&self, reply: &Reply) -> bool {
+        let answer = json::read(reply);
+        let error = answer.as_ref().and_then(|a| a.pointer(at::ERROR));
+        let code = error.and_then(|error| json::text(error, at::CODE));
+        matches!(
+            (reply.status(), code),
+            (409, Some("idempotency_key_in_use")) | (429, Some("lock_timeout" | "rate_limit"))
+        )
     }
 }
 

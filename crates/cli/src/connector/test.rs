@@ -10,7 +10,7 @@ use ivrpay_card::Month;
 use ivrpay_daemon::config::Config;
 use ivrpay_journal::Rehearsal;
 use ivrpay_payment::{AcquirerOrder, Durable, Intent};
-use ivrpay_wire::conformance::{Cards, Kit, Record, Report, Row, Subject, Verdict};
+use ivrpay_wire::conformance::{Cards, Kit, Offered, Record, Report, Row, Subject, Verdict};
 use jiff::Zoned;
 use serde::Serialize;
 
@@ -118,11 +118,18 @@ pub(crate) fn run(args: &Args) -> ExitCode {
             );
         }
     };
+    let plans = config.plans_of(&args.name);
+    let plans: Option<Vec<Offered>> = plans.map(|plans| {
+        let plans = plans.into_iter();
+        let plans = plans.map(|(plan, amount)| Offered { plan, amount });
+        plans.collect()
+    });
     let subject = Subject {
         name: &args.name,
         kind: connector.kind,
         settings: &connector.settings,
         endpoint: connector.endpoint.as_ref(),
+        plans: plans.as_deref(),
     };
     let report = match Kit::new(subject, cards, &mut record) {
         Ok(kit) => {
@@ -241,6 +248,18 @@ fn show(report: &Report, now: &Zoned, json: bool) {
         }
     }
     say!("");
+    say!(
+        "plans tried: {} ({})",
+        if report.plans.tried.is_empty() {
+            "none".to_owned()
+        } else {
+            report.plans.tried.join(", ")
+        },
+        match report.plans.of {
+            "merchants" => "what the merchants who use it offer",
+            _ => "one of each kind that it can carry: no merchant of this configuration uses it",
+        }
+    );
     for left in &report.left {
         say!(
             "left: order {}, {} {}: {}; undo it in the acquirer's screens",

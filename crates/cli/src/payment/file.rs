@@ -113,6 +113,19 @@ fn read(bytes: &[u8]) -> Result<(Vec<Row>, Vec<Bad>), Bad> {
         .iter()
         .map(str::to_owned)
         .collect::<Vec<_>>();
+    if let [one] = header.as_slice() {
+        // As Excel writes it in some countries.
+        let other = [(';', "semicolons"), ('\t', "tabs")];
+        let other = other.into_iter().find(|(sign, _)| one.contains(*sign));
+        if let Some((_, name)) = other {
+            return Err(bad(
+                1,
+                format!(
+                    "the fields are separated by {name}; save the file with commas between them"
+                ),
+            ));
+        }
+    }
     for (at, name) in header.iter().enumerate() {
         if !COLUMNS.split(", ").any(|known| known == name) {
             return Err(bad(1, format!("column {} is none of: {COLUMNS}", at + 1)));
@@ -122,7 +135,13 @@ fn read(bytes: &[u8]) -> Result<(Vec<Row>, Vec<Bad>), Bad> {
         }
     }
     let has = |name: &str| header.iter().any(|column| column == name);
-    if has("id") == has("order_id") {
+    if has("id") && has("order_id") {
+        return Err(bad(
+            1,
+            "id and order_id both name the payment: leave one of the two out",
+        ));
+    }
+    if !has("id") && !has("order_id") {
         return Err(bad(
             1,
             "the first line names the columns: id, or order_id and tenant",
@@ -571,7 +590,18 @@ mod tests {
             (&b""[..], "line 1: the first line names the columns"),
             (b"id\n", "line 1: there are no rows"),
             (b"amount\n1\n", "line 1: the first line names"),
-            (b"id,order_id,tenant\n", "line 1: the first line names"),
+            (
+                b"id,order_id,tenant\n",
+                "line 1: id and order_id both name the payment",
+            ),
+            (
+                b"id;amount;key\n1;2;\n",
+                "line 1: the fields are separated by semicolons",
+            ),
+            (
+                b"order_id\ttenant\n",
+                "line 1: the fields are separated by tabs",
+            ),
             (
                 b"order_id\nA-1\n",
                 "line 1: order_id and tenant belong together",

@@ -171,7 +171,7 @@ fn all() -> impl Iterator<Item = (Fate, usize)> {
         .flat_map(|fate| (0..PLACES).map(move |place| (fate, place)))
 }
 
-fn certificates() -> (String, TlsAcceptor) {
+pub(super) fn certificates() -> (String, TlsAcceptor) {
     let ca_key = KeyPair::generate().unwrap();
     let mut ca_params = CertificateParams::new(Vec::new()).unwrap();
     ca_params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);

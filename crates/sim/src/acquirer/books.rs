@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 
 use super::held::Held;
 use super::http::{Received, answer};
-use super::protocol::{Protocols, ask_for_fault};
+use super::protocol::{GENERIC, Protocols, ask_for_fault};
 
 /// A charge as it was asked: what makes two requests under one id the same.
 #[derive(Clone, PartialEq, Eq, Serialize)]
@@ -40,6 +40,27 @@ pub(crate) struct Entry {
     pub(crate) read_at_ns: u64,
     #[serde(skip)]
     pub(crate) charge_id: Option<String>,
+    #[serde(skip)]
+    lost: bool,
+}
+
+/// What came of a request.
+pub(crate) struct Decided {
+    pub(crate) result: String,
+    pub(crate) booked: bool,
+    /// It was never looked at: should it come again, it is the first.
+    pub(crate) lost: bool,
+}
+
+impl Entry {
+    fn decide(&mut self, decided: Decided) {
+        self.charge_id = decided
+            .booked
+            .then(|| format!("ch_{}", uuid::Uuid::now_v7().simple()));
+        self.result = decided.result;
+        self.booked = decided.booked;
+        self.lost = decided.lost;
+    }
 }
 
 #[derive(Default)]
@@ -69,13 +90,13 @@ impl Books {
         });
     }
 
-    /// The entry of `transaction_id`, as it stands or made by `decide` (result, booked). `None`: the id was used for something else.
+    /// The entry of `transaction_id`, as it stands or made by `decide`. `None`: the id was used for something else.
     pub(crate) fn enter(
         &self,
         transaction_id: &str,
         asked: Asked,
         read_at: SystemTime,
-        decide: impl FnOnce() -> (String, bool),
+        decide: impl FnOnce() -> Decided,
     ) -> Option<Entry> {
         self.0.with(|state| {
             if let Some(entry) = state
@@ -84,23 +105,29 @@ impl Books {
                 .find(|e| e.transaction_id == transaction_id)
             {
                 entry.requests += 1;
-                return (entry.asked == asked).then(|| entry.clone());
+                if entry.asked != asked {
+                    return None;
+                }
+                if entry.lost {
+                    entry.decide(decide());
+                }
+                return Some(entry.clone());
             }
-            let (result, booked) = decide();
             let since_1970 = read_at
                 .duration_since(SystemTime::UNIX_EPOCH)
                 .unwrap_or_default();
-            let charge_id = booked.then(|| format!("ch_{}", uuid::Uuid::now_v7().simple()));
             let transaction_id = transaction_id.to_owned();
-            let entry = Entry {
+            let mut entry = Entry {
                 transaction_id,
                 asked,
-                result,
-                booked,
+                result: String::new(),
+                booked: false,
                 requests: 1,
                 read_at_ns: u64::try_from(since_1970.as_nanos()).unwrap_or(u64::MAX),
-                charge_id,
+                charge_id: None,
+                lost: false,
             };
+            entry.decide(decide());
             state.entries.push(entry.clone());
             Some(entry)
         })
@@ -115,7 +142,9 @@ impl Books {
             ("GET", "/log") => {
                 let mut log = self.log();
                 if let Some(log) = log.as_object_mut() {
-                    log.insert("acquirers".to_owned(), protocols.log());
+                    let mut acquirers = protocols.log();
+                    acquirers[GENERIC] = self.as_acquirer();
+                    log.insert("acquirers".to_owned(), acquirers);
                 }
                 answer(200, "application/json", &log.to_string())
             }
@@ -141,6 +170,20 @@ impl Books {
             // A client that is gone needs no farewell.
             stream.shutdown().await.unwrap_or_default();
         }
+    }
+
+    /// As the books of those that have a protocol of their own.
+    fn as_acquirer(&self) -> serde_json::Value {
+        self.0.with(|state| {
+            let orders = state.entries.iter().map(|entry| {
+                let asked = &entry.asked;
+                json!({
+                    "order": asked.parameters.get("acquirer_order"), "state": entry.result, "amount": asked.amount, "booked": entry.booked,
+                    "requests": entry.requests, "last4": asked.last4,
+                })
+            });
+            json!({"orders": orders.collect::<Vec<_>>(), "wrong": state.wrong})
+        })
     }
 
     pub(crate) fn log(&self) -> serde_json::Value {

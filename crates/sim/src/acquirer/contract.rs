@@ -12,11 +12,11 @@ use base64::Engine;
 use serde_json::{Map, Value, json};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
-use super::books::{Asked, Books, Entry};
+use super::books::{Asked, Books, Decided, Entry};
 use super::cards::{brand, luhn, this_month};
 use super::fault::{self, Fault};
 use super::http::{Received, answer};
-use super::protocol::Protocols;
+use super::protocol::{GENERIC, Protocols};
 
 const JSON: &str = "application/json";
 
@@ -99,16 +99,18 @@ impl Contract {
         };
         let minor = charge.asked.amount;
         let refusal = charge.refusal();
-        let fault = if refusal.is_none() {
-            fault::by_amount(minor)
-        } else {
-            None
+        let asked = self.protocols.fault(GENERIC, "charge");
+        let fault = match &refusal {
+            None => asked.map(Fault::of).or_else(|| fault::by_amount(minor)),
+            Some(_) => None,
         };
-        let decide = || match (refusal, fault) {
-            (Some(code), _) => (code, false),
-            (None, Some(fault)) => unbooked(fault)
-                .map_or_else(|| ("approved".to_owned(), true), |c| (c.to_owned(), false)),
-            (None, None) => ("approved".to_owned(), true),
+        let decide = || {
+            let code = refusal.or_else(|| unbooked(fault?).map(str::to_owned));
+            Decided {
+                booked: code.is_none(),
+                result: code.unwrap_or_else(|| "approved".to_owned()),
+                lost: fault.is_some_and(Fault::loses),
+            }
         };
         let id = &charge.transaction_id;
         let entry = self.books.enter(id, charge.asked, request.read_at, decide);
@@ -123,7 +125,8 @@ impl Contract {
     }
 
     fn read(&self, request: &Received) -> Result<Charge, (u16, &'static str)> {
-        if request.path != "/" {
+        // The second is where the others are, below a name of their own.
+        if !["/", "/generic"].contains(&request.path.as_str()) {
             return Err((404, "path"));
         }
         if request.method != "POST" {

@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use super::trouble::{Cut, Trouble};
+
 /// How an answer goes wrong. "Booked" is what the acquirer's books say afterwards.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Fault {
@@ -28,6 +30,39 @@ pub(crate) enum Fault {
     OtherOrder,
     Redirect,
     Neither,
+}
+
+impl Fault {
+    /// One that was asked for by the control port, in the words of the acquirers with a protocol of their own.
+    pub(crate) const fn of(trouble: Trouble) -> Self {
+        match (trouble.cut, trouble.booked) {
+            (Cut::Slow, _) => Self::Slow,
+            (Cut::Silent, false) => Self::SilentUnbooked,
+            (Cut::Silent, true) => Self::SilentBooked,
+            (Cut::Closed, false) => Self::ClosedUnbooked,
+            (Cut::Closed, true) => Self::ClosedBooked,
+            (Cut::Head, _) => Self::CutHead,
+            (Cut::Body, _) => Self::CutBody,
+            (Cut::Html, _) => Self::Html,
+            (Cut::Error, false) => Self::ErrorUnbooked,
+            (Cut::Error, true) => Self::ErrorBooked,
+            (Cut::Huge, _) => Self::Huge,
+            (Cut::Maintenance, _) => Self::Maintenance,
+            (Cut::Throttled, _) => Self::RateLimit,
+        }
+    }
+
+    /// Whether the request is lost before anybody looks at it.
+    pub(crate) const fn loses(self) -> bool {
+        matches!(
+            self,
+            Self::SilentUnbooked
+                | Self::ClosedUnbooked
+                | Self::ErrorUnbooked
+                | Self::RateLimit
+                | Self::Maintenance
+        )
+    }
 }
 
 /// Last four digits of the amount in minor units, what is done, and what it is.

@@ -9,6 +9,9 @@ use super::http::{Received, whole};
 use super::trouble::{Cut, Faults, Trouble};
 use super::{adyen, gmo, hyperswitch, kuroneko, sbps, stripe, veritrans, zeus};
 
+/// The contract's own books, as an acquirer beside the others; its one request is called `charge`.
+pub(crate) const GENERIC: &str = "generic";
+
 /// One acquirer as its clients see it.
 pub(crate) trait Protocol: Send {
     /// First part of its path, and its name in the control port's answers.
@@ -77,6 +80,8 @@ struct One {
 pub(crate) struct Protocols {
     all: Held<Vec<One>>,
     faults: Faults,
+    /// What a client of the contract is told.
+    generic: Value,
 }
 
 /// All of them as they begin.
@@ -99,11 +104,22 @@ fn all() -> Vec<One> {
 }
 
 impl Protocols {
-    pub(crate) fn new() -> Self {
+    /// `credentials`: user and password of the contract's endpoint.
+    pub(crate) fn new(credentials: Option<&(String, String)>) -> Self {
+        let secrets = credentials.map_or_else(
+            || json!({}),
+            |(user, password)| json!({"basic_user": user, "basic_password": password}),
+        );
         Self {
             all: Held::new(all()),
             faults: Faults::default(),
+            generic: json!({"parameters": {}, "secrets": secrets}),
         }
+    }
+
+    /// A fault that was asked for, of a request that is served elsewhere.
+    pub(crate) fn fault(&self, acquirer: &str, request: &str) -> Option<Trouble> {
+        self.faults.of(acquirer, request, None)
     }
 
     /// Whether the request was for one of them; then the connection is at its end.
@@ -137,7 +153,9 @@ impl Protocols {
     }
 
     pub(crate) fn settings(&self) -> Value {
-        self.each(|one| one.protocol.settings())
+        let mut all = self.each(|one| one.protocol.settings());
+        all[GENERIC] = self.generic.clone();
+        all
     }
 
     pub(crate) fn reset(&self) {
@@ -162,7 +180,7 @@ pub(crate) fn ask_for_fault(protocols: &Protocols, body: &[u8]) -> Result<Value,
     let asked: Value = serde_json::from_slice(body).map_err(|_| wrong("JSON is expected"))?;
     let acquirer = text(&asked, "acquirer").ok_or(wrong("acquirer: one of GET /settings"))?;
     let is = |one: &One| one.protocol.name() == acquirer;
-    if !protocols.all.with(|all| all.iter().any(is)) {
+    if acquirer != GENERIC && !protocols.all.with(|all| all.iter().any(is)) {
         return Err(wrong("acquirer: one of GET /settings"));
     }
     let request = text(&asked, "request").ok_or(wrong("request: as the acquirer calls it"))?;

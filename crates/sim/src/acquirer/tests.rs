@@ -10,6 +10,7 @@ mod adyen;
 mod ask;
 mod conformance;
 mod hyperswitch;
+mod kept;
 mod kuroneko;
 mod matrix;
 mod mistakes;

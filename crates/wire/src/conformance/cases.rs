@@ -64,6 +64,26 @@ const fn listed(
     }
 }
 
+/// Yen of a payment plan, where a merchant's offer allows them.
+pub(super) const PLAN_AMOUNT: u64 = 12_000;
+
+/// What a case of a plan does.
+pub(super) fn taken_as(plan: Plan, amount: u64) -> String {
+    let amount = match (amount / 1_000, amount % 1_000) {
+        (0, ones) => ones.to_string(),
+        (thousands, ones) => format!("{thousands},{ones:03}"),
+    };
+    match plan {
+        Plan::LumpSum => format!("takes {amount} at once"),
+        Plan::Instalments(count) => format!("takes {amount} in {} instalments (分割)", count.get()),
+        Plan::BonusLumpSum => format!("takes {amount} at the next bonus (ボーナス一括)"),
+        Plan::BonusInstalments(count) => {
+            format!("takes {amount} in {} bonuses (ボーナス分割)", count.get())
+        }
+        Plan::Revolving => format!("takes {amount} as revolving credit (リボ)"),
+    }
+}
+
 /// Instalments and bonus instalments of the cases: few enough for every contract that has any.
 const THREE: Count = Count::new(3).unwrap();
 const TWO: Count = Count::new(2).unwrap();
@@ -81,7 +101,7 @@ pub const CASES: &[Listed] = &[
     listed(Case::RefundPart, "refund-part", "takes 1,000 and gives 400 back", "both approved"),
     listed(Case::Query, "query", "takes 1,000 and asks what became of it", "approved, by number and amount"),
     listed(Case::QueryNever, "query-never", "asks for an order that never was", "there is no such order"),
-    listed(Case::Double, "double", "sends the same charge twice, which ivrpay never does by itself", "taken once: refused, or answered as before"),
+    listed(Case::Double, "double", "sends the same charge twice, which ivrpay does by itself only where card_kept says so", "taken once: refused, or answered as before"),
     listed(Case::Decline, "decline", "charges a card that is refused", "declined"),
     listed(Case::Plan(Plan::Instalments(THREE)), "plan-installments", "takes 12,000 in 3 instalments (分割)", "approved"),
     listed(Case::Plan(Plan::BonusLumpSum), "plan-bonus", "takes 12,000 at the next bonus (ボーナス一括)", "approved"),
@@ -108,5 +128,28 @@ impl Case {
             Self::Token => can.tokenise,
             Self::Credentials => can.query || can.verify,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plan_is_told_as_the_list_has_it() {
+        let mut plans = 0;
+        for listed in CASES {
+            if let Case::Plan(plan) = listed.case {
+                assert_eq!(taken_as(plan, PLAN_AMOUNT), listed.what);
+                plans += 1;
+            }
+        }
+        assert_eq!(plans, 4);
+        let ten = Plan::Instalments(Count::new(10).unwrap());
+        assert_eq!(
+            taken_as(ten, 30_050),
+            "takes 30,050 in 10 instalments (分割)"
+        );
+        assert_eq!(taken_as(Plan::LumpSum, 999), "takes 999 at once");
     }
 }

@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use ivrpay_acquirer::{
-    Asked, Capabilities, Connector, EndpointConfig, Kind, Mode, Progress, Settings, Step,
+    Asked, Capabilities, CardKept, Connector, EndpointConfig, Kind, Mode, Progress, Settings, Step,
     configured,
 };
 use ivrpay_card::Card;
@@ -26,7 +26,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 pub use cards::{Cards, CardsError};
 pub use cases::{CASES, Case, Listed};
-pub use report::{Left, Report, Row, Verdict};
+pub use report::{Left, Plans, Report, Row, Verdict};
 
 use crate::run::now_unix_s;
 use crate::{Kept, Ran, Sender, Trouble, hint, run_from};
@@ -36,7 +36,7 @@ use report::words;
 /// Yen of a charge, of a part of it, and of a payment plan: issuers take none for less than some thousands.
 const AMOUNT: u64 = 1_000;
 const PART: u64 = 400;
-const PLAN_AMOUNT: u64 = 12_000;
+const PLAN_AMOUNT: u64 = cases::PLAN_AMOUNT;
 
 /// From then on no further case is begun.
 const RUN_MAX: Duration = Duration::from_secs(900);
@@ -67,6 +67,17 @@ pub struct Subject<'a> {
     pub settings: &'a Settings,
     /// Where it is; `None` where nothing is sent.
     pub endpoint: Option<&'a EndpointConfig>,
+    /// The plans that merchants can ask of it, each once; `None` where no merchant uses it, and what it can do is tried.
+    pub plans: Option<&'a [Offered]>,
+}
+
+/// A plan that a merchant offers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Offered {
+    /// Which.
+    pub plan: Plan,
+    /// For amounts from and to, yen.
+    pub amount: (u64, u64),
 }
 
 /// Why there is nothing to test.
@@ -228,7 +239,10 @@ impl<'a> Kit<'a> {
     pub async fn run(mut self, stop: &AtomicBool, mut tell: impl FnMut(&Row)) -> Report {
         let begun = Instant::now();
         let mut rows = Vec::new();
-        for listed in CASES {
+        let all = CASES.iter().flat_map(|listed| self.tries(listed));
+        let all: Vec<_> = all.collect();
+        let mut plans = Vec::new();
+        for (listed, offered) in all {
             let at = Instant::now();
             let came = if stop.load(Ordering::Relaxed) {
                 Came::without(Verdict::NotTried, "stopped before")
@@ -236,16 +250,26 @@ impl<'a> Kit<'a> {
                 Came::without(Verdict::NotTried, "out of time")
             } else if !listed.case.is_for(&self.can()) {
                 Came::without(Verdict::NotSupported, "the connector has no such thing")
+            } else if let (Case::Plan(_), None) = (listed.case, offered) {
+                let why = "no merchant who uses this connector offers it";
+                Came::without(Verdict::NotTried, why)
             } else {
-                match self.case(listed.case).await {
+                match self.case(listed.case, offered).await {
                     Ok(came) | Err(came) => came,
                 }
             };
+            let tried = matches!(came.result, Verdict::Ok | Verdict::Failed);
+            if let Some((plan, _)) = offered.filter(|_| tried) {
+                plans.push(plan.to_string());
+            }
             let ms = u64::try_from(at.elapsed().as_millis()).unwrap_or(u64::MAX);
             self.undo().await;
             let row = Row {
                 case: listed.name,
-                what: listed.what,
+                what: match offered {
+                    Some((plan, amount)) => cases::taken_as(plan, amount),
+                    None => listed.what.to_owned(),
+                },
                 expected: listed.expected,
                 result: came.result,
                 came: came.text,
@@ -265,8 +289,36 @@ impl<'a> Kit<'a> {
             kind: about.name,
             title: about.title,
             host: self.host,
+            plans: Plans {
+                of: match self.subject.plans {
+                    Some(_) => "merchants",
+                    None => "connector",
+                },
+                tried: plans,
+            },
             cases: rows,
             left: self.left,
+        }
+    }
+
+    /// A case, and of plans each that is to be tried, with its amount: nothing where there is none.
+    fn tries(&self, listed: &'static Listed) -> Vec<(&'static Listed, Option<(Plan, u64)>)> {
+        let Case::Plan(sample) = listed.case else {
+            return vec![(listed, None)];
+        };
+        let Some(plans) = self.subject.plans else {
+            return vec![(listed, Some((sample, PLAN_AMOUNT)))];
+        };
+        let same = plans.iter().filter(|of| of.plan.name() == sample.name());
+        let each = same.map(|of| {
+            let (min, max) = of.amount;
+            (listed, Some((of.plan, PLAN_AMOUNT.min(max).max(min))))
+        });
+        let each: Vec<_> = each.collect();
+        if each.is_empty() {
+            vec![(listed, None)]
+        } else {
+            each
         }
     }
 
@@ -274,7 +326,7 @@ impl<'a> Kit<'a> {
         self.connector.about().capabilities
     }
 
-    async fn case(&mut self, case: Case) -> Result<Came, Came> {
+    async fn case(&mut self, case: Case, offered: Option<(Plan, u64)>) -> Result<Came, Came> {
         use OperationKind::{Authorise, Capture, Charge, Refund, Void};
         match case {
             Case::Reach => match self.sender.probe().await {
@@ -313,10 +365,11 @@ impl<'a> Kit<'a> {
                 self.hold(done, AMOUNT).await;
                 Err(came)
             }
-            Case::Plan(plan) => {
+            Case::Plan(sample) => {
+                let (plan, amount) = offered.unwrap_or((sample, PLAN_AMOUNT));
                 let op = Intent {
                     plan,
-                    ..self.intent(Charge, PLAN_AMOUNT)
+                    ..self.intent(Charge, amount)
                 };
                 let at = self.pay(op).await?;
                 Ok(self.came_of(at))
@@ -744,7 +797,12 @@ fn made(
     endpoint: &EndpointConfig,
 ) -> Result<(Box<dyn Connector>, Sender), Refused> {
     let connector = configured(kind, settings).map_err(|e| Refused::Settings(e.to_string()))?;
-    let sender = Sender::new(endpoint).map_err(|e| Refused::Settings(e.to_string()))?;
+    // A case is one request: what is to be seen is what becomes of that.
+    let endpoint = EndpointConfig {
+        card_kept: CardKept::UntilSent,
+        ..endpoint.clone()
+    };
+    let sender = Sender::new(&endpoint).map_err(|e| Refused::Settings(e.to_string()))?;
     Ok((connector, sender))
 }
 

@@ -37,8 +37,8 @@ impl Verdict {
 pub struct Row {
     /// Its name.
     pub case: &'static str,
-    /// What it does.
-    pub what: &'static str,
+    /// What it does; of a plan, which one.
+    pub what: String,
     /// What was expected.
     pub expected: &'static str,
     /// How it ended.
@@ -72,6 +72,15 @@ pub struct Left {
     pub by_design: bool,
 }
 
+/// Which plans were tried.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Plans {
+    /// Whose they are: `merchants`, those that they offer, else `connector`, one of each kind that it can carry.
+    pub of: &'static str,
+    /// In words, in the order in which they were tried.
+    pub tried: Vec<String>,
+}
+
 /// All of it. Nothing secret: it is made to be sent to the acquirer.
 #[derive(Debug, Clone, Serialize)]
 pub struct Report {
@@ -85,6 +94,8 @@ pub struct Report {
     pub title: &'static str,
     /// The host that was asked.
     pub host: String,
+    /// The plans.
+    pub plans: Plans,
     /// In the order in which they were run.
     pub cases: Vec<Row>,
     /// What could not be undone.

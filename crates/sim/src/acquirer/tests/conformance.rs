@@ -6,8 +6,10 @@ use std::sync::atomic::AtomicBool;
 
 use ivrpay_acquirer::{EndpointConfig, Kind, Mode, Settings};
 use ivrpay_card::Month;
-use ivrpay_payment::{AcquirerOrder, Durable, Intent};
-use ivrpay_wire::conformance::{CASES, Cards, Kit, Record, Refused, Report, Subject, Verdict};
+use ivrpay_payment::{AcquirerOrder, Count, Durable, Intent, Plan};
+use ivrpay_wire::conformance::{
+    CASES, Cards, Kit, Offered, Record, Refused, Report, Subject, Verdict,
+};
 
 use super::matrix::{Shop, told};
 use super::*;
@@ -48,12 +50,22 @@ fn cards(kind: Kind) -> Cards {
 }
 
 async fn tested(name: &str, settings: &Settings, endpoint: &EndpointConfig) -> Report {
+    tested_with(name, settings, endpoint, None).await
+}
+
+async fn tested_with(
+    name: &str,
+    settings: &Settings,
+    endpoint: &EndpointConfig,
+    plans: Option<&[Offered]>,
+) -> Report {
     let kind: Kind = name.parse().unwrap();
     let subject = Subject {
         name,
         kind,
         settings,
         endpoint: Some(endpoint),
+        plans,
     };
     let mut record = Counted(0);
     let kit = Kit::new(subject, cards(kind), &mut record).unwrap();
@@ -199,6 +211,58 @@ async fn what_can_t_be_undone_is_told() {
     );
 }
 
+/// The plans that merchants can ask for are tried, each with an amount for which it is offered; and where they offer none, none.
+#[tokio::test]
+async fn the_plans_that_merchants_offer_are_tried() {
+    let lab = Lab::start().await;
+    let (settings, endpoint) = told(&lab, "gmo").await;
+    let of = |count| Plan::Instalments(Count::new(count).unwrap());
+    let offered = |plan, from, to| Offered {
+        plan,
+        amount: (from, to),
+    };
+    let plans = [
+        offered(of(6), 1, 99_999_999),
+        offered(of(10), 30_000, 300_000),
+        offered(Plan::Revolving, 1, 5_000),
+    ];
+    let report = tested_with("gmo", &settings, &endpoint, Some(&plans)).await;
+    assert_eq!(wrong(&report), Vec::<String>::new());
+    let rows = report.cases.iter().filter(|c| c.case.starts_with("plan-"));
+    let rows: Vec<_> = rows.map(|c| (&*c.what, c.result)).collect();
+    assert_eq!(
+        rows,
+        [
+            ("takes 12,000 in 6 instalments (分割)", Verdict::Ok),
+            ("takes 30,000 in 10 instalments (分割)", Verdict::Ok),
+            (
+                "takes 12,000 at the next bonus (ボーナス一括)",
+                Verdict::NotTried
+            ),
+            (
+                "takes 12,000 in 2 bonuses (ボーナス分割)",
+                Verdict::NotTried
+            ),
+            ("takes 5,000 as revolving credit (リボ)", Verdict::Ok),
+        ]
+    );
+    assert_eq!(
+        (report.plans.of, report.plans.tried.len()),
+        ("merchants", 3)
+    );
+    // The acquirer was asked for these.
+    let log = lab.log().await;
+    let orders = log["acquirers"]["gmo"]["orders"].as_array().unwrap();
+    let plans = orders.iter().filter_map(|o| o["plan"].as_str());
+    let plans: Vec<_> = plans.filter(|plan| !["/", "1/"].contains(plan)).collect();
+    assert_eq!(plans, ["2/6", "2/10", "4/"]);
+    // Order numbers of another run begin anew.
+    let lab = Lab::start().await;
+    let (settings, endpoint) = told(&lab, "gmo").await;
+    let report = tested_with("gmo", &settings, &endpoint, Some(&[])).await;
+    assert!(report.is_good() && report.plans.tried.is_empty());
+}
+
 /// A fault of the acquirer makes its case fail and no other, and is said in words that can be sent to it.
 #[tokio::test]
 async fn a_fault_fails_its_case() {
@@ -255,6 +319,7 @@ fn without_a_card_there_is_nothing_to_test() {
         kind,
         settings: &settings,
         endpoint: Some(&endpoint),
+        plans: None,
     };
     let mut record = Counted(0);
     assert!(matches!(
@@ -276,6 +341,7 @@ fn money_never_moves() {
             kind: name.parse().unwrap(),
             settings,
             endpoint,
+            plans: None,
         };
         let mut record = Counted(0);
         let refused = Kit::new(subject, cards(subject.kind), &mut record).err();

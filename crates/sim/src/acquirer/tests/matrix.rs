@@ -6,7 +6,7 @@
 use std::fmt::Write;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use ivrpay_acquirer::{Connector, EndpointConfig, Mode, Progress, Settings, configured};
+use ivrpay_acquirer::{CardKept, Connector, EndpointConfig, Mode, Progress, Settings, configured};
 use ivrpay_card::Card;
 use ivrpay_payment::{
     AcquirerOrder, AcquirerRef, Currency, Doubt, Durable, IdempotencyKey, Intent, Money,
@@ -45,6 +45,20 @@ const TRIED: &[Tried] = &[
             ("4000000000009987", "pickup"),
             ("4000000000000069", "expired_card"),
             ("4000000000000127", "cvv_mismatch"),
+            ("4100000000000019", "fraud_suspected"),
+            ("4000002500003155", "authentication_required"),
+        ],
+    },
+    Tried {
+        name: "generic",
+        requests: &[(OperationKind::Charge, "charge")],
+        declines: &[
+            ("4000000000000002", "card_unusable"),
+            ("4000000000009995", "insufficient_funds"),
+            ("4000000000009987", "lost_or_stolen"),
+            ("4000000000000069", "expired_card"),
+            ("4000000000000127", "cvv_mismatch"),
+            ("4000000000006975", "limit_exceeded"),
             ("4100000000000019", "fraud_suspected"),
             ("4000002500003155", "authentication_required"),
         ],
@@ -232,7 +246,16 @@ pub(super) struct Done {
 
 impl<'a> Shop<'a> {
     pub(super) async fn open(lab: &'a Lab, name: &'static str) -> Self {
+        Self::keeping(lab, name, CardKept::UntilSent).await
+    }
+
+    /// With cards that are kept so long.
+    pub(super) async fn keeping(lab: &'a Lab, name: &'static str, card_kept: CardKept) -> Self {
         let (settings, endpoint) = told(lab, name).await;
+        let endpoint = EndpointConfig {
+            card_kept,
+            ..endpoint
+        };
         Self {
             lab,
             name,
@@ -306,8 +329,14 @@ impl<'a> Shop<'a> {
     }
 
     pub(super) async fn fault(&self, request: &str, fault: &str) {
+        self.faults(request, fault, 1).await;
+    }
+
+    /// A fault of so many requests one after the other.
+    pub(super) async fn faults(&self, request: &str, fault: &str, times: u64) {
         let url = format!("http://{}/fault", self.lab.running.control);
-        let asked = json!({"acquirer": self.name, "request": request, "fault": fault});
+        let asked =
+            json!({"acquirer": self.name, "request": request, "fault": fault, "times": times});
         let answer = self
             .lab
             .client
