@@ -7,7 +7,7 @@ use ivrpay_payment::{
 use ivrpay_secret::Full;
 use serde::{Deserialize, Serialize};
 
-use crate::{About, Reply, Request};
+use crate::{About, Hook, Reply, Request};
 
 /// One acquirer's way of doing operations.
 pub trait Connector: Send + Sync {
@@ -27,6 +27,11 @@ pub trait Connector: Send + Sync {
         progress: &Progress,
         last: Option<&Reply>,
     ) -> Result<Step, BuildError>;
+
+    /// Who reads what the acquirer sends of itself, where it does and the settings have what proves it.
+    fn hook(&self) -> Option<&dyn Hook> {
+        None
+    }
 }
 
 /// What a step is made from.

@@ -10,19 +10,19 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt as _, TryFutureExt as _};
-use ivrpay_acquirer::{Capabilities, Connector, Progress};
+use ivrpay_acquirer::{Capabilities, Connector, Heard, HookError, Posted, Progress};
 use ivrpay_card::Card;
 use ivrpay_dialogue::operator::Refusal;
 use ivrpay_dialogue::{Draft, NotWritten};
 use ivrpay_journal::{
     By, Claim, IntentDraft, IntentError, Journal, Later, LaterDraft, LaterError, Operation,
-    OperationState, OutcomeError, Payment, Planned,
+    OperationState, OutcomeError, Payment, Planned, Told,
 };
 use ivrpay_payment::{
-    CallId, Decline, Doubt, Durable, Intent, OperationId, OperationKind, Outcome, PaymentId, Plan,
-    Reason, TenantId, Why,
+    CallId, Decline, Doubt, Durable, Intent, Notice, OperationId, OperationKind, Outcome,
+    PaymentId, Plan, Reason, TenantId, Why,
 };
-use ivrpay_web::{Acquirers, LaterRefused};
+use ivrpay_web::{Acquirers, HookRefused, LaterRefused};
 use ivrpay_wire::{Checkpoint, Ran, Sender, Trouble};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
@@ -46,6 +46,11 @@ const INQUIRY: &str = "inquiry";
 /// After how long a refusal of our own is told at least and at most: as long as the acquirer's last one took, so that who tries cards does
 /// not hear from the time that nobody was asked.
 const REFUSED_AFTER: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(5));
+
+/// How long a message of an acquirer waits here for the answer that it is about, and how often it looks. Most are a moment ahead; one
+/// that is further ahead is sent again. Adyen gives up an attempt after 10 s.
+const NOTICE_WAIT: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 5 });
+const NOTICE_AGAIN: Duration = Duration::from_millis(100);
 
 /// A connector, ready to be used.
 pub struct Route {
@@ -351,6 +356,61 @@ impl Settle {
             asked.push(self.operation(payment, operation.id).await?);
         }
         Ok(asked)
+    }
+
+    /// Takes what a connector's acquirer sends of itself. What it says of an operation whose answer is still awaited comes behind that
+    /// answer: the call speaks what the acquirer answered, and the journal has never two sources at once.
+    ///
+    /// # Errors
+    /// [`HookRefused`]: the acquirer has to send it again, or it is none of its messages.
+    pub async fn hook(
+        &self,
+        connector: &str,
+        posted: &ivrpay_web::Posted,
+    ) -> Result<(), HookRefused> {
+        let route = self.routes.get(connector);
+        let hook = route.and_then(|route| route.connector.hook());
+        let hook = hook.ok_or(HookRefused::NoHook)?;
+        let posted = Posted {
+            authorization: posted.authorization.as_deref(),
+            body: &posted.body,
+        };
+        let heard = hook.read(&posted).map_err(|error| {
+            events::hook_refused(connector, &error);
+            match error {
+                HookError::Malformed => HookRefused::Malformed,
+                HookError::Unproven => HookRefused::Unproven,
+            }
+        })?;
+        for heard in &heard {
+            match heard {
+                Heard::Nothing(event) => events::noticed(connector, event, None),
+                Heard::Notice(notice) => self.notice(connector, notice).await?,
+            }
+        }
+        Ok(())
+    }
+
+    async fn notice(&self, connector: &str, notice: &Notice) -> Result<(), HookRefused> {
+        let until = Instant::now() + NOTICE_WAIT;
+        loop {
+            match self.journal.notice(connector, notice).await {
+                Ok(Told::InFlight) if Instant::now() < until => {
+                    tokio::time::sleep(NOTICE_AGAIN).await;
+                }
+                Ok(told) => {
+                    events::noticed(connector, notice.event, Some(told));
+                    return match told {
+                        Told::InFlight => Err(HookRefused::Later),
+                        _ => Ok(()),
+                    };
+                }
+                Err(error) => {
+                    events::journal_failed(None, "notice", &error);
+                    return Err(HookRefused::Later);
+                }
+            }
+        }
     }
 
     /// Whether one of these connectors' acquirers can be asked now; else what an operator is told: of maintenance, where that is all of
@@ -714,6 +774,15 @@ impl Acquirers for Settle {
         let this = self.clone();
         self.apart(async move { Self::inquire(&this, payment, by).await })
     }
+
+    fn hook(
+        &self,
+        connector: String,
+        posted: ivrpay_web::Posted,
+    ) -> BoxFuture<'static, Result<(), HookRefused>> {
+        let this = self.clone();
+        async move { Self::hook(&this, &connector, &posted).await }.boxed()
+    }
 }
 
 #[cfg(test)]
@@ -722,11 +791,12 @@ mod fail_over;
 #[cfg(test)]
 pub(crate) mod tests {
     use ivrpay_acquirer::null::Null;
-    use ivrpay_acquirer::{About, Asked, BuildError, Reply, Step};
+    use ivrpay_acquirer::{About, Asked, BuildError, Hook, Reply, Step};
     use ivrpay_card::{Digits, Expiry, Month, Pan, Rules};
     use ivrpay_journal::{EnteredBy, Mode, NewPayment, OpenOptions, Origin, TaskFilter};
     use ivrpay_payment::{
-        AcquirerRef, Approval, Brand, Currency, Money, OperatorId, TenantId, Transaction, Truncated,
+        AcquirerRef, Approval, Brand, Currency, Money, Noticed, OperatorId, Sum, TenantId,
+        Transaction, Truncated,
     };
 
     use super::*;
@@ -954,6 +1024,88 @@ pub(crate) mod tests {
         assert_eq!(operation.state, OperationState::Unknown);
         let tasks = place.journal.tasks(&TaskFilter::default()).await.unwrap();
         assert_eq!(tasks.len(), 1, "{tasks:?}");
+    }
+
+    /// Tells of any operation that a body names that it was done.
+    struct Tells;
+
+    impl Connector for Tells {
+        fn about(&self) -> &'static About {
+            Null.about()
+        }
+
+        fn step(
+            &self,
+            _asked: &Asked<'_>,
+            _progress: &Progress,
+            _last: Option<&Reply>,
+        ) -> Result<Step, BuildError> {
+            Ok(Step::Done(Outcome::Unknown(Doubt::Pending)))
+        }
+
+        fn hook(&self) -> Option<&dyn Hook> {
+            Some(self)
+        }
+    }
+
+    impl Hook for Tells {
+        fn read(&self, posted: &Posted<'_>) -> Result<Vec<Heard>, HookError> {
+            let text = std::str::from_utf8(posted.body).unwrap();
+            let operation = text.parse().map_err(|_| HookError::Unproven)?;
+            let reference = AcquirerRef::new("psp_1").unwrap();
+            Ok(vec![
+                Heard::Nothing("REPORT_AVAILABLE"),
+                Heard::Notice(Notice {
+                    event: "CAPTURE",
+                    about: Noticed::Operation(operation),
+                    kinds: &[OperationKind::Charge],
+                    warns: &[],
+                    sum: Sum::Untold,
+                    outcome: Outcome::Approved(Approval {
+                        acquirer_ref: reference.clone(),
+                        code: None,
+                        card: None,
+                    }),
+                    reference,
+                }),
+            ])
+        }
+    }
+
+    fn posted(text: String) -> ivrpay_web::Posted {
+        ivrpay_web::Posted {
+            authorization: None,
+            body: text.into_bytes(),
+        }
+    }
+
+    /// A message that is ahead of the answer waits for it, and settles what that left open; one that is too far ahead has to come again.
+    #[tokio::test]
+    async fn a_message_comes_behind_the_answer_that_it_is_about() {
+        let place = made(Box::new(Tells)).await;
+        let intent = place.intent().await;
+        let message = || posted(intent.get().operation_id.to_string());
+        let early = place.settle.hook("odd", &message()).await;
+        assert_eq!(early, Err(HookRefused::Later));
+        let unknown = Outcome::Unknown(Doubt::NoReply);
+        let (told, written) = tokio::join!(
+            Acquirers::hook(&place.settle, "odd".into(), message()),
+            async {
+                tokio::time::sleep(NOTICE_AGAIN * 2).await;
+                place.journal.write_outcome(&intent, &unknown).await
+            }
+        );
+        written.unwrap();
+        assert_eq!(told, Ok(()));
+        let payment = place.journal.payment(place.payment).await.unwrap();
+        assert_eq!(payment.unwrap().state, ivrpay_payment::State::Approved);
+        for (connector, text, refused) in [
+            ("odd", "", HookRefused::Unproven),
+            ("other", "", HookRefused::NoHook),
+        ] {
+            let answer = place.settle.hook(connector, &posted(text.into())).await;
+            assert_eq!(answer, Err(refused));
+        }
     }
 
     /// What an acquirer was never asked says nothing about it.

@@ -123,11 +123,12 @@ async fn planned(
             Err(LaterError::IdempotencyReused)
         };
     }
-    if payment.state != State::Approved {
-        return Err(LaterError::NotApproved {
-            state: payment.state,
-        });
-    }
+    let about = match (payment.state, draft.kind) {
+        (State::Approved, _) => OperationState::Approved,
+        // Charged or not, it can be released, where the acquirer does that by our order number.
+        (State::Unknown, OperationKind::Void) => OperationState::Unknown,
+        (state, _) => return Err(LaterError::NotApproved { state }),
+    };
     let amount = amount(&payment, draft.kind, draft.amount_minor)?;
     let operations = tx.operations(payment.id).await?;
     let open = operations.iter().find(|o| {
@@ -137,8 +138,8 @@ async fn planned(
     if let Some(open) = open {
         return Err(LaterError::Open { kind: open.kind });
     }
-    let root = root(&operations).ok_or(Error::Corrupt {
-        what: "an approved payment without its operation",
+    let root = root(&operations, about).ok_or(Error::Corrupt {
+        what: "a payment without the operation that its state says it has",
     })?;
     Ok(Allowed::New(New {
         root: root.clone(),
@@ -230,11 +231,11 @@ async fn query(tx: &mut Tx<'_>, about: OperationId, by: &By) -> Result<Intent, L
     Ok(intent)
 }
 
-/// The operation that took the card and was approved.
-fn root(operations: &[Operation]) -> Option<&Operation> {
+/// The operation that took the card, and that is approved, or unknown.
+fn root(operations: &[Operation], state: OperationState) -> Option<&Operation> {
     operations
         .iter()
-        .rfind(|o| !is_later(o.kind) && o.state == OperationState::Approved)
+        .rfind(|o| !is_later(o.kind) && o.state == state)
 }
 
 fn intent(
@@ -308,7 +309,10 @@ pub(crate) fn apply(payment: &mut Payment, operation: &Operation) {
         OperationKind::Charge | OperationKind::Capture => {
             payment.captured_minor = Some(operation.amount.minor())
         }
-        OperationKind::Void => payment.state = State::Voided,
+        // What was found out meanwhile to have taken nothing stays so.
+        OperationKind::Void if matches!(payment.state, State::Approved | State::Unknown) => {
+            payment.state = State::Voided;
+        }
         OperationKind::Refund => {
             payment.refunded_minor += operation.amount.minor();
             if payment.captured_minor == Some(payment.refunded_minor) {

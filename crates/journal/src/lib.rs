@@ -16,6 +16,7 @@ mod error;
 mod expiring;
 mod journal;
 mod later;
+mod notices;
 mod recordings;
 mod rehearsal;
 mod scrub;
@@ -30,6 +31,7 @@ pub use error::{
 };
 pub use expiring::Reserved;
 pub use journal::Journal;
+pub use notices::Told;
 pub use rehearsal::Rehearsal;
 pub use scrub::looks_like_card;
 pub use types::{

@@ -8,6 +8,7 @@ mod card_like;
 mod durable;
 mod ids;
 mod money;
+mod notice;
 mod offer;
 mod operation;
 mod outcome;
@@ -23,6 +24,7 @@ pub use ids::{
     OperatorId, OrderId, Owner, PaymentId, RecordingId, SiteId, TaskId, TenantId,
 };
 pub use money::{Currency, Money, MoneyError};
+pub use notice::{Notice, Noticed, Sum};
 pub use offer::{Day, Offer, Offers, Period, PeriodError};
 pub use operation::{Intent, OperationKind, Parent, State};
 pub use outcome::{Action, Approval, Decline, Doubt, Outcome, Reason, Why};

@@ -14,6 +14,7 @@ use ivrpay_payment::{OperationKind, Outcome, PaymentId};
 use crate::Web;
 use crate::auth::{Scope, Who};
 use crate::error::ApiError;
+use crate::hooks::{HookRefused, Posted};
 use crate::payments::{NO_PAYMENT, hash, idempotency_key, own, payment_id, rfc3339, view};
 use crate::tasks::by;
 
@@ -42,6 +43,13 @@ pub trait Acquirers: Send + Sync {
         payment: PaymentId,
         by: By,
     ) -> BoxFuture<'static, Result<Vec<Operation>, LaterRefused>>;
+
+    /// Takes what this connector's acquirer sends of itself; comes back when the journal has it.
+    fn hook(
+        &self,
+        connector: String,
+        posted: Posted,
+    ) -> BoxFuture<'static, Result<(), HookRefused>>;
 }
 
 /// Why an acquirer was not asked.

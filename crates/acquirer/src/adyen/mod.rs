@@ -1,11 +1,12 @@
 //! Adyen Checkout: payments by telephone (`Moto`).
 //!
 //! One request, one answer, and for whatever comes later only `received`: captures, cancels and refunds are done some time after, and
-//! told by webhook. So they are never called done here. There is nothing to ask, either: a payment whose answer was lost is undone by our
-//! own reference (the technical cancel), which is what a void does where it has no reference of Adyen's. Nothing is ever sent twice.
+//! told by webhook ([`webhook`]). So no answer calls them done. There is nothing to ask, either: a payment whose answer was lost is undone
+//! by our own reference (the technical cancel), which is what a void does where it has no reference of Adyen's. Nothing is ever sent twice.
 
 mod codes;
 mod fields;
+mod webhook;
 
 use ivrpay_payment::{
     CardToken, Doubt, Intent, OperationKind, Outcome, Plan, Reason,
@@ -17,9 +18,11 @@ use serde_json::Value;
 use crate::codes::{Class, soft};
 use crate::json::Object;
 use crate::{
-    About, Asked, BuildError, Capabilities, Connector, Hosts, Method, Plans, Progress, Reply,
-    Request, Setting, Settings, Step, json, text, Sandbox, TestCard};
+    About, Asked, BuildError, Capabilities, Connector, Hook, Hosts, Method, Plans, Progress, Reply,
+    Request, Sandbox, Setting, SettingError, Settings, Step, TestCard, json, text,
+};
 use fields::at;
+use webhook::Webhook;
 
 /// Room for a request, bytes: the longest has under 700.
 const REQUEST_MAX: usize = 1_024;
@@ -59,6 +62,26 @@ pub const ABOUT: About = About {
     settings: &[
         Setting::text("merchant_account", 80, "the merchant account's name"),
         Setting::secret("api_key", 1_024, "the API key (X-API-Key)"),
+        Setting::secret(
+            "webhook_hmac_key",
+            64,
+            "the HMAC key of the webhook, 64 hexadecimal digits",
+        )
+        .checked(webhook::is_key)
+        .optional(),
+        Setting::text(
+            "webhook_user",
+            64,
+            "the user of HTTP Basic that the webhook brings, without a colon",
+        )
+        .checked(|user| !user.contains(':'))
+        .optional(),
+        Setting::secret(
+            "webhook_password",
+            256,
+            "the password of HTTP Basic that the webhook brings",
+        )
+        .optional(),
     ],
     sandbox: Sandbox {
         approved: Some(TestCard {
@@ -68,21 +91,23 @@ pub const ABOUT: About = About {
         // It refuses by the holder's name, which nobody keys.
         ..Sandbox::NO_CARDS
     },
-    make: |settings| Ok(Box::new(Adyen::new(settings))),
+    make: |settings| Ok(Box::new(Adyen::new(settings)?)),
 };
 
 /// The connector.
 pub struct Adyen {
     merchant_account: String,
     api_key: SecretString,
+    webhook: Option<Webhook>,
 }
 
 impl Adyen {
-    fn new(settings: &Settings) -> Self {
-        Self {
+    fn new(settings: &Settings) -> Result<Self, SettingError> {
+        Ok(Self {
             merchant_account: settings.text("merchant_account"),
             api_key: settings.secret("api_key"),
-        }
+            webhook: Webhook::new(settings)?,
+        })
     }
 
     fn request(
@@ -250,6 +275,10 @@ impl Connector for Adyen {
             }
             (stage, _) => Err(BuildError::Stage { stage }),
         }
+    }
+
+    fn hook(&self) -> Option<&dyn Hook> {
+        self.webhook.as_ref().map(|webhook| webhook as &dyn Hook)
     }
 }
 
