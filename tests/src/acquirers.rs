@@ -49,6 +49,19 @@ pub async fn get(url: &str) -> anyhow::Result<Value> {
     serde_json::from_str(&text).with_context(|| format!("{url}: {text}"))
 }
 
+/// Asks the control port for something.
+///
+/// # Errors
+/// When it says no.
+pub async fn ask(url: &str, body: &Value) -> anyhow::Result<()> {
+    let http = reqwest::Client::builder().no_proxy().build()?;
+    let answer = http.post(url).body(body.to_string()).send().await?;
+    let status = answer.status().as_u16();
+    let text = answer.text().await?;
+    anyhow::ensure!(status == 200, "{url}: {body} answered {status}: {text}");
+    Ok(())
+}
+
 impl Merchants {
     fn number(name: &str) -> anyhow::Result<usize> {
         let at = NAMES.iter().position(|n| *n == name);

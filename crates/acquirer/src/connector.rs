@@ -155,6 +155,8 @@ pub struct Capabilities {
     pub partial_capture: bool,
     /// Release what was reserved.
     pub void: bool,
+    /// Release by our order number what may have been reserved or not: its documents say that this is safe where the answer was lost.
+    pub void_unknown: bool,
     /// Give back.
     pub refund: bool,
     /// Give a part back.
@@ -218,6 +220,7 @@ impl Capabilities {
         capture: false,
         partial_capture: false,
         void: false,
+        void_unknown: false,
         refund: false,
         partial_refund: false,
         query: false,

@@ -90,7 +90,8 @@ pub(crate) enum Command {
     },
     /// Take a reserved amount, or a part of it (実売上).
     Capture(later::Args),
-    /// Release what was reserved, or undo a charge as a whole.
+    /// Release what was reserved, or undo a charge as a whole; where the acquirer does that by our order number (Adyen), also what may
+    /// have been charged or not.
     Void(later::Args),
     /// Give captured money back, or a part of it.
     Refund(later::Args),

@@ -20,7 +20,7 @@ use ivrpay_journal::{
 };
 use ivrpay_payment::{
     CallId, Decline, Doubt, Durable, Intent, Notice, OperationId, OperationKind, Outcome,
-    PaymentId, Plan, Reason, TenantId, Why,
+    PaymentId, Plan, Reason, State, TenantId, Why,
 };
 use ivrpay_web::{Acquirers, HookRefused, LaterRefused};
 use ivrpay_wire::{Checkpoint, Ran, Sender, Trouble};
@@ -301,6 +301,11 @@ impl Settle {
         let about = self.route(&found.connector)?.connector.about();
         if !about.capabilities.has(kind) {
             return Err(LaterRefused::Unsupported { kind });
+        }
+        // One that is in flight may be unknown when it is written.
+        let is_open = matches!(found.state, State::Unknown | State::InFlight);
+        if kind == OperationKind::Void && is_open && !about.capabilities.void_unknown {
+            return Err(LaterRefused::InquireFirst);
         }
         let (whole, parts) = match kind {
             OperationKind::Refund => (found.captured_minor, about.capabilities.partial_refund),
@@ -1072,6 +1077,65 @@ pub(crate) mod tests {
         }
     }
 
+    /// As Adyen: a void is received, and no more.
+    struct Receives;
+
+    impl Connector for Receives {
+        fn about(&self) -> &'static About {
+            &ivrpay_acquirer::adyen::ABOUT
+        }
+
+        fn step(
+            &self,
+            _asked: &Asked<'_>,
+            _progress: &Progress,
+            _last: Option<&Reply>,
+        ) -> Result<Step, BuildError> {
+            Ok(Step::Done(Outcome::Unknown(Doubt::Pending)))
+        }
+    }
+
+    /// Of what nobody knows to be charged, only who releases by our order number is asked; the others are inquired first, and nothing is
+    /// written.
+    #[tokio::test]
+    async fn a_void_of_what_is_unknown_asks_only_who_can() {
+        let void = || LaterDraft {
+            kind: OperationKind::Void,
+            amount_minor: None,
+            ..refund()
+        };
+        let unknown = Outcome::Unknown(Doubt::NoReply);
+        for (connector, can) in [
+            (Box::new(Null) as Box<dyn Connector>, false),
+            (Box::new(Receives), true),
+        ] {
+            let place = made(connector).await;
+            let intent = place.intent().await;
+            let early = place.settle.later(place.payment, void()).await;
+            assert!(early.is_err(), "it is being asked for");
+            let (journal, nothing) = (&place.journal, serde_json::Value::Null);
+            journal.write_outcome(&intent, &unknown).await.unwrap();
+            let (claim, result) = (&place.claim, "outcome-unknown");
+            journal.release(claim, result, nothing).await.unwrap();
+            let planned = place.settle.plan(place.payment, &void()).await;
+            let asked = place.settle.later(place.payment, void()).await;
+            let operations = journal.operations(place.payment).await.unwrap();
+            if can {
+                assert_eq!(planned.unwrap(), Planned::New(intent.get().amount));
+                assert_eq!(asked.unwrap().state, OperationState::Unknown);
+                assert_eq!(operations.len(), 2);
+            } else {
+                assert!(matches!(planned, Err(LaterRefused::InquireFirst)));
+                assert!(matches!(asked, Err(LaterRefused::InquireFirst)));
+                assert_eq!(operations.len(), 1);
+            }
+            let payment = journal.payment(place.payment).await.unwrap();
+            assert_eq!(payment.unwrap().state, State::Unknown, "received is not released");
+            let more = place.settle.later(place.payment, refund()).await;
+            assert!(more.is_err(), "nothing is given back that may not have been taken");
+        }
+    }
+
     fn posted(text: String) -> ivrpay_web::Posted {
         ivrpay_web::Posted {
             authorization: None,
@@ -1098,7 +1162,7 @@ pub(crate) mod tests {
         written.unwrap();
         assert_eq!(told, Ok(()));
         let payment = place.journal.payment(place.payment).await.unwrap();
-        assert_eq!(payment.unwrap().state, ivrpay_payment::State::Approved);
+        assert_eq!(payment.unwrap().state, State::Approved);
         for (connector, text, refused) in [
             ("odd", "", HookRefused::Unproven),
             ("other", "", HookRefused::NoHook),

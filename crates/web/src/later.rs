@@ -70,6 +70,11 @@ pub enum LaterRefused {
         /// Which.
         kind: OperationKind,
     },
+    /// Whether it was charged is not known, and this acquirer is asked that first.
+    #[error(
+        "whether the payment was charged is not known, and this acquirer releases only what it has a reference of: inquire first, or close its task with what the acquirer shows"
+    )]
+    InquireFirst,
     /// The configuration no longer has the payment's connector.
     #[error("the configuration has no [connectors.{name}] any more: put it back")]
     NoConnector {
@@ -100,9 +105,9 @@ impl From<LaterRefused> for ApiError {
             LaterRefused::NoConnector { .. } | LaterRefused::NotRead | LaterRefused::Stopping => {
                 Self::unavailable(message)
             }
-            LaterRefused::Unsupported { .. } | LaterRefused::WholeOnly { .. } => {
-                Self::not_possible(message)
-            }
+            LaterRefused::InquireFirst
+            | LaterRefused::Unsupported { .. }
+            | LaterRefused::WholeOnly { .. } => Self::not_possible(message),
         }
     }
 }

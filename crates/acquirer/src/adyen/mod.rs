@@ -41,6 +41,7 @@ pub const ABOUT: About = About {
         capture: true,
         partial_capture: true,
         void: true,
+        void_unknown: true,
         refund: true,
         partial_refund: true,
         tokenise: true,
