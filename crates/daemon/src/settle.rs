@@ -1130,9 +1130,16 @@ pub(crate) mod tests {
                 assert_eq!(operations.len(), 1);
             }
             let payment = journal.payment(place.payment).await.unwrap();
-            assert_eq!(payment.unwrap().state, State::Unknown, "received is not released");
+            assert_eq!(
+                payment.unwrap().state,
+                State::Unknown,
+                "received is not released"
+            );
             let more = place.settle.later(place.payment, refund()).await;
-            assert!(more.is_err(), "nothing is given back that may not have been taken");
+            assert!(
+                more.is_err(),
+                "nothing is given back that may not have been taken"
+            );
         }
     }
 

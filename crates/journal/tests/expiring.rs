@@ -6,9 +6,9 @@ mod common;
 
 use common::{NOON, Place, approved, by, call, draft, order};
 use ivrpay_journal::{
-    By, IntentDraft, Journal, Later, LaterDraft, NewPayment, TRAINING, TaskFilter, TaskKind,
+    IntentDraft, Journal, Later, LaterDraft, NewPayment, TRAINING, TaskFilter, TaskKind,
 };
-use ivrpay_payment::{OperationKind, OperatorId, PaymentId, Transaction};
+use ivrpay_payment::{OperationKind, PaymentId, Transaction};
 
 async fn paid(journal: &Journal, name: &str, kind: OperationKind, connector: &str) -> PaymentId {
     let new = NewPayment {

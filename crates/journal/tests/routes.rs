@@ -6,12 +6,10 @@ mod common;
 
 use common::{NOON, Place, announced, approved, by, call, declined, draft, order};
 use ivrpay_journal::{
-    By, IntentDraft, IntentError, Journal, Later, LaterDraft, NewPayment, OperationState,
-    OutcomeError, TRAINING,
+    IntentDraft, IntentError, Journal, Later, LaterDraft, NewPayment, OperationState, OutcomeError,
+    TRAINING,
 };
-use ivrpay_payment::{
-    Doubt, Durable, Intent, OperationKind, OperatorId, Outcome, PaymentId, State, Why,
-};
+use ivrpay_payment::{Doubt, Durable, Intent, OperationKind, Outcome, PaymentId, State, Why};
 
 const UNKNOWN: Outcome = Outcome::Unknown(Doubt::NoReply);
 

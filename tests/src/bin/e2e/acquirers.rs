@@ -234,7 +234,9 @@ impl Acquirers<'_> {
             "{name}: the capture is {taken}"
         );
         let taken = self.becomes(&id, |p| p["captured"] == 1600);
-        taken.await.with_context(|| format!("{name}: the capture"))?;
+        taken
+            .await
+            .with_context(|| format!("{name}: the capture"))?;
         Ok(())
     }
 
@@ -414,9 +416,8 @@ impl Acquirers<'_> {
         loop {
             let (tasks, said, _) = self.service.cli(&["task", "list"]).await?;
             let tasks = tasks["tasks"].as_array().context(said)?;
-            let is = |task: &&Value| {
-                task["kind"] == "acquirer-contradicts" && task["payment_id"] == *id
-            };
+            let is =
+                |task: &&Value| task["kind"] == "acquirer-contradicts" && task["payment_id"] == *id;
             if tasks.iter().any(|task| is(&task)) {
                 return Ok(());
             }
