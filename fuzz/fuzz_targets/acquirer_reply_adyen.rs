@@ -1,5 +1,5 @@
-//! Any answer, at any stage of any operation, ends or asks on; an approval only by the document's word. `crates/acquirer/tests/read.rs` is the
-//! same on stable.
+//! Any answer, at any stage of any operation, ends or asks on; an approval only by the document's word. And any bytes where webhooks come
+//! in. `crates/acquirer/tests/read.rs` is the same on stable.
 #![no_main]
 
 #[path = "../../crates/acquirer/tests/any/mod.rs"]
@@ -10,4 +10,5 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     if let Some(answer) = any::Answer::read(bytes) {
         any::check("adyen", &answer);
     }
+    any::hook("adyen", bytes);
 });

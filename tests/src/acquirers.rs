@@ -91,6 +91,19 @@ pub fn connectors(
     Ok(connectors)
 }
 
+/// Asks the control port for something.
+///
+/// # Errors
+/// When it says no.
+pub async fn ask(url: &str, body: &Value) -> anyhow::Result<()> {
+    let http = reqwest::Client::builder().no_proxy().build()?;
+    let answer = http.post(url).body(body.to_string()).send().await?;
+    let status = answer.status().as_u16();
+    let text = answer.text().await?;
+    anyhow::ensure!(status == 200, "{url}: {body} answered {status}: {text}");
+    Ok(())
+}
+
 impl Merchants {
     fn number(name: &str) -> anyhow::Result<usize> {
         let at = NAMES.iter().position(|n| *n == name);

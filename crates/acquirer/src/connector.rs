@@ -7,7 +7,7 @@ use ivrpay_payment::{
 use ivrpay_secret::Full;
 use serde::{Deserialize, Serialize};
 
-use crate::{About, Reply, Request};
+use crate::{About, Hook, Reply, Request};
 
 /// One acquirer's way of doing operations.
 pub trait Connector: Send + Sync {
@@ -32,6 +32,11 @@ pub trait Connector: Send + Sync {
     /// same key. Asked of those alone that [`Capabilities::resend`] allows it.
     fn asks_again(&self, _reply: &Reply) -> bool {
         false
+    }
+
+    /// Who reads what the acquirer sends of itself, where it does and the settings have what proves it.
+    fn hook(&self) -> Option<&dyn Hook> {
+        None
     }
 }
 
@@ -179,6 +184,8 @@ pub struct Capabilities {
     pub partial_capture: bool,
     /// Release what was reserved.
     pub void: bool,
+    /// Release by our order number what may have been reserved or not: its documents say that this is safe where the answer was lost.
+    pub void_unknown: bool,
     /// Give back.
     pub refund: bool,
     /// Give a part back.
@@ -244,6 +251,7 @@ impl Capabilities {
         capture: false,
         partial_capture: false,
         void: false,
+        void_unknown: false,
         refund: false,
         partial_refund: false,
         query: false,

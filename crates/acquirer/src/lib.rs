@@ -17,6 +17,7 @@ mod connector;
 mod digest;
 mod endpoint;
 mod form;
+mod hook;
 mod japan;
 mod json;
 mod message;
@@ -54,6 +55,7 @@ pub use about::{
 pub use codes::foreign::codes_in;
 pub use connector::{Asked, BuildError, Capabilities, Connector, Plans, Progress, Resend, Step};
 pub use endpoint::{CardKept, EndpointConfig, Identity};
+pub use hook::{Heard, Hook, HookError, Posted};
 pub use message::{Method, Reply, Request};
 
 #[cfg(test)]

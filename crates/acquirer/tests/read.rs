@@ -6,7 +6,7 @@
 use std::time::{Duration, Instant};
 
 use any::Answer;
-use ivrpay_acquirer::{Kind, Reply, generic};
+use ivrpay_acquirer::{Heard, Kind, Reply, generic};
 use ivrpay_payment::{
     AcquirerOrder, Brand, Currency, IdempotencyKey, Intent, Money, OperationId, OperationKind,
     Outcome, PaymentId, Plan, Truncated,
@@ -117,6 +117,40 @@ fn the_corpus_is_read_as_its_names_say() {
     }
 }
 
+/// Under [`any::HMAC_KEY`]; computed by openssl 3.
+const SIGNED: &str = r#"{"live":"false","notificationItems":[{"NotificationRequestItem":{"additionalData":{"hmacSignature":
+"A59KSGl114udC/xsVRXSdhcUxr6L2rGc8//7dt5lAXE="},"amount":{"currency":"JPY","value":1500},"eventCode":"AUTHORISATION",
+"eventDate":"2026-04-01T12:00:00+09:00","merchantAccountCode":"Shop","merchantReference":"17954352000001234","paymentMethod":"visa",
+"pspReference":"993617895204576J","reason":"033899:1111:03/2030","success":"true"}}]}"#;
+
+fn signed_fields(message: &[u8]) -> Vec<String> {
+    let message: serde_json::Value = serde_json::from_slice(message).unwrap();
+    let item = &message["notificationItems"][0]["NotificationRequestItem"];
+    let names = [
+        "/pspReference",
+        "/originalReference",
+        "/merchantAccountCode",
+        "/merchantReference",
+        "/amount/value",
+        "/amount/currency",
+        "/eventCode",
+        "/success",
+    ];
+    let text = |value: &serde_json::Value| value.as_str().map(str::to_owned);
+    let of = |name: &&str| {
+        let value = item.pointer(name).cloned().unwrap_or_default();
+        text(&value).unwrap_or_else(|| value.to_string())
+    };
+    names.iter().map(of).collect()
+}
+
+/// Without it the two below would prove nothing.
+#[test]
+fn a_signed_message_is_read() {
+    let heard = any::hook("adyen", SIGNED.as_bytes()).unwrap();
+    assert!(matches!(&heard[..], [Heard::Notice(notice)] if notice.event == "AUTHORISATION"));
+}
+
 fn answer() -> impl Strategy<Value = Answer> {
     let body = prop::collection::vec(any::<u8>(), 0..300);
     let status = prop_oneof![3 => Just(200_u16), 1 => Just(201), 1 => any::<u16>()];
@@ -176,6 +210,28 @@ proptest! {
     fn any_bytes_end_or_ask_on(answer in answer()) {
         for name in names() {
             any::check(name, &answer);
+        }
+    }
+
+    /// Any bytes where webhooks come in: nobody has signed them.
+    #[test]
+    fn any_bytes_are_no_message(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+        for name in names() {
+            let heard = any::hook(name, &bytes);
+            prop_assert!(heard.is_none_or(|heard| heard.is_empty()));
+        }
+    }
+
+    /// And bytes that are nearly those of a signed message: what is read of it is what was signed.
+    #[test]
+    fn a_message_is_read_as_it_was_signed(changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4)) {
+        let mut message = SIGNED.as_bytes().to_vec();
+        for (at, byte) in &changes {
+            let at = at.index(message.len());
+            message[at] = *byte;
+        }
+        if any::hook("adyen", &message).is_some_and(|heard| !heard.is_empty()) {
+            prop_assert_eq!(signed_fields(&message), signed_fields(SIGNED.as_bytes()));
         }
     }
 

@@ -575,7 +575,8 @@ pub struct Inquired {
 pub struct Task {
     /// Its id.
     pub id: TaskId,
-    /// `unknown-outcome`, `approved-caller-gone`, `promised-call-back` or `quarantined-recording`.
+    /// `unknown-outcome`, `acquirer-contradicts`, `approved-caller-gone`, `expiring-authorization`, `promised-call-back` or
+    /// `quarantined-recording`.
     pub kind: String,
     /// `open`, `taken` or `done`.
     pub state: String,

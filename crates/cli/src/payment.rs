@@ -90,7 +90,8 @@ pub(crate) enum Command {
     },
     /// Take a reserved amount, or a part of it (実売上).
     Capture(later::Args),
-    /// Release what was reserved, or undo a charge as a whole.
+    /// Release what was reserved, or undo a charge as a whole; where the acquirer does that by our order number (Adyen), also what may
+    /// have been charged or not.
     #[command(mut_arg("amount", |arg| arg.help(
         "Minor units (yen, cents). A void is of all that was reserved or taken: leave it out, or name all of it"
     )))]

@@ -7,11 +7,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
+use ivrpay_acquirer::HookError;
 use ivrpay_api as api;
 use ivrpay_ari::{ChannelId, RequestError};
 use ivrpay_dialogue::operator::Refusal;
 use ivrpay_dialogue::{CallResult, Progress, desk};
-use ivrpay_journal::{By, CustomerCall, EnteredBy, Task, TaskCount, TaskKind};
+use ivrpay_journal::{By, CustomerCall, EnteredBy, Task, TaskCount, TaskKind, Told};
 use ivrpay_payment::{
     AcquirerRef, Brand, CallId, Decline, OperationId, Outcome, PaymentId, Plan, Reason,
     RecordingId, State, TenantId,
@@ -977,6 +978,49 @@ pub(crate) fn outcome_not_written(
         "an outcome could not be journalled; trying again"
     );
     counter!("ivrpay_journal_failures_total").increment(1);
+}
+
+/// What an acquirer has told of itself; `None`: nothing that concerns us.
+pub(crate) fn noticed(connector: &str, event: &'static str, told: Option<Told>) {
+    let result = match told {
+        None => "ignored",
+        Some(Told::NotOurs) => "not-ours",
+        Some(Told::Known) => "known",
+        Some(Told::InFlight) => "again",
+        Some(Told::Settled(..)) => "settled",
+        Some(Told::Contradicts(..)) => "contradicts",
+    };
+    counter!("ivrpay_webhooks_total", "connector" => connector.to_owned(), "result" => result)
+        .increment(1);
+    match told {
+        Some(Told::Settled(payment, operation)) => info!(
+            connector,
+            event,
+            payment_id = %payment,
+            operation_id = %operation,
+            "the acquirer told by webhook what became of an operation"
+        ),
+        Some(Told::Contradicts(payment, operation)) => error!(
+            connector,
+            event,
+            payment_id = %payment,
+            operation_id = %operation,
+            "the acquirer says something else of an operation than the journal: there is a task for a person"
+        ),
+        _ => debug!(connector, event, result, "webhook"),
+    }
+}
+
+/// A message that nothing of was read.
+pub(crate) fn hook_refused(connector: &str, error: &HookError) {
+    counter!("ivrpay_webhooks_total", "connector" => connector.to_owned(), "result" => "refused")
+        .increment(1);
+    warn!(
+        connector,
+        error = %error,
+        hint = "compare the webhook's HMAC key, user and password at the acquirer with the connector's secrets",
+        "a webhook was refused"
+    );
 }
 
 pub(crate) fn plan_refused(about: &About, plan: Plan, brand: Brand) {

@@ -10,19 +10,19 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt as _, TryFutureExt as _};
-use ivrpay_acquirer::{Capabilities, Connector, Progress};
+use ivrpay_acquirer::{Capabilities, Connector, Heard, HookError, Posted, Progress};
 use ivrpay_card::Card;
 use ivrpay_dialogue::operator::Refusal;
 use ivrpay_dialogue::{Draft, NotWritten};
 use ivrpay_journal::{
     ApiRequest, By, Claim, IntentDraft, IntentError, Journal, Later, LaterDraft, LaterError,
-    Operation, OperationState, OutcomeError, Payment, Planned,
+    Operation, OperationState, OutcomeError, Payment, Planned, Told,
 };
 use ivrpay_payment::{
-    CallId, Decline, Doubt, Durable, Intent, OperationId, OperationKind, OperatorId, Outcome,
-    PaymentId, Plan, Reason, TenantId, Why,
+    CallId, Decline, Doubt, Durable, Intent, Notice, OperationId, OperationKind, OperatorId,
+    Outcome, PaymentId, Plan, Reason, State, TenantId, Why,
 };
-use ivrpay_web::{Acquirers, LaterRefused};
+use ivrpay_web::{Acquirers, HookRefused, LaterRefused};
 use ivrpay_wire::{Checkpoint, Ran, Sender, Trouble};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
@@ -67,6 +67,10 @@ fn by_recovery() -> By {
         via: "daemon".to_owned(),
     }
 }
+/// How long a message of an acquirer waits here for the answer that it is about, and how often it looks. Most are a moment ahead; one
+/// that is further ahead is sent again. Adyen gives up an attempt after 10 s.
+const NOTICE_WAIT: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 5 });
+const NOTICE_AGAIN: Duration = Duration::from_millis(100);
 
 /// A connector, ready to be used.
 pub struct Route {
@@ -325,6 +329,11 @@ impl Settle {
         if !about.capabilities.has(kind) {
             return Err(LaterRefused::Unsupported { kind });
         }
+        // One that is in flight may be unknown when it is written.
+        let is_open = matches!(found.state, State::Unknown | State::InFlight);
+        if kind == OperationKind::Void && is_open && !about.capabilities.void_unknown {
+            return Err(LaterRefused::InquireFirst);
+        }
         let (whole, parts) = match kind {
             OperationKind::Refund => (found.captured_minor, about.capabilities.partial_refund),
             _ => (
@@ -423,6 +432,61 @@ impl Settle {
         let all = self.routes.iter();
         all.filter(|(_, route)| route.connector.about().capabilities.query)
             .map(|(name, _)| name.as_str())
+    }
+
+    /// Takes what a connector's acquirer sends of itself. What it says of an operation whose answer is still awaited comes behind that
+    /// answer: the call speaks what the acquirer answered, and the journal has never two sources at once.
+    ///
+    /// # Errors
+    /// [`HookRefused`]: the acquirer has to send it again, or it is none of its messages.
+    pub async fn hook(
+        &self,
+        connector: &str,
+        posted: &ivrpay_web::Posted,
+    ) -> Result<(), HookRefused> {
+        let route = self.routes.get(connector);
+        let hook = route.and_then(|route| route.connector.hook());
+        let hook = hook.ok_or(HookRefused::NoHook)?;
+        let posted = Posted {
+            authorization: posted.authorization.as_deref(),
+            body: &posted.body,
+        };
+        let heard = hook.read(&posted).map_err(|error| {
+            events::hook_refused(connector, &error);
+            match error {
+                HookError::Malformed => HookRefused::Malformed,
+                HookError::Unproven => HookRefused::Unproven,
+            }
+        })?;
+        for heard in &heard {
+            match heard {
+                Heard::Nothing(event) => events::noticed(connector, event, None),
+                Heard::Notice(notice) => self.notice(connector, notice).await?,
+            }
+        }
+        Ok(())
+    }
+
+    async fn notice(&self, connector: &str, notice: &Notice) -> Result<(), HookRefused> {
+        let until = Instant::now() + NOTICE_WAIT;
+        loop {
+            match self.journal.notice(connector, notice).await {
+                Ok(Told::InFlight) if Instant::now() < until => {
+                    tokio::time::sleep(NOTICE_AGAIN).await;
+                }
+                Ok(told) => {
+                    events::noticed(connector, notice.event, Some(told));
+                    return match told {
+                        Told::InFlight => Err(HookRefused::Later),
+                        _ => Ok(()),
+                    };
+                }
+                Err(error) => {
+                    events::journal_failed(None, "notice", &error);
+                    return Err(HookRefused::Later);
+                }
+            }
+        }
     }
 
     /// Whether one of these connectors' acquirers can be asked now; else what an operator is told: of maintenance, where that is all of
@@ -807,6 +871,15 @@ impl Acquirers for Settle {
         let this = self.clone();
         self.apart(async move { Self::inquire(&this, payment, by).await })
     }
+
+    fn hook(
+        &self,
+        connector: String,
+        posted: ivrpay_web::Posted,
+    ) -> BoxFuture<'static, Result<(), HookRefused>> {
+        let this = self.clone();
+        async move { Self::hook(&this, &connector, &posted).await }.boxed()
+    }
 }
 
 #[cfg(test)]
@@ -817,11 +890,12 @@ mod fail_over;
 #[cfg(test)]
 pub(crate) mod tests {
     use ivrpay_acquirer::null::Null;
-    use ivrpay_acquirer::{About, Asked, BuildError, Reply, Step};
+    use ivrpay_acquirer::{About, Asked, BuildError, Hook, Reply, Step};
     use ivrpay_card::{Digits, Expiry, Month, Pan, Rules};
     use ivrpay_journal::{EnteredBy, Mode, NewPayment, OpenOptions, Origin, TaskFilter};
     use ivrpay_payment::{
-        AcquirerRef, Approval, Brand, Currency, Money, OperatorId, TenantId, Transaction, Truncated,
+        AcquirerRef, Approval, Brand, Currency, Money, Noticed, OperatorId, Sum, TenantId,
+        Transaction, Truncated,
     };
 
     use super::*;
@@ -1049,6 +1123,154 @@ pub(crate) mod tests {
         assert_eq!(operation.state, OperationState::Unknown);
         let tasks = place.journal.tasks(&TaskFilter::default()).await.unwrap();
         assert_eq!(tasks.len(), 1, "{tasks:?}");
+    }
+
+    /// Tells of any operation that a body names that it was done.
+    struct Tells;
+
+    impl Connector for Tells {
+        fn about(&self) -> &'static About {
+            Null.about()
+        }
+
+        fn step(
+            &self,
+            _asked: &Asked<'_>,
+            _progress: &Progress,
+            _last: Option<&Reply>,
+        ) -> Result<Step, BuildError> {
+            Ok(Step::Done(Outcome::Unknown(Doubt::Pending)))
+        }
+
+        fn hook(&self) -> Option<&dyn Hook> {
+            Some(self)
+        }
+    }
+
+    impl Hook for Tells {
+        fn read(&self, posted: &Posted<'_>) -> Result<Vec<Heard>, HookError> {
+            let text = std::str::from_utf8(posted.body).unwrap();
+            let operation = text.parse().map_err(|_| HookError::Unproven)?;
+            let reference = AcquirerRef::new("psp_1").unwrap();
+            Ok(vec![
+                Heard::Nothing("REPORT_AVAILABLE"),
+                Heard::Notice(Notice {
+                    event: "CAPTURE",
+                    about: Noticed::Operation(operation),
+                    kinds: &[OperationKind::Charge],
+                    warns: &[],
+                    sum: Sum::Untold,
+                    outcome: Outcome::Approved(Approval {
+                        acquirer_ref: reference.clone(),
+                        code: None,
+                        card: None,
+                    }),
+                    reference,
+                }),
+            ])
+        }
+    }
+
+    /// As Adyen: a void is received, and no more.
+    struct Receives;
+
+    impl Connector for Receives {
+        fn about(&self) -> &'static About {
+            &ivrpay_acquirer::adyen::ABOUT
+        }
+
+        fn step(
+            &self,
+            _asked: &Asked<'_>,
+            _progress: &Progress,
+            _last: Option<&Reply>,
+        ) -> Result<Step, BuildError> {
+            Ok(Step::Done(Outcome::Unknown(Doubt::Pending)))
+        }
+    }
+
+    /// Of what nobody knows to be charged, only who releases by our order number is asked; the others are inquired first, and nothing is
+    /// written.
+    #[tokio::test]
+    async fn a_void_of_what_is_unknown_asks_only_who_can() {
+        let void = || LaterDraft {
+            kind: OperationKind::Void,
+            amount_minor: None,
+            ..refund()
+        };
+        let unknown = Outcome::Unknown(Doubt::NoReply);
+        for (connector, can) in [
+            (Box::new(Null) as Box<dyn Connector>, false),
+            (Box::new(Receives), true),
+        ] {
+            let place = made(connector).await;
+            let intent = place.intent().await;
+            let early = place.settle.later(place.payment, void()).await;
+            assert!(early.is_err(), "it is being asked for");
+            let (journal, nothing) = (&place.journal, serde_json::Value::Null);
+            journal.write_outcome(&intent, &unknown).await.unwrap();
+            let (claim, result) = (&place.claim, "outcome-unknown");
+            journal.release(claim, result, nothing).await.unwrap();
+            let planned = place.settle.plan(place.payment, &void()).await;
+            let asked = place.settle.later(place.payment, void()).await;
+            let operations = journal.operations(place.payment).await.unwrap();
+            if can {
+                assert_eq!(planned.unwrap(), Planned::New(intent.get().amount));
+                assert_eq!(asked.unwrap().state, OperationState::Unknown);
+                assert_eq!(operations.len(), 2);
+            } else {
+                assert!(matches!(planned, Err(LaterRefused::InquireFirst)));
+                assert!(matches!(asked, Err(LaterRefused::InquireFirst)));
+                assert_eq!(operations.len(), 1);
+            }
+            let payment = journal.payment(place.payment).await.unwrap();
+            assert_eq!(
+                payment.unwrap().state,
+                State::Unknown,
+                "received is not released"
+            );
+            let more = place.settle.later(place.payment, refund()).await;
+            assert!(
+                more.is_err(),
+                "nothing is given back that may not have been taken"
+            );
+        }
+    }
+
+    fn posted(text: String) -> ivrpay_web::Posted {
+        ivrpay_web::Posted {
+            authorization: None,
+            body: text.into_bytes(),
+        }
+    }
+
+    /// A message that is ahead of the answer waits for it, and settles what that left open; one that is too far ahead has to come again.
+    #[tokio::test]
+    async fn a_message_comes_behind_the_answer_that_it_is_about() {
+        let place = made(Box::new(Tells)).await;
+        let intent = place.intent().await;
+        let message = || posted(intent.get().operation_id.to_string());
+        let early = place.settle.hook("odd", &message()).await;
+        assert_eq!(early, Err(HookRefused::Later));
+        let unknown = Outcome::Unknown(Doubt::NoReply);
+        let (told, written) = tokio::join!(
+            Acquirers::hook(&place.settle, "odd".into(), message()),
+            async {
+                tokio::time::sleep(NOTICE_AGAIN * 2).await;
+                place.journal.write_outcome(&intent, &unknown).await
+            }
+        );
+        written.unwrap();
+        assert_eq!(told, Ok(()));
+        let payment = place.journal.payment(place.payment).await.unwrap();
+        assert_eq!(payment.unwrap().state, State::Approved);
+        for (connector, text, refused) in [
+            ("odd", "", HookRefused::Unproven),
+            ("other", "", HookRefused::NoHook),
+        ] {
+            let answer = place.settle.hook(connector, &posted(text.into())).await;
+            assert_eq!(answer, Err(refused));
+        }
     }
 
     /// What an acquirer was never asked says nothing about it.

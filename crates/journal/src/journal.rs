@@ -808,20 +808,52 @@ pub(crate) async fn settle(
         return Err(OutcomeError::AlreadyWritten);
     }
     let by = scrub::text(by);
-    tx.close_task(payment.id, TaskKind::UnknownOutcome, &by, note)
-        .await?;
+    tx.close_unknown(&operation, &by, note).await?;
     tx.insert_audit(&by, "settle", &payment).await?;
-    let note = "approved after the call had ended";
+    let gone = "approved after the call had ended";
     record_outcome(
         tx,
         &mut payment,
         &operation,
         outcome,
         Some(&by),
-        (rules, note),
+        (rules, gone),
     )
     .await?;
+    // A payment has one task of what is unknown at a time: of two such operations the other one's is next.
+    let all = tx.operations(payment.id).await?;
+    if let Some(other) = all.iter().find(|o| is_unknown(o)) {
+        let note = "the acquirer's answer is not known";
+        let kind = TaskKind::UnknownOutcome;
+        task(tx, &payment, kind, Some(other.id), rules, note).await?;
+    }
     Ok(payment.state)
+}
+
+/// Whether somebody has to find out what became of it.
+fn is_unknown(operation: &Operation) -> bool {
+    operation.state == OperationState::Unknown && operation.kind != OperationKind::Query
+}
+
+/// What nobody knew to be charged, and is released, has taken nothing: the acquirer has said so of the void.
+async fn released(
+    tx: &mut Tx<'_>,
+    payment: &Payment,
+    void: &Operation,
+    by: &str,
+) -> Result<(), Error> {
+    let Some(parent) = void.parent else {
+        return Ok(());
+    };
+    let Some(root) = tx.operation(parent).await?.filter(is_unknown) else {
+        return Ok(());
+    };
+    let outcome = json!(Outcome::NotCharged(Why::Reversed));
+    tx.update_operation(root.id, OperationState::NotCharged, &outcome, None)
+        .await?;
+    tx.close_unknown(&root, by, None).await?;
+    let body = json!({ "outcome": outcome, "by": by, "about": void.id });
+    tx.append("settled", payment, Some(root.id), body).await
 }
 
 /// The outcome in operation, payment, record and, unless the call goes on, outbox; with the task that it makes, for this reason. `by`: who
@@ -852,6 +884,10 @@ async fn record_outcome(
             if begins {
                 payment.approval_code.clone_from(&approval.code);
                 payment.acquirer_ref = Some(approval.acquirer_ref.clone());
+            }
+            if operation.kind == OperationKind::Void {
+                let by = by.or(operation.by.as_deref()).unwrap_or_default();
+                released(tx, payment, operation, by).await?;
             }
             if matches!(operation.kind, OperationKind::Capture | OperationKind::Void) {
                 let by = operation.by.as_deref().unwrap_or_default();

@@ -4,7 +4,7 @@
 
 use ivrpay_payment::{
     AcquirerRef, Asked, Durable, Entry, IdempotencyKey, Intent, Money, NotAllowed, OperationId,
-    OperationKind, Outcome, Parent, PaymentId,
+    OperationKind, Outcome, Parent, PaymentId, State,
 };
 use serde_json::{Value, json};
 
@@ -120,8 +120,13 @@ async fn planned(
     let minor = standing.allows(draft.kind, draft.amount_minor)?;
     let amount = Money::new(minor, payment.amount.currency())
         .map_err(|_| LaterError::Amount { left: minor })?;
-    let root = root(&operations).ok_or(Error::Corrupt {
-        what: "an approved payment without its operation",
+    let about = match payment.state {
+        // Charged or not, it can be released.
+        State::Unknown => OperationState::Unknown,
+        _ => OperationState::Approved,
+    };
+    let root = root(&operations, about).ok_or(Error::Corrupt {
+        what: "a payment without the operation that its state says it has",
     })?;
     Ok(Allowed::New(New {
         root: root.clone(),
@@ -202,11 +207,11 @@ async fn query(tx: &mut Tx<'_>, about: OperationId, by: &By) -> Result<Intent, L
     Ok(intent)
 }
 
-/// The operation that took the card and was approved.
-fn root(operations: &[Operation]) -> Option<&Operation> {
+/// The operation that took the card, and that is approved, or unknown.
+fn root(operations: &[Operation], state: OperationState) -> Option<&Operation> {
     operations
         .iter()
-        .rfind(|o| !o.kind.is_later() && o.state == OperationState::Approved)
+        .rfind(|o| !o.kind.is_later() && o.state == state)
 }
 
 fn intent(

@@ -17,6 +17,7 @@ mod expiring;
 mod inquiries;
 mod journal;
 mod later;
+mod notices;
 #[cfg(feature = "plant")]
 pub mod plant;
 mod recordings;
@@ -34,6 +35,7 @@ pub use error::{
 pub use expiring::Reserved;
 pub use inquiries::Unheard;
 pub use journal::Journal;
+pub use notices::Told;
 pub use rehearsal::Rehearsal;
 pub use scrub::looks_like_card;
 pub use types::{

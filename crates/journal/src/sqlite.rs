@@ -856,6 +856,21 @@ impl Tx<'_> {
         row.as_ref().map(operation).transpose()
     }
 
+    /// All that have this order number at their acquirer, oldest first.
+    pub(crate) async fn operations_of_order(
+        &mut self,
+        order: AcquirerOrder,
+    ) -> Result<Vec<Operation>, Error> {
+        let rows = sqlx::query(
+            "SELECT * FROM operations WHERE acquirer_order = ?1 AND payment =
+               (SELECT payment FROM operations WHERE acquirer_order = ?1 AND parent IS NULL) ORDER BY id",
+        )
+        .bind(order.get().cast_signed())
+        .fetch_all(&mut self.connection)
+        .await?;
+        rows.iter().map(operation).collect()
+    }
+
     /// Operations that are in flight: all of a payment, or those of processes that are gone.
     pub(crate) async fn in_flight(
         &mut self,

@@ -197,13 +197,39 @@ pub(crate) async fn task(
     if kind == TaskKind::ApprovedCallerGone && payment.connector == TRAINING {
         return Ok(());
     }
+    let task = due_task(tx, payment, kind, operation, rules, reason);
+    tx.insert_task(&task).await
+}
+
+/// Opens the task of what an acquirer says otherwise of an operation; false where it said so before, done or not.
+pub(crate) async fn contradicts(
+    tx: &mut Tx<'_>,
+    payment: &Payment,
+    operation: OperationId,
+    rules: &Rules,
+    reason: &str,
+) -> Result<bool, Error> {
+    let kind = TaskKind::AcquirerContradicts;
+    let task = due_task(tx, payment, kind, Some(operation), rules, reason);
+    tx.insert_task_once(&task).await
+}
+
+/// A task about a payment that is due as its merchant's rules say.
+fn due_task(
+    tx: &Tx<'_>,
+    payment: &Payment,
+    kind: TaskKind,
+    operation: Option<OperationId>,
+    rules: &Rules,
+    reason: &str,
+) -> Task {
     let rules = rules.of(&payment.tenant);
     let due = match kind {
-        TaskKind::UnknownOutcome => rules.unknown_outcome_due,
+        TaskKind::UnknownOutcome | TaskKind::AcquirerContradicts => rules.unknown_outcome_due,
         _ => rules.approved_caller_gone_due,
     };
     let due = i64::try_from(due.as_millis()).unwrap_or(i64::MAX);
-    let task = Task {
+    Task {
         operation,
         ..of_payment(
             tx,
@@ -213,8 +239,7 @@ pub(crate) async fn task(
             rules.owner,
             reason,
         )
-    };
-    tx.insert_task(&task).await
+    }
 }
 
 /// What there is to be done about a payment: its operator's, where it has one.

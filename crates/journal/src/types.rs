@@ -156,6 +156,8 @@ names!(
 names!(
     /// What a person must do.
     TaskKind {
+        /// Look at the acquirer: it says something else of an operation than what stands here.
+        AcquirerContradicts = "acquirer-contradicts",
         /// Call the customer back: the payment is approved, and he may not have heard so.
         ApprovedCallerGone = "approved-caller-gone",
         /// Take or release what is reserved, before it lapses.

@@ -10,6 +10,7 @@ mod ids;
 mod inquiry;
 mod machine;
 mod money;
+mod notice;
 mod offer;
 mod operation;
 mod outcome;
@@ -27,6 +28,7 @@ pub use ids::{
 pub use inquiry::inquiry_pause;
 pub use machine::{Answer, Asked, Duty, Entry, Illegal, NotAllowed, Open, Standing, Step};
 pub use money::{Currency, Money, MoneyError};
+pub use notice::{Notice, Noticed, Sum};
 pub use offer::{Day, Offer, Offers, Period, PeriodError};
 pub use operation::{Intent, OperationKind, Parent, State};
 pub use outcome::{Action, Approval, Decline, Doubt, Outcome, Reason, Why};

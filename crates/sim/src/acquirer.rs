@@ -12,6 +12,7 @@ mod contract;
 mod fault;
 mod gmo;
 mod held;
+mod hooks;
 mod http;
 mod http2;
 mod hyperswitch;
@@ -48,7 +49,7 @@ pub(crate) struct Args {
     #[arg(long, default_value = "127.0.10.4:9443")]
     listen: SocketAddr,
 
-    /// Address of the control port: GET /ready, GET /log, GET /settings, POST /fault, POST /reset over plain HTTP.
+    /// Address of the control port: GET /ready, GET /log, GET /settings, POST /fault, POST /webhook, POST /reset over plain HTTP.
     #[arg(long, default_value = "127.0.10.4:9480")]
     control: SocketAddr,
 

@@ -14,6 +14,7 @@ use ivrpay_payment::{OperationKind, Outcome, PaymentId};
 use crate::Web;
 use crate::auth::{Scope, Who};
 use crate::error::ApiError;
+use crate::hooks::{HookRefused, Posted};
 use crate::payments::{NO_PAYMENT, hash, idempotency_key, own, payment_id, rfc3339, view};
 use crate::tasks::by;
 
@@ -42,6 +43,13 @@ pub trait Acquirers: Send + Sync {
         payment: PaymentId,
         by: By,
     ) -> BoxFuture<'static, Result<Vec<Operation>, LaterRefused>>;
+
+    /// Takes what this connector's acquirer sends of itself; comes back when the journal has it.
+    fn hook(
+        &self,
+        connector: String,
+        posted: Posted,
+    ) -> BoxFuture<'static, Result<(), HookRefused>>;
 }
 
 /// Why an acquirer was not asked.
@@ -62,6 +70,11 @@ pub enum LaterRefused {
         /// Which.
         kind: OperationKind,
     },
+    /// Whether it was charged is not known, and this acquirer is asked that first.
+    #[error(
+        "whether the payment was charged is not known, and this acquirer releases only what it has a reference of: inquire first, or close its task with what the acquirer shows"
+    )]
+    InquireFirst,
     /// The configuration no longer has the payment's connector.
     #[error("the configuration has no [connectors.{name}] any more: put it back")]
     NoConnector {
@@ -92,9 +105,9 @@ impl From<LaterRefused> for ApiError {
             LaterRefused::NoConnector { .. } | LaterRefused::NotRead | LaterRefused::Stopping => {
                 Self::unavailable(message)
             }
-            LaterRefused::Unsupported { .. } | LaterRefused::WholeOnly { .. } => {
-                Self::not_possible(message)
-            }
+            LaterRefused::InquireFirst
+            | LaterRefused::Unsupported { .. }
+            | LaterRefused::WholeOnly { .. } => Self::not_possible(message),
         }
     }
 }

@@ -8,6 +8,7 @@ mod calls;
 mod cancel;
 mod error;
 mod expiring;
+mod hooks;
 mod later;
 mod listen;
 mod payments;
@@ -41,6 +42,7 @@ pub use auth::{ApiKey, KeyHash, KeyHashError, Keys, Scope};
 pub use cancel::Cancelled;
 use error::ApiError;
 pub use expiring::lapses_ms;
+pub use hooks::{HOOK_BYTES_MAX, HookRefused, Posted};
 pub use later::{Acquirers, LaterRefused};
 pub use listen::{CONNECTIONS_MAX, HEAD_MAX, serve};
 
@@ -191,7 +193,7 @@ impl FromRef<Web> for Journal {
     }
 }
 
-/// Routes for order systems, each behind a bearer key but `/healthz`.
+/// Routes for order systems, each behind a bearer key but `/healthz`, and for acquirers, who prove themselves in their own way.
 pub fn router(web: Web) -> Router {
     let keyed = Router::new()
         .route("/v1/payments", post(payments::create).get(payments::list))
@@ -210,7 +212,7 @@ pub fn router(web: Web) -> Router {
         .route("/v1/events", get(events))
         .route("/metrics", get(metrics))
         .layer(middleware::from_fn_with_state(web.clone(), auth::bearer));
-    finish(keyed, web)
+    finish(keyed.merge(hooks::routes()), web)
 }
 
 /// The same routes for whoever may open the Unix socket (mode 0600): every tenant, no key.

@@ -18,8 +18,8 @@ use ivrpay_payment::{
     Outcome, PaymentId, Plan, TenantId, Transaction, Truncated,
 };
 use ivrpay_web::{
-    Acquirers, ApiKey, Caller, Cancelled, JournalHealth, Keys, LaterRefused, Scope, Tenant, ToCall,
-    Web,
+    Acquirers, ApiKey, Caller, Cancelled, HOOK_BYTES_MAX, HookRefused, JournalHealth, Keys,
+    LaterRefused, Posted, Scope, Tenant, ToCall, Web,
 };
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -184,6 +184,22 @@ impl Acquirers for Yes {
             Ok(vec![journal.operations(payment).await.unwrap().remove(0)])
         }
         .boxed()
+    }
+
+    fn hook(
+        &self,
+        connector: String,
+        posted: Posted,
+    ) -> BoxFuture<'static, Result<(), HookRefused>> {
+        // Each says in its own words what is wrong with it.
+        let answer = match (&*connector, &*posted.body) {
+            ("none", _) => Err(HookRefused::NoHook),
+            (_, b"again") => Err(HookRefused::Later),
+            (_, b"not json") => Err(HookRefused::Malformed),
+            _ if posted.authorization.as_deref() == Some(b"Basic dTpw") => Ok(()),
+            _ => Err(HookRefused::Unproven),
+        };
+        std::future::ready(answer).boxed()
     }
 }
 
@@ -1880,4 +1896,44 @@ async fn a_capture_is_cancelled_until_its_charge_is_sent() {
             assert_eq!(answer.body["error"]["payment_id"], json!(payment));
         }
     }
+}
+
+/// What an acquirer sends proves itself: no bearer key is asked for, and none helps. It is accepted when the journal has it.
+#[tokio::test]
+async fn an_acquirer_posts_without_a_key() {
+    let server = Server::start().await;
+    let good = "authorization: Basic dTpw\r\ncontent-type: application/json\r\n";
+    let long = "x".repeat(HOOK_BYTES_MAX + 1);
+    let fits = "x".repeat(HOOK_BYTES_MAX);
+    for (path, headers, body, status) in [
+        ("/hooks/adyen", good, "{}", 200),
+        ("/hooks/adyen", good, &*fits, 200),
+        ("/hooks/adyen", good, &*long, 413),
+        ("/hooks/adyen", "", "{}", 401),
+        ("/hooks/adyen", good, "not json", 400),
+        ("/hooks/adyen", good, "again", 503),
+        ("/hooks/none", good, "{}", 404),
+        ("/hooks/adyen/more", good, "{}", 404),
+        ("/hooks", good, "{}", 404),
+    ] {
+        let answer = ask(server.api, "POST", path, "", headers, body).await;
+        let length = body.len();
+        assert_eq!(answer.status, status, "{path} {length}: {answer:?}");
+        if status == 200 {
+            assert_eq!(answer.body, "[accepted]");
+        }
+        if status == 401 {
+            assert!(
+                answer.head.contains("www-authenticate: basic"),
+                "{answer:?}"
+            );
+        }
+    }
+    let get = ask(server.api, "GET", "/hooks/adyen", "", good, "").await;
+    assert_eq!(get.status, 405, "{get:?}");
+    let keyed = ask(server.api, "POST", "/hooks/adyen", "tokyo-key", "", "{}").await;
+    assert_eq!(keyed.status, 401, "{keyed:?}");
+    // Who may open the socket is no acquirer.
+    let admin = ask(server.admin, "POST", "/hooks/adyen", "", good, "{}").await;
+    assert_eq!(admin.status, 404, "{admin:?}");
 }

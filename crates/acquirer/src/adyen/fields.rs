@@ -68,3 +68,24 @@ pub(super) mod at {
     pub(crate) const ERROR_CODE: &str = "/errorCode";
     pub(crate) const ERROR_TYPE: &str = "/errorType";
 }
+
+/// Places in a standard webhook (json/Webhooks-v1.json; docs.adyen.com/development-resources/webhooks).
+pub(super) mod told {
+    pub(crate) const LIVE: &str = "/live";
+    pub(crate) const ITEMS: &str = "/notificationItems";
+    pub(crate) const ITEM: &str = "/NotificationRequestItem";
+    pub(crate) const PSP_REFERENCE: &str = "/pspReference";
+    pub(crate) const ORIGINAL: &str = "/originalReference";
+    pub(crate) const MERCHANT_ACCOUNT: &str = "/merchantAccountCode";
+    /// That of the request which it is about: of a modification its own, of a technical cancel that of the payment.
+    pub(crate) const REFERENCE: &str = "/merchantReference";
+    pub(crate) const VALUE: &str = "/amount/value";
+    pub(crate) const CURRENCY: &str = "/amount/currency";
+    pub(crate) const EVENT: &str = "/eventCode";
+    /// `true` or `false`, as a text.
+    pub(crate) const SUCCESS: &str = "/success";
+    /// Why not; of an authorisation `code:last four:expiry`.
+    pub(crate) const REASON: &str = "/reason";
+    pub(crate) const APPROVAL: &str = "/additionalData/authCode";
+    pub(crate) const SIGNATURE: &str = "/additionalData/hmacSignature";
+}

@@ -1,12 +1,13 @@
 //! Adyen Checkout: payments by telephone (`Moto`).
 //!
 //! One request, one answer, and for whatever comes later only `received`: captures, cancels and refunds are done some time after, and
-//! told by webhook. So they are never called done here. There is nothing to ask, either: a payment whose answer was lost is undone by our
-//! own reference (the technical cancel), which is what a void does where it has no reference of Adyen's. The same request goes out again
-//! only where the card is kept until its answer ([`Resend`]).
+//! told by webhook ([`webhook`]). So no answer calls them done. There is nothing to ask, either: a payment whose answer was lost is undone
+//! by our own reference (the technical cancel), which is what a void does where it has no reference of Adyen's. The same request goes out
+//! again only where the card is kept until its answer ([`Resend`]).
 
 mod codes;
 mod fields;
+mod webhook;
 
 use ivrpay_payment::{
     CardToken, Doubt, Intent, OperationKind, Outcome, Plan, Reason,
@@ -18,9 +19,11 @@ use serde_json::Value;
 use crate::codes::{Class, soft};
 use crate::json::Object;
 use crate::{
-    About, Asked, BuildError, Capabilities, Connector, Hosts, Method, Plans, Progress, Reply,
-    Request, Resend, Setting, Settings, Step, json, text, Sandbox, TestCard};
+    About, Asked, BuildError, Capabilities, Connector, Hook, Hosts, Method, Plans, Progress, Reply,
+    Request, Resend, Sandbox, Setting, SettingError, Settings, Step, TestCard, json, text,
+};
 use fields::at;
+use webhook::Webhook;
 
 /// Room for a request, bytes: the longest has under 700.
 const REQUEST_MAX: usize = 1_024;
@@ -39,6 +42,7 @@ pub const ABOUT: About = About {
         capture: true,
         partial_capture: true,
         void: true,
+        void_unknown: true,
         refund: true,
         partial_refund: true,
         tokenise: true,
@@ -62,6 +66,26 @@ pub const ABOUT: About = About {
     settings: &[
         Setting::text("merchant_account", 80, "the merchant account's name"),
         Setting::secret("api_key", 1_024, "the API key (X-API-Key)"),
+        Setting::secret(
+            "webhook_hmac_key",
+            64,
+            "the HMAC key of the webhook, 64 hexadecimal digits",
+        )
+        .checked(webhook::is_key)
+        .optional(),
+        Setting::text(
+            "webhook_user",
+            64,
+            "the user of HTTP Basic that the webhook brings, without a colon",
+        )
+        .checked(|user| !user.contains(':'))
+        .optional(),
+        Setting::secret(
+            "webhook_password",
+            256,
+            "the password of HTTP Basic that the webhook brings",
+        )
+        .optional(),
     ],
     sandbox: Sandbox {
         approved: Some(TestCard {
@@ -71,21 +95,23 @@ pub const ABOUT: About = About {
         // It refuses by the holder's name, which nobody keys.
         ..Sandbox::NO_CARDS
     },
-    make: |settings| Ok(Box::new(Adyen::new(settings))),
+    make: |settings| Ok(Box::new(Adyen::new(settings)?)),
 };
 
 /// The connector.
 pub struct Adyen {
     merchant_account: String,
     api_key: SecretString,
+    webhook: Option<Webhook>,
 }
 
 impl Adyen {
-    fn new(settings: &Settings) -> Self {
-        Self {
+    fn new(settings: &Settings) -> Result<Self, SettingError> {
+        Ok(Self {
             merchant_account: settings.text("merchant_account"),
             api_key: settings.secret("api_key"),
-        }
+            webhook: Webhook::new(settings)?,
+        })
     }
 
     fn request(
@@ -260,6 +286,10 @@ impl Connector for Adyen {
         let answer = json::read(reply);
         let code = answer.as_ref().and_then(|a| json::text(a, at::ERROR_CODE));
         reply.status() == 422 && code == Some(codes::IN_PROGRESS)
+    }
+
+    fn hook(&self) -> Option<&dyn Hook> {
+        self.webhook.as_ref().map(|webhook| webhook as &dyn Hook)
     }
 }
 

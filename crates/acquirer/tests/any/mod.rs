@@ -2,7 +2,9 @@
 //! says *approved* only where the document's own word for it stands in the answer. `tests/read.rs` drives it on stable, the fuzz targets
 //! `acquirer_reply_*` drive the same.
 
-use ivrpay_acquirer::{Asked, Connector, Mode, Progress, Reply, Settings, Step, configured};
+use ivrpay_acquirer::{
+    Asked, Connector, Heard, Mode, Posted, Progress, Reply, Settings, Step, configured,
+};
 use ivrpay_card::{Card, Digits, Expiry, Month, Pan, Rules, SecurityCode};
 use ivrpay_payment::{
     AcquirerOrder, AcquirerRef, Brand, Currency, Durable, Intent, Money, OperationKind, Outcome,
@@ -11,6 +13,8 @@ use ivrpay_payment::{
 
 const FIRST: &str = "0193a1b2-0000-7000-8000-000000000002";
 const LATER: &str = "0193a1b2-0000-7000-8000-000000000005";
+/// Adyen's published example.
+const HMAC_KEY: &str = "44782DEF547AAA06C910C43932B1EB0C71FC68D9D0C057550C48EC2ACF6BA056";
 /// 2026-04-01 12:00:00 in Japan.
 const NOW: i64 = 1_775_012_400;
 
@@ -81,7 +85,10 @@ type Pairs = &'static [(&'static str, &'static str)];
 /// A connector as its own tests make it.
 pub(crate) fn connector(name: &str) -> Box<dyn Connector> {
     let (parameters, secrets): (Pairs, Pairs) = match name {
-        "adyen" => (&[("merchant_account", "Shop")], &[("api_key", "key")]),
+        "adyen" => (
+            &[("merchant_account", "Shop")],
+            &[("api_key", "key"), ("webhook_hmac_key", HMAC_KEY)],
+        ),
         "gmo" => (
             &[("shop_id", "tshop00000001"), ("site_id", "tsite00000001")],
             &[("shop_pass", "shoppass01"), ("site_pass", "sitepass01")],
@@ -251,6 +258,25 @@ pub(crate) fn read(connector: &dyn Connector, answer: &Answer, card: &Card) -> O
         Ok(Step::Done(outcome)) => Some(outcome),
         Ok(Step::Send(..)) | Err(_) => None,
     }
+}
+
+/// Reads what an acquirer sends of itself; `None` where it does not, or where nothing is believed.
+///
+/// # Panics
+/// When an outcome is told that settles nothing.
+pub(crate) fn hook(name: &str, body: &[u8]) -> Option<Vec<Heard>> {
+    let connector = connector(name);
+    let posted = Posted {
+        authorization: None,
+        body,
+    };
+    let heard = connector.hook()?.read(&posted).ok()?;
+    for heard in &heard {
+        if let Heard::Notice(notice) = heard {
+            assert!(!matches!(notice.outcome, Outcome::Unknown(_)), "{name}");
+        }
+    }
+    Some(heard)
 }
 
 /// The least that an acquirer's document asks of an answer that is a yes.

@@ -219,7 +219,7 @@ fn told(done: LaterDone) -> anyhow::Result<()> {
             Ok(())
         }
         "unknown" => bail!(
-            "{what}: the acquirer's answer is not known. It may have been done: do not repeat it, run `ivrpay payment inquire {}`",
+            "{what}: the acquirer's answer is not known. It may have been done: do not repeat it, run `ivrpay payment inquire {}`; where the acquirer can't be asked, its webhook or a person settles it (docs/acquirers)",
             payment.id
         ),
         "in-flight" => bail!(

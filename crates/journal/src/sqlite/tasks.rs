@@ -8,7 +8,9 @@ use sqlx::sqlite::SqliteRow;
 
 use super::{DAMAGED, Sqlite, Tx, named, parsed};
 use crate::Error;
-use crate::types::{Promise, Task, TaskCount, TaskFilter, TaskKind, TaskNews, TaskState};
+use crate::types::{
+    Operation, Promise, Task, TaskCount, TaskFilter, TaskKind, TaskNews, TaskState,
+};
 
 /// Tasks of one round of news.
 const NEWS: u32 = 100;
@@ -121,6 +123,11 @@ impl Tx<'_> {
 
     /// Opens a task, unless one of its kind is to be done for the payment.
     pub(crate) async fn insert_task(&mut self, task: &Task) -> Result<(), Error> {
+        self.insert_task_once(task).await.map(drop)
+    }
+
+    /// The same; says whether it was opened now.
+    pub(crate) async fn insert_task_once(&mut self, task: &Task) -> Result<bool, Error> {
         let inserted = sqlx::query(
             "INSERT INTO tasks (id, kind, state, tenant, payment, operation, recording, order_id, caller_number, owner, due_ms, reason,
                 created_ms, created_by)
@@ -141,8 +148,9 @@ impl Tx<'_> {
         .bind(task.created_by.as_ref().map(OperatorId::as_str))
         .execute(&mut self.connection)
         .await?;
-        self.made_task |= inserted.rows_affected() > 0;
-        Ok(())
+        let made = inserted.rows_affected() > 0;
+        self.made_task |= made;
+        Ok(made)
     }
 
     /// Writes who is at a task, and what he did.
@@ -175,6 +183,27 @@ impl Tx<'_> {
         )
         .bind(payment.to_string())
         .bind(kind.name())
+        .bind(self.now_ms)
+        .bind(by)
+        .bind(note)
+        .execute(&mut self.connection)
+        .await?;
+        Ok(())
+    }
+
+    /// Closes the task of an unknown operation, if it has one; those of another operation of the payment stay.
+    pub(crate) async fn close_unknown(
+        &mut self,
+        of: &Operation,
+        by: &str,
+        note: Option<&str>,
+    ) -> Result<(), Error> {
+        sqlx::query(
+            "UPDATE tasks SET state = 'done', done_ms = ?3, done_by = ?4, note = ?5
+             WHERE payment = ?1 AND kind = 'unknown-outcome' AND (operation = ?2 OR operation IS NULL) AND state <> 'done'",
+        )
+        .bind(of.payment.to_string())
+        .bind(of.id.to_string())
         .bind(self.now_ms)
         .bind(by)
         .bind(note)

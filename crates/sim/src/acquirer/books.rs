@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 
 use super::held::Held;
 use super::http::{Received, answer};
-use super::protocol::{GENERIC, Protocols, ask_for_fault};
+use super::protocol::{GENERIC, Protocols, ask_for_fault, ask_for_webhook};
 
 /// A charge as it was asked: what makes two requests under one id the same.
 #[derive(Clone, PartialEq, Eq, Serialize)]
@@ -155,6 +155,10 @@ impl Books {
                 Ok(asked) => answer(200, "application/json", &asked.to_string()),
                 Err(wrong) => answer(400, "application/json", &wrong.to_string()),
             },
+            ("POST", "/webhook") => match ask_for_webhook(protocols, &request.body) {
+                Ok(asked) => answer(200, "application/json", &asked.to_string()),
+                Err(wrong) => answer(400, "application/json", &wrong.to_string()),
+            },
             ("POST", "/reset") => {
                 protocols.reset();
                 self.0.with(|state| *state = State::default());
@@ -163,7 +167,7 @@ impl Books {
             _ => answer(
                 404,
                 "application/json",
-                r#"{"error":"GET /ready, GET /log, GET /settings, POST /fault, POST /reset"}"#,
+                r#"{"error":"GET /ready, GET /log, GET /settings, POST /fault, POST /webhook, POST /reset"}"#,
             ),
         };
         if stream.write_all(&reply).await.is_ok() {

@@ -1,10 +1,13 @@
 //! The acquirers that have a protocol of their own, each below its name: `https://…/gmo/…`. Written from what is known of their
 //! documents (each module says which), and not from our connectors.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use super::held::Held;
+use super::hooks::{Hooks, Outgoing};
 use super::http::{Received, whole};
 use super::trouble::{Cut, Faults, Trouble};
 use super::{adyen, gmo, hyperswitch, kuroneko, sbps, stripe, veritrans, zeus};
@@ -26,6 +29,16 @@ pub(crate) trait Protocol: Send {
 
     /// Orders as they stand, for a test that compares: each with `order`, `state`, `amount`, `booked`, and what else there is.
     fn orders(&self) -> Vec<Value>;
+
+    /// What it has to send of itself since it was asked last.
+    fn outgoing(&mut self) -> Vec<Outgoing> {
+        Vec::new()
+    }
+
+    /// Has it send this event about the last thing that was asked of an order; false where there is none such.
+    fn tell(&mut self, _event: &str, _order: &str) -> bool {
+        false
+    }
 }
 
 /// An answer, and what becomes of it on the way.
@@ -82,6 +95,7 @@ pub(crate) struct Protocols {
     faults: Faults,
     /// What a client of the contract is told.
     generic: Value,
+    hooks: Arc<Hooks>,
 }
 
 /// All of them as they begin.
@@ -114,6 +128,7 @@ impl Protocols {
             all: Held::new(all()),
             faults: Faults::default(),
             generic: json!({"parameters": {}, "secrets": secrets}),
+            hooks: Arc::default(),
         }
     }
 
@@ -143,13 +158,18 @@ impl Protocols {
             let one = all.iter_mut().find(|one| one.protocol.name() == name)?;
             let mut answered = one.protocol.answer(&request.at(rest), &self.faults);
             one.wrong.extend(answered.wrong.take());
+            self.hooks
+                .send(one.protocol.name(), one.protocol.outgoing());
             Some(answered)
         })
     }
 
-    /// `{"gmo": {"orders": […], "wrong": […]}, …}`.
+    /// `{"gmo": {"orders": […], "wrong": […], "webhooks": […]}, …}`.
     pub(crate) fn log(&self) -> Value {
-        self.each(|one| json!({"orders": one.protocol.orders(), "wrong": one.wrong}))
+        self.each(|one| {
+            let webhooks = self.hooks.log(one.protocol.name());
+            json!({"orders": one.protocol.orders(), "wrong": one.wrong, "webhooks": webhooks})
+        })
     }
 
     pub(crate) fn settings(&self) -> Value {
@@ -160,6 +180,7 @@ impl Protocols {
 
     pub(crate) fn reset(&self) {
         self.faults.reset();
+        self.hooks.reset();
         self.all.with(|them| *them = all());
     }
 
@@ -189,6 +210,34 @@ pub(crate) fn ask_for_fault(protocols: &Protocols, body: &[u8]) -> Result<Value,
     let times = asked["times"].as_u64().unwrap_or(1);
     protocols.faults.ask(&acquirer, &request, trouble, times);
     Ok(json!({"asked": trouble.name()}))
+}
+
+/// The same for what it sends of itself: `POST /webhook` with `{"acquirer"}` and an address, a fault, or `{"event", "order"}`.
+pub(crate) fn ask_for_webhook(protocols: &Protocols, body: &[u8]) -> Result<Value, Value> {
+    let wrong = |what: &str| json!({ "error": what });
+    let asked: Value = serde_json::from_slice(body).map_err(|_| wrong("JSON is expected"))?;
+    let acquirer = asked["acquirer"].as_str().unwrap_or_default();
+    let event = asked["event"].as_str();
+    let told = protocols.all.with(|all| {
+        let one = all.iter_mut().find(|one| one.protocol.name() == acquirer)?;
+        let order = asked["order"].as_str().unwrap_or_default();
+        let told = event.is_none_or(|event| one.protocol.tell(event, order));
+        protocols
+            .hooks
+            .send(one.protocol.name(), one.protocol.outgoing());
+        Some(told)
+    });
+    match told {
+        None => Err(wrong("acquirer: one of GET /settings")),
+        Some(false) => Err(wrong(
+            "event, order: there is nothing that could be told so",
+        )),
+        Some(true) if event.is_some() => Ok(json!({ "told": event })),
+        Some(true) => protocols
+            .hooks
+            .ask(acquirer, &asked)
+            .map_err(|error| wrong(&error)),
+    }
 }
 
 async fn deliver(stream: &mut (impl AsyncRead + AsyncWrite + Unpin), answered: &Answered) {

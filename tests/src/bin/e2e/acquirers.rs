@@ -1,5 +1,6 @@
 //! Each acquirer's connector in a real call: the card is keyed and charged, stands in the acquirer's books, and is given back behind the
-//! call; a charge whose answer was lost is found by itself, and released where its merchant wants that. Cards are stored, checked, and charged by one key; amounts reserved and captured;
+//! call; a charge whose answer was lost is found by itself, by an inquiry or by the acquirer's own webhook, and released where its merchant
+//! wants that. Cards are stored, checked, and charged by one key; amounts reserved and captured;
 //! each way of paying back, chosen or asked for before, stands in the books of one. And `ivrpay connector test` against each.
 
 use std::os::unix::fs::PermissionsExt as _;
@@ -7,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
 use futures_util::{FutureExt as _, StreamExt as _};
-use ivrpay_tests::acquirers::{Merchants, NAMES, get};
+use ivrpay_tests::acquirers::{Merchants, NAMES, ask, get};
 use ivrpay_tests::call::{Call, Report};
 use ivrpay_tests::lab::Lab;
 use ivrpay_tests::service::{Service, set};
@@ -34,7 +35,7 @@ const PLANS: &str = r#"
     periods = ["01-01..12-31"]
 "#;
 
-/// What the acquirer of one of them does behind a charge.
+/// What the acquirer of one of them answers to what is asked behind a charge.
 fn given_back(name: &str) -> &'static str {
     match name {
         // It says "received" alone; what became of it comes by webhook.
@@ -42,6 +43,9 @@ fn given_back(name: &str) -> &'static str {
         _ => "approved",
     }
 }
+
+/// Longest that a webhook may take to settle what it is about.
+const TOLD: Duration = Duration::from_secs(120);
 
 /// The amount of the payment that the order system announces.
 const ANNOUNCED: u64 = 20_006;
@@ -85,6 +89,19 @@ impl Acquirers<'_> {
         Ok(json)
     }
 
+    /// The payment, as soon as it is as it has to be.
+    async fn becomes(&self, id: &str, is: impl Fn(&Value) -> bool) -> anyhow::Result<Value> {
+        let until = Instant::now() + TOLD;
+        loop {
+            let payment = self.payment("show", id).await?;
+            if is(&payment) {
+                return Ok(payment);
+            }
+            ensure!(Instant::now() < until, "it stays {payment}");
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    }
+
     /// A call that pays `amount` yen at the acquirer; the payment.
     async fn pays(&self, name: &str, amount: u64, result: &str) -> anyhow::Result<String> {
         let keys = keys(VISA, "1230", "123");
@@ -114,6 +131,8 @@ impl Acquirers<'_> {
             back["operation"]["state"] == given_back(name),
             "{name}: the refund is {back}"
         );
+        let given = self.becomes(&id, |p| p["state"] == "voided" && p["refunded"] == 1500);
+        given.await.with_context(|| format!("{name}: the refund"))?;
         let order = &back["operation"]["acquirer_order"];
         let books = get(&format!("{}/log", self.merchants.control)).await?;
         let of = &books["acquirers"][name];
@@ -215,6 +234,10 @@ impl Acquirers<'_> {
             taken["operation"]["state"] == given_back(name),
             "{name}: the capture is {taken}"
         );
+        let taken = self.becomes(&id, |p| p["captured"] == 1600);
+        taken
+            .await
+            .with_context(|| format!("{name}: the capture"))?;
         Ok(())
     }
 
@@ -348,7 +371,7 @@ impl Acquirers<'_> {
             report.result
         );
         let id = report.payment_id.context("no payment")?;
-        self.becomes(&id, "voided").await?;
+        self.becomes(&id, |p| p["state"] == "voided").await?;
         let books = get(&format!("{}/log", self.merchants.control)).await?;
         let orders = books["acquirers"]["gmo"]["orders"].as_array();
         let booked = orders.context("no orders")?.iter().filter(|o| {
@@ -370,31 +393,63 @@ impl Acquirers<'_> {
         Ok(())
     }
 
-    /// Waits until a payment that was unknown is so, by nobody's wish.
-    async fn becomes(&self, id: &str, state: &str) -> anyhow::Result<()> {
-        let began = Instant::now();
-        loop {
-            let payment = self.payment("show", id).await?;
-            if payment["state"] == state {
-                return Ok(());
-            }
-            ensure!(
-                began.elapsed() < RECOVERED_MAX,
-                "not {state} by itself: {payment}"
-            );
-            tokio::time::sleep(Duration::from_millis(500)).await;
-        }
-    }
-
     /// The acquirer books and does not answer: the caller hears that it is being checked, and the service finds it by itself.
     async fn lost_and_found(&self) -> anyhow::Result<()> {
         let id = self.pays("gmo", 9003, "outcome-unknown").await?;
-        self.becomes(&id, "approved").await?;
+        self.becomes(&id, |p| p["state"] == "approved").await?;
         let nothing = self.payment("inquire", &id).await?;
         ensure!(nothing["operations"] == json!([]), "{nothing}");
         let back = self.payment("void", &id).await?;
         ensure!(back["payment"]["state"] == "voided", "{back}");
         Ok(())
+    }
+}
+
+impl Acquirers<'_> {
+    /// Where the simulated Adyen sends its webhooks.
+    async fn hears(&self) -> anyhow::Result<()> {
+        let url = format!("{}/hooks/adyen", self.service.api);
+        self.webhook(json!({"url": url})).await
+    }
+
+    async fn webhook(&self, mut asked: Value) -> anyhow::Result<()> {
+        asked["acquirer"] = "adyen".into();
+        ask(&format!("{}/webhook", self.merchants.control), &asked).await
+    }
+
+    /// Adyen books and does not answer. Its webhook settles that; where none comes, a void by our order number, and its webhook. What fails
+    /// after it was done is a person's task, and forged messages settle nothing.
+    async fn told_by_webhook(&self) -> anyhow::Result<()> {
+        let id = self.pays("adyen", 29_005, "outcome-unknown").await?;
+        self.becomes(&id, |p| p["state"] == "approved").await?;
+
+        self.webhook(json!({"fault": "wrong-signature"})).await?;
+        let id = self.pays("adyen", 39_005, "outcome-unknown").await?;
+        let void = self.payment("void", &id).await?;
+        ensure!(
+            void["operation"]["state"] == "unknown" && void["payment"]["state"] == "unknown",
+            "received is not released: {void}"
+        );
+        self.becomes(&id, |p| p["state"] == "voided").await?;
+
+        let id = self.pays("adyen", 2_500, "success").await?;
+        let back = self.payment("refund", &id).await?;
+        self.becomes(&id, |p| p["state"] == "voided").await?;
+        let order = &back["operation"]["acquirer_order"];
+        self.webhook(json!({"event": "REFUND_FAILED", "order": order}))
+            .await?;
+        let until = Instant::now() + TOLD;
+        loop {
+            let (tasks, said, _) = self.service.cli(&["task", "list"]).await?;
+            let tasks = tasks["tasks"].as_array().context(said)?;
+            let is =
+                |task: &&Value| task["kind"] == "acquirer-contradicts" && task["payment_id"] == *id;
+            if tasks.iter().any(|task| is(&task)) {
+                return Ok(());
+            }
+            ensure!(Instant::now() < until, "no task in {tasks:?}");
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
     }
 }
 
@@ -412,9 +467,6 @@ fn offer(config: &mut toml::Table) {
         }
     }
 }
-
-/// Far beyond the first three inquiries.
-const RECOVERED_MAX: Duration = Duration::from_secs(120);
 
 type Trial<'a> = futures_util::future::BoxFuture<'a, anyhow::Result<()>>;
 
@@ -436,6 +488,7 @@ pub(crate) async fn all(lab: &Lab) -> anyhow::Result<()> {
         service,
     };
     let a = &acquirers;
+    a.hears().await?;
     let mut calls: Vec<Trial<'_>> = vec![
         a.lost_and_found().boxed(),
         a.lost_and_released().boxed(),
@@ -459,10 +512,13 @@ pub(crate) async fn all(lab: &Lab) -> anyhow::Result<()> {
         .buffer_unordered(AT_ONCE)
         .collect()
         .await;
-    // Behind them: it asks with wrong keys too, which stands in the simulators' logs.
+    // Behind them: the next webhook is whose call is on.
+    let told = a.told_by_webhook().await;
+    // And behind that: it asks with wrong keys too, which stands in the simulators' logs.
     let tested = futures_util::future::join_all(NAMES.map(|name| a.tested(name))).await;
     let wrong: Vec<_> = ended
         .into_iter()
+        .chain([told])
         .chain(tested)
         .filter_map(Result::err)
         .map(|error| format!("{error:#}"))

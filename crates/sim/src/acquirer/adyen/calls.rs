@@ -4,6 +4,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use serde_json::{Value, json};
 
+use super::webhook::Told;
 use super::{
     Adyen, Done, MERCHANT, Payment, Refusal, amount, known, merchant, missing, refused, required,
     text, wrong,
@@ -204,7 +205,23 @@ impl Adyen {
             plan: plan.clone(),
             last4,
             requests: 1,
+            last: None,
         };
+        if state != "Redirected" {
+            let told = Told {
+                event: "AUTHORISATION",
+                psp: psp.clone(),
+                original: String::new(),
+                reference: payment.reference.clone(),
+                sum: (value, payment.currency.clone()),
+                reason: match text(&answer, "/refusalReason") {
+                    "" => format!("{:06}:{}:12/2040", self.serial, payment.last4),
+                    refusal => refusal.to_owned(),
+                },
+                success: state == "Authorised",
+            };
+            self.outgoing.push(told.outgoing());
+        }
         self.payments.insert(psp, payment);
         Ok((200, answer))
     }
@@ -241,6 +258,7 @@ impl Adyen {
         }
         // What is not possible is told by webhook only; here it just is not done.
         let authorised = payment.state == "Authorised";
+        let mut done = true;
         match what {
             "captures" if authorised && payment.captured == 0 && value <= payment.amount => {
                 payment.captured = value;
@@ -252,8 +270,29 @@ impl Adyen {
             "refunds" if value <= payment.captured.saturating_sub(payment.refunded) => {
                 payment.refunded += value;
             }
-            _ => {}
+            _ => done = false,
         }
+        let reference = text(body, "/reference").to_owned();
+        payment.last = Some((what.to_owned(), reference.clone(), own.clone(), value));
+        let told = Told {
+            event: match what {
+                "captures" => "CAPTURE",
+                "cancels" => "CANCELLATION",
+                "reversals" => "CANCEL_OR_REFUND",
+                _ => "REFUND",
+            },
+            psp: own.clone(),
+            original: psp.to_owned(),
+            reference,
+            sum: (value, payment.currency.clone()),
+            reason: if done {
+                String::new()
+            } else {
+                "Insufficient balance on payment".to_owned()
+            },
+            success: done,
+        };
+        self.outgoing.push(told.outgoing());
         let mut answer = json!({
             "merchantAccount": MERCHANT, "paymentPspReference": psp, "pspReference": own, "status": "received",
             "reference": body["reference"],
@@ -270,14 +309,28 @@ impl Adyen {
         merchant(body)?;
         let reference = required(body, "paymentReference")?;
         let own = self.psp();
-        let of = self
+        let found = self
             .payments
-            .values_mut()
-            .filter(|p| p.reference == reference);
-        for payment in of.filter(|p| p.state == "Authorised") {
+            .iter_mut()
+            .find(|(_, p)| p.reference == reference && p.state == "Authorised");
+        // Of all that is told later, this alone bears the payment's reference and not the request's.
+        let mut told = Told {
+            event: "TECHNICAL_CANCEL",
+            psp: own.clone(),
+            original: String::new(),
+            reference: reference.to_owned(),
+            sum: (0, "JPY".to_owned()),
+            reason: "Transaction not found".to_owned(),
+            success: false,
+        };
+        if let Some((psp, payment)) = found {
             payment.state = "Cancelled";
             payment.captured = 0;
+            (told.original, told.success) = (psp.clone(), true);
+            told.sum = (payment.amount, payment.currency.clone());
+            told.reason.clear();
         }
+        self.outgoing.push(told.outgoing());
         let answer = json!({
             "merchantAccount": MERCHANT, "paymentReference": reference, "pspReference": own, "status": "received",
             "reference": body["reference"],

@@ -1,15 +1,17 @@
 //! Adyen Checkout, version 72: payments, captures, cancels, refunds, reversals. From its public description (Adyen/adyen-openapi, aa014f0)
 //! and docs.adyen.com (refusal reasons, error codes, idempotency, capture). What is asked later is only `received`; it is done at once
-//! here, and nobody is told by webhook.
+//! here, and told by webhook ([`webhook`]) where the control port was given an address.
 //!
 //! A refusal is asked for as in its test system: by the holder's name. Cards of another test system are refused as they are there.
 
 mod calls;
+mod webhook;
 
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
+use super::hooks::Outgoing;
 use super::http::Received;
 use super::members;
 use super::protocol::{Answered, Protocol};
@@ -17,6 +19,7 @@ use super::trouble::{Cut, Faults, Trouble};
 
 const KEY: &str = "AQE-ivrpay-test-0000000000";
 const MERCHANT: &str = "IvrpayTestMerchant";
+const WEBHOOK_KEY: &str = "0123456789ABCDEF0123456789abcdef0123456789ABCDEF0123456789abcdef";
 
 struct Payment {
     reference: String,
@@ -28,6 +31,8 @@ struct Payment {
     plan: Value,
     last4: String,
     requests: u64,
+    /// What was asked of it last: call, reference of the request and of Adyen, amount.
+    last: Option<(String, String, String, u64)>,
 }
 
 #[derive(Default)]
@@ -37,6 +42,7 @@ pub(crate) struct Adyen {
     stored: BTreeMap<String, (String, Option<Refusal>, String)>,
     keys: BTreeMap<String, (u64, u16, Value)>,
     serial: u64,
+    outgoing: Vec<Outgoing>,
 }
 
 type Refusal = (&'static str, &'static str);
@@ -159,7 +165,7 @@ impl Protocol for Adyen {
     }
 
     fn settings(&self) -> Value {
-        json!({"parameters": {"merchant_account": MERCHANT}, "secrets": {"api_key": KEY}})
+        json!({"parameters": {"merchant_account": MERCHANT}, "secrets": {"api_key": KEY, "webhook_hmac_key": WEBHOOK_KEY}})
     }
 
     fn answer(&mut self, request: &Received, faults: &Faults) -> Answered {
@@ -174,6 +180,14 @@ impl Protocol for Adyen {
         Answered::new(status, "application/json;charset=UTF-8", body.to_string())
             .with(trouble)
             .wrong(wrong)
+    }
+
+    fn outgoing(&mut self) -> Vec<Outgoing> {
+        std::mem::take(&mut self.outgoing)
+    }
+
+    fn tell(&mut self, event: &str, order: &str) -> bool {
+        self.tell_late(event, order)
     }
 
     fn orders(&self) -> Vec<Value> {

@@ -1,6 +1,10 @@
-//! What Adyen refuses, what it does twice, and what is only received: with a plain client.
+//! What Adyen refuses, what it does twice, and what is only received: with a plain client. What it tells later: with our connector.
 
-use ivrpay_payment::OperationKind;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use ivrpay_acquirer::{Heard, HookError, Posted};
+use ivrpay_payment::{Notice, Noticed, OperationKind, Outcome, Sum};
+use tokio::sync::mpsc;
 
 use super::ask::{ask, books};
 use super::matrix::{Shop, word};
@@ -224,5 +228,207 @@ async fn an_unknown_payment_is_undone_by_the_technical_cancel() {
     assert_eq!(
         (&order["state"], &order["booked"]),
         (&json!("Cancelled"), &json!(false))
+    );
+}
+
+/// Where its webhooks go.
+struct Inbox {
+    messages: mpsc::UnboundedReceiver<(Option<Vec<u8>>, Vec<u8>)>,
+    /// Answers 503, once.
+    refuses: Arc<AtomicBool>,
+}
+
+impl Inbox {
+    async fn open(lab: &Lab) -> Self {
+        use axum::http::{HeaderMap, StatusCode};
+        let (sender, messages) = mpsc::unbounded_channel();
+        let refuses = Arc::new(AtomicBool::new(false));
+        let once = Arc::clone(&refuses);
+        let take = move |headers: HeaderMap, body: axum::body::Bytes| {
+            let authorization = headers.get("authorization").map(|h| h.as_bytes().to_vec());
+            let refused = once.swap(false, Ordering::SeqCst);
+            drop(sender.send((authorization, body.to_vec())));
+            std::future::ready(match refused {
+                true => (StatusCode::SERVICE_UNAVAILABLE, ""),
+                false => (StatusCode::OK, "[accepted]"),
+            })
+        };
+        let router = axum::Router::new().route("/hooks/adyen", axum::routing::post(take));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/hooks/adyen", listener.local_addr().unwrap());
+        tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+        control(
+            lab,
+            json!({"url": url, "user": "adyen", "password": "secret"}),
+        )
+        .await;
+        Self { messages, refuses }
+    }
+
+    async fn body(&mut self) -> Vec<u8> {
+        let message = tokio::time::timeout(Duration::from_secs(20), self.messages.recv()).await;
+        let (authorization, body) = message.expect("a webhook").unwrap();
+        assert_eq!(
+            authorization.as_deref(),
+            Some(&b"Basic YWR5ZW46c2VjcmV0"[..])
+        );
+        body
+    }
+
+    /// The next one, as our connector reads it.
+    async fn next(&mut self, shop: &Shop<'_>) -> Notice {
+        match read(shop, &self.body().await).map(|mut heard| heard.remove(0)) {
+            Ok(Heard::Notice(notice)) => notice,
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+fn read(shop: &Shop<'_>, body: &[u8]) -> Result<Vec<Heard>, HookError> {
+    let posted = Posted {
+        authorization: None,
+        body,
+    };
+    shop.connector.hook().unwrap().read(&posted)
+}
+
+async fn control(lab: &Lab, mut asked: Value) -> u16 {
+    asked["acquirer"] = "adyen".into();
+    let url = format!("http://{}/webhook", lab.running.control);
+    let answer = lab.client.post(url).body(asked.to_string()).send().await;
+    answer.unwrap().status().as_u16()
+}
+
+/// Every operation, and what is told of it: which operation, how much, yes or no.
+#[tokio::test]
+async fn what_is_asked_is_told_by_webhook() {
+    let lab = Lab::start().await;
+    let shop = Shop::open(&lab, "adyen").await;
+    let mut inbox = Inbox::open(&lab).await;
+    let yes = |notice: &Notice| matches!(notice.outcome, Outcome::Approved(_));
+    let authorise = shop.intent(OperationKind::Authorise, 1_500, None);
+    let authorised = shop.run(authorise, Some(VISA)).await;
+    let notice = inbox.next(&shop).await;
+    let order = authorised.op.get().acquirer_order;
+    assert_eq!(
+        (notice.event, notice.about),
+        ("AUTHORISATION", Noticed::Order(order))
+    );
+    assert_eq!(
+        notice.outcome, authorised.outcome,
+        "the answer and the webhook say the same"
+    );
+    assert_eq!(notice.sum, Sum::Is(authorised.op.get().amount));
+    for (kind, amount, event, done) in [
+        (OperationKind::Refund, 100, "REFUND", false),
+        (OperationKind::Capture, 1_200, "CAPTURE", true),
+        (OperationKind::Refund, 200, "REFUND", true),
+        (OperationKind::Void, 1_000, "CANCELLATION", false),
+    ] {
+        let later = shop.intent(kind, amount, Some(&authorised));
+        let later = shop.run(later, None).await;
+        assert_eq!(word(&later.outcome), "unknown: Pending");
+        let notice = inbox.next(&shop).await;
+        let about = Noticed::Operation(later.op.get().operation_id);
+        assert_eq!(
+            (notice.event, notice.about, yes(&notice)),
+            (event, about, done)
+        );
+        assert!(notice.kinds.contains(&kind));
+        if kind != OperationKind::Void {
+            assert_eq!(notice.sum, Sum::Is(later.op.get().amount));
+        }
+    }
+    let declined = shop.intent(OperationKind::Charge, 1_700, None);
+    let declined = shop.run(declined, Some("4000000000009995")).await;
+    assert_eq!(inbox.next(&shop).await.outcome, declined.outcome);
+    // A charge is cancelled or refunded, whichever applies; an unknown one by our order number.
+    let charge = shop.intent(OperationKind::Charge, 1_800, None);
+    let charge = shop.run(charge, Some(VISA)).await;
+    inbox.next(&shop).await;
+    shop.run(shop.intent(OperationKind::Void, 1_800, Some(&charge)), None)
+        .await;
+    let notice = inbox.next(&shop).await;
+    assert_eq!((notice.event, yes(&notice)), ("CANCEL_OR_REFUND", true));
+    for (amount, booked) in [(19_004, false), (19_005, true)] {
+        let charge = shop.intent(OperationKind::Charge, amount, None);
+        let lost = shop.run(charge, Some(VISA)).await;
+        assert_eq!(word(&lost.outcome), "unknown: NoReply");
+        if booked {
+            let notice = inbox.next(&shop).await;
+            assert_eq!((notice.event, yes(&notice)), ("AUTHORISATION", true));
+        }
+        shop.run(shop.intent(OperationKind::Void, amount, Some(&lost)), None)
+            .await;
+        let notice = inbox.next(&shop).await;
+        let order = Noticed::Order(lost.op.get().acquirer_order);
+        assert_eq!((notice.event, notice.about), ("TECHNICAL_CANCEL", order));
+        assert_eq!(yes(&notice), booked);
+    }
+}
+
+/// Late, twice, out of order, signed by somebody else, refused and sent again, and what fails after it was done.
+#[tokio::test]
+async fn webhooks_go_wrong_on_demand() {
+    let lab = Lab::start().await;
+    let shop = Shop::open(&lab, "adyen").await;
+    let mut inbox = Inbox::open(&lab).await;
+    let charge = async |amount: u64| {
+        let charge = shop.intent(OperationKind::Charge, amount, None);
+        shop.run(charge, Some(VISA)).await.op.get().acquirer_order
+    };
+    assert_eq!(control(&lab, json!({"fault": "twice"})).await, 200);
+    let order = charge(1_500).await;
+    for _ in 0..2 {
+        assert_eq!(inbox.next(&shop).await.about, Noticed::Order(order));
+    }
+    assert_eq!(control(&lab, json!({"fault": "out-of-order"})).await, 200);
+    let (first, second) = (charge(1_501).await, charge(1_502).await);
+    for order in [second, first] {
+        assert_eq!(inbox.next(&shop).await.about, Noticed::Order(order));
+    }
+    inbox.refuses.store(true, Ordering::SeqCst);
+    let order = charge(1_503).await;
+    for _ in 0..2 {
+        assert_eq!(inbox.next(&shop).await.about, Noticed::Order(order));
+    }
+    assert_eq!(
+        control(&lab, json!({"fault": "wrong-signature"})).await,
+        200
+    );
+    charge(1_504).await;
+    let forged = inbox.body().await;
+    assert_eq!(read(&shop, &forged), Err(HookError::Unproven));
+    assert_eq!(control(&lab, json!({"fault": "never"})).await, 200);
+    charge(1_505).await;
+    assert_eq!(control(&lab, json!({"fault": "late"})).await, 200);
+    let order = charge(1_506).await;
+    assert_eq!(inbox.next(&shop).await.about, Noticed::Order(order));
+    let late = json!({"event": "CAPTURE_FAILED", "order": order.to_string()});
+    assert_eq!(control(&lab, late).await, 200);
+    let notice = inbox.next(&shop).await;
+    assert_eq!(
+        (notice.event, notice.about),
+        ("CAPTURE_FAILED", Noticed::Order(order))
+    );
+    for wrong in [
+        json!({"fault": "none such"}),
+        json!({"event": "CAPTURE_FAILED", "order": "1"}),
+        json!({"url": "http://192.0.2.1:80/hooks"}),
+        json!({"url": "https://127.0.0.1:80/hooks"}),
+    ] {
+        assert_eq!(control(&lab, wrong.clone()).await, 400, "{wrong}");
+    }
+    let log = lab.log().await["acquirers"]["adyen"]["webhooks"].clone();
+    let statuses: Vec<_> = log
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|w| &w["status"])
+        .collect();
+    assert_eq!(
+        statuses.iter().filter(|status| **status == 503).count(),
+        1,
+        "{log}"
     );
 }

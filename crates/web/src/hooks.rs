@@ -1,0 +1,96 @@
+//! `POST /hooks/CONNECTOR`: what an acquirer sends of itself. No bearer key: the message proves itself, and the connector looks at that.
+//! It is answered with 200 when the journal has it; with anything else the acquirer sends it again.
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::rejection::{BytesRejection, PathRejection};
+use axum::extract::{DefaultBodyLimit, Path, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+
+use crate::Web;
+use crate::error::ApiError;
+
+/// Largest message that is read, bytes. One has a few thousand.
+pub const HOOK_BYTES_MAX: usize = 64 * 1024;
+
+/// What Adyen's documents ask for as the body of an answer; who looks at the status alone does not mind it.
+const ACCEPTED: &str = "[accepted]";
+
+/// A message as it came.
+pub struct Posted {
+    /// The header `Authorization`.
+    pub authorization: Option<Vec<u8>>,
+    /// The body.
+    pub body: Vec<u8>,
+}
+
+/// Why a message is not taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HookRefused {
+    /// It can't be kept now: it has to come again.
+    Later,
+    /// It is none of the acquirer's form.
+    Malformed,
+    /// The connector takes none.
+    NoHook,
+    /// Nothing proves that it is the acquirer's.
+    Unproven,
+}
+
+impl IntoResponse for HookRefused {
+    fn into_response(self) -> Response {
+        match self {
+            Self::Later => ApiError::unavailable("not now: send it again").into_response(),
+            Self::Malformed => {
+                ApiError::invalid("this is no message as this acquirer's documents have it: is the webhook set to JSON?")
+                    .into_response()
+            }
+            Self::NoHook => ApiError::not_found(
+                "no such connector takes webhooks: it has none, or the secret is missing by which they are proven",
+            )
+            .into_response(),
+            Self::Unproven => {
+                let realm = [(header::WWW_AUTHENTICATE, "Basic realm=\"webhook\"")];
+                let text = "the signature, or user and password, are missing or wrong\n";
+                (StatusCode::UNAUTHORIZED, realm, text).into_response()
+            }
+        }
+    }
+}
+
+pub(crate) fn routes() -> Router<Web> {
+    Router::new().route(
+        "/hooks/{connector}",
+        post(take).layer(DefaultBodyLimit::max(HOOK_BYTES_MAX)),
+    )
+}
+
+async fn take(
+    State(web): State<Web>,
+    connector: Result<Path<String>, PathRejection>,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Response {
+    let Ok(Path(connector)) = connector else {
+        return HookRefused::NoHook.into_response();
+    };
+    let body = match body {
+        Ok(body) => body.to_vec(),
+        Err(rejection) => {
+            return ApiError::invalid("the body could not be read, or is too long")
+                .with_status(rejection.status())
+                .into_response();
+        }
+    };
+    let authorization = headers.get(header::AUTHORIZATION);
+    let posted = Posted {
+        authorization: authorization.map(|value| value.as_bytes().to_vec()),
+        body,
+    };
+    match web.acquirers.hook(connector, posted).await {
+        Ok(()) => ACCEPTED.into_response(),
+        Err(refused) => refused.into_response(),
+    }
+}
