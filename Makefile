@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 
-.PHONY: help setup build demo test check e2e leakcheck prove prove-dialogue prove-fuzz prove-e2e prove-leak bench install
+.PHONY: help setup build demo test check e2e leakcheck crash prove prove-dialogue prove-fuzz prove-e2e prove-leak prove-crash bench install
 
 help: ## what there is
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 18
@@ -25,10 +25,13 @@ e2e: setup ## only the calls on a real Asterisk; ends with `e2e: N calls, N as e
 leakcheck: setup ## every card of real calls is looked for everywhere, with a control; ends with `leakcheck: N places, 0 found, control found M of M`
 	@scripts/test leakcheck
 
+crash: setup ## kill -9 at every place of a payment, three books compared; ends with `crash: N kills, 0 double charges, 0 lost, 0 stuck`
+	@scripts/crash --all
+
 test: setup ## what CI runs; ends with `N passed, N failed`
 	@scripts/test all
 
-prove: prove-dialogue prove-fuzz prove-e2e prove-leak ## the same checks at every count that we promise
+prove: prove-dialogue prove-fuzz prove-e2e prove-leak prove-crash ## the same checks at every count that we promise
 
 prove-dialogue: setup ## 200,000 random dialogues
 	@scripts/prove dialogue
@@ -41,6 +44,9 @@ prove-e2e: setup ## all calls on Asterisk 22 and 16, every keying speed twice
 
 prove-leak: setup ## the leak check at full count, and every planted leak found
 	@scripts/prove leak
+
+prove-crash: setup ## every mistake on purpose is found by the auditor of `make crash`; then three times its kills
+	@scripts/prove crash
 
 bench: setup ## the measurements, each a ratio, a distribution or a count of one run
 	@scripts/bench

@@ -195,7 +195,7 @@ fn main() -> ExitCode {
         // All of them on a lab for each part: an Asterisk has one service at a time, and most scenarios need one of their own.
         Ok(args) if args.filter.is_empty() => std::thread::scope(|threads| {
             // All of them up before the first call: it would be late beside an Asterisk that starts.
-            let labs = [0, 10, 20].map(|n| Lab::up(args.instance + n, &args.suite));
+            let labs = [0, 10, 20, 30].map(|n| Lab::up(args.instance + n, &args.suite));
             let parts = labs.into_iter().zip(Part::ALL).map(|(lab, one)| {
                 let args = &args;
                 threads.spawn(move || part(args, lab, &[one]))
@@ -231,6 +231,8 @@ fn main() -> ExitCode {
 enum Part {
     /// Calls side by side on services that many of them share.
     Calls,
+    /// Calls of two, an operator and his customer.
+    Talks,
     /// The ways back to a person: a queue and its members are one call's at a time.
     Ladder,
     /// What each needs a service of its own, one after the other.
@@ -238,7 +240,7 @@ enum Part {
 }
 
 impl Part {
-    const ALL: [Self; 3] = [Self::Calls, Self::Ladder, Self::Faults];
+    const ALL: [Self; 4] = [Self::Calls, Self::Talks, Self::Ladder, Self::Faults];
 }
 
 fn part(args: &Args, lab: anyhow::Result<Lab>, parts: &[Part]) -> Tally {
@@ -252,6 +254,7 @@ fn part(args: &Args, lab: anyhow::Result<Lab>, parts: &[Part]) -> Tally {
                 for part in parts {
                     match part {
                         Part::Calls => calls(args, &mut tally, &lab, &books).await?,
+                        Part::Talks => talks(args, &mut tally, &lab, &books).await?,
                         Part::Ladder => {
                             let wanted = |name: &str| name.contains(&args.filter);
                             ladder::run(&mut tally, &lab, wanted, args.full).await?;
@@ -339,6 +342,16 @@ async fn calls(
             .await;
     }
     telephones(tally, lab, wanted).await;
+    Ok(())
+}
+
+async fn talks(
+    args: &Args,
+    tally: &mut Tally,
+    lab: &Arc<Lab>,
+    books: &Arc<Books>,
+) -> anyhow::Result<()> {
+    let wanted = |name: &str| name.contains(&args.filter);
     // The rarer ones at full count, or by name.
     let all = args.full || !args.filter.is_empty();
     line::run(tally, lab, wanted, all).await;
