@@ -269,13 +269,25 @@ async fn append(tx: &mut Tx<'_>, payment: &Payment, intent: &Intent, by: &By) ->
         .await
 }
 
+/// How often the same request has gone out again by then.
+fn sendings(progress: Option<&Value>) -> u64 {
+    let again = progress.and_then(|progress| progress["again"].as_u64());
+    again.unwrap_or_default()
+}
+
 async fn progressed(tx: &mut Tx<'_>, intent: &Intent, progress: Value) -> Result<(), Error> {
     let payment = tx.payment(intent.payment_id).await?.ok_or(Error::Corrupt {
         what: "an operation without its payment",
     })?;
     let operation = tx.operation(intent.operation_id).await?;
     let open = operation.as_ref().and_then(Operation::open);
-    payment.standing(open).after(Entry::Progress(intent.kind))?;
+    let before = operation.as_ref().and_then(|o| o.progress.as_ref());
+    let entry = if sendings(Some(&progress)) > sendings(before) {
+        Entry::Again(intent.kind)
+    } else {
+        Entry::Progress(intent.kind)
+    };
+    payment.standing(open).after(entry)?;
     tx.update_progress(intent.operation_id, &progress).await?;
     let body = json!({ "progress": progress });
     tx.append("progress", &payment, Some(intent.operation_id), body)

@@ -101,6 +101,8 @@ pub enum Entry {
     FailedOver,
     /// The next of several requests is about to go out.
     Progress(OperationKind),
+    /// The very same request is about to go out again, under the same key.
+    Again(OperationKind),
     /// What came of it.
     Outcome(Asked, Answer),
     /// What was found out of an unknown one.
@@ -239,6 +241,10 @@ impl Standing {
             Entry::Intent(asked) => self.asked(asked),
             Entry::FailedOver if self.state == State::InFlight => Some((self, Duty::Send)),
             Entry::Progress(kind) if self.waits_for(kind) => Some((self, Duty::Send)),
+            // The call may be over: what became of the first sending is known by the next one alone.
+            Entry::Again(kind) if self.waits_for(kind) || self.is_unknown(kind) => {
+                Some((self, Duty::Send))
+            }
             Entry::Outcome(asked, answer) => self.answered(asked, answer),
             Entry::Settled(asked, answer) => self.settled(asked, answer),
             Entry::Closed { waits_on, heard } if self.in_call => self.closed(waits_on, heard),
@@ -269,6 +275,11 @@ impl Standing {
                 .is_some_and(|open| open.asked.kind == kind && !open.unknown),
             kind => self.state == State::InFlight && self.transaction.kind() == kind,
         }
+    }
+
+    /// Whether it took the card, and nobody knows what became of it.
+    fn is_unknown(self, kind: OperationKind) -> bool {
+        self.state == State::Unknown && self.transaction.kind() == kind
     }
 
     fn asked(self, asked: Asked) -> Option<(Self, Duty)> {
@@ -462,7 +473,8 @@ impl fmt::Display for Entry {
             Self::Assigned => f.write_str("another operator"),
             Self::Intent(asked) => of(f, "an intent of", asked),
             Self::FailedOver => f.write_str("another acquirer"),
-            Self::Progress(kind) => write!(f, "the next request of a {}", kind.name()),
+            Self::Progress(kind) => write!(f, "the next request of {}", kind.name()),
+            Self::Again(kind) => write!(f, "the same request of {} once more", kind.name()),
             Self::Outcome(asked, answer) => {
                 of(f, "the outcome of", asked)?;
                 write!(f, " ({answer})")
@@ -524,7 +536,7 @@ mod tests {
             all.push(Entry::Closed { waits_on, heard });
         }
         for kind in KINDS {
-            all.push(Entry::Progress(kind));
+            all.extend([Entry::Progress(kind), Entry::Again(kind)]);
             for amount in [0, 400, 600, 1000, 1001] {
                 let asked = Asked { kind, amount };
                 all.push(Entry::Intent(asked));
@@ -581,7 +593,7 @@ mod tests {
                     // What is sent, or sent further, is said by an entry of its own, and by no other.
                     let sends = matches!(
                         entry,
-                        Entry::Intent(_) | Entry::FailedOver | Entry::Progress(_)
+                        Entry::Intent(_) | Entry::FailedOver | Entry::Progress(_) | Entry::Again(_)
                     );
                     assert_eq!(step.duty == Duty::Send, sends, "{way:?}");
                     // I11: what is unknown is asked about, or was already; what became of it ends it.
