@@ -195,7 +195,7 @@ fn main() -> ExitCode {
         // All of them on a lab for each part: an Asterisk has one service at a time, and most scenarios need one of their own.
         Ok(args) if args.filter.is_empty() => std::thread::scope(|threads| {
             // All of them up before the first call: it would be late beside an Asterisk that starts.
-            let labs = [0, 10, 20, 30].map(|n| Lab::up(args.instance + n, &args.suite));
+            let labs = [0, 10, 20, 30, 40].map(|n| Lab::up(args.instance + n, &args.suite));
             let parts = labs.into_iter().zip(Part::ALL).map(|(lab, one)| {
                 let args = &args;
                 threads.spawn(move || part(args, lab, &[one]))
@@ -235,12 +235,20 @@ enum Part {
     Talks,
     /// The ways back to a person: a queue and its members are one call's at a time.
     Ladder,
-    /// What each needs a service of its own, one after the other.
+    /// Trunks, recordings and the machine: each needs a service of its own, one after the other.
+    Records,
+    /// Acquirers and what fails: the same.
     Faults,
 }
 
 impl Part {
-    const ALL: [Self; 4] = [Self::Calls, Self::Talks, Self::Ladder, Self::Faults];
+    const ALL: [Self; 5] = [
+        Self::Calls,
+        Self::Talks,
+        Self::Ladder,
+        Self::Records,
+        Self::Faults,
+    ];
 }
 
 fn part(args: &Args, lab: anyhow::Result<Lab>, parts: &[Part]) -> Tally {
@@ -265,6 +273,7 @@ fn part(args: &Args, lab: anyhow::Result<Lab>, parts: &[Part]) -> Tally {
                                 edge::run(&mut tally, &lab, wanted, all).await?;
                             }
                         }
+                        Part::Records => records(args, &mut tally, &lab, &books).await?,
                         Part::Faults => faults(args, &mut tally, &lab, &books).await?,
                     }
                 }
@@ -368,7 +377,7 @@ async fn talks(
     Ok(())
 }
 
-async fn faults(
+async fn records(
     args: &Args,
     tally: &mut Tally,
     lab: &Arc<Lab>,
@@ -480,6 +489,16 @@ async fn faults(
             )
             .await;
     }
+    Ok(())
+}
+
+async fn faults(
+    args: &Args,
+    tally: &mut Tally,
+    lab: &Arc<Lab>,
+    books: &Arc<Books>,
+) -> anyhow::Result<()> {
+    let wanted = |name: &str| name.contains(&args.filter);
     if wanted("acquirers") {
         tally
             .one(
