@@ -459,9 +459,10 @@ fn offer(config: &mut toml::Table) {
     let plans = plans.and_then(|mut table| table.remove("plans"));
     let tenants = config.get_mut("tenants").and_then(|t| t.as_array_mut());
     let of_gmo = tenants.into_iter().flatten().take(2);
-    for tenant in of_gmo.filter_map(|tenant| tenant.as_table_mut()) {
+    let of_gmo = of_gmo.filter_map(|tenant| tenant.as_table_mut());
+    for (tenant, unheard) in of_gmo.zip(["void", "keep"]) {
         set(tenant, "connector", "gmo");
-        set(tenant, "unheard_approval", "void");
+        set(tenant, "unheard_approval", unheard);
         if let Some(plans) = &plans {
             set(tenant, "plans", plans.clone());
         }
