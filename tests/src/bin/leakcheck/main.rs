@@ -436,7 +436,7 @@ impl Check {
         Ok(())
     }
 
-    /// A card at each acquirer, signed, enciphered, percent-encoded or wrapped in its form. On a service of its own: where several merchants
+    /// A card at each acquirer, signed, enciphered, percent-encoded or wrapped in its form, or kept until its answer. On a service of its own: where several merchants
     /// are, the lab's pay key would have to name one.
     async fn acquirers(&mut self) -> anyhow::Result<()> {
         say("a card at each acquirer");
@@ -444,6 +444,13 @@ impl Check {
         let configure = |config: &mut toml::Table| {
             short(config);
             merchants.configure(config);
+            for name in calls::KEEPING {
+                set(
+                    config,
+                    &format!("connectors.{name}.card_kept"),
+                    "until-answer",
+                );
+            }
         };
         let (service, _watchers) = self.watched("leak-acquirers", configure).await?;
         let planned = calls::acquirers(&self.lab, &mut self.wallet, &merchants)?;
