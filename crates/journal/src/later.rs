@@ -280,7 +280,8 @@ async fn progressed(tx: &mut Tx<'_>, intent: &Intent, progress: Value) -> Result
         what: "an operation without its payment",
     })?;
     let operation = tx.operation(intent.operation_id).await?;
-    let open = operation.as_ref().and_then(Operation::open);
+    let all = tx.operations(payment.id).await?;
+    let open = all.iter().find_map(Operation::open);
     let before = operation.as_ref().and_then(|o| o.progress.as_ref());
     let entry = if sendings(Some(&progress)) > sendings(before) {
         Entry::Again(intent.kind)

@@ -73,7 +73,9 @@ async fn told(
                 Err(_) => Ok(Told::Known),
             };
         }
-        OperationState::Approved if is_ours && says_yes => return Ok(Told::Known),
+        OperationState::Approved if is_ours && says_yes && is_the_same(&operation, notice) => {
+            return Ok(Told::Known);
+        }
         OperationState::Declined | OperationState::NotCharged if !says_yes => {
             return Ok(Told::Known);
         }
@@ -138,6 +140,16 @@ const fn is_open(operation: &Operation) -> bool {
     )
 }
 
+/// Whether it is about what was approved here. A card that was taken under another reference of the acquirer's was taken twice.
+fn is_the_same(operation: &Operation, notice: &Notice) -> bool {
+    match &operation.outcome {
+        Some(Outcome::Approved(approval)) if !operation.kind.is_later() => {
+            approval.acquirer_ref == notice.reference
+        }
+        _ => true,
+    }
+}
+
 /// What the person has to know, and what there is to do.
 fn reason(operation: &Operation, notice: &Notice, is_ours: bool) -> String {
     let (event, reference) = (notice.event, scrub::text(notice.reference.as_str()));
@@ -155,6 +167,10 @@ fn reason(operation: &Operation, notice: &Notice, is_ours: bool) -> String {
                 "the acquirer speaks of {sum}, and means {what}, {state} here: nothing was settled by that. Look at it there"
             )
         }
+        (_, Outcome::Approved(_), _) if operation.state == OperationState::Approved => format!(
+            "the acquirer says that {what} was done under another reference than ours: it may have been charged twice. Look at it there, \
+             and give one back"
+        ),
         (_, Outcome::Approved(_), _) => format!(
             "the acquirer says that {what} was done, and it is {state} here: money may have moved. Look at it there"
         ),

@@ -161,9 +161,27 @@ async fn a_notice_before_the_answer_waits() {
     let notice = about(&intent, yes());
     assert_eq!(told(&journal, &notice).await, Told::InFlight);
     assert_eq!(state(&journal, id).await, State::InFlight);
-    journal.write_outcome(&intent, &approved()).await.unwrap();
+    journal.write_outcome(&intent, &yes()).await.unwrap();
     assert_eq!(told(&journal, &notice).await, Told::Known);
     assert_eq!(kinds(&journal, id).await, []);
+}
+
+/// The same order authorised under two references is a card that was taken twice: somebody has to give one back.
+#[tokio::test]
+async fn a_second_authorisation_is_a_task() {
+    let place = Place::new();
+    let journal = place.open().await;
+    let (id, intent) = charged(&journal, Some(&yes())).await;
+    let mut notice = about(&intent, yes());
+    assert_eq!(told(&journal, &notice).await, Told::Known);
+    notice.reference = AcquirerRef::new("another").unwrap();
+    assert!(matches!(
+        told(&journal, &notice).await,
+        Told::Contradicts(..)
+    ));
+    assert_eq!(told(&journal, &notice).await, Told::Known, "once");
+    assert_eq!(kinds(&journal, id).await, [TaskKind::AcquirerContradicts]);
+    is_sound(&journal).await;
 }
 
 #[tokio::test]

@@ -125,7 +125,7 @@ pub enum Entry {
 pub enum Duty {
     /// Nothing.
     Nothing,
-    /// The request goes out: now, and never again.
+    /// The request goes out.
     Send,
     /// The caller is told.
     Tell,
@@ -242,7 +242,10 @@ impl Standing {
             Entry::FailedOver if self.state == State::InFlight => Some((self, Duty::Send)),
             Entry::Progress(kind) if self.waits_for(kind) => Some((self, Duty::Send)),
             // The call may be over: what became of the first sending is known by the next one alone.
-            Entry::Again(kind) if self.waits_for(kind) || self.is_unknown(kind) => {
+            // Not behind a wish to release it.
+            Entry::Again(kind)
+                if self.waits_for(kind) || self.is_unknown(kind) && self.open.is_none() =>
+            {
                 Some((self, Duty::Send))
             }
             Entry::Outcome(asked, answer) => self.answered(asked, answer),

@@ -3,8 +3,8 @@
 
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract::rejection::{BytesRejection, PathRejection};
-use axum::extract::{DefaultBodyLimit, Path, State};
+use axum::extract::rejection::PathRejection;
+use axum::extract::{DefaultBodyLimit, FromRequest as _, Path, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
@@ -60,6 +60,9 @@ impl IntoResponse for HookRefused {
     }
 }
 
+/// Longest that a body may take.
+const BODY_MAX: std::time::Duration = std::time::Duration::from_secs(10);
+
 pub(crate) fn routes() -> Router<Web> {
     Router::new().route(
         "/hooks/{connector}",
@@ -71,10 +74,18 @@ async fn take(
     State(web): State<Web>,
     connector: Result<Path<String>, PathRejection>,
     headers: HeaderMap,
-    body: Result<Bytes, BytesRejection>,
+    request: Request,
 ) -> Response {
     let Ok(Path(connector)) = connector else {
         return HookRefused::NoHook.into_response();
+    };
+    // Anybody may knock here: a body that does not come holds no place.
+    let read = tokio::time::timeout(BODY_MAX, Bytes::from_request(request, &())).await;
+    let Ok(body) = read else {
+        let status = StatusCode::REQUEST_TIMEOUT;
+        return ApiError::invalid("the body did not come")
+            .with_status(status)
+            .into_response();
     };
     let body = match body {
         Ok(body) => body.to_vec(),

@@ -137,7 +137,7 @@ impl Asking<'_> {
                 // What a sending before was told, that nothing was done for it, still holds.
                 Err(SendError::NotSent { .. }) if sent.result.is_ok() && !sent.doubted => sent,
                 result => Sent {
-                    doubted: sent.doubted || matches!(result, Err(SendError::NoReply { .. })),
+                    doubted: sent.doubted || self.is_doubt(&result),
                     result,
                 },
             };
@@ -154,15 +154,44 @@ impl Asking<'_> {
                 break;
             }
             progress.again = progress.again.saturating_add(1);
-            if checkpoint.write(self.op, progress).await.is_err() || self.is_over() {
-                break;
+            let mut noted = checkpoint.write(self.op, progress);
+            tokio::select! {
+                biased;
+                written = &mut noted => if written.is_err() || self.is_over() {
+                    break;
+                },
+                // A journal that does not write keeps no card.
+                () = self.over() => {
+                    drop(kept.take());
+                    noted.await.ok();
+                    break;
+                }
             }
         }
         sent
     }
 
+    /// Whether a sending may have been done, or be worked on: no answer, or one that asks to send it again. One that says that there were
+    /// too many requests says that nothing was done (RFC 6585, 4).
+    fn is_doubt(&self, result: &Result<Reply, SendError>) -> bool {
+        const TOO_MANY_REQUESTS: u16 = 429;
+        match result {
+            Ok(reply) => reply.status() != TOO_MANY_REQUESTS && self.connector.asks_again(reply),
+            Err(SendError::NoReply { .. }) => true,
+            Err(SendError::NotSent { .. }) => false,
+        }
+    }
+
     fn is_over(&self) -> bool {
         self.sender.is_stopping() || Instant::now() >= self.until
+    }
+
+    /// Until its time is over, or the service stops.
+    async fn over(&self) {
+        tokio::select! {
+            () = self.sender.stopping() => {}
+            () = tokio::time::sleep_until(self.until) => {}
+        }
     }
 
     /// Waits before the next sending; whether there is time for one.
