@@ -15,8 +15,8 @@ use ivrpay_card::Card;
 use ivrpay_dialogue::operator::Refusal;
 use ivrpay_dialogue::{Draft, NotWritten};
 use ivrpay_journal::{
-    ApiRequest, By, Claim, IntentDraft, IntentError, Journal, Later, LaterDraft, LaterError,
-    Operation, OperationState, OutcomeError, Payment, Planned, Told,
+    ApiRequest, By, Claim, IntentDraft, IntentError, Journal, LATE_ANSWER, Later, LaterDraft,
+    LaterError, Operation, OperationState, OutcomeError, Payment, Planned, RECOVERY, Told,
 };
 use ivrpay_payment::{
     CallId, Decline, Doubt, Durable, Intent, Notice, OperationId, OperationKind, OperatorId,
@@ -38,8 +38,6 @@ const REWRITE_WAIT: Duration = Duration::from_millis(200);
 const REWRITE_WAIT_MAX: Duration = Duration::from_secs(10);
 /// Times an outcome is written before the caller is told that it is being checked: 12 s.
 const SPOKEN_AFTER_WRITES: u32 = 6;
-/// Who settles an operation whose answer came to the journal after its call had been closed.
-const LATE_ANSWER: &str = "late answer";
 /// Who settles an operation of which the acquirer was asked what became of it.
 const INQUIRY: &str = "inquiry";
 
@@ -63,7 +61,7 @@ pub(crate) enum Found {
 /// In whose name open payments are made good.
 fn by_recovery() -> By {
     By {
-        person: OperatorId::new("recovery").expect("letters"),
+        person: OperatorId::new(RECOVERY).expect("letters"),
         via: "daemon".to_owned(),
     }
 }
@@ -391,7 +389,13 @@ impl Settle {
         if matches!(outcome, Outcome::Unknown(_)) {
             return Ok(Found::Nothing);
         }
-        match self.journal.settle(operation.id, &outcome, INQUIRY).await {
+        // What a person has asked for, a person knows.
+        let found_by = if by.person.as_str() == RECOVERY {
+            RECOVERY
+        } else {
+            INQUIRY
+        };
+        match self.journal.settle(operation.id, &outcome, found_by).await {
             Ok(_) => Ok(Found::Out(outcome)),
             // Somebody else was faster, and that stands.
             Err(OutcomeError::AlreadyWritten) => Ok(Found::Nothing),

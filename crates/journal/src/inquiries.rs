@@ -2,18 +2,27 @@
 //!
 //! Both stand in the file, written in the transaction that causes them: a start after a crash finds them.
 
-use ivrpay_payment::{OperationId, PaymentId, State, inquiry_pause};
+use ivrpay_payment::{OperationId, PaymentId, inquiry_pause};
 
 use crate::Error;
 use crate::journal::Journal;
-use crate::sqlite::{Durability, Tx};
-use crate::types::{Operation, TaskKind};
+use crate::sqlite::Durability;
+use crate::types::Operation;
 
 /// When the next question is asked that follows `asked` ones.
 pub(crate) fn next_ms(now_ms: i64, asked: u32) -> Option<i64> {
     let pause = inquiry_pause(asked)?;
     Some(now_ms.saturating_add(i64::try_from(pause.as_millis()).unwrap_or(i64::MAX)))
 }
+
+/// Who settles what the service has found out by itself.
+pub const RECOVERY: &str = "recovery";
+/// Who settles an operation whose answer came after its call had been closed.
+pub const LATE_ANSWER: &str = "late answer";
+
+/// What whoever calls back has to know of a payment that was released.
+pub(crate) const RELEASED: &str =
+    "approved, nobody heard it, and it was released again: the customer has paid nothing";
 
 /// An approval that nobody knows of, of a merchant who wants such released.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,25 +80,13 @@ impl Journal {
         tx.end(written).await
     }
 
-    /// It was released, or is not to be; where it was, its task says so.
+    /// It was released, or is not to be.
     ///
     /// # Errors
     /// The journal's own.
     pub async fn released(&self, payment: PaymentId) -> Result<(), Error> {
         let mut tx = self.begin(Durability::Rides).await?;
-        let written = released(&mut tx, payment).await;
+        let written = tx.delete_release(payment).await;
         tx.end(written).await
     }
-}
-
-async fn released(tx: &mut Tx<'_>, id: PaymentId) -> Result<(), Error> {
-    tx.delete_release(id).await?;
-    let payment = tx.payment(id).await?;
-    if payment.is_some_and(|payment| payment.state == State::Voided) {
-        let kind = TaskKind::ApprovedCallerGone;
-        let reason =
-            "approved, nobody heard it, and it was released again: the customer has paid nothing";
-        tx.explain_task(id, kind, reason).await?;
-    }
-    Ok(())
 }

@@ -12,7 +12,7 @@ use ivrpay_payment::{
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::inquiries::next_ms;
+use crate::inquiries::{LATE_ANSWER, RECOVERY, RELEASED, next_ms};
 use crate::sqlite::{Durability, Holder, Sqlite, Tx};
 use crate::tasks::{Rules, task};
 use crate::types::{
@@ -611,7 +611,7 @@ async fn withdraw_one(tx: &mut Tx<'_>, mut payment: Payment) -> Result<(), Error
     tell(tx, &payment, step).await
 }
 
-/// An approval that nobody knows of is released again, where its merchant wants that.
+/// An approval that nobody knows of, since nobody asked, is released again, where its merchant wants that.
 async fn release_unheard(tx: &mut Tx<'_>, payment: &Payment, rules: &Rules) -> Result<(), Error> {
     let wanted = rules.of(&payment.tenant).release_unheard;
     if wanted && payment.connector != TRAINING && payment.transaction.moves_money() {
@@ -927,8 +927,13 @@ async fn record_outcome(
     if let Some(kind) = to_do {
         task(tx, payment, kind, Some(operation.id), rules, reason).await?;
     }
-    if step.duty == Duty::CallBack {
+    // Whoever has found it out may have told it to somebody.
+    if step.duty == Duty::CallBack && by.is_some_and(|by| [RECOVERY, LATE_ANSWER].contains(&by)) {
         release_unheard(tx, payment, rules).await?;
+    }
+    if step.tells && payment.state == State::Voided {
+        tx.explain_task(payment.id, TaskKind::ApprovedCallerGone, RELEASED)
+            .await?;
     }
     tell(tx, payment, step).await
 }
@@ -964,15 +969,12 @@ async fn finish(
     // The outcome may have come to the disk after the caller had been told that it is being checked.
     let told_otherwise = result == OUTCOME_UNKNOWN;
     let unheard = match (told_otherwise, heard) {
-        (true, _) => Some((
-            Heard::Nobody,
-            "approved, and the caller was told that it is being checked",
-        )),
+        (true, _) => Some("approved, and the caller was told that it is being checked"),
         (false, Heard::Caller) => None,
-        (false, heard) => Some((
-            heard,
-            "the caller did not hear that the payment is approved",
-        )),
+        (false, Heard::Operator) => Some(
+            "the caller did not hear that the payment is approved; his operator was in the call",
+        ),
+        (false, Heard::Nobody) => Some("the caller did not hear that the payment is approved"),
     };
     close_call(tx, payment, result, scrub::json(evidence), (rules, unheard)).await
 }
@@ -983,7 +985,7 @@ async fn close_call(
     mut payment: Payment,
     result: &str,
     evidence: Value,
-    (rules, unheard): (&Rules, Option<(Heard, &str)>),
+    (rules, unheard): (&Rules, Option<&str>),
 ) -> Result<State, Error> {
     // A wrong amount is announced anew: nobody can pay this one.
     let waits_on = payment.origin != Origin::Dialplan
@@ -995,12 +997,9 @@ async fn close_call(
         // The card that was declined is the operation's; the next caller begins anew.
         (payment.card, payment.decline_reason) = (None, None);
     }
-    if let (Duty::CallBack, Some((heard, reason))) = (step.duty, unheard) {
+    if let (Duty::CallBack, Some(reason)) = (step.duty, unheard) {
         let kind = TaskKind::ApprovedCallerGone;
         task(tx, &payment, kind, None, rules, reason).await?;
-        if heard == Heard::Nobody {
-            release_unheard(tx, &payment, rules).await?;
-        }
     }
     payment.result = Some(result.to_owned());
     if !evidence.is_null() {
@@ -1046,10 +1045,7 @@ async fn recover(tx: &mut Tx<'_>, rules: &Rules) -> Result<Recovered, Error> {
         };
         list.push(id);
         // Nobody knows whether the caller heard it.
-        let unheard = (
-            Heard::Nobody,
-            "the daemon stopped before the call was closed",
-        );
+        let unheard = "the daemon stopped before the call was closed";
         close_call(tx, payment, result, Value::Null, (rules, Some(unheard))).await?;
     }
     Ok(recovered)

@@ -8,8 +8,8 @@ use std::sync::atomic::Ordering;
 
 use common::{Place, approved, by, call, declined, draft, order};
 use ivrpay_journal::{
-    Claim, Journal, Later, LaterDraft, NewPayment, OpenOptions, TRAINING, TaskFilter, TaskKind,
-    TaskRules,
+    Claim, Journal, Later, LaterDraft, NewPayment, OpenOptions, RECOVERY, TRAINING, TaskFilter,
+    TaskKind, TaskRules,
 };
 use ivrpay_payment::{Doubt, OperationId, OperationKind, Outcome, State, TenantId, Why};
 use serde_json::json;
@@ -121,6 +121,7 @@ enum End {
     SaidUnknown,
     Killed,
     FoundOut,
+    FoundByAPerson,
 }
 
 async fn ends(journal: &Journal, claim: &Claim, end: End) {
@@ -130,7 +131,7 @@ async fn ends(journal: &Journal, claim: &Claim, end: End) {
         ..draft()
     };
     let intent = journal.write_intent(id, draft).await.unwrap();
-    if end == End::FoundOut {
+    if matches!(end, End::FoundOut | End::FoundByAPerson) {
         journal.write_outcome(&intent, &UNKNOWN).await.unwrap();
     } else {
         journal.write_outcome(&intent, &approved()).await.unwrap();
@@ -138,7 +139,7 @@ async fn ends(journal: &Journal, claim: &Claim, end: End) {
     let nothing = json!(null);
     let state = match end {
         End::Heard => journal.release(claim, "success", nothing).await,
-        End::SaidUnknown | End::FoundOut => {
+        End::SaidUnknown | End::FoundOut | End::FoundByAPerson => {
             journal.release(claim, "outcome-unknown", nothing).await
         }
         End::OperatorKnows | End::HungUp => {
@@ -150,13 +151,13 @@ async fn ends(journal: &Journal, claim: &Claim, end: End) {
         End::Killed => Ok(State::Approved),
     };
     state.unwrap();
-    if end == End::FoundOut {
-        let operation = intent.get().operation_id;
-        journal
-            .settle(operation, &approved(), "inquiry")
-            .await
-            .unwrap();
-    }
+    let by = match end {
+        End::FoundOut => RECOVERY,
+        End::FoundByAPerson => "sato",
+        _ => return,
+    };
+    let operation = intent.get().operation_id;
+    journal.settle(operation, &approved(), by).await.unwrap();
 }
 
 #[tokio::test]
@@ -164,9 +165,11 @@ async fn an_approval_that_nobody_knows_of_is_released_where_its_merchant_wants_t
     for (end, releases) in [
         (End::Heard, false),
         (End::OperatorKnows, false),
-        (End::HungUp, true),
-        (End::SaidUnknown, true),
-        (End::Killed, true),
+        // The dialplan, or the next daemon, may tell somebody yet.
+        (End::HungUp, false),
+        (End::SaidUnknown, false),
+        (End::Killed, false),
+        (End::FoundByAPerson, false),
         (End::FoundOut, true),
     ] {
         for (tenant, connector, wants) in [
@@ -218,7 +221,7 @@ async fn a_release_is_done_once_and_never_over_a_person() {
         let journal = Journal::open(place.path(), options).await.unwrap();
         let claim = journal.create_claimed(order("A-1"), call()).await.unwrap();
         let id = claim.payment().id;
-        ends(&journal, &claim, End::HungUp).await;
+        ends(&journal, &claim, End::FoundOut).await;
         let task = journal.tasks(&TaskFilter::default()).await.unwrap();
         let task = task.first().unwrap();
         assert_eq!(task.kind, TaskKind::ApprovedCallerGone);

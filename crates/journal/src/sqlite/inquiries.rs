@@ -5,7 +5,7 @@ use sqlx::Row as _;
 
 use super::{DAMAGED, Sqlite, Tx, operation, parsed};
 use crate::Error;
-use crate::inquiries::{Unheard, next_ms};
+use crate::inquiries::{RECOVERY, Unheard, next_ms};
 use crate::types::{Operation, Payment, TaskKind};
 
 impl Sqlite {
@@ -30,7 +30,8 @@ impl Sqlite {
     pub(crate) async fn to_release(&self, now_ms: i64, limit: u32) -> Result<Vec<Unheard>, Error> {
         let rows = sqlx::query(
             "SELECT r.payment, r.wanted_ms, r.at_ms, p.state = 'approved' AND NOT EXISTS
-               (SELECT 1 FROM tasks t WHERE t.payment = r.payment AND t.kind = ?2 AND t.state <> 'open') AS wanted
+               (SELECT 1 FROM tasks t WHERE t.payment = r.payment AND t.kind = ?2 AND t.state <> 'open') AND NOT EXISTS
+               (SELECT 1 FROM operations o WHERE o.payment = r.payment AND o.kind IN ('capture', 'void', 'refund') AND o.by_whom <> ?4) AS wanted
              FROM releases r JOIN payments p ON p.id = r.payment
              WHERE r.at_ms <= ?3 AND NOT EXISTS (SELECT 1 FROM claims c WHERE c.payment = r.payment)
              ORDER BY r.at_ms, r.payment LIMIT ?1",
@@ -38,6 +39,7 @@ impl Sqlite {
         .bind(limit)
         .bind(TaskKind::ApprovedCallerGone.name())
         .bind(now_ms)
+        .bind(RECOVERY)
         .fetch_all(&self.reads)
         .await?;
         rows.iter()
