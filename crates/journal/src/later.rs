@@ -279,10 +279,10 @@ async fn progressed(tx: &mut Tx<'_>, intent: &Intent, progress: Value) -> Result
     let payment = tx.payment(intent.payment_id).await?.ok_or(Error::Corrupt {
         what: "an operation without its payment",
     })?;
-    let operation = tx.operation(intent.operation_id).await?;
     let all = tx.operations(payment.id).await?;
     let open = all.iter().find_map(Operation::open);
-    let before = operation.as_ref().and_then(|o| o.progress.as_ref());
+    let operation = all.iter().find(|o| o.id == intent.operation_id);
+    let before = operation.and_then(|o| o.progress.as_ref());
     let entry = if sendings(Some(&progress)) > sendings(before) {
         Entry::Again(intent.kind)
     } else {
