@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use ivrpay_journal::{Operation, OperationState, Unheard};
+use ivrpay_journal::{LaterError, Operation, OperationState, Unheard};
 use ivrpay_payment::{Outcome, Why};
 use ivrpay_web::LaterRefused;
 use tokio::time::MissedTickBehavior;
@@ -64,8 +64,7 @@ async fn each(stopping: CancellationToken, look: impl AsyncFn() -> Result<(), La
 }
 
 async fn inquire(settle: &Settle, connector: &str) -> Result<(), LaterRefused> {
-    let due = settle.journal().to_inquire(connector, AT_ONCE).await;
-    let due = due.map_err(ivrpay_journal::LaterError::from)?;
+    let due = settle.journal().to_inquire(connector, AT_ONCE).await?;
     let asked = due.into_iter().map(|operation| one(settle, operation));
     join_all(asked).await.into_iter().collect()
 }
@@ -87,15 +86,13 @@ async fn one(settle: &Settle, operation: Operation) -> Result<(), LaterRefused> 
         }
     };
     if let Some(at_ms) = again {
-        let put_off = settle.journal().inquire_at(id, Some(at_ms)).await;
-        put_off.map_err(ivrpay_journal::LaterError::from)?;
+        settle.journal().inquire_at(id, at_ms).await?;
     }
     Ok(())
 }
 
 async fn release(settle: &Settle) -> Result<(), LaterRefused> {
-    let due = settle.journal().to_release(AT_ONCE).await;
-    let due = due.map_err(ivrpay_journal::LaterError::from)?;
+    let due = settle.journal().to_release(AT_ONCE).await?;
     let released = due.into_iter().map(|unheard| release_one(settle, unheard));
     join_all(released).await.into_iter().collect()
 }
@@ -121,10 +118,7 @@ async fn release_one(settle: &Settle, unheard: Unheard) -> Result<(), LaterRefus
             // Something else is asked of it; or the journal can't be read or written now.
             Err(
                 LaterRefused::NotRead
-                | LaterRefused::Journal(
-                    ivrpay_journal::LaterError::Open { .. }
-                    | ivrpay_journal::LaterError::Journal(_),
-                ),
+                | LaterRefused::Journal(LaterError::Open { .. } | LaterError::Journal(_)),
             ) => true,
             // A person has the task.
             Err(refused) => {
@@ -135,14 +129,13 @@ async fn release_one(settle: &Settle, unheard: Unheard) -> Result<(), LaterRefus
     } else {
         false
     };
-    let written = if again {
-        journal
-            .release_at(payment, now.saturating_add(AWAY_MS))
-            .await
+    if again {
+        let at_ms = now.saturating_add(AWAY_MS);
+        journal.release_at(payment, at_ms).await?;
     } else {
-        journal.released(payment).await
-    };
-    Ok(written.map_err(ivrpay_journal::LaterError::from)?)
+        journal.released(payment).await?;
+    }
+    Ok(())
 }
 
 /// Whether nothing came of it, and it may be asked for again.

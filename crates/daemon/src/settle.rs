@@ -359,11 +359,7 @@ impl Settle {
     ) -> Result<Vec<Operation>, LaterRefused> {
         let kind = OperationKind::Query;
         self.payment(payment).await?;
-        let operations = self
-            .journal
-            .operations(payment)
-            .await
-            .map_err(LaterError::from)?;
+        let operations = self.journal.operations(payment).await?;
         let open = operations.into_iter().filter(|operation| {
             operation.state == OperationState::Unknown && operation.kind != kind
         });
@@ -401,7 +397,7 @@ impl Settle {
             Err(OutcomeError::AlreadyWritten) => Ok(Found::Nothing),
             // It stays unknown.
             Err(OutcomeError::TooEarly { sure_ms }) => Ok(Found::TooEarly { sure_ms }),
-            Err(OutcomeError::Journal(error)) => Err(LaterError::from(error).into()),
+            Err(OutcomeError::Journal(error)) => Err(error.into()),
             Err(_) => Err(LaterError::NotFound.into()),
         }
     }
@@ -519,7 +515,7 @@ impl Settle {
     }
 
     async fn payment(&self, id: PaymentId) -> Result<Payment, LaterRefused> {
-        let found = self.journal.payment(id).await.map_err(LaterError::from)?;
+        let found = self.journal.payment(id).await?;
         found.ok_or_else(|| LaterError::NotFound.into())
     }
 

@@ -47,18 +47,13 @@ impl Journal {
         self.store().to_inquire(connector, now_ms, limit).await
     }
 
-    /// Asks about an operation no sooner than at that time (UTC milliseconds), or never again by itself. Changes nothing where it is known
-    /// meanwhile.
+    /// Asks about an operation no sooner than at that time, UTC milliseconds. Changes nothing where it is known meanwhile.
     ///
     /// # Errors
     /// The journal's own; it is asked about as before then.
-    pub async fn inquire_at(
-        &self,
-        operation: OperationId,
-        at_ms: Option<i64>,
-    ) -> Result<(), Error> {
+    pub async fn inquire_at(&self, operation: OperationId, at_ms: i64) -> Result<(), Error> {
         let mut tx = self.begin(Durability::Rides).await?;
-        let written = tx.inquire_at(operation, at_ms).await;
+        let written = tx.inquire_at(operation, Some(at_ms)).await;
         tx.end(written).await
     }
 

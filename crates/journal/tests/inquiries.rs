@@ -92,10 +92,10 @@ async fn nothing_known_is_asked_about() {
     let Err(ivrpay_journal::OutcomeError::TooEarly { sure_ms }) = early else {
         panic!("{early:?}")
     };
-    journal.inquire_at(never, Some(sure_ms)).await.unwrap();
+    journal.inquire_at(never, sure_ms).await.unwrap();
     assert_eq!(due(&journal).await, []);
     // Nobody puts off what is known.
-    journal.inquire_at(yes, Some(0)).await.unwrap();
+    journal.inquire_at(yes, 0).await.unwrap();
     assert_eq!(due(&journal).await, []);
     place.now.store(sure_ms, Ordering::SeqCst);
     assert_eq!(due(&journal).await, [never]);

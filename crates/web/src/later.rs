@@ -91,6 +91,12 @@ pub enum LaterRefused {
     Stopping,
 }
 
+impl From<ivrpay_journal::Error> for LaterRefused {
+    fn from(error: ivrpay_journal::Error) -> Self {
+        Self::Journal(error.into())
+    }
+}
+
 impl From<LaterRefused> for ApiError {
     fn from(refused: LaterRefused) -> Self {
         let message = refused.to_string();
