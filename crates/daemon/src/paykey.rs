@@ -13,9 +13,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use ivrpay_ari::{Bridge, Channel, ChannelId, Client};
-use ivrpay_dialogue::Prompt;
 use ivrpay_dialogue::operator::{self, Refusal};
-use ivrpay_payment::Money;
+use ivrpay_dialogue::{Prompt, Waits};
+use ivrpay_journal::Payment;
+use ivrpay_payment::Transaction;
 use ivrpay_prompts::Language;
 use tokio_util::sync::CancellationToken;
 
@@ -225,8 +226,8 @@ impl PayKey {
                 Err(Refusal::ServiceAway.into())
             }
             Err(NotFound::Several(waiting)) => {
-                let amounts: Vec<_> = waiting.iter().map(|payment| payment.amount).collect();
-                let chosen = choose(ear, language, &amounts).await?;
+                let waits: Vec<_> = waiting.iter().map(waits).collect();
+                let chosen = choose(ear, language, &waits).await?;
                 args.payment = waiting.get(chosen).map(|payment| payment.id);
                 Ok(())
             }
@@ -338,21 +339,30 @@ pub(crate) fn other_half(name: &str) -> Option<String> {
     Some(format!("Local/{pipe};{other}"))
 }
 
-/// Reads the amounts to the operator, who presses the number of one; its index.
+/// What is said of it. Where nothing is charged, its amount is none.
+const fn waits(payment: &Payment) -> Waits {
+    match payment.transaction {
+        Transaction::Tokenise => Waits::ToRegister,
+        Transaction::Verify => Waits::ToCheck,
+        _ => Waits::For(payment.amount),
+    }
+}
+
+/// Reads to the operator what waits, who presses the number of one; its index.
 async fn choose<E: Ear>(
     ear: &mut E,
     language: Language,
-    amounts: &[Money],
+    waits: &[Waits],
 ) -> Result<usize, No<E::Lost>> {
     // Too many to be read to anybody: the order system says which.
-    let prompt = operator::choice(amounts).ok_or(Refusal::NothingWaiting)?;
+    let prompt = operator::choice(waits).ok_or(Refusal::NothingWaiting)?;
     for _ in 0..CHOICE_TRIES {
         let mut key = ear.say(language, &prompt, true).await.map_err(No::Lost)?;
         if key.is_none() {
             key = ear.wait_for_key(CHOICE_WAIT).await.map_err(No::Lost)?;
         }
         let index = key.and_then(|number| usize::from(number).checked_sub(1));
-        if let Some(index) = index.filter(|index| *index < amounts.len()) {
+        if let Some(index) = index.filter(|index| *index < waits.len()) {
             return Ok(index);
         }
     }
@@ -363,7 +373,7 @@ async fn choose<E: Ear>(
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-    use ivrpay_payment::Currency;
+    use ivrpay_payment::{Currency, Money};
 
     use super::*;
 
@@ -447,7 +457,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_operator_chooses_by_number_and_has_two_tries() {
-        let yen = |amount| Money::new(amount, Currency::Jpy).unwrap();
+        let yen = |amount| Waits::For(Money::new(amount, Currency::Jpy).unwrap());
         let waiting = [yen(3300), yen(4400)];
         for (keys, chosen) in [
             // In the middle of what is said, and behind it.

@@ -572,11 +572,22 @@ impl Spelt {
     }
 }
 
-/// The amounts of 2 to 9 orders that wait, `Copy`; the first is key 1.
+/// What an order that waits is about, for who chooses among several.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Waits {
+    /// To be charged, or reserved.
+    For(Money),
+    /// A card to be stored, without a charge.
+    ToRegister,
+    /// A card to be checked, without a charge.
+    ToCheck,
+}
+
+/// 2 to 9 orders that wait, `Copy`; the first is key 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Choices {
-    first: Money,
-    others: [Option<Money>; 8],
+    first: Waits,
+    others: [Option<Waits>; 8],
 }
 
 impl Choices {
@@ -585,27 +596,27 @@ impl Choices {
 
     /// `None` for fewer than two, among which there is nothing to choose, and for more than [`Self::MAX`].
     #[must_use]
-    pub fn new(amounts: &[Money]) -> Option<Self> {
-        let (first, others) = amounts.split_first()?;
+    pub fn new(orders: &[Waits]) -> Option<Self> {
+        let (first, others) = orders.split_first()?;
         let mut choices = Self {
             first: *first,
             others: [None; 8],
         };
-        for (place, amount) in choices
+        for (place, order) in choices
             .others
             .get_mut(..others.len())?
             .iter_mut()
             .zip(others)
         {
-            *place = Some(*amount);
+            *place = Some(*order);
         }
         (!others.is_empty()).then_some(choices)
     }
 
-    /// Key and amount, in order.
-    pub fn iter(&self) -> impl Iterator<Item = (u8, Money)> {
-        let amounts = [Some(self.first)].into_iter().chain(self.others);
-        (1..).zip(amounts.flatten())
+    /// Key and order, in order.
+    pub fn iter(&self) -> impl Iterator<Item = (u8, Waits)> {
+        let orders = [Some(self.first)].into_iter().chain(self.others);
+        (1..).zip(orders.flatten())
     }
 }
 
@@ -682,13 +693,13 @@ mod tests {
     #[test]
     fn choices_are_two_to_nine() {
         let yen = |minor| Money::new(minor, ivrpay_payment::Currency::Jpy).unwrap();
-        let amounts: Vec<Money> = (1..=10).map(yen).collect();
+        let orders: Vec<_> = (1..=10).map(|minor| Waits::For(yen(minor))).collect();
         for count in 0..=10 {
-            let choices = Choices::new(&amounts[..count]);
+            let choices = Choices::new(&orders[..count]);
             assert_eq!(choices.is_some(), (2..=9).contains(&count), "{count}");
             if let Some(choices) = choices {
                 let read: Vec<_> = choices.iter().collect();
-                let wanted: Vec<_> = (1..).zip(amounts[..count].iter().copied()).collect();
+                let wanted: Vec<_> = (1..).zip(orders[..count].iter().copied()).collect();
                 assert_eq!(read, wanted);
             }
         }

@@ -5,7 +5,7 @@
 
 use ivrpay_payment::{Action, Decline, Money, Outcome, Transaction, Why};
 
-use crate::io::{CallResult, Choices, End, Keys, Prompt, Say, Spelt, Step};
+use crate::io::{CallResult, Choices, End, Keys, Prompt, Say, Spelt, Step, Waits};
 use crate::line::Line;
 
 /// Longest code of an acquirer that is read aloud, signs: nobody writes down a longer one, and words are not spelt.
@@ -101,11 +101,10 @@ pub fn ready() -> Prompt {
     Prompt::from(Line::PaymentReady)
 }
 
-/// Which of the orders that wait for this operator: the first amount is key 1. `None` for fewer than two amounts, or more than
-/// [`Choices::MAX`].
+/// Which of the orders that wait for this operator: the first is key 1. `None` for fewer than two, or more than [`Choices::MAX`].
 #[must_use]
-pub fn choice(amounts: &[Money]) -> Option<Prompt> {
-    Choices::new(amounts).map(|choices| Prompt(vec![Say::Choice(choices)]))
+pub fn choice(orders: &[Waits]) -> Option<Prompt> {
+    Choices::new(orders).map(|choices| Prompt(vec![Say::Choice(choices)]))
 }
 
 /// Where the customer is, in a word or two; `None` for the end, which [`whisper`] tells.

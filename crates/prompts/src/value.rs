@@ -1,6 +1,6 @@
 //! Values inside a sentence: an amount, the last four, a reference, brands, plans, a choice of orders, what is spelt; as clips and as written.
 
-use ivrpay_dialogue::{Brands, Choices, Counts, PlanKinds, Spelt};
+use ivrpay_dialogue::{Brands, Choices, Counts, PlanKinds, Spelt, Waits};
 use ivrpay_payment::{Currency, Money, Plan, Truncated};
 
 use crate::Language;
@@ -11,7 +11,7 @@ use crate::table::table;
 pub(crate) enum Value {
     Amount(Money),
     Brands(Brands),
-    /// The amounts, each with its key.
+    /// What each is about, with its key.
     Choices(Choices),
     /// How many they are.
     Count(Choices),
@@ -192,10 +192,10 @@ fn count_clip(choices: &Choices) -> String {
     format!("orders-{}", choices.iter().count())
 }
 
-/// Amount and key in Japanese, key and amount in English.
+/// What it is about and its key in Japanese, the other way round in English.
 fn choice_clips(choices: &Choices, language: Language) -> Vec<String> {
     let mut clips = Vec::new();
-    for (key, amount) in choices.iter() {
+    for (key, waits) in choices.iter() {
         if key > 1 {
             clips.push("pause".to_owned());
         }
@@ -203,10 +203,10 @@ fn choice_clips(choices: &Choices, language: Language) -> Vec<String> {
         match language {
             Language::En => {
                 clips.push(name);
-                clips.extend(amount_clips(amount, language));
+                clips.extend(waits_clips(waits, language));
             }
             Language::Ja => {
-                clips.extend(amount_clips(amount, language));
+                clips.extend(waits_clips(waits, language));
                 clips.push(name);
             }
         }
@@ -214,16 +214,30 @@ fn choice_clips(choices: &Choices, language: Language) -> Vec<String> {
     clips
 }
 
+fn waits_clips(waits: Waits, language: Language) -> Vec<String> {
+    match waits {
+        Waits::For(amount) => amount_clips(amount, language),
+        Waits::ToRegister => vec!["card-to-register".to_owned()],
+        Waits::ToCheck => vec!["card-to-check".to_owned()],
+    }
+}
+
 fn choice_text(choices: &Choices, language: Language) -> String {
     let said: Vec<String> = choices
         .iter()
-        .map(|(key, amount)| {
-            let amount = amount_text(amount, language);
+        .map(|(key, waits)| {
+            let what = match waits {
+                Waits::For(amount) => amount_text(amount, language),
+                Waits::ToRegister | Waits::ToCheck => {
+                    let clips = waits_clips(waits, language);
+                    clips.iter().map(|c| table(language).written(c)).collect()
+                }
+            };
             match language {
-                Language::En => format!("{key} for {amount}"),
+                Language::En => format!("{key} for {what}"),
                 Language::Ja => {
                     let name = choice_clip(choices, key, language);
-                    format!("{amount}{}", table(language).written(&name))
+                    format!("{what}{}", table(language).written(&name))
                 }
             }
         })

@@ -6,7 +6,9 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use ivrpay_dialogue::operator::{Refusal, choice, progress, ready, reason};
-use ivrpay_dialogue::{Brands, Counts, ErrorType, Line, PlanKinds, Prompt, Say, Spelt, Step};
+use ivrpay_dialogue::{
+    Brands, Counts, ErrorType, Line, PlanKinds, Prompt, Say, Spelt, Step, Waits,
+};
 use ivrpay_payment::{Brand, Count, Currency, Money, Plan, Truncated};
 use ivrpay_prompts::{Language, clips, every_file, spoken, text};
 
@@ -414,7 +416,7 @@ fn prompts_keep_their_limits() {
         }
         // Two orders as any menu; each more as long as its amount and its key.
         for (count, limit) in [(2, 11.0), (9, 40.0)] {
-            let prompt = choice(&vec![yen(12_800); count]).unwrap();
+            let prompt = choice(&vec![Waits::For(yen(12_800)); count]).unwrap();
             let length = length(&prompt, language);
             assert!(length <= limit, "{language} {count} orders: {length:.2} s");
         }

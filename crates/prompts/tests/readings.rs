@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use ivrpay_dialogue::operator::choice;
-use ivrpay_dialogue::{Brands, Counts, Line, PlanKinds, Prompt, Say, Spelt};
+use ivrpay_dialogue::{Brands, Counts, Line, PlanKinds, Prompt, Say, Spelt, Waits};
 use ivrpay_payment::{Brand, Count, Currency, Money, Plan, Truncated};
 use ivrpay_prompts::{Language, can_say, clips, spoken, text};
 
@@ -349,32 +349,42 @@ fn reference_is_read_digit_by_digit_in_fours() {
 #[test]
 fn waiting_orders_each_with_its_key() {
     let yen = |minor| money(minor, Currency::Jpy);
-    for (amounts, ja, kana, en) in [
+    for (orders, ja, kana, en) in [
         (
-            &[yen(1_200), yen(3_400)][..],
+            &[Waits::For(yen(1_200)), Waits::For(yen(3_400))][..],
             "ご注文が2件あります。1,200円は1、3,400円は2を押してください。",
             "ごちゅうもんがにけんあります。せんにひゃくえんは いちさんぜんよんひゃくえんは にを おしてください。",
             "two orders are waiting. Press 1 for 1,200 yen, 2 for 3,400 yen.",
         ),
         (
-            &[yen(4), yen(980), yen(3_400)],
+            &[
+                Waits::For(yen(4)),
+                Waits::For(yen(980)),
+                Waits::For(yen(3_400)),
+            ],
             "ご注文が3件あります。4円は1、980円は2、3,400円は3を押してください。",
             "ごちゅうもんがさんけんあります。よえんは いちきゅうひゃくはちじゅうえんは にさんぜんよんひゃくえんは さんを おしてください。",
             "three orders are waiting. Press 1 for 4 yen, 2 for 980 yen, 3 for 3,400 yen.",
         ),
+        (
+            &[Waits::ToRegister, Waits::For(yen(980)), Waits::ToCheck],
+            "ご注文が3件あります。カードの登録は1、980円は2、カードの確認は3を押してください。",
+            "ごちゅうもんがさんけんあります。カードの とうろくは いちきゅうひゃくはちじゅうえんは にカードの かくにんは さんを おしてください。",
+            "three orders are waiting. Press 1 for a card to register, 2 for 980 yen, 3 for a card to check.",
+        ),
     ] {
-        let prompt = choice(amounts).unwrap();
+        let prompt = choice(orders).unwrap();
         assert_eq!(text(&prompt, Language::Ja), ja);
         assert_eq!(spoken(&prompt, Language::Ja), kana);
         assert_eq!(text(&prompt, Language::En), en);
     }
-    let dollars = [money(250, Currency::Usd), money(1_200, Currency::Usd)];
+    let dollars = [250, 1_200].map(|cents| Waits::For(money(cents, Currency::Usd)));
     assert_eq!(
         spoken(&choice(&dollars).unwrap(), Language::En),
         "two orders are waiting. Press one for two dollars and fifty cents two for twelve dollars"
     );
     // As many as there are keys.
-    let nine = choice(&[yen(100); 9]).unwrap();
+    let nine = choice(&[Waits::For(yen(100)); 9]).unwrap();
     for language in Language::ALL {
         let keys = clips(&nine, language)
             .into_iter()
@@ -382,7 +392,7 @@ fn waiting_orders_each_with_its_key() {
             .count();
         assert_eq!(keys, 9, "{language}");
     }
-    assert_eq!(choice(&[yen(100); 10]), None);
+    assert_eq!(choice(&[Waits::For(yen(100)); 10]), None);
 }
 
 #[test]
