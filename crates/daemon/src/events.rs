@@ -3,9 +3,9 @@
 //! Fields are ids, enums, counts and durations; free text from outside has no way in. `tests/tidy.rs` bans the macros of
 //! `tracing` everywhere else, so this file is the list of all that can be logged (PCI DSS v4.0.1, 3.4.1 and 10.3).
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, SystemTime};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
 
 use ivrpay_acquirer::HookError;
 use ivrpay_api as api;
@@ -1011,10 +1011,16 @@ pub(crate) fn noticed(connector: &str, event: &'static str, told: Option<Told>) 
     }
 }
 
-/// A message that nothing of was read.
+/// A message that nothing of was read. Anybody may send some: each is counted, and the log has one a minute.
 pub(crate) fn hook_refused(connector: &str, error: &HookError) {
+    static LAST: Mutex<Option<Instant>> = Mutex::new(None);
     counter!("ivrpay_webhooks_total", "connector" => connector.to_owned(), "result" => "refused")
         .increment(1);
+    let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
+    if last.is_some_and(|last| last.elapsed() < Duration::from_secs(60)) {
+        return;
+    }
+    *last = Some(Instant::now());
     warn!(
         connector,
         error = %error,

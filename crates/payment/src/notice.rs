@@ -11,7 +11,7 @@ pub struct Notice {
     pub about: Noticed,
     /// What that operation may be.
     pub kinds: &'static [OperationKind],
-    /// The same, where it settles nothing: a person is to look at it.
+    /// What it may be besides, where it settles nothing: a person is to look at it.
     pub warns: &'static [OperationKind],
     /// Of how much it speaks.
     pub sum: Sum,

@@ -190,8 +190,46 @@ fn what_events_say() {
         );
         let yen = Money::new(1500, Currency::Jpy).unwrap();
         assert_eq!((notice.sum, notice.reference.as_str()), (Sum::Is(yen), PSP));
-        let warns: &[OperationKind] = if event == "CAPTURE_FAILED" { &[Charge] } else { &[] };
+        let warns: &[OperationKind] = match event {
+            "AUTHORISATION" | "TECHNICAL_CANCEL" => &[],
+            "CAPTURE_FAILED" => &[Capture, Charge],
+            _ => kinds,
+        };
         assert_eq!(notice.warns, warns, "{event}");
+    }
+}
+
+/// What somebody does to an order by hand at Adyen names the order alone: it may be ours, and settles nothing.
+#[test]
+fn what_names_the_order_alone_settles_nothing_but_the_payment_and_its_technical_cancel() {
+    for (event, settles, warns) in [
+        ("AUTHORISATION", &[Charge, Authorise][..], &[][..]),
+        ("TECHNICAL_CANCEL", &[Void], &[]),
+        ("CAPTURE", &[], &[Capture]),
+        ("CAPTURE_FAILED", &[], &[Capture, Charge]),
+        ("CANCELLATION", &[], &[Void]),
+        ("CANCEL_OR_REFUND", &[], &[Void]),
+        ("REFUND", &[], &[Refund]),
+        ("REFUND_FAILED", &[], &[Refund, Void]),
+    ] {
+        let Heard::Notice(notice) = said(item(event, ORDER, "true", "")) else {
+            panic!("{event} says nothing");
+        };
+        assert_eq!((notice.kinds, notice.warns), (settles, warns), "{event}");
+    }
+}
+
+/// While a key is exchanged at Adyen either proves a message, and no third one does.
+#[test]
+fn an_old_key_and_a_new_one_are_both_good() {
+    let old = "00".repeat(32);
+    let message = message(&[signed(item("CAPTURE", LATER, "true", ""))]);
+    for (keys, good) in [
+        (format!("{old}\n{KEY}\n"), true),
+        (format!("{KEY} {old}"), true),
+        (old.clone(), false),
+    ] {
+        assert_eq!(read(&webhook("Shop", &keys), &message).is_ok(), good);
     }
 }
 
@@ -282,7 +320,7 @@ fn user_and_password_are_asked_for_beside_the_signature() {
     settings.secrets.remove("webhook_password");
     settings.parameters.remove("webhook_user");
     assert!(hook(&settings).unwrap().hook().is_none(), "no key, no webhook");
-    for key in ["", "44782D", &"g".repeat(64)] {
+    for key in ["", "44782D", &"g".repeat(64), &format!("{KEY} {KEY} {KEY}"), &format!("{KEY} 44782D")] {
         settings.secrets.insert("webhook_hmac_key".into(), key.into());
         let refused = matches!(hook(&settings), Err(SettingError::Value { .. }));
         assert_eq!(refused, !key.is_empty(), "{key}");
@@ -298,6 +336,7 @@ fn another_form_is_no_message() {
         "{}",
         "[]",
         r#"{"notificationItems": {}}"#,
+        r#"{"live": "false", "notificationItems": []}"#,
         r#"{"notificationItems": [{}]}"#,
     ] {
         let posted = Posted {
