@@ -5,7 +5,7 @@ use std::fmt;
 use std::os::unix::fs::MetadataExt as _;
 
 use anyhow::{Context as _, bail};
-use ivrpay_acquirer::Mode;
+use ivrpay_acquirer::{CardKept, Mode};
 use ivrpay_journal::{Journal, LiveConnector, OpenOptions, Standing};
 
 use crate::config::{Config, Connector};
@@ -235,6 +235,10 @@ fn as_it_is(config: &Config, name: &str, connector: &Connector) -> LiveConnector
         .collect();
     if let Some(endpoint) = endpoint {
         settings.insert("user".to_owned(), endpoint.user.clone());
+        // The default stands in no line: a journal from before there was a choice knows none.
+        if endpoint.card_kept == CardKept::UntilAnswer {
+            settings.insert("card_kept".to_owned(), endpoint.card_kept.name().to_owned());
+        }
     }
     let written = |path: &std::path::Path| {
         let meta = std::fs::metadata(path);
@@ -313,6 +317,11 @@ mod tests {
         for (from, to, what) in [
             (host, other, "url"),
             ("user = \"shop\"", "user = \"chop\"", "user"),
+            (
+                "user = \"shop\"",
+                "user = \"shop\"\ncard_kept = \"until-answer\"\nendpoint_deduplicates = true",
+                "card_kept",
+            ),
             (
                 "#parameters = { merchant_id = \"M-1\" }",
                 "parameters = { merchant_id = \"M-2\" }",
