@@ -45,8 +45,8 @@ pub(crate) struct Books {
 
 #[derive(Debug)]
 pub(crate) struct Journal {
-    /// State of each payment.
-    payments: Vec<String>,
+    /// State of each payment, and how much of it is taken.
+    payments: Vec<(String, u64)>,
     /// Kind and state of each operation.
     operations: Vec<(String, String)>,
     claims: i64,
@@ -54,6 +54,8 @@ pub(crate) struct Journal {
     told: Vec<(i64, String)>,
     /// Kinds of what a person is to do.
     tasks: Vec<String>,
+    /// Whether the service itself has found out that it was approved.
+    found_out: bool,
     /// What is to be done by itself still.
     due: i64,
 }
@@ -64,7 +66,11 @@ impl Journal {
         let options = SqliteConnectOptions::new().filename(file);
         let mut journal = options.connect().await?;
         let text = |row: &SqliteRow, at: usize| row.try_get::<String, _>(at);
-        let payments = rows(&mut journal, "SELECT state FROM payments").await?;
+        let payments = rows(
+            &mut journal,
+            "SELECT state, coalesce(captured_minor, 0) FROM payments",
+        )
+        .await?;
         let operations = rows(
             &mut journal,
             "SELECT kind, state FROM operations ORDER BY id",
@@ -81,11 +87,17 @@ impl Journal {
         };
         let claims = count(&mut journal, "SELECT count(*) FROM claims").await?;
         let due = count(&mut journal, "SELECT count(*) FROM releases").await?;
+        let found_out = count(
+            &mut journal,
+            "SELECT count(*) FROM records WHERE kind = 'settled' AND json_extract(body, '$.by') = 'recovery'
+               AND json_extract(body, '$.outcome.result') = 'approved'",
+        )
+        .await?;
         let read = Self {
             payments: payments
                 .iter()
-                .map(|r| text(r, 0))
-                .collect::<Result<_, _>>()?,
+                .map(|r| Ok((text(r, 0)?, r.try_get::<i64, _>(1)?.unsigned_abs())))
+                .collect::<Result<_, sqlx::Error>>()?,
             operations: operations
                 .iter()
                 .map(|r| Ok((text(r, 0)?, text(r, 1)?)))
@@ -97,6 +109,7 @@ impl Journal {
                 .collect::<Result<_, sqlx::Error>>()?,
             tasks: tasks.iter().map(|r| text(r, 0)).collect::<Result<_, _>>()?,
             due,
+            found_out: found_out > 0,
         };
         journal.close().await?;
         Ok(read)
@@ -177,7 +190,7 @@ impl Found {
         }
         let state = match journal.payments.as_slice() {
             [] => None,
-            [state] => Some(state.as_str()),
+            [(state, _)] => Some(state.as_str()),
             _ => {
                 wrong(|f| &mut f.stuck, "more than one payment of one order");
                 return;
@@ -202,7 +215,10 @@ impl Found {
         }
         // I3: what was told is true, and stays.
         let kept = match told {
-            Some(Told::Approved) => matches!(state, Some("approved" | "voided")),
+            // Given back by the person's wish, and by nobody else's.
+            Some(Told::Approved) => {
+                state == Some("approved") || state == Some("voided") && case.then == Some("void")
+            }
             Some(Told::Declined | Told::NotCharged) => effective == 0 && state != Some("approved"),
             Some(Told::Unknown) | None => true,
         };
@@ -211,6 +227,22 @@ impl Found {
         }
         if later.as_deref() == Some("approved") && undone && effective != 0 {
             wrong(|f| &mut f.lost, "given back, and the acquirer still has it");
+        }
+        // I7: as much is taken as the journal has.
+        let taken = orders.first().and_then(|order| order.taken);
+        if let (Some(taken), [(state, captured)]) = (taken, journal.payments.as_slice())
+            && state == "approved"
+            && !(undone || waits_for_a_person)
+            && taken != *captured
+        {
+            wrong(
+                |f| &mut f.lost,
+                "another amount is taken than the journal has",
+            );
+        }
+        // The merchant wants what nobody knows of released.
+        if case.releases && journal.found_out && state == Some("approved") {
+            wrong(|f| &mut f.stuck, "found out by itself, and not released");
         }
         // I2: nothing is approved in silence.
         let heard = told == &Some(Told::Approved);

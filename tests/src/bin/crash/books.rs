@@ -26,6 +26,8 @@ pub(crate) struct Acquirer {
 pub(crate) struct Order {
     /// It holds, or has taken, the money, and has not given all of it back.
     pub(crate) booked: bool,
+    /// How much of it is taken; `None` where its books do not say.
+    pub(crate) taken: Option<u64>,
     /// Requests with a card; `None` where it does not count them.
     pub(crate) requests: Option<u64>,
 }
@@ -110,7 +112,15 @@ impl Acquirer {
             .map(|order| {
                 let back = ["refunded", "given_back"].map(|key| order[key].as_u64());
                 let back = back.into_iter().flatten().max().unwrap_or_default();
+                let taken = ["captured", "taken", "received"].map(|key| order[key].as_u64());
+                let state = order["state"].as_str().unwrap_or_default();
+                let by_state = match (acquirer, state) {
+                    ("gmo", "AUTH" | "SAUTH") => Some(0),
+                    ("gmo", "CAPTURE" | "SALES") => Some(amount),
+                    _ => None,
+                };
                 Order {
+                    taken: taken.into_iter().flatten().max().or(by_state),
                     booked: order["booked"] == true && back < amount,
                     requests: order["requests"].as_u64(),
                 }
