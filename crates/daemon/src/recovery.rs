@@ -100,13 +100,19 @@ async fn release(settle: &Settle) -> Result<(), LaterRefused> {
 async fn release_one(settle: &Settle, unheard: Unheard) -> Result<(), LaterRefused> {
     let Unheard {
         payment,
+        connector,
         wanted,
         since_ms,
         at_ms,
     } = unheard;
     let journal = settle.journal();
     let now = journal.now_ms();
-    let again = if wanted && now.saturating_sub(since_ms) < RELEASE_MAX_MS {
+    let again = if !wanted || now.saturating_sub(since_ms) >= RELEASE_MAX_MS {
+        false
+    } else if settle.is_open(&connector).is_err() {
+        // One that is known to be away is not asked.
+        true
+    } else {
         // Its own key at each time: one that was cut off behind the journal's write is not asked for twice.
         let key = format!("release-{at_ms}");
         match settle.release_by_itself(payment, key).await {
@@ -126,8 +132,6 @@ async fn release_one(settle: &Settle, unheard: Unheard) -> Result<(), LaterRefus
                 false
             }
         }
-    } else {
-        false
     };
     if again {
         let at_ms = now.saturating_add(AWAY_MS);

@@ -69,6 +69,7 @@ mod tests {
             let mut options = OpenOptions::new("test");
             let now = Arc::clone(&now);
             options.clock = Arc::new(move || now.load(Ordering::SeqCst));
+            options.steady = None;
             options
         };
         let journal = Journal::open(&path, options()).await.unwrap();

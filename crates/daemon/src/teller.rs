@@ -56,6 +56,8 @@ async fn opened(config: &Config, clock: &Clock) -> anyhow::Result<(Journal, Sett
     crate::install_crypto();
     let mut options = OpenOptions::new("edge-1");
     let clock = clock.clone();
+    // It goes ahead on purpose.
+    options.steady = None;
     options.clock =
         Arc::new(move || jiff::Timestamp::now().as_millisecond() + clock.0.load(Ordering::SeqCst));
     let rules = |tenant: &Tenant| (tenant.id.clone(), TaskRules::clone(&tenant.task_rules));

@@ -263,6 +263,9 @@ pub enum LaterError {
     /// A part was given back: what is left can't be voided.
     #[error("a part of the payment is refunded: refund the rest")]
     Refunded,
+    /// The service would release what a person sees to.
+    #[error("a person has taken its task")]
+    Taken,
     /// A void is of the whole.
     #[error("a void is of the whole amount: refund a part, or capture less")]
     WholeOnly,

@@ -25,11 +25,13 @@ pub(crate) const RELEASED: &str =
     "approved, nobody heard it, and it was released again: the customer has paid nothing";
 
 /// An approval that nobody knows of, of a merchant who wants such released.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unheard {
     /// The payment.
     pub payment: PaymentId,
-    /// Whether it is to be released still: it is approved, and no person sees to it.
+    /// The connector that it was approved by.
+    pub connector: String,
+    /// Whether it is to be released still: it is approved, its merchant wants that, and no person sees to it.
     pub wanted: bool,
     /// Since when, UTC milliseconds.
     pub since_ms: i64,
@@ -62,7 +64,12 @@ impl Journal {
     /// # Errors
     /// The journal's own.
     pub async fn to_release(&self, limit: u32) -> Result<Vec<Unheard>, Error> {
-        self.store().to_release(self.now_ms(), limit).await
+        let due = self.store().to_release(self.now_ms(), limit).await?;
+        let still = due.into_iter().map(|(tenant, unheard)| Unheard {
+            wanted: unheard.wanted && self.rules().of(&tenant).release_unheard,
+            ..unheard
+        });
+        Ok(still.collect())
     }
 
     /// The acquirer was not reached: it is tried again at that time, UTC milliseconds.

@@ -50,7 +50,34 @@ pub struct Journal(Arc<Inner>);
 struct Inner {
     store: Sqlite,
     clock: Clock,
+    /// What nobody sets, and how far the clock was ahead of it when the journal was opened.
+    steady: Option<(Clock, i64)>,
     rules: Rules,
+}
+
+impl Inner {
+    fn new(store: Sqlite, options: OpenOptions) -> Self {
+        let clock = options.clock;
+        let steady = options.steady.map(|steady| {
+            let apart = clock().saturating_sub(steady());
+            (steady, apart)
+        });
+        Self {
+            store,
+            clock,
+            steady,
+            rules: Rules(options.task_rules),
+        }
+    }
+
+    /// How far the clock has jumped ahead since the journal was opened, milliseconds. What was written before the jump looks older by that
+    /// than it is.
+    fn jumped_ms(&self) -> i64 {
+        self.steady.as_ref().map_or(0, |(steady, apart)| {
+            let now = (self.clock)().saturating_sub(steady());
+            now.saturating_sub(*apart).max(0)
+        })
+    }
 }
 
 impl fmt::Debug for Journal {
@@ -69,11 +96,7 @@ impl Journal {
     /// [`Error::InUse`], [`Error::Corrupt`], [`Error::Version`], [`Error::ReadOnly`], [`Error::Io`] ...
     pub async fn open(path: impl AsRef<Path>, options: OpenOptions) -> Result<Self, Error> {
         let store = Sqlite::open(path.as_ref(), &options).await?;
-        Ok(Self(Arc::new(Inner {
-            store,
-            clock: options.clock,
-            rules: Rules(options.task_rules),
-        })))
+        Ok(Self(Arc::new(Inner::new(store, options))))
     }
 
     /// Opens the journal for reading, beside a daemon that may be writing it. Everything that writes is [`Error::ReadOnly`].
@@ -83,11 +106,7 @@ impl Journal {
     pub async fn open_read_only(path: impl AsRef<Path>) -> Result<Self, Error> {
         let options = OpenOptions::new("reader");
         let store = Sqlite::open_read_only(path.as_ref(), options.busy_timeout).await?;
-        Ok(Self(Arc::new(Inner {
-            store,
-            clock: options.clock,
-            rules: Rules(options.task_rules),
-        })))
+        Ok(Self(Arc::new(Inner::new(store, options))))
     }
 
     /// Creates a waiting payment, unless the same API call made it before.
@@ -414,7 +433,9 @@ impl Journal {
     }
 
     pub(crate) async fn begin(&self, durability: Durability) -> Result<Tx<'_>, Error> {
-        self.0.store.begin(durability, &self.0.clock).await
+        let mut tx = self.0.store.begin(durability, &self.0.clock).await?;
+        tx.jumped_ms = self.0.jumped_ms();
+        Ok(tx)
     }
 
     pub(crate) fn store(&self) -> &Sqlite {
@@ -796,7 +817,10 @@ pub(crate) async fn settle(
         outcome,
         Outcome::NotCharged(Why::LookedUp | Why::NotArrived)
     );
-    let sure_ms = operation.created_ms.saturating_add(NOT_CHARGED_AFTER_MS);
+    let sure_ms = operation
+        .created_ms
+        .saturating_add(NOT_CHARGED_AFTER_MS)
+        .saturating_add(tx.jumped_ms);
     if looked_up && tx.now_ms < sure_ms {
         return Err(OutcomeError::TooEarly { sure_ms });
     }

@@ -8,6 +8,7 @@ use ivrpay_payment::{
 };
 use serde_json::{Value, json};
 
+use crate::inquiries::RECOVERY;
 use crate::journal::{Journal, check_key, fresh_id};
 use crate::sqlite::{Durability, Tx};
 use crate::types::{By, Later, LaterDraft, Operation, OperationState, Payment, Planned};
@@ -118,6 +119,10 @@ async fn planned(
     let operations = tx.operations(payment.id).await?;
     let standing = payment.standing(operations.iter().find_map(Operation::open));
     let minor = standing.allows(draft.kind, draft.amount_minor)?;
+    // Taken since it was read what is due.
+    if draft.by.person.as_str() == RECOVERY && tx.is_a_persons(payment.id).await? {
+        return Err(LaterError::Taken);
+    }
     let amount = Money::new(minor, payment.amount.currency())
         .map_err(|_| LaterError::Amount { left: minor })?;
     let about = match payment.state {
@@ -202,7 +207,10 @@ async fn query(tx: &mut Tx<'_>, about: OperationId, by: &By) -> Result<Intent, L
     );
     tx.insert_later(&intent, &root.connector, by.person.as_str(), None)
         .await?;
-    tx.inquired(about.id).await?;
+    // What a person asks uses up none of those that are asked by themselves.
+    if by.person.as_str() == RECOVERY {
+        tx.inquired(about.id).await?;
+    }
     append(tx, &payment, &intent, by).await?;
     Ok(intent)
 }

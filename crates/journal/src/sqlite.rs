@@ -268,6 +268,7 @@ impl Sqlite {
             writer: &write.writer,
             epoch: write.epoch,
             now_ms: clock(),
+            jumped_ms: 0,
             head,
             appended: false,
             task_made: &write.task_made,
@@ -445,6 +446,8 @@ pub(crate) struct Tx<'a> {
     epoch: i64,
     /// One time for the whole transaction.
     pub(crate) now_ms: i64,
+    /// How far the clock has jumped ahead since the journal was opened.
+    pub(crate) jumped_ms: i64,
     head: Option<Head>,
     appended: bool,
     task_made: &'a Notify,

@@ -17,6 +17,12 @@ use serde::{Serialize, Serializer};
 /// UTC milliseconds since 1970, injected so that tests and simulations own the time.
 pub type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;
 
+/// Milliseconds since now by the machine's own count.
+fn steady() -> Clock {
+    let began = std::time::Instant::now();
+    Arc::new(move || i64::try_from(began.elapsed().as_millis()).unwrap_or(i64::MAX))
+}
+
 /// How a journal is opened for writing.
 #[derive(Clone)]
 #[non_exhaustive]
@@ -25,6 +31,8 @@ pub struct OpenOptions {
     pub writer: String,
     /// The clock; the system's by default.
     pub clock: Clock,
+    /// Milliseconds that nobody sets, since any time: how far the clock has jumped ahead is told by it. Without it a clock is believed.
+    pub steady: Option<Clock>,
     /// How long a locked database is waited for; 5 s by default.
     pub busy_timeout: Duration,
     /// By when tasks are due, and whose they are, by merchant; [`TaskRules::default`] for one that is not in it.
@@ -40,6 +48,7 @@ impl OpenOptions {
         Self {
             writer: writer.into(),
             clock: Arc::new(|| jiff::Timestamp::now().as_millisecond()),
+            steady: Some(steady()),
             busy_timeout: Duration::from_secs(5),
             task_rules: BTreeMap::new(),
             max_pages: None,

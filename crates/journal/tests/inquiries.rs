@@ -4,12 +4,13 @@
 
 mod common;
 
-use std::sync::atomic::Ordering;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use common::{Place, approved, by, call, declined, draft, order};
 use ivrpay_journal::{
-    Claim, Journal, Later, LaterDraft, NewPayment, OpenOptions, RECOVERY, TRAINING, TaskFilter,
-    TaskKind, TaskRules,
+    Claim, Journal, Later, LaterDraft, LaterError, NewPayment, OpenOptions, RECOVERY, TRAINING,
+    TaskFilter, TaskKind, TaskRules,
 };
 use ivrpay_payment::{Doubt, OperationId, OperationKind, Outcome, State, TenantId, Why};
 use serde_json::json;
@@ -52,9 +53,12 @@ async fn an_acquirer_is_asked_with_growing_pauses_for_a_day() {
             continue;
         }
         at.push((now - began) / 1000);
-        let query = journal.write_query(operation, &by("mori")).await.unwrap();
+        let query = journal.write_query(operation, &by(RECOVERY)).await.unwrap();
         // What is asked is not asked again before its time, whatever becomes of the answer.
         assert_eq!(due(&journal).await, []);
+        // A person's question takes none of them away.
+        let asked = journal.write_query(operation, &by("mori")).await.unwrap();
+        journal.write_outcome(&asked, &UNKNOWN).await.unwrap();
         if at.len() == 3 {
             drop(journal);
             journal = place.open().await;
@@ -101,6 +105,29 @@ async fn nothing_known_is_asked_about() {
     assert_eq!(due(&journal).await, [never]);
     journal.settle(never, &absent, "inquiry").await.unwrap();
     assert_eq!(due(&journal).await, []);
+}
+
+/// "Not there" is believed when no request can be on its way any more, by a clock that nobody sets.
+#[tokio::test]
+async fn a_clock_that_jumps_ahead_makes_nobody_believe_sooner() {
+    let place = Place::new();
+    let steady = Arc::new(AtomicI64::new(0));
+    let mut options = place.options();
+    let count = Arc::clone(&steady);
+    options.steady = Some(Arc::new(move || count.load(Ordering::SeqCst)));
+    let journal = Journal::open(place.path(), options).await.unwrap();
+    let operation = lost(&journal, "A-1").await;
+    place.now.fetch_add(3_600_000, Ordering::SeqCst);
+    let absent = Outcome::NotCharged(Why::NotArrived);
+    for (minutes, is_early) in [(0, true), (9, true), (1, false)] {
+        place.now.fetch_add(minutes * 60_000, Ordering::SeqCst);
+        steady.fetch_add(minutes * 60_000, Ordering::SeqCst);
+        let settled = journal.settle(operation, &absent, RECOVERY).await;
+        match settled {
+            Err(ivrpay_journal::OutcomeError::TooEarly { .. }) => assert!(is_early, "{minutes}"),
+            other => assert!(!is_early && other.is_ok(), "{minutes}: {other:?}"),
+        }
+    }
 }
 
 fn releasing(options: &mut OpenOptions) {
@@ -231,6 +258,22 @@ async fn a_release_is_done_once_and_never_over_a_person() {
         let due = journal.to_release(10).await.unwrap();
         let unheard = due.first().unwrap();
         assert_eq!(unheard.wanted, !taken);
+        // A merchant who does not want it any more.
+        drop(journal);
+        let journal = place.open().await;
+        assert!(
+            !journal
+                .to_release(10)
+                .await
+                .unwrap()
+                .first()
+                .unwrap()
+                .wanted
+        );
+        drop(journal);
+        let mut options = place.options();
+        releasing(&mut options);
+        let journal = Journal::open(place.path(), options).await.unwrap();
         // Not reached: later.
         let later = unheard.at_ms + 30_000;
         journal.release_at(id, later).await.unwrap();
@@ -238,17 +281,19 @@ async fn a_release_is_done_once_and_never_over_a_person() {
         place.now.store(later, Ordering::SeqCst);
         let due = journal.to_release(10).await.unwrap();
         assert_eq!(due.first().unwrap().since_ms, unheard.since_ms);
-        if !taken {
-            let draft = LaterDraft {
-                kind: OperationKind::Void,
-                amount_minor: None,
-                by: by("recovery"),
-                request: None,
-            };
-            let Later::New(void) = journal.write_later(id, draft).await.unwrap() else {
-                panic!("no request was given")
-            };
-            journal.write_outcome(&void, &approved()).await.unwrap();
+        let draft = LaterDraft {
+            kind: OperationKind::Void,
+            amount_minor: None,
+            by: by(RECOVERY),
+            request: None,
+        };
+        // Also where the task is taken between reading and writing.
+        match journal.write_later(id, draft).await {
+            Ok(Later::New(void)) if !taken => {
+                journal.write_outcome(&void, &approved()).await.unwrap();
+            }
+            Err(LaterError::Taken) if taken => {}
+            other => panic!("{taken}: {other:?}"),
         }
         journal.released(id).await.unwrap();
         assert_eq!(journal.to_release(10).await.unwrap(), []);

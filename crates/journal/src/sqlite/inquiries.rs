@@ -1,6 +1,6 @@
 //! SQL of what is unknown, and of approvals that nobody knows of.
 
-use ivrpay_payment::{OperationId, PaymentId};
+use ivrpay_payment::{OperationId, PaymentId, TenantId};
 use sqlx::Row as _;
 
 use super::{DAMAGED, Sqlite, Tx, operation, parsed};
@@ -27,9 +27,14 @@ impl Sqlite {
         rows.iter().map(operation).collect()
     }
 
-    pub(crate) async fn to_release(&self, now_ms: i64, limit: u32) -> Result<Vec<Unheard>, Error> {
+    /// With the merchant of each.
+    pub(crate) async fn to_release(
+        &self,
+        now_ms: i64,
+        limit: u32,
+    ) -> Result<Vec<(TenantId, Unheard)>, Error> {
         let rows = sqlx::query(
-            "SELECT r.payment, r.wanted_ms, r.at_ms, p.state = 'approved' AND NOT EXISTS
+            "SELECT r.payment, r.wanted_ms, r.at_ms, p.tenant, p.connector, p.state = 'approved' AND NOT EXISTS
                (SELECT 1 FROM tasks t WHERE t.payment = r.payment AND t.kind = ?2 AND t.state <> 'open') AND NOT EXISTS
                (SELECT 1 FROM operations o WHERE o.payment = r.payment AND o.kind IN ('capture', 'void', 'refund') AND o.by_whom <> ?4) AS wanted
              FROM releases r JOIN payments p ON p.id = r.payment
@@ -44,18 +49,32 @@ impl Sqlite {
         .await?;
         rows.iter()
             .map(|row| {
-                Ok(Unheard {
+                let unheard = Unheard {
                     payment: parsed(row, "payment")?.ok_or(DAMAGED)?,
+                    connector: row.try_get("connector")?,
                     wanted: row.try_get("wanted")?,
                     since_ms: row.try_get("wanted_ms")?,
                     at_ms: row.try_get("at_ms")?,
-                })
+                };
+                Ok((parsed(row, "tenant")?.ok_or(DAMAGED)?, unheard))
             })
             .collect()
     }
 }
 
 impl Tx<'_> {
+    /// Whether a person has the task of an approval that nobody knew of.
+    pub(crate) async fn is_a_persons(&mut self, payment: PaymentId) -> Result<bool, Error> {
+        let row = sqlx::query(
+            "SELECT EXISTS (SELECT 1 FROM tasks WHERE payment = ?1 AND kind = ?2 AND state <> 'open') AS taken",
+        )
+        .bind(payment.to_string())
+        .bind(TaskKind::ApprovedCallerGone.name())
+        .fetch_one(&mut self.connection)
+        .await?;
+        Ok(row.try_get("taken")?)
+    }
+
     /// The next question about an operation is counted, and the one behind it put off.
     pub(crate) async fn inquired(&mut self, about: OperationId) -> Result<(), Error> {
         let row = sqlx::query(

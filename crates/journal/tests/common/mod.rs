@@ -43,6 +43,7 @@ impl Place {
         let now = Arc::clone(&self.now);
         let mut options = OpenOptions::new("edge-1");
         options.clock = Arc::new(move || now.load(Ordering::SeqCst));
+        options.steady = None;
         options.busy_timeout = Duration::from_millis(200);
         options
     }
