@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand};
 
 /// Crates of ours, by their folder, and the crates of ours that each may name. The order is that of ARCHITECTURE.md.
-const RINGS: [(&str, &[&str]); 18] = [
+const RINGS: [(&str, &[&str]); 19] = [
     ("ivrpay-secret", &[]),
     ("ivrpay-payment", &[]),
     ("ivrpay-card", &["ivrpay-secret", "ivrpay-payment"]),
@@ -24,6 +24,7 @@ const RINGS: [(&str, &[&str]); 18] = [
     ("ivrpay-tone", &[]),
     ("ivrpay-api", &["ivrpay-payment"]),
     ("ivrpay-audit", &[]),
+    ("ivrpay-ledger", &["ivrpay-payment"]),
     ("ivrpay-ari", &["ivrpay-secret"]),
     ("ivrpay-agi", &[]),
     ("ivrpay-ami", &[]),
@@ -75,6 +76,7 @@ const RINGS: [(&str, &[&str]); 18] = [
             "ivrpay-ami",
             "ivrpay-wire",
             "ivrpay-journal",
+            "ivrpay-ledger",
             "ivrpay-daemon",
         ],
     ),
@@ -82,7 +84,7 @@ const RINGS: [(&str, &[&str]); 18] = [
 ];
 
 /// No tokio, no clock, no randomness, no I/O. `secret` talks to the kernel about memory, and to nothing else.
-const PURE: [&str; 8] = [
+const PURE: [&str; 9] = [
     "ivrpay-payment",
     "ivrpay-card",
     "ivrpay-dialogue",
@@ -91,6 +93,7 @@ const PURE: [&str; 8] = [
     "ivrpay-tone",
     "ivrpay-api",
     "ivrpay-audit",
+    "ivrpay-ledger",
 ];
 
 /// What makes a crate an edge.
@@ -111,11 +114,12 @@ const EFFECTS: [&str; 13] = [
 ];
 
 /// These can't name card data: not even through a dependency.
-const CARD_FREE: [&str; 5] = [
+const CARD_FREE: [&str; 6] = [
     "ivrpay-payment",
     "ivrpay-journal",
     "ivrpay-api",
     "ivrpay-audit",
+    "ivrpay-ledger",
     "ivrpay-web",
 ];
 
