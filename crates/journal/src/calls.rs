@@ -5,7 +5,7 @@ use ivrpay_payment::{CallId, State, TenantId};
 use serde_json::json;
 
 use crate::journal::{INTERRUPTED, Journal, check_fields, check_key, create, fresh_id, state_now};
-use crate::sqlite::{Durability, Tx};
+use crate::store::{Durability, Tx};
 use crate::types::{About, ApiRequest, CalledNow, Created, CustomerCall, NewCustomerCall, Payment};
 use crate::{CallError, CreateError, Error, chain, scrub};
 

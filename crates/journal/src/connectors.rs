@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde_json::json;
 
 use crate::journal::Journal;
-use crate::sqlite::{Durability, Tx};
+use crate::store::{Durability, Tx};
 use crate::types::Operation;
 use crate::{Error, chain, scrub};
 

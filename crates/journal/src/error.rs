@@ -2,6 +2,8 @@
 
 use std::io;
 
+use sqlx::postgres::PgDatabaseError;
+
 use ivrpay_payment::{CallId, Illegal, OperationKind, OperatorId, PaymentId, State, TaskId};
 
 /// Why the journal could not be opened, read or written.
@@ -16,6 +18,12 @@ pub enum Error {
     Corrupt {
         /// What was found.
         what: &'static str,
+    },
+    /// This daemon may not write any more: what it has left is another one's to make good. It has to be started anew.
+    #[error("this daemon may not write the journal any more: {why}")]
+    Fenced {
+        /// Why.
+        why: &'static str,
     },
     /// The disk, or the journal's own limit, is full. Nothing was written.
     #[error("no room is left for the journal; nothing was written")]
@@ -39,14 +47,32 @@ pub enum Error {
     /// The file or its folder may not be written, or the journal was opened for reading only.
     #[error("the journal cannot be written: read-only")]
     ReadOnly,
-    /// SQLite failed in a way that has no better name here.
+    /// The database server's settings, or its version, would break what is promised.
+    #[error("{what}")]
+    Server {
+        /// What was found.
+        what: &'static str,
+        /// What to do.
+        hint: &'static str,
+    },
+    /// The database failed in a way that has no better name here.
     #[error("the journal's database failed")]
     Store {
         /// The cause.
         #[source]
         source: sqlx::Error,
     },
-    /// The file was written by another version of the schema.
+    /// The database is not reached, or the connection to it was lost. Nothing was written.
+    #[error("the journal's database is not reached; nothing was written")]
+    Unreachable {
+        /// The cause.
+        #[source]
+        source: sqlx::Error,
+    },
+    /// The connection was lost while a commit was on its way, and the database has not said since what became of it: it may be written, or not.
+    #[error("whether the journal has written this is not known")]
+    Unsure,
+    /// The journal was written by another version of the schema.
     #[error("the journal has schema version {found}; this program knows {known}")]
     Version {
         /// Version of the file.
@@ -67,6 +93,9 @@ impl Error {
             Self::Corrupt { .. } => {
                 "do not start on it and do not delete it: keep the file with its -wal, restore the last backup, and compare with the acquirer's list"
             }
+            Self::Fenced { .. } => {
+                "start this daemon anew; look why it was away for longer than its lease: a machine that stood still, a network that was cut"
+            }
             Self::Full => {
                 "free space on the journal's file system; payments are accepted again at once, no restart is needed"
             }
@@ -74,7 +103,7 @@ impl Error {
                 "this is a fault of ivrpay: report it with this text; the payment stays as it was"
             }
             Self::InUse { .. } => {
-                "one daemon a journal: stop the other one, or give this one its own journal path"
+                "one daemon a file, and one of a name in a database: stop the other one, or give this one its own [journal] path or daemon"
             }
             Self::Io { .. } => {
                 "check that the folder of the journal exists and belongs to the service's user"
@@ -82,6 +111,11 @@ impl Error {
             Self::ReadOnly => {
                 "give the service's user write permission on the journal and its folder, or remount the file system writable"
             }
+            Self::Server { hint, .. } => hint,
+            Self::Unreachable { .. } => {
+                "see that PostgreSQL runs and lets this user in ([journal] url, pg_hba.conf); payments are accepted again at once, no restart is needed"
+            }
+            Self::Unsure => "this daemon has to be started anew, which makes good what is open",
             Self::Store { .. } => "see the cause; `ivrpay check` reads the whole file",
             Self::Version { found, known } => {
                 if *found > *known {
@@ -94,27 +128,100 @@ impl Error {
     }
 }
 
+impl Error {
+    /// The task that was to commit is gone, with the process.
+    pub(crate) const fn gone() -> Self {
+        Self::Unsure
+    }
+
+    /// The same for another one whose part was in the same transaction.
+    pub(crate) fn again(&self) -> Self {
+        let text = |source: &sqlx::Error| sqlx::Error::Protocol(source.to_string());
+        match self {
+            Self::Busy => Self::Busy,
+            Self::Corrupt { what } => Self::Corrupt { what },
+            Self::Fenced { why } => Self::Fenced { why },
+            Self::Full => Self::Full,
+            Self::Illegal(illegal) => Self::Illegal(*illegal),
+            Self::InUse { pid } => Self::InUse { pid: *pid },
+            Self::Io { source } => Self::Io {
+                source: source.kind().into(),
+            },
+            Self::ReadOnly => Self::ReadOnly,
+            Self::Server { what, hint } => Self::Server { what, hint },
+            Self::Store { source } => Self::Store {
+                source: text(source),
+            },
+            Self::Unreachable { source } => Self::Unreachable {
+                source: text(source),
+            },
+            Self::Unsure => Self::Unsure,
+            Self::Version { found, known } => Self::Version {
+                found: *found,
+                known: *known,
+            },
+        }
+    }
+}
+
 impl From<sqlx::Error> for Error {
     fn from(source: sqlx::Error) -> Self {
-        let code = match &source {
-            sqlx::Error::Database(error) => error.code().and_then(|code| code.parse::<u32>().ok()),
-            sqlx::Error::Io(_) => None,
-            sqlx::Error::PoolTimedOut => return Self::Busy,
-            _ => None,
-        };
-        // Primary result codes: the low byte of an extended one (sqlite.org/rescode.html).
-        match code.map(|code| code & 0xff) {
-            Some(5 | 6) => Self::Busy,
-            Some(8) => Self::ReadOnly,
-            Some(11) => Self::Corrupt {
-                what: "SQLite found a malformed page (SQLITE_CORRUPT)",
-            },
-            Some(13) => Self::Full,
-            Some(26) => Self::Corrupt {
-                what: "the file is not a SQLite database (SQLITE_NOTADB)",
-            },
+        match &source {
+            sqlx::Error::Database(error) => {
+                let code = error.code();
+                // Of the connection, shut down by somebody, stood still for too long.
+                let is_gone = |code: &str| {
+                    code.len() == 5
+                        && (code.starts_with("08") || code.starts_with("57P") || code == "25P03")
+                };
+                if code.as_deref().is_some_and(is_gone) {
+                    return Self::Unreachable { source };
+                }
+                let named = match error.try_downcast_ref::<PgDatabaseError>() {
+                    Some(error) => Self::of_postgres(error.code()),
+                    None => code.and_then(|code| Self::of_sqlite(code.parse().ok()?)),
+                };
+                named.unwrap_or(Self::Store { source })
+            }
+            // SQLite's are of the database.
+            sqlx::Error::Io(_) | sqlx::Error::Tls(_) => Self::Unreachable { source },
+            sqlx::Error::PoolTimedOut => Self::Busy,
             _ => Self::Store { source },
         }
+    }
+}
+
+impl Error {
+    /// Primary result codes: the low byte of an extended one (sqlite.org/rescode.html).
+    const fn of_sqlite(code: u32) -> Option<Self> {
+        Some(match code & 0xff {
+            5 | 6 => Self::Busy,
+            8 => Self::ReadOnly,
+            11 => Self::Corrupt {
+                what: "SQLite found a malformed page (SQLITE_CORRUPT)",
+            },
+            13 => Self::Full,
+            26 => Self::Corrupt {
+                what: "the file is not a SQLite database (SQLITE_NOTADB)",
+            },
+            _ => return None,
+        })
+    }
+
+    /// Codes of PostgreSQL (appendix A of its manual).
+    fn of_postgres(code: &str) -> Option<Self> {
+        Some(match code {
+            // lock_not_available, query_canceled, deadlock_detected, serialization_failure, too_many_connections
+            "55P03" | "57014" | "40P01" | "40001" | "53300" => Self::Busy,
+            "53100" => Self::Full,
+            "25006" | "42501" => Self::ReadOnly,
+            // undefined_table: of the list of migrations
+            "42P01" => Self::Version { found: 0, known: 0 },
+            "XX001" | "XX002" => Self::Corrupt {
+                what: "PostgreSQL found a damaged page or index",
+            },
+            _ => return None,
+        })
     }
 }
 

@@ -4,7 +4,7 @@ use ivrpay_payment::{PaymentId, State, TenantId};
 
 use crate::Error;
 use crate::journal::Journal;
-use crate::sqlite::{Durability, Tx};
+use crate::store::{Durability, Tx};
 use crate::tasks::{self, Rules};
 use crate::types::{Payment, TaskKind};
 

@@ -6,7 +6,7 @@ use ivrpay_payment::{OperationId, PaymentId, inquiry_pause};
 
 use crate::Error;
 use crate::journal::Journal;
-use crate::sqlite::Durability;
+use crate::store::Durability;
 use crate::types::Operation;
 
 /// When the next question is asked that follows `asked` ones.

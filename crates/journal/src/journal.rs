@@ -1,7 +1,6 @@
 //! What may happen to a payment, and in which transaction.
 
 use std::fmt;
-use std::path::Path;
 use std::sync::Arc;
 
 use ivrpay_payment::{
@@ -13,7 +12,8 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::inquiries::{LATE_ANSWER, RECOVERY, RELEASED, next_ms};
-use crate::sqlite::{Durability, Holder, Sqlite, Tx};
+use crate::location::Location;
+use crate::store::{Durability, Holder, Store, Tx};
 use crate::tasks::{Rules, task};
 use crate::types::{
     ApiRequest, Claim, Clock, Created, EnteredBy, Filter, IntentDraft, Match, Mode, NewPayment,
@@ -43,12 +43,12 @@ enum Heard {
     Nobody,
 }
 
-/// The journal of payments. Clones share one file.
+/// The journal of payments. Clones share one file, or one right to write in the database.
 #[derive(Clone)]
 pub struct Journal(Arc<Inner>);
 
 struct Inner {
-    store: Sqlite,
+    store: Store,
     clock: Clock,
     /// What nobody sets, and how far the clock was ahead of it when the journal was opened.
     steady: Option<(Clock, i64)>,
@@ -56,7 +56,7 @@ struct Inner {
 }
 
 impl Inner {
-    fn new(store: Sqlite, options: OpenOptions) -> Self {
+    fn new(store: Store, options: OpenOptions) -> Self {
         let clock = options.clock;
         let steady = options.steady.map(|steady| {
             let apart = clock().saturating_sub(steady());
@@ -89,13 +89,13 @@ impl fmt::Debug for Journal {
 }
 
 impl Journal {
-    /// Opens the journal for this daemon: makes or migrates the file, checks it, and keeps other writers away until [`Self::stop`], or until the last clone is dropped.
-    /// Call [`Self::recover`] next.
+    /// Opens the journal for this daemon: makes or migrates it, checks it, and keeps other writers of the file, or of this name in the database, away until
+    /// [`Self::stop`], or until the last clone is dropped. Call [`Self::recover`] next.
     ///
     /// # Errors
     /// [`Error::InUse`], [`Error::Corrupt`], [`Error::Version`], [`Error::ReadOnly`], [`Error::Io`] ...
-    pub async fn open(path: impl AsRef<Path>, options: OpenOptions) -> Result<Self, Error> {
-        let store = Sqlite::open(path.as_ref(), &options).await?;
+    pub async fn open(at: impl Into<Location>, options: OpenOptions) -> Result<Self, Error> {
+        let store = Store::open(&at.into(), &options).await?;
         Ok(Self(Arc::new(Inner::new(store, options))))
     }
 
@@ -103,9 +103,9 @@ impl Journal {
     ///
     /// # Errors
     /// As [`Self::open`], but never [`Error::InUse`].
-    pub async fn open_read_only(path: impl AsRef<Path>) -> Result<Self, Error> {
+    pub async fn open_read_only(at: impl Into<Location>) -> Result<Self, Error> {
         let options = OpenOptions::new("reader");
-        let store = Sqlite::open_read_only(path.as_ref(), options.busy_timeout).await?;
+        let store = Store::open_read_only(&at.into(), options.busy_timeout).await?;
         Ok(Self(Arc::new(Inner::new(store, options))))
     }
 
@@ -432,13 +432,26 @@ impl Journal {
         self.0.store.stop().await
     }
 
+    /// Whether what this process has written may be sent now: another daemon that counts it as gone would take it over. To be asked right before.
+    ///
+    /// # Errors
+    /// [`Error::Fenced`]; nothing may be sent then.
+    pub fn may_send(&self) -> Result<(), Error> {
+        self.0.store.holds()
+    }
+
+    /// Returns when this process may not write any more, and says why. Never for a file, which has one writer.
+    pub async fn fenced(&self) -> &'static str {
+        self.0.store.fenced().await
+    }
+
     pub(crate) async fn begin(&self, durability: Durability) -> Result<Tx<'_>, Error> {
         let mut tx = self.0.store.begin(durability, &self.0.clock).await?;
         tx.jumped_ms = self.0.jumped_ms();
         Ok(tx)
     }
 
-    pub(crate) fn store(&self) -> &Sqlite {
+    pub(crate) fn store(&self) -> &Store {
         &self.0.store
     }
 
@@ -1045,6 +1058,7 @@ async fn close_call(
 
 async fn recover(tx: &mut Tx<'_>, rules: &Rules) -> Result<Recovered, Error> {
     let mut recovered = Recovered::default();
+    tx.end_leases().await?;
     calls::recover(tx).await?;
     for operation in tx.in_flight(None).await? {
         if operation.kind != OperationKind::Query {

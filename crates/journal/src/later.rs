@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::inquiries::RECOVERY;
 use crate::journal::{Journal, check_key, fresh_id};
-use crate::sqlite::{Durability, Tx};
+use crate::store::{Durability, Tx};
 use crate::types::{By, Later, LaterDraft, Operation, OperationState, Payment, Planned};
 use crate::{Error, LaterError, chain};
 

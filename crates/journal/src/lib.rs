@@ -12,18 +12,20 @@
 mod calls;
 mod chain;
 mod connectors;
+mod db;
 mod error;
 mod expiring;
 mod inquiries;
 mod journal;
 mod later;
+mod location;
 mod notices;
 #[cfg(feature = "plant")]
 pub mod plant;
 mod recordings;
 mod rehearsal;
 mod scrub;
-mod sqlite;
+mod store;
 mod tasks;
 mod types;
 
@@ -35,6 +37,7 @@ pub use error::{
 pub use expiring::Reserved;
 pub use inquiries::{LATE_ANSWER, RECOVERY, Unheard};
 pub use journal::Journal;
+pub use location::{Location, Server, ServerError};
 pub use notices::Told;
 pub use rehearsal::Rehearsal;
 pub use scrub::looks_like_card;

@@ -5,7 +5,7 @@ use ivrpay_payment::{Notice, Noticed, OperationId, OperationKind, Outcome, Payme
 use serde_json::json;
 
 use crate::journal::{Journal, settle};
-use crate::sqlite::{Durability, Tx};
+use crate::store::{Durability, Tx};
 use crate::tasks::{self, Rules};
 use crate::types::{Operation, OperationState};
 use crate::{Error, OutcomeError, scrub};

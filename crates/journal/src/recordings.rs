@@ -4,7 +4,7 @@ use ivrpay_payment::{CallId, OperatorId, RecordingId};
 use serde_json::json;
 
 use crate::journal::{Journal, fresh_id};
-use crate::sqlite::{Durability, Tx};
+use crate::store::{Durability, Tx};
 use crate::types::{NewRecording, RecorderPause, Recording, RecordingState};
 use crate::{Error, RecordingError, scrub, tasks};
 

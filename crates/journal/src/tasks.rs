@@ -12,7 +12,7 @@ use ivrpay_payment::{
 use serde_json::{Value, json};
 
 use crate::journal::{Journal, fresh_id, settle, state_now};
-use crate::sqlite::{Durability, Tx};
+use crate::store::{Durability, Tx};
 use crate::types::{
     Assignment, By, Found, Payment, Promise, TRAINING, Task, TaskCount, TaskFilter, TaskKind,
     TaskNews, TaskRules, TaskState, Which,

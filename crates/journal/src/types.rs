@@ -35,6 +35,8 @@ pub struct OpenOptions {
     pub steady: Option<Clock>,
     /// How long a locked database is waited for; 5 s by default.
     pub busy_timeout: Duration,
+    /// On PostgreSQL: how long this daemon counts as alive that says nothing, before another one takes over what it has left; 15 s by default.
+    pub lease: Duration,
     /// By when tasks are due, and whose they are, by merchant; [`TaskRules::default`] for one that is not in it.
     pub task_rules: BTreeMap<TenantId, TaskRules>,
     /// Largest size of the file in pages of 4 KiB; none by default, so that only the disk is a limit.
@@ -50,6 +52,7 @@ impl OpenOptions {
             clock: Arc::new(|| jiff::Timestamp::now().as_millisecond()),
             steady: Some(steady()),
             busy_timeout: Duration::from_secs(5),
+            lease: Duration::from_secs(15),
             task_rules: BTreeMap::new(),
             max_pages: None,
         }
@@ -61,6 +64,7 @@ impl fmt::Debug for OpenOptions {
         f.debug_struct("OpenOptions")
             .field("writer", &self.writer)
             .field("busy_timeout", &self.busy_timeout)
+            .field("lease", &self.lease)
             .field("task_rules", &self.task_rules)
             .field("max_pages", &self.max_pages)
             .finish_non_exhaustive()

@@ -39,9 +39,7 @@ async fn called(journal: &Journal, new: NewCustomerCall) -> CustomerCall {
     }
 }
 
-#[tokio::test]
-async fn one_call_a_payment_and_so_many_a_merchant() {
-    let place = Place::new();
+async fn one_call_a_payment_and_so_many_a_merchant(place: Place) {
     let journal = place.open().await;
     let first = called(&journal, new(About::New(Box::new(order("A-1"))))).await;
     let again = journal.call_customer(new(About::Payment(first.payment)));
@@ -97,9 +95,7 @@ async fn one_call_a_payment_and_so_many_a_merchant() {
     called(&journal, new(About::Payment(second.payment))).await;
 }
 
-#[tokio::test]
-async fn the_same_request_calls_once_over_a_restart_too() {
-    let place = Place::new();
+async fn the_same_request_calls_once_over_a_restart_too(place: Place) {
     let journal = place.open().await;
     let with = |hash| NewCustomerCall {
         request: request("key-1", hash),
@@ -115,9 +111,7 @@ async fn the_same_request_calls_once_over_a_restart_too() {
     assert!(matches!(other, Err(CallError::IdempotencyReused)));
 }
 
-#[tokio::test]
-async fn nobody_is_called_about_what_can_not_be_taken() {
-    let place = Place::new();
+async fn nobody_is_called_about_what_can_not_be_taken(place: Place) {
     let journal = place.open().await;
     let nobodys = ivrpay_payment::PaymentId::new(uuid::Uuid::from_u128(1));
     let none = journal.call_customer(new(About::Payment(nobodys)));
@@ -155,3 +149,9 @@ async fn nobody_is_called_about_what_can_not_be_taken() {
         Err(CallError::Payment(CreateError::Field { field: "to" }))
     ));
 }
+
+on_both!(
+    one_call_a_payment_and_so_many_a_merchant,
+    the_same_request_calls_once_over_a_restart_too,
+    nobody_is_called_about_what_can_not_be_taken,
+);

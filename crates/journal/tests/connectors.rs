@@ -46,9 +46,7 @@ async fn asked(journal: &Journal, name: &str, kind: OperationKind, mode: Mode, o
     journal.write_outcome(&intent, &outcome).await.unwrap();
 }
 
-#[tokio::test]
-async fn what_changed_is_named_and_kept_with_who_answers_for_it() {
-    let place = Place::new();
+async fn what_changed_is_named_and_kept_with_who_answers_for_it(place: Place) {
     let journal = place.open().await;
     let new = journal.connector(&shop()).await.unwrap();
     assert_eq!((new.since_ms, new.used), (None, false));
@@ -109,28 +107,20 @@ async fn what_changed_is_named_and_kept_with_who_answers_for_it() {
     );
     assert!(standing.changed.is_empty());
     assert!(journal.verify().await.unwrap().is_sound());
-    let mut raw = place.raw().await;
-    let bodies: Vec<String> =
-        sqlx::query_scalar("SELECT body FROM records WHERE kind = 'connector' ORDER BY sequence")
-            .fetch_all(&mut raw)
-            .await
-            .unwrap();
+    let bodies = place
+        .texts("SELECT body FROM records WHERE kind = 'connector' ORDER BY sequence")
+        .await;
     assert_eq!(bodies.len(), 2);
     assert!(
         bodies[1].contains(r#""changed":["url"]"#) && bodies[1].contains(r#""by":"mori""#),
         "{bodies:?}"
     );
     // A digest stands for what says whose account it is.
-    let settings: String = sqlx::query_scalar("SELECT settings FROM live_connectors")
-        .fetch_one(&mut raw)
-        .await
-        .unwrap();
-    assert!(!settings.contains("S-1"), "{settings}");
+    let settings = place.texts("SELECT settings FROM live_connectors").await;
+    assert!(!settings[0].contains("S-1"), "{settings:?}");
 }
 
-#[tokio::test]
-async fn what_is_open_there_is_told() {
-    let place = Place::new();
+async fn what_is_open_there_is_told(place: Place) {
     let journal = place.open().await;
     let new = journal.connector(&shop()).await.unwrap();
     journal.keep_connector(&shop(), &new, None).await.unwrap();
@@ -154,3 +144,8 @@ async fn what_is_open_there_is_told() {
     let open: Vec<_> = standing.open.iter().map(|o| o.kind).collect();
     assert_eq!(open, [charge, OperationKind::Authorise]);
 }
+
+on_both!(
+    what_changed_is_named_and_kept_with_who_answers_for_it,
+    what_is_open_there_is_told,
+);

@@ -29,9 +29,7 @@ async fn paid(journal: &Journal, name: &str, kind: OperationKind, connector: &st
     id
 }
 
-#[tokio::test]
-async fn what_lapses_is_told_once_until_it_is_taken() {
-    let place = Place::new();
+async fn what_lapses_is_told_once_until_it_is_taken(place: Place) {
     let journal = place.open().await;
     let reserve = OperationKind::Authorise;
     let first = paid(&journal, "first", reserve, "a").await;
@@ -89,3 +87,5 @@ async fn what_lapses_is_told_once_until_it_is_taken() {
     assert!(tasks().await.is_empty());
     assert_eq!(reserved().await, [(second, NOON)]);
 }
+
+on_both!(what_lapses_is_told_once_until_it_is_taken,);

@@ -36,9 +36,7 @@ async fn due(journal: &Journal) -> Vec<OperationId> {
 }
 
 /// 5 s, 15 s, 60 s, 5 min and 30 min after the doubt, and over a restart; then each half hour, for a day.
-#[tokio::test]
-async fn an_acquirer_is_asked_with_growing_pauses_for_a_day() {
-    let place = Place::new();
+async fn an_acquirer_is_asked_with_growing_pauses_for_a_day(place: Place) {
     let mut journal = place.open().await;
     let began = place.now.load(Ordering::SeqCst);
     let operation = lost(&journal, "A-1").await;
@@ -78,9 +76,7 @@ async fn an_acquirer_is_asked_with_growing_pauses_for_a_day() {
 }
 
 /// What is known is not asked about; what can't be said yet is asked when it can.
-#[tokio::test]
-async fn nothing_known_is_asked_about() {
-    let place = Place::new();
+async fn nothing_known_is_asked_about(place: Place) {
     let journal = place.open().await;
     let (yes, no, never) = (
         lost(&journal, "A-1").await,
@@ -187,8 +183,7 @@ async fn ends(journal: &Journal, claim: &Claim, end: End) {
     journal.settle(operation, &approved(), by).await.unwrap();
 }
 
-#[tokio::test]
-async fn an_approval_that_nobody_knows_of_is_released_where_its_merchant_wants_that() {
+async fn an_approval_that_nobody_knows_of_is_released_where_its_merchant_wants_that(given: Place) {
     for (end, releases) in [
         (End::Heard, false),
         (End::OperatorKnows, false),
@@ -204,13 +199,13 @@ async fn an_approval_that_nobody_knows_of_is_released_where_its_merchant_wants_t
             ("other", "null", false),
             ("acme", TRAINING, false),
         ] {
-            let place = Place::new();
+            let place = given.another().await;
             let mut options = place.options();
             releasing(&mut options);
             let open = async || {
                 let mut options = place.options();
                 releasing(&mut options);
-                Journal::open(place.path(), options).await.unwrap()
+                Journal::open(place.at(), options).await.unwrap()
             };
             let mut journal = open().await;
             let new = NewPayment {
@@ -239,13 +234,12 @@ async fn an_approval_that_nobody_knows_of_is_released_where_its_merchant_wants_t
 }
 
 /// A person who has taken the task decides; and what was released is told to who calls back.
-#[tokio::test]
-async fn a_release_is_done_once_and_never_over_a_person() {
+async fn a_release_is_done_once_and_never_over_a_person(given: Place) {
     for taken in [false, true] {
-        let place = Place::new();
+        let place = given.another().await;
         let mut options = place.options();
         releasing(&mut options);
-        let journal = Journal::open(place.path(), options).await.unwrap();
+        let journal = Journal::open(place.at(), options).await.unwrap();
         let claim = journal.create_claimed(order("A-1"), call()).await.unwrap();
         let id = claim.payment().id;
         ends(&journal, &claim, End::FoundOut).await;
@@ -301,3 +295,10 @@ async fn a_release_is_done_once_and_never_over_a_person() {
         assert_eq!(reason.contains("paid nothing"), !taken, "{reason}");
     }
 }
+
+on_both!(
+    an_acquirer_is_asked_with_growing_pauses_for_a_day,
+    nothing_known_is_asked_about,
+    an_approval_that_nobody_knows_of_is_released_where_its_merchant_wants_that,
+    a_release_is_done_once_and_never_over_a_person,
+);

@@ -13,15 +13,14 @@ use common::{
 };
 use ivrpay_journal::{
     Break, ClaimError, CreateError, Created, EnteredBy, Error, Filter, IntentDraft, IntentError,
-    Journal, Match, NewPayment, NewRecording, OpenOptions, OperationState, Origin, OutcomeError,
-    RecorderPause, RecordingError, RecordingState, TRAINING, TaskFilter, TaskKind,
+    Journal, Location, Match, NewPayment, NewRecording, OpenOptions, OperationState, Origin,
+    OutcomeError, RecorderPause, RecordingError, RecordingState, TRAINING, TaskFilter, TaskKind,
 };
 use ivrpay_payment::{
     Approval, Decline, Doubt, Durable, Intent, OperatorId, Outcome, Owner, PaymentId, Plan, Reason,
     RecordingId, State, TenantId,
 };
 use serde_json::json;
-use sqlx::Row as _;
 
 /// A payment that a call works on.
 async fn claimed(journal: &Journal, new: NewPayment) -> PaymentId {
@@ -47,9 +46,7 @@ async fn die(journal: Journal) {
 }
 
 /// What was asked for stays, whatever the caller chose for a card that was declined: his next one may take it.
-#[tokio::test]
-async fn a_plan_that_was_asked_for_stays() {
-    let place = Place::new();
+async fn a_plan_that_was_asked_for_stays(place: Place) {
     let journal = place.open().await;
     let bonus = Some(Plan::BonusLumpSum);
     let new = NewPayment {
@@ -72,9 +69,7 @@ async fn a_plan_that_was_asked_for_stays() {
     assert_eq!(plans().await, (bonus, Plan::Revolving));
 }
 
-#[tokio::test]
-async fn a_payment_from_create_to_close() {
-    let place = Place::new();
+async fn a_payment_from_create_to_close(place: Place) {
     let journal = place.open().await;
     let id = claimed(&journal, order("A-1")).await;
     let intent = journal.write_intent(id, draft()).await.unwrap();
@@ -117,20 +112,14 @@ async fn a_payment_from_create_to_close() {
             .unwrap()
             .is_empty()
     );
-    let mut raw = place.raw().await;
-    let events: Vec<String> = sqlx::query_scalar("SELECT kind FROM outbox")
-        .fetch_all(&mut raw)
-        .await
-        .unwrap();
+    let events = place.texts("SELECT kind FROM outbox").await;
     assert_eq!(events, ["payment.approved"]);
     let report = journal.verify().await.unwrap();
     assert!(report.is_sound(), "{report:?}");
     assert_eq!((report.records, report.payments), (5, 1));
 }
 
-#[tokio::test]
-async fn a_second_card_is_another_operation() {
-    let place = Place::new();
+async fn a_second_card_is_another_operation(place: Place) {
     let journal = place.open().await;
     let (id, first) = in_flight(&journal, "A-1").await;
     assert!(matches!(
@@ -158,9 +147,7 @@ async fn a_second_card_is_another_operation() {
     journal.create(order("A-1")).await.unwrap();
 }
 
-#[tokio::test]
-async fn what_a_call_leaves_behind() {
-    let place = Place::new();
+async fn what_a_call_leaves_behind(place: Place) {
     let journal = place.open().await;
 
     let id = claimed(&journal, order("dialplan-nothing-sent")).await;
@@ -232,9 +219,7 @@ async fn what_a_call_leaves_behind() {
     );
 }
 
-#[tokio::test]
-async fn who_keys_the_card_is_said_of_the_last_call_and_kept_of_each() {
-    let place = Place::new();
+async fn who_keys_the_card_is_said_of_the_last_call_and_kept_of_each(place: Place) {
     let journal = place.open().await;
     let id = journal.create(announced("api", NOON + 1000)).await;
     let id = id.unwrap().payment().id;
@@ -262,9 +247,7 @@ async fn who_keys_the_card_is_said_of_the_last_call_and_kept_of_each() {
     }
 }
 
-#[tokio::test]
-async fn an_outcome_is_written_once() {
-    let place = Place::new();
+async fn an_outcome_is_written_once(place: Place) {
     let journal = place.open().await;
     for (name, first) in [
         ("approved", approved()),
@@ -283,9 +266,7 @@ async fn an_outcome_is_written_once() {
     }
 }
 
-#[tokio::test]
-async fn an_unknown_outcome_is_a_task_until_it_is_settled() {
-    let place = Place::new();
+async fn an_unknown_outcome_is_a_task_until_it_is_settled(place: Place) {
     let journal = place.open().await;
     let (id, intent) = in_flight(&journal, "A-1").await;
     let doubt = Outcome::Unknown(Doubt::NoReply);
@@ -336,10 +317,9 @@ async fn an_unknown_outcome_is_a_task_until_it_is_settled() {
     assert!(journal.verify().await.unwrap().is_sound());
 }
 
-#[tokio::test]
-async fn an_approval_that_the_caller_did_not_hear_is_called_back() {
+async fn an_approval_that_the_caller_did_not_hear_is_called_back(given: Place) {
     for (outcome, tasks) in [(approved(), 1), (declined(), 0)] {
-        let place = Place::new();
+        let place = given.another().await;
         let journal = place.open().await;
         let Created::New(payment) = journal.create(order("A-1")).await.unwrap() else {
             panic!("the order is new");
@@ -360,9 +340,7 @@ async fn an_approval_that_the_caller_did_not_hear_is_called_back() {
     }
 }
 
-#[tokio::test]
-async fn only_a_claimed_payment_is_charged_and_only_its_amount() {
-    let place = Place::new();
+async fn only_a_claimed_payment_is_charged_and_only_its_amount(place: Place) {
     let journal = place.open().await;
     let id = journal.create(order("A-1")).await.unwrap().payment().id;
     assert!(matches!(
@@ -434,9 +412,7 @@ async fn fifty_at_once_for_one_order_and_one_gets_it() {
     assert_eq!(done.iter().filter(|(_, sent)| *sent).count(), 1);
 }
 
-#[tokio::test]
-async fn the_index_holds_the_order_lock_by_itself() {
-    let place = Place::new();
+async fn the_index_holds_the_order_lock_by_itself(place: Place) {
     let journal = place.open().await;
     journal.create(order("A-1")).await.unwrap();
     let free = journal
@@ -455,18 +431,12 @@ async fn the_index_holds_the_order_lock_by_itself() {
         })
         .await
         .unwrap();
-    let mut raw = place.raw().await;
-    let error = sqlx::query("UPDATE payments SET order_id = 'A-1' WHERE id = ?1")
-        .bind(free.to_string())
-        .execute(&mut raw)
-        .await
-        .unwrap_err();
+    let taken = format!("UPDATE payments SET order_id = 'A-1' WHERE id = '{free}'");
+    let error = place.run(&taken).await.unwrap_err();
     assert!(error.as_database_error().unwrap().is_unique_violation());
 }
 
-#[tokio::test]
-async fn only_a_declared_part_has_a_lock_of_its_own() {
-    let place = Place::new();
+async fn only_a_declared_part_has_a_lock_of_its_own(place: Place) {
     let journal = place.open().await;
     journal.create(order("A-1")).await.unwrap();
     let part = || NewPayment {
@@ -477,18 +447,12 @@ async fn only_a_declared_part_has_a_lock_of_its_own() {
         journal.create(part()).await,
         Err(CreateError::PartNotDeclared { part: 1 })
     ));
-    sqlx::query(
-        "INSERT INTO order_parts (tenant, order_id, part, kind, declared_ms) VALUES ('acme', 'A-1', 1, 'split', 0)",
-    )
-    .execute(&mut place.raw().await)
-    .await
-    .unwrap();
+    let declared = "INSERT INTO order_parts (tenant, order_id, part, kind, declared_ms) VALUES ('acme', 'A-1', 1, 'split', 0)";
+    place.run(declared).await.unwrap();
     journal.create(part()).await.unwrap();
 }
 
-#[tokio::test]
-async fn a_payment_is_made_with_its_call_or_not_at_all() {
-    let place = Place::new();
+async fn a_payment_is_made_with_its_call_or_not_at_all(place: Place) {
     let journal = place.open().await;
     let claim = journal.create_claimed(order("A-1"), call()).await.unwrap();
     assert_eq!(claim.payment().call, Some(claim.call()));
@@ -515,9 +479,7 @@ async fn a_payment_is_made_with_its_call_or_not_at_all() {
 }
 
 /// A bug ends a call's task: what it held is over at once, not at the next start.
-#[tokio::test]
-async fn a_call_that_died_gives_its_payment_back() {
-    let place = Place::new();
+async fn a_call_that_died_gives_its_payment_back(place: Place) {
     let journal = place.open().await;
     let claim = journal.create_claimed(order("A-1"), call()).await.unwrap();
     let id = claim.payment().id;
@@ -548,9 +510,7 @@ async fn a_call_that_died_gives_its_payment_back() {
 }
 
 /// The disk was full when the answer came, so the caller heard "is being checked"; then there was room again.
-#[tokio::test]
-async fn an_approval_after_other_words_is_called_back() {
-    let place = Place::new();
+async fn an_approval_after_other_words_is_called_back(place: Place) {
     let journal = place.open().await;
     let claim = journal.create_claimed(order("A-1"), call()).await.unwrap();
     let intent = journal
@@ -569,9 +529,7 @@ async fn an_approval_after_other_words_is_called_back() {
 }
 
 /// What an announced payment is after a call that did not pay it.
-#[tokio::test]
-async fn an_announced_payment_after_a_call() {
-    let place = Place::new();
+async fn an_announced_payment_after_a_call(place: Place) {
     let journal = place.open().await;
     for (result, expected) in [
         ("caller-hung-up", State::Waiting),
@@ -595,9 +553,7 @@ async fn an_announced_payment_after_a_call() {
     }
 }
 
-#[tokio::test]
-async fn the_same_request_makes_one_payment() {
-    let place = Place::new();
+async fn the_same_request_makes_one_payment(place: Place) {
     let journal = place.open().await;
     let first = journal.create(under_key("A-1", "k-1", 1)).await.unwrap();
     let Created::New(first) = first else {
@@ -618,9 +574,7 @@ async fn the_same_request_makes_one_payment() {
     assert!(matches!(journal.create(other).await, Ok(Created::New(_))));
 }
 
-#[tokio::test]
-async fn a_call_finds_its_payment() {
-    let place = Place::new();
+async fn a_call_finds_its_payment(place: Place) {
     let journal = place.open().await;
     let tenant = TenantId::new("acme").unwrap();
     let by_extension = Match::OperatorExtension {
@@ -689,9 +643,7 @@ async fn a_call_finds_its_payment() {
     assert_eq!(state(&journal, ids[1]).await, State::Expired);
 }
 
-#[tokio::test]
-async fn an_overdue_payment_does_not_keep_the_order() {
-    let place = Place::new();
+async fn an_overdue_payment_does_not_keep_the_order(place: Place) {
     let journal = place.open().await;
     let old = journal
         .create(announced("A-1", NOON + 1))
@@ -705,9 +657,7 @@ async fn an_overdue_payment_does_not_keep_the_order() {
     assert!(journal.verify().await.unwrap().is_sound());
 }
 
-#[tokio::test]
-async fn lists_page_by_page() {
-    let place = Place::new();
+async fn lists_page_by_page(place: Place) {
     let journal = place.open().await;
     for n in 0..5 {
         place.now.fetch_add(1, Ordering::SeqCst);
@@ -753,9 +703,7 @@ async fn lists_page_by_page() {
     }
 }
 
-#[tokio::test]
-async fn recovery_charges_nobody_and_forgets_nothing() {
-    let place = Place::new();
+async fn recovery_charges_nobody_and_forgets_nothing(place: Place) {
     let journal = place.open().await;
     let (flying, intent) = in_flight(&journal, "flying").await;
     let started = claimed(&journal, order("started")).await;
@@ -843,16 +791,14 @@ async fn closing_survives_the_end_of_the_process() {
     );
 }
 
-#[tokio::test]
-async fn one_writer_many_readers() {
-    let place = Place::new();
+async fn one_writer_many_readers(place: Place) {
     let journal = place.open().await;
-    match Journal::open(place.path(), place.options()).await {
+    match Journal::open(place.at(), place.options()).await {
         Err(Error::InUse { pid }) => assert_eq!(pid, Some(std::process::id())),
         other => panic!("{other:?}"),
     }
     let id = claimed(&journal, order("A-1")).await;
-    let reader = Journal::open_read_only(place.path()).await.unwrap();
+    let reader = Journal::open_read_only(place.at()).await.unwrap();
     assert_eq!(state(&reader, id).await, State::Waiting);
     assert!(reader.verify().await.unwrap().is_sound());
     let error = reader.ping().await.unwrap_err();
@@ -965,9 +911,7 @@ async fn a_locked_journal_is_busy_and_then_is_not() {
     journal.write_intent(id, draft()).await.unwrap();
 }
 
-#[tokio::test]
-async fn a_caller_that_goes_away_leaves_nothing_half_done() {
-    let place = Place::new();
+async fn a_caller_that_goes_away_leaves_nothing_half_done(place: Place) {
     let journal = place.open().await;
     let id = claimed(&journal, order("A-1")).await;
     // Polled n times and dropped, for every n until it is done.
@@ -1118,9 +1062,7 @@ async fn another_database_and_another_version_are_refused() {
 }
 
 /// Of what an operator keys, the last waits: for him, for his tenant, until a call has it.
-#[tokio::test]
-async fn what_an_operator_keyed_waits_until_he_keys_the_next() {
-    let place = Place::new();
+async fn what_an_operator_keyed_waits_until_he_keys_the_next(place: Place) {
     let journal = place.open().await;
     let keyed = |extension: &str, order: &str| NewPayment {
         origin: Origin::Desk,
@@ -1228,8 +1170,7 @@ async fn an_older_journal_is_migrated() {
     assert!(journal.verify().await.unwrap().is_sound());
 }
 
-#[tokio::test]
-async fn tampering_is_found() {
+async fn tampering_is_found(given: Place) {
     let changed = "UPDATE records SET body = replace(body, '1200', '9200') WHERE kind = 'intent'";
     let removed = "DELETE FROM records WHERE kind = 'claimed'";
     let beheaded = "DELETE FROM records WHERE kind = 'closed'";
@@ -1240,33 +1181,25 @@ async fn tampering_is_found() {
         ("beheaded", beheaded, "End"),
         ("state", state, "State"),
     ] {
-        let place = Place::new();
+        let place = given.another().await;
         let journal = place.open().await;
         let (id, intent) = in_flight(&journal, "A-1").await;
         journal.write_outcome(&intent, &approved()).await.unwrap();
         journal.close(id, "success", json!(null)).await.unwrap();
-        let mut raw = place.raw().await;
         if what != "state" {
-            sqlx::query(sql)
-                .execute(&mut raw)
-                .await
-                .expect_err("records are append-only");
-            for trigger in [
-                "DROP TRIGGER records_are_never_changed",
-                "DROP TRIGGER records_are_never_deleted",
-            ] {
-                sqlx::query(trigger).execute(&mut raw).await.unwrap();
+            place.run(sql).await.expect_err("records are append-only");
+            let unguarded: &[&str] = match place.at() {
+                Location::File(_) => &[
+                    "DROP TRIGGER records_are_never_changed",
+                    "DROP TRIGGER records_are_never_deleted",
+                ],
+                Location::Server(_) => &["DROP TRIGGER records_are_never_changed ON records"],
+            };
+            for trigger in unguarded {
+                place.run(trigger).await.unwrap();
             }
         }
-        assert_ne!(
-            sqlx::query(sql)
-                .execute(&mut raw)
-                .await
-                .unwrap()
-                .rows_affected(),
-            0,
-            "{what}"
-        );
+        assert_ne!(place.run(sql).await.unwrap(), 0, "{what}");
         let report = journal.verify().await.unwrap();
         let found = match &report.breaks[0] {
             Break::Content { .. } => "Content",
@@ -1280,7 +1213,7 @@ async fn tampering_is_found() {
         if what == "beheaded" {
             journal.stop().await.unwrap();
             assert!(matches!(
-                Journal::open(place.path(), place.options()).await,
+                Journal::open(place.at(), place.options()).await,
                 Err(Error::Corrupt { .. })
             ));
         }
@@ -1370,21 +1303,19 @@ async fn no_card_number_can_come_in() {
 }
 
 /// No column is for more than brand and last four.
-#[tokio::test]
-async fn the_schema_has_no_place_for_a_card() {
-    let place = Place::new();
+async fn the_schema_has_no_place_for_a_card(place: Place) {
     let journal = place.open().await;
     let id = claimed(&journal, order("A-1")).await;
-    let mut raw = place.raw().await;
-    let columns: Vec<String> = sqlx::query(
-        "SELECT m.name || '.' || t.name AS name FROM sqlite_schema m, pragma_table_info(m.name) t WHERE m.type = 'table'",
-    )
-    .fetch_all(&mut raw)
-    .await
-    .unwrap()
-    .iter()
-    .map(|row| row.get::<String, _>("name"))
-    .collect();
+    let columns = place
+        .texts(match place.at() {
+            Location::File(_) => {
+                "SELECT m.name || '.' || t.name FROM sqlite_schema m, pragma_table_info(m.name) t WHERE m.type = 'table'"
+            }
+            Location::Server(_) => {
+                "SELECT CAST(table_name || '.' || column_name AS text) FROM information_schema.columns WHERE table_schema = 'public'"
+            }
+        })
+        .await;
     assert!(columns.len() > 80);
     for column in columns {
         let name = column.rsplit('.').next().unwrap();
@@ -1395,19 +1326,13 @@ async fn the_schema_has_no_place_for_a_card() {
         }
     }
     for value in ["41111", "411", "4a11", "4111111111111111"] {
-        let written = sqlx::query("UPDATE payments SET last4 = ?2 WHERE id = ?1")
-            .bind(id.to_string())
-            .bind(value)
-            .execute(&mut raw)
-            .await;
-        assert!(written.is_err(), "{value}");
+        let written = format!("UPDATE payments SET last4 = '{value}' WHERE id = '{id}'");
+        assert!(place.run(&written).await.is_err(), "{value}");
     }
 }
 
 /// Who was paused must be found by the next process, whatever became of this one.
-#[tokio::test]
-async fn a_paused_recorder_is_known_until_it_runs_again() {
-    let place = Place::new();
+async fn a_paused_recorder_is_known_until_it_runs_again(place: Place) {
     let journal = place.open().await;
     let (first, second) = (call(), call());
     for (recorder, call) in [("siprec", first), ("screen", first), ("siprec", second)] {
@@ -1437,9 +1362,7 @@ async fn a_paused_recorder_is_known_until_it_runs_again() {
     assert_eq!(journal.recorders_paused(None).await.unwrap().len(), 2);
 }
 
-#[tokio::test]
-async fn a_recording_with_a_card_is_a_task_until_it_is_resolved() {
-    let place = Place::new();
+async fn a_recording_with_a_card_is_a_task_until_it_is_resolved(place: Place) {
     let journal = place.open().await;
     let marked = NewRecording {
         origin: "/var/spool/asterisk/monitor/a.wav".into(),
@@ -1510,9 +1433,7 @@ async fn a_recording_with_a_card_is_a_task_until_it_is_resolved() {
     assert!(report.is_sound() && report.records == 4, "{report:?}");
 }
 
-#[tokio::test]
-async fn a_recording_needs_a_file_and_a_person() {
-    let place = Place::new();
+async fn a_recording_needs_a_file_and_a_person(place: Place) {
     let journal = place.open().await;
     let new = NewRecording {
         origin: "a.wav".into(),
@@ -1556,3 +1477,34 @@ async fn a_recording_needs_a_file_and_a_person() {
         .await;
     assert!(matches!(unknown, Err(RecordingError::NotFound)));
 }
+
+on_both!(
+    a_plan_that_was_asked_for_stays,
+    a_payment_from_create_to_close,
+    a_second_card_is_another_operation,
+    what_a_call_leaves_behind,
+    who_keys_the_card_is_said_of_the_last_call_and_kept_of_each,
+    an_outcome_is_written_once,
+    an_unknown_outcome_is_a_task_until_it_is_settled,
+    an_approval_that_the_caller_did_not_hear_is_called_back,
+    only_a_claimed_payment_is_charged_and_only_its_amount,
+    the_index_holds_the_order_lock_by_itself,
+    only_a_declared_part_has_a_lock_of_its_own,
+    a_payment_is_made_with_its_call_or_not_at_all,
+    a_call_that_died_gives_its_payment_back,
+    an_approval_after_other_words_is_called_back,
+    an_announced_payment_after_a_call,
+    the_same_request_makes_one_payment,
+    a_call_finds_its_payment,
+    an_overdue_payment_does_not_keep_the_order,
+    lists_page_by_page,
+    recovery_charges_nobody_and_forgets_nothing,
+    one_writer_many_readers,
+    a_caller_that_goes_away_leaves_nothing_half_done,
+    what_an_operator_keyed_waits_until_he_keys_the_next,
+    tampering_is_found,
+    the_schema_has_no_place_for_a_card,
+    a_paused_recorder_is_known_until_it_runs_again,
+    a_recording_with_a_card_is_a_task_until_it_is_resolved,
+    a_recording_needs_a_file_and_a_person,
+);

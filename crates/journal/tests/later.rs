@@ -75,10 +75,8 @@ async fn amounts(journal: &Journal, id: PaymentId) -> (State, Option<u64>, u64) 
     )
 }
 
-#[tokio::test]
-async fn what_is_left_decides_what_may_be_asked() {
+async fn what_is_left_decides_what_may_be_asked(place: Place) {
     use OperationKind::{Authorise, Capture, Charge, Refund, Void};
-    let place = Place::new();
     let journal = place.open().await;
 
     // Reserved, a part taken, that given back in two parts: over.
@@ -115,12 +113,8 @@ async fn what_is_left_decides_what_may_be_asked() {
     ));
 
     // Whoever listens hears of it once, and of its end.
-    let told: Vec<String> =
-        sqlx::query_scalar("SELECT kind FROM outbox WHERE payment = ?1 ORDER BY number")
-            .bind(id.to_string())
-            .fetch_all(&mut place.raw().await)
-            .await
-            .unwrap();
+    let told = format!("SELECT kind FROM outbox WHERE payment = '{id}' ORDER BY number");
+    let told = place.texts(&told).await;
     assert_eq!(told, ["payment.approved", "payment.voided"]);
 
     // Charged and undone.
@@ -136,9 +130,7 @@ async fn what_is_left_decides_what_may_be_asked() {
 }
 
 /// The acquirer is told of the payment by the number and the reference that it has.
-#[tokio::test]
-async fn a_later_operation_names_the_one_before() {
-    let place = Place::new();
+async fn a_later_operation_names_the_one_before(place: Place) {
     let journal = place.open().await;
     let id = paid(&journal, OperationKind::Charge).await;
     let first = journal.operations(id).await.unwrap().remove(0);
@@ -156,10 +148,9 @@ async fn a_later_operation_names_the_one_before() {
 }
 
 /// One is open at a time; one whose answer is not known makes a task, leaves the payment approved, and is settled by what is found.
-#[tokio::test]
-async fn an_unknown_refund_keeps_others_away_until_it_is_settled() {
+async fn an_unknown_refund_keeps_others_away_until_it_is_settled(given: Place) {
     for (found, state) in [(approved(), State::Voided), (NEVER, State::Approved)] {
-        let place = Place::new();
+        let place = given.another().await;
         let journal = place.open().await;
         let id = paid(&journal, OperationKind::Charge).await;
         let refund = written(&journal, id, OperationKind::Refund, None)
@@ -208,9 +199,7 @@ async fn an_unknown_refund_keeps_others_away_until_it_is_settled() {
     }
 }
 
-#[tokio::test]
-async fn a_refused_refund_leaves_the_payment_as_it_is() {
-    let place = Place::new();
+async fn a_refused_refund_leaves_the_payment_as_it_is(place: Place) {
     let journal = place.open().await;
     let id = paid(&journal, OperationKind::Charge).await;
     for outcome in [declined(), NEVER] {
@@ -231,9 +220,7 @@ async fn a_refused_refund_leaves_the_payment_as_it_is() {
     }
 }
 
-#[tokio::test]
-async fn the_same_request_asks_once() {
-    let place = Place::new();
+async fn the_same_request_asks_once(place: Place) {
     let journal = place.open().await;
     let id = paid(&journal, OperationKind::Charge).await;
     let asked = |hash: u8| LaterDraft {
@@ -257,9 +244,7 @@ async fn the_same_request_asks_once() {
 }
 
 /// A process that dies while it asks leaves an unknown refund and a task; its question alone leaves nothing to do.
-#[tokio::test]
-async fn what_was_open_when_the_process_died_is_unknown() {
-    let place = Place::new();
+async fn what_was_open_when_the_process_died_is_unknown(place: Place) {
     let journal = place.open().await;
     let (refunded, asked) = (
         paid(&journal, OperationKind::Charge).await,
@@ -298,3 +283,12 @@ async fn what_was_open_when_the_process_died_is_unknown() {
         [Some(refunded)]
     );
 }
+
+on_both!(
+    what_is_left_decides_what_may_be_asked,
+    a_later_operation_names_the_one_before,
+    an_unknown_refund_keeps_others_away_until_it_is_settled,
+    a_refused_refund_leaves_the_payment_as_it_is,
+    the_same_request_asks_once,
+    what_was_open_when_the_process_died_is_unknown,
+);

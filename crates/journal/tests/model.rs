@@ -57,8 +57,7 @@ struct Model {
     found_out: HashSet<PaymentId>,
 }
 
-async fn run(steps: Vec<Step>) {
-    let place = Place::new();
+async fn run(place: Place, steps: Vec<Step>) {
     let mut journal = place.open().await;
     let mut model = Model::default();
     // The payments are few: every step tries each of them, and what the rules forbid must be refused.
@@ -226,11 +225,30 @@ async fn state(journal: &Journal, id: PaymentId) -> State {
     journal.payment(id).await.unwrap().unwrap().state
 }
 
+fn on(place: impl Future<Output = Place>, steps: Vec<Step>) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    runtime
+        .unwrap()
+        .block_on(async { run(place.await, steps).await });
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn an_order_is_charged_at_most_once(steps in prop::collection::vec(step(), 1..40)) {
-        tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(run(steps));
+        on(async { Place::new() }, steps);
+    }
+}
+
+proptest! {
+    // Each has a database of its own.
+    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn an_order_is_charged_at_most_once_on_postgres(steps in prop::collection::vec(step(), 1..40)) {
+        on(Place::on_postgres(), steps);
     }
 }

@@ -114,9 +114,7 @@ async fn is_sound(journal: &Journal) {
     assert!(report.is_sound(), "{report:?}");
 }
 
-#[tokio::test]
-async fn a_notice_settles_what_is_unknown_once() {
-    let place = Place::new();
+async fn a_notice_settles_what_is_unknown_once(place: Place) {
     let journal = place.open().await;
     let by_order = &[OperationKind::Charge];
     for (outcome, after, task) in [
@@ -153,9 +151,7 @@ async fn a_notice_settles_what_is_unknown_once() {
 }
 
 /// The acquirer's own answer comes first: what is in flight belongs to the one who asks.
-#[tokio::test]
-async fn a_notice_before_the_answer_waits() {
-    let place = Place::new();
+async fn a_notice_before_the_answer_waits(place: Place) {
     let journal = place.open().await;
     let (id, intent) = charged(&journal, None).await;
     let notice = about(&intent, yes());
@@ -167,9 +163,7 @@ async fn a_notice_before_the_answer_waits() {
 }
 
 /// The same order authorised under two references is a card that was taken twice: somebody has to give one back.
-#[tokio::test]
-async fn a_second_authorisation_is_a_task() {
-    let place = Place::new();
+async fn a_second_authorisation_is_a_task(place: Place) {
     let journal = place.open().await;
     let (id, intent) = charged(&journal, Some(&yes())).await;
     let mut notice = about(&intent, yes());
@@ -184,9 +178,7 @@ async fn a_second_authorisation_is_a_task() {
     is_sound(&journal).await;
 }
 
-#[tokio::test]
-async fn what_is_not_ours_changes_nothing() {
-    let place = Place::new();
+async fn what_is_not_ours_changes_nothing(place: Place) {
     let journal = place.open().await;
     let (id, intent) = charged(&journal, Some(&UNKNOWN)).await;
     let of_a_capture = about_order(&intent, &[OperationKind::Capture], yes());
@@ -204,9 +196,7 @@ async fn what_is_not_ours_changes_nothing() {
 }
 
 /// Amount and currency have to be ours (I7); else a person looks.
-#[tokio::test]
-async fn another_amount_settles_nothing() {
-    let place = Place::new();
+async fn another_amount_settles_nothing(place: Place) {
     let journal = place.open().await;
     let (id, intent) = charged(&journal, Some(&UNKNOWN)).await;
     let euro = Money::new(1200, Currency::Eur).unwrap();
@@ -232,10 +222,8 @@ async fn another_amount_settles_nothing() {
 }
 
 /// What comes behind a success, or behind what a person has found, changes nothing and is not lost: each such word is a task, once.
-#[tokio::test]
-async fn what_contradicts_is_a_task() {
+async fn what_contradicts_is_a_task(place: Place) {
     use OperationKind::{Charge, Refund};
-    let place = Place::new();
     let journal = place.open().await;
     let (id, charge) = charged(&journal, Some(&approved())).await;
     let refund = later(&journal, id, Refund, None).await.unwrap();
@@ -291,9 +279,7 @@ async fn what_contradicts_is_a_task() {
 }
 
 /// A capture that failed says nothing about an authorisation of which nobody knows.
-#[tokio::test]
-async fn a_warning_settles_nothing() {
-    let place = Place::new();
+async fn a_warning_settles_nothing(place: Place) {
     let journal = place.open().await;
     let (id, intent) = charged(&journal, Some(&UNKNOWN)).await;
     let notice = Notice {
@@ -308,9 +294,7 @@ async fn a_warning_settles_nothing() {
 }
 
 /// By the order number alone a refund is meant where there is one.
-#[tokio::test]
-async fn of_two_refunds_the_order_tells_none() {
-    let place = Place::new();
+async fn of_two_refunds_the_order_tells_none(place: Place) {
     let journal = place.open().await;
     let (id, charge) = charged(&journal, Some(&approved())).await;
     let notice = Notice {
@@ -339,10 +323,8 @@ async fn of_two_refunds_the_order_tells_none() {
 }
 
 /// What nobody knows to be charged can be released, and nothing else.
-#[tokio::test]
-async fn an_unknown_charge_can_be_voided() {
+async fn an_unknown_charge_can_be_voided(place: Place) {
     use OperationKind::{Capture, Refund, Void};
-    let place = Place::new();
     let journal = place.open().await;
     let (id, charge) = charged(&journal, Some(&UNKNOWN)).await;
     for kind in [Capture, Refund] {
@@ -381,8 +363,7 @@ async fn an_unknown_charge_can_be_voided() {
 }
 
 /// The two words, that it was authorised or not and that it was released or not, come in either order.
-#[tokio::test]
-async fn a_void_and_what_it_is_about_are_settled_in_either_order() {
+async fn a_void_and_what_it_is_about_are_settled_in_either_order(given: Place) {
     use State::{Approved, Declined, Unknown, Voided};
     let unknown = &[TaskKind::UnknownOutcome][..];
     let gone = &[TaskKind::ApprovedCallerGone][..];
@@ -422,7 +403,7 @@ async fn a_void_and_what_it_is_about_are_settled_in_either_order() {
             no_task,
         ),
     ] {
-        let place = Place::new();
+        let place = given.another().await;
         let journal = place.open().await;
         let (id, asked) = charged(&journal, Some(&UNKNOWN)).await;
         let released = later(&journal, id, OperationKind::Void, None)
@@ -450,3 +431,16 @@ async fn a_void_and_what_it_is_about_are_settled_in_either_order() {
         is_sound(&journal).await;
     }
 }
+
+on_both!(
+    a_notice_settles_what_is_unknown_once,
+    a_notice_before_the_answer_waits,
+    a_second_authorisation_is_a_task,
+    what_is_not_ours_changes_nothing,
+    another_amount_settles_nothing,
+    what_contradicts_is_a_task,
+    a_warning_settles_nothing,
+    of_two_refunds_the_order_tells_none,
+    an_unknown_charge_can_be_voided,
+    a_void_and_what_it_is_about_are_settled_in_either_order,
+);

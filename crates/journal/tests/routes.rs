@@ -30,9 +30,7 @@ async fn connectors(journal: &Journal, id: PaymentId) -> Vec<String> {
     all.chain([payment.connector]).collect()
 }
 
-#[tokio::test]
-async fn what_follows_goes_to_the_connector_that_was_asked() {
-    let place = Place::new();
+async fn what_follows_goes_to_the_connector_that_was_asked(place: Place) {
     let journal = place.open().await;
     let (id, intent) = asked_of(&journal, "a").await;
     assert_eq!(connectors(&journal, id).await, ["a", "a"]);
@@ -73,9 +71,7 @@ async fn what_follows_goes_to_the_connector_that_was_asked() {
 }
 
 /// The process dies while the second one is asked: that one is asked what became of it.
-#[tokio::test]
-async fn a_crash_behind_a_fail_over_is_inquired_where_it_was_sent() {
-    let place = Place::new();
+async fn a_crash_behind_a_fail_over_is_inquired_where_it_was_sent(place: Place) {
     let journal = place.open().await;
     let (id, intent) = asked_of(&journal, "a").await;
     journal.fail_over(&intent, "b").await.unwrap();
@@ -99,9 +95,7 @@ async fn a_crash_behind_a_fail_over_is_inquired_where_it_was_sent() {
 }
 
 /// Where the connector was named, and in practice, no other one is asked.
-#[tokio::test]
-async fn a_named_connector_and_practice_stay_where_they_are() {
-    let place = Place::new();
+async fn a_named_connector_and_practice_stay_where_they_are(place: Place) {
     let journal = place.open().await;
     for (own, named, other) in [
         ("a", true, "b"),
@@ -130,9 +124,7 @@ async fn a_named_connector_and_practice_stay_where_they_are() {
 }
 
 /// A second card is another operation, and may be of another connector.
-#[tokio::test]
-async fn the_connector_is_that_of_the_last_operation() {
-    let place = Place::new();
+async fn the_connector_is_that_of_the_last_operation(place: Place) {
     let journal = place.open().await;
     let id = journal
         .create(announced("A-1", NOON + 60_000))
@@ -155,3 +147,10 @@ async fn the_connector_is_that_of_the_last_operation() {
     }
     assert_eq!(connectors(&journal, id).await, ["a", "b", "c", "c"]);
 }
+
+on_both!(
+    what_follows_goes_to_the_connector_that_was_asked,
+    a_crash_behind_a_fail_over_is_inquired_where_it_was_sent,
+    a_named_connector_and_practice_stay_where_they_are,
+    the_connector_is_that_of_the_last_operation,
+);

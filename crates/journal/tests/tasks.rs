@@ -93,9 +93,7 @@ async fn unheard(journal: &Journal, new: NewPayment) -> PaymentId {
 }
 
 /// With order, number, owner and deadline: what somebody needs who was not there.
-#[tokio::test]
-async fn a_task_says_who_is_to_call_whom_about_what_by_when() {
-    let place = Place::new();
+async fn a_task_says_who_is_to_call_whom_about_what_by_when(place: Place) {
     let mut options = place.options();
     options.task_rules.insert(
         TenantId::new("night").unwrap(),
@@ -106,7 +104,7 @@ async fn a_task_says_who_is_to_call_whom_about_what_by_when() {
             ..TaskRules::default()
         },
     );
-    let journal = Journal::open(place.path(), options).await.unwrap();
+    let journal = Journal::open(place.at(), options).await.unwrap();
     let of = |tenant: &str, name: &str, operator: Option<&str>| NewPayment {
         tenant: TenantId::new(tenant).unwrap(),
         operator: operator.map(|o| OperatorId::new(o).unwrap()),
@@ -156,9 +154,7 @@ async fn a_task_says_who_is_to_call_whom_about_what_by_when() {
     );
 }
 
-#[tokio::test]
-async fn a_task_is_one_persons_until_it_is_done() {
-    let place = Place::new();
+async fn a_task_is_one_persons_until_it_is_done(place: Place) {
     let journal = place.open().await;
     let payment = unheard(&journal, order("A-1")).await;
     let task = all(&journal).await.remove(0);
@@ -229,9 +225,7 @@ async fn a_task_is_one_persons_until_it_is_done() {
     assert!(journal.verify().await.unwrap().is_sound());
 }
 
-#[tokio::test]
-async fn an_unknown_outcome_is_closed_by_what_was_found_out_alone() {
-    let place = Place::new();
+async fn an_unknown_outcome_is_closed_by_what_was_found_out_alone(place: Place) {
     let journal = place.open().await;
     for (name, found, state, next) in [
         (
@@ -320,9 +314,7 @@ async fn an_unknown_outcome_is_closed_by_what_was_found_out_alone() {
     assert!(journal.verify().await.unwrap().is_sound());
 }
 
-#[tokio::test]
-async fn a_promise_is_about_a_payment_or_an_order_and_is_made_once() {
-    let place = Place::new();
+async fn a_promise_is_about_a_payment_or_an_order_and_is_made_once(place: Place) {
     let journal = place.open().await;
     let made = journal.promise(promise("A-1"), &by("sato")).await.unwrap();
     assert_eq!(
@@ -483,9 +475,7 @@ async fn what_people_write_holds_no_card() {
     }
 }
 
-#[tokio::test]
-async fn the_task_of_a_recording_is_closed_by_what_became_of_it() {
-    let place = Place::new();
+async fn the_task_of_a_recording_is_closed_by_what_became_of_it(place: Place) {
     let journal = place.open().await;
     let recording = NewRecording {
         origin: "/spool/a.wav".into(),
@@ -512,9 +502,7 @@ async fn the_task_of_a_recording_is_closed_by_what_became_of_it() {
     assert_eq!(closed[0].done_by.as_deref(), Some("T. Yamada"));
 }
 
-#[tokio::test]
-async fn tasks_are_listed_by_urgency_page_by_page() {
-    let place = Place::new();
+async fn tasks_are_listed_by_urgency_page_by_page(place: Place) {
     let journal = place.open().await;
     // Two are due at the same time.
     for (name, hours) in [("A", 3), ("B", 1), ("C", 2), ("D", 2), ("E", 5)] {
@@ -581,9 +569,7 @@ async fn tasks_are_listed_by_urgency_page_by_page() {
     assert_eq!(pages(elsewhere).await, "");
 }
 
-#[tokio::test]
-async fn news_come_once_and_counts_are_of_now() {
-    let place = Place::new();
+async fn news_come_once_and_counts_are_of_now(place: Place) {
     let journal = place.open().await;
     assert!(journal.task_news().await.unwrap().is_empty());
     let id = unheard(&journal, order("A-1")).await;
@@ -626,9 +612,7 @@ async fn news_come_once_and_counts_are_of_now() {
     assert_eq!((news.made.len(), news.overdue.len()), (1, 0));
 }
 
-#[tokio::test]
-async fn a_waiting_payment_is_taken_over_with_its_extension() {
-    let place = Place::new();
+async fn a_waiting_payment_is_taken_over_with_its_extension(place: Place) {
     let journal = place.open().await;
     let new = NewPayment {
         operator: Some(OperatorId::new("sato").unwrap()),
@@ -878,6 +862,8 @@ async fn the_tasks_of_the_version_before_are_migrated() {
         "CREATE INDEX tasks_open ON tasks (due_ms) WHERE state = 'open'",
         "CREATE UNIQUE INDEX tasks_one_of_a_kind ON tasks (payment, kind) WHERE state = 'open'",
         "ALTER TABLE payments DROP COLUMN desk",
+        "ALTER TABLE recorder_pauses DROP COLUMN writer",
+        "ALTER TABLE recorder_pauses DROP COLUMN epoch",
         "ALTER TABLE recordings DROP COLUMN deleting_by",
         "DELETE FROM _sqlx_migrations WHERE version > 3",
     ]
@@ -920,3 +906,14 @@ async fn the_tasks_of_the_version_before_are_migrated() {
     assert!(payments.iter().all(|p| p.state != State::Unknown));
     assert!(journal.verify().await.unwrap().is_sound());
 }
+
+on_both!(
+    a_task_says_who_is_to_call_whom_about_what_by_when,
+    a_task_is_one_persons_until_it_is_done,
+    an_unknown_outcome_is_closed_by_what_was_found_out_alone,
+    a_promise_is_about_a_payment_or_an_order_and_is_made_once,
+    the_task_of_a_recording_is_closed_by_what_became_of_it,
+    tasks_are_listed_by_urgency_page_by_page,
+    news_come_once_and_counts_are_of_now,
+    a_waiting_payment_is_taken_over_with_its_extension,
+);

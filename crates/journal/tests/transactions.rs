@@ -35,9 +35,7 @@ async fn approve(
     (id, intent.get().kind)
 }
 
-#[tokio::test]
-async fn each_asks_for_its_own_operation_and_only_money_locks_an_order() {
-    let place = Place::new();
+async fn each_asks_for_its_own_operation_and_only_money_locks_an_order(place: Place) {
     let journal = place.open().await;
     for transaction in Transaction::ALL {
         let name = transaction.name();
@@ -89,9 +87,7 @@ async fn each_asks_for_its_own_operation_and_only_money_locks_an_order() {
     assert!(journal.verify().await.unwrap().is_sound());
 }
 
-#[tokio::test]
-async fn a_stored_card_is_known_by_its_token_to_its_own_merchant_and_charged_by_it() {
-    let place = Place::new();
+async fn a_stored_card_is_known_by_its_token_to_its_own_merchant_and_charged_by_it(place: Place) {
     let journal = place.open().await;
     let registration = of(Transaction::Tokenise, "customer-7");
     let (id, _) = approve(&journal, registration, draft()).await;
@@ -163,3 +159,8 @@ async fn a_stored_card_is_known_by_its_token_to_its_own_merchant_and_charged_by_
     journal.write_outcome(&intent, &approved()).await.unwrap();
     assert!(journal.verify().await.unwrap().is_sound());
 }
+
+on_both!(
+    each_asks_for_its_own_operation_and_only_money_locks_an_order,
+    a_stored_card_is_known_by_its_token_to_its_own_merchant_and_charged_by_it,
+);

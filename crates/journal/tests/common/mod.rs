@@ -13,7 +13,8 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use ivrpay_journal::{
-    ApiRequest, By, EnteredBy, IntentDraft, Journal, Mode, NewPayment, OpenOptions, Origin,
+    ApiRequest, By, EnteredBy, IntentDraft, Journal, Location, Mode, NewPayment, OpenOptions,
+    Origin,
 };
 use ivrpay_payment::{
     AcquirerRef, Approval, Brand, CallId, Currency, Decline, Money, OrderId, Outcome, Plan, Reason,
@@ -22,17 +23,55 @@ use ivrpay_payment::{
 
 pub const NOON: i64 = 1_795_435_200_000;
 
+pub mod server;
+
+/// Runs tests on both stores: each is a function that takes the [`Place`].
+#[macro_export]
+macro_rules! on_both {
+    ($($(#[$attribute:meta])* $test:ident),* $(,)?) => {
+        mod sqlite {
+            $($(#[$attribute])* #[tokio::test] async fn $test() { super::$test(super::Place::new()).await })*
+        }
+        mod postgres {
+            $($(#[$attribute])* #[tokio::test] async fn $test() { super::$test(super::Place::on_postgres().await).await })*
+        }
+    };
+}
+
+/// Where a journal is, in a folder of its own or a database of its own.
 pub struct Place {
     pub folder: tempfile::TempDir,
     pub now: Arc<AtomicI64>,
+    at: Location,
 }
 
 impl Place {
     pub fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
         Self {
-            folder: tempfile::tempdir().unwrap(),
+            at: folder.path().join("journal.db").into(),
+            folder,
             now: Arc::new(AtomicI64::new(NOON)),
         }
+    }
+
+    pub async fn on_postgres() -> Self {
+        Self {
+            at: server::database().await.into(),
+            ..Self::new()
+        }
+    }
+
+    /// Another one of the same kind.
+    pub async fn another(&self) -> Self {
+        match self.at {
+            Location::File(_) => Self::new(),
+            Location::Server(_) => Self::on_postgres().await,
+        }
+    }
+
+    pub fn at(&self) -> Location {
+        self.at.clone()
     }
 
     pub fn path(&self) -> PathBuf {
@@ -49,10 +88,44 @@ impl Place {
     }
 
     pub async fn open(&self) -> Journal {
-        Journal::open(self.path(), self.options()).await.unwrap()
+        Journal::open(self.at(), self.options()).await.unwrap()
     }
 
-    /// A connection of somebody else, past the journal.
+    /// What somebody else does, past the journal; says how many rows it changed.
+    pub async fn run(&self, sql: &str) -> Result<u64, sqlx::Error> {
+        let sql = sqlx::AssertSqlSafe(sql.to_owned());
+        Ok(match &self.at {
+            Location::File(_) => {
+                let mut raw = self.raw().await;
+                let done = sqlx::query(sql).execute(&mut raw);
+                done.await?.rows_affected()
+            }
+            Location::Server(at) => {
+                let mut raw = server::raw(at).await;
+                let done = sqlx::query(sql).execute(&mut raw);
+                done.await?.rows_affected()
+            }
+        })
+    }
+
+    /// The texts that somebody else reads.
+    pub async fn texts(&self, sql: &str) -> Vec<String> {
+        let sql = sqlx::AssertSqlSafe(sql.to_owned());
+        match &self.at {
+            Location::File(_) => {
+                let mut raw = self.raw().await;
+                let read = sqlx::query_scalar(sql).fetch_all(&mut raw);
+                read.await.unwrap()
+            }
+            Location::Server(at) => {
+                let mut raw = server::raw(at).await;
+                let read = sqlx::query_scalar(sql).fetch_all(&mut raw);
+                read.await.unwrap()
+            }
+        }
+    }
+
+    /// A connection of somebody else, past the journal; of a file.
     pub async fn raw(&self) -> sqlx::SqliteConnection {
         use sqlx::ConnectOptions as _;
         sqlx::sqlite::SqliteConnectOptions::new()
@@ -64,7 +137,9 @@ impl Place {
 }
 
 /// What takes the columns of the eighth migration and of those behind it away again.
-pub const UNDO_EIGHTH: [&str; 25] = [
+pub const UNDO_EIGHTH: [&str; 27] = [
+    "ALTER TABLE writers DROP COLUMN lease_ms",
+    "ALTER TABLE writers DROP COLUMN instance",
     "DROP TABLE releases",
     "DROP INDEX operations_to_inquire",
     "ALTER TABLE operations DROP COLUMN inquire_ms",

@@ -2,17 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use sqlx::Row as _;
-use sqlx::sqlite::SqliteRow;
-
-use super::{DAMAGED, Sqlite, Tx, document, operation};
+use super::{DAMAGED, Store, Tx, document, operation};
 use crate::Error;
 use crate::connectors::{Kept, LiveConnector};
+use crate::db::{Row, query};
 use crate::types::Operation;
 
-impl Sqlite {
+impl Store {
     pub(crate) async fn live_connector(&self, name: &str) -> Result<Option<Kept>, Error> {
-        let row = sqlx::query("SELECT * FROM live_connectors WHERE name = ?1")
+        let row = query("SELECT * FROM live_connectors WHERE name = ?1")
             .bind(name)
             .fetch_optional(&self.reads)
             .await?;
@@ -21,17 +19,17 @@ impl Sqlite {
 
     /// Whether a live payment was asked of it.
     pub(crate) async fn connector_used(&self, name: &str) -> Result<bool, Error> {
-        Ok(sqlx::query_scalar(
+        Ok(query(
             "SELECT EXISTS (SELECT 1 FROM operations o JOIN payments p ON p.id = o.payment WHERE o.connector = ?1 AND p.mode = 'live')",
         )
         .bind(name)
-        .fetch_one(&self.reads)
+        .scalar(&self.reads)
         .await?)
     }
 
     /// Of live payments: what it has not answered, and what is reserved there.
     pub(crate) async fn open_at(&self, name: &str) -> Result<Vec<Operation>, Error> {
-        let rows = sqlx::query(
+        let rows = query(
             "SELECT o.* FROM operations o JOIN payments p ON p.id = o.payment
              WHERE o.connector = ?1 AND p.mode = 'live' AND o.kind <> 'query'
                AND (o.state IN ('in-flight', 'unknown')
@@ -53,9 +51,11 @@ impl Tx<'_> {
             changed_ms,
             changed_by,
         } = kept;
-        sqlx::query(
-            "INSERT OR REPLACE INTO live_connectors (name, kind, url, live, settings, credentials, since_ms, changed_ms, changed_by)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+        query(
+            "INSERT INTO live_connectors (name, kind, url, live, settings, credentials, since_ms, changed_ms, changed_by)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
+             ON CONFLICT (name) DO UPDATE SET kind = ?2, url = ?3, live = ?4, settings = ?5, credentials = ?6, since_ms = ?7,
+                changed_ms = ?8, changed_by = ?9",
         )
         .bind(&connector.name)
         .bind(&connector.kind)
@@ -66,13 +66,13 @@ impl Tx<'_> {
         .bind(since_ms)
         .bind(changed_ms)
         .bind(changed_by)
-        .execute(&mut self.connection)
+        .execute(self.on())
         .await?;
         Ok(())
     }
 }
 
-fn kept(row: &SqliteRow) -> Result<Kept, Error> {
+fn kept(row: &Row) -> Result<Kept, Error> {
     let map = |column: &str| -> Result<BTreeMap<String, String>, Error> {
         let found = document(row, column)?.ok_or(DAMAGED)?;
         serde_json::from_value(found).map_err(|_| DAMAGED)

@@ -1,21 +1,21 @@
 //! SQL of payments that are reserved and not taken.
 
 use ivrpay_payment::{PaymentId, TenantId};
-use sqlx::Row as _;
 
-use super::{Sqlite, Tx, payment};
+use super::{Store, Tx, payment};
 use crate::Error;
+use crate::db::query;
 use crate::expiring::Reserved;
 use crate::types::{TRAINING, TaskKind};
 
-impl Sqlite {
+impl Store {
     /// `by`: of this connector, since then or longer, and never anybody's task.
     pub(crate) async fn reserved(
         &self,
         tenant: Option<&TenantId>,
         by: Option<(&str, i64)>,
     ) -> Result<Vec<Reserved>, Error> {
-        let rows = sqlx::query(
+        let rows = query(
             "SELECT p.*, c.call, o.created_ms AS reserved_ms FROM payments p LEFT JOIN claims c ON c.payment = p.id
              JOIN operations o ON o.payment = p.id AND o.kind = 'authorize' AND o.state = 'approved'
              WHERE p.state = 'approved' AND p.captured_minor IS NULL AND p.connector <> ?2 AND (?1 IS NULL OR p.tenant = ?1)
@@ -48,12 +48,12 @@ impl Tx<'_> {
         payment: PaymentId,
         kind: TaskKind,
     ) -> Result<bool, Error> {
-        Ok(sqlx::query_scalar(
-            "SELECT EXISTS (SELECT 1 FROM tasks WHERE payment = ?1 AND kind = ?2)",
+        Ok(
+            query("SELECT EXISTS (SELECT 1 FROM tasks WHERE payment = ?1 AND kind = ?2)")
+                .bind(payment.to_string())
+                .bind(kind.name())
+                .scalar(self.on())
+                .await?,
         )
-        .bind(payment.to_string())
-        .bind(kind.name())
-        .fetch_one(&mut self.connection)
-        .await?)
     }
 }

@@ -1,16 +1,15 @@
 //! SQL of customers who are called.
 
 use ivrpay_payment::{CallId, PaymentId, TenantId};
-use sqlx::Row as _;
-use sqlx::sqlite::SqliteRow;
 
-use super::{DAMAGED, Sqlite, Tx, bytes32, named, parsed};
+use super::{DAMAGED, Store, Tx, bytes32, gone, named, parsed};
 use crate::Error;
+use crate::db::{Row, query};
 use crate::types::{CustomerCall, First};
 
-impl Sqlite {
+impl Store {
     pub(crate) async fn customer_call(&self, id: CallId) -> Result<Option<CustomerCall>, Error> {
-        let row = sqlx::query("SELECT * FROM calls WHERE id = ?1")
+        let row = query("SELECT * FROM calls WHERE id = ?1")
             .bind(id.to_string())
             .fetch_optional(&self.reads)
             .await?;
@@ -25,10 +24,10 @@ impl Tx<'_> {
         tenant: &TenantId,
         key: &[u8; 32],
     ) -> Result<Option<(CustomerCall, [u8; 32])>, Error> {
-        let row = sqlx::query("SELECT * FROM calls WHERE tenant = ?1 AND request_key = ?2")
+        let row = query("SELECT * FROM calls WHERE tenant = ?1 AND request_key = ?2")
             .bind(tenant.as_str())
             .bind(key.as_slice())
-            .fetch_optional(&mut self.connection)
+            .fetch_optional(self.on())
             .await?;
         row.map(|row| Ok((customer_call(&row)?, bytes32(&row, "request_hash")?)))
             .transpose()
@@ -39,9 +38,9 @@ impl Tx<'_> {
         &mut self,
         payment: PaymentId,
     ) -> Result<Option<CallId>, Error> {
-        let row = sqlx::query("SELECT id FROM calls WHERE payment = ?1 AND ended_ms IS NULL")
+        let row = query("SELECT id FROM calls WHERE payment = ?1 AND ended_ms IS NULL")
             .bind(payment.to_string())
-            .fetch_optional(&mut self.connection)
+            .fetch_optional(self.on())
             .await?;
         row.map(|row| parsed(&row, "id")?.ok_or(DAMAGED))
             .transpose()
@@ -50,9 +49,9 @@ impl Tx<'_> {
     /// How many of a merchant are on.
     pub(crate) async fn customer_calls_on(&mut self, tenant: &TenantId) -> Result<u32, Error> {
         Ok(
-            sqlx::query_scalar("SELECT count(*) FROM calls WHERE tenant = ?1 AND ended_ms IS NULL")
+            query("SELECT count(*) FROM calls WHERE tenant = ?1 AND ended_ms IS NULL")
                 .bind(tenant.as_str())
-                .fetch_one(&mut self.connection)
+                .scalar(self.on())
                 .await?,
         )
     }
@@ -62,9 +61,9 @@ impl Tx<'_> {
         call: &CustomerCall,
         request: Option<(&[u8; 32], &[u8; 32])>,
     ) -> Result<(), Error> {
-        sqlx::query(
-            "INSERT INTO calls (id, tenant, payment, number, first, request_key, request_hash, created_ms)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        query(
+            "INSERT INTO calls (id, tenant, payment, number, first, request_key, request_hash, created_ms, writer, epoch)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
         )
         .bind(call.id.to_string())
         .bind(call.tenant.as_str())
@@ -74,7 +73,9 @@ impl Tx<'_> {
         .bind(request.map(|(key, _)| key.as_slice()))
         .bind(request.map(|(_, hash)| hash.as_slice()))
         .bind(call.created_ms)
-        .execute(&mut self.connection)
+        .bind(self.writer())
+        .bind(self.epoch())
+        .execute(self.on())
         .await?;
         Ok(())
     }
@@ -85,13 +86,13 @@ impl Tx<'_> {
         id: CallId,
         result: &str,
     ) -> Result<Option<PaymentId>, Error> {
-        let row = sqlx::query(
+        let row = query(
             "UPDATE calls SET result = ?2, ended_ms = ?3 WHERE id = ?1 AND ended_ms IS NULL RETURNING payment",
         )
         .bind(id.to_string())
         .bind(result)
         .bind(self.now_ms)
-        .fetch_optional(&mut self.connection)
+        .fetch_optional(self.on())
         .await?;
         row.map(|row| parsed(&row, "payment")?.ok_or(DAMAGED))
             .transpose()
@@ -99,8 +100,11 @@ impl Tx<'_> {
 
     /// Those of a process that is gone.
     pub(crate) async fn customer_calls_left(&mut self) -> Result<Vec<CallId>, Error> {
-        let rows = sqlx::query("SELECT id FROM calls WHERE ended_ms IS NULL")
-            .fetch_all(&mut self.connection)
+        let rows = query(gone!("calls x WHERE x.ended_ms IS NULL AND", "x.id"))
+            .bind(self.writer())
+            .bind(self.epoch())
+            .bind(self.server_ms)
+            .fetch_all(self.on())
             .await?;
         rows.iter()
             .map(|row| parsed(row, "id")?.ok_or(DAMAGED))
@@ -108,7 +112,7 @@ impl Tx<'_> {
     }
 }
 
-fn customer_call(row: &SqliteRow) -> Result<CustomerCall, Error> {
+fn customer_call(row: &Row) -> Result<CustomerCall, Error> {
     Ok(CustomerCall {
         id: parsed(row, "id")?.ok_or(DAMAGED)?,
         tenant: parsed(row, "tenant")?.ok_or(DAMAGED)?,

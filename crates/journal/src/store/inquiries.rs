@@ -1,21 +1,21 @@
 //! SQL of what is unknown, and of approvals that nobody knows of.
 
 use ivrpay_payment::{OperationId, PaymentId, TenantId};
-use sqlx::Row as _;
 
-use super::{DAMAGED, Sqlite, Tx, operation, parsed};
+use super::{DAMAGED, Store, Tx, operation, parsed};
 use crate::Error;
+use crate::db::query;
 use crate::inquiries::{RECOVERY, Unheard, next_ms};
 use crate::types::{Operation, Payment, TaskKind};
 
-impl Sqlite {
+impl Store {
     pub(crate) async fn to_inquire(
         &self,
         connector: &str,
         now_ms: i64,
         limit: u32,
     ) -> Result<Vec<Operation>, Error> {
-        let rows = sqlx::query(
+        let rows = query(
             "SELECT * FROM operations WHERE connector = ?1 AND inquire_ms IS NOT NULL AND inquire_ms <= ?2
              ORDER BY inquire_ms, id LIMIT ?3",
         )
@@ -33,7 +33,7 @@ impl Sqlite {
         now_ms: i64,
         limit: u32,
     ) -> Result<Vec<(TenantId, Unheard)>, Error> {
-        let rows = sqlx::query(
+        let rows = query(
             "SELECT r.payment, r.wanted_ms, r.at_ms, p.tenant, p.connector, p.state = 'approved' AND NOT EXISTS
                (SELECT 1 FROM tasks t WHERE t.payment = r.payment AND t.kind = ?2 AND t.state <> 'open') AND NOT EXISTS
                (SELECT 1 FROM operations o WHERE o.payment = r.payment AND o.kind IN ('capture', 'void', 'refund') AND o.by_whom <> ?4) AS wanted
@@ -65,23 +65,22 @@ impl Sqlite {
 impl Tx<'_> {
     /// Whether a person has the task of an approval that nobody knew of.
     pub(crate) async fn is_a_persons(&mut self, payment: PaymentId) -> Result<bool, Error> {
-        let row = sqlx::query(
-            "SELECT EXISTS (SELECT 1 FROM tasks WHERE payment = ?1 AND kind = ?2 AND state <> 'open') AS taken",
+        Ok(query(
+            "SELECT EXISTS (SELECT 1 FROM tasks WHERE payment = ?1 AND kind = ?2 AND state <> 'open')",
         )
         .bind(payment.to_string())
         .bind(TaskKind::ApprovedCallerGone.name())
-        .fetch_one(&mut self.connection)
-        .await?;
-        Ok(row.try_get("taken")?)
+        .scalar(self.on())
+        .await?)
     }
 
     /// The next question about an operation is counted, and the one behind it put off.
     pub(crate) async fn inquired(&mut self, about: OperationId) -> Result<(), Error> {
-        let row = sqlx::query(
+        let row = query(
             "UPDATE operations SET inquired = inquired + 1 WHERE id = ?1 RETURNING inquired, inquire_ms",
         )
         .bind(about.to_string())
-        .fetch_one(&mut self.connection)
+        .fetch_one(self.on())
         .await?;
         let (asked, at_ms): (u32, Option<i64>) =
             (row.try_get("inquired")?, row.try_get("inquire_ms")?);
@@ -97,36 +96,36 @@ impl Tx<'_> {
         operation: OperationId,
         at_ms: Option<i64>,
     ) -> Result<(), Error> {
-        sqlx::query("UPDATE operations SET inquire_ms = ?2 WHERE id = ?1 AND state = 'unknown'")
+        query("UPDATE operations SET inquire_ms = ?2 WHERE id = ?1 AND state = 'unknown'")
             .bind(operation.to_string())
             .bind(at_ms)
-            .execute(&mut self.connection)
+            .execute(self.on())
             .await?;
         Ok(())
     }
 
     pub(crate) async fn insert_release(&mut self, payment: &Payment) -> Result<(), Error> {
-        sqlx::query("INSERT INTO releases (payment, wanted_ms, at_ms) VALUES (?1, ?2, ?2) ON CONFLICT DO NOTHING")
+        query("INSERT INTO releases (payment, wanted_ms, at_ms) VALUES (?1, ?2, ?2) ON CONFLICT DO NOTHING")
             .bind(payment.id.to_string())
             .bind(self.now_ms)
-            .execute(&mut self.connection)
+            .execute(self.on())
             .await?;
         Ok(())
     }
 
     pub(crate) async fn release_at(&mut self, payment: PaymentId, at_ms: i64) -> Result<(), Error> {
-        sqlx::query("UPDATE releases SET at_ms = ?2 WHERE payment = ?1")
+        query("UPDATE releases SET at_ms = ?2 WHERE payment = ?1")
             .bind(payment.to_string())
             .bind(at_ms)
-            .execute(&mut self.connection)
+            .execute(self.on())
             .await?;
         Ok(())
     }
 
     pub(crate) async fn delete_release(&mut self, payment: PaymentId) -> Result<(), Error> {
-        sqlx::query("DELETE FROM releases WHERE payment = ?1")
+        query("DELETE FROM releases WHERE payment = ?1")
             .bind(payment.to_string())
-            .execute(&mut self.connection)
+            .execute(self.on())
             .await?;
         Ok(())
     }
@@ -138,14 +137,12 @@ impl Tx<'_> {
         kind: TaskKind,
         reason: &str,
     ) -> Result<(), Error> {
-        sqlx::query(
-            "UPDATE tasks SET reason = ?3 WHERE payment = ?1 AND kind = ?2 AND state <> 'done'",
-        )
-        .bind(payment.to_string())
-        .bind(kind.name())
-        .bind(reason)
-        .execute(&mut self.connection)
-        .await?;
+        query("UPDATE tasks SET reason = ?3 WHERE payment = ?1 AND kind = ?2 AND state <> 'done'")
+            .bind(payment.to_string())
+            .bind(kind.name())
+            .bind(reason)
+            .execute(self.on())
+            .await?;
         Ok(())
     }
 }

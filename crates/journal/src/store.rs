@@ -1,16 +1,17 @@
-//! Every line of SQL. A second store (PostgreSQL) gets a module like this one; what the statements mean is decided in `journal`.
+//! Every line of SQL; what the statements mean is decided in `journal`. They are the same for SQLite and PostgreSQL (`db`), what differs
+//! between the two is in `store/sqlite.rs` and `store/postgres.rs`, and how transactions come to the disk in `store/batch.rs`.
 
+mod batch;
 mod calls;
 mod connectors;
 mod expiring;
 mod inquiries;
+mod postgres;
 mod recordings;
+mod sqlite;
 mod tasks;
 
-use std::fs::{self, File, TryLockError};
-use std::io::{Read as _, Seek as _, Write as _};
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
-use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use ivrpay_payment::{
@@ -20,34 +21,21 @@ use ivrpay_payment::{
 };
 use serde_json::{Value, json};
 use sqlx::migrate::{MigrateError, Migrator};
-use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
-    SqliteRow, SqliteSynchronous,
-};
-use sqlx::{ConnectOptions as _, Connection as _, Row as _};
-use tokio::sync::{Mutex, MutexGuard, Notify};
 
 use crate::Error;
 use crate::chain::{self, Link};
+use crate::db::{Connection, On, Pool, Row, query};
+use crate::location::Location;
 use crate::types::{
     Break, Clock, EnteredBy, Filter, Match, Mode, OpenOptions, Operation, OperationState, Origin,
-    Payment, Record, TRAINING, VerifyReport, lock_path,
+    Payment, Record, TRAINING, VerifyReport,
 };
 
-static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
-
-/// "ivrp": SQLite's `application_id`, so that another program's database is never taken for a journal.
-const APPLICATION_ID: i64 = 0x6976_7270;
+pub(crate) use batch::{Durability, Tx};
+use batch::{Head, Write};
 
 /// Connections that read; the API's lists and the console's are few and short.
 const READERS: u32 = 2;
-
-/// Page cache of a connection, KiB as SQLite wants them. What is read twice is read within a call; SQLite's default of 2 MiB for each
-/// connection only grows with the journal.
-const CACHE: &str = "-384";
-
-/// `temp_store` of a connection: what does not fit the cache stays in memory. The service may write nowhere but beside the journal.
-const IN_MEMORY: &str = "MEMORY";
 
 /// Records read at a time by `verify`.
 const PAGE: i64 = 1000;
@@ -62,14 +50,28 @@ macro_rules! select_payment {
     };
 }
 
+/// What a process has left that is gone: neither this one (`?1`, `?2`) nor one whose lease goes on (`?3`: the database's time).
+macro_rules! gone {
+    ($from:literal, $order:literal) => {
+        concat!(
+            "SELECT x.* FROM ",
+            $from,
+            " NOT EXISTS (SELECT 1 FROM writers w WHERE w.name = x.writer AND w.epoch = x.epoch
+                AND (w.lease_ms > ?3 OR (w.name = ?1 AND w.epoch = ?2))) ORDER BY ",
+            $order
+        )
+    };
+}
+use gone;
+
 /// The payment that locks an order (part): at most one, by the index `payments_one_an_order`.
 async fn order_holder<'a>(
-    executor: impl sqlx::Executor<'a, Database = sqlx::Sqlite>,
+    on: impl Into<On<'a>>,
     tenant: &TenantId,
     order: &OrderId,
     part: u32,
 ) -> Result<Option<Payment>, Error> {
-    let row = sqlx::query(select_payment!(
+    let row = query(select_payment!(
         "WHERE p.tenant = ?1 AND p.order_id = ?2 AND p.part = ?3
            AND p.state IN ('waiting', 'in-flight', 'unknown', 'approved')
            AND (p.state <> 'approved' OR p.transaction_type IN ('authorize', 'charge'))"
@@ -77,137 +79,92 @@ async fn order_holder<'a>(
     .bind(tenant.as_str())
     .bind(order.as_str())
     .bind(part)
-    .fetch_optional(executor)
+    .fetch_optional(on)
     .await?;
     row.as_ref().map(payment).transpose()
 }
 
 /// The operations of a payment, oldest first.
 async fn operations<'a>(
-    executor: impl sqlx::Executor<'a, Database = sqlx::Sqlite>,
+    on: impl Into<On<'a>>,
     payment: PaymentId,
 ) -> Result<Vec<Operation>, Error> {
-    let rows = sqlx::query("SELECT * FROM operations WHERE payment = ?1 ORDER BY id")
+    let rows = query("SELECT * FROM operations WHERE payment = ?1 ORDER BY id")
         .bind(payment.to_string())
-        .fetch_all(executor)
+        .fetch_all(on)
         .await?;
     rows.iter().map(operation).collect()
 }
 
-/// The journal's file.
-pub(crate) struct Sqlite {
-    reads: SqlitePool,
+/// Where the journal is kept, and the connections to it.
+pub(crate) struct Store {
+    reads: Pool,
     /// `None` when opened for reading only.
-    write: Option<Write>,
+    write: Option<Arc<Write>>,
 }
 
-struct Write {
-    connect: SqliteConnectOptions,
-    writer: String,
-    epoch: i64,
-    slot: Mutex<Slot>,
-    /// A task was committed.
-    task_made: Notify,
-}
-
-/// The one connection that writes. It is taken out for a transaction and comes back only after a clean end: one that failed in the middle, or
-/// whose caller went away, is closed, which rolls back whatever it had open.
-#[derive(Default)]
-struct Slot {
-    connection: Option<SqliteConnection>,
-    /// Whether commits are synced at the moment.
-    durability: Option<Durability>,
-    /// End of this writer's chain; read anew when `None`.
-    head: Option<Head>,
-    /// Held while the journal is open.
-    lock: Option<File>,
-}
-
-#[derive(Clone, Copy)]
-struct Head {
-    records: i64,
-    hash: [u8; 32],
-}
-
-/// Whether a commit waits for the disk.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Durability {
-    /// Returns after the sync.
-    Synced,
-    /// Rides on the next sync; survives the end of the process, not that of the machine.
-    Rides,
-}
-
-impl Sqlite {
-    pub(crate) async fn open(path: &Path, options: &OpenOptions) -> Result<Self, Error> {
-        let lock = claim_file(path)?;
-        let fresh = create_private(path)?;
-        let mut connect = SqliteConnectOptions::new()
-            .filename(path)
-            .create_if_missing(false)
-            .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Full)
-            .foreign_keys(true)
-            .busy_timeout(options.busy_timeout)
-            .pragma("cache_size", CACHE)
-            .pragma("temp_store", IN_MEMORY)
-            .disable_statement_logging();
-        if let Some(pages) = options.max_pages {
-            connect = connect.pragma("max_page_count", pages.to_string());
-        }
-        if !fresh {
-            // Before anything is written to it: a damaged or foreign file must stay as it is.
-            inspect(path, options.busy_timeout).await?;
-        }
-        let mut connection = connect.connect().await?;
-        sqlx::query("PRAGMA application_id = 0x69767270")
-            .execute(&mut connection)
-            .await?;
-        MIGRATIONS
-            .run(&mut connection)
-            .await
-            .map_err(migration_error)?;
-        check_ends(&mut connection).await?;
-        let epoch = register(&mut connection, &options.writer, (options.clock)()).await?;
-        // A new file's directory entry must survive a loss of power as well.
-        if fresh
-            && let Some(folder) = path
-                .parent()
-                .filter(|folder| !folder.as_os_str().is_empty())
-        {
-            File::open(folder)?.sync_all()?;
-        }
-        let slot = Slot {
-            connection: Some(connection),
-            durability: Some(Durability::Synced),
-            head: None,
-            lock: Some(lock),
+impl Store {
+    pub(crate) async fn open(at: &Location, options: &OpenOptions) -> Result<Self, Error> {
+        let (reads, write) = match at {
+            Location::File(path) => sqlite::open(path, options).await?,
+            Location::Server(server) => postgres::open(server, options).await?,
         };
         Ok(Self {
-            reads: readers(path, options.busy_timeout).await?,
-            write: Some(Write {
-                connect,
-                writer: options.writer.clone(),
-                epoch,
-                slot: Mutex::new(slot),
-                task_made: Notify::new(),
-            }),
+            reads,
+            write: Some(write),
         })
     }
 
-    pub(crate) async fn open_read_only(path: &Path, busy_timeout: Duration) -> Result<Self, Error> {
-        fs::metadata(path)?;
-        inspect(path, busy_timeout).await?;
-        let reads = readers(path, busy_timeout).await?;
-        let found: i64 =
-            sqlx::query_scalar("SELECT coalesce(max(version), 0) FROM _sqlx_migrations")
-                .fetch_one(&reads)
-                .await?;
-        let known = known_version();
+    pub(crate) async fn open_read_only(
+        at: &Location,
+        busy_timeout: Duration,
+    ) -> Result<Self, Error> {
+        let (reads, known) = match at {
+            Location::File(path) => (
+                sqlite::open_read_only(path, busy_timeout).await?,
+                known_version(&sqlite::MIGRATIONS),
+            ),
+            Location::Server(server) => (
+                postgres::open_read_only(server, busy_timeout).await?,
+                known_version(&postgres::MIGRATIONS),
+            ),
+        };
+        let found: Result<i64, _> = query("SELECT coalesce(max(version), 0) FROM _sqlx_migrations")
+            .scalar(&reads)
+            .await;
+        let found = match found.map_err(Error::from) {
+            // There is no such table in a database that is empty yet.
+            Err(Error::Version { .. }) => 0,
+            found => found?,
+        };
         if found != known {
             return Err(Error::Version { found, known });
         }
         Ok(Self { reads, write: None })
+    }
+
+    /// Whether this process may send what it has written: no other one takes over what it has left.
+    pub(crate) fn holds(&self) -> Result<(), Error> {
+        match &self.write {
+            Some(write) => write.holds(),
+            None => Err(Error::ReadOnly),
+        }
+    }
+
+    /// Returns when this process may not write any more, and says why; never for a file.
+    pub(crate) async fn fenced(&self) -> &'static str {
+        match &self.write {
+            Some(write) => write.fenced().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// The database's time, by which leases are; 0 for a file, where there are none.
+    async fn server_ms(&self) -> Result<i64, Error> {
+        match &self.reads {
+            Pool::Sqlite(_) => Ok(0),
+            Pool::Postgres(_) => Ok(query(postgres::SERVER_MS).scalar(&self.reads).await?),
+        }
     }
 
     /// Returns when a task was made since this last returned; never for a reader.
@@ -231,84 +188,25 @@ impl Sqlite {
         clock: &Clock,
     ) -> Result<Tx<'_>, Error> {
         let write = self.write.as_ref().ok_or(Error::ReadOnly)?;
-        let mut slot = write.slot.lock().await;
-        if slot.lock.is_none() {
-            return Err(Error::ReadOnly);
-        }
-        let mut connection = match slot.connection.take() {
-            Some(connection) => connection,
-            None => {
-                (slot.durability, slot.head) = (Some(Durability::Synced), None);
-                write.connect.connect().await?
-            }
-        };
-        if slot.durability != Some(durability) {
-            slot.durability = None;
-            let pragma = match durability {
-                Durability::Synced => "PRAGMA synchronous = FULL",
-                Durability::Rides => "PRAGMA synchronous = NORMAL",
-            };
-            sqlx::query(pragma).execute(&mut connection).await?;
-            slot.durability = Some(durability);
-        }
-        if let Err(error) = sqlx::query("BEGIN IMMEDIATE")
-            .execute(&mut connection)
-            .await
-        {
-            let error = Error::from(error);
-            if matches!(error, Error::Busy) {
-                slot.connection = Some(connection);
-            }
-            return Err(error);
-        }
-        let head = slot.head;
-        Ok(Tx {
-            connection,
-            slot,
-            writer: &write.writer,
-            epoch: write.epoch,
-            now_ms: clock(),
-            jumped_ms: 0,
-            head,
-            appended: false,
-            task_made: &write.task_made,
-            made_task: false,
-        })
+        write.begin(durability, clock).await
     }
 
-    /// Checkpoints the WAL into the file, closes every connection and gives the lock back.
+    /// Closes every connection and gives the lock back.
     pub(crate) async fn stop(&self) -> Result<(), Error> {
-        if let Some(write) = &self.write {
-            let mut slot = write.slot.lock().await;
-            self.reads.close().await;
-            if let Some(mut connection) = slot.connection.take() {
-                sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)")
-                    .execute(&mut connection)
-                    .await?;
-                connection.close().await?;
+        match &self.write {
+            Some(write) => write.stop(&self.reads).await,
+            None => {
+                self.reads.close().await;
+                Ok(())
             }
-            slot.lock = None;
-        } else {
-            self.reads.close().await;
         }
-        Ok(())
     }
 
     /// SQLite's own word on how the last transaction was committed: 2 is FULL, 1 NORMAL (sqlite.org/pragma.html#pragma_synchronous).
     #[cfg(test)]
     pub(crate) async fn synchronous(&self) -> i64 {
-        let mut slot = self
-            .write
-            .as_ref()
-            .expect("open for writing")
-            .slot
-            .lock()
-            .await;
-        let connection = slot.connection.as_mut().expect("between two transactions");
-        sqlx::query_scalar("PRAGMA synchronous")
-            .fetch_one(connection)
-            .await
-            .expect("a pragma")
+        let write = self.write.as_ref().expect("open for writing");
+        write.synchronous().await
     }
 
     /// The registration that a token came from.
@@ -318,7 +216,7 @@ impl Sqlite {
         token: &CardToken,
         mode: Mode,
     ) -> Result<Option<Payment>, Error> {
-        let row = sqlx::query(select_payment!(
+        let row = query(select_payment!(
             "WHERE p.tenant = ?1 AND p.acquirer_ref = ?2 AND p.transaction_type = 'tokenize' AND p.state = 'approved'
              AND p.mode = ?3 AND p.connector <> ?4 ORDER BY p.id DESC LIMIT 1"
         ))
@@ -332,7 +230,7 @@ impl Sqlite {
     }
 
     pub(crate) async fn payment(&self, id: PaymentId) -> Result<Option<Payment>, Error> {
-        let row = sqlx::query(select_payment!("WHERE p.id = ?1"))
+        let row = query(select_payment!("WHERE p.id = ?1"))
             .bind(id.to_string())
             .fetch_optional(&self.reads)
             .await?;
@@ -340,7 +238,7 @@ impl Sqlite {
     }
 
     pub(crate) async fn payments(&self, filter: &Filter) -> Result<Vec<Payment>, Error> {
-        let rows = sqlx::query(select_payment!(
+        let rows = query(select_payment!(
             "WHERE (?1 IS NULL OR p.tenant = ?1) AND (?2 IS NULL OR p.order_id = ?2) AND (?3 IS NULL OR p.state = ?3)
                AND (?4 IS NULL OR p.created_ms >= ?4) AND (?5 IS NULL OR p.id < ?5) AND (?7 IS NULL OR p.reference = ?7)
                AND (p.connector = ?8) = ?9 AND (?10 IS NULL OR p.entered_by = ?10)
@@ -380,7 +278,7 @@ impl Sqlite {
                 number,
             ),
         };
-        let rows = sqlx::query(sql)
+        let rows = query(sql)
             .bind(now_ms)
             .bind(tenant.as_str())
             .bind(value)
@@ -404,7 +302,7 @@ impl Sqlite {
     }
 
     pub(crate) async fn records(&self, payment: PaymentId) -> Result<Vec<Record>, Error> {
-        let rows = sqlx::query("SELECT * FROM records WHERE payment = ?1 ORDER BY sequence")
+        let rows = query("SELECT * FROM records WHERE payment = ?1 ORDER BY sequence")
             .bind(payment.to_string())
             .fetch_all(&self.reads)
             .await?;
@@ -427,31 +325,15 @@ impl Sqlite {
     /// Walks every writer's chain, then compares each payment with its last record.
     pub(crate) async fn verify(&self) -> Result<VerifyReport, Error> {
         let mut report = VerifyReport::default();
-        let mut connection = self.reads.acquire().await?;
         // One snapshot, though the daemon goes on writing.
-        sqlx::query("BEGIN").execute(&mut *connection).await?;
+        let mut connection = self.reads.snapshot().await?;
         let walked = walk(&mut connection, &mut report).await;
-        sqlx::query("ROLLBACK").execute(&mut *connection).await?;
+        query("ROLLBACK").execute(&mut connection).await?;
+        connection.close().await?;
         walked?;
         report.breaks.truncate(VerifyReport::MAX_BREAKS);
         Ok(report)
     }
-}
-
-/// A transaction. Dropped without [`Tx::end`] it is rolled back.
-pub(crate) struct Tx<'a> {
-    connection: SqliteConnection,
-    slot: MutexGuard<'a, Slot>,
-    writer: &'a str,
-    epoch: i64,
-    /// One time for the whole transaction.
-    pub(crate) now_ms: i64,
-    /// How far the clock has jumped ahead since the journal was opened.
-    pub(crate) jumped_ms: i64,
-    head: Option<Head>,
-    appended: bool,
-    task_made: &'a Notify,
-    made_task: bool,
 }
 
 /// A claim as it stands in the journal.
@@ -462,52 +344,6 @@ pub(crate) struct Holder {
 }
 
 impl Tx<'_> {
-    /// Commits what went well and rolls back what did not.
-    pub(crate) async fn end<T, E: From<Error>>(mut self, outcome: Result<T, E>) -> Result<T, E> {
-        match outcome {
-            Ok(value) => {
-                self.commit().await?;
-                Ok(value)
-            }
-            Err(error) => {
-                // SQLite may have rolled back by itself (disk full); then this fails and the connection is not used again.
-                if sqlx::query("ROLLBACK")
-                    .execute(&mut self.connection)
-                    .await
-                    .is_ok()
-                {
-                    self.slot.connection = Some(self.connection);
-                }
-                Err(error)
-            }
-        }
-    }
-
-    async fn commit(mut self) -> Result<(), Error> {
-        self.slot.head = None;
-        if let Some(head) = self.head
-            && self.appended
-        {
-            sqlx::query("UPDATE writers SET records = ?2, head = ?3 WHERE name = ?1")
-                .bind(self.writer)
-                .bind(head.records)
-                .bind(head.hash.as_slice())
-                .execute(&mut self.connection)
-                .await?;
-        }
-        #[cfg(feature = "plant")]
-        crate::plant::point("before a commit");
-        sqlx::query("COMMIT").execute(&mut self.connection).await?;
-        #[cfg(feature = "plant")]
-        crate::plant::point("behind a commit");
-        self.slot.head = self.head;
-        self.slot.connection = Some(self.connection);
-        if self.made_task {
-            self.task_made.notify_one();
-        }
-        Ok(())
-    }
-
     /// Appends a record to this writer's chain.
     pub(crate) async fn append(
         &mut self,
@@ -537,9 +373,9 @@ impl Tx<'_> {
         let head = match self.head {
             Some(head) => head,
             None => {
-                let row = sqlx::query("SELECT records, head FROM writers WHERE name = ?1")
-                    .bind(self.writer)
-                    .fetch_one(&mut self.connection)
+                let row = query("SELECT records, head FROM writers WHERE name = ?1")
+                    .bind(self.writer())
+                    .fetch_one(self.on())
                     .await?;
                 Head {
                     records: row.try_get("records")?,
@@ -552,9 +388,9 @@ impl Tx<'_> {
         let number = head.records + 1;
         let hash = chain::hash(
             &Link {
-                writer: self.writer,
+                writer: self.writer(),
                 number,
-                epoch: self.epoch,
+                epoch: self.epoch(),
                 version: chain::VERSION,
                 at_ms: self.now_ms,
                 payment: payment.as_deref(),
@@ -564,7 +400,7 @@ impl Tx<'_> {
             },
             &head.hash,
         );
-        sqlx::query(
+        query(
             "INSERT INTO records (payment, operation, kind, body, writer, number, epoch, version, at_ms, hash, prev_hash)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
         )
@@ -572,14 +408,14 @@ impl Tx<'_> {
         .bind(&operation)
         .bind(kind)
         .bind(&body)
-        .bind(self.writer)
+        .bind(self.writer())
         .bind(number)
-        .bind(self.epoch)
+        .bind(self.epoch())
         .bind(chain::VERSION)
         .bind(self.now_ms)
         .bind(hash.as_slice())
         .bind(head.hash.as_slice())
-        .execute(&mut self.connection)
+        .execute(self.on())
         .await?;
         self.head = Some(Head {
             records: number,
@@ -590,9 +426,9 @@ impl Tx<'_> {
     }
 
     pub(crate) async fn payment(&mut self, id: PaymentId) -> Result<Option<Payment>, Error> {
-        let row = sqlx::query(select_payment!("WHERE p.id = ?1"))
+        let row = query(select_payment!("WHERE p.id = ?1"))
             .bind(id.to_string())
-            .fetch_optional(&mut self.connection)
+            .fetch_optional(self.on())
             .await?;
         row.as_ref().map(payment).transpose()
     }
@@ -603,12 +439,12 @@ impl Tx<'_> {
         tenant: &TenantId,
         key: &[u8; 32],
     ) -> Result<Option<(Payment, [u8; 32])>, Error> {
-        let row = sqlx::query(select_payment!(
+        let row = query(select_payment!(
             "WHERE p.tenant = ?1 AND p.request_key = ?2"
         ))
         .bind(tenant.as_str())
         .bind(key.as_slice())
-        .fetch_optional(&mut self.connection)
+        .fetch_optional(self.on())
         .await?;
         row.map(|row| Ok((payment(&row)?, bytes32(&row, "request_hash")?)))
             .transpose()
@@ -621,7 +457,7 @@ impl Tx<'_> {
         order: &OrderId,
         part: u32,
     ) -> Result<Option<Payment>, Error> {
-        order_holder(&mut self.connection, tenant, order, part).await
+        order_holder(self.on(), tenant, order, part).await
     }
 
     /// Whether the order has such a part beside its part 0.
@@ -631,13 +467,13 @@ impl Tx<'_> {
         order: &OrderId,
         part: u32,
     ) -> Result<bool, Error> {
-        let found: i64 = sqlx::query_scalar(
+        let found: i64 = query(
             "SELECT count(*) FROM order_parts WHERE tenant = ?1 AND order_id = ?2 AND part = ?3",
         )
         .bind(tenant.as_str())
         .bind(order.as_str())
         .bind(part)
-        .fetch_one(&mut self.connection)
+        .scalar(self.on())
         .await?;
         Ok(found > 0)
     }
@@ -647,7 +483,7 @@ impl Tx<'_> {
         payment: &Payment,
         request: Option<(&[u8; 32], &[u8; 32])>,
     ) -> Result<(), Error> {
-        sqlx::query(
+        query(
             "INSERT INTO payments (id, tenant, order_id, part, operator, site, amount_minor, currency, state, mode, connector,
                 language, prompt_version, origin, entered_by, match_operator_extension, match_caller_number, request_key,
                 request_hash, created_ms, expires_ms, updated_ms, reference, desk, connector_named, transaction_type, token, token_brand, token_last4,
@@ -688,7 +524,7 @@ impl Tx<'_> {
         .bind(payment.stored.as_ref().map(|stored| stored.card.brand.name()))
         .bind(payment.stored.as_ref().map(|stored| stored.card.last4_text()))
         .bind(payment.asked_plan.map(|plan| plan.to_string()))
-        .execute(&mut self.connection)
+        .execute(self.on())
         .await?;
         Ok(())
     }
@@ -699,12 +535,12 @@ impl Tx<'_> {
         tenant: &TenantId,
         extension: &str,
     ) -> Result<Vec<Payment>, Error> {
-        let rows = sqlx::query(select_payment!(
+        let rows = query(select_payment!(
             "WHERE p.state = 'waiting' AND p.desk AND c.call IS NULL AND p.tenant = ?1 AND p.match_operator_extension = ?2 ORDER BY p.id"
         ))
         .bind(tenant.as_str())
         .bind(extension)
-        .fetch_all(&mut self.connection)
+        .fetch_all(self.on())
         .await?;
         rows.iter().map(payment).collect()
     }
@@ -712,7 +548,7 @@ impl Tx<'_> {
     /// Writes what may change of a payment.
     pub(crate) async fn update_payment(&mut self, payment: &mut Payment) -> Result<(), Error> {
         payment.updated_ms = self.now_ms;
-        sqlx::query(
+        query(
             "UPDATE payments SET state = ?2, updated_ms = ?3, brand = ?4, last4 = ?5, approval_code = ?6, acquirer_ref = ?7,
                 decline_reason = ?8, result = ?9, evidence = ?10, entered_by = ?11, plan = ?12, captured_minor = ?13,
                 refunded_minor = ?14, connector = ?15 WHERE id = ?1",
@@ -732,7 +568,7 @@ impl Tx<'_> {
         .bind(payment.captured_minor.map(u64::cast_signed))
         .bind(payment.refunded_minor.cast_signed())
         .bind(&payment.connector)
-        .execute(&mut self.connection)
+        .execute(self.on())
         .await?;
         Ok(())
     }
@@ -740,14 +576,14 @@ impl Tx<'_> {
     /// Writes who leads the payment.
     pub(crate) async fn assign_payment(&mut self, payment: &mut Payment) -> Result<(), Error> {
         payment.updated_ms = self.now_ms;
-        sqlx::query(
+        query(
             "UPDATE payments SET operator = ?2, match_operator_extension = ?3, updated_ms = ?4 WHERE id = ?1",
         )
         .bind(payment.id.to_string())
         .bind(payment.operator.as_ref().map(OperatorId::as_str))
         .bind(&payment.operator_extension)
         .bind(payment.updated_ms)
-        .execute(&mut self.connection)
+        .execute(self.on())
         .await?;
         Ok(())
     }
@@ -757,7 +593,7 @@ impl Tx<'_> {
         intent: &Intent,
         connector: &str,
     ) -> Result<(), Error> {
-        sqlx::query(
+        query(
             "INSERT INTO operations (id, payment, kind, amount_minor, currency, idempotency_key, acquirer_order, state, brand,
                 last4, writer, epoch, created_ms, updated_ms, parent, connector)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 'in-flight', ?8, ?9, ?10, ?11, ?12, ?12, ?13, ?14)",
@@ -771,12 +607,12 @@ impl Tx<'_> {
         .bind(intent.acquirer_order.get().cast_signed())
         .bind(intent.card.brand.name())
         .bind(intent.card.last4_text())
-        .bind(self.writer)
-        .bind(self.epoch)
+        .bind(self.writer())
+        .bind(self.epoch())
         .bind(self.now_ms)
         .bind(intent.parent.as_ref().map(|p| p.operation_id.to_string()))
         .bind(connector)
-        .execute(&mut self.connection)
+        .execute(self.on())
         .await?;
         Ok(())
     }
@@ -790,21 +626,21 @@ impl Tx<'_> {
         request: Option<(&[u8; 32], &[u8; 32])>,
     ) -> Result<(), Error> {
         self.insert_operation(intent, connector).await?;
-        sqlx::query(
+        query(
             "UPDATE operations SET by_whom = ?2, request_key = ?3, request_hash = ?4 WHERE id = ?1",
         )
         .bind(intent.operation_id.to_string())
         .bind(by)
         .bind(request.map(|(key, _)| key.as_slice()))
         .bind(request.map(|(_, hash)| hash.as_slice()))
-        .execute(&mut self.connection)
+        .execute(self.on())
         .await?;
         Ok(())
     }
 
     /// The operations of a payment, oldest first.
     pub(crate) async fn operations(&mut self, payment: PaymentId) -> Result<Vec<Operation>, Error> {
-        operations(&mut self.connection, payment).await
+        operations(self.on(), payment).await
     }
 
     /// The operation that an API call asked for, and the hash of what was asked.
@@ -813,10 +649,10 @@ impl Tx<'_> {
         payment: PaymentId,
         key: &[u8; 32],
     ) -> Result<Option<(Operation, [u8; 32])>, Error> {
-        let row = sqlx::query("SELECT * FROM operations WHERE payment = ?1 AND request_key = ?2")
+        let row = query("SELECT * FROM operations WHERE payment = ?1 AND request_key = ?2")
             .bind(payment.to_string())
             .bind(key.as_slice())
-            .fetch_optional(&mut self.connection)
+            .fetch_optional(self.on())
             .await?;
         row.map(|row| Ok((operation(&row)?, bytes32(&row, "request_hash")?)))
             .transpose()
@@ -827,11 +663,11 @@ impl Tx<'_> {
         id: OperationId,
         progress: &Value,
     ) -> Result<(), Error> {
-        sqlx::query("UPDATE operations SET progress = ?2, updated_ms = ?3 WHERE id = ?1")
+        query("UPDATE operations SET progress = ?2, updated_ms = ?3 WHERE id = ?1")
             .bind(id.to_string())
             .bind(progress.to_string())
             .bind(self.now_ms)
-            .execute(&mut self.connection)
+            .execute(self.on())
             .await?;
         Ok(())
     }
@@ -842,19 +678,19 @@ impl Tx<'_> {
         id: OperationId,
         connector: &str,
     ) -> Result<(), Error> {
-        sqlx::query("UPDATE operations SET connector = ?2, updated_ms = ?3 WHERE id = ?1")
+        query("UPDATE operations SET connector = ?2, updated_ms = ?3 WHERE id = ?1")
             .bind(id.to_string())
             .bind(connector)
             .bind(self.now_ms)
-            .execute(&mut self.connection)
+            .execute(self.on())
             .await?;
         Ok(())
     }
 
     pub(crate) async fn operation(&mut self, id: OperationId) -> Result<Option<Operation>, Error> {
-        let row = sqlx::query("SELECT * FROM operations WHERE id = ?1")
+        let row = query("SELECT * FROM operations WHERE id = ?1")
             .bind(id.to_string())
-            .fetch_optional(&mut self.connection)
+            .fetch_optional(self.on())
             .await?;
         row.as_ref().map(operation).transpose()
     }
@@ -864,12 +700,12 @@ impl Tx<'_> {
         &mut self,
         order: AcquirerOrder,
     ) -> Result<Vec<Operation>, Error> {
-        let rows = sqlx::query(
+        let rows = query(
             "SELECT * FROM operations WHERE acquirer_order = ?1 AND payment =
                (SELECT payment FROM operations WHERE acquirer_order = ?1 AND parent IS NULL) ORDER BY id",
         )
         .bind(order.get().cast_signed())
-        .fetch_all(&mut self.connection)
+        .fetch_all(self.on())
         .await?;
         rows.iter().map(operation).collect()
     }
@@ -880,19 +716,21 @@ impl Tx<'_> {
         payment: Option<PaymentId>,
     ) -> Result<Vec<Operation>, Error> {
         let rows = match payment {
-            Some(payment) => {
-                sqlx::query("SELECT * FROM operations WHERE state = 'in-flight' AND payment = ?1 ORDER BY id")
-                    .bind(payment.to_string())
-                    .fetch_all(&mut self.connection)
-                    .await?
-            }
+            Some(payment) => query(
+                "SELECT * FROM operations WHERE state = 'in-flight' AND payment = ?1 ORDER BY id",
+            )
+            .bind(payment.to_string())
+            .fetch_all(self.on())
+            .await?,
             None => {
-                sqlx::query(
-                    "SELECT * FROM operations WHERE state = 'in-flight' AND NOT (writer = ?1 AND epoch = ?2) ORDER BY id",
-                )
-                .bind(self.writer)
-                .bind(self.epoch)
-                .fetch_all(&mut self.connection)
+                query(gone!(
+                    "operations x WHERE x.state = 'in-flight' AND",
+                    "x.id"
+                ))
+                .bind(self.writer())
+                .bind(self.epoch())
+                .bind(self.server_ms)
+                .fetch_all(self.on())
                 .await?
             }
         };
@@ -906,7 +744,7 @@ impl Tx<'_> {
         outcome: &Value,
         inquire_ms: Option<i64>,
     ) -> Result<(), Error> {
-        sqlx::query(
+        query(
             "UPDATE operations SET state = ?2, outcome = ?3, updated_ms = ?4, inquire_ms = ?5 WHERE id = ?1",
         )
         .bind(id.to_string())
@@ -914,18 +752,19 @@ impl Tx<'_> {
         .bind(outcome.to_string())
         .bind(self.now_ms)
         .bind(inquire_ms)
-        .execute(&mut self.connection)
+        .execute(self.on())
         .await?;
         Ok(())
     }
 
     /// The next of a row that never repeats and never falls, at least `floor`.
     pub(crate) async fn next_acquirer_order(&mut self, floor: i64) -> Result<AcquirerOrder, Error> {
-        let number: i64 = sqlx::query_scalar(
-            "UPDATE counters SET value = max(value + 1, ?1) WHERE name = 'acquirer_order' RETURNING value",
+        let number: i64 = query(
+            "UPDATE counters SET value = CASE WHEN value + 1 > ?1 THEN value + 1 ELSE ?1 END WHERE name = 'acquirer_order'
+             RETURNING value",
         )
         .bind(floor)
-        .fetch_one(&mut self.connection)
+        .scalar(self.on())
         .await?;
         u64::try_from(number)
             .ok()
@@ -937,54 +776,51 @@ impl Tx<'_> {
 
     /// The next number to tell a caller.
     pub(crate) async fn next_reference(&mut self) -> Result<u32, Error> {
-        let number: i64 = sqlx::query_scalar(
-            "UPDATE counters SET value = value + 1 WHERE name = 'reference' RETURNING value",
-        )
-        .fetch_one(&mut self.connection)
-        .await?;
+        let number: i64 =
+            query("UPDATE counters SET value = value + 1 WHERE name = 'reference' RETURNING value")
+                .scalar(self.on())
+                .await?;
         u32::try_from(number).map_err(|_| DAMAGED)
     }
 
     pub(crate) async fn claim(&mut self, payment: PaymentId) -> Result<Option<Holder>, Error> {
-        let row = sqlx::query("SELECT * FROM claims WHERE payment = ?1")
+        let row = query("SELECT * FROM claims WHERE payment = ?1")
             .bind(payment.to_string())
-            .fetch_optional(&mut self.connection)
+            .fetch_optional(self.on())
             .await?;
         row.map(|row| self.holder(&row)).transpose()
     }
 
     /// The payment that a call of this process works on.
     pub(crate) async fn claim_of_call(&mut self, call: CallId) -> Result<Option<PaymentId>, Error> {
-        let row = sqlx::query(
-            "SELECT payment FROM claims WHERE call = ?1 AND writer = ?2 AND epoch = ?3",
-        )
-        .bind(call.to_string())
-        .bind(self.writer)
-        .bind(self.epoch)
-        .fetch_optional(&mut self.connection)
-        .await?;
+        let row =
+            query("SELECT payment FROM claims WHERE call = ?1 AND writer = ?2 AND epoch = ?3")
+                .bind(call.to_string())
+                .bind(self.writer())
+                .bind(self.epoch())
+                .fetch_optional(self.on())
+                .await?;
         row.map(|row| parsed(&row, "payment")?.ok_or(DAMAGED))
             .transpose()
     }
 
     /// Claims of processes that are gone.
     pub(crate) async fn stale_claims(&mut self) -> Result<Vec<Holder>, Error> {
-        let rows = sqlx::query(
-            "SELECT * FROM claims WHERE NOT (writer = ?1 AND epoch = ?2) ORDER BY payment",
-        )
-        .bind(self.writer)
-        .bind(self.epoch)
-        .fetch_all(&mut self.connection)
-        .await?;
+        let rows = query(gone!("claims x WHERE", "x.payment"))
+            .bind(self.writer())
+            .bind(self.epoch())
+            .bind(self.server_ms)
+            .fetch_all(self.on())
+            .await?;
         rows.iter().map(|row| self.holder(row)).collect()
     }
 
-    fn holder(&self, row: &SqliteRow) -> Result<Holder, Error> {
+    fn holder(&self, row: &Row) -> Result<Holder, Error> {
         let (writer, epoch): (&str, i64) = (row.try_get("writer")?, row.try_get("epoch")?);
         Ok(Holder {
             payment: parsed(row, "payment")?.ok_or(DAMAGED)?,
             call: parsed(row, "call")?.ok_or(DAMAGED)?,
-            ours: writer == self.writer && epoch == self.epoch,
+            ours: writer == self.writer() && epoch == self.epoch(),
         })
     }
 
@@ -993,34 +829,34 @@ impl Tx<'_> {
         payment: PaymentId,
         call: CallId,
     ) -> Result<(), Error> {
-        sqlx::query(
+        query(
             "INSERT INTO claims (payment, call, writer, epoch, at_ms) VALUES (?1, ?2, ?3, ?4, ?5)",
         )
         .bind(payment.to_string())
         .bind(call.to_string())
-        .bind(self.writer)
-        .bind(self.epoch)
+        .bind(self.writer())
+        .bind(self.epoch())
         .bind(self.now_ms)
-        .execute(&mut self.connection)
+        .execute(self.on())
         .await?;
         Ok(())
     }
 
     pub(crate) async fn delete_claim(&mut self, payment: PaymentId) -> Result<(), Error> {
-        sqlx::query("DELETE FROM claims WHERE payment = ?1")
+        query("DELETE FROM claims WHERE payment = ?1")
             .bind(payment.to_string())
-            .execute(&mut self.connection)
+            .execute(self.on())
             .await?;
         Ok(())
     }
 
     /// Waiting payments without a call whose time is over.
     pub(crate) async fn overdue(&mut self, now_ms: i64) -> Result<Vec<Payment>, Error> {
-        let rows = sqlx::query(select_payment!(
+        let rows = query(select_payment!(
             "WHERE p.state = 'waiting' AND c.call IS NULL AND p.expires_ms <= ?1 ORDER BY p.id LIMIT 1000"
         ))
         .bind(now_ms)
-        .fetch_all(&mut self.connection)
+        .fetch_all(self.on())
         .await?;
         rows.iter().map(payment).collect()
     }
@@ -1038,7 +874,7 @@ impl Tx<'_> {
             "brand": payment.card.map(|card| card.brand.name()), "last4": payment.card.map(Truncated::last4_text),
             "approval_code": payment.approval_code, "decline_reason": payment.decline_reason, "at_ms": self.now_ms,
         });
-        sqlx::query(
+        query(
             "INSERT INTO outbox (id, payment, number, kind, body, created_ms, due_ms)
              VALUES (?1, ?2, (SELECT coalesce(max(number), 0) + 1 FROM outbox WHERE payment = ?2), ?3, ?4, ?5, ?5)",
         )
@@ -1047,7 +883,7 @@ impl Tx<'_> {
         .bind(format!("payment.{}", payment.state.name()))
         .bind(body.to_string())
         .bind(self.now_ms)
-        .execute(&mut self.connection)
+        .execute(self.on())
         .await?;
         Ok(())
     }
@@ -1058,24 +894,31 @@ impl Tx<'_> {
         what: &str,
         payment: &Payment,
     ) -> Result<(), Error> {
-        sqlx::query(
-            "INSERT INTO audit (who, what, tenant, payment, at_ms) VALUES (?1, ?2, ?3, ?4, ?5)",
-        )
-        .bind(who)
-        .bind(what)
-        .bind(payment.tenant.as_str())
-        .bind(payment.id.to_string())
-        .bind(self.now_ms)
-        .execute(&mut self.connection)
-        .await?;
+        query("INSERT INTO audit (who, what, tenant, payment, at_ms) VALUES (?1, ?2, ?3, ?4, ?5)")
+            .bind(who)
+            .bind(what)
+            .bind(payment.tenant.as_str())
+            .bind(payment.id.to_string())
+            .bind(self.now_ms)
+            .execute(self.on())
+            .await?;
+        Ok(())
+    }
+
+    /// Ends the leases that have run out for good, so that what their daemons have left can be taken over.
+    pub(crate) async fn end_leases(&mut self) -> Result<(), Error> {
+        query("UPDATE writers SET lease_ms = 0 WHERE lease_ms BETWEEN 1 AND ?1")
+            .bind(self.server_ms)
+            .execute(self.on())
+            .await?;
         Ok(())
     }
 
     pub(crate) async fn seen(&mut self) -> Result<(), Error> {
-        sqlx::query("UPDATE writers SET seen_ms = ?2 WHERE name = ?1")
-            .bind(self.writer)
+        query("UPDATE writers SET seen_ms = ?2 WHERE name = ?1")
+            .bind(self.writer())
             .bind(self.now_ms)
-            .execute(&mut self.connection)
+            .execute(self.on())
             .await?;
         Ok(())
     }
@@ -1085,104 +928,13 @@ const DAMAGED: Error = Error::Corrupt {
     what: "a column holds what this program never wrote",
 };
 
-/// Takes the lock that keeps a second daemon away. The kernel gives it back when the process ends, however it ends.
-fn claim_file(path: &Path) -> Result<File, Error> {
-    let mut lock = private().truncate(false).open(lock_path(path))?;
-    match lock.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => {
-            let mut text = String::new();
-            let pid = lock
-                .read_to_string(&mut text)
-                .ok()
-                .and_then(|_| text.trim().parse().ok());
-            return Err(Error::InUse { pid });
-        }
-        Err(TryLockError::Error(error)) => return Err(error.into()),
-    }
-    lock.set_len(0)?;
-    lock.rewind()?;
-    writeln!(lock, "{}", std::process::id())?;
-    Ok(lock)
-}
-
-/// Makes the file, or tightens its mode; says whether it is new. SQLite gives `-wal` and `-shm` the mode of the file.
-fn create_private(path: &Path) -> Result<bool, Error> {
-    let file = private().truncate(false).open(path)?;
-    for beside in ["", "-wal", "-shm"] {
-        let mut name = path.as_os_str().to_owned();
-        name.push(beside);
-        let name = PathBuf::from(name);
-        match fs::metadata(&name) {
-            Ok(found) if found.permissions().mode() & 0o077 != 0 => {
-                fs::set_permissions(&name, fs::Permissions::from_mode(0o600))?;
-            }
-            _ => {}
-        }
-    }
-    Ok(file.metadata()?.len() == 0)
-}
-
-fn private() -> fs::OpenOptions {
-    let mut options = File::options();
-    options.read(true).write(true).create(true).mode(0o600);
-    options
-}
-
-async fn readers(path: &Path, busy_timeout: Duration) -> Result<SqlitePool, Error> {
-    let connect = reading(path, busy_timeout);
-    Ok(SqlitePoolOptions::new()
-        .max_connections(READERS)
-        .acquire_timeout(busy_timeout)
-        .connect_with(connect)
-        .await?)
-}
-
-fn reading(path: &Path, busy_timeout: Duration) -> SqliteConnectOptions {
-    SqliteConnectOptions::new()
-        .filename(path)
-        .create_if_missing(false)
-        .read_only(true)
-        .busy_timeout(busy_timeout)
-        .pragma("cache_size", CACHE)
-        .pragma("temp_store", IN_MEMORY)
-        .disable_statement_logging()
-}
-
-/// Reads the whole structure of an existing file before it is written to.
-async fn inspect(path: &Path, busy_timeout: Duration) -> Result<(), Error> {
-    let mut connection = reading(path, busy_timeout).connect().await?;
-    let application: i64 = sqlx::query_scalar("PRAGMA application_id")
-        .fetch_one(&mut connection)
-        .await?;
-    let tables: i64 = sqlx::query_scalar("SELECT count(*) FROM sqlite_schema")
-        .fetch_one(&mut connection)
-        .await?;
-    if application != APPLICATION_ID && tables > 0 {
-        return Err(Error::Corrupt {
-            what: "the file is a database of another program",
-        });
-    }
-    let verdict: String = sqlx::query_scalar("PRAGMA quick_check(1)")
-        .fetch_one(&mut connection)
-        .await?;
-    connection.close().await?;
-    if verdict == "ok" {
-        Ok(())
-    } else {
-        Err(Error::Corrupt {
-            what: "SQLite's quick_check found a damaged page",
-        })
-    }
-}
-
 /// Every chain must end where its writer left it: a file put back from a copy without its `-wal`, or cut, is noticed at the start.
-async fn check_ends(connection: &mut SqliteConnection) -> Result<(), Error> {
-    let broken: i64 = sqlx::query_scalar(
+async fn check_ends(connection: &mut Connection) -> Result<(), Error> {
+    let broken: i64 = query(
         "SELECT count(*) FROM writers w WHERE w.records <> (SELECT coalesce(max(number), 0) FROM records WHERE writer = w.name)
-            OR (w.records > 0 AND w.head IS NOT (SELECT hash FROM records WHERE writer = w.name AND number = w.records))",
+            OR (w.records > 0 AND w.head IS DISTINCT FROM (SELECT hash FROM records WHERE writer = w.name AND number = w.records))",
     )
-    .fetch_one(connection)
+    .scalar(connection)
     .await?;
     if broken == 0 {
         Ok(())
@@ -1194,14 +946,10 @@ async fn check_ends(connection: &mut SqliteConnection) -> Result<(), Error> {
 }
 
 /// A new epoch for this writer: whatever an earlier one left open belongs to a process that is gone.
-async fn register(
-    connection: &mut SqliteConnection,
-    writer: &str,
-    now_ms: i64,
-) -> Result<i64, Error> {
-    let epoch = sqlx::query_scalar(
+async fn register(connection: &mut Connection, writer: &str, now_ms: i64) -> Result<i64, Error> {
+    let epoch = query(
         "INSERT INTO writers (name, epoch, pid, started_ms, seen_ms, head) VALUES (?1, 1, ?2, ?3, ?3, ?4)
-         ON CONFLICT (name) DO UPDATE SET epoch = epoch + 1, pid = excluded.pid, started_ms = excluded.started_ms,
+         ON CONFLICT (name) DO UPDATE SET epoch = writers.epoch + 1, pid = excluded.pid, started_ms = excluded.started_ms,
             seen_ms = excluded.seen_ms
          RETURNING epoch",
     )
@@ -1209,18 +957,15 @@ async fn register(
     .bind(std::process::id())
     .bind(now_ms)
     .bind(chain::ROOT.as_slice())
-    .fetch_one(connection)
+    .scalar(connection)
     .await?;
     Ok(epoch)
 }
 
-fn migration_error(error: MigrateError) -> Error {
+fn migration_error(error: MigrateError, known: i64) -> Error {
     match error {
         MigrateError::VersionMissing(found) | MigrateError::VersionTooNew(found, _) => {
-            Error::Version {
-                found,
-                known: known_version(),
-            }
+            Error::Version { found, known }
         }
         MigrateError::VersionMismatch(_) | MigrateError::Dirty(_) => Error::Corrupt {
             what: "a migration of the schema was changed or left half done",
@@ -1232,23 +977,23 @@ fn migration_error(error: MigrateError) -> Error {
     }
 }
 
-fn known_version() -> i64 {
-    MIGRATIONS
+fn known_version(migrations: &Migrator) -> i64 {
+    migrations
         .iter()
         .map(|migration| migration.version)
         .max()
         .unwrap_or(0)
 }
 
-async fn walk(connection: &mut SqliteConnection, report: &mut VerifyReport) -> Result<(), Error> {
-    let writers = sqlx::query("SELECT name, records, head FROM writers ORDER BY name")
+async fn walk(connection: &mut Connection, report: &mut VerifyReport) -> Result<(), Error> {
+    let writers = query("SELECT name, records, head FROM writers ORDER BY name")
         .fetch_all(&mut *connection)
         .await?;
     for writer in &writers {
         let name: &str = writer.try_get("name")?;
         let (mut before, mut number) = (chain::ROOT, 0_i64);
         loop {
-            let rows = sqlx::query(
+            let rows = query(
                 "SELECT * FROM records WHERE writer = ?1 AND number > ?2 ORDER BY number LIMIT ?3",
             )
             .bind(name)
@@ -1284,7 +1029,7 @@ async fn walk(connection: &mut SqliteConnection, report: &mut VerifyReport) -> R
                 report.records += 1;
             }
         }
-        if number != writer.try_get::<i64, _>("records")? || before != bytes32(writer, "head")? {
+        if number != writer.try_get::<i64>("records")? || before != bytes32(writer, "head")? {
             note(
                 report,
                 Break::End {
@@ -1293,17 +1038,13 @@ async fn walk(connection: &mut SqliteConnection, report: &mut VerifyReport) -> R
             );
         }
     }
-    let payments: i64 = sqlx::query_scalar("SELECT count(*) FROM payments")
-        .fetch_one(&mut *connection)
+    let payments: i64 = query("SELECT count(*) FROM payments")
+        .scalar(&mut *connection)
         .await?;
     report.payments = payments.cast_unsigned();
-    let odd = sqlx::query(
-        "SELECT p.id FROM payments p WHERE p.state IS NOT
-           (SELECT json_extract(r.body, '$.state') FROM records r WHERE r.payment = p.id ORDER BY r.sequence DESC LIMIT 1)
-         LIMIT 100",
-    )
-    .fetch_all(&mut *connection)
-    .await?;
+    let odd = query(connection.odd_payments())
+        .fetch_all(&mut *connection)
+        .await?;
     for row in &odd {
         note(
             report,
@@ -1321,7 +1062,7 @@ fn note(report: &mut VerifyReport, found: Break) {
     }
 }
 
-fn payment(row: &SqliteRow) -> Result<Payment, Error> {
+fn payment(row: &Row) -> Result<Payment, Error> {
     Ok(Payment {
         id: parsed(row, "id")?.ok_or(DAMAGED)?,
         tenant: parsed(row, "tenant")?.ok_or(DAMAGED)?,
@@ -1358,15 +1099,15 @@ fn payment(row: &SqliteRow) -> Result<Payment, Error> {
         asked_plan: parsed(row, "asked_plan")?,
         plan: parsed(row, "plan")?.ok_or(DAMAGED)?,
         captured_minor: row
-            .try_get::<Option<i64>, _>("captured_minor")?
+            .try_get::<Option<i64>>("captured_minor")?
             .map(i64::cast_unsigned),
-        refunded_minor: row.try_get::<i64, _>("refunded_minor")?.cast_unsigned(),
+        refunded_minor: row.try_get::<i64>("refunded_minor")?.cast_unsigned(),
         transaction: named(row, "transaction_type", Transaction::from_name)?,
         stored: stored(row)?,
     })
 }
 
-fn stored(row: &SqliteRow) -> Result<Option<StoredCard>, Error> {
+fn stored(row: &Row) -> Result<Option<StoredCard>, Error> {
     let Some(token) = parsed(row, "token")? else {
         return Ok(None);
     };
@@ -1374,15 +1115,13 @@ fn stored(row: &SqliteRow) -> Result<Option<StoredCard>, Error> {
     Ok(Some(StoredCard { token, card }))
 }
 
-fn operation(row: &SqliteRow) -> Result<Operation, Error> {
+fn operation(row: &Row) -> Result<Operation, Error> {
     let order: i64 = row.try_get("acquirer_order")?;
     let outcome = document(row, "outcome")?;
     Ok(Operation {
         id: parsed(row, "id")?.ok_or(DAMAGED)?,
         payment: parsed(row, "payment")?.ok_or(DAMAGED)?,
-        connector: row
-            .try_get::<Option<String>, _>("connector")?
-            .ok_or(DAMAGED)?,
+        connector: row.try_get::<Option<String>>("connector")?.ok_or(DAMAGED)?,
         parent: parsed(row, "parent")?,
         by: row.try_get("by_whom")?,
         progress: document(row, "progress")?,
@@ -1417,7 +1156,7 @@ fn kind(name: &str) -> Option<OperationKind> {
     .find(|kind| kind.name() == name)
 }
 
-fn money(row: &SqliteRow) -> Result<Money, Error> {
+fn money(row: &Row) -> Result<Money, Error> {
     let (minor, currency): (i64, &str) = (row.try_get("amount_minor")?, row.try_get("currency")?);
     let currency: Currency = currency.parse().map_err(|_| DAMAGED)?;
     Money::new(u64::try_from(minor).map_err(|_| DAMAGED)?, currency).map_err(|_| DAMAGED)
@@ -1428,11 +1167,11 @@ fn minor(amount: Money) -> i64 {
     amount.minor().cast_signed()
 }
 
-fn card(row: &SqliteRow) -> Result<Option<Truncated>, Error> {
+fn card(row: &Row) -> Result<Option<Truncated>, Error> {
     truncated(row, "brand", "last4")
 }
 
-fn truncated(row: &SqliteRow, brand: &str, last4: &str) -> Result<Option<Truncated>, Error> {
+fn truncated(row: &Row, brand: &str, last4: &str) -> Result<Option<Truncated>, Error> {
     let (brand, last4): (Option<&str>, Option<&str>) = (row.try_get(brand)?, row.try_get(last4)?);
     let (Some(brand), Some(last4)) = (brand, last4) else {
         return Ok(None);
@@ -1447,27 +1186,23 @@ fn truncated(row: &SqliteRow, brand: &str, last4: &str) -> Result<Option<Truncat
         .ok_or(DAMAGED)
 }
 
-fn parsed<T: std::str::FromStr>(row: &SqliteRow, column: &str) -> Result<Option<T>, Error> {
+fn parsed<T: std::str::FromStr>(row: &Row, column: &str) -> Result<Option<T>, Error> {
     let text: Option<&str> = row.try_get(column)?;
     text.map(|text| text.parse().map_err(|_| DAMAGED))
         .transpose()
 }
 
-fn named<T>(
-    row: &SqliteRow,
-    column: &str,
-    from_name: impl Fn(&str) -> Option<T>,
-) -> Result<T, Error> {
+fn named<T>(row: &Row, column: &str, from_name: impl Fn(&str) -> Option<T>) -> Result<T, Error> {
     from_name(row.try_get(column)?).ok_or(DAMAGED)
 }
 
-fn document(row: &SqliteRow, column: &str) -> Result<Option<Value>, Error> {
+fn document(row: &Row, column: &str) -> Result<Option<Value>, Error> {
     let text: Option<&str> = row.try_get(column)?;
     text.map(|text| serde_json::from_str(text).map_err(|_| DAMAGED))
         .transpose()
 }
 
-fn bytes32(row: &SqliteRow, column: &str) -> Result<[u8; 32], Error> {
+fn bytes32(row: &Row, column: &str) -> Result<[u8; 32], Error> {
     let bytes: &[u8] = row.try_get(column)?;
     bytes.try_into().map_err(|_| DAMAGED)
 }

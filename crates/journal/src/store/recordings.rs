@@ -1,23 +1,29 @@
 //! SQL of recorders that are paused and of recordings in quarantine.
 
 use ivrpay_payment::{CallId, RecordingId};
-use sqlx::Row as _;
-use sqlx::sqlite::SqliteRow;
 
-use super::{DAMAGED, Sqlite, Tx, named, parsed};
+use super::{DAMAGED, Store, Tx, named, parsed};
 use crate::Error;
+use crate::db::{Row, query};
 use crate::types::{RecorderPause, Recording, RecordingState};
 
-impl Sqlite {
-    /// The oldest first; of one call, or of all.
+impl Store {
+    /// The oldest first; of one call, or of all but those of another daemon that lives.
     pub(crate) async fn recorders_paused(
         &self,
         call: Option<CallId>,
     ) -> Result<Vec<RecorderPause>, Error> {
-        let rows = sqlx::query(
-            "SELECT * FROM recorder_pauses WHERE ?1 IS NULL OR call = ?1 ORDER BY paused_ms, call, recorder",
+        let (writer, epoch) = self.writer().unwrap_or_default();
+        let rows = query(
+            "SELECT * FROM recorder_pauses r WHERE (r.call = ?1 OR (?1 IS NULL AND NOT EXISTS
+               (SELECT 1 FROM writers w WHERE w.name = r.writer AND w.epoch = r.epoch AND w.lease_ms > ?4
+                  AND NOT (w.name = ?2 AND w.epoch = ?3))))
+             ORDER BY r.paused_ms, r.call, r.recorder",
         )
         .bind(call.map(|call| call.to_string()))
+        .bind(writer)
+        .bind(epoch)
+        .bind(self.server_ms().await?)
         .fetch_all(&self.reads)
         .await?;
         rows.iter()
@@ -38,7 +44,7 @@ impl Sqlite {
 
     /// The newest first; at most 1,000.
     pub(crate) async fn recordings(&self) -> Result<Vec<Recording>, Error> {
-        let rows = sqlx::query("SELECT * FROM recordings ORDER BY id DESC LIMIT 1000")
+        let rows = query("SELECT * FROM recordings ORDER BY id DESC LIMIT 1000")
             .fetch_all(&self.reads)
             .await?;
         rows.iter().map(recording).collect()
@@ -50,9 +56,9 @@ impl Tx<'_> {
         &mut self,
         pause: &RecorderPause,
     ) -> Result<(), Error> {
-        sqlx::query(
-            "INSERT INTO recorder_pauses (recorder, call, channel, sip_call_id, caller, extension, tenant, paused_ms)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT DO NOTHING",
+        query(
+            "INSERT INTO recorder_pauses (recorder, call, channel, sip_call_id, caller, extension, tenant, paused_ms, writer, epoch)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) ON CONFLICT DO NOTHING",
         )
         .bind(&pause.recorder)
         .bind(pause.call.to_string())
@@ -62,7 +68,9 @@ impl Tx<'_> {
         .bind(&pause.extension)
         .bind(pause.tenant.as_str())
         .bind(self.now_ms)
-        .execute(&mut self.connection)
+        .bind(self.writer())
+        .bind(self.epoch())
+        .execute(self.on())
         .await?;
         Ok(())
     }
@@ -72,18 +80,18 @@ impl Tx<'_> {
         recorder: &str,
         call: CallId,
     ) -> Result<(), Error> {
-        sqlx::query("DELETE FROM recorder_pauses WHERE recorder = ?1 AND call = ?2")
+        query("DELETE FROM recorder_pauses WHERE recorder = ?1 AND call = ?2")
             .bind(recorder)
             .bind(call.to_string())
-            .execute(&mut self.connection)
+            .execute(self.on())
             .await?;
         Ok(())
     }
 
     pub(crate) async fn recording(&mut self, id: RecordingId) -> Result<Option<Recording>, Error> {
-        let row = sqlx::query("SELECT * FROM recordings WHERE id = ?1")
+        let row = query("SELECT * FROM recordings WHERE id = ?1")
             .bind(id.to_string())
-            .fetch_optional(&mut self.connection)
+            .fetch_optional(self.on())
             .await?;
         row.as_ref().map(recording).transpose()
     }
@@ -95,21 +103,21 @@ impl Tx<'_> {
         path: &str,
         call: Option<&str>,
     ) -> Result<Option<Recording>, Error> {
-        let row = sqlx::query(
+        let row = query(
             "SELECT * FROM recordings WHERE state IN ('marked', 'quarantined')
                AND (origin = ?1 OR file = ?1 OR (call = ?2 AND state = 'marked'))
              ORDER BY origin = ?1 DESC, id LIMIT 1",
         )
         .bind(path)
         .bind(call)
-        .fetch_optional(&mut self.connection)
+        .fetch_optional(self.on())
         .await?;
         row.as_ref().map(recording).transpose()
     }
 
     /// Writes a recording as it is now.
     pub(crate) async fn put_recording(&mut self, recording: &Recording) -> Result<(), Error> {
-        sqlx::query(
+        query(
             "INSERT INTO recordings (id, state, origin, file, call, marked_by, reason, marked_ms, quarantined_ms, resolved_by, resolved_ms, deleting_by)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
              ON CONFLICT (id) DO UPDATE SET state = ?2, file = ?4, quarantined_ms = ?9, resolved_by = ?10, resolved_ms = ?11, deleting_by = ?12",
@@ -126,13 +134,13 @@ impl Tx<'_> {
         .bind(&recording.resolved_by)
         .bind(recording.resolved_ms)
         .bind(&recording.deleting_by)
-        .execute(&mut self.connection)
+        .execute(self.on())
         .await?;
         Ok(())
     }
 }
 
-fn recording(row: &SqliteRow) -> Result<Recording, Error> {
+fn recording(row: &Row) -> Result<Recording, Error> {
     Ok(Recording {
         id: parsed(row, "id")?.ok_or(DAMAGED)?,
         state: named(row, "state", RecordingState::from_name)?,

@@ -3,11 +3,10 @@
 use ivrpay_payment::{
     OperationId, OperatorId, OrderId, Owner, PaymentId, RecordingId, TaskId, TenantId,
 };
-use sqlx::Row as _;
-use sqlx::sqlite::SqliteRow;
 
-use super::{DAMAGED, Sqlite, Tx, named, parsed};
+use super::{DAMAGED, Store, Tx, named, parsed};
 use crate::Error;
+use crate::db::{Row, query};
 use crate::types::{
     Operation, Promise, Task, TaskCount, TaskFilter, TaskKind, TaskNews, TaskState,
 };
@@ -26,9 +25,9 @@ macro_rules! select_tasks {
     };
 }
 
-impl Sqlite {
+impl Store {
     pub(crate) async fn task(&self, id: TaskId) -> Result<Option<Task>, Error> {
-        let row = sqlx::query("SELECT * FROM tasks WHERE id = ?1")
+        let row = query("SELECT * FROM tasks WHERE id = ?1")
             .bind(id.to_string())
             .fetch_optional(&self.reads)
             .await?;
@@ -48,7 +47,7 @@ impl Sqlite {
                  ORDER BY due_ms, id"
             )
         };
-        let rows = sqlx::query(sql)
+        let rows = query(sql)
             .bind(filter.tenant.as_ref().map(TenantId::as_str))
             .bind(filter.owner.as_ref().map(Owner::as_str))
             .bind(filter.state.map(TaskState::name))
@@ -61,7 +60,7 @@ impl Sqlite {
 
     /// One line a kind that has any.
     pub(crate) async fn task_counts(&self, now_ms: i64) -> Result<Vec<TaskCount>, Error> {
-        let rows = sqlx::query(
+        let rows = query(
             "SELECT kind, count(*) FILTER (WHERE state = 'open') AS open, count(*) FILTER (WHERE state = 'taken') AS taken,
                     count(*) FILTER (WHERE due_ms <= ?1) AS overdue
              FROM tasks WHERE state <> 'done' GROUP BY kind ORDER BY kind",
@@ -69,9 +68,8 @@ impl Sqlite {
         .bind(now_ms)
         .fetch_all(&self.reads)
         .await?;
-        let count = |row: &SqliteRow, name: &str| {
-            usize::try_from(row.try_get::<i64, _>(name)?).map_err(|_| DAMAGED)
-        };
+        let count =
+            |row: &Row, name: &str| usize::try_from(row.try_get::<i64>(name)?).map_err(|_| DAMAGED);
         rows.iter()
             .map(|row| {
                 Ok(TaskCount {
@@ -86,36 +84,36 @@ impl Sqlite {
 
     /// Whether there is anything to tell of.
     pub(crate) async fn task_news_wait(&self, now_ms: i64) -> Result<bool, Error> {
-        let some: i64 = sqlx::query_scalar(
+        let some: bool = query(
             "SELECT EXISTS (SELECT 1 FROM tasks WHERE announced_ms IS NULL)
                  OR EXISTS (SELECT 1 FROM tasks WHERE overdue_ms IS NULL AND state <> 'done' AND due_ms <= ?1)",
         )
         .bind(now_ms)
-        .fetch_one(&self.reads)
+        .scalar(&self.reads)
         .await?;
-        Ok(some != 0)
+        Ok(some)
     }
 }
 
 impl Tx<'_> {
     pub(crate) async fn task(&mut self, id: TaskId) -> Result<Option<Task>, Error> {
-        let row = sqlx::query("SELECT * FROM tasks WHERE id = ?1")
+        let row = query("SELECT * FROM tasks WHERE id = ?1")
             .bind(id.to_string())
-            .fetch_optional(&mut self.connection)
+            .fetch_optional(self.on())
             .await?;
         row.as_ref().map(task).transpose()
     }
 
     /// The promise about this payment, or this order, that is to be kept.
     pub(crate) async fn promise(&mut self, new: &Promise) -> Result<Option<TaskId>, Error> {
-        let row = sqlx::query(
+        let row = query(
             "SELECT id FROM tasks WHERE kind = 'promised-call-back' AND state <> 'done'
                AND (payment = ?1 OR (?1 IS NULL AND payment IS NULL AND tenant = ?2 AND order_id = ?3))",
         )
         .bind(new.payment.map(|id| id.to_string()))
         .bind(new.tenant.as_str())
         .bind(new.order.as_ref().map(OrderId::as_str))
-        .fetch_optional(&mut self.connection)
+        .fetch_optional(self.on())
         .await?;
         row.map(|row| parsed(&row, "id")?.ok_or(DAMAGED))
             .transpose()
@@ -128,7 +126,7 @@ impl Tx<'_> {
 
     /// The same; says whether it was opened now.
     pub(crate) async fn insert_task_once(&mut self, task: &Task) -> Result<bool, Error> {
-        let inserted = sqlx::query(
+        let inserted = query(
             "INSERT INTO tasks (id, kind, state, tenant, payment, operation, recording, order_id, caller_number, owner, due_ms, reason,
                 created_ms, created_by)
              VALUES (?1, ?2, 'open', ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13) ON CONFLICT DO NOTHING",
@@ -146,16 +144,16 @@ impl Tx<'_> {
         .bind(&task.reason)
         .bind(task.created_ms)
         .bind(task.created_by.as_ref().map(OperatorId::as_str))
-        .execute(&mut self.connection)
+        .execute(self.on())
         .await?;
-        let made = inserted.rows_affected() > 0;
+        let made = inserted > 0;
         self.made_task |= made;
         Ok(made)
     }
 
     /// Writes who is at a task, and what he did.
     pub(crate) async fn update_task(&mut self, task: &Task) -> Result<(), Error> {
-        sqlx::query(
+        query(
             "UPDATE tasks SET state = ?2, taken_ms = ?3, taken_by = ?4, done_ms = ?5, done_by = ?6, note = ?7 WHERE id = ?1",
         )
         .bind(task.id.to_string())
@@ -165,7 +163,7 @@ impl Tx<'_> {
         .bind(task.done_ms)
         .bind(&task.done_by)
         .bind(&task.note)
-        .execute(&mut self.connection)
+        .execute(self.on())
         .await?;
         Ok(())
     }
@@ -178,7 +176,7 @@ impl Tx<'_> {
         by: &str,
         note: Option<&str>,
     ) -> Result<(), Error> {
-        sqlx::query(
+        query(
             "UPDATE tasks SET state = 'done', done_ms = ?3, done_by = ?4, note = ?5 WHERE payment = ?1 AND kind = ?2 AND state <> 'done'",
         )
         .bind(payment.to_string())
@@ -186,7 +184,7 @@ impl Tx<'_> {
         .bind(self.now_ms)
         .bind(by)
         .bind(note)
-        .execute(&mut self.connection)
+        .execute(self.on())
         .await?;
         Ok(())
     }
@@ -198,7 +196,7 @@ impl Tx<'_> {
         by: &str,
         note: Option<&str>,
     ) -> Result<(), Error> {
-        sqlx::query(
+        query(
             "UPDATE tasks SET state = 'done', done_ms = ?3, done_by = ?4, note = ?5
              WHERE payment = ?1 AND kind = 'unknown-outcome' AND (operation = ?2 OR operation IS NULL) AND state <> 'done'",
         )
@@ -207,7 +205,7 @@ impl Tx<'_> {
         .bind(self.now_ms)
         .bind(by)
         .bind(note)
-        .execute(&mut self.connection)
+        .execute(self.on())
         .await?;
         Ok(())
     }
@@ -217,37 +215,37 @@ impl Tx<'_> {
         recording: RecordingId,
         by: &str,
     ) -> Result<(), Error> {
-        sqlx::query(
+        query(
             "UPDATE tasks SET state = 'done', done_ms = ?2, done_by = ?3 WHERE recording = ?1 AND state <> 'done'",
         )
         .bind(recording.to_string())
         .bind(self.now_ms)
         .bind(by)
-        .execute(&mut self.connection)
+        .execute(self.on())
         .await?;
         Ok(())
     }
 
     /// The next tasks to tell of, each once: they are marked as told.
     pub(crate) async fn task_news(&mut self) -> Result<TaskNews, Error> {
-        let made = sqlx::query(
+        let made = query(
             "UPDATE tasks SET announced_ms = ?1 WHERE id IN (SELECT id FROM tasks WHERE announced_ms IS NULL ORDER BY id LIMIT ?2)
              RETURNING *",
         )
         .bind(self.now_ms)
         .bind(NEWS)
-        .fetch_all(&mut self.connection)
+        .fetch_all(self.on())
         .await?;
-        let overdue = sqlx::query(
+        let overdue = query(
             "UPDATE tasks SET overdue_ms = ?1 WHERE id IN
                (SELECT id FROM tasks WHERE overdue_ms IS NULL AND state <> 'done' AND due_ms <= ?1 ORDER BY due_ms LIMIT ?2)
              RETURNING *",
         )
         .bind(self.now_ms)
         .bind(NEWS)
-        .fetch_all(&mut self.connection)
+        .fetch_all(self.on())
         .await?;
-        let in_order = |rows: &[SqliteRow]| {
+        let in_order = |rows: &[Row]| {
             let mut tasks = rows.iter().map(task).collect::<Result<Vec<_>, Error>>()?;
             tasks.sort_by_key(|task| task.id);
             Ok::<_, Error>(tasks)
@@ -259,7 +257,7 @@ impl Tx<'_> {
     }
 }
 
-fn task(row: &SqliteRow) -> Result<Task, Error> {
+fn task(row: &Row) -> Result<Task, Error> {
     Ok(Task {
         id: parsed(row, "id")?.ok_or(DAMAGED)?,
         kind: named(row, "kind", TaskKind::from_name)?,
