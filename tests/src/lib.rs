@@ -13,5 +13,6 @@ pub mod lab;
 pub mod late;
 pub mod local;
 pub mod phone;
+pub mod postgres;
 pub mod recording;
 pub mod service;

@@ -14,7 +14,7 @@ use std::path::Path;
 
 use ivrpay_acquirer::CardKept;
 use ivrpay_ari::{ChannelId, RequestError};
-use ivrpay_journal::{Journal, TaskFilter, TaskKind};
+use ivrpay_journal::{Journal, Location, TaskFilter, TaskKind};
 use serde::Serialize;
 
 use crate::config::{Config, ConfigError};
@@ -22,6 +22,9 @@ use crate::guard::{Around, Danger, Facts};
 
 /// Where a request of ours failed in a way that has no better advice.
 const SEE_LOG: &str = "see Asterisk's log at this time";
+
+/// How far the clocks of two machines may be apart that share a journal, ms.
+const CLOCKS_MS: u64 = 30_000;
 
 /// How a fact is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -262,13 +265,14 @@ impl<'a> Check<'a> {
         }
     }
 
-    async fn journal(&mut self, config: &Config) {
-        let path = config.journal.display();
-        if !config.journal.exists() {
-            let folder = config.journal.parent().unwrap_or(Path::new("."));
+    /// Whether the service may write its file; says so where it can't, or where there is none yet.
+    fn journal_file(&mut self, file: &Path) -> bool {
+        let path = file.display();
+        if !file.exists() {
+            let folder = file.parent().unwrap_or(Path::new("."));
             let probe = folder.join(format!(".ivrpay-check-{}", std::process::id()));
             let made = std::fs::write(&probe, b"").and_then(|()| std::fs::remove_file(&probe));
-            return match made {
+            match made {
                 Ok(()) => self.good(
                     "journal",
                     format!("{path} is not there yet and can be made"),
@@ -278,20 +282,57 @@ impl<'a> Check<'a> {
                     format!("{path} is not there and can't be made: {error}"),
                     "make the folder, owned by the user of the service, mode 0700",
                 ),
-            };
+            }
+            return false;
         }
-        let writable = std::fs::OpenOptions::new()
-            .append(true)
-            .open(&config.journal);
+        match std::fs::OpenOptions::new().append(true).open(file) {
+            Ok(_) => true,
+            Err(error) => {
+                self.bad(
+                    "journal",
+                    format!("{path} can't be written: {error}"),
+                    "let the user of the service own it, mode 0600",
+                );
+                false
+            }
+        }
+    }
+
+    /// Whether the clocks agree by which payments of several services are dated.
+    async fn journal_clock(&mut self, journal: &Journal) -> Result<(), ivrpay_journal::Error> {
+        let Some(ahead) = journal.server_ahead_ms().await? else {
+            return Ok(());
+        };
+        if ahead.unsigned_abs() > CLOCKS_MS {
+            self.bad(
+                "journal",
+                format!(
+                    "the clock of PostgreSQL's machine differs from this one's by {} s",
+                    ahead.unsigned_abs() / 1000
+                ),
+                "let NTP set both: when nobody can have been charged any more is reckoned by them",
+            );
+        }
+        Ok(())
+    }
+
+    async fn journal(&mut self, config: &Config) {
+        let path = &config.journal_at;
+        if let Location::File(file) = path
+            && !self.journal_file(file)
+        {
+            return;
+        }
         let tasks = async {
-            let journal = Journal::open_read_only(&config.journal).await?;
+            let journal = Journal::open_read_only(path).await?;
+            self.journal_clock(&journal).await?;
             journal.tasks(&TaskFilter::default()).await
         };
-        match (writable, tasks.await) {
-            (Ok(_), Ok(tasks)) if tasks.is_empty() => {
+        match tasks.await {
+            Ok(tasks) if tasks.is_empty() => {
                 self.good("journal", format!("{path} is readable and writable"))
             }
-            (Ok(_), Ok(tasks)) => {
+            Ok(tasks) => {
                 let of = |kind| tasks.iter().filter(|t| t.kind == kind).count();
                 let recordings = of(TaskKind::QuarantinedRecording);
                 if recordings > 0 {
@@ -317,12 +358,11 @@ impl<'a> Check<'a> {
                     "`ivrpay task list` shows them; `ivrpay payment inquire ID --by NAME` asks the acquirer about an unknown one; else look it up there",
                 )
             }
-            (Err(error), _) => self.bad(
+            Err(ivrpay_journal::Error::Version { found: 0, .. }) => self.good(
                 "journal",
-                format!("{path} can't be written: {error}"),
-                "let the user of the service own it, mode 0600",
+                format!("{path} is reached and is empty: the first start makes it"),
             ),
-            (_, Err(error)) => self.bad("journal", format!("{path}: {error}"), error.hint()),
+            Err(error) => self.bad("journal", format!("{path}: {error}"), error.hint()),
         }
     }
 

@@ -17,14 +17,14 @@ use ivrpay_acquirer::{
 use ivrpay_card::Ranges;
 use ivrpay_dialogue::Settings;
 use ivrpay_dialogue::desk::OrderDigits;
-use ivrpay_journal::TaskRules;
+use ivrpay_journal::{Location, Server, TaskRules};
 use ivrpay_payment::{
     Brand, Currency, Money, Offers, OperationKind, Owner, SiteId, TenantId, Transaction,
 };
 use ivrpay_prompts::Language;
 use ivrpay_web::{ApiKey, KeyHash, Scope};
 use ivrpay_wire::{Lookup, LookupConfig};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
 use crate::breaker::{FAILURES, Maintenance};
@@ -122,8 +122,14 @@ pub struct Config {
     pub http: Http,
     /// Unix socket of the CLI.
     pub admin_socket: PathBuf,
-    /// Journal file.
+    /// The journal's file; where it is at a server, the file beside which the others are.
     pub journal: PathBuf,
+    /// Where the journal is kept.
+    pub journal_at: Location,
+    /// Our name in the journal, by which others that share it know us. Which start of it, its epoch tells.
+    pub daemon: String,
+    /// How long we count as alive there without a word.
+    pub lease: Duration,
     /// Limits by name.
     pub limits: Limits,
     /// By which trunks callers come, where operators are behind an office PBX.
@@ -491,14 +497,68 @@ struct RawAdmin {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct RawJournal {
-    path: PathBuf,
+    path: Option<PathBuf>,
+    url: Option<String>,
+    password_file: Option<PathBuf>,
+    daemon: String,
+    lease_seconds: u64,
 }
 
 impl Default for RawJournal {
     fn default() -> Self {
         Self {
-            path: "/var/lib/ivrpay/journal.sqlite".into(),
+            path: None,
+            url: None,
+            password_file: None,
+            daemon: "ivrpay".into(),
+            lease_seconds: 15,
         }
+    }
+}
+
+impl RawJournal {
+    /// Where it is, and the file beside which the others are.
+    fn location(&self, folder: &Path) -> Result<(Location, PathBuf), ConfigError> {
+        let path = self.path.as_deref();
+        let path = folder.join(path.unwrap_or(Path::new("/var/lib/ivrpay/journal.sqlite")));
+        let daemon = &self.daemon;
+        let is_name = (1..=64).contains(&daemon.len())
+            && daemon
+                .bytes()
+                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+        if !is_name {
+            return Err(ConfigError::value(
+                "journal.daemon",
+                "1 to 64 of a-z, 0-9 and -",
+            ));
+        }
+        if !(5..=120).contains(&self.lease_seconds) {
+            return Err(ConfigError::value("journal.lease_seconds", "5 to 120"));
+        }
+        let Some(url) = &self.url else {
+            if self.password_file.is_some() {
+                return Err(ConfigError::value(
+                    "journal.password_file",
+                    "a file needs no password: set url, or take it out",
+                ));
+            }
+            return Ok((Location::File(path.clone()), path));
+        };
+        if self.path.is_some() {
+            return Err(ConfigError::value(
+                "journal.path",
+                "url says where the journal is: take one of the two out",
+            ));
+        }
+        let password = self
+            .password_file
+            .as_ref()
+            .map(|file| secret("journal.password_file", &folder.join(file)))
+            .transpose()?;
+        let password = password.as_ref().map(ExposeSecret::expose_secret);
+        let server =
+            Server::new(url, password).map_err(|e| ConfigError::value("journal.url", e))?;
+        Ok((server.into(), path))
     }
 }
 
@@ -847,7 +907,7 @@ impl Config {
                 "1 to 10",
             ));
         }
-        let journal = folder.join(raw.journal.path);
+        let (journal_at, journal) = raw.journal.location(folder)?;
         let admin_socket = match raw.admin.socket {
             Some(socket) => folder.join(socket),
             None => journal.with_file_name("ivrpay.sock"),
@@ -883,6 +943,9 @@ impl Config {
             },
             admin_socket,
             journal,
+            journal_at,
+            daemon: raw.journal.daemon,
+            lease: Duration::from_secs(raw.journal.lease_seconds),
             limits,
             edge: raw.edge.map(Edge::checked).transpose()?.unwrap_or_default(),
             guard_exceptions: raw
@@ -1800,9 +1863,16 @@ pub(crate) mod tests {
                     .unwrap_or(l)
             })
             .filter(|l| {
-                !["ca_file", "site", "parameters", "ranges", "task_owner"]
-                    .iter()
-                    .any(|key| l.starts_with(key))
+                ![
+                    "ca_file",
+                    "site",
+                    "parameters",
+                    "ranges",
+                    "task_owner",
+                    "url = \"postgres",
+                ]
+                .iter()
+                .any(|key| l.starts_with(key))
             })
             .map(|l| format!("{l}\n"))
             .collect();
@@ -1812,7 +1882,8 @@ pub(crate) mod tests {
         );
         assert_eq!(sample.dialogue, full.dialogue);
         assert_eq!(sample.limits, full.limits);
-        assert_eq!(sample.journal, full.journal);
+        assert_eq!(sample.journal_at, full.journal_at);
+        assert_eq!((&sample.daemon, sample.lease), (&full.daemon, full.lease));
         assert_eq!(sample.quarantine_folder, full.quarantine_folder);
         assert_eq!(sample.quarantine.due, full.quarantine.due);
         assert_eq!(

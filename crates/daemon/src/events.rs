@@ -935,6 +935,23 @@ pub(crate) fn recovered(in_flight: usize, released: usize) {
     }
 }
 
+/// What other daemons had left that are gone.
+pub(crate) fn taken_over(in_flight: usize, released: usize, closed: usize) {
+    error!(
+        in_flight,
+        released,
+        closed,
+        "another service was gone for longer than its lease: what it left is made good here"
+    );
+}
+
+pub(crate) fn fenced(why: &'static str) {
+    error!(
+        why,
+        "this service may not write the journal any more: it takes no call, sends nothing and starts anew"
+    );
+}
+
 pub(crate) fn stopping(calls: usize) {
     info!(calls, "stopping: no new calls; those that are on may end");
 }

@@ -3,14 +3,14 @@
 
 use std::fmt;
 use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
 
 use anyhow::{Context as _, bail};
 use ivrpay_acquirer::{CardKept, Mode};
-use ivrpay_journal::{Journal, LiveConnector, OpenOptions, Standing};
+use ivrpay_journal::{Journal, LiveConnector, Location, OpenOptions, Standing};
 
 use crate::config::{Config, Connector};
 use crate::events;
-use crate::serve::WRITER;
 
 /// Open operations that are named; there may be more.
 const NAMED_MAX: usize = 10;
@@ -174,30 +174,17 @@ pub async fn accept(
         .connectors
         .get(name)
         .with_context(|| format!("there is no [connectors.{name}]"))?;
-    // What SQLite makes beside the journal would be ours, and the service could not write it.
-    let journal = config.journal.display();
-    let owner = match std::fs::metadata(&config.journal) {
-        Ok(journal) => journal.uid(),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => bail!(
-            "there is no journal at {journal} yet, so that no connector has been used and nothing has to be accepted: the service takes them as they are at its first start"
-        ),
-        Err(error) => return Err(error).with_context(|| format!("the journal {journal}")),
-    };
-    anyhow::ensure!(
-        owner == std::fs::metadata("/proc/self")?.uid(),
-        "the journal {} belongs to another user\nhint: run this as the user of the service: sudo -u ivrpay ivrpay connector accept …",
-        config.journal.display()
-    );
-    let journal = Journal::open(&config.journal, OpenOptions::new(WRITER)).await;
+    if let Location::File(path) = &config.journal_at {
+        is_ours(path)?;
+    }
+    let options = OpenOptions::new(&config.daemon);
+    let journal = Journal::open(&config.journal_at, options).await;
     let journal = journal.map_err(|error| {
         let hint = match error {
             ivrpay_journal::Error::InUse { .. } => "stop the service first",
             ref other => other.hint(),
         };
-        anyhow::anyhow!(
-            "the journal {}: {error}\nhint: {hint}",
-            config.journal.display()
-        )
+        anyhow::anyhow!("the journal {}: {error}\nhint: {hint}", config.journal_at)
     })?;
     let now = as_it_is(config, name, connector);
     let standing = journal.connector(&now).await?;
@@ -256,6 +243,23 @@ fn as_it_is(config: &Config, name: &str, connector: &Connector) -> LiveConnector
             .map(|(name, path)| (name.clone(), written(path)))
             .collect(),
     }
+}
+
+/// What SQLite makes beside the journal would be ours, and the service could not write it.
+fn is_ours(path: &Path) -> anyhow::Result<()> {
+    let journal = path.display();
+    let owner = match std::fs::metadata(path) {
+        Ok(journal) => journal.uid(),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => bail!(
+            "there is no journal at {journal} yet, so that no connector has been used and nothing has to be accepted: the service takes them as they are at its first start"
+        ),
+        Err(error) => return Err(error).with_context(|| format!("the journal {journal}")),
+    };
+    anyhow::ensure!(
+        owner == std::fs::metadata("/proc/self")?.uid(),
+        "the journal {journal} belongs to another user\nhint: run this as the user of the service: sudo -u ivrpay ivrpay connector accept …"
+    );
+    Ok(())
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
+use ivrpay_journal::Location;
 use ivrpay_secret::Reach;
 use reqwest::Url;
 
@@ -58,6 +59,10 @@ pub fn reach(config: &Config) -> Reach {
     connect.extend(config.recorders.iter().flat_map(Recorder::ports));
     let lookups = config.tenants.iter().filter_map(|t| t.lookup.as_ref());
     connect.extend(lookups.filter_map(|lookup| lookup.port()));
+    if let Location::Server(server) = &config.journal_at {
+        connect.extend(server.address().map(|(_, port)| port));
+        read.extend(server.files().iter().cloned());
+    }
     connect.sort_unstable();
     connect.dedup();
     Reach {

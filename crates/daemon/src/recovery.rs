@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use ivrpay_journal::{LaterError, Operation, OperationState, Unheard};
+use ivrpay_journal::{Journal, LaterError, Operation, OperationState, Unheard};
 use ivrpay_payment::{Outcome, Why};
 use ivrpay_web::LaterRefused;
 use tokio::time::MissedTickBehavior;
@@ -14,8 +14,11 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::events;
+use crate::recorders::Recorders;
 use crate::settle::{Found, Settle};
 
+/// How often is looked whether another service is gone.
+const TAKE_OVER: Duration = Duration::from_secs(2);
 /// How often the journal is asked what is due.
 const LOOK: Duration = Duration::from_secs(1);
 /// Questions at once to one acquirer.
@@ -35,6 +38,36 @@ pub(crate) fn watch(settle: &Settle, stopping: &CancellationToken, servers: &Tas
     }
     let settle = settle.clone();
     servers.spawn(each(stopping.clone(), async move || release(&settle).await));
+}
+
+/// Makes good what other services have left that share the journal and whose lease has ended, from now on until this one stops.
+pub(crate) fn take_over(
+    journal: Journal,
+    recorders: Recorders,
+    stopping: &CancellationToken,
+    servers: &TaskTracker,
+) {
+    let stopping = stopping.clone();
+    servers.spawn(async move {
+        let mut tick = tokio::time::interval(TAKE_OVER);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                _ = tick.tick() => {}
+                () = stopping.cancelled() => return,
+            }
+            match journal.recover().await {
+                Ok(recovered) if recovered.is_empty() => {}
+                Ok(recovered) => {
+                    let [unknown, released, closed] =
+                        [&recovered.unknown, &recovered.released, &recovered.closed];
+                    events::taken_over(unknown.len(), released.len(), closed.len());
+                    recorders.resume_left().await;
+                }
+                Err(error) => events::journal_failed(None, "recover", &error),
+            }
+        }
+    });
 }
 
 /// Looks once after everything that is due now; for a process that is no service.
@@ -75,6 +108,9 @@ async fn one(settle: &Settle, operation: Operation) -> Result<(), LaterRefused> 
         // No question is used up by an acquirer that is known to be away.
         Some(settle.journal().now_ms().saturating_add(AWAY_MS))
     } else {
+        if !settle.journal().take_inquiry(id).await? {
+            return Ok(());
+        }
         let payment = operation.payment;
         match settle.ask_by_itself(operation).await? {
             Found::Out(outcome) => {
@@ -98,6 +134,11 @@ async fn release(settle: &Settle) -> Result<(), LaterRefused> {
 }
 
 async fn release_one(settle: &Settle, unheard: Unheard) -> Result<(), LaterRefused> {
+    let journal = settle.journal();
+    let now = journal.now_ms();
+    if !journal.take_release(&unheard).await? {
+        return Ok(());
+    }
     let Unheard {
         payment,
         connector,
@@ -105,8 +146,6 @@ async fn release_one(settle: &Settle, unheard: Unheard) -> Result<(), LaterRefus
         since_ms,
         at_ms,
     } = unheard;
-    let journal = settle.journal();
-    let now = journal.now_ms();
     let again = if !wanted || now.saturating_sub(since_ms) >= RELEASE_MAX_MS {
         false
     } else if settle.is_open(&connector).is_err() {

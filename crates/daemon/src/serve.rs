@@ -47,9 +47,6 @@ const GIVE_BACK_MAX: Duration = Duration::from_secs(5);
 /// Longest that the last answers of the API may take at a shutdown.
 const SERVERS_MAX: Duration = Duration::from_secs(3);
 
-/// Our name in the journal. Its lock lets in one daemon at a time; which start of it, its epoch tells.
-pub(crate) const WRITER: &str = "ivrpay";
-
 /// How often waiting payments are looked through for those that have waited too long, and metrics are tidied.
 const HOUSEKEEPING: Duration = Duration::from_secs(5);
 
@@ -78,18 +75,19 @@ pub async fn serve(
         events::exception(exception, today);
     }
 
-    let mut options = OpenOptions::new(WRITER);
+    let mut options = OpenOptions::new(&config.daemon);
+    options.lease = config.lease;
     options.task_rules = config
         .tenants
         .iter()
         .map(|tenant| (tenant.id.clone(), tenant.task_rules.clone()))
         .collect();
-    let journal = Journal::open(&config.journal, options)
+    let journal = Journal::open(&config.journal_at, options)
         .await
         .map_err(|error| {
             anyhow::anyhow!(
                 "the journal {}: {error}\nhint: {}",
-                config.journal.display(),
+                config.journal_at,
                 error.hint()
             )
         })?;
@@ -162,6 +160,9 @@ pub async fn serve(
         config.ari.app.clone(),
     );
     recorders.resume_left().await;
+    if journal.is_shared() {
+        crate::recovery::take_over(journal.clone(), recorders.clone(), &stopping, &servers);
+    }
     let lamps = Lamps::new(client.clone());
     tidy(client.clone(), lamps.clone(), &stopping, &servers);
     let (pairs, spies) = (Pairs::default(), Spies::default());
@@ -216,11 +217,19 @@ pub async fn serve(
     let calls_on = TaskTracker::new();
     let live = Arc::new(Live::default());
     let mut stop = std::pin::pin!(stop_signal());
+    let lost = journal.clone();
+    let mut fenced = std::pin::pin!(lost.fenced());
+    let mut has_right = true;
     let mut reads = true;
     loop {
         let start = tokio::select! {
             biased;
             () = &mut stop => break,
+            why = &mut fenced => {
+                events::fenced(why);
+                has_right = false;
+                break;
+            }
             Some(refusal) = refusals.recv() => {
                 events::capacity(&refusal.channel);
                 tokio::spawn(give_back(
@@ -386,6 +395,10 @@ pub async fn serve(
     drop(std::fs::remove_file(&config.admin_socket));
     events::stopped(left.len(), waited);
     // The service manager starts it again.
+    anyhow::ensure!(
+        has_right,
+        "this service was away for longer than its lease of the journal: another one has what it left; it has to be started anew"
+    );
     anyhow::ensure!(
         reads,
         "the reader of Asterisk's events ended by a bug; please report it"

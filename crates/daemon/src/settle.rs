@@ -193,9 +193,13 @@ impl Settle {
     /// When the system gives no thread.
     pub fn new(
         journal: Journal,
-        routes: BTreeMap<String, Route>,
+        mut routes: BTreeMap<String, Route>,
         tries: Tries,
     ) -> std::io::Result<Self> {
+        for route in routes.values_mut() {
+            let journal = journal.clone();
+            route.sender.only_while(move || journal.may_send().is_ok());
+        }
         Ok(Self {
             journal,
             routes: Arc::new(routes),
@@ -618,6 +622,13 @@ impl Settle {
                     }
                 }));
             }
+            // Another one finds out what came of it: nothing is written by this process any more.
+            if self.journal.may_send().is_err() {
+                if let Some(answer) = answer.take() {
+                    drop(answer.send(Outcome::Unknown(Doubt::NoReply)));
+                }
+                return;
+            }
             pauses.next().await;
         }
         #[cfg(feature = "plant")]
@@ -816,7 +827,7 @@ impl Settle {
         let this = self.clone();
         self.in_flight.spawn(async move {
             let mut pauses = Pauses::default();
-            loop {
+            while this.journal.may_send().is_ok() {
                 pauses.next().await;
                 match attempt(this.clone()).await {
                     Ok(_) => return,

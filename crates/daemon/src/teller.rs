@@ -55,6 +55,7 @@ async fn opened(config: &Config, clock: &Clock) -> anyhow::Result<(Journal, Sett
     ivrpay_journal::plant::tell(ivrpay_secret::plant::point);
     crate::install_crypto();
     let mut options = OpenOptions::new("edge-1");
+    options.lease = config.lease;
     let clock = clock.clone();
     // It goes ahead on purpose.
     options.steady = None;
@@ -62,7 +63,7 @@ async fn opened(config: &Config, clock: &Clock) -> anyhow::Result<(Journal, Sett
         Arc::new(move || jiff::Timestamp::now().as_millisecond() + clock.0.load(Ordering::SeqCst));
     let rules = |tenant: &Tenant| (tenant.id.clone(), TaskRules::clone(&tenant.task_rules));
     options.task_rules = config.tenants.iter().map(rules).collect();
-    let journal = Journal::open(&config.journal, options).await?;
+    let journal = Journal::open(&config.journal_at, options).await?;
     journal.recover().await?;
     let tries = Tries::new(config.limits.tries_per_card_per_day, Instant::now())?;
     let settle = Settle::new(journal.clone(), crate::serve::routes(config)?, tries)?;

@@ -15,6 +15,9 @@ pub(crate) fn next_ms(now_ms: i64, asked: u32) -> Option<i64> {
     Some(now_ms.saturating_add(i64::try_from(pause.as_millis()).unwrap_or(i64::MAX)))
 }
 
+/// How long what one service has taken is left to it, when it says nothing more.
+const TAKEN_MS: i64 = 60_000;
+
 /// Who settles what the service has found out by itself.
 pub const RECOVERY: &str = "recovery";
 /// Who settles an operation whose answer came after its call had been closed.
@@ -47,6 +50,33 @@ impl Journal {
     pub async fn to_inquire(&self, connector: &str, limit: u32) -> Result<Vec<Operation>, Error> {
         let now_ms = self.now_ms();
         self.store().to_inquire(connector, now_ms, limit).await
+    }
+
+    /// Takes a question that is due: of several services that share the journal one asks. False where another one has it. It is due again in a
+    /// minute, should this process end before it has written the question.
+    ///
+    /// # Errors
+    /// The journal's own; nobody is asked then.
+    pub async fn take_inquiry(&self, operation: OperationId) -> Result<bool, Error> {
+        if !self.is_shared() {
+            return Ok(true);
+        }
+        let mut tx = self.begin(Durability::Rides).await?;
+        let taken = tx.take_inquiry(operation, TAKEN_MS).await;
+        tx.end(taken).await
+    }
+
+    /// The same of an approval that is to be released.
+    ///
+    /// # Errors
+    /// The journal's own; nothing is released then.
+    pub async fn take_release(&self, unheard: &Unheard) -> Result<bool, Error> {
+        if !self.is_shared() {
+            return Ok(true);
+        }
+        let mut tx = self.begin(Durability::Rides).await?;
+        let taken = tx.take_release(unheard, TAKEN_MS).await;
+        tx.end(taken).await
     }
 
     /// Asks about an operation no sooner than at that time, UTC milliseconds. Changes nothing where it is known meanwhile.

@@ -440,6 +440,28 @@ impl Journal {
         self.0.store.holds()
     }
 
+    /// Transactions that this process has written since it opened the journal, and the commits that they have shared: those that wait for the
+    /// disk at the same time share one.
+    #[must_use]
+    pub fn commits(&self) -> (u64, u64) {
+        self.0.store.commits()
+    }
+
+    /// Whether other services may write it too.
+    #[must_use]
+    pub fn is_shared(&self) -> bool {
+        self.0.store.is_shared()
+    }
+
+    /// How far the clock of PostgreSQL's machine is before this one's, milliseconds; `None` for a file.
+    ///
+    /// # Errors
+    /// The journal's own.
+    pub async fn server_ahead_ms(&self) -> Result<Option<i64>, Error> {
+        let server_ms = self.0.store.server_ms().await?;
+        Ok((server_ms != 0).then(|| server_ms - self.now_ms()))
+    }
+
     /// Returns when this process may not write any more, and says why. Never for a file, which has one writer.
     pub async fn fenced(&self) -> &'static str {
         self.0.store.fenced().await

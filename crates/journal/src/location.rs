@@ -61,6 +61,7 @@ impl From<&Self> for Location {
 pub struct Server {
     pub(crate) connect: Box<PgConnectOptions>,
     shown: String,
+    files: Vec<PathBuf>,
 }
 
 /// Why a URL is none that a journal is kept at.
@@ -123,11 +124,25 @@ impl Server {
         if let Some(password) = password {
             connect = connect.password(password);
         }
+        let files = rest
+            .split(['?', '&'])
+            .skip(1)
+            .filter_map(|pair| pair.split_once('='))
+            .filter(|(key, _)| ["sslrootcert", "sslcert", "sslkey"].contains(key))
+            .map(|(_, file)| file.into())
+            .collect();
         let shown = rest.split('?').next().unwrap_or_default();
         Ok(Self {
             connect: Box::new(connect),
             shown: format!("postgres://{shown}"),
+            files,
         })
+    }
+
+    /// The files that the URL names.
+    #[must_use]
+    pub fn files(&self) -> &[PathBuf] {
+        &self.files
     }
 
     /// Host and port, where it is reached over the network.

@@ -151,6 +151,11 @@ impl Store {
         }
     }
 
+    /// Transactions that this process has written, and the commits that they have shared.
+    pub(crate) fn commits(&self) -> (u64, u64) {
+        self.write.as_ref().map_or((0, 0), |write| write.commits())
+    }
+
     /// Returns when this process may not write any more, and says why; never for a file.
     pub(crate) async fn fenced(&self) -> &'static str {
         match &self.write {
@@ -159,8 +164,12 @@ impl Store {
         }
     }
 
+    pub(crate) const fn is_shared(&self) -> bool {
+        matches!(self.reads, Pool::Postgres(_))
+    }
+
     /// The database's time, by which leases are; 0 for a file, where there are none.
-    async fn server_ms(&self) -> Result<i64, Error> {
+    pub(crate) async fn server_ms(&self) -> Result<i64, Error> {
         match &self.reads {
             Pool::Sqlite(_) => Ok(0),
             Pool::Postgres(_) => Ok(query(postgres::SERVER_MS).scalar(&self.reads).await?),

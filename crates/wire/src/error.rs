@@ -46,6 +46,9 @@ pub enum Unreached {
     /// This sender has no endpoint (training).
     #[error("no endpoint is configured")]
     NoEndpoint,
+    /// This process may not send any more ([`crate::Sender::only_while`]).
+    #[error("this service may not send any more")]
+    NoRight,
     /// The connection was refused or broken while it was made.
     #[error("the connection was refused")]
     Refused,
@@ -76,6 +79,9 @@ impl Unreached {
                 "renew client_certificate_file and client_key_file, or set them: openssl x509 -enddate -noout -in FILE; check this machine's clock too"
             }
             Self::NoEndpoint => "set the acquirer's url, or its kind to null",
+            Self::NoRight => {
+                "the service starts anew by itself; its log says why it may not write the journal any more"
+            }
             Self::Refused => {
                 "nothing listens there: check host and port of the acquirer's url, and the acquirer's status"
             }

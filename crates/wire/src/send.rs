@@ -1,6 +1,6 @@
 //! Sends one request and reads one reply.
 
-use std::convert::Infallible;
+use std::io;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -27,7 +27,11 @@ pub struct Sender {
     pub(crate) keeping: Keeping,
     /// Whether nothing may go out again.
     stopping: watch::Sender<bool>,
+    right: Option<Right>,
 }
+
+/// Whether anything may go out at all, asked when it would.
+type Right = Arc<dyn Fn() -> bool + Send + Sync>;
 
 /// A request whose head has been looked at, without its body.
 pub(crate) struct Prepared {
@@ -114,7 +118,14 @@ impl Sender {
             card_kept: CardKept::UntilSent,
             keeping: Keeping::default(),
             stopping: watch::Sender::new(false),
+            right: None,
         }
+    }
+
+    /// Nothing goes out from now on unless `right` says so: it is asked before a connection is made, and again when the request is about
+    /// to be written to it. A process that stood still in between may have been taken for dead, and what it was at been taken over.
+    pub fn only_while(&mut self, right: impl Fn() -> bool + Send + Sync + 'static) {
+        self.right = Some(Arc::new(right));
     }
 
     /// Whether a request with a card may be kept until its answer.
@@ -199,11 +210,22 @@ impl Sender {
     {
         let head = prepared.head.clone();
         self.reachable()?
-            .exchange(prepared.method, &prepared.path, head, (body, taken), told)
+            .exchange(
+                prepared.method,
+                &prepared.path,
+                head,
+                (body, taken, self.right.clone()),
+                told,
+            )
             .await
     }
 
     fn reachable(&self) -> Result<&Endpoint, SendError> {
+        if self.right.as_ref().is_some_and(|right| !right()) {
+            return Err(SendError::NotSent {
+                cause: Unreached::NoRight,
+            });
+        }
         self.endpoint()
             .map_err(|cause| SendError::NotSent { cause })
     }
@@ -215,7 +237,7 @@ impl Endpoint {
         method: Method,
         path: &str,
         mut head: HeaderMap,
-        (body, taken): (B, Arc<OnceLock<Instant>>),
+        (body, taken, right): (B, Arc<OnceLock<Instant>>, Option<Right>),
         told: impl FnOnce(Wiped) + Send + 'static,
     ) -> Result<Reply, SendError>
     where
@@ -256,6 +278,7 @@ impl Endpoint {
         let body = Body::wrap(Once {
             bytes: Some(Bytes::from_owner(lent)),
             taken,
+            right,
         });
         let request = self.client.request(method, url).headers(head).body(body);
 
@@ -342,17 +365,22 @@ fn cause(error: &reqwest::Error) -> Unreached {
 struct Once {
     bytes: Option<Bytes>,
     taken: Arc<OnceLock<Instant>>,
+    right: Option<Right>,
 }
 
 impl http_body::Body for Once {
     type Data = Bytes;
-    type Error = Infallible;
+    type Error = io::Error;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         _: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
         let bytes = self.bytes.take();
+        // Behind the handshake. Without its body a request is none.
+        if bytes.is_some() && self.right.as_ref().is_some_and(|right| !right()) {
+            return Poll::Ready(Some(Err(io::ErrorKind::PermissionDenied.into())));
+        }
         self.taken.get_or_init(Instant::now);
         Poll::Ready(bytes.map(|bytes| Ok(Frame::data(bytes))))
     }

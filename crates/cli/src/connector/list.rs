@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use ivrpay_daemon::config::Config;
 use ivrpay_daemon::live::{self, Known};
-use ivrpay_journal::{Journal, Standing};
+use ivrpay_journal::{Journal, Location, Standing};
 
 use crate::{ConfigPath, Exit, fail, load, runtime};
 
@@ -48,12 +48,12 @@ pub(crate) fn run(args: &Args) -> ExitCode {
 
 /// The journal is read beside a service that writes it; before the first start there is none.
 async fn known(config: &Config) -> anyhow::Result<Vec<Known>> {
-    if !config.journal.exists() {
+    if matches!(&config.journal_at, Location::File(path) if !path.exists()) {
         return Ok(live::unknown(config));
     }
-    let journal = Journal::open_read_only(&config.journal).await;
+    let journal = Journal::open_read_only(&config.journal_at).await;
     let journal = journal.map_err(|error| {
-        let path = config.journal.display();
+        let path = &config.journal_at;
         anyhow::anyhow!("the journal {path}: {error}\nhint: {}", error.hint())
     })?;
     Ok(live::known(config, &journal).await?)

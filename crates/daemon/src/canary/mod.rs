@@ -20,6 +20,7 @@ use std::time::Duration;
 
 use ivrpay_ari::{ChannelId, Client, HangupReason, RequestError, Trouble};
 use ivrpay_audit::canary::{Found, Search};
+use ivrpay_journal::Location;
 use ivrpay_payment::{OperatorId, PaymentId};
 use tokio::task::JoinHandle;
 
@@ -391,6 +392,9 @@ fn own_files(config: &Config) -> Vec<(&'static str, PathBuf)> {
         name.push(end);
         PathBuf::from(name)
     };
+    if let Location::Server(_) = config.journal_at {
+        return Vec::new();
+    }
     vec![
         ("the journal", config.journal.clone()),
         ("the journal's log", beside("-wal")),

@@ -16,7 +16,7 @@ impl Check<'_> {
 
     /// Says nothing where there is no journal that can be read: the ring `journal` has said so.
     pub(super) async fn live_connectors(&mut self, config: &Config) {
-        let Ok(journal) = Journal::open_read_only(&config.journal).await else {
+        let Ok(journal) = Journal::open_read_only(&config.journal_at).await else {
             return;
         };
         match live::changed(config, &journal).await {

@@ -10,6 +10,7 @@
 
 use std::fs::File;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use sqlx::ConnectOptions as _;
 use sqlx::sqlite::SqliteConnectOptions;
@@ -47,6 +48,8 @@ pub(super) struct Write {
     pub(super) writer: String,
     pub(super) epoch: i64,
     slot: Mutex<Slot>,
+    /// Parts and commits until now.
+    count: [AtomicU64; 2],
     /// A task was committed.
     pub(super) task_made: Notify,
 }
@@ -110,8 +113,18 @@ impl Write {
             writer,
             epoch,
             slot: Mutex::new(slot),
+            count: Default::default(),
             task_made: Notify::new(),
         }
+    }
+
+    /// Transactions, and the commits that they have shared.
+    pub(super) fn commits(&self) -> (u64, u64) {
+        let [parts, commits] = &self.count;
+        (
+            parts.load(Ordering::Relaxed),
+            commits.load(Ordering::Relaxed),
+        )
     }
 
     /// Whether this process may write, and send what it has written.
@@ -273,6 +286,10 @@ impl Write {
         match &committed {
             Ok(()) => {
                 slot.head = batch.head;
+                let parts = batch.waiting.len().max(1);
+                for (count, more) in self.count.iter().zip([parts, 1]) {
+                    count.fetch_add(more as u64, Ordering::Relaxed);
+                }
                 if batch.made_task {
                     self.task_made.notify_one();
                 }

@@ -91,6 +91,35 @@ impl Tx<'_> {
         }
     }
 
+    pub(crate) async fn take_inquiry(
+        &mut self,
+        operation: OperationId,
+        for_ms: i64,
+    ) -> Result<bool, Error> {
+        let taken =
+            query("UPDATE operations SET inquire_ms = ?3 WHERE id = ?1 AND inquire_ms <= ?2")
+                .bind(operation.to_string())
+                .bind(self.now_ms)
+                .bind(self.now_ms.saturating_add(for_ms))
+                .execute(self.on())
+                .await?;
+        Ok(taken > 0)
+    }
+
+    pub(crate) async fn take_release(
+        &mut self,
+        unheard: &Unheard,
+        for_ms: i64,
+    ) -> Result<bool, Error> {
+        let taken = query("UPDATE releases SET at_ms = ?3 WHERE payment = ?1 AND at_ms = ?2")
+            .bind(unheard.payment.to_string())
+            .bind(unheard.at_ms)
+            .bind(self.now_ms.saturating_add(for_ms))
+            .execute(self.on())
+            .await?;
+        Ok(taken > 0)
+    }
+
     pub(crate) async fn inquire_at(
         &mut self,
         operation: OperationId,

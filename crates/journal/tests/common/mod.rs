@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use ivrpay_journal::{
     ApiRequest, By, EnteredBy, IntentDraft, Journal, Location, Mode, NewPayment, OpenOptions,
-    Origin,
+    Origin, Server,
 };
 use ivrpay_payment::{
     AcquirerRef, Approval, Brand, CallId, Currency, Decline, Money, OrderId, Outcome, Plan, Reason,
@@ -23,6 +23,7 @@ use ivrpay_payment::{
 
 pub const NOON: i64 = 1_795_435_200_000;
 
+#[path = "../../../../tests/src/postgres.rs"]
 pub mod server;
 
 /// Runs tests on both stores: each is a function that takes the [`Place`].
@@ -57,7 +58,7 @@ impl Place {
 
     pub async fn on_postgres() -> Self {
         Self {
-            at: server::database().await.into(),
+            at: Server::new(&server::database().await, None).unwrap().into(),
             ..Self::new()
         }
     }
@@ -101,7 +102,7 @@ impl Place {
                 done.await?.rows_affected()
             }
             Location::Server(at) => {
-                let mut raw = server::raw(at).await;
+                let mut raw = raw_of(at).await;
                 let done = sqlx::query(sql).execute(&mut raw);
                 done.await?.rows_affected()
             }
@@ -118,7 +119,7 @@ impl Place {
                 read.await.unwrap()
             }
             Location::Server(at) => {
-                let mut raw = server::raw(at).await;
+                let mut raw = raw_of(at).await;
                 let read = sqlx::query_scalar(sql).fetch_all(&mut raw);
                 read.await.unwrap()
             }
@@ -167,6 +168,11 @@ pub const UNDO_EIGHTH: [&str; 27] = [
     "ALTER TABLE operations DROP COLUMN request_key",
     "ALTER TABLE operations DROP COLUMN request_hash",
 ];
+
+/// A connection of somebody else, past the journal; of a database.
+pub async fn raw_of(server: &Server) -> sqlx::postgres::PgConnection {
+    server::raw(&server.to_string()).await
+}
 
 pub fn yen(minor: u64) -> Money {
     Money::new(minor, Currency::Jpy).unwrap()

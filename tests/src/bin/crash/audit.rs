@@ -3,11 +3,14 @@
 
 use std::collections::BTreeMap;
 use std::ops::AddAssign;
-use std::path::Path;
+use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
-use sqlx::sqlite::{SqliteConnectOptions, SqliteRow};
-use sqlx::{ConnectOptions as _, Connection as _, Row as _, SqliteConnection};
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions as _, PgConnection, Row as _, SqliteConnection};
+
+use ivrpay_tests::postgres;
+use serde_json::Value;
 
 use super::Case;
 use super::books::Order;
@@ -61,58 +64,48 @@ pub(crate) struct Journal {
 }
 
 impl Journal {
-    pub(crate) async fn read(file: &Path) -> anyhow::Result<Self> {
-        // A process that was killed before it had made the file.
-        let options = SqliteConnectOptions::new().filename(file);
-        let mut journal = options.connect().await?;
-        let text = |row: &SqliteRow, at: usize| row.try_get::<String, _>(at);
-        let payments = rows(
-            &mut journal,
-            "SELECT state, coalesce(captured_minor, 0) FROM payments",
-        )
-        .await?;
-        let operations = rows(
-            &mut journal,
-            "SELECT kind, state FROM operations ORDER BY id",
-        )
-        .await?;
-        let outbox = rows(
-            &mut journal,
-            "SELECT number, kind FROM outbox ORDER BY number",
-        )
-        .await?;
-        let tasks = rows(&mut journal, "SELECT kind FROM tasks WHERE state <> 'done'").await?;
-        let count = async |journal: &mut SqliteConnection, sql: &'static str| {
-            sqlx::query_scalar::<_, i64>(sql).fetch_one(journal).await
+    pub(crate) async fn read(at: &At) -> anyhow::Result<Self> {
+        let mut book = at.open().await?;
+        // Each as text, which both stores give.
+        let mut texts = async |sql: &'static str| book.read(sql).await.context(sql);
+        let first = |rows: Vec<Vec<String>>| rows.into_iter().filter_map(|mut row| row.pop());
+        let count = |rows: Vec<Vec<String>>| -> anyhow::Result<i64> {
+            Ok(first(rows).next().context("no count")?.parse()?)
         };
-        let claims = count(&mut journal, "SELECT count(*) FROM claims").await?;
-        let due = count(&mut journal, "SELECT count(*) FROM releases").await?;
-        let found_out = count(
-            &mut journal,
-            "SELECT count(*) FROM records WHERE kind = 'settled' AND json_extract(body, '$.by') = 'recovery'
-               AND json_extract(body, '$.outcome.result') = 'approved'",
-        )
-        .await?;
-        let read = Self {
-            payments: payments
-                .iter()
-                .map(|r| Ok((text(r, 0)?, r.try_get::<i64, _>(1)?.unsigned_abs())))
-                .collect::<Result<_, sqlx::Error>>()?,
-            operations: operations
-                .iter()
-                .map(|r| Ok((text(r, 0)?, text(r, 1)?)))
-                .collect::<Result<_, sqlx::Error>>()?,
-            claims,
-            told: outbox
-                .iter()
-                .map(|r| Ok((r.try_get(0)?, text(r, 1)?)))
-                .collect::<Result<_, sqlx::Error>>()?,
-            tasks: tasks.iter().map(|r| text(r, 0)).collect::<Result<_, _>>()?,
-            due,
-            found_out: found_out > 0,
+        let pair = |row: &Vec<String>| match row.as_slice() {
+            [one, other] => Ok((one.clone(), other.clone())),
+            row => bail!("{row:?}"),
         };
-        journal.close().await?;
-        Ok(read)
+        let operations = texts("SELECT kind, state FROM operations ORDER BY id").await?;
+        let outbox =
+            texts("SELECT CAST(number AS text), kind FROM outbox ORDER BY outbox.number").await?;
+        let told = outbox.iter().map(|row| {
+            let (number, kind) = pair(row)?;
+            Ok((number.parse()?, kind))
+        });
+        let payments =
+            texts("SELECT state, CAST(coalesce(captured_minor, 0) AS text) FROM payments").await?;
+        let payments = payments.iter().map(|row| {
+            let (state, captured) = pair(row)?;
+            Ok((state, captured.parse()?))
+        });
+        // Each store has words of its own for what stands in a document.
+        let settled =
+            first(texts("SELECT CAST(body AS text) FROM records WHERE kind = 'settled'").await?);
+        let settled = settled.map(|body| serde_json::from_str::<Value>(&body));
+        let settled = settled.collect::<Result<Vec<_>, _>>()?;
+        let found_out = settled
+            .iter()
+            .any(|body| body["by"] == "recovery" && body["outcome"]["result"] == "approved");
+        Ok(Self {
+            payments: payments.collect::<anyhow::Result<_>>()?,
+            found_out,
+            operations: operations.iter().map(pair).collect::<Result<_, _>>()?,
+            claims: count(texts("SELECT CAST(count(*) AS text) FROM claims").await?)?,
+            told: told.collect::<anyhow::Result<_>>()?,
+            tasks: first(texts("SELECT kind FROM tasks WHERE state <> 'done'").await?).collect(),
+            due: count(texts("SELECT CAST(count(*) AS text) FROM releases").await?)?,
+        })
     }
 
     fn has_task(&self, kind: &str) -> bool {
@@ -120,9 +113,44 @@ impl Journal {
     }
 }
 
-async fn rows(journal: &mut SqliteConnection, sql: &'static str) -> anyhow::Result<Vec<SqliteRow>> {
-    let rows = sqlx::query(sql).fetch_all(journal).await;
-    rows.with_context(|| sql)
+/// Where a journal is: a file of SQLite, or a database of PostgreSQL by its URL.
+pub(crate) enum At {
+    File(PathBuf),
+    Server(String),
+}
+
+enum Book {
+    File(SqliteConnection),
+    Server(PgConnection),
+}
+
+impl At {
+    async fn open(&self) -> anyhow::Result<Book> {
+        Ok(match self {
+            Self::File(file) => {
+                let options = SqliteConnectOptions::new().filename(file);
+                Book::File(options.connect().await?)
+            }
+            Self::Server(url) => Book::Server(postgres::raw(url).await),
+        })
+    }
+}
+
+impl Book {
+    async fn read(&mut self, sql: &'static str) -> sqlx::Result<Vec<Vec<String>>> {
+        macro_rules! texts {
+            ($rows:expr) => {
+                $rows
+                    .iter()
+                    .map(|row| (0..row.len()).map(|at| row.try_get(at)).collect())
+                    .collect()
+            };
+        }
+        match self {
+            Self::File(book) => texts!(sqlx::query(sql).fetch_all(book).await?),
+            Self::Server(book) => texts!(sqlx::query(sql).fetch_all(book).await?),
+        }
+    }
 }
 
 /// What was found, over many kills.

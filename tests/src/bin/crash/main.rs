@@ -2,7 +2,7 @@
 //! starts again, what is open is looked after, and an auditor with a model of his own compares three books: the journal, the
 //! acquirer's, and what the caller was told and the merchant is to be told.
 //!
-//! `crash [--all] [--filter TEXT] [--keep FOLDER]`; the last line is `crash: N kills, N double charges, N lost, N stuck`. It needs the build with
+//! `crash [--all] [--postgres] [--filter TEXT] [--keep FOLDER]`; the last line is `crash: N kills, N double charges, N lost, N stuck`. It needs the build with
 //! the feature `plant`, `ivrpay-planted` beside it (`scripts/crash` makes it), and `ivrpay-sim`. `crash --plants`: with each mistake on purpose
 //! in turn, which has to be found; ends with `plants: found N of N`.
 
@@ -24,6 +24,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail, ensure};
 use ivrpay_tests::acquirers::{connectors, secret};
 use ivrpay_tests::lab::binary;
+use ivrpay_tests::postgres;
 use ivrpay_tests::service::set;
 use serde_json::Value;
 use tokio::process::{Child, Command};
@@ -174,6 +175,8 @@ impl Case {
 
 struct Args {
     all: bool,
+    /// The journal is at a PostgreSQL, in place of a file.
+    postgres: bool,
     filter: String,
     /// Mistakes on purpose, one after the other.
     plants: Vec<String>,
@@ -184,6 +187,7 @@ struct Args {
 fn args() -> anyhow::Result<Args> {
     let mut args = Args {
         all: false,
+        postgres: false,
         filter: String::new(),
         plants: Vec::new(),
         keep: None,
@@ -193,12 +197,13 @@ fn args() -> anyhow::Result<Args> {
         let mut value = || given.next().with_context(|| format!("{arg} needs a value"));
         match arg.as_str() {
             "--all" => args.all = true,
+            "--postgres" => args.postgres = true,
             "--filter" => args.filter = value()?,
             "--plant" => args.plants = vec![value()?],
             "--plants" => args.plants = PLANTS.map(str::to_owned).to_vec(),
             "--keep" => args.keep = Some(value()?.into()),
             _ => bail!(
-                "usage: crash [--all] [--filter TEXT] [--plants | --plant NAME] [--keep FOLDER]"
+                "usage: crash [--all] [--postgres] [--filter TEXT] [--plants | --plant NAME] [--keep FOLDER]"
             ),
         }
     }
@@ -241,6 +246,7 @@ fn main() -> ExitCode {
 struct Ground {
     acquirer: Acquirer,
     folder: tempfile::TempDir,
+    postgres: bool,
     plant: Option<String>,
     /// The last amount's number at each acquirer: each payment has an amount of its own, by which the acquirer's books are read.
     numbers: Mutex<BTreeMap<&'static str, u64>>,
@@ -281,6 +287,7 @@ async fn run(args: &Args, plant: Option<&str>) -> anyhow::Result<Ran> {
     let ground = Arc::new(Ground {
         acquirer,
         folder,
+        postgres: args.postgres,
         plant: plant.map(str::to_owned),
         numbers: Mutex::default(),
     });
@@ -333,7 +340,7 @@ async fn run(args: &Args, plant: Option<&str>) -> anyhow::Result<Ran> {
 /// behind it.
 async fn each(ground: &Arc<Ground>, case: &Case) -> anyhow::Result<Found> {
     let mut found = Found::default();
-    let whole = Payment::new(ground, case)?;
+    let whole = Payment::new(ground, case).await?;
     let points = whole.pay(None).await?;
     ensure!(points.ended, "without a kill it was killed");
     whole.settle(None).await?;
@@ -341,7 +348,7 @@ async fn each(ground: &Arc<Ground>, case: &Case) -> anyhow::Result<Found> {
     let mut at = 1;
     loop {
         ensure!(at < PLACES_MAX, "it passes more places than there can be");
-        let payment = Payment::new(ground, case)?;
+        let payment = Payment::new(ground, case).await?;
         let died = payment.pay(Some(at)).await?;
         if died.ended {
             break;
@@ -358,7 +365,7 @@ async fn each(ground: &Arc<Ground>, case: &Case) -> anyhow::Result<Found> {
     // What stays unknown is asked about for a day: one question is like the next.
     while at < RECOVERY_PLACES_MAX || !case.person {
         ensure!(at < PLACES_MAX, "it passes more places than there can be");
-        let payment = Payment::new(ground, case)?;
+        let payment = Payment::new(ground, case).await?;
         payment.pay(Some(behind)).await?;
         let died = payment.settle(Some(at)).await?;
         if died.ended {
@@ -387,13 +394,14 @@ struct Payment {
     ground: Arc<Ground>,
     folder: PathBuf,
     config: PathBuf,
+    journal: audit::At,
     case: Case,
     amount: u64,
     number: u64,
 }
 
 impl Payment {
-    fn new(ground: &Arc<Ground>, case: &Case) -> anyhow::Result<Self> {
+    async fn new(ground: &Arc<Ground>, case: &Case) -> anyhow::Result<Self> {
         let number = ground.number(case.acquirer)?;
         let name = format!("{}-{number}", case.acquirer);
         let folder = ground.folder.path().join(name);
@@ -404,6 +412,14 @@ impl Payment {
         if let (true, Some(tenant)) = (case.releases, tenant.and_then(|t| t.as_table_mut())) {
             set(tenant, "unheard_approval", "void");
         }
+        let journal = if ground.postgres {
+            let url = postgres::database().await;
+            text.remove("journal");
+            set(&mut text, "journal.url", url.as_str());
+            audit::At::Server(url)
+        } else {
+            audit::At::File(folder.join("journal.sqlite"))
+        };
         std::fs::write(&config, toml::to_string(&text)?)?;
         secret(&folder.join("ari-password"), "none\n")?;
         let pan = if case.declined {
@@ -416,6 +432,7 @@ impl Payment {
             ground: Arc::clone(ground),
             config,
             folder,
+            journal,
             case: *case,
             amount: number * 10_000 + case.fault,
             number,
@@ -508,10 +525,14 @@ impl Payment {
             .filter_map(|line| serde_json::from_str(line).ok())
             .collect();
         let told = |name: &str| said.iter().find_map(|line| line[name].as_str());
+        let journal = audit::Journal::read(&self.journal).await?;
+        if let audit::At::Server(url) = &self.journal {
+            postgres::drop_database(url).await;
+        }
         Ok(audit::Books {
             told: told("told").map(Told::named).transpose()?,
             later: told("later").map(str::to_owned),
-            journal: audit::Journal::read(&self.folder.join("journal.sqlite")).await?,
+            journal,
             orders: self
                 .ground
                 .acquirer

@@ -1,5 +1,7 @@
 //! A PostgreSQL of this test process: made and started when its first test wants it, in a folder of its own, reached by a socket there alone,
-//! and ended with the process, however that ends.
+//! and ended with the process, however that ends. The journal's own tests have this file too.
+
+#![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
 
 use std::fs;
 use std::io::Write as _;
@@ -11,7 +13,6 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use ivrpay_journal::Server;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions as _};
 
@@ -21,8 +22,11 @@ const START_MAX: Duration = Duration::from_secs(60);
 static SERVER: OnceLock<PathBuf> = OnceLock::new();
 static DATABASES: AtomicU32 = AtomicU32::new(0);
 
-/// A new database of it.
-pub async fn database() -> Server {
+/// A new database of it, as a URL.
+///
+/// # Panics
+/// When there is no PostgreSQL, or it does not start.
+pub async fn database() -> String {
     let folder = SERVER.get_or_init(start);
     let number = DATABASES.fetch_add(1, Ordering::Relaxed);
     let name = format!("journal_{number}");
@@ -32,18 +36,33 @@ pub async fn database() -> Server {
         .await
         .unwrap();
     let folder = folder.display();
-    Server::new(
-        &format!("postgres:///{name}?host={folder}&user=postgres"),
-        None,
-    )
-    .unwrap()
+    format!("postgres:///{name}?host={folder}&user=postgres")
 }
 
 /// A connection of somebody else, past the journal.
-pub async fn raw(server: &Server) -> PgConnection {
-    let name = server.to_string();
-    let name = name.rsplit('/').next().unwrap();
-    connect(SERVER.get().unwrap(), name).await
+///
+/// # Panics
+/// When there is none.
+pub async fn raw(url: &str) -> PgConnection {
+    connect(SERVER.get().unwrap(), name(url)).await
+}
+
+/// Takes a database away, whoever is in it.
+///
+/// # Panics
+/// When it can't be.
+pub async fn drop_database(url: &str) {
+    let mut connection = connect(SERVER.get().unwrap(), "postgres").await;
+    let gone = format!("DROP DATABASE {} WITH (FORCE)", name(url));
+    sqlx::raw_sql(AssertSqlSafe(gone))
+        .execute(&mut connection)
+        .await
+        .unwrap();
+}
+
+fn name(url: &str) -> &str {
+    let name = url.split('?').next().unwrap();
+    name.rsplit('/').next().unwrap()
 }
 
 async fn connect(folder: &Path, database: &str) -> PgConnection {
