@@ -93,8 +93,6 @@ pub(crate) struct Request {
     pub(crate) op: u64,
     pub(crate) payment: u64,
     pub(crate) slot: usize,
-    /// Whether money can move by it.
-    pub(crate) moves: bool,
     /// Whether it takes a card's money.
     pub(crate) takes: bool,
     pub(crate) connector: usize,
@@ -107,8 +105,6 @@ pub(crate) struct Request {
     pub(crate) again: bool,
     /// Digest of its bytes.
     pub(crate) digest: u64,
-    /// It releases an approval by nobody's wish.
-    pub(crate) by_itself: bool,
 }
 
 /// What is known of one operation that has gone out.
@@ -249,13 +245,6 @@ impl Audit {
             let (stage, sending) = (request.stage, request.sending);
             self.broken("I5", format!("operation {op}: request {stage}, sending {sending} goes out and is not on the disk"));
         }
-        if request.by_itself && self.seen_to.contains(&payment) {
-            self.broken("I2", format!("payment {payment} is released by itself, over a person"));
-        }
-        let paid = self.heard.iter().any(|(of, _, heard)| *of == payment && *heard == Heard::Paid);
-        if request.by_itself && paid && request.moves {
-            self.broken("I3", format!("payment {payment} is released by itself, and its caller heard that it is paid"));
-        }
         if !request.takes {
             return;
         }
@@ -297,6 +286,16 @@ impl Audit {
             self.broken("I6", format!("operation {op} is sent {times} times"));
         } else if times > 1 && changed {
             self.broken("I6", format!("operation {op} is sent again, and is another request"));
+        }
+    }
+
+    /// An approval is to be released by nobody's wish.
+    pub(crate) fn releases(&mut self, payment: u64) {
+        if self.seen_to.contains(&payment) {
+            self.broken("I2", format!("payment {payment} is released by itself, over a person"));
+        }
+        if self.heard.iter().any(|(of, _, heard)| *of == payment && *heard == Heard::Paid) {
+            self.broken("I3", format!("payment {payment} is released by itself, and its caller heard that it is paid"));
         }
     }
 

@@ -534,14 +534,16 @@ fn refund(entry: &Entry, at: usize) -> String {
 }
 
 /// What an answer says, wrongly: of another amount, currency, order or payment (I7).
-pub(crate) fn garbled(protocol: Protocol, body: &str, rng: &mut Rng) -> Option<String> {
+pub(crate) fn garbled(protocol: Protocol, is: Kind, body: &str, rng: &mut Rng) -> Option<String> {
     let swaps: &[(&str, &str)] = match protocol {
+        // A list without what is sought is no contradiction: nobody could tell.
+        Protocol::Stripe if is == Kind::Query => &[("\"amount\":", "\"amount\":9"), ("\"currency\":\"", "\"currency\":\"x")],
         Protocol::Generic => &[
             ("\"amount\":\"", "\"amount\":\"9"),
             ("\"currency_code\":\"", "\"currency_code\":\"X"),
             ("\"acquirer_order\":\"1", "\"acquirer_order\":\"2"),
         ],
-        Protocol::Gmo => &[("OrderID=1", "OrderID=2"), ("&Method=", "&Method=9")],
+        Protocol::Gmo => &[("OrderID=1", "OrderID=2"), ("&Method=", "&Method=9"), ("AccessID=0", "AccessID=1")],
         Protocol::Stripe => &[
             ("\"amount\":", "\"amount\":9"),
             ("\"currency\":\"", "\"currency\":\"x"),

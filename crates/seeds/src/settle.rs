@@ -79,7 +79,6 @@ pub(crate) struct Running {
     answered: Option<(u16, String)>,
     doubted: bool,
     waits: Option<Waits>,
-    by_itself: bool,
     outcome: Option<Outcome>,
     writes: u32,
 }
@@ -103,7 +102,6 @@ impl World<'_> {
         };
         let payment = self.store.book().payments.get(operation.payment);
         let (slot, payment) = payment.map_or((0, 0), |p| (p.slot, p.uid));
-        let by_itself = operation.by == Some(By::Recovery) && operation.kind != OperationKind::Query;
         let progress = first();
         let running = Running {
             at,
@@ -127,7 +125,6 @@ impl World<'_> {
             answered: None,
             doubted: false,
             waits: Some(waits),
-            by_itself,
             outcome: None,
             writes: 0,
         };
@@ -246,7 +243,6 @@ impl World<'_> {
             op: running.uid,
             payment: running.payment,
             slot: running.slot,
-            moves: !running.progress.harmless,
             takes,
             connector,
             stage: running.progress.stage,
@@ -254,7 +250,6 @@ impl World<'_> {
             durable,
             again: self.keeps_card(&running),
             digest: digest_of(&packet.body) ^ packet.key.as_ref().map_or(0, |key| digest_of(key.as_bytes())),
-            by_itself: running.by_itself,
         });
         self.note("sends", running.uid, u64::from(sending));
         let tag = Tag { op: running.uid, slot: running.slot, kind: is };
@@ -588,6 +583,7 @@ impl World<'_> {
             Ok(Later::New(at)) => {
                 self.asking.push(uid);
                 self.ends.released += 1;
+                self.audit.releases(uid);
                 if let Some(intent) = self.store.book().operations.get(at).map(durable) {
                     self.begin(at, intent, VecDeque::new(), None, Waits::Release { payment, uid });
                 }

@@ -734,8 +734,14 @@ impl<'l> World<'l> {
             late,
         };
         let before = line.bank.effects.len();
+        if let Some(trace) = &mut self.trace {
+            trace.push(format!("{:>24}  {} {}", "", packet.path, String::from_utf8_lossy(&packet.body)));
+        }
         let (status, body) = line.bank.serve(&packet, tag, self.now, mood);
         let did = line.bank.effects.get(before).cloned();
+        if let Some(trace) = &mut self.trace {
+            trace.push(format!("{:>24}  {status} {body}", ""));
+        }
         let mut came = Came::Reply(status, body.clone());
         let mut delay = rng.between(50, 4000);
         if rng.chance(faults.reply_lost) {
@@ -746,15 +752,19 @@ impl<'l> World<'l> {
         } else if rng.chance(faults.status_after) {
             came = Came::Reply(rng.pick(&[500, 502, 504]).unwrap_or(500), "<html>".to_owned());
         } else if rng.chance(faults.garbled) {
-            if let Some(body) = garbled(line.bank.protocol, &body, rng) {
+            if let Some(body) = garbled(line.bank.protocol, tag.kind, &body, rng) {
                 came = Came::Reply(status, body);
             }
-        } else if rng.chance(faults.stale)
+        } else if tag.kind == Kind::Take
+            && rng.chance(faults.stale)
             && let Some((status, body)) = &line.last
         {
             came = Came::Reply(*status, body.clone());
         }
-        line.last = Some((status, body));
+        // A refusal names no order by every contract: what one says is its own, since each request has a connection to itself.
+        if did.is_some() && tag.kind == Kind::Take {
+            line.last = Some((status, body));
+        }
         let hooks = rng.chance(faults.hooks);
         self.note("arrives", tag.op, u64::from(status));
         if let Some(effect) = did {
