@@ -1,6 +1,6 @@
 //! What has gone out of an operation, and what is known of its money by that: of several requests, and of the same one again.
 
-use ivrpay_payment::{Doubt, Intent, OperationKind, Outcome, Reason, Why};
+use ivrpay_payment::{Doubt, Intent, OperationKind, Outcome, Reason, Why, plant};
 
 use crate::Progress;
 
@@ -59,11 +59,7 @@ impl Course {
     /// What it means that nothing more goes out, or that no answer comes.
     #[must_use]
     pub fn stops(&self) -> Outcome {
-        #[cfg(feature = "plant")]
-        if ivrpay_payment::plant::is("no-reply-is-not-charged") {
-            return nothing_more(false);
-        }
-        nothing_more(self.sent)
+        nothing_more(self.sent && !plant::is("no-reply-is-not-charged"))
     }
 
     /// What it means that not one byte of the last request has gone out: what went out before may have moved money, this one has not.
@@ -103,11 +99,8 @@ const fn nothing_more(sent: bool) -> Outcome {
 /// Whether an answer to a further sending tells what became of the operation. "No" can be about that sending alone: too many requests, a
 /// key that has been changed since, a double that is refused by a code of the endpoint's own.
 fn is_certain(outcome: &Outcome) -> bool {
-    #[cfg(feature = "plant")]
-    if ivrpay_payment::plant::is("no-to-the-second-sending-believed") {
-        return true;
-    }
     match outcome {
+        _ if plant::is("no-to-the-second-sending-believed") => true,
         Outcome::Approved(_) => true,
         Outcome::Declined(decline) => !matches!(decline.reason, Reason::Other | Reason::Duplicate),
         Outcome::NotCharged(_) | Outcome::Unknown(_) => false,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::{Outcome, Why};
+use crate::{Outcome, Why, plant};
 
 /// From one question to the next. The first three fall into the call or just behind it, while somebody waits; acquirers show an operation
 /// within minutes, or after a disturbance of theirs.
@@ -27,11 +27,8 @@ const NOT_CHARGED_AFTER_MS: i64 = 10 * 60 * 1000;
 /// From when on what was found out of an operation may be believed, UTC milliseconds, by when its intent was written; `None`: at once.
 #[must_use]
 pub fn believed_from_ms(found: &Outcome, intent_ms: i64) -> Option<i64> {
-    #[cfg(feature = "plant")]
-    if crate::plant::is("not-there-believed-at-once") {
-        return None;
-    }
     match found {
+        _ if plant::is("not-there-believed-at-once") => None,
         Outcome::NotCharged(Why::LookedUp | Why::NotArrived) => {
             Some(intent_ms.saturating_add(NOT_CHARGED_AFTER_MS))
         }

@@ -15,7 +15,6 @@ mod offer;
 mod operation;
 mod outcome;
 mod plan;
-#[cfg(feature = "plant")]
 pub mod plant;
 mod transaction;
 mod truncated;

@@ -19,7 +19,10 @@ pub(crate) enum Stands {
 
 impl Stands {
     const fn locks(self) -> bool {
-        matches!(self, Self::Waiting | Self::InFlight | Self::Unknown | Self::Approved)
+        matches!(
+            self,
+            Self::Waiting | Self::InFlight | Self::Unknown | Self::Approved
+        )
     }
 
     /// Whether a payment that stood like this may stand like that.
@@ -147,6 +150,8 @@ pub(crate) struct Audit {
     told: Vec<(u64, u64, Stands)>,
     /// Payments of which a person has seen to the approval.
     seen_to: Vec<u64>,
+    /// Payments whose approval is to be released, by their merchant's wish.
+    to_release: Vec<u64>,
     pub(crate) counts: Counts,
     pub(crate) broken: Option<Broken>,
 }
@@ -165,35 +170,63 @@ impl Audit {
             was == now.stands || was.may_become(now.stands)
         });
         if !steps {
-            self.broken("I6", format!("payment {} was {was:?} and is {:?}", now.id, now.stands));
+            self.broken(
+                "I6",
+                format!("payment {} was {was:?} and is {:?}", now.id, now.stands),
+            );
         }
         if now.captured > now.amount || now.refunded > now.captured {
             let (taken, back) = (now.captured, now.refunded);
-            self.broken("I7", format!("payment {} of {}: {taken} taken, {back} given back", now.id, now.amount));
+            self.broken(
+                "I7",
+                format!(
+                    "payment {} of {}: {taken} taken, {back} given back",
+                    now.id, now.amount
+                ),
+            );
         }
         if now.stands.locks() {
             let mut others = self.payments.values();
-            if let Some(other) = others.find(|p| p.id != now.id && p.slot == now.slot && p.stands.locks()) {
-                let says = format!("payments {} and {} of one order, {:?} and {:?}", other.id, now.id, other.stands, now.stands);
+            if let Some(other) =
+                others.find(|p| p.id != now.id && p.slot == now.slot && p.stands.locks())
+            {
+                let says = format!(
+                    "payments {} and {} of one order, {:?} and {:?}",
+                    other.id, now.id, other.stands, now.stands
+                );
                 self.broken("I1", says);
             }
         }
     }
 
     /// An operation as it is written now, and what its acquirer has done for it.
-    pub(crate) fn operation(&mut self, now: Operation, effect: Option<Effect<'_>>, amount: u64, currency: &str) {
+    pub(crate) fn operation(
+        &mut self,
+        now: Operation,
+        effect: Option<Effect<'_>>,
+        amount: u64,
+        currency: &str,
+    ) {
         let before = self.operations.insert(now.id, now).map(|before| before.op);
         if before == Some(now.op) || now.asks {
             return;
         }
         if matches!(before, Some(Op::Approved | Op::No)) {
-            self.broken("I6", format!("operation {} was {before:?} and is {:?}", now.id, now.op));
+            self.broken(
+                "I6",
+                format!("operation {} was {before:?} and is {:?}", now.id, now.op),
+            );
         }
         match (now.op, effect) {
             (Op::Approved, None) => {
-                self.broken("I2", format!("operation {} is approved here, and was not done", now.id));
+                self.broken(
+                    "I2",
+                    format!("operation {} is approved here, and was not done", now.id),
+                );
             }
-            (Op::Approved, Some(effect)) if effect.amount != amount || effect.currency != currency => {
+            (Op::Approved, Some(effect))
+                if effect.amount != amount || effect.currency != currency =>
+            {
                 let says = format!(
                     "operation {} of {amount} {currency} is approved, and {} {} moved",
                     now.id, effect.amount, effect.currency
@@ -201,7 +234,10 @@ impl Audit {
                 self.broken("I7", says);
             }
             (Op::No, Some(effect)) if effect.effective => {
-                self.broken("I2", format!("operation {} was done, and is not here", now.id));
+                self.broken(
+                    "I2",
+                    format!("operation {} was done, and is not here", now.id),
+                );
             }
             _ => {}
         }
@@ -212,13 +248,25 @@ impl Audit {
         self.payments = payments.into_iter().map(|p| (p.id, p)).collect();
         self.operations = operations.into_iter().map(|o| (o.id, o)).collect();
         self.told.truncate(told);
-        let sent = self.sent.keys().find(|id| !self.operations.contains_key(id));
+        let sent = self
+            .sent
+            .keys()
+            .find(|id| !self.operations.contains_key(id));
         if let Some(id) = sent.copied() {
-            self.broken("I5", format!("operation {id} was sent, and the journal has lost it"));
+            self.broken(
+                "I5",
+                format!("operation {id} was sent, and the journal has lost it"),
+            );
         }
-        let heard = self.heard.iter().find(|(payment, ..)| !self.payments.contains_key(payment));
+        let heard = self
+            .heard
+            .iter()
+            .find(|(payment, ..)| !self.payments.contains_key(payment));
         if let Some((payment, ..)) = heard.copied() {
-            self.broken("I3", format!("payment {payment} was told to its caller, and the journal has lost it"));
+            self.broken(
+                "I3",
+                format!("payment {payment} was told to its caller, and the journal has lost it"),
+            );
         }
     }
 
@@ -232,15 +280,24 @@ impl Audit {
         if number != self.told.len() as u64 + 1 {
             self.broken("I8", format!("number {number} behind {}", self.told.len()));
         }
-        if self.told.iter().any(|(_, of, what)| *of == payment && *what == stands) {
-            self.broken("I8", format!("{stands:?} of payment {payment} is told twice"));
+        if self
+            .told
+            .iter()
+            .any(|(_, of, what)| *of == payment && *what == stands)
+        {
+            self.broken(
+                "I8",
+                format!("{stands:?} of payment {payment} is told twice"),
+            );
         }
         self.told.push((number, payment, stands));
     }
 
     /// A request is about to go out.
     pub(crate) fn sends(&mut self, request: &Request) {
-        let Request { op, payment, slot, .. } = *request;
+        let Request {
+            op, payment, slot, ..
+        } = *request;
         if !request.durable {
             let (stage, sending) = (request.stage, request.sending);
             self.broken("I5", format!("operation {op}: request {stage}, sending {sending} goes out and is not on the disk"));
@@ -252,13 +309,21 @@ impl Audit {
         let open = self.sent.iter().find(|(id, sent)| {
             **id != op && sent.slot == slot && {
                 let known = self.operations.get(id).map(|o| o.op) == Some(Op::No);
-                let over = self.payments.get(&sent.payment).is_some_and(|p| p.stands == Stands::Voided);
+                let over = self
+                    .payments
+                    .get(&sent.payment)
+                    .is_some_and(|p| p.stands == Stands::Voided);
                 !known && !over
             }
         });
         if let Some(before) = open.map(|(id, _)| *id) {
             self.counts.behind_unknown += 1;
-            self.broken("I6", format!("operation {op} is sent, and {before} of the same order may have been done"));
+            self.broken(
+                "I6",
+                format!(
+                    "operation {op} is sent, and {before} of the same order may have been done"
+                ),
+            );
         }
         let first = Sent {
             slot,
@@ -281,21 +346,56 @@ impl Audit {
         }
         self.counts.card_requests += 1;
         if other {
-            self.broken("I6", format!("operation {op} goes to a second acquirer, and the first may have done it"));
+            self.broken(
+                "I6",
+                format!("operation {op} goes to a second acquirer, and the first may have done it"),
+            );
         } else if times > 1 && !request.again {
             self.broken("I6", format!("operation {op} is sent {times} times"));
         } else if times > 1 && changed {
-            self.broken("I6", format!("operation {op} is sent again, and is another request"));
+            self.broken(
+                "I6",
+                format!("operation {op} is sent again, and is another request"),
+            );
         }
     }
 
     /// An approval is to be released by nobody's wish.
     pub(crate) fn releases(&mut self, payment: u64) {
         if self.seen_to.contains(&payment) {
-            self.broken("I2", format!("payment {payment} is released by itself, over a person"));
+            self.broken(
+                "I2",
+                format!("payment {payment} is released by itself, over a person"),
+            );
         }
-        if self.heard.iter().any(|(of, _, heard)| *of == payment && *heard == Heard::Paid) {
-            self.broken("I3", format!("payment {payment} is released by itself, and its caller heard that it is paid"));
+        if self
+            .heard
+            .iter()
+            .any(|(of, _, heard)| *of == payment && *heard == Heard::Paid)
+        {
+            self.broken(
+                "I3",
+                format!(
+                    "payment {payment} is released by itself, and its caller heard that it is paid"
+                ),
+            );
+        }
+    }
+
+    /// The journal has it that an approval is to be released.
+    pub(crate) fn to_release(&mut self, payment: u64) {
+        if !self.to_release.contains(&payment) {
+            self.to_release.push(payment);
+        }
+    }
+
+    /// A call takes a payment; `over`: its time was over.
+    pub(crate) fn claimed(&mut self, payment: u64, over: bool) {
+        if over {
+            self.broken(
+                "I11",
+                format!("payment {payment} is taken by a call, and its time was over"),
+            );
         }
     }
 
@@ -309,7 +409,10 @@ impl Audit {
     /// An acquirer has done an operation.
     pub(crate) fn done(&mut self, op: u64) {
         if self.operations.get(&op).map(|o| o.op) == Some(Op::No) {
-            self.broken("I6", format!("operation {op} is done now, and the journal says that it was not"));
+            self.broken(
+                "I6",
+                format!("operation {op} is done now, and the journal says that it was not"),
+            );
         }
     }
 
@@ -319,14 +422,20 @@ impl Audit {
             o.payment == payment && o.takes && matches!(o.op, Op::Unknown | Op::InFlight)
         });
         if let Some(open) = open.map(|o| o.id) {
-            self.broken("I4", format!("another card is asked for while operation {open} is not known"));
+            self.broken(
+                "I4",
+                format!("another card is asked for while operation {open} is not known"),
+            );
         }
     }
 
     /// A caller begins to hear it; `disk`: how the payment stands on the disk.
     pub(crate) fn hears(&mut self, payment: u64, op: u64, heard: Heard, disk: Option<Stands>) {
         if heard == Heard::Paid && !matches!(disk, Some(Stands::Approved | Stands::Voided)) {
-            self.broken("I3", format!("payment {payment} is told as paid, and is {disk:?} on the disk"));
+            self.broken(
+                "I3",
+                format!("payment {payment} is told as paid, and is {disk:?} on the disk"),
+            );
         }
         self.heard.push((payment, op, heard));
     }
@@ -342,7 +451,10 @@ impl Audit {
             self.broken("I9", "a torn tail is read as if it were whole".to_owned());
         }
         if frame < promised {
-            self.broken("I9", format!("the journal promised commit {promised}, and has {frame}"));
+            self.broken(
+                "I9",
+                format!("the journal promised commit {promised}, and has {frame}"),
+            );
         }
     }
 
@@ -357,22 +469,37 @@ impl Audit {
         let payments: Vec<Payment> = self.payments.values().copied().collect();
         for payment in payments {
             let id = payment.id;
-            let of: Vec<Operation> = self.operations.values().filter(|o| o.payment == id).copied().collect();
+            let of: Vec<Operation> = self
+                .operations
+                .values()
+                .filter(|o| o.payment == id)
+                .copied()
+                .collect();
             let unknown = of.iter().any(|o| !o.asks && o.op == Op::Unknown);
             if matches!(payment.stands, Stands::InFlight) || payment.in_call {
                 self.broken("I11", format!("payment {id} is left {:?}", payment.stands));
             }
             if of.iter().any(|o| o.op == Op::InFlight) {
-                self.broken("I11", format!("payment {id} has an operation that is left open"));
+                self.broken(
+                    "I11",
+                    format!("payment {id} has an operation that is left open"),
+                );
             }
             if (unknown || payment.stands == Stands::Unknown) && !waits(id) {
-                self.broken("I11", format!("payment {id} is unknown, and no person has it"));
+                self.broken(
+                    "I11",
+                    format!("payment {id} is unknown, and no person has it"),
+                );
             }
             if unknown {
                 continue;
             }
             // I2, I7: what the acquirers hold is what the journal says.
-            let there: u64 = of.iter().filter(|o| o.takes).filter_map(|o| held(o.id)).sum();
+            let there: u64 = of
+                .iter()
+                .filter(|o| o.takes)
+                .filter_map(|o| held(o.id))
+                .sum();
             let here = match payment.stands {
                 Stands::Approved if payment.captured > 0 => payment.captured - payment.refunded,
                 Stands::Approved if payment.reserves => payment.amount,
@@ -380,28 +507,68 @@ impl Audit {
             };
             if there != here {
                 let rule = if here == 0 || there == 0 { "I2" } else { "I7" };
-                let says = format!("payment {id} is {:?} with {here}, and the acquirer holds {there}", payment.stands);
+                let says = format!(
+                    "payment {id} is {:?} with {here}, and the acquirer holds {there}",
+                    payment.stands
+                );
                 self.broken(rule, says);
             }
-            let said: Vec<(u64, Heard)> =
-                self.heard.iter().filter(|(of, ..)| *of == id).map(|(_, op, heard)| (*op, *heard)).collect();
+            let said: Vec<(u64, Heard)> = self
+                .heard
+                .iter()
+                .filter(|(of, ..)| *of == id)
+                .map(|(_, op, heard)| (*op, *heard))
+                .collect();
             let paid = said.iter().any(|(_, heard)| *heard == Heard::Paid);
             if paid && !matches!(payment.stands, Stands::Approved | Stands::Voided) {
-                self.broken("I3", format!("payment {id} was told as paid, and is {:?}", payment.stands));
+                self.broken(
+                    "I3",
+                    format!("payment {id} was told as paid, and is {:?}", payment.stands),
+                );
             }
             for (op, heard) in &said {
-                let was_done = self.operations.get(op).is_some_and(|o| o.op == Op::Approved);
+                let was_done = self
+                    .operations
+                    .get(op)
+                    .is_some_and(|o| o.op == Op::Approved);
                 if *heard == Heard::Refused && was_done {
-                    self.broken("I3", format!("operation {op} was told as not charged, and is approved"));
+                    self.broken(
+                        "I3",
+                        format!("operation {op} was told as not charged, and is approved"),
+                    );
                 }
             }
-            if payment.stands == Stands::Approved && !paid && !called_back(id) {
-                self.broken("I2", format!("payment {id} is approved, and nobody tells the customer"));
+            let undone = of.iter().any(|o| !o.takes && !o.asks);
+            if payment.stands == Stands::Approved
+                && self.to_release.contains(&id)
+                && !self.seen_to.contains(&id)
+                && !undone
+            {
+                self.broken(
+                    "I2",
+                    format!("payment {id} is approved, nobody knows it, and it was not released"),
+                );
             }
-            let last = self.told.iter().rfind(|(_, of, _)| *of == id).map(|(.., what)| *what);
+            if payment.stands == Stands::Approved && !paid && !called_back(id) {
+                self.broken(
+                    "I2",
+                    format!("payment {id} is approved, and nobody tells the customer"),
+                );
+            }
+            let last = self
+                .told
+                .iter()
+                .rfind(|(_, of, _)| *of == id)
+                .map(|(.., what)| *what);
             let should = Some(payment.stands).filter(|s| *s != Stands::Waiting);
             if last != should {
-                self.broken("I8", format!("the merchant was told {last:?} of payment {id}, which is {:?}", payment.stands));
+                self.broken(
+                    "I8",
+                    format!(
+                        "the merchant was told {last:?} of payment {id}, which is {:?}",
+                        payment.stands
+                    ),
+                );
             }
         }
     }

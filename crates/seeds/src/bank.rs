@@ -114,6 +114,15 @@ pub(crate) struct Mood {
     pub(crate) lag_ms: i64,
     /// It is too late for what undoes a payment of today.
     pub(crate) late: bool,
+    /// It takes another amount, or another currency, than was asked.
+    pub(crate) other: Option<Other>,
+}
+
+/// What is not as it was asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Other {
+    Amount,
+    Currency,
 }
 
 type Fields = Vec<(String, String)>;
@@ -179,6 +188,13 @@ impl Bank {
         self.effects.iter().find(|effect| effect.op == op)
     }
 
+    /// A person gives back at the acquirer's own console what was taken wrongly.
+    pub(crate) fn gives_back(&mut self, op: u64) {
+        for entry in self.entries.iter_mut().filter(|e| e.op == op) {
+            entry.stands = Stands::GivenBack;
+        }
+    }
+
     fn id(&mut self) -> u64 {
         self.serial += 1;
         self.serial
@@ -199,14 +215,28 @@ impl Bank {
         let Ok(asked) = serde_json::from_str::<Value>(body) else {
             return (400, "{}".to_owned());
         };
-        let text = |at: &str| asked.pointer(at).and_then(Value::as_str).unwrap_or_default();
+        let text = |at: &str| {
+            asked
+                .pointer(at)
+                .and_then(Value::as_str)
+                .unwrap_or_default()
+        };
         let key = text("/transaction_id").to_owned();
         if self.knows_doubles
             && let Some(before) = self.answers.get(&key)
         {
             return before.clone();
         }
-        let (amount, currency) = (text("/amount"), text("/currency_code").to_owned());
+        let mut amount = text("/amount").to_owned();
+        let currency = if mood.other == Some(Other::Currency) {
+            "EUR"
+        } else {
+            text("/currency_code")
+        };
+        let currency = currency.to_owned();
+        if mood.other == Some(Other::Amount) {
+            amount.insert(0, '9');
+        }
         let minor: u64 = amount.replace('.', "").parse().unwrap_or_default();
         let number = text("/parameters/acquirer_order").to_owned();
         let serial = self.id();
@@ -240,12 +270,20 @@ impl Bank {
     }
 
     fn gmo(&mut self, path: &str, fields: &Fields, tag: Tag, now: i64, mood: Mood) -> Answer {
-        let refused = |code: &str| (200, format!("ErrCode={}&ErrInfo={code}", &code.get(..3).unwrap_or("E01")));
+        let refused = |code: &str| {
+            (
+                200,
+                format!("ErrCode={}&ErrInfo={code}", &code.get(..3).unwrap_or("E01")),
+            )
+        };
         let serial = self.id();
         let order = get(fields, "OrderID").to_owned();
         let by_order = self.entries.iter().position(|e| e.number == order);
         let access = get(fields, "AccessID").to_owned();
-        let by_access = self.entries.iter().position(|e| !access.is_empty() && e.access == access);
+        let by_access = self
+            .entries
+            .iter()
+            .position(|e| !access.is_empty() && e.access == access);
         let stamp = "20261123120000";
         match path {
             "EntryTran.idPass" => {
@@ -296,7 +334,14 @@ impl Bank {
                 entry.reference = format!("261123120000{serial:016}");
                 let (method, times) = (get(fields, "Method"), get(fields, "PayTimes"));
                 let signed = [
-                    order.as_str(), "2a99662", method, times, &entry.approve, &entry.reference, stamp, SHOP_PASS,
+                    order.as_str(),
+                    "2a99662",
+                    method,
+                    times,
+                    &entry.approve,
+                    &entry.reference,
+                    stamp,
+                    SHOP_PASS,
                 ]
                 .concat();
                 let mut check = String::new();
@@ -313,7 +358,9 @@ impl Bank {
             }
             "SearchTrade.idPass" => {
                 let found = by_order.and_then(|at| self.entries.get(at));
-                let Some(entry) = found.filter(|e| e.stands == Stands::Opened || e.seen_from <= now) else {
+                let Some(entry) =
+                    found.filter(|e| e.stands == Stands::Opened || e.seen_from <= now)
+                else {
                     return refused("E01110002");
                 };
                 let status = match (entry.stands, entry.manual) {
@@ -340,7 +387,9 @@ impl Bank {
                 };
                 let amount: u64 = get(fields, "Amount").parse().unwrap_or_default();
                 let (kind, moved) = match (path, get(fields, "JobCd"), entry.stands) {
-                    ("ChangeTran.idPass", "CAPTURE", Stands::Taken) if amount > 0 && amount < entry.held => {
+                    ("ChangeTran.idPass", "CAPTURE", Stands::Taken)
+                        if amount > 0 && amount < entry.held =>
+                    {
                         let back = entry.held - amount;
                         entry.held = amount;
                         (Kind::Refund, back)
@@ -349,7 +398,9 @@ impl Bank {
                         entry.stands = Stands::Taken;
                         (Kind::Capture, amount)
                     }
-                    ("AlterTran.idPass", "VOID", Stands::Reserved | Stands::Taken) if !mood.late => {
+                    ("AlterTran.idPass", "VOID", Stands::Reserved | Stands::Taken)
+                        if !mood.late =>
+                    {
                         entry.stands = Stands::GivenBack;
                         (tag.kind, entry.held)
                     }
@@ -371,7 +422,14 @@ impl Bank {
         }
     }
 
-    fn stripe(&mut self, packet: &Packet, fields: &Fields, tag: Tag, now: i64, mood: Mood) -> Answer {
+    fn stripe(
+        &mut self,
+        packet: &Packet,
+        fields: &Fields,
+        tag: Tag,
+        now: i64,
+        mood: Mood,
+    ) -> Answer {
         if let Some(before) = packet.key.as_ref().and_then(|key| self.answers.get(key)) {
             return before.clone();
         }
@@ -382,8 +440,21 @@ impl Bank {
         answer
     }
 
-    fn stripe_does(&mut self, packet: &Packet, fields: &Fields, tag: Tag, now: i64, mood: Mood) -> Answer {
-        let missing = || (404, json!({"error": {"type": "invalid_request_error", "code": "resource_missing"}}).to_string());
+    fn stripe_does(
+        &mut self,
+        packet: &Packet,
+        fields: &Fields,
+        tag: Tag,
+        now: i64,
+        mood: Mood,
+    ) -> Answer {
+        let missing = || {
+            (
+                404,
+                json!({"error": {"type": "invalid_request_error", "code": "resource_missing"}})
+                    .to_string(),
+            )
+        };
         let not_now = || {
             (400, json!({"error": {"type": "invalid_request_error", "code": "payment_intent_unexpected_state"}}).to_string())
         };
@@ -393,11 +464,18 @@ impl Bank {
         let at = id.and_then(|id| self.entries.iter().position(|e| e.reference == id));
         let serial = self.id();
         match (packet.post, what, id, act) {
-            (true, "payment_methods", None, None) => {
-                (200, json!({"object": "payment_method", "id": format!("pm_{serial}")}).to_string())
-            }
+            (true, "payment_methods", None, None) => (
+                200,
+                json!({"object": "payment_method", "id": format!("pm_{serial}")}).to_string(),
+            ),
             (true, "payment_intents", None, None) => {
-                let amount = get(fields, "amount").parse().unwrap_or_default();
+                let mut amount: u64 = get(fields, "amount").parse().unwrap_or_default();
+                let mut currency = get(fields, "currency").to_ascii_uppercase();
+                match mood.other {
+                    Some(Other::Amount) => amount *= 10,
+                    Some(Other::Currency) => "EUR".clone_into(&mut currency),
+                    None => {}
+                }
                 let manual = get(fields, "capture_method") == "manual";
                 let stands = match (mood.declines, manual) {
                     (true, _) => Stands::Refused,
@@ -412,7 +490,7 @@ impl Bank {
                     manual,
                     asked: amount,
                     held: amount,
-                    currency: get(fields, "currency").to_ascii_uppercase(),
+                    currency,
                     stands,
                     reference: format!("pi_{serial}"),
                     access: String::new(),
@@ -434,17 +512,27 @@ impl Bank {
             },
             (false, "payment_intents", None, None) => {
                 let all = self.entries.iter().enumerate().rev();
-                let seen = all.filter(|(_, e)| e.seen_from <= now).map(|(at, _)| self.shown(at));
+                let seen = all
+                    .filter(|(_, e)| e.seen_from <= now)
+                    .map(|(at, _)| self.shown(at));
                 let data: Vec<_> = seen.collect();
-                (200, format!("{{\"object\":\"list\",\"has_more\":false,\"data\":[{}]}}", data.join(",")))
+                (
+                    200,
+                    format!(
+                        "{{\"object\":\"list\",\"has_more\":false,\"data\":[{}]}}",
+                        data.join(",")
+                    ),
+                )
             }
             (true, "payment_intents", Some(_), Some(act)) => {
-                let Some((at, entry)) = at.and_then(|at| Some((at, self.entries.get_mut(at)?))) else {
+                let Some((at, entry)) = at.and_then(|at| Some((at, self.entries.get_mut(at)?)))
+                else {
                     return missing();
                 };
                 let (kind, moved) = match (act, entry.stands) {
                     ("capture", Stands::Reserved) => {
-                        let amount: u64 = get(fields, "amount_to_capture").parse().unwrap_or_default();
+                        let amount: u64 =
+                            get(fields, "amount_to_capture").parse().unwrap_or_default();
                         if amount == 0 || amount > entry.held {
                             return not_now();
                         }
@@ -464,7 +552,8 @@ impl Bank {
             (true, "refunds", None, None) => {
                 let of = get(fields, "payment_intent").to_owned();
                 let place = self.entries.iter().position(|e| e.reference == of);
-                let Some((at, entry)) = place.and_then(|at| Some((at, self.entries.get_mut(at)?))) else {
+                let Some((at, entry)) = place.and_then(|at| Some((at, self.entries.get_mut(at)?)))
+                else {
                     return missing();
                 };
                 let amount: u64 = get(fields, "amount").parse().unwrap_or_default();
@@ -475,7 +564,10 @@ impl Bank {
                 if entry.held == 0 {
                     entry.stands = Stands::GivenBack;
                 }
-                let (id, operation) = (format!("re_{serial}"), get(fields, "metadata[operation_id]").to_owned());
+                let (id, operation) = (
+                    format!("re_{serial}"),
+                    get(fields, "metadata[operation_id]").to_owned(),
+                );
                 entry.refunds.push((id, operation, amount));
                 let shown = refund(entry, entry.refunds.len() - 1);
                 self.done(tag, Kind::Refund, at, amount);
@@ -485,9 +577,17 @@ impl Bank {
                 let query = form(query);
                 let of = get(&query, "payment_intent");
                 let entry = self.entries.iter().find(|e| e.reference == of);
-                let all = entry.map(|e| (0..e.refunds.len()).rev().map(|at| refund(e, at)).collect::<Vec<_>>());
+                let all = entry.map(|e| {
+                    (0..e.refunds.len())
+                        .rev()
+                        .map(|at| refund(e, at))
+                        .collect::<Vec<_>>()
+                });
                 let data = all.unwrap_or_default().join(",");
-                (200, format!("{{\"object\":\"list\",\"has_more\":false,\"data\":[{data}]}}"))
+                (
+                    200,
+                    format!("{{\"object\":\"list\",\"has_more\":false,\"data\":[{data}]}}"),
+                )
             }
             _ => missing(),
         }
@@ -537,13 +637,20 @@ fn refund(entry: &Entry, at: usize) -> String {
 pub(crate) fn garbled(protocol: Protocol, is: Kind, body: &str, rng: &mut Rng) -> Option<String> {
     let swaps: &[(&str, &str)] = match protocol {
         // A list without what is sought is no contradiction: nobody could tell.
-        Protocol::Stripe if is == Kind::Query => &[("\"amount\":", "\"amount\":9"), ("\"currency\":\"", "\"currency\":\"x")],
+        Protocol::Stripe if is == Kind::Query => &[
+            ("\"amount\":", "\"amount\":9"),
+            ("\"currency\":\"", "\"currency\":\"x"),
+        ],
         Protocol::Generic => &[
             ("\"amount\":\"", "\"amount\":\"9"),
             ("\"currency_code\":\"", "\"currency_code\":\"X"),
             ("\"acquirer_order\":\"1", "\"acquirer_order\":\"2"),
         ],
-        Protocol::Gmo => &[("OrderID=1", "OrderID=2"), ("&Method=", "&Method=9"), ("AccessID=0", "AccessID=1")],
+        Protocol::Gmo => &[
+            ("OrderID=1", "OrderID=2"),
+            ("&Method=", "&Method=9"),
+            ("AccessID=0", "AccessID=1"),
+        ],
         Protocol::Stripe => &[
             ("\"amount\":", "\"amount\":9"),
             ("\"currency\":\"", "\"currency\":\"x"),

@@ -8,7 +8,7 @@ use std::rc::Rc;
 use ivrpay_acquirer::Progress;
 use ivrpay_payment::{
     Asked, Entry, Illegal, Intent, Money, Open, OperationKind, Outcome, Standing, State, Step,
-    Transaction,
+    Transaction, plant,
 };
 
 /// A payment.
@@ -172,7 +172,10 @@ pub(crate) enum Row {
     Release(Release),
     NoRelease(usize),
     /// The last of a frame: which one it is, and how many rows there are with it.
-    Head { frame: u64, rows: u64 },
+    Head {
+        frame: u64,
+        rows: u64,
+    },
 }
 
 /// Everything that is kept.
@@ -283,16 +286,14 @@ impl Disk {
         for row in left.by_ref().take(frames).flatten() {
             self.synced.apply(row);
         }
-        #[cfg(feature = "plant")]
-        if ivrpay_payment::plant::is("torn-tail-is-read")
+        if plant::is("torn-tail-is-read")
             && let Some(next) = left.next()
         {
             for row in next.into_iter().take(torn) {
                 self.synced.apply(row);
             }
         }
-        // What a start reads of a frame that is not whole, it throws away: the rows of it are as if they had never been written.
-        let _ = torn;
+        // Else the next frame, which is not whole, is as if it had never been written.
         self.book = self.synced.clone();
     }
 }

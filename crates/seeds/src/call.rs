@@ -19,7 +19,12 @@ use crate::store::{Heard, New, No, Result_};
 use crate::world::{Event, World, stands};
 
 /// Published test numbers.
-const NUMBERS: [&str; 4] = ["4111111111111111", "4242424242424242", "5555555555554444", "4012888888881881"];
+const NUMBERS: [&str; 4] = [
+    "4111111111111111",
+    "4242424242424242",
+    "5555555555554444",
+    "4012888888881881",
+];
 
 static SETTINGS: LazyLock<Arc<Settings>> = LazyLock::new(|| Arc::new(Settings::default()));
 
@@ -134,7 +139,8 @@ impl World<'_> {
         let Some(who) = self.callers.get(caller) else {
             return Ok(());
         };
-        let (slot, announced, waits, attended) = (who.slot, who.announced, who.payment, who.attended);
+        let (slot, announced, waits, attended) =
+            (who.slot, who.announced, who.payment, who.attended);
         if !self.alive {
             self.comes_again(caller);
             return Ok(());
@@ -142,7 +148,12 @@ impl World<'_> {
         let number = self.calls.len();
         let claimed = match waits.filter(|_| announced) {
             Some((payment, uid)) => {
-                let there = self.store.book().payments.get(payment).is_some_and(|p| p.uid == uid);
+                let there = self
+                    .store
+                    .book()
+                    .payments
+                    .get(payment)
+                    .is_some_and(|p| p.uid == uid);
                 if there {
                     self.store.claim(payment, number)?
                 } else {
@@ -154,6 +165,12 @@ impl World<'_> {
                 None => return Ok(()),
             },
         };
+        let before = waits
+            .filter(|_| announced)
+            .and_then(|(at, _)| self.store.book().payments.get(at));
+        let over = before
+            .and_then(|p| p.expires_ms)
+            .is_some_and(|at| at <= self.now);
         let Ok(payment) = claimed else {
             self.note("not taken", caller as u64, slot as u64);
             self.comes_again(caller);
@@ -164,17 +181,22 @@ impl World<'_> {
         };
         let (uid, amount, transaction) = (found.uid, found.amount, found.transaction);
         self.note("call", uid, number as u64);
+        self.audit.claimed(uid, over);
         let short = self.rng.chance(750);
         let setup = Setup {
             transaction,
             attended,
-            month: Month { year: 2026, month: 11 },
+            month: Month {
+                year: 2026,
+                month: 11,
+            },
             amount_confirmed: short,
             greeting: !short,
             ..Setup::default_for(amount)
         };
         let Ok(dialogue) = Dialogue::new(Arc::clone(&SETTINGS), setup) else {
-            self.audit.broken("memory", "no secret memory is free".to_owned());
+            self.audit
+                .broken("memory", "no secret memory is free".to_owned());
             return Ok(());
         };
         self.calls.push(Some(Call {
@@ -209,7 +231,11 @@ impl World<'_> {
         };
         if who.tries > 0 {
             who.tries -= 1;
-            let most = if self.rng.chance(700) { 120_000 } else { 3_600_000 };
+            let most = if self.rng.chance(700) {
+                120_000
+            } else {
+                3_600_000
+            };
             let ms = self.rng.between(1000, most);
             self.after(ms, Event::Calls(caller));
         }
@@ -240,8 +266,13 @@ impl World<'_> {
         if call.end.is_none()
             && let Some(at) = call.dialogue.deadline()
         {
-            let at = call.began.saturating_add(i64::try_from(at.millis()).unwrap_or(i64::MAX));
-            if call.deadline.is_none_or(|before| before > at || before < now) {
+            let at = call
+                .began
+                .saturating_add(i64::try_from(at.millis()).unwrap_or(i64::MAX));
+            if call
+                .deadline
+                .is_none_or(|before| before > at || before < now)
+            {
                 call.deadline = Some(at);
                 self.at(at, Event::Deadline(number));
             }
@@ -259,7 +290,13 @@ impl World<'_> {
                     call.prompt += 1;
                     call.plays = true;
                     let ms = self.rng.between(500, 4000);
-                    self.after(ms, Event::PromptEnds { call: number, prompt: call.prompt });
+                    self.after(
+                        ms,
+                        Event::PromptEnds {
+                            call: number,
+                            prompt: call.prompt,
+                        },
+                    );
                     for say in prompt.0 {
                         if let Say::Line(line) = say
                             && let Some(heard) = tells(line)
@@ -278,7 +315,13 @@ impl World<'_> {
                             self.audit.asked_for_card(call.uid);
                         }
                         let ms = self.rng.between(800, 9000);
-                        self.after(ms, Event::Keys { call: number, asked: call.asked });
+                        self.after(
+                            ms,
+                            Event::Keys {
+                                call: number,
+                                asked: call.asked,
+                            },
+                        );
                     }
                 }
                 Output::Write(draft) => {
@@ -291,8 +334,12 @@ impl World<'_> {
                         continue;
                     };
                     let first = self.store.book().operations.get(at).map(|o| o.connector);
-                    let ways: VecDeque<usize> =
-                        self.ways.iter().copied().filter(|way| Some(*way) != first).collect();
+                    let ways: VecDeque<usize> = self
+                        .ways
+                        .iter()
+                        .copied()
+                        .filter(|way| Some(*way) != first)
+                        .collect();
                     self.begin(at, intent, ways, card, Waits::Call(number));
                 }
                 Output::End(end) => {
@@ -307,7 +354,11 @@ impl World<'_> {
                         CallResult::OutcomeUnknown => Result_::OutcomeUnknown,
                         _ => Result_::Other,
                     };
-                    let heard = if end.hung_up { Heard::Nobody } else { Heard::Caller };
+                    let heard = if end.hung_up {
+                        Heard::Nobody
+                    } else {
+                        Heard::Caller
+                    };
                     call.end = Some((result, heard));
                     self.note("call ends", call.uid, result as u64);
                     self.after(1, Event::Release(number));
@@ -320,7 +371,10 @@ impl World<'_> {
     /// What the dialplan and the caller hear of it: judged when it begins to be spoken.
     fn hears(&mut self, call: &Call, heard: audit::Heard) {
         let synced = &self.store.disk.synced.payments;
-        let disk = synced.iter().find(|p| p.uid == call.uid).map(|p| stands(p.state));
+        let disk = synced
+            .iter()
+            .find(|p| p.uid == call.uid)
+            .map(|p| stands(p.state));
         self.note("hears", call.uid, heard as u64);
         // "Not charged" of a call in which nobody was asked says nothing of an operation.
         self.audit.hears(call.uid, call.operation, heard, disk);
@@ -335,7 +389,9 @@ impl World<'_> {
             return Ok(Err(No::NotAllowed));
         };
         self.store.points.pass("before the intent")?;
-        let written = self.store.write_intent(call.payment, draft.card, connector)?;
+        let written = self
+            .store
+            .write_intent(call.payment, draft.card, connector)?;
         if let Ok((at, _)) = &written {
             call.operation = self.store.book().operations.get(*at).map_or(0, |o| o.uid);
             self.note("intent", call.uid, call.operation);
@@ -384,12 +440,19 @@ impl World<'_> {
         self.note("told", number as u64, outcome_number(&outcome));
         self.store.points.pass("before it is spoken")?;
         let _: Answer = Answer::from(&outcome);
-        self.with(number, |call, at| call.dialogue.handle(at, Input::Answered(outcome)))
+        self.with(number, |call, at| {
+            call.dialogue.handle(at, Input::Answered(outcome))
+        })
     }
 
     pub(crate) fn prompt_ends(&mut self, number: usize, prompt: u32) -> Result<(), Crash> {
         let plays = |call: &Call| call.plays && call.prompt == prompt && !call.hung_up;
-        if !self.calls.get(number).and_then(Option::as_ref).is_some_and(plays) {
+        if !self
+            .calls
+            .get(number)
+            .and_then(Option::as_ref)
+            .is_some_and(plays)
+        {
             return Ok(());
         }
         self.store.points.pass("spoken")?;
@@ -444,7 +507,10 @@ impl World<'_> {
             _ => return Ok(()),
         };
         let gap = u64::try_from(self.rng.between(130, 400)).unwrap_or(200);
-        let ends = matches!(call.step, Step::PaymentCardNumber | Step::ExpirationDate | Step::SecurityCode);
+        let ends = matches!(
+            call.step,
+            Step::PaymentCardNumber | Step::ExpirationDate | Step::SecurityCode
+        );
         let keys = keys.bytes().chain(ends.then_some(b'#'));
         self.with(number, |call, at| {
             // All of them have come by now.
@@ -453,7 +519,8 @@ impl World<'_> {
             let mut came = At(at.0.saturating_sub(took));
             for key in all {
                 came = came.plus(Duration::from_millis(gap));
-                call.dialogue.handle(came, Input::Key(key, Duration::from_millis(80)));
+                call.dialogue
+                    .handle(came, Input::Key(key, Duration::from_millis(80)));
             }
         })
     }

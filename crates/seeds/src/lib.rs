@@ -36,18 +36,6 @@ pub fn trace(lab: &Lab, seed: u64) -> Ran {
     world::World::new(lab, seed, true).run(seed)
 }
 
-/// Whether this mistake is made on purpose.
-#[allow(clippy::missing_const_for_fn, reason = "not where there are any")]
-fn planted(name: &str) -> bool {
-    #[cfg(feature = "plant")]
-    return ivrpay_payment::plant::is(name);
-    #[cfg(not(feature = "plant"))]
-    {
-        let _ = name;
-        false
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -60,7 +48,10 @@ mod tests {
         let lab = Lab::new();
         for seed in 0..SEEDS {
             let ran = run(&lab, seed);
-            assert_eq!(ran.broken, None, "seed {seed}: ivrpay-sim seeds --seed {seed}");
+            assert_eq!(
+                ran.broken, None,
+                "seed {seed}: ivrpay-sim seeds --seed {seed}"
+            );
         }
     }
 

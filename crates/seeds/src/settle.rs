@@ -7,13 +7,13 @@ use std::collections::VecDeque;
 use ivrpay_acquirer::{Asked, Course, Progress, Reply, Request, Resend, Step};
 use ivrpay_card::Card;
 use ivrpay_payment::{
-    AcquirerRef, Approval, Decline, Doubt, Durable, Intent, OperationKind, Outcome, Reason, State, Why,
+    AcquirerRef, Approval, Decline, Doubt, Durable, Intent, OperationKind, Outcome, Reason, State,
+    Why, plant,
 };
 
 use crate::audit;
 use crate::bank::{Effect, Kind, Packet, Tag};
 use crate::book::{By, OpState, Release, TaskKind, TaskState};
-use crate::planted;
 use crate::points::Crash;
 use crate::store::{self, Later, Message, No, Noted, durable, serial};
 use crate::world::{Event, Hook, World, again_later, digest_of, first, kind, reply};
@@ -47,9 +47,16 @@ pub(crate) enum Waits {
     /// A person who asked for a capture, a void or a refund; or nobody.
     Nobody,
     /// What is found out is about that operation.
-    About { operation: usize, uid: u64, by: By },
+    About {
+        operation: usize,
+        uid: u64,
+        by: By,
+    },
     /// A release by itself, of that payment.
-    Release { payment: usize, uid: u64 },
+    Release {
+        payment: usize,
+        uid: u64,
+    },
 }
 
 /// An operation that is being asked for, in the memory of the process.
@@ -85,7 +92,10 @@ pub(crate) struct Running {
 
 /// A request's bytes. Only published test numbers are in them.
 fn packet(request: &Request) -> Packet {
-    let key = request.headers.iter().find(|(name, _)| *name == "idempotency-key");
+    let key = request
+        .headers
+        .iter()
+        .find(|(name, _)| *name == "idempotency-key");
     Packet {
         post: request.method == ivrpay_acquirer::Method::Post,
         path: request.path.clone(),
@@ -96,7 +106,14 @@ fn packet(request: &Request) -> Packet {
 
 impl World<'_> {
     /// Asks for an operation that is on the disk.
-    pub(crate) fn begin(&mut self, at: usize, op: Durable<Intent>, ways: VecDeque<usize>, card: Option<Card>, waits: Waits) {
+    pub(crate) fn begin(
+        &mut self,
+        at: usize,
+        op: Durable<Intent>,
+        ways: VecDeque<usize>,
+        card: Option<Card>,
+        waits: Waits,
+    ) {
         let Some(operation) = self.store.book().operations.get(at) else {
             return;
         };
@@ -185,7 +202,8 @@ impl World<'_> {
             card: running.card.as_ref(),
             now_unix_s: self.now.div_euclid(1000),
         };
-        let (request, next) = match connector.step(&asked, &running.progress, running.last.as_ref()) {
+        let (request, next) = match connector.step(&asked, &running.progress, running.last.as_ref())
+        {
             Ok(Step::Done(says)) => {
                 let outcome = running.course.ends(says);
                 return self.ended(nth, running, outcome);
@@ -203,7 +221,12 @@ impl World<'_> {
         if !running.progress.needs_card {
             running.spare = running.card.take().filter(|_| running.opens);
         }
-        if !running.opens && self.store.write_progress(running.at, &running.progress)?.is_err() {
+        if !running.opens
+            && self
+                .store
+                .write_progress(running.at, &running.progress)?
+                .is_err()
+        {
             let outcome = running.course.stops();
             return self.ended(nth, running, outcome);
         }
@@ -224,18 +247,33 @@ impl World<'_> {
         let (sending, connector, epoch) = (running.sending, running.connector, self.store.epoch);
         if !self.reaches(connector) {
             let ms = self.rng.between(10, 5000);
-            self.after(ms, Event::Came { running: nth, epoch, sending, came: Came::NotSent });
+            self.after(
+                ms,
+                Event::Came {
+                    running: nth,
+                    epoch,
+                    sending,
+                    came: Came::NotSent,
+                },
+            );
             self.put(nth, running);
             return Ok(());
         }
-        if !planted("fail-over-behind-a-sending") {
+        if !plant::is("fail-over-behind-a-sending") {
             running.spare = None;
         }
         self.store.points.pass("connected")?;
         let is = kind(running.op.get().kind);
-        let written = self.store.disk.synced.operations.iter().find(|o| o.uid == running.uid);
+        let written = self
+            .store
+            .disk
+            .synced
+            .operations
+            .iter()
+            .find(|o| o.uid == running.uid);
         let durable = written.is_some_and(|o| {
-            let stage = running.opens && running.progress.again == 0 || o.progress.stage >= running.progress.stage;
+            let stage = running.opens && running.progress.again == 0
+                || o.progress.stage >= running.progress.stage;
             o.connector == connector && stage && o.progress.again >= running.progress.again
         });
         let takes = is == Kind::Take && !running.progress.harmless;
@@ -249,10 +287,18 @@ impl World<'_> {
             sending: running.progress.again,
             durable,
             again: self.keeps_card(&running),
-            digest: digest_of(&packet.body) ^ packet.key.as_ref().map_or(0, |key| digest_of(key.as_bytes())),
+            digest: digest_of(&packet.body)
+                ^ packet
+                    .key
+                    .as_ref()
+                    .map_or(0, |key| digest_of(key.as_bytes())),
         });
         self.note("sends", running.uid, u64::from(sending));
-        let tag = Tag { op: running.uid, slot: running.slot, kind: is };
+        let tag = Tag {
+            op: running.uid,
+            slot: running.slot,
+            kind: is,
+        };
         // What the kernel has taken goes out without us, or only a part of it.
         if let Err(crash) = self.store.points.pass("request on its way") {
             let whole = self.rng.chance(500);
@@ -265,7 +311,13 @@ impl World<'_> {
     }
 
     /// An answer, or none.
-    pub(crate) fn came(&mut self, nth: usize, epoch: u32, sending: u8, came: Came) -> Result<(), Crash> {
+    pub(crate) fn came(
+        &mut self,
+        nth: usize,
+        epoch: u32,
+        sending: u8,
+        came: Came,
+    ) -> Result<(), Crash> {
         if epoch != self.store.epoch {
             return Ok(());
         }
@@ -294,7 +346,9 @@ impl World<'_> {
         };
         let again_is_first = running.progress.again == 0;
         let keeps = self.keeps_card(&running) && running.op.get().token.is_none();
-        let retries = planted("again-without-a-key") && matches!(came, Came::NoReply) && !running.progress.harmless;
+        let retries = plant::is("again-without-a-key")
+            && matches!(came, Came::NoReply)
+            && !running.progress.harmless;
         let wants = match &came {
             Came::Reply(..) => asks_again,
             Came::NoReply => true,
@@ -317,7 +371,13 @@ impl World<'_> {
             && self.now + pause < running.until
         {
             let epoch = self.store.epoch;
-            self.after(pause, Event::Again { running: nth, epoch });
+            self.after(
+                pause,
+                Event::Again {
+                    running: nth,
+                    epoch,
+                },
+            );
             self.put(nth, running);
             return Ok(());
         }
@@ -344,7 +404,7 @@ impl World<'_> {
                 let outcome = running.course.was_not_sent();
                 self.next_way(nth, running, outcome)
             }
-            None if planted("fail-over-behind-a-sending") => {
+            None if plant::is("fail-over-behind-a-sending") => {
                 let outcome = running.course.stops();
                 self.next_way(nth, running, outcome)
             }
@@ -356,13 +416,24 @@ impl World<'_> {
     }
 
     /// Not one byte has gone out: the next acquirer is asked, where there is one.
-    fn next_way(&mut self, nth: usize, mut running: Running, outcome: Outcome) -> Result<(), Crash> {
-        let card = running.card.take().or_else(|| running.spare.take()).filter(|_| running.opens);
+    fn next_way(
+        &mut self,
+        nth: usize,
+        mut running: Running,
+        outcome: Outcome,
+    ) -> Result<(), Crash> {
+        let card = running
+            .card
+            .take()
+            .or_else(|| running.spare.take())
+            .filter(|_| running.opens);
         let next = card.and_then(|card| Some((card, running.ways.pop_front()?)));
         let Some((card, connector)) = next else {
             return self.ended(nth, running, outcome);
         };
-        if self.store.fail_over(running.at, connector)?.is_err() {
+        if !plant::is("fail-over-not-written")
+            && self.store.fail_over(running.at, connector)?.is_err()
+        {
             return self.ended(nth, running, outcome);
         }
         self.ends.failed_over += 1;
@@ -384,25 +455,33 @@ impl World<'_> {
             return Ok(());
         };
         running.progress.again += 1;
-        let noted = planted("again-and-not-written")
-            || self.store.write_progress(running.at, &running.progress)?.is_ok();
+        let noted = plant::is("again-and-not-written")
+            || self
+                .store
+                .write_progress(running.at, &running.progress)?
+                .is_ok();
         if !noted || self.now >= running.until {
             return self.decide(nth, running, false);
         }
-        if planted("again-under-another-key")
+        if plant::is("again-under-another-key")
             && let Some(packet) = &mut running.packet
         {
             let old = running.op.get().idempotency_key.to_string();
-            let new = store::uuid(serial(running.op.get().idempotency_key.uuid()) + 1_000_000).to_string();
+            let new = store::uuid(serial(running.op.get().idempotency_key.uuid()) + 1_000_000)
+                .to_string();
             packet.key = packet.key.as_ref().map(|key| key.replace(&old, &new));
-            packet.body = String::from_utf8_lossy(&packet.body).replace(&old, &new).into_bytes();
+            packet.body = String::from_utf8_lossy(&packet.body)
+                .replace(&old, &new)
+                .into_bytes();
         }
         self.send(nth, running)
     }
 
     fn hash_of(&mut self, came: &Came) {
         match came {
-            Came::Reply(status, body) => self.note("answer", u64::from(*status), digest_of(body.as_bytes())),
+            Came::Reply(status, body) => {
+                self.note("answer", u64::from(*status), digest_of(body.as_bytes()))
+            }
             Came::NoReply => self.note("no answer", 0, 0),
             Came::NotSent => self.note("not sent", 0, 0),
         }
@@ -412,21 +491,29 @@ impl World<'_> {
     fn ended(&mut self, nth: usize, mut running: Running, outcome: Outcome) -> Result<(), Crash> {
         let takes = !running.op.get().kind.is_later();
         let outcome = match outcome {
-            Outcome::Unknown(_) if takes && planted("unknown-is-declined") => Outcome::Declined(Decline {
-                reason: Reason::Other,
-                code: String::new(),
-                hard: false,
-                action: None,
-            }),
-            Outcome::Unknown(_) if takes && planted("unknown-is-approved") => approved_by("none"),
+            Outcome::Unknown(_) if takes && plant::is("unknown-is-declined") => {
+                Outcome::Declined(Decline {
+                    reason: Reason::Other,
+                    code: String::new(),
+                    hard: false,
+                    action: None,
+                })
+            }
+            Outcome::Unknown(_) if takes && plant::is("unknown-is-approved") => approved_by("none"),
             other => other,
         };
         running.outcome = Some(outcome.clone());
-        if planted("told-before-it-is-written")
+        if plant::is("told-before-it-is-written")
             && let Some(waits) = running.waits.take()
         {
             self.deliver(waits, outcome, running.at)?;
-            self.after(100, Event::Keep { running: nth, epoch: self.store.epoch });
+            self.after(
+                100,
+                Event::Keep {
+                    running: nth,
+                    epoch: self.store.epoch,
+                },
+            );
             self.put(nth, running);
             return Ok(());
         }
@@ -466,7 +553,13 @@ impl World<'_> {
                     self.deliver(waits, told, running.at)?;
                 }
                 let wait = REWRITE_MS.saturating_mul(1 << running.writes.saturating_sub(1).min(10));
-                self.after(wait.min(REWRITE_MAX_MS), Event::Keep { running: nth, epoch: self.store.epoch });
+                self.after(
+                    wait.min(REWRITE_MAX_MS),
+                    Event::Keep {
+                        running: nth,
+                        epoch: self.store.epoch,
+                    },
+                );
                 self.put(nth, running);
                 return Ok(());
             }
@@ -495,6 +588,18 @@ impl World<'_> {
                 match self.store.settle(operation, &outcome, by)? {
                     Ok(_) => {
                         self.ends.found_out += 1;
+                        if by == By::Inquiry {
+                            let of = self
+                                .store
+                                .book()
+                                .operations
+                                .get(operation)
+                                .map(|o| o.payment);
+                            let of = of
+                                .and_then(|at| self.store.book().payments.get(at))
+                                .map_or(0, |p| p.uid);
+                            self.audit.sees_to(of);
+                        }
                         self.note("found out", uid, outcome_number(&outcome));
                     }
                     Err(No::TooEarly(sure_ms)) if by == By::Recovery => {
@@ -547,7 +652,12 @@ impl World<'_> {
 
     /// Asks what became of an operation.
     fn ask_about(&mut self, operation: usize, by: By, found_by: By) -> Result<(), Crash> {
-        let uid = self.store.book().operations.get(operation).map_or(0, |o| o.uid);
+        let uid = self
+            .store
+            .book()
+            .operations
+            .get(operation)
+            .map_or(0, |o| o.uid);
         if self.asking.contains(&uid) {
             return Ok(());
         }
@@ -558,24 +668,43 @@ impl World<'_> {
         let Some(intent) = self.store.book().operations.get(query).map(durable) else {
             return Ok(());
         };
-        self.begin(query, intent, VecDeque::new(), None, Waits::About { operation, uid, by: found_by });
+        self.begin(
+            query,
+            intent,
+            VecDeque::new(),
+            None,
+            Waits::About {
+                operation,
+                uid,
+                by: found_by,
+            },
+        );
         Ok(())
     }
 
     fn release_one(&mut self, release: Release, wanted: bool) -> Result<(), Crash> {
         let payment = release.payment;
-        let found = self.store.book().payments.get(payment).map(|p| (p.uid, p.connector));
+        let found = self
+            .store
+            .book()
+            .payments
+            .get(payment)
+            .map(|p| (p.uid, p.connector));
         let Some((uid, connector)) = found else {
             return Ok(());
         };
         if self.asking.contains(&uid) {
             return Ok(());
         }
-        if !wanted || self.now - release.since_ms >= RELEASE_MAX_MS || planted("void-forgotten") {
+        if !wanted
+            || self.now - release.since_ms >= RELEASE_MAX_MS
+            || plant::is("release-forgotten")
+        {
             return self.released(payment, false);
         }
         let void = OperationKind::Void;
         if !self.can(connector, void) {
+            self.audit.sees_to(uid);
             return self.released(payment, false);
         }
         let key = release.at_ms.cast_unsigned() << 8 | payment as u64;
@@ -585,14 +714,27 @@ impl World<'_> {
                 self.ends.released += 1;
                 self.audit.releases(uid);
                 if let Some(intent) = self.store.book().operations.get(at).map(durable) {
-                    self.begin(at, intent, VecDeque::new(), None, Waits::Release { payment, uid });
+                    self.begin(
+                        at,
+                        intent,
+                        VecDeque::new(),
+                        None,
+                        Waits::Release { payment, uid },
+                    );
                 }
                 Ok(())
             }
             Ok(Later::Existing) => {
-                let before = self.store.book().of(payment).find(|o| o.request == Some(key));
+                let before = self
+                    .store
+                    .book()
+                    .of(payment)
+                    .find(|o| o.request == Some(key));
                 let not_reached = before.is_some_and(|o| {
-                    let why = matches!(o.outcome, Some(Outcome::NotCharged(Why::NotSent | Why::Busy)));
+                    let why = matches!(
+                        o.outcome,
+                        Some(Outcome::NotCharged(Why::NotSent | Why::Busy))
+                    );
                     o.state == OpState::NotCharged && why
                 });
                 self.released(payment, not_reached)
@@ -613,7 +755,12 @@ impl World<'_> {
         let Some(payment) = self.rng.pick(&payments) else {
             return Ok(());
         };
-        let tasks = self.store.book().tasks.iter().filter(|t| t.state != TaskState::Done);
+        let tasks = self
+            .store
+            .book()
+            .tasks
+            .iter()
+            .filter(|t| t.state != TaskState::Done);
         let tasks: Vec<usize> = tasks.map(|t| t.at).collect();
         match self.rng.below(6) {
             0 | 1 => self.person_asks(payment),
@@ -624,7 +771,11 @@ impl World<'_> {
                 self.person_asks(payment)
             }
             3 => {
-                let unknown = self.store.book().of(payment).filter(|o| store::is_unknown(o));
+                let unknown = self
+                    .store
+                    .book()
+                    .of(payment)
+                    .filter(|o| store::is_unknown(o));
                 let unknown: Vec<(usize, usize)> = unknown.map(|o| (o.at, o.connector)).collect();
                 for (operation, connector) in unknown {
                     if self.can(connector, OperationKind::Query) {
@@ -650,15 +801,30 @@ impl World<'_> {
     }
 
     fn sees_to(&mut self, task: usize) {
+        // Who has found out what was unknown may have told it to somebody.
         let task = self.store.book().tasks.get(task).copied();
-        if let Some(task) = task.filter(|t| t.kind == TaskKind::CallBack) {
-            let payment = self.store.book().payments.get(task.payment).map_or(0, |p| p.uid);
+        if let Some(task) =
+            task.filter(|t| t.kind != TaskKind::Contradicts && t.state != TaskState::Open)
+        {
+            if task.kind == TaskKind::UnknownOutcome && task.state != TaskState::Done {
+                return;
+            }
+            let payment = self
+                .store
+                .book()
+                .payments
+                .get(task.payment)
+                .map_or(0, |p| p.uid);
             self.audit.sees_to(payment);
         }
     }
 
     fn person_asks(&mut self, payment: usize) -> Result<(), Crash> {
-        let kinds = [OperationKind::Capture, OperationKind::Void, OperationKind::Refund];
+        let kinds = [
+            OperationKind::Capture,
+            OperationKind::Void,
+            OperationKind::Refund,
+        ];
         let Some(kind) = self.rng.pick(&kinds) else {
             return Ok(());
         };
@@ -684,7 +850,10 @@ impl World<'_> {
         let some = self.rng.below(found.amount.minor()) + 1;
         let wanted = (parts && self.rng.chance(500)).then_some(some);
         let request = 1 << 60 | self.rng.next() >> 8;
-        let Ok(Later::New(at)) = self.store.later(payment, kind, wanted, By::Person, request)? else {
+        let Ok(Later::New(at)) = self
+            .store
+            .later(payment, kind, wanted, By::Person, request)?
+        else {
             return Ok(());
         };
         self.note("person asks", found.uid, at as u64);
@@ -700,12 +869,25 @@ impl World<'_> {
         let Some(found) = self.store.book().tasks.get(task).copied() else {
             return Ok(());
         };
-        let operation = found.operation.and_then(|at| self.store.book().operations.get(at));
+        let operation = found
+            .operation
+            .and_then(|at| self.store.disk.book.operations.get(at));
         let outcome = operation.and_then(|operation| {
-            let bank = &self.lines.get(operation.connector)?.bank;
-            let done = match operation.kind.is_later() {
-                true => bank.did(operation.uid).map(|effect| effect.reference.clone()),
-                false => bank.effective(operation.uid).map(|entry| entry.reference.clone()),
+            let bank = &mut self.lines.get_mut(operation.connector)?.bank;
+            let (amount, currency) = (operation.amount.minor(), operation.amount.currency().code());
+            let wrong = bank
+                .did(operation.uid)
+                .is_some_and(|did| did.amount != amount || did.currency != currency);
+            if wrong {
+                bank.gives_back(operation.uid);
+                return Some(Outcome::NotCharged(Why::LookedUp));
+            }
+            let done = if operation.kind.is_later() {
+                bank.did(operation.uid)
+                    .map(|effect| effect.reference.clone())
+            } else {
+                bank.effective(operation.uid)
+                    .map(|entry| entry.reference.clone())
             };
             Some(match done {
                 Some(reference) => approved_by(&reference),
@@ -723,13 +905,18 @@ impl World<'_> {
     pub(crate) fn hooks_of(&mut self, connector: usize, effect: &Effect) {
         let currency = self.slots.first().map(|s| s.amount.currency());
         let amount = currency.and_then(|c| ivrpay_payment::Money::new(effect.amount, c).ok());
-        let (Some(amount), Outcome::Approved(approval)) = (amount, approved_by(&effect.reference)) else {
+        let (Some(amount), Outcome::Approved(approval)) = (amount, approved_by(&effect.reference))
+        else {
             return;
         };
         let times = 1 + self.rng.below(3);
         for _ in 0..times {
             let other = ivrpay_payment::Money::new(effect.amount + 1, amount.currency());
-            let sum = if self.rng.chance(100) { other.unwrap_or(amount) } else { amount };
+            let sum = if self.rng.chance(100) {
+                other.unwrap_or(amount)
+            } else {
+                amount
+            };
             let message = Message {
                 about: effect.op,
                 sum,
@@ -738,7 +925,11 @@ impl World<'_> {
             };
             let most = if self.rng.chance(700) { 3000 } else { 600_000 };
             let ms = self.rng.between(1, most);
-            let hook = Hook { connector, message, tries: 0 };
+            let hook = Hook {
+                connector,
+                message,
+                tries: 0,
+            };
             self.after(ms, Event::Hook(Box::new(hook)));
         }
     }
@@ -749,7 +940,11 @@ impl World<'_> {
         } else {
             Err(No::Full)
         };
-        self.note("hook", hook.message.about, told.map_or(9, |told| told as u64));
+        self.note(
+            "hook",
+            hook.message.about,
+            told.map_or(9, |told| told as u64),
+        );
         // It comes again until it is taken.
         if matches!(told, Ok(Noted::InFlight) | Err(_)) && hook.tries < 8 {
             let ms = 5000 << hook.tries;
@@ -762,7 +957,11 @@ impl World<'_> {
 
 pub(crate) fn approved_by(reference: &str) -> Outcome {
     match AcquirerRef::new(reference) {
-        Ok(acquirer_ref) => Outcome::Approved(Approval { acquirer_ref, code: None, card: None }),
+        Ok(acquirer_ref) => Outcome::Approved(Approval {
+            acquirer_ref,
+            code: None,
+            card: None,
+        }),
         Err(_) => Outcome::Unknown(Doubt::Malformed),
     }
 }

@@ -7,9 +7,9 @@ use std::rc::Rc;
 
 use ivrpay_acquirer::Progress;
 use ivrpay_payment::{
-    AcquirerOrder, AcquirerRef, Answer, Asked, Doubt, Durable, Duty, Entry, IdempotencyKey, Illegal,
-    Intent, Money, NotAllowed, OperationId, OperationKind, Outcome, Parent, PaymentId, Plan, State,
-    Step, Transaction, Truncated, Why, believed_from_ms, inquiry_pause,
+    AcquirerOrder, AcquirerRef, Answer, Asked, Doubt, Durable, Duty, Entry, IdempotencyKey,
+    Illegal, Intent, Money, NotAllowed, OperationId, OperationKind, Outcome, Parent, PaymentId,
+    Plan, State, Step, Transaction, Truncated, Why, believed_from_ms, inquiry_pause, plant,
 };
 use uuid::Uuid;
 
@@ -17,7 +17,6 @@ use crate::book::{
     Book, By, Disk, Durability, OpState, Operation, Payment, Release, Row, Task, TaskKind,
     TaskState, Told,
 };
-use crate::planted;
 use crate::points::{Crash, Points};
 
 /// Why the journal does not do it.
@@ -193,7 +192,7 @@ impl Store {
         self.written = true;
         if durability == Durability::Synced {
             self.points.pass("written, not synced")?;
-            if !planted("no-sync") {
+            if !plant::is("no-sync") {
                 self.disk.sync();
             }
             self.promised = self.disk.book.frame;
@@ -221,10 +220,10 @@ impl Store {
     pub(crate) fn claim(&mut self, payment: usize, call: usize) -> Done<usize> {
         self.tx(Durability::Rides, |tx| {
             let payment = tx.payment(payment)?;
-            if payment.call.is_some() && !planted("claimed-by-two") {
+            if payment.call.is_some() && !plant::is("claimed-by-two") {
                 return Err(No::NotFree);
             }
-            let overdue = is_overdue(&payment, tx.now) && !planted("expired-is-claimed");
+            let overdue = is_overdue(&payment, tx.now) && !plant::is("expired-is-claimed");
             if overdue || payment.state != State::Waiting {
                 return Err(No::NotFree);
             }
@@ -267,15 +266,14 @@ impl Store {
         card: Truncated,
         connector: usize,
     ) -> Done<(usize, Durable<Intent>)> {
-        let durability = if planted("intent-not-synced") {
+        let durability = if plant::is("intent-not-synced") {
             Durability::Rides
         } else {
             Durability::Synced
         };
         self.tx(durability, |tx| {
             let mut payment = tx.payment(payment)?;
-            let again = payment.state == State::Unknown && planted("again-behind-unknown");
-            if payment.state != State::Waiting && !again {
+            if payment.state != State::Waiting {
                 return Err(No::NotFree);
             }
             if !payment.call.is_some_and(|(epoch, _)| epoch == tx.epoch) {
@@ -298,11 +296,7 @@ impl Store {
                 token: None,
                 parent: None,
             };
-            if again {
-                payment.state = State::InFlight;
-            } else {
-                payment.advance(None, Entry::Intent(Asked::of(&intent)))?;
-            }
+            payment.advance(None, Entry::Intent(Asked::of(&intent)))?;
             payment.connector = connector;
             payment.refused = false;
             tx.rows.push(Row::Operation(Operation {
@@ -361,7 +355,7 @@ impl Store {
     }
 
     pub(crate) fn write_outcome(&mut self, operation: usize, outcome: &Outcome) -> Done<State> {
-        let durability = if planted("outcome-not-synced") {
+        let durability = if plant::is("outcome-not-synced") {
             Durability::Rides
         } else {
             Durability::Synced
@@ -451,9 +445,10 @@ impl Store {
             if payment.call != Some((tx.epoch, call)) {
                 return Ok(());
             }
-            let open = tx.book.of(payment.at).filter(|o| {
-                o.state == OpState::InFlight && !o.kind.is_later()
-            });
+            let open = tx
+                .book
+                .of(payment.at)
+                .filter(|o| o.state == OpState::InFlight && !o.kind.is_later());
             let open: Vec<_> = open.cloned().collect();
             for operation in open {
                 let unknown = Outcome::Unknown(Doubt::NoReply);
@@ -466,7 +461,7 @@ impl Store {
 
     /// Makes good what a process that is gone left open.
     pub(crate) fn recover(&mut self) -> Done<()> {
-        if planted("no-recovery") {
+        if plant::is("no-recovery") {
             return Ok(Ok(()));
         }
         self.tx(Durability::Synced, |tx| {
@@ -496,9 +491,10 @@ impl Store {
 
     /// Operations of this connector whose acquirer is to be asked now.
     pub(crate) fn to_inquire(&self, connector: usize) -> Vec<usize> {
-        let due = self.book().operations.iter().filter(|o| {
-            o.connector == connector && o.inquire_ms.is_some_and(|at| at <= self.now)
-        });
+        let due =
+            self.book().operations.iter().filter(|o| {
+                o.connector == connector && o.inquire_ms.is_some_and(|at| at <= self.now)
+            });
         due.map(|o| o.at).collect()
     }
 
@@ -522,15 +518,20 @@ impl Store {
         });
         due.map(|release| {
             let at = release.payment;
-            let approved = book.payments.get(at).is_some_and(|p| p.state == State::Approved);
+            let approved = book
+                .payments
+                .get(at)
+                .is_some_and(|p| p.state == State::Approved);
             let taken = book.tasks.iter().any(|task| {
-                task.payment == at && task.kind == TaskKind::CallBack && task.state != TaskState::Open
+                task.payment == at
+                    && task.kind == TaskKind::CallBack
+                    && task.state != TaskState::Open
             });
             let by_a_person = book.of(at).any(|o| {
                 let moves = o.kind.is_later() && o.kind != OperationKind::Query;
                 moves && o.by != Some(By::Recovery)
             });
-            let wanted = if planted("released-over-a-person") {
+            let wanted = if plant::is("released-over-a-person") {
                 approved
             } else {
                 approved && !taken && !by_a_person
@@ -681,7 +682,7 @@ impl Tx<'_> {
     fn create(&mut self, new: New) -> Result<Payment, No> {
         let holder = self.book.payments.iter().find(|p| {
             p.slot == new.slot && {
-                let released = p.state == State::Unknown && planted("unknown-locks-no-order");
+                let released = p.state == State::Unknown && plant::is("unknown-locks-no-order");
                 p.state.locks_order() && !released
             }
         });
@@ -715,7 +716,7 @@ impl Tx<'_> {
 
     fn claim(&mut self, mut payment: Payment, call: usize) -> Result<usize, No> {
         let at = payment.at;
-        if planted("claimed-by-two") {
+        if plant::is("claimed-by-two") {
             payment.call = None;
         }
         payment.advance(None, Entry::Claimed)?;
@@ -836,7 +837,7 @@ impl Tx<'_> {
         };
         let begins = !operation.kind.is_later();
         let mut step = payment.advance(operation.open(), entry)?;
-        if planted("told-twice-by-the-webhook") && by == Some(By::Webhook) {
+        if plant::is("told-twice-by-the-webhook") && by == Some(By::Webhook) {
             self.tell(payment, step);
             step.tells = true;
         }
@@ -857,7 +858,7 @@ impl Tx<'_> {
             Outcome::Unknown(_) => OpState::Unknown,
         };
         operation.inquire_ms = match step.duty {
-            Duty::Inquire if !planted("nobody-asks") => next_ms(self.now, 0),
+            Duty::Inquire if !plant::is("nobody-asks") => next_ms(self.now, 0),
             _ => None,
         };
         operation.outcome = Some(outcome.clone());
@@ -873,7 +874,7 @@ impl Tx<'_> {
             self.task(payment.at, kind, Some(at));
         }
         let by_itself = matches!(by, Some(By::Recovery | By::LateAnswer));
-        let by_itself = by_itself || by.is_some() && planted("released-though-a-person-knows");
+        let by_itself = by_itself || by.is_some() && plant::is("released-though-a-person-knows");
         let wanted = self.release_unheard && payment.transaction.moves_money();
         let there = self.book.releases.iter().any(|r| r.payment == payment.at);
         if step.duty == Duty::CallBack && by_itself && wanted && !there {
@@ -923,7 +924,7 @@ impl Tx<'_> {
     fn notice(&mut self, connector: usize, message: &Message) -> Result<Noted, No> {
         let all = self.book.operations.iter();
         let meant = all.clone().find(|o| o.uid == message.about);
-        let meant = if planted("webhook-of-another-payment") {
+        let meant = if plant::is("webhook-of-another-payment") {
             let mut open = all.filter(|o| o.connector == connector && is_unknown(o));
             open.find(|o| !o.kind.is_later()).or(meant)
         } else {
@@ -932,16 +933,9 @@ impl Tx<'_> {
         let Some(operation) = meant.filter(|o| o.connector == connector).cloned() else {
             return Ok(Noted::NotOurs);
         };
-        let is_ours = message.sum == operation.amount || planted("webhook-of-any-amount");
+        let is_ours = message.sum == operation.amount || plant::is("webhook-of-any-amount");
         let says_yes = matches!(message.outcome, Outcome::Approved(_));
         match operation.state {
-            OpState::InFlight if planted("webhook-before-the-answer") => {
-                let mut payment = self.payment(operation.payment)?;
-                let unknown = Outcome::Unknown(Doubt::Pending);
-                self.record(&mut payment, operation.clone(), &unknown, None)?;
-                self.settle(operation.at, &message.outcome, By::Webhook)?;
-                return Ok(Noted::Settled);
-            }
             OpState::InFlight => return Ok(Noted::InFlight),
             OpState::Unknown if is_ours => {
                 return match self.settle(operation.at, &message.outcome, By::Webhook) {
@@ -954,15 +948,18 @@ impl Tx<'_> {
             }
             OpState::Declined | OpState::NotCharged if !says_yes => return Ok(Noted::Known),
             OpState::NotCharged
-                if is_ours
-                    && operation.outcome == Some(Outcome::NotCharged(Why::Reversed)) =>
+                if is_ours && operation.outcome == Some(Outcome::NotCharged(Why::Reversed)) =>
             {
                 return Ok(Noted::Known);
             }
             _ => {}
         }
         let new = self.task(operation.payment, TaskKind::Contradicts, Some(operation.at));
-        Ok(if new { Noted::Contradicts } else { Noted::Known })
+        Ok(if new {
+            Noted::Contradicts
+        } else {
+            Noted::Known
+        })
     }
 }
 

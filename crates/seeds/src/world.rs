@@ -7,7 +7,7 @@ use ivrpay_acquirer::{Connector, Mode, Progress, Reply, Settings};
 use ivrpay_payment::{Currency, Money, OperationKind, Outcome, State, Transaction};
 
 use crate::audit::{self, Audit, Broken, Counts};
-use crate::bank::{Bank, Kind, Mood, Packet, Protocol, SHOP_PASS, Stands, Tag, garbled};
+use crate::bank::{Bank, Kind, Mood, Other, Packet, Protocol, SHOP_PASS, Stands, Tag, garbled};
 use crate::book::{OpState, Operation, Payment, TaskKind, TaskState};
 use crate::call::{Call, Caller};
 use crate::points::{Crash, How, Points};
@@ -49,8 +49,10 @@ impl Lab {
         settings.raw_pan = true;
         let none = settings.clone();
         let mut shop = settings.clone();
-        shop.parameters.insert("shop_id".to_owned(), "tshop00000001".to_owned());
-        shop.secrets.insert("shop_pass".to_owned(), SHOP_PASS.to_owned().into());
+        shop.parameters
+            .insert("shop_id".to_owned(), "tshop00000001".to_owned());
+        shop.secrets
+            .insert("shop_pass".to_owned(), SHOP_PASS.to_owned().into());
         let key = "sk_test_seeds".to_owned();
         settings.secrets.insert("secret_key".to_owned(), key.into());
         let made = "a connector takes its settings";
@@ -86,6 +88,7 @@ struct Faults {
     lags: u64,
     void_refused: u64,
     hooks: u64,
+    other: u64,
 }
 
 /// An acquirer, and the way there.
@@ -116,35 +119,60 @@ pub(crate) enum Event {
     /// A caller calls.
     Calls(usize),
     /// He keys what he was asked for, the n-th time that he was asked something.
-    Keys { call: usize, asked: u32 },
+    Keys {
+        call: usize,
+        asked: u32,
+    },
     HangsUp(usize),
-    PromptEnds { call: usize, prompt: u32 },
+    PromptEnds {
+        call: usize,
+        prompt: u32,
+    },
     Deadline(usize),
     /// The intent of a call is to be written.
     Write(usize),
-    Answered { call: usize, outcome: Outcome },
+    Answered {
+        call: usize,
+        outcome: Outcome,
+    },
     /// The call's end was not written.
     Release(usize),
     /// An operation begins, or goes on.
     Asks(usize),
     /// A request arrives at its acquirer.
     Arrives(Box<Flight>),
-    Came { running: usize, epoch: u32, sending: u8, came: Came },
+    Came {
+        running: usize,
+        epoch: u32,
+        sending: u8,
+        came: Came,
+    },
     /// The same request goes out again.
-    Again { running: usize, epoch: u32 },
+    Again {
+        running: usize,
+        epoch: u32,
+    },
     /// What came of an operation is written once more.
-    Keep { running: usize, epoch: u32 },
+    Keep {
+        running: usize,
+        epoch: u32,
+    },
     /// An acquirer says something of itself.
     Hook(Box<Hook>),
     /// An order system announces a payment.
-    Announce { slot: usize, caller: usize },
+    Announce {
+        slot: usize,
+        caller: usize,
+    },
     Expire,
     /// The service looks after what is due.
     Look,
     Person,
     Ends(How),
     Starts,
-    Disk { full: bool },
+    Disk {
+        full: bool,
+    },
     /// Nothing goes wrong any more.
     Calm,
 }
@@ -314,17 +342,27 @@ impl<'l> World<'l> {
         } else {
             Transaction::Authorise
         };
-        let lines: Vec<Line> = used.iter().map(|p| Line::drawn(*p, mood, &mut rng)).collect();
+        let lines: Vec<Line> = used
+            .iter()
+            .map(|p| Line::drawn(*p, mood, &mut rng))
+            .collect();
         let mut ends: Vec<(u32, How)> = Vec::new();
         if mood > 0 {
             for _ in 0..rng.below(4) {
-                let how = if rng.chance(600) { How::PowerLost } else { How::Killed };
+                let how = if rng.chance(600) {
+                    How::PowerLost
+                } else {
+                    How::Killed
+                };
                 // A payment passes some thirty; and the start behind such an end a few.
                 let most = if rng.chance(250) { 6 } else { 70 };
                 ends.push((u32::try_from(rng.below(most)).unwrap_or(0), how));
             }
         }
-        let points = Points { ends: ends.into(), at: None };
+        let points = Points {
+            ends: ends.into(),
+            at: None,
+        };
         let released = rng.chance(400);
         let amount = |rng: &mut Rng| Money::new(rng.below(5000) + 100, currency).ok();
         let orders = 1 + rng.below(2);
@@ -375,7 +413,8 @@ impl<'l> World<'l> {
             let callers = 1 + usize::from(self.rng.chance(250));
             for nth in 0..callers {
                 let caller = self.callers.len();
-                self.callers.push(Caller::drawn(slot, announced, &mut self.rng));
+                self.callers
+                    .push(Caller::drawn(slot, announced, &mut self.rng));
                 let at = NOON + self.rng.between(0, 3 * MINUTE);
                 if announced {
                     if nth == 0 {
@@ -389,14 +428,22 @@ impl<'l> World<'l> {
             }
         }
         for _ in 0..self.rng.below(5) {
-            let within = if self.rng.chance(500) { 20 * MINUTE } else { 8 * HOUR };
+            let within = if self.rng.chance(500) {
+                20 * MINUTE
+            } else {
+                8 * HOUR
+            };
             let at = NOON + self.rng.between(MINUTE, within);
             self.at(at, Event::Person);
         }
         if mood > 0 {
             for _ in 0..self.rng.below(3) {
                 let at = NOON + self.rng.between(0, 30 * MINUTE);
-                let how = if self.rng.chance(500) { How::PowerLost } else { How::Killed };
+                let how = if self.rng.chance(500) {
+                    How::PowerLost
+                } else {
+                    How::Killed
+                };
                 self.at(at, Event::Ends(how));
             }
             if self.rng.chance(150) {
@@ -429,7 +476,12 @@ impl<'l> World<'l> {
         self.hash = mixed(self.hash ^ words);
         if let Some(trace) = &mut self.trace {
             let ms = self.now - NOON;
-            trace.push(format!("{:>6} {:>9}.{:03} s  {what} {a} {b}", self.steps, ms / 1000, ms % 1000));
+            trace.push(format!(
+                "{:>6} {:>9}.{:03} s  {what} {a} {b}",
+                self.steps,
+                ms / 1000,
+                ms % 1000
+            ));
         }
     }
 
@@ -458,7 +510,11 @@ impl<'l> World<'l> {
             *place += 1;
         }
         let steps = self.steps;
-        let broken = self.audit.broken.map(|Broken { rule, says }| Wrong { rule, step: steps, says });
+        let broken = self.audit.broken.map(|Broken { rule, says }| Wrong {
+            rule,
+            step: steps,
+            says,
+        });
         Ran {
             seed,
             steps,
@@ -482,7 +538,8 @@ impl<'l> World<'l> {
             self.store.now = self.now;
             self.steps += 1;
             if self.steps > STEPS_MAX {
-                self.audit.broken("I11", "it does not come to an end".to_owned());
+                self.audit
+                    .broken("I11", "it does not come to an end".to_owned());
                 return;
             }
             if self.happens(event).is_err() {
@@ -508,7 +565,12 @@ impl<'l> World<'l> {
                 self.arrives(*flight);
                 Ok(())
             }
-            Event::Came { running, epoch, sending, came } => self.came(running, epoch, sending, came),
+            Event::Came {
+                running,
+                epoch,
+                sending,
+                came,
+            } => self.came(running, epoch, sending, came),
             Event::Again { running, epoch } => self.again(running, epoch),
             Event::Keep { running, epoch } => self.keeps(running, epoch),
             Event::Hook(hook) => self.hook(*hook),
@@ -551,8 +613,17 @@ impl<'l> World<'l> {
 
     /// The process is gone, and perhaps the power.
     fn ends_now(&mut self) {
-        let (place, how) = self.store.points.at.take().unwrap_or(("nowhere", How::Killed));
-        self.note(place, u64::from(how == How::PowerLost), u64::from(self.store.epoch));
+        let (place, how) = self
+            .store
+            .points
+            .at
+            .take()
+            .unwrap_or(("nowhere", How::Killed));
+        self.note(
+            place,
+            u64::from(how == How::PowerLost),
+            u64::from(self.store.epoch),
+        );
         self.alive = false;
         self.store.epoch += 1;
         self.running.iter_mut().for_each(|r| drop(r.take()));
@@ -569,7 +640,11 @@ impl<'l> World<'l> {
             let book = &self.store.disk.book;
             let uid = |at: usize| book.payments.get(at).map_or(0, |p| p.uid);
             let payments = book.payments.iter().map(shown).collect();
-            let operations = book.operations.iter().map(|o| audited(o, uid(o.payment))).collect();
+            let operations = book
+                .operations
+                .iter()
+                .map(|o| audited(o, uid(o.payment)))
+                .collect();
             self.audit.lost(payments, operations, book.told.len());
             self.told = self.audit.told_so_far();
             self.seen_payments.clear();
@@ -578,7 +653,11 @@ impl<'l> World<'l> {
         } else {
             self.ends.kills += 1;
         }
-        let wait = if self.rng.chance(800) { 20 * SECOND } else { 20 * MINUTE };
+        let wait = if self.rng.chance(800) {
+            20 * SECOND
+        } else {
+            20 * MINUTE
+        };
         let after = self.rng.between(SECOND, wait);
         self.after(after, Event::Starts);
     }
@@ -587,7 +666,11 @@ impl<'l> World<'l> {
         if self.alive {
             return Ok(());
         }
-        self.note("starts", u64::from(self.store.epoch), self.store.book().frame);
+        self.note(
+            "starts",
+            u64::from(self.store.epoch),
+            self.store.book().frame,
+        );
         let (whole, frame) = (self.store.book().is_whole(), self.store.book().frame);
         self.audit.opened(whole, frame, self.store.promised);
         self.alive = true;
@@ -605,7 +688,10 @@ impl<'l> World<'l> {
             return;
         }
         let book = self.store.book();
-        let asks = book.operations.iter().filter(|o| !self.asking.contains(&o.uid));
+        let asks = book
+            .operations
+            .iter()
+            .filter(|o| !self.asking.contains(&o.uid));
         let can = |connector: usize| {
             let line = self.lines.get(connector);
             line.is_some_and(|line| self.lab.of(line.bank.protocol).about().capabilities.query)
@@ -632,7 +718,9 @@ impl<'l> World<'l> {
             self.effects = effects;
             for slot in 0..self.slots.len() {
                 let all = self.lines.iter().flat_map(|line| &line.bank.entries);
-                let stands = all.filter(|e| e.slot == slot && matches!(e.stands, Stands::Reserved | Stands::Taken));
+                let stands = all.filter(|e| {
+                    e.slot == slot && matches!(e.stands, Stands::Reserved | Stands::Taken)
+                });
                 let stands = stands.count();
                 self.audit.stands(slot, stands);
             }
@@ -648,13 +736,24 @@ impl<'l> World<'l> {
         self.told = book.told.len();
         // What is over first: a commit may end one payment of an order and make another.
         for over in [true, false] {
-            for payment in book.payments.iter().filter(|p| p.state.locks_order() != over) {
-                let now = (payment.uid, payment.state, payment.captured.unwrap_or(0), payment.refunded, payment.call.is_some());
+            for payment in book
+                .payments
+                .iter()
+                .filter(|p| p.state.locks_order() != over)
+            {
+                let now = (
+                    payment.uid,
+                    payment.state,
+                    payment.captured.unwrap_or(0),
+                    payment.refunded,
+                    payment.call.is_some(),
+                );
                 match self.seen_payments.get_mut(payment.at) {
                     Some(seen) if *seen == now => continue,
                     Some(seen) => *seen = now,
                     None => {
-                        self.seen_payments.resize(payment.at + 1, (0, State::Waiting, 0, 0, false));
+                        self.seen_payments
+                            .resize(payment.at + 1, (0, State::Waiting, 0, 0, false));
                         if let Some(seen) = self.seen_payments.get_mut(payment.at) {
                             *seen = now;
                         }
@@ -662,6 +761,10 @@ impl<'l> World<'l> {
                 }
                 self.audit.payment(shown(payment));
             }
+        }
+        for release in &book.releases {
+            let payment = book.payments.get(release.payment).map_or(0, |p| p.uid);
+            self.audit.to_release(payment);
         }
         for operation in &book.operations {
             let now = (operation.uid, operation.state);
@@ -681,36 +784,66 @@ impl<'l> World<'l> {
                 })
             });
             let amount = operation.amount;
-            self.audit.operation(audited(operation, payment), effect, amount.minor(), amount.currency().code());
+            self.audit.operation(
+                audited(operation, payment),
+                effect,
+                amount.minor(),
+                amount.currency().code(),
+            );
         }
     }
 
     /// Everything has been looked after.
     fn last_look(&mut self) {
         let book = &self.store.disk.book;
-        let at = |uid: u64| book.payments.iter().find(|p| p.uid == uid).map_or(usize::MAX, |p| p.at);
+        let at = |uid: u64| {
+            book.payments
+                .iter()
+                .find(|p| p.uid == uid)
+                .map_or(usize::MAX, |p| p.at)
+        };
         let lines = &self.lines;
-        let held = |op: u64| lines.iter().find_map(|line| line.bank.effective(op)).map(|e| e.held);
+        let held = |op: u64| {
+            lines
+                .iter()
+                .find_map(|line| line.bank.effective(op))
+                .map(|e| e.held)
+        };
         let waits = |uid| book.has_task(at(uid), TaskKind::UnknownOutcome);
         let called = |uid| {
             let payment = at(uid);
-            book.tasks.iter().any(|t| t.payment == payment && t.kind == TaskKind::CallBack)
+            book.tasks
+                .iter()
+                .any(|t| t.payment == payment && t.kind == TaskKind::CallBack)
         };
         self.audit.ends(held, waits, called);
         if !self.alive {
-            self.audit.broken("I11", "the service has not started again".to_owned());
+            self.audit
+                .broken("I11", "the service has not started again".to_owned());
         } else if !book.releases.is_empty() {
-            self.audit.broken("I11", "a release is left open".to_owned());
+            self.audit
+                .broken("I11", "a release is left open".to_owned());
         }
     }
 
     /// A request arrives, and is done or not.
     fn arrives(&mut self, flight: Flight) {
-        let Flight { running, epoch, sending, connector, packet, tag } = flight;
+        let Flight {
+            running,
+            epoch,
+            sending,
+            connector,
+            packet,
+            tag,
+        } = flight;
         let Some(line) = self.lines.get_mut(connector) else {
             return;
         };
-        let faults = if self.calm { Faults::default() } else { line.faults };
+        let faults = if self.calm {
+            Faults::default()
+        } else {
+            line.faults
+        };
         let rng = &mut self.rng;
         // A further sending of what was done: by the contract an endpoint may call it a double.
         let twice = sending > 0 && rng.chance(faults.stale * 3);
@@ -718,24 +851,56 @@ impl<'l> World<'l> {
             let body = r#"{"charge_id": null, "error_code": "E-DOUBLE", "parameters": {}}"#;
             let delay = rng.between(50, 2000);
             let reply = (200, body.to_owned());
-            self.after(delay, Event::Came { running, epoch, sending, came: Came::Reply(reply.0, reply.1) });
+            self.after(
+                delay,
+                Event::Came {
+                    running,
+                    epoch,
+                    sending,
+                    came: Came::Reply(reply.0, reply.1),
+                },
+            );
             return;
         }
-        if rng.chance(faults.status_before) || line.away.2 && (line.away.0..line.away.1).contains(&self.now) {
+        if rng.chance(faults.status_before)
+            || line.away.2 && (line.away.0..line.away.1).contains(&self.now)
+        {
             let status = rng.pick(&[500, 502, 503, 429]).unwrap_or(503);
             let delay = rng.between(20, 3000);
-            self.after(delay, Event::Came { running, epoch, sending, came: Came::Reply(status, String::new()) });
+            self.after(
+                delay,
+                Event::Came {
+                    running,
+                    epoch,
+                    sending,
+                    came: Came::Reply(status, String::new()),
+                },
+            );
             return;
         }
         let late = tag.kind == Kind::Void && rng.chance(faults.void_refused);
         let mood = Mood {
             declines: tag.kind == Kind::Take && rng.chance(faults.declines),
-            lag_ms: if rng.chance(faults.lags) { rng.between(SECOND, 30 * SECOND) } else { 0 },
+            lag_ms: if rng.chance(faults.lags) {
+                rng.between(SECOND, 30 * SECOND)
+            } else {
+                0
+            },
             late,
+            other: if rng.chance(faults.other) {
+                rng.pick(&[Other::Amount, Other::Currency])
+            } else {
+                None
+            },
         };
         let before = line.bank.effects.len();
         if let Some(trace) = &mut self.trace {
-            trace.push(format!("{:>24}  {} {}", "", packet.path, String::from_utf8_lossy(&packet.body)));
+            trace.push(format!(
+                "{:>24}  {} {}",
+                "",
+                packet.path,
+                String::from_utf8_lossy(&packet.body)
+            ));
         }
         let (status, body) = line.bank.serve(&packet, tag, self.now, mood);
         let did = line.bank.effects.get(before).cloned();
@@ -750,7 +915,10 @@ impl<'l> World<'l> {
             let half = body.len() / 2;
             came = Came::Reply(status, body.get(..half).unwrap_or_default().to_owned());
         } else if rng.chance(faults.status_after) {
-            came = Came::Reply(rng.pick(&[500, 502, 504]).unwrap_or(500), "<html>".to_owned());
+            came = Came::Reply(
+                rng.pick(&[500, 502, 504]).unwrap_or(500),
+                "<html>".to_owned(),
+            );
         } else if rng.chance(faults.garbled) {
             if let Some(body) = garbled(line.bank.protocol, tag.kind, &body, rng) {
                 came = Came::Reply(status, body);
@@ -775,7 +943,15 @@ impl<'l> World<'l> {
             }
         }
         if delay < 200 * SECOND {
-            self.after(delay, Event::Came { running, epoch, sending, came });
+            self.after(
+                delay,
+                Event::Came {
+                    running,
+                    epoch,
+                    sending,
+                    came,
+                },
+            );
         }
     }
 
@@ -792,15 +968,34 @@ impl<'l> World<'l> {
     }
 
     /// Puts a request on its way.
-    pub(crate) fn sends(&mut self, connector: usize, flight: (usize, u8), packet: Packet, tag: Tag, whole: bool) {
+    pub(crate) fn sends(
+        &mut self,
+        connector: usize,
+        flight: (usize, u8),
+        packet: Packet,
+        tag: Tag,
+        whole: bool,
+    ) {
         let (running, sending) = flight;
         let epoch = self.store.epoch;
         let Some(line) = self.lines.get(connector) else {
             return;
         };
-        let faults = if self.calm { Faults::default() } else { line.faults };
+        let faults = if self.calm {
+            Faults::default()
+        } else {
+            line.faults
+        };
         let timeout = line.reply_timeout;
-        self.after(timeout, Event::Came { running, epoch, sending, came: Came::NoReply });
+        self.after(
+            timeout,
+            Event::Came {
+                running,
+                epoch,
+                sending,
+                came: Came::NoReply,
+            },
+        );
         if !whole || self.rng.chance(faults.lost) {
             return;
         }
@@ -809,13 +1004,26 @@ impl<'l> World<'l> {
         } else {
             self.rng.between(10, 300)
         };
-        let flight = Flight { running, epoch, sending, connector, packet, tag };
+        let flight = Flight {
+            running,
+            epoch,
+            sending,
+            connector,
+            packet,
+            tag,
+        };
         self.after(delay, Event::Arrives(Box::new(flight)));
     }
 
     pub(crate) fn can(&self, connector: usize, kind: OperationKind) -> bool {
         let line = self.lines.get(connector);
-        line.is_some_and(|line| self.lab.of(line.bank.protocol).about().capabilities.has(kind))
+        line.is_some_and(|line| {
+            self.lab
+                .of(line.bank.protocol)
+                .about()
+                .capabilities
+                .has(kind)
+        })
     }
 
     /// How many tasks of what is unknown were closed by what a person found out; false where there was nothing to do.
@@ -824,17 +1032,30 @@ impl<'l> World<'l> {
         self.now += 20 * MINUTE;
         self.until = self.now + AFTER;
         self.store.now = self.now;
-        let open: Vec<usize> = self.store.book().tasks.iter()
+        let open: Vec<usize> = self
+            .store
+            .book()
+            .tasks
+            .iter()
             .filter(|t| t.kind == TaskKind::UnknownOutcome && t.state != TaskState::Done)
             .map(|t| t.at)
             .collect();
         // What the acquirer can be asked about was found out by itself.
         let book = &self.store.disk.book;
         let mut left = book.operations.iter().filter(|o| {
-            o.state == OpState::Unknown && !o.kind.is_later() && self.can(o.connector, OperationKind::Query)
+            let bank = self.lines.get(o.connector).map(|line| &line.bank);
+            // What was taken wrongly stays a person's.
+            let right = bank.and_then(|bank| bank.did(o.uid)).is_none_or(|did| {
+                did.amount == o.amount.minor() && did.currency == o.amount.currency().code()
+            });
+            let asked = self.can(o.connector, OperationKind::Query);
+            right && asked && o.state == OpState::Unknown && !o.kind.is_later()
         });
         if let Some(left) = left.next().map(|o| o.uid) {
-            self.audit.broken("I11", format!("operation {left} is unknown, and its acquirer was not asked"));
+            self.audit.broken(
+                "I11",
+                format!("operation {left} is unknown, and its acquirer was not asked"),
+            );
             return false;
         }
         for task in &open {
@@ -848,7 +1069,13 @@ impl<'l> World<'l> {
 
 impl Line {
     fn drawn(protocol: Protocol, mood: u64, rng: &mut Rng) -> Self {
-        let mut some = |most: u64| if mood > 0 && rng.chance(500) { rng.below(most * mood / 4 + 1) } else { 0 };
+        let mut some = |most: u64| {
+            if mood > 0 && rng.chance(500) {
+                rng.below(most * mood / 4 + 1)
+            } else {
+                0
+            }
+        };
         let faults = Faults {
             not_reached: some(300),
             lost: some(200),
@@ -862,6 +1089,7 @@ impl Line {
             lags: some(600),
             void_refused: some(600),
             hooks: some(800),
+            other: some(60),
             declines: 120,
         };
         let again = protocol != Protocol::Gmo && rng.chance(500);
@@ -874,7 +1102,11 @@ impl Line {
         Self {
             bank: Bank::new(protocol, again),
             again,
-            reply_timeout: if rng.chance(700) { 30 * SECOND } else { 120 * SECOND },
+            reply_timeout: if rng.chance(700) {
+                30 * SECOND
+            } else {
+                120 * SECOND
+            },
             faults,
             away,
             last: None,

@@ -97,7 +97,10 @@ pub(crate) fn run(args: &Args) -> u8 {
 }
 
 #[cfg(not(feature = "plant"))]
-#[allow(clippy::unnecessary_wraps, reason = "with plants there is one that is not there")]
+#[allow(
+    clippy::unnecessary_wraps,
+    reason = "with plants there is one that is not there"
+)]
 const fn chosen(_: &Args) -> Result<(), String> {
     Ok(())
 }
@@ -108,7 +111,14 @@ fn chosen(args: &Args) -> Result<(), String> {
 }
 
 /// This thread makes the mistake that was chosen.
-#[cfg_attr(not(feature = "plant"), allow(unused_variables, clippy::missing_const_for_fn, reason = "nothing to choose"))]
+#[cfg_attr(
+    not(feature = "plant"),
+    allow(
+        unused_variables,
+        clippy::missing_const_for_fn,
+        reason = "nothing to choose"
+    )
+)]
 fn begins(args: &Args) {
     #[cfg(feature = "plant")]
     if let Ok(name) = planted::chosen(args.plant.as_deref()) {
@@ -129,7 +139,10 @@ fn one(args: &Args, seed: u64) -> u8 {
     }
     match &ran.broken {
         Some(wrong) => {
-            println!("seed {seed}: {} at step {}: {}", wrong.rule, wrong.step, wrong.says);
+            println!(
+                "seed {seed}: {} at step {}: {}",
+                wrong.rule, wrong.step, wrong.says
+            );
             1
         }
         None => 0,
@@ -151,7 +164,9 @@ fn threads(args: &Args) -> usize {
 
 fn many(args: &Args) -> u8 {
     let begun = Instant::now();
-    let until = args.minutes.map(|minutes| begun + Duration::from_secs(minutes * 60));
+    let until = args
+        .minutes
+        .map(|minutes| begun + Duration::from_secs(minutes * 60));
     let (next, done) = (AtomicU64::new(args.from), AtomicU64::new(0));
     let over = AtomicBool::new(false);
     let end = args.from.saturating_add(args.count);
@@ -162,7 +177,9 @@ fn many(args: &Args) -> u8 {
                 begins(args);
                 let lab = Lab::new();
                 let mut own = Sum::default();
-                while !over.load(Ordering::Relaxed) && until.is_none_or(|until| Instant::now() < until) {
+                while !over.load(Ordering::Relaxed)
+                    && until.is_none_or(|until| Instant::now() < until)
+                {
                     let first = next.fetch_add(BATCH, Ordering::Relaxed);
                     if first >= end {
                         break;
@@ -181,13 +198,25 @@ fn many(args: &Args) -> u8 {
                 all.seeds += own.seeds;
                 all.steps += own.steps;
                 all.broken.extend(broken);
-                let ran = Ran { seed: 0, steps: 0, hash: 0, counts: own.counts, ends: own.ends, broken: None, trace: Vec::new() };
+                let ran = Ran {
+                    seed: 0,
+                    steps: 0,
+                    hash: 0,
+                    counts: own.counts,
+                    ends: own.ends,
+                    broken: None,
+                    trace: Vec::new(),
+                };
                 all.seeds -= 1;
                 all.add(ran);
             });
         }
         let shows = std::io::stderr().is_terminal() && !args.json;
-        while shows && done.load(Ordering::Relaxed) < args.count && !over.load(Ordering::Relaxed) && until.is_none_or(|u| Instant::now() < u) {
+        while shows
+            && done.load(Ordering::Relaxed) < args.count
+            && !over.load(Ordering::Relaxed)
+            && until.is_none_or(|u| Instant::now() < u)
+        {
             thread::sleep(Duration::from_millis(500));
             let all = done.load(Ordering::Relaxed);
             eprint!("\rseeds: {all} of {}", args.count);
@@ -217,20 +246,46 @@ fn told(args: &Args, sum: &Sum, took: Duration) -> u8 {
     }
     for ran in sum.broken.iter().take(10) {
         if let Some(wrong) = &ran.broken {
-            println!("seed {}: {} at step {}: {}", ran.seed, wrong.rule, wrong.step, wrong.says);
+            println!(
+                "seed {}: {} at step {}: {}",
+                ran.seed, wrong.rule, wrong.step, wrong.says
+            );
             println!("  again: ivrpay-sim seeds --seed {}", ran.seed);
         }
     }
-    let Ends { payments, approved, voided, declined, cancelled, expired, unknown, kills, power_losses, found_out, failed_over, released } = sum.ends;
+    let Ends {
+        payments,
+        approved,
+        voided,
+        declined,
+        cancelled,
+        expired,
+        unknown,
+        kills,
+        power_losses,
+        found_out,
+        failed_over,
+        released,
+    } = sum.ends;
     println!(
         "payments: {payments} ({approved} approved, {voided} voided, {declined} declined, {cancelled} cancelled, {expired} expired, {unknown} left to a person)"
     );
-    println!("faults: {kills} kills, {power_losses} losses of power; {found_out} found out, {failed_over} failed over, {released} released");
-    let Counts { authorised, card_requests, resent, behind_unknown } = sum.counts;
+    println!(
+        "faults: {kills} kills, {power_losses} losses of power; {found_out} found out, {failed_over} failed over, {released} released"
+    );
+    let Counts {
+        authorised,
+        card_requests,
+        resent,
+        behind_unknown,
+    } = sum.counts;
     println!(
         "requests that take a card's money: {card_requests} of {authorised} operations, {resent} of them the same once more under its key; behind an unknown one of its order: {behind_unknown}"
     );
-    println!("seeds: {} seeds, {violations} violations, {rate} seeds/s, {} steps", sum.seeds, sum.steps);
+    println!(
+        "seeds: {} seeds, {violations} violations, {rate} seeds/s, {} steps",
+        sum.seeds, sum.steps
+    );
     u8::from(violations > 0)
 }
 
@@ -255,17 +310,33 @@ mod planted {
     pub(super) fn table(args: &Args) -> u8 {
         let lab = Lab::new();
         let mut missed = 0;
-        println!("{:<34} {:<4} {:>7} {:>6} {:>7}", "mistake", "rule", "seed", "step", "seeds");
+        println!(
+            "{:<34} {:<4} {:>7} {:>6} {:>7}",
+            "mistake", "rule", "seed", "step", "seeds"
+        );
         for plant in PLANTS {
             ivrpay_seeds::choose(plant.name);
-            let found = (args.from..args.from.saturating_add(args.count)).find_map(|seed| ivrpay_seeds::run(&lab, seed).broken.map(|wrong| (seed, wrong)));
+            let found = (args.from..args.from.saturating_add(args.count)).find_map(|seed| {
+                ivrpay_seeds::run(&lab, seed)
+                    .broken
+                    .map(|wrong| (seed, wrong))
+            });
             match found {
                 Some((seed, wrong)) => {
-                    println!("{:<34} {:<4} {seed:>7} {:>6} {:>7}", plant.name, wrong.rule, wrong.step, seed - args.from + 1);
+                    println!(
+                        "{:<34} {:<4} {seed:>7} {:>6} {:>7}",
+                        plant.name,
+                        wrong.rule,
+                        wrong.step,
+                        seed - args.from + 1
+                    );
                 }
                 None => {
                     missed += 1;
-                    println!("{:<34} not found in {} seeds: {}", plant.name, args.count, plant.what);
+                    println!(
+                        "{:<34} not found in {} seeds: {}",
+                        plant.name, args.count, plant.what
+                    );
                 }
             }
         }
