@@ -383,7 +383,7 @@ impl Audit {
     }
 
     /// The journal has it that an approval is to be released.
-    pub(crate) fn to_release(&mut self, payment: u64) {
+    pub(crate) fn wants_release(&mut self, payment: u64) {
         if !self.to_release.contains(&payment) {
             self.to_release.push(payment);
         }

@@ -8,14 +8,14 @@ use ivrpay_card::Month;
 use ivrpay_dialogue::{
     At, CallResult, Dialogue, Draft, Input, Line, NotWritten, Output, Say, Settings, Setup, Step,
 };
-use ivrpay_payment::{Answer, Durable, Intent, Outcome, State};
+use ivrpay_payment::{Durable, Intent, Outcome, State};
 use ivrpay_secret::Key;
 
 use crate::audit;
 use crate::points::Crash;
 use crate::rng::Rng;
 use crate::settle::{Waits, outcome_number};
-use crate::store::{Heard, New, No, Result_};
+use crate::store::{Closes, Heard, New, No};
 use crate::world::{Event, World, stands};
 
 /// Published test numbers.
@@ -88,7 +88,7 @@ pub(crate) struct Call {
     /// The last operation of it.
     operation: u64,
     hung_up: bool,
-    end: Option<(Result_, Heard)>,
+    end: Option<(Closes, Heard)>,
 }
 
 impl World<'_> {
@@ -350,9 +350,9 @@ impl World<'_> {
                         self.not_sent(at, intent)?;
                     }
                     let result = match end.result {
-                        CallResult::AmountRejected => Result_::AmountRejected,
-                        CallResult::OutcomeUnknown => Result_::OutcomeUnknown,
-                        _ => Result_::Other,
+                        CallResult::AmountRejected => Closes::AmountRejected,
+                        CallResult::OutcomeUnknown => Closes::OutcomeUnknown,
+                        _ => Closes::Other,
                     };
                     let heard = if end.hung_up {
                         Heard::Nobody
@@ -439,7 +439,6 @@ impl World<'_> {
     pub(crate) fn answered(&mut self, number: usize, outcome: Outcome) -> Result<(), Crash> {
         self.note("told", number as u64, outcome_number(&outcome));
         self.store.points.pass("before it is spoken")?;
-        let _: Answer = Answer::from(&outcome);
         self.with(number, |call, at| {
             call.dialogue.handle(at, Input::Answered(outcome))
         })

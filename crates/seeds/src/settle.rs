@@ -7,8 +7,8 @@ use std::collections::VecDeque;
 use ivrpay_acquirer::{Asked, Course, Progress, Reply, Request, Resend, Step};
 use ivrpay_card::Card;
 use ivrpay_payment::{
-    AcquirerRef, Approval, Decline, Doubt, Durable, Intent, OperationKind, Outcome, Reason, State,
-    Why, plant,
+    AcquirerRef, Approval, Currency, Decline, Doubt, Durable, Intent, Money, OperationKind,
+    Outcome, Reason, State, Why, plant,
 };
 
 use crate::audit;
@@ -903,15 +903,15 @@ impl World<'_> {
 
     /// What an acquirer says of itself of what it has done: late, twice, ahead of its answer, of another amount.
     pub(crate) fn hooks_of(&mut self, connector: usize, effect: &Effect) {
-        let currency = self.slots.first().map(|s| s.amount.currency());
-        let amount = currency.and_then(|c| ivrpay_payment::Money::new(effect.amount, c).ok());
+        let currency = effect.currency.parse::<Currency>().ok();
+        let amount = currency.and_then(|currency| Money::new(effect.amount, currency).ok());
         let (Some(amount), Outcome::Approved(approval)) = (amount, approved_by(&effect.reference))
         else {
             return;
         };
         let times = 1 + self.rng.below(3);
         for _ in 0..times {
-            let other = ivrpay_payment::Money::new(effect.amount + 1, amount.currency());
+            let other = Money::new(effect.amount + 1, amount.currency());
             let sum = if self.rng.chance(100) {
                 other.unwrap_or(amount)
             } else {

@@ -71,7 +71,7 @@ pub(crate) enum Heard {
 
 /// How a call ended, as far as the journal looks at it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Result_ {
+pub(crate) enum Closes {
     AmountRejected,
     OutcomeUnknown,
     Other,
@@ -276,7 +276,7 @@ impl Store {
             if payment.state != State::Waiting {
                 return Err(No::NotFree);
             }
-            if !payment.call.is_some_and(|(epoch, _)| epoch == tx.epoch) {
+            if payment.call.is_none_or(|(epoch, _)| epoch != tx.epoch) {
                 return Err(No::NotClaimed);
             }
             let at = tx.next_operation();
@@ -437,7 +437,7 @@ impl Store {
         &mut self,
         payment: usize,
         call: usize,
-        result: Result_,
+        result: Closes,
         heard: Heard,
     ) -> Done<()> {
         self.tx(Durability::Rides, |tx| {
@@ -454,7 +454,7 @@ impl Store {
                 let unknown = Outcome::Unknown(Doubt::NoReply);
                 tx.record(&mut payment, operation, &unknown, None)?;
             }
-            let unheard = result == Result_::OutcomeUnknown || heard == Heard::Nobody;
+            let unheard = result == Closes::OutcomeUnknown || heard == Heard::Nobody;
             tx.close_call(payment, result, !unheard)
         })
     }
@@ -483,7 +483,7 @@ impl Store {
                 .collect();
             for at in stale {
                 let payment = tx.payment(at)?;
-                tx.close_call(payment, Result_::Other, false)?;
+                tx.close_call(payment, Closes::Other, false)?;
             }
             Ok(())
         })
@@ -905,9 +905,9 @@ impl Tx<'_> {
         Ok(())
     }
 
-    fn close_call(&mut self, mut payment: Payment, result: Result_, heard: bool) -> Result<(), No> {
+    fn close_call(&mut self, mut payment: Payment, result: Closes, heard: bool) -> Result<(), No> {
         let past = payment.expires_ms.is_some_and(|at| at <= self.now);
-        let waits_on = payment.announced && !past && result != Result_::AmountRejected;
+        let waits_on = payment.announced && !past && result != Closes::AmountRejected;
         let step = payment.advance(None, Entry::Closed { waits_on, heard })?;
         if payment.state == State::Waiting {
             payment.refused = false;

@@ -364,7 +364,10 @@ impl<'l> World<'l> {
             at: None,
         };
         let released = rng.chance(400);
-        let amount = |rng: &mut Rng| Money::new(rng.below(5000) + 100, currency).ok();
+        // Of the same amount as often as not: what takes one for the other is not saved by it.
+        let same = rng.chance(500).then_some(rng.below(5000) + 100);
+        let amount =
+            |rng: &mut Rng| Money::new(same.unwrap_or_else(|| rng.below(5000) + 100), currency).ok();
         let orders = 1 + rng.below(2);
         let mut slots = Vec::new();
         for _ in 0..orders {
@@ -764,7 +767,7 @@ impl<'l> World<'l> {
         }
         for release in &book.releases {
             let payment = book.payments.get(release.payment).map_or(0, |p| p.uid);
-            self.audit.to_release(payment);
+            self.audit.wants_release(payment);
         }
         for operation in &book.operations {
             let now = (operation.uid, operation.state);
@@ -879,15 +882,17 @@ impl<'l> World<'l> {
             return;
         }
         let late = tag.kind == Kind::Void && rng.chance(faults.void_refused);
+        let declines = tag.kind == Kind::Take && rng.chance(faults.declines);
+        let other = !declines && rng.chance(faults.other);
         let mood = Mood {
-            declines: tag.kind == Kind::Take && rng.chance(faults.declines),
+            declines,
             lag_ms: if rng.chance(faults.lags) {
                 rng.between(SECOND, 30 * SECOND)
             } else {
                 0
             },
             late,
-            other: if rng.chance(faults.other) {
+            other: if other {
                 rng.pick(&[Other::Amount, Other::Currency])
             } else {
                 None
