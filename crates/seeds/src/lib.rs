@@ -37,32 +37,4 @@ pub fn trace(lab: &Lab, seed: u64) -> Ran {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Seeds of a plain `cargo test`; `make test` and `make prove-seeds` have more of them.
-    const SEEDS: u64 = 400;
-
-    #[test]
-    fn every_seed_keeps_the_rules() {
-        let lab = Lab::new();
-        for seed in 0..SEEDS {
-            let ran = run(&lab, seed);
-            assert_eq!(
-                ran.broken, None,
-                "seed {seed}: ivrpay-sim seeds --seed {seed}"
-            );
-        }
-    }
-
-    /// I12.
-    #[test]
-    fn the_same_seed_is_the_same_run() {
-        let lab = Lab::new();
-        for seed in 0..100 {
-            let (first, second) = (run(&lab, seed), run(&lab, seed));
-            assert_eq!(first, second, "{seed}");
-            assert_eq!(trace(&lab, seed).hash, first.hash, "{seed}");
-        }
-    }
-}
+mod tests;

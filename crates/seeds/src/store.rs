@@ -117,6 +117,8 @@ pub(crate) struct Store {
     pub(crate) written: bool,
     /// The last commit of which it has said that it is on the disk.
     pub(crate) promised: u64,
+    #[cfg(test)]
+    pub(crate) trail: crate::tests::Trail,
 }
 
 /// A commit that is being made.
@@ -155,6 +157,8 @@ impl Store {
             serial: 0,
             written: false,
             promised: 0,
+            #[cfg(test)]
+            trail: crate::tests::Trail::default(),
         }
     }
 
@@ -163,6 +167,26 @@ impl Store {
     }
 
     fn tx<T>(
+        &mut self,
+        durability: Durability,
+        make: impl FnOnce(&mut Tx<'_>) -> Result<T, No>,
+    ) -> Done<T> {
+        #[cfg(test)]
+        let before = self.disk.book.frame;
+        let done = self.transact(durability, make);
+        #[cfg(test)]
+        {
+            let came = match &done {
+                Ok(done) => Ok(done.as_ref().err().copied()),
+                Err(crash) => Err(*crash),
+            };
+            self.trail
+                .said(self.now, self.epoch, &self.disk.book, before, came);
+        }
+        done
+    }
+
+    fn transact<T>(
         &mut self,
         durability: Durability,
         make: impl FnOnce(&mut Tx<'_>) -> Result<T, No>,
@@ -202,6 +226,8 @@ impl Store {
     }
 
     pub(crate) fn create(&mut self, new: New) -> Done<usize> {
+        #[cfg(test)]
+        self.trail.says(|| crate::tests::Said::Create(new));
         let durability = if new.announced {
             Durability::Synced
         } else {
@@ -211,6 +237,9 @@ impl Store {
     }
 
     pub(crate) fn create_claimed(&mut self, new: New, call: usize) -> Done<usize> {
+        #[cfg(test)]
+        self.trail
+            .says(|| crate::tests::Said::CreateClaimed(new, call));
         self.tx(Durability::Rides, |tx| {
             let payment = tx.create(new)?;
             tx.claim(payment, call)
@@ -218,6 +247,8 @@ impl Store {
     }
 
     pub(crate) fn claim(&mut self, payment: usize, call: usize) -> Done<usize> {
+        #[cfg(test)]
+        self.trail.says(|| crate::tests::Said::Claim(payment, call));
         self.tx(Durability::Rides, |tx| {
             let payment = tx.payment(payment)?;
             if payment.call.is_some() && !plant::is("claimed-by-two") {
@@ -233,6 +264,8 @@ impl Store {
 
     /// Ends waiting payments whose time is over.
     pub(crate) fn expire(&mut self) -> Done<()> {
+        #[cfg(test)]
+        self.trail.says(|| crate::tests::Said::Expire);
         let now = self.now;
         self.tx(Durability::Rides, |tx| {
             let all = tx.book.payments.iter();
@@ -247,6 +280,8 @@ impl Store {
     }
 
     pub(crate) fn withdraw(&mut self, payment: usize) -> Done<()> {
+        #[cfg(test)]
+        self.trail.says(|| crate::tests::Said::Withdraw(payment));
         self.tx(Durability::Rides, |tx| {
             let mut payment = tx.payment(payment)?;
             if payment.state != State::Waiting || payment.call.is_some() {
@@ -266,6 +301,9 @@ impl Store {
         card: Truncated,
         connector: usize,
     ) -> Done<(usize, Durable<Intent>)> {
+        #[cfg(test)]
+        self.trail
+            .says(|| crate::tests::Said::Intent(payment, card, connector));
         let durability = if plant::is("intent-not-synced") {
             Durability::Rides
         } else {
@@ -323,6 +361,9 @@ impl Store {
     }
 
     pub(crate) fn fail_over(&mut self, operation: usize, connector: usize) -> Done<()> {
+        #[cfg(test)]
+        self.trail
+            .says(|| crate::tests::Said::FailOver(operation, connector));
         self.tx(Durability::Synced, |tx| {
             let mut operation = tx.operation(operation)?;
             if operation.state != OpState::InFlight || operation.parent.is_some() {
@@ -339,6 +380,9 @@ impl Store {
     }
 
     pub(crate) fn write_progress(&mut self, operation: usize, progress: &Progress) -> Done<()> {
+        #[cfg(test)]
+        self.trail
+            .says(|| crate::tests::Said::Progress(operation, progress.clone()));
         self.tx(Durability::Synced, |tx| {
             let mut operation = tx.operation(operation)?;
             let payment = tx.payment(operation.payment)?;
@@ -355,6 +399,9 @@ impl Store {
     }
 
     pub(crate) fn write_outcome(&mut self, operation: usize, outcome: &Outcome) -> Done<State> {
+        #[cfg(test)]
+        self.trail
+            .says(|| crate::tests::Said::Outcome(operation, outcome.clone()));
         let durability = if plant::is("outcome-not-synced") {
             Durability::Rides
         } else {
@@ -372,10 +419,16 @@ impl Store {
     }
 
     pub(crate) fn settle(&mut self, operation: usize, outcome: &Outcome, by: By) -> Done<State> {
+        #[cfg(test)]
+        self.trail
+            .says(|| crate::tests::Said::Settle(operation, outcome.clone(), by));
         self.tx(Durability::Synced, |tx| tx.settle(operation, outcome, by))
     }
 
     pub(crate) fn notice(&mut self, connector: usize, message: &Message) -> Done<Noted> {
+        #[cfg(test)]
+        self.trail
+            .says(|| crate::tests::Said::Notice(connector, message.clone()));
         self.tx(Durability::Synced, |tx| tx.notice(connector, message))
     }
 
@@ -387,6 +440,9 @@ impl Store {
         by: By,
         request: u64,
     ) -> Done<Later> {
+        #[cfg(test)]
+        self.trail
+            .says(|| crate::tests::Said::Later(payment, kind, wanted, by, request));
         self.tx(Durability::Synced, |tx| {
             let payment = tx.payment(payment)?;
             if tx.book.of(payment.at).any(|o| o.request == Some(request)) {
@@ -414,6 +470,8 @@ impl Store {
     }
 
     pub(crate) fn query(&mut self, about: usize, by: By) -> Done<usize> {
+        #[cfg(test)]
+        self.trail.says(|| crate::tests::Said::Query(about, by));
         self.tx(Durability::Synced, |tx| {
             let mut about = tx.operation(about)?;
             let payment = tx.payment(about.payment)?;
@@ -440,6 +498,9 @@ impl Store {
         result: Closes,
         heard: Heard,
     ) -> Done<()> {
+        #[cfg(test)]
+        self.trail
+            .says(|| crate::tests::Said::Finish(payment, result, heard));
         self.tx(Durability::Rides, |tx| {
             let mut payment = tx.payment(payment)?;
             if payment.call != Some((tx.epoch, call)) {
@@ -461,6 +522,8 @@ impl Store {
 
     /// Makes good what a process that is gone left open.
     pub(crate) fn recover(&mut self) -> Done<()> {
+        #[cfg(test)]
+        self.trail.says(|| crate::tests::Said::Recover);
         if plant::is("no-recovery") {
             return Ok(Ok(()));
         }
@@ -499,6 +562,9 @@ impl Store {
     }
 
     pub(crate) fn inquire_at(&mut self, operation: usize, at_ms: i64) -> Done<()> {
+        #[cfg(test)]
+        self.trail
+            .says(|| crate::tests::Said::InquireAt(operation, at_ms));
         self.tx(Durability::Rides, |tx| {
             let mut operation = tx.operation(operation)?;
             if operation.state == OpState::Unknown {
@@ -516,7 +582,7 @@ impl Store {
             let payment = book.payments.get(release.payment);
             release.at_ms <= self.now && payment.is_some_and(|p| p.call.is_none())
         });
-        due.map(|release| {
+        let due = due.map(|release| {
             let at = release.payment;
             let approved = book
                 .payments
@@ -537,11 +603,17 @@ impl Store {
                 approved && !taken && !by_a_person
             };
             (*release, wanted)
-        })
-        .collect()
+        });
+        let due: Vec<_> = due.collect();
+        #[cfg(test)]
+        self.trail.saw(self.now, self.epoch, &due);
+        due
     }
 
     pub(crate) fn release_at(&mut self, payment: usize, at_ms: i64) -> Done<()> {
+        #[cfg(test)]
+        self.trail
+            .says(|| crate::tests::Said::ReleaseAt(payment, at_ms));
         self.tx(Durability::Rides, |tx| {
             let found = tx.book.releases.iter().find(|r| r.payment == payment);
             if let Some(release) = found.copied() {
@@ -552,6 +624,8 @@ impl Store {
     }
 
     pub(crate) fn released(&mut self, payment: usize) -> Done<()> {
+        #[cfg(test)]
+        self.trail.says(|| crate::tests::Said::Released(payment));
         self.tx(Durability::Rides, |tx| {
             tx.rows.push(Row::NoRelease(payment));
             Ok(())
@@ -559,10 +633,15 @@ impl Store {
     }
 
     pub(crate) fn take_task(&mut self, task: usize) -> Done<()> {
+        #[cfg(test)]
+        self.trail.says(|| crate::tests::Said::TakeTask(task));
         self.tx(Durability::Synced, |tx| {
             let task = tx.book.tasks.get(task).ok_or(No::NotAllowed)?;
-            if task.state != TaskState::Open {
-                return Err(No::NotFree);
+            match task.state {
+                TaskState::Open => {}
+                // By the same person: there is one.
+                TaskState::Taken => return Ok(()),
+                TaskState::Done => return Err(No::NotFree),
             }
             tx.rows.push(Row::Task(Task {
                 state: TaskState::Taken,
@@ -574,6 +653,9 @@ impl Store {
 
     /// Closes a task; that of an unknown outcome with what was found out.
     pub(crate) fn finish_task(&mut self, task: usize, found: Option<&Outcome>) -> Done<()> {
+        #[cfg(test)]
+        self.trail
+            .says(|| crate::tests::Said::FinishTask(task, found.cloned()));
         self.tx(Durability::Synced, |tx| {
             let task = *tx.book.tasks.get(task).ok_or(No::NotAllowed)?;
             if task.state == TaskState::Done {

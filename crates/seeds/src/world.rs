@@ -295,6 +295,9 @@ pub(crate) struct World<'l> {
     seen_payments: Vec<(u64, State, u64, u64, bool)>,
     seen_operations: Vec<(u64, OpState)>,
     effects: usize,
+    /// Every loss of power is only a kill.
+    #[cfg(test)]
+    pub(crate) keeps_power: bool,
 }
 
 const fn digest(text: &str) -> u64 {
@@ -366,8 +369,9 @@ impl<'l> World<'l> {
         let released = rng.chance(400);
         // Of the same amount as often as not: what takes one for the other is not saved by it.
         let same = rng.chance(500).then_some(rng.below(5000) + 100);
-        let amount =
-            |rng: &mut Rng| Money::new(same.unwrap_or_else(|| rng.below(5000) + 100), currency).ok();
+        let amount = |rng: &mut Rng| {
+            Money::new(same.unwrap_or_else(|| rng.below(5000) + 100), currency).ok()
+        };
         let orders = 1 + rng.below(2);
         let mut slots = Vec::new();
         for _ in 0..orders {
@@ -404,6 +408,8 @@ impl<'l> World<'l> {
             seen_payments: Vec::new(),
             seen_operations: Vec::new(),
             effects: 0,
+            #[cfg(test)]
+            keeps_power: false,
         };
         world.plan(mood);
         world
@@ -489,6 +495,12 @@ impl<'l> World<'l> {
     }
 
     pub(crate) fn run(mut self, seed: u64) -> Ran {
+        self.goes_on();
+        self.came_to(seed)
+    }
+
+    /// Until everything has been looked after, or a rule is broken.
+    pub(crate) fn goes_on(&mut self) {
         self.until_nothing_is_left();
         // What only a person can find out, he does: each by what the acquirer's books say.
         for _ in 0..6 {
@@ -500,6 +512,9 @@ impl<'l> World<'l> {
         if self.audit.broken.is_none() {
             self.last_look();
         }
+    }
+
+    fn came_to(mut self, seed: u64) -> Ran {
         for payment in &self.store.book().payments {
             self.ends.payments += 1;
             let place = match payment.state {
@@ -616,12 +631,17 @@ impl<'l> World<'l> {
 
     /// The process is gone, and perhaps the power.
     fn ends_now(&mut self) {
-        let (place, how) = self
+        #[cfg_attr(not(test), allow(unused_mut, reason = "tests keep the power"))]
+        let (place, mut how) = self
             .store
             .points
             .at
             .take()
             .unwrap_or(("nowhere", How::Killed));
+        #[cfg(test)]
+        if self.keeps_power {
+            how = How::Killed;
+        }
         self.note(
             place,
             u64::from(how == How::PowerLost),
