@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 
-.PHONY: help setup build demo test check e2e leakcheck crash prove prove-dialogue prove-fuzz prove-e2e prove-leak prove-crash bench install
+.PHONY: help setup build demo test check e2e leakcheck crash prove prove-dialogue prove-fuzz prove-e2e prove-leak prove-crash prove-seeds bench install
 
 help: ## what there is
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 18
@@ -31,7 +31,7 @@ crash: setup ## kill -9 at every place of a payment, three books compared; ends 
 test: setup ## what CI runs; ends with `N passed, N failed`
 	@scripts/test all
 
-prove: prove-dialogue prove-fuzz prove-e2e prove-leak prove-crash ## the same checks at every count that we promise
+prove: prove-dialogue prove-fuzz prove-e2e prove-leak prove-crash prove-seeds ## the same checks at every count that we promise
 
 prove-dialogue: setup ## 200,000 random dialogues
 	@scripts/prove dialogue
@@ -47,6 +47,9 @@ prove-leak: setup ## the leak check at full count, and every planted leak found
 
 prove-crash: setup ## every mistake on purpose is found by the auditor of `make crash`; then three times its kills
 	@scripts/prove crash
+
+prove-seeds: setup ## every mistake on purpose is found by the simulation; then a million seeds; ends with `seeds: N seeds, 0 violations, …`
+	@scripts/prove seeds
 
 bench: setup ## the measurements, each a ratio, a distribution or a count of one run
 	@scripts/bench

@@ -14,6 +14,7 @@
 mod about;
 mod codes;
 mod connector;
+mod course;
 mod digest;
 mod endpoint;
 mod form;
@@ -54,6 +55,7 @@ pub use about::{
 };
 pub use codes::foreign::codes_in;
 pub use connector::{Asked, BuildError, Capabilities, Connector, Plans, Progress, Resend, Step};
+pub use course::Course;
 pub use endpoint::{CardKept, EndpointConfig, Identity};
 pub use hook::{Heard, Hook, HookError, Posted};
 pub use message::{Method, Reply, Request};

@@ -3,7 +3,7 @@
 //! Enters when the intent is durable; hands the card out and keeps none of it. Leaves only with an outcome: neither hang-up nor
 //! cancellation, shutdown or limit ends a call while money may be moving. The driver always answers. Keys are dropped.
 
-use ivrpay_payment::{Durable, Intent, Outcome};
+use ivrpay_payment::{Durable, Intent, Outcome, plant};
 
 use crate::call::Call;
 use crate::io::{At, CallResult, Output, Progress, Say, Step};
@@ -81,6 +81,12 @@ impl Authorise {
 fn answered(call: &mut Call, now: At, outcome: &Outcome) -> State {
     let last = ending::goodbye(call);
     match outcome {
+        Outcome::Unknown(_) if plant::is("another-card-though-unknown") => {
+            declined::enter(call, now)
+        }
+        Outcome::Unknown(_) if plant::is("unknown-is-spoken-as-paid") => {
+            ending::approved(call, now)
+        }
         Outcome::Approved(_) => ending::approved(call, now),
         Outcome::Declined(_) if call.hung_up || call.stopping => {
             // Where no operator tells the caller that nothing was charged, this does; the decline is journalled.

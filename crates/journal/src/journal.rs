@@ -6,7 +6,7 @@ use std::sync::Arc;
 use ivrpay_payment::{
     Answer, Asked, CallId, CardToken, Doubt, Durable, Duty, Entry, IdempotencyKey, Intent,
     OperationId, OperationKind, OrderId, Outcome, PaymentId, Plan, State, Step, TenantId,
-    Truncated, Why,
+    Truncated, Why, believed_from_ms,
 };
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -21,10 +21,6 @@ use crate::types::{
     VerifyReport,
 };
 use crate::{ClaimError, CreateError, Error, IntentError, OutcomeError, calls, chain, scrub};
-
-/// How long nobody can say that an operation was not charged, from its intent, milliseconds. The acquirer's own answer may still come
-/// (connecting 60 s and the reply 2 min at most), and would find its operation settled; and what an acquirer shows lags behind.
-const NOT_CHARGED_AFTER_MS: i64 = 10 * 60 * 1000;
 
 /// Result of a call whose process died before the call was closed (prompts.md's names).
 pub(crate) const INTERRUPTED: &str = "internal-error";
@@ -848,15 +844,11 @@ pub(crate) async fn settle(
     if operation.state != OperationState::Unknown {
         return Err(OutcomeError::AlreadyWritten);
     }
-    let looked_up = matches!(
-        outcome,
-        Outcome::NotCharged(Why::LookedUp | Why::NotArrived)
-    );
-    let sure_ms = operation
-        .created_ms
-        .saturating_add(NOT_CHARGED_AFTER_MS)
-        .saturating_add(tx.jumped_ms);
-    if looked_up && tx.now_ms < sure_ms {
+    // A clock that has jumped ahead makes it look older than it is.
+    let written_ms = operation.created_ms.saturating_add(tx.jumped_ms);
+    if let Some(sure_ms) = believed_from_ms(outcome, written_ms)
+        && tx.now_ms < sure_ms
+    {
         return Err(OutcomeError::TooEarly { sure_ms });
     }
     let mut payment = tx

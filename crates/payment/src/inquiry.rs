@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::{Outcome, Why, plant};
+
 /// From one question to the next. The first three fall into the call or just behind it, while somebody waits; acquirers show an operation
 /// within minutes, or after a disturbance of theirs.
 const PAUSES_S: [u64; 5] = [5, 10, 45, 4 * 60, 25 * 60];
@@ -18,9 +20,39 @@ pub fn inquiry_pause(asked: u32) -> Option<Duration> {
     Some(Duration::from_secs(seconds))
 }
 
+/// How long nobody can say that an operation was not charged, from its intent, milliseconds. The acquirer's own answer may still come
+/// (connecting 60 s and the reply 2 min at most), and would find its operation settled; and what an acquirer shows lags behind.
+const NOT_CHARGED_AFTER_MS: i64 = 10 * 60 * 1000;
+
+/// From when on what was found out of an operation may be believed, UTC milliseconds, by when its intent was written; `None`: at once.
+#[must_use]
+pub fn believed_from_ms(found: &Outcome, intent_ms: i64) -> Option<i64> {
+    match found {
+        _ if plant::is("not-there-believed-at-once") => None,
+        Outcome::NotCharged(Why::LookedUp | Why::NotArrived) => {
+            Some(intent_ms.saturating_add(NOT_CHARGED_AFTER_MS))
+        }
+        _ => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// "Not there" alone is waited with; whoever released it, or was refused, knows.
+    #[test]
+    fn not_there_is_believed_later() {
+        let late = Some(1_000 + 600_000);
+        for (why, from) in [
+            (Why::LookedUp, late),
+            (Why::NotArrived, late),
+            (Why::Reversed, None),
+            (Why::Rejected, None),
+        ] {
+            assert_eq!(believed_from_ms(&Outcome::NotCharged(why), 1_000), from);
+        }
+    }
 
     #[test]
     fn a_day_and_then_a_person() {

@@ -15,6 +15,7 @@ mod offer;
 mod operation;
 mod outcome;
 mod plan;
+pub mod plant;
 mod transaction;
 mod truncated;
 
@@ -25,7 +26,7 @@ pub use ids::{
     AcquirerOrder, AcquirerRef, CallId, CardToken, IdError, IdempotencyKey, OperationId,
     OperatorId, OrderId, Owner, PaymentId, RecordingId, SiteId, TaskId, TenantId,
 };
-pub use inquiry::inquiry_pause;
+pub use inquiry::{believed_from_ms, inquiry_pause};
 pub use machine::{Answer, Asked, Duty, Entry, Illegal, NotAllowed, Open, Standing, Step};
 pub use money::{Currency, Money, MoneyError};
 pub use notice::{Notice, Noticed, Sum};

@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use crate::{Intent, OperationKind, Outcome, State, Transaction};
+use crate::{Intent, OperationKind, Outcome, State, Transaction, plant};
 
 /// What the entries so far have made of a payment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -221,7 +221,8 @@ impl Standing {
             standing,
             duty,
             // What goes on is told by its end.
-            tells: changed && !matches!(standing.state, State::Waiting | State::InFlight),
+            tells: (changed || plant::is("told-though-nothing-changed"))
+                && !matches!(standing.state, State::Waiting | State::InFlight),
         })
     }
 
@@ -322,6 +323,7 @@ impl Standing {
         }
         let left = match (kind, self.captured) {
             (OperationKind::Capture, None) => self.amount,
+            (OperationKind::Capture, Some(_)) if plant::is("captured-twice") => self.amount,
             (OperationKind::Capture, Some(_)) => return Err(NotAllowed::Captured),
             (OperationKind::Void, _) if self.refunded > 0 => return Err(NotAllowed::Refunded),
             (OperationKind::Void, captured) => {
@@ -387,6 +389,9 @@ impl Standing {
             return None;
         }
         Some(match answer {
+            Answer::Approved if plant::is("found-out-and-nobody-told") => {
+                (self.taken(asked).with(State::Approved), Duty::Nothing)
+            }
             Answer::Approved => (self.taken(asked).with(State::Approved), Duty::CallBack),
             Answer::Declined => (self.with(State::Declined), Duty::Nothing),
             _ => (self.with(State::Cancelled), Duty::Nothing),
@@ -443,7 +448,10 @@ impl Standing {
             ),
             State::Waiting if self.refused => (over.with(State::Declined), Duty::Nothing),
             State::Waiting => (over.with(State::Cancelled), Duty::Nothing),
-            State::Approved if !heard => (over, Duty::CallBack),
+            State::Approved if !heard && !plant::is("unheard-is-heard") => (over, Duty::CallBack),
+            State::Unknown if plant::is("unknown-is-over-with-its-call") => {
+                (over.with(State::Declined), Duty::Nothing)
+            }
             State::Unknown => (over, Duty::Inquire),
             _ => (over, Duty::Nothing),
         })

@@ -13,6 +13,7 @@ mod card;
 mod line;
 mod phone;
 mod scan;
+mod seeds;
 mod without;
 
 /// Simulators for ivrpay's tests: an acquirer, and callers over real SIP and RTP. Loopback only.
@@ -37,6 +38,8 @@ enum Command {
     Phone(phone::Args),
     /// Look for card numbers in memory and files; says where and how often, never what.
     Scan(scan::Args),
+    /// Simulate payments by seeds: every order of faults, kills and losses of power, and an auditor at every step.
+    Seeds(seeds::Args),
     /// Run a command as on a machine that lacks something: secret memory, locked memory, seccomp, Landlock.
     Without(without::Args),
 }
@@ -54,6 +57,7 @@ async fn main() -> std::process::ExitCode {
         Command::Hold(args) => scan::hold(&args),
         Command::Phone(args) => phone::run(args).await,
         Command::Scan(args) => scan::run(args).await,
+        Command::Seeds(args) => seeds::run(&args),
         Command::Without(args) => without::run(&args),
     };
     std::process::ExitCode::from(code)

@@ -8,7 +8,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
 use ivrpay_acquirer::{Connector, Progress, Reply, Request};
-use ivrpay_payment::{Durable, Intent, Outcome, Reason};
+use ivrpay_payment::{Durable, Intent};
 use ivrpay_secret::Buffer;
 use tokio::time::Instant;
 
@@ -47,16 +47,6 @@ impl Sent {
             result,
             doubted: false,
         }
-    }
-}
-
-/// Whether an answer to a further sending tells what became of the operation. "No" can be about that sending alone: too many requests, a
-/// key that has been changed since, a double that is refused by a code of the endpoint's own.
-pub(crate) const fn is_certain(outcome: &Outcome) -> bool {
-    match outcome {
-        Outcome::Approved(_) => true,
-        Outcome::Declined(decline) => !matches!(decline.reason, Reason::Other | Reason::Duplicate),
-        Outcome::NotCharged(_) | Outcome::Unknown(_) => false,
     }
 }
 

@@ -6,13 +6,13 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use ivrpay_acquirer::{Asked, BuildError, Connector, Progress, Resend, Step, codes_in};
+use ivrpay_acquirer::{Asked, BuildError, Connector, Course, Progress, Resend, Step, codes_in};
 use ivrpay_card::Card;
-use ivrpay_payment::{AcquirerRef, Doubt, Durable, Intent, OperationKind, Outcome, Why};
+use ivrpay_payment::{AcquirerRef, Doubt, Durable, Intent, Outcome};
 
 use tokio::time::Instant;
 
-use crate::again::{Asking, Sent, is_certain};
+use crate::again::{Asking, Sent};
 use crate::{SendError, Sender, Wiped};
 
 /// Most requests of one operation; acquirers have one to three.
@@ -124,14 +124,10 @@ pub async fn run_from(
         unsent: None,
     };
     let spare = Spare::default();
-    let mut first = progress.stage == 0;
+    let mut course = Course::new(op.get(), &progress);
     let again = card.is_some()
         && sender.keeps_cards()
         && connector.about().capabilities.resend != Resend::Never;
-    let mut doubted = false;
-    // Whether money may have moved by what has gone out so far. A question moves nothing, but without its answer nothing is known of
-    // what it is about.
-    let mut sent = !first || op.get().kind == OperationKind::Query;
     let mut last = None;
     for _ in 0..STEPS_MAX {
         let asked = Asked {
@@ -140,22 +136,12 @@ pub async fn run_from(
             now_unix_s: now_unix_s(),
         };
         let request = match connector.step(&asked, &progress, last.as_ref()) {
-            Ok(Step::Done(outcome)) if doubted && !is_certain(&outcome) => {
-                return Ran {
-                    outcome: Outcome::Unknown(match outcome {
-                        Outcome::Unknown(doubt) => doubt,
-                        _ => Doubt::NoReply,
-                    }),
-                    trouble: None,
-                    codes: last.as_ref().map(codes_in).unwrap_or_default(),
-                    unsent: None,
-                };
-            }
-            Ok(Step::Done(outcome)) => {
-                let open = matches!(outcome, Outcome::Unknown(Doubt::UnlistedCode));
+            Ok(Step::Done(says)) => {
+                let open =
+                    course.doubts(&says) || matches!(says, Outcome::Unknown(Doubt::UnlistedCode));
                 let answer = last.as_ref().filter(|_| open);
                 return Ran {
-                    outcome,
+                    outcome: course.ends(says),
                     trouble: None,
                     codes: answer.map(codes_in).unwrap_or_default(),
                     unsent: None,
@@ -165,17 +151,16 @@ pub async fn run_from(
                 progress = next;
                 request
             }
-            Err(error) => return stopped(nothing_more(sent), error.into()),
+            Err(error) => return stopped(course.stops(), error.into()),
         };
-        let opens = std::mem::replace(&mut first, false);
+        let opens = course.opens();
         if !progress.needs_card {
             spare.put(card.take().filter(|_| opens));
         }
         if !opens && let Err(error) = checkpoint.write(op, &progress).await {
-            return stopped(nothing_more(sent), error.into());
+            return stopped(course.stops(), error.into());
         }
-        let before = sent;
-        sent |= !progress.harmless;
+        course.goes_out(&progress);
         let beside = spare.clone();
         let came = if again {
             let asking = Asking {
@@ -197,23 +182,23 @@ pub async fn run_from(
             };
             Sent::once(sender.send(request, written).await)
         };
-        // Where no money can move by it, there is nothing to doubt.
-        doubted = came.doubted && !progress.harmless;
+        if came.doubted {
+            course.doubt();
+        }
         if came.doubted || !matches!(came.result, Err(SendError::NotSent { .. })) {
             spare.put(None);
         }
         match came.result {
             Ok(reply) => last = Some(reply),
-            Err(error) if came.doubted => return stopped(nothing_more(sent), error.into()),
-            // What went out before may have moved money; this request has not.
+            Err(error) if came.doubted => return stopped(course.stops(), error.into()),
             Err(error @ SendError::NotSent { .. }) => {
                 return Ran {
                     unsent: card.or_else(|| spare.take()).filter(|_| opens),
-                    ..stopped(nothing_more(before), error.into())
+                    ..stopped(course.was_not_sent(), error.into())
                 };
             }
             Err(error @ SendError::NoReply { .. }) => {
-                return stopped(nothing_more(sent), error.into());
+                return stopped(course.stops(), error.into());
             }
         }
     }
@@ -225,15 +210,6 @@ pub(crate) fn now_unix_s() -> i64 {
     since.map_or(0, |since| {
         i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
     })
-}
-
-/// What it means that the next request did not go out: nothing was charged, unless an earlier one of the operation did go out.
-const fn nothing_more(sent: bool) -> Outcome {
-    if sent {
-        Outcome::Unknown(Doubt::NoReply)
-    } else {
-        Outcome::NotCharged(Why::NotSent)
-    }
 }
 
 /// What is said to the admin of an operation: by what stopped it, else by what it came to.

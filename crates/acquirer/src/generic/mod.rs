@@ -9,7 +9,7 @@ mod fields;
 
 use ivrpay_card::Card;
 use ivrpay_payment::{
-    AcquirerRef, Approval, Currency, Doubt, Intent, OperationKind, Outcome,
+    AcquirerRef, Approval, Currency, Doubt, Intent, OperationKind, Outcome, plant,
 };
 use ivrpay_secret::{Buffer, Full};
 use serde::Deserialize;
@@ -189,6 +189,9 @@ impl Connector for Generic {
 pub fn read(op: &Intent, reply: &Reply) -> Outcome {
     let status = reply.status();
     let may_speak = status == 200 || (400..500).contains(&status);
+    if !may_speak && plant::is("500-is-declined") {
+        return codes::outcome("E-500", status);
+    }
     if !may_speak {
         return Outcome::Unknown(Doubt::Status { status });
     }
@@ -263,10 +266,15 @@ impl Answer {
             Ok(Some(text)) => equal(&text),
             Err(()) => false,
         };
-        let amount = |text: &str| minor(text, currency) == Some(op.amount.minor());
-        let code = |text: &str| text.eq_ignore_ascii_case(currency.code());
-        let key = |text: &str| text.eq_ignore_ascii_case(&op.idempotency_key.to_string());
-        let order = |text: &str| text == op.acquirer_order.to_string();
+        let amount = |text: &str| {
+            minor(text, currency) == Some(op.amount.minor()) || plant::is("amount-not-compared")
+        };
+        let code = |text: &str| {
+            text.eq_ignore_ascii_case(currency.code()) || plant::is("currency-not-compared")
+        };
+        let other = plant::is("another-order-taken-for-ours");
+        let key = |text: &str| other || text.eq_ignore_ascii_case(&op.idempotency_key.to_string());
+        let order = |text: &str| other || text == op.acquirer_order.to_string();
         let payment = |text: &str| text.eq_ignore_ascii_case(&op.payment_id.to_string());
         same(&self.amount, &amount)
             && same(&self.currency_code, &code)
