@@ -9,6 +9,7 @@
 //! the process loses none of them, a loss of power may lose those since the last sync, and never one before another that was kept (the WAL is one file,
 //! read up to its first torn frame). [`Journal::recover`] makes good what such a loss leaves open. So a payment by telephone costs two syncs.
 
+mod accounts;
 mod calls;
 mod chain;
 mod connectors;
@@ -29,6 +30,7 @@ mod store;
 mod tasks;
 mod types;
 
+pub use accounts::{ChainHead, Held, Period};
 pub use connectors::{LiveConnector, Standing};
 pub use error::{
     AssignError, CallError, ClaimError, CreateError, Error, IntentError, LaterError, OutcomeError,

@@ -1,6 +1,7 @@
 //! Every line of SQL; what the statements mean is decided in `journal`. They are the same for SQLite and PostgreSQL (`db`), what differs
 //! between the two is in `store/sqlite.rs` and `store/postgres.rs`, and how transactions come to the disk in `store/batch.rs`.
 
+mod accounts;
 mod batch;
 mod calls;
 mod connectors;

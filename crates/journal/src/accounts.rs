@@ -1,0 +1,97 @@
+//! What accounting and an auditor read: what was approved within a time, a copy of the journal, and where its chains of records end.
+
+use std::path::Path;
+
+use ivrpay_payment::TenantId;
+
+use crate::journal::Journal;
+use crate::types::{Mode, Operation, Payment};
+use crate::{Error, chain};
+
+/// What is asked for of what was approved.
+#[derive(Debug, Clone, Copy)]
+pub struct Period<'a> {
+    /// Of one merchant.
+    pub tenant: Option<&'a TenantId>,
+    /// Of one connector.
+    pub connector: Option<&'a str>,
+    /// Live or test.
+    pub mode: Mode,
+    /// From then on, UTC milliseconds.
+    pub from_ms: i64,
+    /// Until before then, UTC milliseconds.
+    pub to_ms: i64,
+}
+
+/// The end of a writer's chain of records. Kept where nobody who can change the journal can change it too, it shows later that nothing before
+/// it was changed or taken away.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChainHead {
+    /// Whose chain.
+    pub writer: String,
+    /// How many records it had.
+    pub records: i64,
+    /// The hash of the last one.
+    pub hash: [u8; 32],
+}
+
+/// What an end that was kept says of the journal now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Held {
+    /// That record is there as it was.
+    AsItWas,
+    /// There is another one in its place.
+    Changed,
+    /// The chain ends before it.
+    Lost,
+}
+
+impl Journal {
+    /// Charges, authorisations, captures, voids and refunds that were approved within a time, oldest first; never those of practice.
+    ///
+    /// # Errors
+    /// The journal's own.
+    pub async fn approved(&self, period: &Period<'_>) -> Result<Vec<(Payment, Operation)>, Error> {
+        self.store().approved(period).await
+    }
+
+    /// How many operations that move money are unknown now, of one merchant or of all.
+    ///
+    /// # Errors
+    /// The journal's own.
+    pub async fn unknown(&self, tenant: Option<&TenantId>, mode: Mode) -> Result<u64, Error> {
+        self.store().unknown(tenant, mode).await
+    }
+
+    /// Where each writer's chain of records ends now.
+    ///
+    /// # Errors
+    /// The journal's own.
+    pub async fn heads(&self) -> Result<Vec<ChainHead>, Error> {
+        self.store().heads().await
+    }
+
+    /// Whether the journal still has that record. A chain of no record is held by every journal.
+    ///
+    /// # Errors
+    /// The journal's own.
+    pub async fn holds(&self, head: &ChainHead) -> Result<Held, Error> {
+        if head.records == 0 && head.hash == chain::ROOT {
+            return Ok(Held::AsItWas);
+        }
+        let hash = self.store().hash_of(&head.writer, head.records).await?;
+        Ok(match hash {
+            Some(hash) if hash == head.hash => Held::AsItWas,
+            Some(_) => Held::Changed,
+            None => Held::Lost,
+        })
+    }
+
+    /// Copies the journal as it is now into a new file, while a daemon writes on, and syncs it.
+    ///
+    /// # Errors
+    /// [`Error::Io`] where the file is there already or can't be written; [`Error::Server`] for a journal at a server, which has its own ways.
+    pub async fn copy_to(&self, file: &Path) -> Result<(), Error> {
+        self.store().copy_to(file).await
+    }
+}
