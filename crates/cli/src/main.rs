@@ -13,7 +13,9 @@ macro_rules! say {
 mod audit;
 mod card;
 mod connector;
+mod journal;
 mod payment;
+mod reconcile;
 mod recording;
 mod simulate;
 mod task;
@@ -94,6 +96,13 @@ enum Command {
         #[command(subcommand)]
         command: recording::Command,
     },
+    /// The journal: a copy, a check of every record, rows and sums for accounting.
+    Journal {
+        #[command(subcommand)]
+        command: journal::Command,
+    },
+    /// Compare an acquirer's settlement file with the journal, to the yen.
+    Reconcile(reconcile::Args),
     /// What people must do: unknown outcomes, callers who did not hear an approval, promised calls, recordings with a card.
     Task {
         #[command(subcommand)]
@@ -177,6 +186,8 @@ fn main() -> ExitCode {
         Command::Card { command } => card::run(command),
         Command::Connector { command } => connector::run(command),
         Command::Recording { command } => recording::run(command),
+        Command::Journal { command } => journal::run(command),
+        Command::Reconcile(args) => reconcile::run(&args),
         Command::Task { command } => task::run(command),
         #[cfg(feature = "plant")]
         Command::Teller { command } => teller::run(command),

@@ -24,6 +24,7 @@ use ivrpay_payment::{
 use ivrpay_prompts::Language;
 use ivrpay_web::{ApiKey, KeyHash, Scope};
 use ivrpay_wire::{Lookup, LookupConfig};
+use jiff::tz::TimeZone;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
@@ -194,6 +195,8 @@ pub struct Tenant {
     pub routing: Routing,
     /// Place or brand, for reports.
     pub site: Option<SiteId>,
+    /// Where its days begin and end, for reports.
+    pub time_zone: TimeZone,
     /// How long an announced payment waits for its call.
     pub waiting_max: Duration,
     /// By when its tasks are due, and whose they are.
@@ -634,6 +637,8 @@ struct RawTenant {
     routes: Vec<RawRoute>,
     #[serde(default)]
     site: Option<String>,
+    #[serde(default)]
+    time_zone: Option<String>,
     #[serde(default = "default_waiting_max")]
     waiting_max: Span,
     #[serde(default)]
@@ -1248,6 +1253,17 @@ fn tenant(
         .currency
         .map_or(Ok(Currency::Jpy), |c| c.parse())
         .map_err(|e| ConfigError::value(at("currency"), e))?;
+    let time_zone = match raw.time_zone.as_deref() {
+        Some(name) => TimeZone::get(name),
+        None if currency == Currency::Jpy => TimeZone::get("Asia/Tokyo"),
+        None => Ok(TimeZone::UTC),
+    };
+    let time_zone = time_zone.map_err(|_| {
+        ConfigError::value(
+            at("time_zone"),
+            "a name of the tz database, as \"Asia/Tokyo\" or \"Europe/Berlin\"",
+        )
+    })?;
     let merchant = Merchant {
         at: format!("tenants[{index}]"),
         live,
@@ -1332,6 +1348,7 @@ fn tenant(
             .map(SiteId::new)
             .transpose()
             .map_err(|e| ConfigError::value(at("site"), e))?,
+        time_zone,
         waiting_max: span(
             &at("waiting_max"),
             raw.waiting_max,

@@ -12,7 +12,7 @@ use ivrpay_api as api;
 use ivrpay_ari::{ChannelId, RequestError};
 use ivrpay_dialogue::operator::Refusal;
 use ivrpay_dialogue::{CallResult, Progress, desk};
-use ivrpay_journal::{By, CustomerCall, EnteredBy, Task, TaskCount, TaskKind, Told};
+use ivrpay_journal::{By, ChainHead, CustomerCall, EnteredBy, Task, TaskCount, TaskKind, Told};
 use ivrpay_payment::{
     AcquirerRef, Brand, CallId, Decline, OperationId, Outcome, PaymentId, Plan, Reason,
     RecordingId, State, TenantId,
@@ -1026,6 +1026,11 @@ pub(crate) fn noticed(connector: &str, event: &'static str, told: Option<Told>) 
         ),
         _ => debug!(connector, event, result, "webhook"),
     }
+}
+
+/// The end of a chain of records, in the words that `ivrpay journal verify --anchor` reads.
+pub(crate) fn chain_head(head: &ChainHead) {
+    info!("{head}");
 }
 
 /// A message that nothing of was read. Anybody may send some: each is counted, and the log has one a minute.

@@ -1,5 +1,6 @@
 //! The service: configuration, checks, calls, settlement. Joins every crate but `cli` and `sim`.
 
+mod anchor;
 mod arguments;
 pub mod audit;
 pub mod breaker;

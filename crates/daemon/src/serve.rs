@@ -152,6 +152,7 @@ pub async fn serve(
     tasks::watch(journal.clone(), stream.clone(), &stopping, &servers);
     crate::expiring::watch(&config, journal.clone(), &stopping, &servers);
     crate::recovery::watch(&settle, &stopping, &servers);
+    crate::anchor::watch(journal.clone(), stopping.clone(), &servers);
 
     let recorders = Recorders::new(
         Arc::new(config.recorders),

@@ -1,5 +1,6 @@
 //! What accounting and an auditor read: what was approved within a time, a copy of the journal, and where its chains of records end.
 
+use std::fmt;
 use std::path::Path;
 
 use ivrpay_payment::TenantId;
@@ -33,6 +34,51 @@ pub struct ChainHead {
     pub records: i64,
     /// The hash of the last one.
     pub hash: [u8; 32],
+}
+
+/// `chain-head WRITER RECORDS HASH`, with the hash in groups of eight: no row of digits that could be taken for a card's.
+impl fmt::Display for ChainHead {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{WORD} {} {} ", self.writer, self.records)?;
+        for (at, four) in self.hash.chunks(4).enumerate() {
+            if at > 0 {
+                f.write_str("-")?;
+            }
+            for byte in four {
+                write!(f, "{byte:02x}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+const WORD: &str = "chain-head";
+
+impl ChainHead {
+    /// The end that a line tells, wherever in it: a line of a log has a time before. `None` for any other line.
+    #[must_use]
+    pub fn find(line: &str) -> Option<Self> {
+        let (_, behind) = line.split_once(WORD)?;
+        let mut words = behind.split_whitespace();
+        let (writer, records, hash) = (words.next()?, words.next()?, words.next()?);
+        let digits: String = hash
+            .chars()
+            .take_while(|c| c.is_ascii_hexdigit() || *c == '-')
+            .filter(|c| *c != '-')
+            .collect();
+        if digits.len() != 64 {
+            return None;
+        }
+        let mut hash = [0; 32];
+        for (byte, pair) in hash.iter_mut().zip(digits.as_bytes().chunks_exact(2)) {
+            *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
+        }
+        Some(Self {
+            writer: writer.to_owned(),
+            records: records.parse().ok()?,
+            hash,
+        })
+    }
 }
 
 /// What an end that was kept says of the journal now.

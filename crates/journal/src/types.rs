@@ -962,6 +962,26 @@ pub enum Break {
     },
 }
 
+impl fmt::Display for Break {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Content { sequence } => {
+                write!(f, "record {sequence} was changed: its hash does not fit")
+            }
+            Self::Order { sequence } => write!(
+                f,
+                "record {sequence} does not follow the one before: some were taken out, or put in"
+            ),
+            Self::End { writer } => {
+                write!(f, "the records of {writer} do not end where they should")
+            }
+            Self::State { payment } => {
+                write!(f, "payment {payment} has another state than its last record")
+            }
+        }
+    }
+}
+
 fn card<S: Serializer>(card: &Option<Truncated>, serializer: S) -> Result<S::Ok, S::Error> {
     card.map(CardText::from).serialize(serializer)
 }

@@ -145,6 +145,16 @@ async fn an_end_that_was_kept_elsewhere_shows_what_was_changed_or_cut_off(place:
         panic!("{kept:?}")
     };
     paid(&journal, "A-2", &approved()).await;
+    let line = format!("2026-11-27T04:00:00Z  INFO ivrpay: {head}\r\n");
+    assert_eq!(ChainHead::find(&line).as_ref(), Some(head), "{line}");
+    for other in [
+        "",
+        "chain-head",
+        "chain-head ivrpay 3 abc",
+        "chain-head ivrpay x",
+    ] {
+        assert_eq!(ChainHead::find(other), None, "{other}");
+    }
     assert_eq!(journal.holds(head).await.unwrap(), Held::AsItWas);
     let changed = ChainHead {
         hash: [7; 32],

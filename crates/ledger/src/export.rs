@@ -27,6 +27,29 @@ pub const COLUMNS: [&str; 19] = [
     "payment_id",
 ];
 
+/// The same in Japanese.
+pub const COLUMNS_JA: [&str; COLUMNS.len()] = [
+    "日付",
+    "時刻",
+    "加盟店",
+    "拠点",
+    "担当者",
+    "注文番号",
+    "枝番",
+    "種別",
+    "金額",
+    "入出金額",
+    "通貨",
+    "ブランド",
+    "下4桁",
+    "支払方法",
+    "承認番号",
+    "接続先",
+    "決済会社注文番号",
+    "決済会社参照番号",
+    "決済ID",
+];
+
 /// A row, with date and time at the merchant's place.
 #[must_use]
 pub fn row(entry: &Entry, zone: &TimeZone) -> [String; COLUMNS.len()] {

@@ -96,7 +96,7 @@ pub(super) struct Webhook {
     basic: Option<SecretString>,
 }
 
-/// One or two keys, with a space or a new line between: 32 bytes each, in hexadecimal digits.
+/// One or two keys, with a space between: 32 bytes each, in hexadecimal digits.
 pub(super) fn is_key(text: &str) -> bool {
     !keys(text).is_empty()
 }
