@@ -42,10 +42,7 @@ async fn main() {
     let syncs = rate(raw.len(), raw.iter().sum());
     let base = show("raw fdatasync of 256 B", raw, None);
     println!("{:26} {syncs:7.0} syncs/s", "");
-    let mut stores = vec![(
-        "SQLite",
-        Location::from(place.path().join("journal.db")),
-    )];
+    let mut stores = vec![("SQLite", Location::from(place.path().join("journal.db")))];
     if let Some(url) = arguments.next() {
         stores.push(("PostgreSQL", Server::new(&url, None).unwrap().into()));
     }
@@ -118,7 +115,12 @@ async fn at_once(at: &Location, payments: usize, raw: f64) {
     let callers: Vec<_> = (0..AT_ONCE)
         .map(|caller| {
             let journal = journal.clone();
-            let mine: Vec<_> = claimed.iter().skip(caller).step_by(AT_ONCE).copied().collect();
+            let mine: Vec<_> = claimed
+                .iter()
+                .skip(caller)
+                .step_by(AT_ONCE)
+                .copied()
+                .collect();
             tokio::spawn(async move {
                 for id in mine {
                     let intent = journal.write_intent(id, draft()).await.unwrap();
@@ -156,7 +158,12 @@ async fn start(at: &Location) {
                 let mut new = payment(n);
                 new.order = None;
                 let call = CallId::new(uuid::Uuid::now_v7());
-                let id = journal.create_claimed(new, call).await.unwrap().payment().id;
+                let id = journal
+                    .create_claimed(new, call)
+                    .await
+                    .unwrap()
+                    .payment()
+                    .id;
                 journal.write_intent(id, draft()).await.unwrap();
             }
         }));
