@@ -706,7 +706,7 @@ async fn the_body_is_dropped_while_the_answer_is_awaited() {
                     Method::Post,
                     "",
                     head,
-                    (Told(Some(tell)), Arc::default()),
+                    (Told(Some(tell)), Arc::default(), None),
                     move |wiped| {
                         learn.send(wiped).unwrap_or_default();
                     },
