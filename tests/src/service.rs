@@ -191,7 +191,11 @@ impl Service {
         if let Some(user) = how.owner {
             program = give_to(user, &folder, lab)?;
         }
-        let api = lab.get("API_URL")?.to_owned();
+        let listen = config.get("http").and_then(|http| http.get("listen"));
+        let api = match listen.and_then(toml::Value::as_str) {
+            Some(address) => format!("http://{address}"),
+            None => lab.get("API_URL")?.to_owned(),
+        };
         let key = std::fs::read_to_string(lab.path("API_KEY_FILE")?)?
             .trim()
             .to_owned();

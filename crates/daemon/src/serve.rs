@@ -165,7 +165,13 @@ pub async fn serve(
         crate::recovery::take_over(journal.clone(), recorders.clone(), &stopping, &servers);
     }
     let lamps = Lamps::new(client.clone());
-    tidy(client.clone(), lamps.clone(), &stopping, &servers);
+    tidy(
+        client.clone(),
+        lamps.clone(),
+        journal.clone(),
+        &stopping,
+        &servers,
+    );
     let (pairs, spies) = (Pairs::default(), Spies::default());
     let outbound = Outbound::new(
         client.clone(),
@@ -680,6 +686,7 @@ const TIDY_AGAIN: Duration = Duration::from_secs(2);
 fn tidy(
     client: ivrpay_ari::Client,
     lamps: Lamps,
+    journal: Journal,
     stopping: &CancellationToken,
     servers: &TaskTracker,
 ) {
@@ -688,11 +695,17 @@ fn tidy(
     let began = uuid::Uuid::now_v7();
     servers.spawn(async move {
         loop {
-            if lamps.tidy().await.is_ok()
+            if let Ok(elsewhere) = journal.calls_elsewhere().await
+                // Whose lamp it is, nothing says.
+                && (!elsewhere.is_empty() || lamps.tidy().await.is_ok())
                 && let Ok(bridges) = client.bridges().await
                 && let Ok(channels) = client.channels().await
             {
+                let lives = |id: &str| elsewhere.iter().any(|call| id.ends_with(&call.to_string()));
                 for channel in outbound::left(&channels, began) {
+                    if lives(channel.as_str()) {
+                        continue;
+                    }
                     drop(
                         client
                             .hangup(channel, ivrpay_ari::HangupReason::Normal)
@@ -700,7 +713,7 @@ fn tidy(
                     );
                 }
                 let left = |bridge: &&ivrpay_ari::Bridge| {
-                    outbound::is_before(&bridge.id, call::BRIDGE, began)
+                    outbound::is_before(&bridge.id, call::BRIDGE, began) && !lives(&bridge.id)
                 };
                 for bridge in bridges.iter().filter(left) {
                     if let Ok(id) = ivrpay_ari::BridgeId::new(&bridge.id) {

@@ -1,6 +1,8 @@
-//! What a durable intent costs against a raw `fdatasync` of 256 bytes on the same disk, in the same run.
+//! What a durable intent costs against a raw `fdatasync` of 256 bytes on the same disk, in the same run; how many records share a sync when 64
+//! payments write at once; and how long a start takes that finds 10,000 open ones.
 //!
-//! `cargo run -p ivrpay-journal --example sync_cost [FOLDER] [PAYMENTS]`
+//! `cargo run -p ivrpay-journal --example sync_cost [FOLDER] [PAYMENTS] [postgres://…]`; with a URL, of an empty database whose files are on the same
+//! disk, the same for PostgreSQL.
 
 #![allow(
     clippy::print_stdout,
@@ -12,11 +14,18 @@ use std::fs::File;
 use std::io::Write as _;
 use std::time::{Duration, Instant};
 
-use ivrpay_journal::{EnteredBy, IntentDraft, Journal, Mode, NewPayment, OpenOptions, Origin};
+use ivrpay_journal::{
+    EnteredBy, IntentDraft, Journal, Location, Mode, NewPayment, OpenOptions, Origin, Server,
+};
 use ivrpay_payment::{
     AcquirerRef, Approval, Brand, CallId, Currency, Money, Outcome, Plan, TenantId, Transaction,
     Truncated,
 };
+
+/// Payments that write at once.
+const AT_ONCE: usize = 64;
+/// Open payments that a start finds.
+const OPEN: usize = 10_000;
 
 #[tokio::main]
 async fn main() {
@@ -30,10 +39,32 @@ async fn main() {
         file.write_all(&[7; 256]).unwrap();
         file.sync_data().unwrap();
     });
+    let syncs = rate(raw.len(), raw.iter().sum());
+    let base = show("raw fdatasync of 256 B", raw, None);
+    println!("{:26} {syncs:7.0} syncs/s", "");
+    let mut stores = vec![("SQLite", Location::from(place.path().join("journal.db")))];
+    if let Some(url) = arguments.next() {
+        stores.push(("PostgreSQL", Server::new(&url, None).unwrap().into()));
+    }
+    for (name, at) in stores {
+        println!("\n{name}");
+        one_by_one(&at, payments, base).await;
+        at_once(&at, payments, syncs).await;
+        start(&at).await;
+    }
+}
 
-    let journal = Journal::open(place.path().join("journal.db"), OpenOptions::new("bench"))
-        .await
-        .unwrap();
+fn rate(count: usize, took: Duration) -> f64 {
+    count as f64 / took.as_secs_f64()
+}
+
+async fn open(at: &Location, writer: &str) -> Journal {
+    Journal::open(at, OpenOptions::new(writer)).await.unwrap()
+}
+
+/// A payment after the other.
+async fn one_by_one(at: &Location, payments: usize, base: (f64, f64)) {
+    let journal = open(at, "one").await;
     let mut steps: [Vec<Duration>; 4] = std::array::from_fn(|_| Vec::with_capacity(payments));
     for n in 0..payments {
         let mut at = Instant::now();
@@ -58,8 +89,6 @@ async fn main() {
         lap(&mut steps[3]);
     }
     journal.stop().await.unwrap();
-
-    let base = show("raw fdatasync of 256 B", raw, None);
     let names = [
         "create + claim (no sync)",
         "write_intent (sync)",
@@ -69,6 +98,104 @@ async fn main() {
     for (name, step) in names.into_iter().zip(steps) {
         show(name, step, Some(base));
     }
+}
+
+/// Intents and outcomes of many at once: each waits for the disk.
+async fn at_once(at: &Location, payments: usize, raw: f64) {
+    let journal = open(at, "many").await;
+    let mut claimed = Vec::new();
+    for n in 0..payments.next_multiple_of(AT_ONCE) {
+        let mut new = payment(n);
+        new.order = None;
+        let call = CallId::new(uuid::Uuid::now_v7());
+        let claim = journal.create_claimed(new, call).await.unwrap();
+        claimed.push(claim.payment().id);
+    }
+    let (before, began) = (journal.commits(), Instant::now());
+    let callers: Vec<_> = (0..AT_ONCE)
+        .map(|caller| {
+            let journal = journal.clone();
+            let mine: Vec<_> = claimed
+                .iter()
+                .skip(caller)
+                .step_by(AT_ONCE)
+                .copied()
+                .collect();
+            tokio::spawn(async move {
+                for id in mine {
+                    let intent = journal.write_intent(id, draft()).await.unwrap();
+                    journal.write_outcome(&intent, &approved()).await.unwrap();
+                }
+            })
+        })
+        .collect();
+    for caller in callers {
+        caller.await.unwrap();
+    }
+    let (took, after) = (began.elapsed(), journal.commits());
+    let (records, commits) = (after.0 - before.0, after.1 - before.1);
+    let (records_s, commits_s) = (
+        records as f64 / took.as_secs_f64(),
+        commits as f64 / took.as_secs_f64(),
+    );
+    println!(
+        "{AT_ONCE} payments at once        {records_s:7.0} records/s ({:.2} of the raw syncs/s), {:.1} records a sync, {commits_s:.0} syncs/s ({:.2})",
+        records_s / raw,
+        records as f64 / commits as f64,
+        commits_s / raw,
+    );
+    journal.stop().await.unwrap();
+}
+
+/// A process is gone in the middle of many payments.
+async fn start(at: &Location) {
+    let journal = open(at, "gone").await;
+    let mut tasks = Vec::new();
+    for part in 0..AT_ONCE {
+        let journal = journal.clone();
+        tasks.push(tokio::spawn(async move {
+            for n in (part..OPEN).step_by(AT_ONCE) {
+                let mut new = payment(n);
+                new.order = None;
+                let call = CallId::new(uuid::Uuid::now_v7());
+                let id = journal
+                    .create_claimed(new, call)
+                    .await
+                    .unwrap()
+                    .payment()
+                    .id;
+                journal.write_intent(id, draft()).await.unwrap();
+            }
+        }));
+    }
+    for task in tasks {
+        task.await.unwrap();
+    }
+    drop(journal);
+    // The connection's thread closes the file on its own time.
+    let began = Instant::now();
+    let journal = loop {
+        match Journal::open(at, OpenOptions::new("next")).await {
+            Ok(journal) => break journal,
+            Err(ivrpay_journal::Error::InUse { .. }) => tokio::task::yield_now().await,
+            Err(error) => panic!("{error}"),
+        }
+    };
+    let opened = began.elapsed();
+    let began = Instant::now();
+    let mut unknown = 0;
+    // One that shares a database has a lease that has to end first.
+    while unknown < OPEN {
+        unknown += journal.recover().await.unwrap().unknown.len();
+        if unknown < OPEN {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    }
+    println!(
+        "{OPEN} open payments     opened in {opened:.2?}, made good in {:.2?} (PostgreSQL: with the end of the lease)",
+        began.elapsed()
+    );
+    journal.stop().await.unwrap();
 }
 
 fn times(count: usize, mut step: impl FnMut()) -> Vec<Duration> {

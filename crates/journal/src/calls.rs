@@ -45,6 +45,14 @@ impl Journal {
         tx.end(before.map(|(_, call)| call)).await
     }
 
+    /// Calls that other services lead which share the journal and live: their channels and bridges are none that somebody has left.
+    ///
+    /// # Errors
+    /// The journal's own.
+    pub async fn calls_elsewhere(&self) -> Result<Vec<CallId>, Error> {
+        self.store().calls_elsewhere().await
+    }
+
     /// One call.
     ///
     /// # Errors

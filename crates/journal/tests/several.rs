@@ -133,6 +133,8 @@ async fn what_a_living_one_is_at_is_left_to_it() {
     let (id, intent) = in_flight(&a, "A-1").await;
     assert!(b.recover().await.unwrap().is_empty());
     assert_eq!(state(&b, id).await, State::InFlight);
+    assert_eq!(b.calls_elsewhere().await.unwrap().len(), 1);
+    assert!(a.calls_elsewhere().await.unwrap().is_empty());
     a.write_outcome(&intent, &approved()).await.unwrap();
     assert!(b.recover().await.unwrap().is_empty());
 }

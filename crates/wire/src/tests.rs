@@ -635,6 +635,25 @@ async fn what_was_never_reached_is_not_sent() {
     server.saw(0, 0);
 }
 
+/// A process that has stood still, before the connection or in its handshake, sends no request any more.
+#[tokio::test]
+async fn without_the_right_no_request_goes_out() {
+    // Before a connection is made, twice, and behind its handshake.
+    for (granted, connections) in [(0, 0), (1, 0), (2, 1)] {
+        let server = Server::start(GOOD, Answer::Bytes(ok(b"{}"))).await;
+        let mut sender = Sender::new(&server.config()).unwrap();
+        let asked = AtomicUsize::new(0);
+        sender.only_while(move || asked.fetch_add(1, Ordering::Relaxed) < granted);
+        let result = sender.send(charge(), |_| ()).await;
+        if connections == 0 {
+            not_sent(result, Unreached::NoRight);
+        } else {
+            no_reply(result);
+        }
+        server.saw(connections, 0);
+    }
+}
+
 #[tokio::test]
 async fn a_probe_shakes_hands_and_asks_nothing() {
     let server = Server::start(GOOD, Answer::Bytes(ok(b"{}"))).await;

@@ -15,6 +15,25 @@ impl Store {
             .await?;
         row.as_ref().map(customer_call).transpose()
     }
+
+    /// Those of other daemons that live.
+    pub(crate) async fn calls_elsewhere(&self) -> Result<Vec<CallId>, Error> {
+        let (writer, epoch) = self.writer().unwrap_or_default();
+        let rows = query(
+            "SELECT x.call FROM (SELECT call, writer, epoch FROM claims
+                 UNION SELECT id AS call, writer, epoch FROM calls WHERE ended_ms IS NULL) x
+             JOIN writers w ON w.name = x.writer AND w.epoch = x.epoch
+             WHERE w.lease_ms > ?3 AND NOT (w.name = ?1 AND w.epoch = ?2) ORDER BY x.call",
+        )
+        .bind(writer)
+        .bind(epoch)
+        .bind(self.server_ms().await?)
+        .fetch_all(&self.reads)
+        .await?;
+        rows.iter()
+            .map(|row| parsed(row, "call")?.ok_or(DAMAGED))
+            .collect()
+    }
 }
 
 impl Tx<'_> {

@@ -23,6 +23,7 @@ mod recorders;
 mod recordings;
 mod routes;
 mod scenarios;
+mod several;
 mod tries;
 mod trunks;
 
@@ -512,6 +513,26 @@ async fn faults(
             .one(
                 "routes: the second acquirer is asked where the first is not reached, and never behind one that was; refunds by a file",
                 routes::two(lab),
+            )
+            .await;
+    }
+    if wanted("several") {
+        tally
+            .one(
+                "several services: announced at the one, paid in a call of the other",
+                several::announced_there_paid_here(lab, books),
+            )
+            .await;
+        tally
+            .one(
+                "several services: killed while the acquirer is asked, taken over by the other",
+                several::killed_and_taken_over(lab, books),
+            )
+            .await;
+        tally
+            .one(
+                "several services: stood still for longer than its lease: sends nothing, ends",
+                several::stood_still(lab, books),
             )
             .await;
     }
