@@ -157,6 +157,7 @@ pub(crate) async fn run(
                 // Too late, or of a daemon that is no more: the dialplan brings the two together again.
                 events::pair_unknown(&start.channel.id);
                 drop(shared.client.voice_back(&start.channel.id).await);
+                say_not_taken(&shared.client, &start.channel.id).await;
                 return go_on(&shared.client, &start.channel.id).await;
             }
         },
@@ -173,6 +174,7 @@ pub(crate) async fn run(
                 Some((pair, _)) if pair.company == Company::Keys => EnteredBy::Operator,
                 _ => EnteredBy::Caller,
             },
+            practice: false,
         },
         channel_name: start.channel.name.clone(),
         shared,
@@ -354,6 +356,7 @@ impl Call {
             events::arguments_refused(&self.about, why);
             internal(Language::Ja)
         })?;
+        self.about.practice = args.mode == Mode::Training;
         let shared = Arc::clone(&self.shared);
         let tenant = self.tenant(&shared, &args)?;
         self.detaches = tenant.spy == spies::Policy::Detach;
@@ -1206,6 +1209,23 @@ pub(crate) async fn go_on(client: &Client, channel: &ivrpay_ari::ChannelId) {
             wait *= 2;
         }
     }
+}
+
+/// Variable of a channel that comes to this daemon and is none of its own: the dialplan asks another one, where there is one.
+const NOT_TAKEN: &str = "IVRPAY_NOT_TAKEN";
+
+/// Without the variable the dialplan goes on, and does not ask another daemon.
+pub(crate) async fn say_not_taken(client: &Client, channel: &ivrpay_ari::ChannelId) {
+    drop(client.set_variable(channel, NOT_TAKEN, "1").await);
+}
+
+/// Gives back a channel that has just come, of which nothing is known yet.
+pub(crate) async fn not_taken(client: Client, channel: ivrpay_ari::ChannelId) {
+    // For a dialplan that knows of no other daemon.
+    let result = CallResult::InternalError.name();
+    drop(client.set_variable(&channel, RESULT_VARIABLE, result).await);
+    say_not_taken(&client, &channel).await;
+    go_on(&client, &channel).await;
 }
 
 /// Longest wait for a refusal to be spoken.

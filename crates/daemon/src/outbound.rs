@@ -54,6 +54,10 @@ struct Inner {
     /// Calls of payments that are on.
     calls: Arc<AtomicUsize>,
     calls_max: usize,
+    /// Our name for Asterisk: what the dialplan tells of these calls comes here, and to no other daemon.
+    app: String,
+    /// Nobody is called any more.
+    draining: CancellationToken,
     stopping: CancellationToken,
     tasks: TaskTracker,
 }
@@ -107,7 +111,8 @@ impl Outbound {
         tenants: Vec<Tenant>,
         calls: Arc<AtomicUsize>,
         calls_max: usize,
-        stopping: CancellationToken,
+        app: String,
+        (draining, stopping): (CancellationToken, CancellationToken),
         tasks: TaskTracker,
     ) -> Self {
         Self(Arc::new(Inner {
@@ -118,6 +123,8 @@ impl Outbound {
             on: Mutex::default(),
             calls,
             calls_max,
+            app,
+            draining,
             stopping,
             tasks,
         }))
@@ -129,16 +136,20 @@ impl Outbound {
 
     /// Whether a customer could be called, and find a place when he answers.
     pub(crate) fn ready(&self) -> Result<(), &'static str> {
-        if self.0.stopping.is_cancelled() {
+        if self.0.draining.is_cancelled() || self.0.stopping.is_cancelled() {
             return Err("the service is being stopped; nobody is called");
         }
         // Who is being rung needs a place soon.
-        let rung = self.on().values().filter(|on| !on.came).count();
-        let places = self.0.calls.load(Ordering::Relaxed) + rung;
+        let places = self.0.calls.load(Ordering::Relaxed) + self.rung();
         if places >= self.0.calls_max {
             return Err("no place is free for another call; nobody is called");
         }
         Ok(())
+    }
+
+    /// Customers who are being rung, and have not come yet.
+    pub(crate) fn rung(&self) -> usize {
+        self.on().values().filter(|on| !on.came).count()
     }
 
     /// Calls, in a task of its own.
@@ -307,6 +318,7 @@ impl Outbound {
             }
         };
         let variables = BTreeMap::from([
+            ("__IVRPAY_APP", self.0.app.as_str()),
             ("__IVRPAY_CALL", call.as_str()),
             ("__IVRPAY_CALL_FIRST", to.call.first.name()),
             ("__IVRPAY_CALL_FROM", to.from.as_deref().unwrap_or_default()),

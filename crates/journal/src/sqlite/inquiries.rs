@@ -5,8 +5,8 @@ use sqlx::Row as _;
 
 use super::{DAMAGED, Sqlite, Tx, operation, parsed};
 use crate::Error;
-use crate::inquiries::{RECOVERY, Unheard, next_ms};
-use crate::types::{Operation, Payment, TaskKind};
+use crate::inquiries::{RECOVERY, Unheard, Unknowns, next_ms};
+use crate::types::{Operation, Payment, TRAINING, TaskKind};
 
 impl Sqlite {
     pub(crate) async fn to_inquire(
@@ -25,6 +25,21 @@ impl Sqlite {
         .fetch_all(&self.reads)
         .await?;
         rows.iter().map(operation).collect()
+    }
+
+    pub(crate) async fn unknowns(&self) -> Result<Unknowns, Error> {
+        // The first condition is that of the index of what is open.
+        let row = sqlx::query(
+            "SELECT count(*) AS open, min(created_ms) AS since_ms FROM operations
+             WHERE state IN ('in-flight', 'unknown') AND state = 'unknown' AND kind <> 'query' AND connector <> ?1",
+        )
+        .bind(TRAINING)
+        .fetch_one(&self.reads)
+        .await?;
+        Ok(Unknowns {
+            open: row.try_get("open")?,
+            since_ms: row.try_get("since_ms")?,
+        })
     }
 
     pub(crate) async fn to_release(&self, now_ms: i64, limit: u32) -> Result<Vec<Unheard>, Error> {
