@@ -360,6 +360,17 @@ pub(crate) fn protections(all: &[ivrpay_secret::Protection]) {
 pub(crate) fn serving(calls_max: usize) {
     gauge!("ivrpay_calls_max").set(as_f64(calls_max));
     gauge!("ivrpay_draining").set(0.0);
+    // There from the start: of one that comes with its first count, Prometheus does not see that one.
+    for counter in [
+        counter!("ivrpay_panics_total"),
+        counter!("ivrpay_journal_failures_total"),
+        counter!("ivrpay_keys_lost_total"),
+        counter!("ivrpay_prompt_failures_total"),
+        counter!("ivrpay_calls_not_taken_total"),
+        counter!("ivrpay_capacity_exceeded_total"),
+    ] {
+        counter.increment(0);
+    }
     info!(calls_max, "ready");
 }
 

@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering;
 use common::{Place, approved, by, call, declined, draft, order};
 use ivrpay_journal::{
     Claim, Journal, Later, LaterDraft, NewPayment, OpenOptions, RECOVERY, TRAINING, TaskFilter,
-    TaskKind, TaskRules,
+    TaskKind, TaskRules, Unknowns,
 };
 use ivrpay_payment::{Doubt, OperationId, OperationKind, Outcome, State, TenantId, Why};
 use serde_json::json;
@@ -255,4 +255,23 @@ async fn a_release_is_done_once_and_never_over_a_person() {
         let reason = journal.task(task.id).await.unwrap().unwrap().reason;
         assert_eq!(reason.contains("paid nothing"), !taken, "{reason}");
     }
+}
+
+/// How much is unknown, and since when; neither practice nor the questions about it.
+#[tokio::test]
+async fn what_is_unknown_is_counted_with_its_age() {
+    let place = Place::new();
+    let journal = place.open().await;
+    assert_eq!(journal.unknowns().await.unwrap(), Unknowns::default());
+    let since_ms = Some(place.now.load(Ordering::SeqCst));
+    let first = lost(&journal, "U-1").await;
+    place.now.fetch_add(60_000, Ordering::SeqCst);
+    lost(&journal, "U-2").await;
+    let query = journal.write_query(first, &by("mori")).await.unwrap();
+    journal.write_outcome(&query, &UNKNOWN).await.unwrap();
+    let two = Unknowns { open: 2, since_ms };
+    assert_eq!(journal.unknowns().await.unwrap(), two);
+    journal.settle(first, &declined(), "mori").await.unwrap();
+    let one = journal.unknowns().await.unwrap();
+    assert_eq!((one.open, one.since_ms > since_ms), (1, true));
 }
