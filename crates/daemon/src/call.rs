@@ -746,7 +746,10 @@ impl Call {
                 // Keys before deadlines: a key that has arrived counts, however late we are.
                 biased;
                 // A channel that is gone says no more, and says so at once: it would starve the answer.
-                event = self.inbox.recv(), if !self.gone && !self.overflowed => self.input(event),
+                event = self.inbox.recv(), if !self.gone && !self.overflowed => match event {
+                    Some(CallEvent::SocketBack) => Box::pin(self.socket_back()).await,
+                    event => self.input(event),
+                },
                 event = operator::event(&mut self.operator) => {
                     Box::pin(self.operator_event(event)).await
                 }
@@ -811,6 +814,19 @@ impl Call {
                 wish.answer(Cancelled::NotInCall);
                 None
             }
+        }
+    }
+
+    /// The end of a prompt may have been told while nobody heard it: whoever waits for it would wait in silence.
+    async fn socket_back(&mut self) -> Option<Input> {
+        let id = self.playback.clone()?;
+        match self.shared.client.playback(&id).await {
+            Err(RequestError::Gone) => {
+                let ended = CallEvent::PlaybackFinished { id, failed: false };
+                self.input(Some(ended))
+            }
+            // It plays, or that can't be known: then its longest time ends it.
+            _ => None,
         }
     }
 

@@ -31,6 +31,9 @@ const CHANNEL: &str = "ivrpay-call-";
 const CONTEXT: &str = "ivrpay-call";
 /// Where the near half of our Local channel waits, should the admin's dialplan answer it before the customer does.
 const NEAR: (&str, &str) = ("ivrpay-rung", "near");
+/// Whose call it is, on each of its channels.
+const INHERITED_APP: &str = "__IVRPAY_APP";
+const APP: &str = "IVRPAY_APP";
 /// How often the channel is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// The channel is gone: how long the dialplan's word may be on its way.
@@ -318,7 +321,7 @@ impl Outbound {
             }
         };
         let variables = BTreeMap::from([
-            ("__IVRPAY_APP", self.0.app.as_str()),
+            (INHERITED_APP, self.0.app.as_str()),
             ("__IVRPAY_CALL", call.as_str()),
             ("__IVRPAY_CALL_FIRST", to.call.first.name()),
             ("__IVRPAY_CALL_FROM", to.from.as_deref().unwrap_or_default()),
@@ -367,6 +370,12 @@ pub(crate) fn left(channels: &[Channel], began: Uuid) -> impl Iterator<Item = &C
             && (channel.state != "Up" || channel.dialplan.context == NEAR.0)
     };
     channels.iter().filter(ours).map(|channel| &channel.id)
+}
+
+/// Whether that telephone is rung under this name, or under none that is told.
+pub(crate) async fn is_of(client: &Client, channel: &ChannelId, app: &str) -> bool {
+    let owner = client.get_variable(channel, APP).await.ok().flatten();
+    owner.is_none_or(|owner| owner.is_empty() || owner == app)
 }
 
 const BUSY: &str = "busy";

@@ -171,7 +171,8 @@ pub async fn serve(
     );
     recorders.resume_left().await;
     let lamps = Lamps::new(client.clone());
-    tidy(client.clone(), lamps.clone(), &stopping, &servers);
+    let app = config.ari.app.clone();
+    tidy(client.clone(), app, lamps.clone(), &stopping, &servers);
     let (pairs, spies) = (Pairs::default(), Spies::default());
     let outbound = Outbound::new(
         client.clone(),
@@ -757,9 +758,11 @@ fn housekeeping(
 /// Longest wait for an Asterisk that is away, before what a service left there is looked for again.
 const TIDY_AGAIN: Duration = Duration::from_secs(2);
 
-/// Lamps, bridges and ringing customers of a service that is no more: nobody else would put them out.
+/// Lamps, bridges and ringing customers of a service that is no more: nobody else would put them out. Of a second daemon that takes calls
+/// on this Asterisk nothing is touched: what its channels are in, or tell by their variable that they are.
 fn tidy(
     client: ivrpay_ari::Client,
+    app: String,
     lamps: Lamps,
     stopping: &CancellationToken,
     servers: &TaskTracker,
@@ -769,19 +772,27 @@ fn tidy(
     let began = uuid::Uuid::now_v7();
     servers.spawn(async move {
         loop {
-            if lamps.tidy().await.is_ok()
-                && let Ok(bridges) = client.bridges().await
+            if let Ok(bridges) = client.bridges().await
                 && let Ok(channels) = client.channels().await
+                && let Ok(alone) = tidy_lamps(&lamps, &channels, &app).await
             {
                 for channel in outbound::left(&channels, began) {
+                    if !alone && !outbound::is_of(&client, channel, &app).await {
+                        continue;
+                    }
                     drop(
                         client
                             .hangup(channel, ivrpay_ari::HangupReason::Normal)
                             .await,
                     );
                 }
+                let another = |id: &String| {
+                    let mut others = channels.iter().filter(|c| is_anothers(c, &app));
+                    others.any(|channel| channel.id.as_str() == id)
+                };
                 let left = |bridge: &&ivrpay_ari::Bridge| {
                     outbound::is_before(&bridge.id, call::BRIDGE, began)
+                        && !bridge.channels.iter().any(another)
                 };
                 for bridge in bridges.iter().filter(left) {
                     if let Ok(id) = ivrpay_ari::BridgeId::new(&bridge.id) {
@@ -796,6 +807,24 @@ fn tidy(
             }
         }
     });
+}
+
+/// A channel that stands in `Stasis()` of another application, which may be a second daemon's.
+fn is_anothers(channel: &ivrpay_ari::Channel, app: &str) -> bool {
+    channel.dialplan.app_name.eq_ignore_ascii_case("Stasis") && !channel.is_in(app)
+}
+
+/// Puts the lamps out, where no other application has a channel: lamps do not tell whose they are. Whether it is so.
+async fn tidy_lamps(
+    lamps: &Lamps,
+    channels: &[ivrpay_ari::Channel],
+    app: &str,
+) -> Result<bool, ivrpay_ari::RequestError> {
+    let alone = !channels.iter().any(|channel| is_anothers(channel, app));
+    if alone {
+        lamps.tidy().await?;
+    }
+    Ok(alone)
 }
 
 /// Nobody waits for this channel here (any more): another daemon may, else it goes on in the dialplan.

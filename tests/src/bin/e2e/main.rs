@@ -13,6 +13,7 @@ mod canary;
 mod desk;
 mod drain;
 mod edge;
+mod faults;
 mod hardening;
 mod keyed;
 mod ladder;
@@ -286,6 +287,8 @@ fn part(args: &Args, lab: anyhow::Result<Lab>, parts: &[Part]) -> Tally {
                                     tally.one(name, check).await;
                                 }
                             }
+                            let full = args.full || args.filter.starts_with("faults:");
+                            faults::run(&mut tally, &lab, &books, wanted, full).await?;
                         }
                     }
                 }
