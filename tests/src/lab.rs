@@ -224,7 +224,8 @@ impl Lab {
     /// # Errors
     /// When it can't be killed or does not come up.
     pub fn restart_asterisk(&self) -> anyhow::Result<()> {
-        let file = std::fs::read_to_string(self.folder.join("asterisk.pid"))?;
+        let path = self.folder.join("asterisk.pid");
+        let file = std::fs::read_to_string(&path)?;
         let pid = file.split(' ').next().context("no process")?;
         let killed = Command::new("kill").args(["-KILL", pid]).status()?;
         ensure!(killed.success(), "Asterisk could not be killed");
@@ -238,6 +239,8 @@ impl Lab {
             );
             std::thread::sleep(Duration::from_millis(20));
         }
+        // Where nobody buries it, the script would take it for alive.
+        std::fs::remove_file(path)?;
         let number = self.instance.to_string();
         up(&["--instance", &number, "--suite", self.get("SUITE")?])
     }

@@ -981,23 +981,49 @@ impl Call {
         Box::pin(self.set_ladder(Ending::Unknown, Line::WhisperUnknown)).await;
     }
 
-    async fn set(&mut self, name: &'static str, value: &str) {
+    /// What the dialplan goes by. An Asterisk that refuses it now is asked again, as it is asked again to let the caller go on: of one who
+    /// has paid the dialplan would believe that nobody knows.
+    async fn set_all(&mut self, variables: &[(&'static str, String)]) {
+        let mut wait = GO_ON_WAIT;
+        for tries_left in (0..GO_ON_TRIES).rev() {
+            let mut all = true;
+            for (name, value) in variables {
+                all &= self.set(name, value).await;
+            }
+            if all || tries_left == 0 {
+                return;
+            }
+            tokio::time::sleep(wait).await;
+            wait *= 2;
+        }
+    }
+
+    /// False where it was not set, and may be another time.
+    async fn set(&mut self, name: &'static str, value: &str) -> bool {
         if self.gone {
-            return;
+            return true;
         }
         if self.variables.get(name).is_some_and(|set| set == value) {
-            return;
+            return true;
         }
         let client = &self.shared.client;
         match client
             .set_variable(&self.about.channel_id, name, value)
             .await
         {
-            Ok(()) => drop(self.variables.insert(name, value.to_owned())),
+            Ok(()) => {
+                self.variables.insert(name, value.to_owned());
+                true
+            }
             Err(error) => {
                 // It may have been set all the same: what the channel has is not known now.
                 self.variables.remove(name);
                 events::ari_request_failed(&self.about, "variable", &error);
+                // One that was taken and not answered in time is done before the caller goes on, since Asterisk keeps the order.
+                !matches!(
+                    error,
+                    RequestError::NotSent { .. } | RequestError::Refused { .. }
+                )
             }
         }
     }
@@ -1134,9 +1160,7 @@ impl Call {
                 variables.push(("IVRPAY_APPROVAL", approval.code.clone().unwrap_or_default()));
             }
         }
-        for (name, value) in &variables {
-            self.set(name, value).await;
-        }
+        self.set_all(&variables).await;
         let whispered = std::mem::take(&mut self.whispered);
         Box::pin(self.set_return(Ending::of(result, end), &whispered)).await;
         #[cfg(feature = "plant")]

@@ -721,6 +721,7 @@ pub(crate) fn ari(counters: &ivrpay_ari::Counters) {
         ("ivrpay_ari_messages_malformed_total", &counters.malformed),
         ("ivrpay_ari_messages_unknown_total", &counters.unknown),
         ("ivrpay_ari_messages_unrouted_total", &counters.unrouted),
+        ("ivrpay_ari_messages_repeated_total", &counters.repeated),
         ("ivrpay_ari_orphans_total", &counters.orphans),
         ("ivrpay_ari_overflows_total", &counters.overflows),
     ] {

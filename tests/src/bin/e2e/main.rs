@@ -287,6 +287,11 @@ fn part(args: &Args, lab: anyhow::Result<Lab>, parts: &[Part]) -> Tally {
                                     tally.one(name, check).await;
                                 }
                             }
+                            for (name, check) in operator::socket::all(&lab) {
+                                if wanted(name) {
+                                    tally.one(name, check).await;
+                                }
+                            }
                             let full = args.full || args.filter.starts_with("faults:");
                             faults::run(&mut tally, &lab, &books, wanted, full).await?;
                         }
