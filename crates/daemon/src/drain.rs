@@ -140,9 +140,15 @@ impl Pulse {
         self.last_ms.store(ms, Ordering::Relaxed);
     }
 
+    /// Since it last did; nothing before the first time, when the service is still being brought up.
     pub(crate) fn since(&self) -> Duration {
-        let last = Duration::from_millis(self.last_ms.load(Ordering::Relaxed));
-        self.began.elapsed().saturating_sub(last)
+        match self.last_ms.load(Ordering::Relaxed) {
+            0 => Duration::ZERO,
+            last => {
+                let last = Duration::from_millis(last);
+                self.began.elapsed().saturating_sub(last)
+            }
+        }
     }
 
     pub(crate) fn is_good(since: Duration) -> bool {

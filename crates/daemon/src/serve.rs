@@ -231,7 +231,7 @@ pub async fn serve(
     let live = Arc::new(Live::default());
     let mut signals = Signals::new();
     let mut reads = true;
-    let mut draining = false;
+    let (mut draining, mut signalled) = (false, false);
     let mut beat = tokio::time::interval(BEAT);
     let mut look = tokio::time::interval(DRAIN_LOOK);
     look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -240,19 +240,23 @@ pub async fn serve(
             biased;
             () = signals.next() => {
                 // Whoever says it again does not want to wait.
-                if draining || config.limits.drain_limit.0.is_zero() {
+                if signalled || config.limits.drain_limit.0.is_zero() {
                     break;
                 }
-                drain.begin(None);
+                signalled = true;
+                // A drain that somebody has begun goes on to its own limit.
+                if !drain.is_begun() {
+                    drain.begin(None);
+                }
+                let left = drain.left().unwrap_or_default();
+                let stop = left + Duration::from_secs(config.limits.shutdown_seconds) + LEAVE_MAX;
+                // The unit's TimeoutStopSec may be less.
+                tell_manager(&format!("EXTEND_TIMEOUT_USEC={}", stop.as_micros()));
                 continue;
             }
             () = drain.begun().cancelled(), if !draining => {
                 draining = true;
-                let left = drain.left().unwrap_or_default();
-                events::draining(drain.running(), left);
-                // What the unit's TimeoutStopSec says, it may be less.
-                let stop = left + Duration::from_secs(config.limits.shutdown_seconds) + LEAVE_MAX;
-                tell_manager(&format!("EXTEND_TIMEOUT_USEC={}", stop.as_micros()));
+                events::draining(drain.running(), drain.left().unwrap_or_default());
                 continue;
             }
             _ = look.tick(), if draining => {

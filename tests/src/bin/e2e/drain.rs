@@ -9,6 +9,7 @@ use ivrpay_tests::lab::Lab;
 use ivrpay_tests::service::{Service, set};
 use serde_json::{Value, json};
 
+use crate::faults::nothing_left;
 use crate::scenarios::{Books, SUCCESS, VISA, extension, keys};
 use crate::{UNHURRIED, short};
 
@@ -160,7 +161,7 @@ async fn twenty(lab: &Lab, books: &Books) -> anyhow::Result<()> {
     paid(&reports, books).await?;
     let ended = service.ended(Duration::from_secs(20)).await?;
     ensure!(ended.code == Some(0), "the service ended with {ended:?}");
-    lab.no_channel(Duration::from_secs(5)).await?;
+    nothing_left(lab, "ivrpay").await?;
     service.spawn()?;
     service.ready(true).await?;
     let state = service.payment(&id).await?["state"].clone();
@@ -182,7 +183,20 @@ async fn by_command(lab: &Lab) -> anyhow::Result<()> {
     let call = Call::new(extension(1, 1200), keys(VISA, "1230", "123"));
     let leave = async {
         on(&service, 1).await?;
-        drain(&service, "60s").await
+        // systemctl stop in a drain that has begun is no second signal.
+        let stop = async {
+            let began = Instant::now();
+            while service.get("/readyz").await?.1["calls"] != "draining" {
+                ensure!(
+                    began.elapsed() < Duration::from_secs(10),
+                    "it does not drain"
+                );
+            }
+            service.signal("-TERM")
+        };
+        let (drained, stop) = tokio::join!(drain(&service, "60s"), stop);
+        stop?;
+        drained
     };
     let (report, drained) = tokio::join!(call.place(lab), leave);
     let (report, (end, said, good)) = (report?, drained?);

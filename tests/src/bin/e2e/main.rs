@@ -280,21 +280,7 @@ fn part(args: &Args, lab: anyhow::Result<Lab>, parts: &[Part]) -> Tally {
                         }
                         Part::Records => records(args, &mut tally, &lab, &books).await?,
                         Part::Faults => faults(args, &mut tally, &lab, &books).await?,
-                        Part::Socket => {
-                            let wanted = |name: &str| name.contains(&args.filter);
-                            for (name, check) in drain::all(&lab, &books) {
-                                if wanted(name) {
-                                    tally.one(name, check).await;
-                                }
-                            }
-                            for (name, check) in operator::socket::all(&lab) {
-                                if wanted(name) {
-                                    tally.one(name, check).await;
-                                }
-                            }
-                            let full = args.full || args.filter.starts_with("faults:");
-                            faults::run(&mut tally, &lab, &books, wanted, full).await?;
-                        }
+                        Part::Socket => socket(args, &mut tally, &lab, &books).await,
                     }
                 }
                 Ok(())
@@ -664,6 +650,35 @@ async fn faults(
             .await;
     }
     Ok(())
+}
+
+async fn socket(args: &Args, tally: &mut Tally, lab: &Arc<Lab>, books: &Arc<Books>) {
+    let wanted = |name: &str| name.contains(&args.filter);
+    // The rarer ones at full count, or by name.
+    let all = args.full || !args.filter.is_empty();
+    let full = args.full || args.filter.starts_with("faults:");
+    let way_out = async {
+        for (name, check) in drain::all(lab, books) {
+            if wanted(name) && (all || !name.contains("by the command line")) {
+                tally.one(name, check).await;
+            }
+        }
+    };
+    // The table has services under names of their own, beside.
+    let (table, ()) = tokio::join!(faults::table(lab, books, wanted, full), way_out);
+    for (name, took, result) in table {
+        tally.count(&name, took, result);
+    }
+    for (name, check) in operator::socket::all(lab) {
+        if wanted(name) && (all || !name.contains("waits")) {
+            tally.one(name, check).await;
+        }
+    }
+    // The last: it ends the calls of all others.
+    let name = "faults: Asterisk killed with a call at each step: all is put right, the next call is taken";
+    if wanted(name) {
+        tally.one(name, faults::asterisk_killed(lab, books)).await;
+    }
 }
 
 /// Without the daemon: what the scenarios of operators stand on.
