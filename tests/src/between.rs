@@ -58,6 +58,9 @@ impl Drop for Between {
     }
 }
 
+/// How long the address may be taken still.
+const FREE_MAX: Duration = Duration::from_secs(2);
+
 /// Longest head of a request.
 const HEAD_MAX: usize = 64 * 1024;
 
@@ -67,7 +70,16 @@ impl Between {
     /// # Errors
     /// When the address is taken.
     pub async fn start(address: SocketAddr, to: SocketAddr) -> anyhow::Result<Self> {
-        let listener = TcpListener::bind(address).await?;
+        // The one before may be about to let go of it.
+        let began = Instant::now();
+        let listener = loop {
+            match TcpListener::bind(address).await {
+                Err(_) if began.elapsed() < FREE_MAX => {
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+                bound => break bound?,
+            }
+        };
         let state = Arc::new(State {
             to,
             rest: Mutex::new(Rest::Passes),
