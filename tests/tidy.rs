@@ -912,3 +912,72 @@ fn planted_leaks_are_in_no_release() {
         assert!(!built, "{file} builds with plants");
     }
 }
+
+/// Every name of a metric in a text.
+fn metrics_in(text: &str) -> BTreeSet<&str> {
+    let is_part = |c: char| c.is_ascii_lowercase() || c == '_';
+    text.split(|c| !is_part(c))
+        .filter(|word| word.starts_with("ivrpay_") && word.len() > "ivrpay_".len())
+        .collect()
+}
+
+/// The metrics that the service has, those of docs/monitoring.md and those of the alarms: what is exported is written down and the other
+/// way round, and no alarm looks at what is not there.
+#[test]
+fn metrics_are_written_down_and_alarms_look_at_them() {
+    let read = |path: &str| std::fs::read_to_string(root().join(path)).expect(path);
+    let (events, written, alarms) = (
+        read("crates/daemon/src/events.rs"),
+        read("docs/monitoring.md"),
+        read("docs/alerts.yml"),
+    );
+    let mut exported: BTreeSet<&str> = events
+        .split('"')
+        .filter(|literal| metrics_in(literal).contains(literal) && *literal != "ivrpay_daemon")
+        .collect();
+    assert!(exported.remove("ivrpay_planted_total"), "of plants alone");
+    let table: String = written
+        .lines()
+        .filter(|line| line.starts_with("| `ivrpay_"))
+        .collect();
+    assert_eq!(
+        exported,
+        metrics_in(&table),
+        "left: in events.rs; right: in docs/monitoring.md"
+    );
+
+    // Prometheus' format of rules, as far as we write it: a list of alarms, each with what it needs.
+    let head = "groups:\n  - name: ivrpay\n    rules:\n";
+    let (_, rules) = alarms.split_once(head).expect("a group of rules");
+    let mut names = BTreeSet::new();
+    let mut looked_at = 0;
+    for rule in rules.split("      - alert: ").skip(1) {
+        let (name, rest) = rule.split_once('\n').expect("a rule");
+        assert!(names.insert(name), "{name} stands twice");
+        let keys: Vec<&str> = rest
+            .lines()
+            .filter_map(|line| line.strip_prefix("        "))
+            .filter(|line| !line.starts_with(' '))
+            .filter_map(|line| line.split(':').next())
+            .collect();
+        assert!(
+            keys == ["expr", "labels", "annotations"]
+                || keys == ["expr", "for", "labels", "annotations"],
+            "{name} has {keys:?}"
+        );
+        for part in ["severity: ", "summary: ", "todo: "] {
+            assert!(rest.contains(part), "{name} lacks {part}");
+        }
+        let expression = rest.split("        labels:").next().unwrap_or_default();
+        for metric in metrics_in(expression) {
+            let whole = metric.strip_suffix("_bucket").unwrap_or(metric);
+            assert!(
+                exported.contains(whole),
+                "{name} looks at {metric}, which is not there"
+            );
+            looked_at += 1;
+        }
+    }
+    assert!(names.len() > 10 && looked_at > 10, "{names:?}");
+    assert!(!alarms.contains('\t'), "YAML has no tabs");
+}

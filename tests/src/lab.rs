@@ -219,6 +219,32 @@ impl Lab {
         }
     }
 
+    /// Kills Asterisk, and starts it again; the acquirer goes on.
+    ///
+    /// # Errors
+    /// When it can't be killed or does not come up.
+    pub fn restart_asterisk(&self) -> anyhow::Result<()> {
+        let path = self.folder.join("asterisk.pid");
+        let file = std::fs::read_to_string(&path)?;
+        let pid = file.split(' ').next().context("no process")?;
+        let killed = Command::new("kill").args(["-KILL", pid]).status()?;
+        ensure!(killed.success(), "Asterisk could not be killed");
+        let began = Instant::now();
+        while std::fs::read_to_string(format!("/proc/{pid}/stat"))
+            .is_ok_and(|stat| !stat.contains(") Z "))
+        {
+            ensure!(
+                began.elapsed() < Duration::from_secs(10),
+                "Asterisk did not end"
+            );
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        // Where nobody buries it, the script would take it for alive.
+        std::fs::remove_file(path)?;
+        let number = self.instance.to_string();
+        up(&["--instance", &number, "--suite", self.get("SUITE")?])
+    }
+
     /// The configuration that the lab wrote.
     ///
     /// # Errors

@@ -6,6 +6,7 @@
 )]
 
 pub mod acquirers;
+pub mod between;
 pub mod call;
 pub mod canary;
 pub mod capture;

@@ -191,9 +191,12 @@ impl Service {
         if let Some(user) = how.owner {
             program = give_to(user, &folder, lab)?;
         }
-        let listen = config.get("http").and_then(|http| http.get("listen"));
-        let api = match listen.and_then(toml::Value::as_str) {
-            Some(address) => format!("http://{address}"),
+        // Two of them run side by side, each at an address of its own.
+        let listen = config
+            .get("http")
+            .and_then(|http| http.get("listen")?.as_str());
+        let api = match listen {
+            Some(listen) => format!("http://{listen}"),
             None => lab.get("API_URL")?.to_owned(),
         };
         let key = std::fs::read_to_string(lab.path("API_KEY_FILE")?)?
@@ -257,7 +260,7 @@ impl Service {
         Ok(())
     }
 
-    /// Waits until `/healthz` is good (or, without Asterisk, until it answers at all).
+    /// Waits until `/readyz` is good (or, without Asterisk, until it answers at all).
     ///
     /// # Errors
     /// After 15 s, or when the process ended.
@@ -274,7 +277,7 @@ impl Service {
                     self.log_tail()
                 );
             }
-            if let Ok(answer) = self.http.get(format!("{}/healthz", self.api)).send().await
+            if let Ok(answer) = self.http.get(format!("{}/readyz", self.api)).send().await
                 && (answer.status().is_success() || !wait_for_asterisk)
             {
                 return Ok(());

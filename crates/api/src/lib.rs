@@ -319,23 +319,71 @@ pub enum EventKind {
     TaskOverdue,
 }
 
-/// Answer of `GET /healthz`.
+/// Answer of `GET /healthz`: the process lives.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Health {
-    /// Whether a call could be taken now.
+    /// The loop that takes calls turns.
     pub ok: bool,
-    /// The ARI websocket: `connected`, or what is wrong.
-    pub asterisk: String,
-    /// The journal: `writable`, or what is wrong.
-    pub journal: String,
+    /// Seconds since it last did; it does each second.
+    pub main_loop_seconds: u64,
     /// Calls now.
     pub calls: usize,
     /// Most calls at once.
     pub calls_max: usize,
     /// What holds card data: `memfd_secret`, `mlock` or `plain`.
     pub secret_memory: String,
+    /// No new call is taken; those that are on go on to their end.
+    pub draining: bool,
     /// The daemon is being stopped.
     pub stopping: bool,
+}
+
+/// Answer of `GET /readyz`: whether a call could be taken now. States alone, no names and no reasons.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ready {
+    /// All of what follows is well.
+    pub ready: bool,
+    /// The ARI websocket: `connected` or `not connected`.
+    pub asterisk: String,
+    /// The journal: `writable` or `not writable`.
+    pub journal: String,
+    /// What is known of the acquirers: `answer`, `some away`, or `away`, with which nobody can pay.
+    pub acquirers: String,
+    /// `taken`, `draining` or `stopping`.
+    pub calls: String,
+}
+
+/// Body of `POST /v1/drain` on the Unix socket.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StartDrain {
+    /// How long calls may go on; the configuration's where it is absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit_seconds: Option<u64>,
+}
+
+/// How far a drain is: answer of `POST /v1/drain` and `GET /v1/drain`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Drain {
+    /// No new call is taken.
+    pub draining: bool,
+    /// The limit is over, or nothing runs any more: what is left is told to end.
+    pub stopping: bool,
+    /// Calls that are on, and customers who are being called.
+    pub calls: usize,
+    /// How long they may go on.
+    pub seconds_left: Option<u64>,
+}
+
+/// How a drain ended: answer of `GET /v1/drain/end`, when it has.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Drained {
+    /// Calls that were told to end, since the limit was over; those before their charge were given back with a sentence.
+    pub told_to_end: usize,
+    /// Calls that had not ended even so.
+    pub left: usize,
+    /// The journal has taken all outcomes.
+    pub all_written: bool,
 }
 
 /// Body of `POST /v1/recordings` on the Unix socket: a recording in which a card was spoken or keyed.

@@ -253,6 +253,15 @@ impl Client {
         }
     }
 
+    /// Whether a playback is queued or playing: [`RequestError::Gone`] where it has ended.
+    ///
+    /// # Errors
+    /// [`RequestError`].
+    pub async fn playback(&self, playback: &PlaybackId) -> Result<(), RequestError> {
+        let path = format!("/playbacks/{}", playback.segment());
+        self.bytes(&path).await.map(drop)
+    }
+
     /// Takes a channel's voice away; keys pass all the same.
     ///
     /// # Errors

@@ -170,6 +170,17 @@ struct Head<'a> {
     kind: Cow<'a, str>,
 }
 
+/// Asterisk's own time of an event, ms: the same event sent again has the same. `None` where there is none.
+pub(crate) fn stamp(text: &str) -> Option<Cow<'_, str>> {
+    #[derive(Deserialize)]
+    struct Stamped<'a> {
+        #[serde(borrow)]
+        timestamp: Cow<'a, str>,
+    }
+    let stamped: Stamped<'_> = serde_json::from_str(text).ok()?;
+    Some(stamped.timestamp)
+}
+
 #[derive(Deserialize)]
 struct OfChannel<'a> {
     #[serde(borrow)]

@@ -4,6 +4,7 @@
 //! calls refuses that call ([`Refusal`]). The reader makes a call's queue when the channel enters, so no early event is lost.
 
 use std::{
+    borrow::Cow,
     collections::{HashMap, HashSet},
     sync::{
         Arc,
@@ -235,6 +236,8 @@ pub struct Counters {
     pub keys_lost: AtomicU64,
     /// Calls ended by a full queue.
     pub overflows: AtomicU64,
+    /// Starts and keys that came twice, and counted once.
+    pub repeated: AtomicU64,
     /// Channels refused.
     pub refused: AtomicU64,
     /// Channels of an earlier life given back to the dialplan.
@@ -251,6 +254,9 @@ struct Route {
     outlet: Outlet,
     /// Connection during which it began.
     connection: u32,
+    /// Asterisk's time of its start, and of the last key: the same event twice is one.
+    started: Option<String>,
+    last_key: Option<String>,
 }
 
 /// What the reader has to do after a message.
@@ -313,13 +319,30 @@ impl Router {
                 args,
                 replaced,
             } => {
-                return self.handle_start(*channel, args, replaced.map(|r| *r), arrived);
+                let stamp = event::stamp(text).map(Cow::into_owned);
+                let known = self.routes.get(channel.id.as_str());
+                if known.is_some_and(|known| stamp.is_some() && known.started == stamp) {
+                    count(&self.counters.repeated);
+                    return Then::Nothing;
+                }
+                return self.handle_start(*channel, args, replaced.map(|r| *r), arrived, stamp);
             }
             Event::ApplicationReplaced => return Then::Replaced,
             Event::DtmfReceived {
                 channel,
                 duration_ms,
             } => {
+                let stamp = event::stamp(text).map(Cow::into_owned);
+                if let Some(route) = self.routes.get_mut(channel.as_ref())
+                    && stamp.is_some()
+                {
+                    if route.last_key == stamp {
+                        // No two keys of a telephone end in the same millisecond.
+                        count(&self.counters.repeated);
+                        return Then::Nothing;
+                    }
+                    route.last_key = stamp;
+                }
                 count(&self.counters.keys);
                 if key.is_none() {
                     count(&self.counters.keys_lost);
@@ -410,6 +433,7 @@ impl Router {
         mut args: Vec<String>,
         replaced: Option<Channel>,
         arrived: Instant,
+        started: Option<String>,
     ) -> Then {
         let id = channel.id.clone();
         // The same channel again without an end between: the end was lost.
@@ -435,6 +459,8 @@ impl Router {
                         Route {
                             outlet,
                             connection: self.connection,
+                            started,
+                            last_key: None,
                         },
                     );
                     return Then::Nothing;

@@ -104,6 +104,42 @@ async fn one_channel_takes_the_place_of_another() {
     is_key(&inbox, event, '7');
 }
 
+/// The same event twice is one, by Asterisk's own time of it: no digit is doubled, and no call begins anew.
+#[tokio::test]
+async fn an_event_that_comes_twice_counts_once() {
+    let mut fake = Fake::start().await;
+    let (_client, mut calls) = connect(config(&fake)).unwrap();
+    let (mut socket, _) = fake.sockets.recv().await.unwrap();
+    let at = |time: &str, event: String| {
+        event.replacen(
+            '{',
+            &format!(r#"{{"timestamp":"2026-11-27T04:43:38.{time}+0000","#),
+            1,
+        )
+    };
+    send(&mut socket, &at("001", start("1.1"))).await;
+    send(&mut socket, &at("001", start("1.1"))).await;
+    for (time, digit) in [
+        ("101", '4'),
+        ("101", '4'),
+        ("301", '4'),
+        ("501", '2'),
+        ("501", '2'),
+    ] {
+        send(&mut socket, &at(time, key("1.1", digit))).await;
+    }
+    // Entered again, with another time: another call.
+    send(&mut socket, &at("901", start("1.1"))).await;
+    let mut inbox = calls.starts.recv().await.unwrap().inbox;
+    for digit in "442".chars() {
+        let event = inbox.recv().await;
+        is_key(&inbox, event, digit);
+    }
+    assert_eq!(inbox.recv().await, Some(CallEvent::StasisEnd));
+    drop(calls.starts.recv().await.unwrap());
+    assert!(calls.starts.try_recv().is_err(), "two starts, no more");
+}
+
 #[tokio::test]
 async fn keys_reach_their_own_call_in_order() {
     let mut fake = Fake::start().await;

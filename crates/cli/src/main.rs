@@ -13,6 +13,7 @@ macro_rules! say {
 mod audit;
 mod card;
 mod connector;
+mod drain;
 mod journal;
 mod payment;
 mod reconcile;
@@ -50,11 +51,14 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Run the service: take calls from Asterisk until SIGTERM, then give every caller back.
+    /// Run the service: take calls from Asterisk until SIGTERM, let those that are on end ([limits] drain_limit), then leave. A second
+    /// SIGTERM ends them at once.
     Serve {
         #[command(flatten)]
         config: ConfigPath,
     },
+    /// The running service takes no new call, lets those that are on end, and leaves: for an upgrade.
+    Drain(drain::Args),
     /// Look at everything that the service needs: file, values, prompts, secret memory, journal, Asterisk, acquirers.
     #[command(args_conflicts_with_subcommands = true)]
     Check {
@@ -180,6 +184,7 @@ fn main() -> ExitCode {
             json,
             deny_warnings,
         } => check(&config.config, offline, json, deny_warnings),
+        Command::Drain(args) => drain::run(&args),
         Command::Audit(args) => audit::run(&args),
         Command::Simulate(args) => simulate::run(&args),
         Command::Payment { command } => payment::run(command),

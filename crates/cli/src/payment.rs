@@ -137,7 +137,7 @@ impl From {
     }
 
     /// The one that is named, else that of the configuration.
-    fn socket_of_service(&self) -> Result<PathBuf, ExitCode> {
+    pub(crate) fn socket_of_service(&self) -> Result<PathBuf, ExitCode> {
         match &self.socket {
             Some(socket) => Ok(socket.clone()),
             None => load(self.config()).map(|config| config.admin_socket),

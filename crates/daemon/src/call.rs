@@ -157,6 +157,7 @@ pub(crate) async fn run(
                 // Too late, or of a daemon that is no more: the dialplan brings the two together again.
                 events::pair_unknown(&start.channel.id);
                 drop(shared.client.voice_back(&start.channel.id).await);
+                say_not_taken(&shared.client, &start.channel.id).await;
                 return go_on(&shared.client, &start.channel.id).await;
             }
         },
@@ -173,6 +174,7 @@ pub(crate) async fn run(
                 Some((pair, _)) if pair.company == Company::Keys => EnteredBy::Operator,
                 _ => EnteredBy::Caller,
             },
+            practice: false,
         },
         channel_name: start.channel.name.clone(),
         shared,
@@ -354,6 +356,7 @@ impl Call {
             events::arguments_refused(&self.about, why);
             internal(Language::Ja)
         })?;
+        self.about.practice = args.mode == Mode::Training;
         let shared = Arc::clone(&self.shared);
         let tenant = self.tenant(&shared, &args)?;
         self.detaches = tenant.spy == spies::Policy::Detach;
@@ -743,7 +746,10 @@ impl Call {
                 // Keys before deadlines: a key that has arrived counts, however late we are.
                 biased;
                 // A channel that is gone says no more, and says so at once: it would starve the answer.
-                event = self.inbox.recv(), if !self.gone && !self.overflowed => self.input(event),
+                event = self.inbox.recv(), if !self.gone && !self.overflowed => match event {
+                    Some(CallEvent::SocketBack) => Box::pin(self.socket_back()).await,
+                    event => self.input(event),
+                },
                 event = operator::event(&mut self.operator) => {
                     Box::pin(self.operator_event(event)).await
                 }
@@ -808,6 +814,19 @@ impl Call {
                 wish.answer(Cancelled::NotInCall);
                 None
             }
+        }
+    }
+
+    /// The end of a prompt may have been told while nobody heard it: whoever waits for it would wait in silence.
+    async fn socket_back(&mut self) -> Option<Input> {
+        let id = self.playback.clone()?;
+        match self.shared.client.playback(&id).await {
+            Err(RequestError::Gone) => {
+                let ended = CallEvent::PlaybackFinished { id, failed: false };
+                self.input(Some(ended))
+            }
+            // It plays, or that can't be known: then its longest time ends it.
+            _ => None,
         }
     }
 
@@ -962,23 +981,49 @@ impl Call {
         Box::pin(self.set_ladder(Ending::Unknown, Line::WhisperUnknown)).await;
     }
 
-    async fn set(&mut self, name: &'static str, value: &str) {
+    /// What the dialplan goes by. An Asterisk that refuses it now is asked again, as it is asked again to let the caller go on: of one who
+    /// has paid the dialplan would believe that nobody knows.
+    async fn set_all(&mut self, variables: &[(&'static str, String)]) {
+        let mut wait = GO_ON_WAIT;
+        for tries_left in (0..GO_ON_TRIES).rev() {
+            let mut all = true;
+            for (name, value) in variables {
+                all &= self.set(name, value).await;
+            }
+            if all || tries_left == 0 {
+                return;
+            }
+            tokio::time::sleep(wait).await;
+            wait *= 2;
+        }
+    }
+
+    /// False where it was not set, and may be another time.
+    async fn set(&mut self, name: &'static str, value: &str) -> bool {
         if self.gone {
-            return;
+            return true;
         }
         if self.variables.get(name).is_some_and(|set| set == value) {
-            return;
+            return true;
         }
         let client = &self.shared.client;
         match client
             .set_variable(&self.about.channel_id, name, value)
             .await
         {
-            Ok(()) => drop(self.variables.insert(name, value.to_owned())),
+            Ok(()) => {
+                self.variables.insert(name, value.to_owned());
+                true
+            }
             Err(error) => {
                 // It may have been set all the same: what the channel has is not known now.
                 self.variables.remove(name);
                 events::ari_request_failed(&self.about, "variable", &error);
+                // One that was taken and not answered in time is done before the caller goes on, since Asterisk keeps the order.
+                !matches!(
+                    error,
+                    RequestError::NotSent { .. } | RequestError::Refused { .. }
+                )
             }
         }
     }
@@ -1115,9 +1160,7 @@ impl Call {
                 variables.push(("IVRPAY_APPROVAL", approval.code.clone().unwrap_or_default()));
             }
         }
-        for (name, value) in &variables {
-            self.set(name, value).await;
-        }
+        self.set_all(&variables).await;
         let whispered = std::mem::take(&mut self.whispered);
         Box::pin(self.set_return(Ending::of(result, end), &whispered)).await;
         #[cfg(feature = "plant")]
@@ -1206,6 +1249,23 @@ pub(crate) async fn go_on(client: &Client, channel: &ivrpay_ari::ChannelId) {
             wait *= 2;
         }
     }
+}
+
+/// Variable of a channel that comes to this daemon and is none of its own: the dialplan asks another one, where there is one.
+const NOT_TAKEN: &str = "IVRPAY_NOT_TAKEN";
+
+/// Without the variable the dialplan goes on, and does not ask another daemon.
+pub(crate) async fn say_not_taken(client: &Client, channel: &ivrpay_ari::ChannelId) {
+    drop(client.set_variable(channel, NOT_TAKEN, "1").await);
+}
+
+/// Gives back a channel that has just come, of which nothing is known yet.
+pub(crate) async fn not_taken(client: Client, channel: ivrpay_ari::ChannelId) {
+    // For a dialplan that knows of no other daemon.
+    let result = CallResult::InternalError.name();
+    drop(client.set_variable(&channel, RESULT_VARIABLE, result).await);
+    say_not_taken(&client, &channel).await;
+    go_on(&client, &channel).await;
 }
 
 /// Longest wait for a refusal to be spoken.

@@ -301,7 +301,9 @@ pub struct Connector {
 pub struct Limits {
     /// Calls at once, 1 to 2,000. One more is an answer, spoken, not an error in a log.
     pub calls_max: usize,
-    /// How long a stop waits for calls to end by themselves, seconds, 1 to 900.
+    /// How long calls that are on may go on when the service is to leave, while it takes no new ones; at most an hour.
+    pub drain_limit: Span,
+    /// How long a stop waits for calls to end that it has told to, seconds, 1 to 900.
     pub shutdown_seconds: u64,
     /// Times within 24 hours that a card may be sent without an approval, 1 to 10.
     pub tries_per_card_per_day: u32,
@@ -311,6 +313,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             calls_max: 200,
+            drain_limit: Span(Duration::from_secs(300)),
             shutdown_seconds: 60,
             tries_per_card_per_day: TRIES_DEFAULT,
         }
@@ -906,6 +909,7 @@ impl Config {
         if !(1..=900).contains(&limits.shutdown_seconds) {
             return Err(ConfigError::value("limits.shutdown_seconds", "1 to 900"));
         }
+        span("limits.drain_limit", limits.drain_limit, 0, 3_600_000)?;
         if !(1..=TRIES_MAX).contains(&limits.tries_per_card_per_day) {
             return Err(ConfigError::value(
                 "limits.tries_per_card_per_day",
@@ -2102,6 +2106,16 @@ pub(crate) mod tests {
             ("#shutdown_seconds = 60", "shutdown_seconds = 0"),
             "limits.shutdown_seconds",
         );
+        for bad in ["\"2h\"", "\"5\"", "300"] {
+            refused(
+                ("#drain_limit = \"5m\"", &format!("drain_limit = {bad}")),
+                if bad == "\"2h\"" {
+                    "limits.drain_limit"
+                } else {
+                    "drain_limit"
+                },
+            );
+        }
         for none in ["0", "11", "-1"] {
             refused(
                 (

@@ -153,6 +153,7 @@ pub(crate) async fn run(
             tenant: None,
             payment_id: None,
             entered_by: EnteredBy::Caller,
+            practice: read.as_ref().is_ok_and(|args| args.mode == Mode::Training),
         },
         shared: Arc::clone(&shared),
         inbox: start.inbox,

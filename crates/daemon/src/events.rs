@@ -44,6 +44,15 @@ pub(crate) struct About {
     pub(crate) payment_id: Option<PaymentId>,
     /// Who keys the card.
     pub(crate) entered_by: EnteredBy,
+    /// Nobody is charged.
+    pub(crate) practice: bool,
+}
+
+impl About {
+    /// For metrics: practice, the canary's among it, is no payment.
+    const fn mode(&self) -> &'static str {
+        if self.practice { "practice" } else { "payment" }
+    }
 }
 
 impl Events {
@@ -112,7 +121,7 @@ impl Events {
             entered_by = about.entered_by.name(),
             "call started"
         );
-        counter!("ivrpay_calls_started_total").increment(1);
+        counter!("ivrpay_calls_started_total", "mode" => about.mode()).increment(1);
         if about.entered_by == EnteredBy::Operator {
             counter!("ivrpay_operator_keyed_total").increment(1);
         }
@@ -261,7 +270,8 @@ impl Events {
             seconds = lasted.as_secs(),
             "call ended"
         );
-        counter!("ivrpay_calls_ended_total", "result" => result.name()).increment(1);
+        counter!("ivrpay_calls_ended_total", "result" => result.name(), "mode" => about.mode())
+            .increment(1);
         histogram!("ivrpay_call_seconds").record(lasted.as_secs_f64());
         self.send(about, api::EventKind::CallEnded, |event| {
             event.result = Some(result.name().to_owned())
@@ -349,6 +359,18 @@ pub(crate) fn protections(all: &[ivrpay_secret::Protection]) {
 
 pub(crate) fn serving(calls_max: usize) {
     gauge!("ivrpay_calls_max").set(as_f64(calls_max));
+    gauge!("ivrpay_draining").set(0.0);
+    // There from the start: of one that comes with its first count, Prometheus does not see that one.
+    for counter in [
+        counter!("ivrpay_panics_total"),
+        counter!("ivrpay_journal_failures_total"),
+        counter!("ivrpay_keys_lost_total"),
+        counter!("ivrpay_prompt_failures_total"),
+        counter!("ivrpay_calls_not_taken_total"),
+        counter!("ivrpay_capacity_exceeded_total"),
+    ] {
+        counter.increment(0);
+    }
     info!(calls_max, "ready");
 }
 
@@ -384,7 +406,13 @@ pub(crate) fn arguments_refused(about: &About, why: &'static str) {
 /// A caller is asked.
 fn asked(about: &About, step: &'static str, attempt: u8, error: Option<&'static str>) {
     debug!(call_id = %about.call_id, step, attempt, error, "step");
-    counter!("ivrpay_steps_total", "step" => step).increment(1);
+    let how = match error {
+        None if attempt <= 1 => "asked",
+        None => "asked-again",
+        Some("input-timeout" | "keys-not-heard") => "timed-out",
+        Some(_) => "refused",
+    };
+    counter!("ivrpay_steps_total", "step" => step, "how" => how).increment(1);
 }
 
 pub(crate) fn no_payment_matched(about: &About, candidates: usize) {
@@ -693,6 +721,7 @@ pub(crate) fn ari(counters: &ivrpay_ari::Counters) {
         ("ivrpay_ari_messages_malformed_total", &counters.malformed),
         ("ivrpay_ari_messages_unknown_total", &counters.unknown),
         ("ivrpay_ari_messages_unrouted_total", &counters.unrouted),
+        ("ivrpay_ari_messages_repeated_total", &counters.repeated),
         ("ivrpay_ari_orphans_total", &counters.orphans),
         ("ivrpay_ari_overflows_total", &counters.overflows),
     ] {
@@ -830,9 +859,11 @@ pub(crate) fn failed_over(
     counter!("ivrpay_failed_over_total", "connector" => from.to_owned()).increment(1);
 }
 
+/// `connector` was asked for `kind`.
 pub(crate) fn outcome(
     payment: PaymentId,
     operation: OperationId,
+    (connector, kind): (&str, &'static str),
     outcome: &Outcome,
     trouble: Option<&Trouble>,
     codes: &str,
@@ -866,15 +897,32 @@ pub(crate) fn outcome(
             info!(payment_id = %payment, operation_id = %operation, outcome = name, reason, "answered");
         }
     }
-    counter!("ivrpay_outcomes_total", "outcome" => name, "reason" => reason).increment(1);
-    histogram!("ivrpay_acquirer_seconds").record(waited.as_secs_f64());
+    outcomes(connector, kind, name, reason);
+    histogram!("ivrpay_acquirer_seconds", "connector" => connector.to_owned(), "operation" => kind)
+        .record(waited.as_secs_f64());
+}
+
+fn outcomes(connector: &str, kind: &'static str, outcome: &'static str, reason: &'static str) {
+    counter!(
+        "ivrpay_outcomes_total",
+        "connector" => connector.to_owned(),
+        "operation" => kind,
+        "outcome" => outcome,
+        "reason" => reason
+    )
+    .increment(1);
 }
 
 /// A card was not sent, by the schemes' rules or our limit.
-pub(crate) fn not_tried(payment: PaymentId, operation: OperationId, reason: Reason) {
+pub(crate) fn not_tried(
+    payment: PaymentId,
+    operation: OperationId,
+    (connector, kind): (&str, &'static str),
+    reason: Reason,
+) {
     let reason = reason.name();
     info!(payment_id = %payment, operation_id = %operation, outcome = "declined", reason, "not sent: this card may not be tried again yet");
-    counter!("ivrpay_outcomes_total", "outcome" => "declined", "reason" => reason).increment(1);
+    outcomes(connector, kind, "declined", reason);
 }
 
 /// A card has left this process. The line has a target of its own: `make bench` asks for it alone and compares its time with the
@@ -952,8 +1000,48 @@ pub(crate) fn fenced(why: &'static str) {
     );
 }
 
+/// What is unknown now, and for how long the oldest of it.
+pub(crate) fn unknowns(unknowns: ivrpay_journal::Unknowns, now_ms: i64) {
+    gauge!("ivrpay_unknown_operations").set(f64::from(unknowns.open));
+    let age_ms = unknowns
+        .since_ms
+        .map_or(0, |since| now_ms.saturating_sub(since));
+    let age = Duration::from_millis(u64::try_from(age_ms).unwrap_or(0));
+    gauge!("ivrpay_unknown_oldest_seconds").set(age.as_secs_f64());
+}
+
+/// Whether an acquirer can be asked now.
+pub(crate) fn acquirer_open(connector: &str, open: bool) {
+    gauge!("ivrpay_acquirer_open", "connector" => connector.to_owned())
+        .set(f64::from(u8::from(open)));
+}
+
+/// A write that a caller waits for: `what` is the intent or the outcome of a charge.
+pub(crate) fn journalled(what: &'static str, lasted: Duration) {
+    histogram!("ivrpay_journal_write_seconds", "what" => what).record(lasted.as_secs_f64());
+}
+
+/// No new call is taken from now on. `calls`: those that are on, and customers who are being called.
+pub(crate) fn draining(calls: usize, limit: Duration) {
+    info!(
+        calls,
+        limit_seconds = limit.as_secs(),
+        "draining: no new calls; those that are on go on to their end"
+    );
+    gauge!("ivrpay_draining").set(1.0);
+}
+
+pub(crate) fn not_taken(channel: &ChannelId) {
+    info!(
+        channel_id = channel.as_str(),
+        "a call is not taken, since the service is about to leave; the dialplan goes on with it"
+    );
+    counter!("ivrpay_calls_not_taken_total").increment(1);
+}
+
 pub(crate) fn stopping(calls: usize) {
-    info!(calls, "stopping: no new calls; those that are on may end");
+    info!(calls, "stopping: calls that are on are told to end");
+    gauge!("ivrpay_draining").set(1.0);
 }
 
 pub(crate) fn stopped(left: usize, all_written: bool) {

@@ -10,6 +10,7 @@ mod cancels;
 pub mod check;
 pub mod config;
 mod desk;
+mod drain;
 pub mod edge;
 mod events;
 mod expiring;

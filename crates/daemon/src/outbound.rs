@@ -31,6 +31,9 @@ const CHANNEL: &str = "ivrpay-call-";
 const CONTEXT: &str = "ivrpay-call";
 /// Where the near half of our Local channel waits, should the admin's dialplan answer it before the customer does.
 const NEAR: (&str, &str) = ("ivrpay-rung", "near");
+/// Whose call it is, on each of its channels.
+const INHERITED_APP: &str = "__IVRPAY_APP";
+const APP: &str = "IVRPAY_APP";
 /// How often the channel is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// The channel is gone: how long the dialplan's word may be on its way.
@@ -54,6 +57,10 @@ struct Inner {
     /// Calls of payments that are on.
     calls: Arc<AtomicUsize>,
     calls_max: usize,
+    /// Our name for Asterisk: what the dialplan tells of these calls comes here, and to no other daemon.
+    app: String,
+    /// Nobody is called any more.
+    draining: CancellationToken,
     stopping: CancellationToken,
     tasks: TaskTracker,
 }
@@ -107,7 +114,8 @@ impl Outbound {
         tenants: Vec<Tenant>,
         calls: Arc<AtomicUsize>,
         calls_max: usize,
-        stopping: CancellationToken,
+        app: String,
+        (draining, stopping): (CancellationToken, CancellationToken),
         tasks: TaskTracker,
     ) -> Self {
         Self(Arc::new(Inner {
@@ -118,6 +126,8 @@ impl Outbound {
             on: Mutex::default(),
             calls,
             calls_max,
+            app,
+            draining,
             stopping,
             tasks,
         }))
@@ -129,16 +139,20 @@ impl Outbound {
 
     /// Whether a customer could be called, and find a place when he answers.
     pub(crate) fn ready(&self) -> Result<(), &'static str> {
-        if self.0.stopping.is_cancelled() {
+        if self.0.draining.is_cancelled() || self.0.stopping.is_cancelled() {
             return Err("the service is being stopped; nobody is called");
         }
         // Who is being rung needs a place soon.
-        let rung = self.on().values().filter(|on| !on.came).count();
-        let places = self.0.calls.load(Ordering::Relaxed) + rung;
+        let places = self.0.calls.load(Ordering::Relaxed) + self.rung();
         if places >= self.0.calls_max {
             return Err("no place is free for another call; nobody is called");
         }
         Ok(())
+    }
+
+    /// Customers who are being rung, and have not come yet.
+    pub(crate) fn rung(&self) -> usize {
+        self.on().values().filter(|on| !on.came).count()
     }
 
     /// Calls, in a task of its own.
@@ -307,6 +321,7 @@ impl Outbound {
             }
         };
         let variables = BTreeMap::from([
+            (INHERITED_APP, self.0.app.as_str()),
             ("__IVRPAY_CALL", call.as_str()),
             ("__IVRPAY_CALL_FIRST", to.call.first.name()),
             ("__IVRPAY_CALL_FROM", to.from.as_deref().unwrap_or_default()),
@@ -355,6 +370,12 @@ pub(crate) fn left(channels: &[Channel], began: Uuid) -> impl Iterator<Item = &C
             && (channel.state != "Up" || channel.dialplan.context == NEAR.0)
     };
     channels.iter().filter(ours).map(|channel| &channel.id)
+}
+
+/// Whether that telephone is rung under this name, or under none that is told.
+pub(crate) async fn is_of(client: &Client, channel: &ChannelId, app: &str) -> bool {
+    let owner = client.get_variable(channel, APP).await.ok().flatten();
+    owner.is_none_or(|owner| owner.is_empty() || owner == app)
 }
 
 const BUSY: &str = "busy";

@@ -80,6 +80,11 @@ impl Pairs {
         pairs.any(|(pair, _)| pair.customer == *customer)
     }
 
+    /// Legs that were sent here and have not come yet.
+    pub(crate) fn on_their_way(&self) -> usize {
+        self.lock().len()
+    }
+
     /// The token under which both legs come, which nobody can guess; `None`: too many are on their way.
     pub(crate) fn announce(&self, pair: Pair) -> Option<String> {
         let token = uuid::Uuid::new_v4().simple().to_string();

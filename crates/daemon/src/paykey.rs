@@ -44,7 +44,8 @@ pub(crate) struct PayKey {
     /// Calls that are on.
     pub(crate) on: Arc<AtomicUsize>,
     pub(crate) calls_max: usize,
-    pub(crate) stopping: CancellationToken,
+    /// No new call is taken.
+    pub(crate) draining: CancellationToken,
     /// Who moves both legs, where the dialplan can't.
     pub(crate) ami: Option<ivrpay_ami::Config>,
 }
@@ -126,7 +127,7 @@ impl PayKey {
         press: Press<'_>,
         language: &mut Language,
     ) -> Result<Ready, No<E::Lost>> {
-        if self.stopping.is_cancelled() {
+        if self.draining.is_cancelled() {
             return Err(Refusal::ServiceAway.into());
         }
         if self.on.load(Ordering::Relaxed) >= self.calls_max {
@@ -175,6 +176,10 @@ impl PayKey {
                 ..legs
             };
             self.safe(keyer, practice, pressed).await?;
+        }
+        // He may have thought about it for a while.
+        if self.draining.is_cancelled() {
+            return Err(Refusal::ServiceAway.into());
         }
         let pair = Pair {
             customer: customer.id.clone(),

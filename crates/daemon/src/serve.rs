@@ -1,4 +1,4 @@
-//! `ivrpay serve`: brings everything up, takes calls until it is told to stop, and gives every caller back.
+//! `ivrpay serve`: brings everything up, takes calls until it is told to stop, lets those that are on end, and gives every caller back.
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
@@ -13,9 +13,10 @@ use ivrpay_api as api;
 use ivrpay_dialogue::{CallResult, Command};
 use ivrpay_journal::{Journal, OpenOptions};
 use ivrpay_payment::{CallId, PaymentId};
-use ivrpay_web::Web;
+use ivrpay_web::{Drains as _, Web};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tokio::net::{TcpListener, UnixListener};
+use tokio::signal::unix;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -26,12 +27,14 @@ use crate::call::{self, Shared};
 use crate::cancels::Cancels;
 use crate::config::Config;
 use crate::desk::{self, Desks};
+use crate::drain::{BEAT, Drain, Pulse};
 use crate::events::{self, Events};
 use crate::guard::Guard;
 use crate::lamps::Lamps;
 use crate::outbound::{self, Mark, Outbound};
 use crate::pairs::{Leg, Pairs};
 use crate::paykey::{self, PayKey};
+use crate::quarantine;
 use crate::recorders::Recorders;
 use crate::settle::{Route, Settle};
 use crate::spies::{self, Spies};
@@ -44,13 +47,16 @@ const STARTS_MAX: usize = 64;
 /// Longest that the calls which are left at a shutdown, and those that come during it, may take to be given back.
 const GIVE_BACK_MAX: Duration = Duration::from_secs(5);
 
+/// How often is looked whether anything still runs, once no new call is taken.
+const DRAIN_LOOK: Duration = Duration::from_millis(200);
+
 /// Longest that the last answers of the API may take at a shutdown.
 const SERVERS_MAX: Duration = Duration::from_secs(3);
 
 /// How often waiting payments are looked through for those that have waited too long, and metrics are tidied.
 const HOUSEKEEPING: Duration = Duration::from_secs(5);
 
-/// Runs the service until SIGTERM or SIGINT.
+/// Runs the service until SIGTERM or SIGINT, or until it was drained.
 ///
 /// # Errors
 /// What kept it from starting, with what to do.
@@ -108,6 +114,7 @@ pub async fn serve(
     let (stopping, closing) = (CancellationToken::new(), CancellationToken::new());
     let on = Arc::new(AtomicUsize::new(0));
     let connected = Arc::new(AtomicBool::new(false));
+    let (drain, pulse) = (Drain::new(config.limits.drain_limit.0), Pulse::new());
     let servers = TaskTracker::new();
     let cancels = Cancels::default();
     // The API listens before Asterisk is reached.
@@ -121,7 +128,8 @@ pub async fn serve(
         &metrics,
         &on,
         &connected,
-        &stopping,
+        &drain,
+        &pulse,
         &closing,
         &caller,
         secret_memory.backing.name(),
@@ -148,7 +156,7 @@ pub async fn serve(
         ..
     } = calls;
     watch(status, &connected, &stopping, &servers);
-    housekeeping(journal.clone(), metrics, counters, &stopping, &servers);
+    housekeeping(settle.clone(), metrics, counters, &stopping, &servers);
     tasks::watch(journal.clone(), stream.clone(), &stopping, &servers);
     crate::expiring::watch(&config, journal.clone(), &stopping, &servers);
     crate::recovery::watch(&settle, &stopping, &servers);
@@ -165,8 +173,10 @@ pub async fn serve(
         crate::recovery::take_over(journal.clone(), recorders.clone(), &stopping, &servers);
     }
     let lamps = Lamps::new(client.clone());
+    let app = config.ari.app.clone();
     tidy(
         client.clone(),
+        app,
         lamps.clone(),
         journal.clone(),
         &stopping,
@@ -180,9 +190,14 @@ pub async fn serve(
         config.tenants.clone(),
         Arc::clone(&on),
         config.limits.calls_max,
-        stopping.clone(),
+        config.ari.app.clone(),
+        (drain.begun().clone(), stopping.clone()),
         servers.clone(),
     );
+    drain.counts({
+        let (on, outbound, pairs) = (Arc::clone(&on), outbound.clone(), pairs.clone());
+        Box::new(move || on.load(Ordering::Relaxed) + outbound.rung() + pairs.on_their_way())
+    });
     drop(caller.0.set((outbound.clone(), Arc::clone(&connected))));
     let shared = Arc::new(Shared {
         outbound: outbound.clone(),
@@ -204,7 +219,7 @@ pub async fn serve(
         shared: Arc::clone(&shared),
         on: Arc::clone(&on),
         calls_max: config.limits.calls_max,
-        stopping: stopping.clone(),
+        draining: drain.begun().clone(),
         ami: config.pay_key.clone(),
     });
     if let Some(listener) = keys {
@@ -218,20 +233,54 @@ pub async fn serve(
         });
     }
     events::serving(config.limits.calls_max);
-    notify_ready();
+    tell_manager("READY=1");
 
     let desks = Desks::default();
     let calls_on = TaskTracker::new();
     let live = Arc::new(Live::default());
-    let mut stop = std::pin::pin!(stop_signal());
+    let mut signals = Signals::new();
     let lost = journal.clone();
     let mut fenced = std::pin::pin!(lost.fenced());
     let mut has_right = true;
     let mut reads = true;
+    let (mut draining, mut signalled) = (false, false);
+    let mut beat = tokio::time::interval(BEAT);
+    let mut look = tokio::time::interval(DRAIN_LOOK);
+    look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         let start = tokio::select! {
             biased;
-            () = &mut stop => break,
+            () = signals.next() => {
+                // Whoever says it again does not want to wait.
+                if signalled || config.limits.drain_limit.0.is_zero() {
+                    break;
+                }
+                signalled = true;
+                // A drain that somebody has begun goes on to its own limit.
+                if !drain.is_begun() {
+                    drain.begin(None);
+                }
+                let left = drain.left().unwrap_or_default();
+                let stop = left + Duration::from_secs(config.limits.shutdown_seconds) + LEAVE_MAX;
+                // The unit's TimeoutStopSec may be less.
+                tell_manager(&format!("EXTEND_TIMEOUT_USEC={}", stop.as_micros()));
+                continue;
+            }
+            () = drain.begun().cancelled(), if !draining => {
+                draining = true;
+                events::draining(drain.running(), drain.left().unwrap_or_default());
+                continue;
+            }
+            _ = look.tick(), if draining => {
+                if drain.is_over() {
+                    break;
+                }
+                continue;
+            }
+            _ = beat.tick() => {
+                pulse.beat();
+                continue;
+            }
             why = &mut fenced => {
                 events::fenced(why);
                 has_right = false;
@@ -265,6 +314,10 @@ pub async fn serve(
         }
         // Nor is an operator who asks by the pay key.
         if paykey::asks(&start.args) {
+            if draining {
+                not_taken(&client, start.channel.id);
+                continue;
+            }
             servers.spawn(Arc::clone(&key).pressed(start));
             continue;
         }
@@ -299,6 +352,14 @@ pub async fn serve(
             Ok(()) => continue,
             Err(start) => *start,
         };
+        // What belongs to something that runs comes in; the rest is another daemon's, or the dialplan's.
+        let belongs = called.is_some()
+            || Leg::of(&start.args).is_some()
+            || quarantine::Mark::of(&start.args).is_some();
+        if draining && !belongs {
+            not_taken(&client, start.channel.id);
+            continue;
+        }
         if on.load(Ordering::Relaxed) >= config.limits.calls_max {
             events::capacity(&start.channel.id);
             let result = match called {
@@ -349,21 +410,23 @@ pub async fn serve(
     }
 
     // New callers are given back at once; the socket stays, for those that are on.
+    drain.stop();
     stopping.cancel();
     settle.stop_resending();
-    events::stopping(on.load(Ordering::Relaxed));
+    let told_to_end = on.load(Ordering::Relaxed);
+    events::stopping(told_to_end);
     let late = tokio::spawn({
         let client = client.clone();
         async move {
             let mut given = JoinSet::new();
             loop {
-                let (channel, result) = tokio::select! {
-                    Some(start) = starts.recv() => (start.channel.id, CallResult::InternalError),
-                    Some(refusal) = refusals.recv() => (refusal.channel, CallResult::CapacityExceeded),
+                let channel = tokio::select! {
+                    Some(start) = starts.recv() => start.channel.id,
+                    Some(refusal) = refusals.recv() => refusal.channel,
                     // The reader is gone, and with it whoever could enter.
                     else => break,
                 };
-                given.spawn(give_back(client.clone(), channel, Some(result)));
+                given.spawn(call::not_taken(client.clone(), channel));
             }
             given.join_all().await;
         }
@@ -376,7 +439,7 @@ pub async fn serve(
     };
     let waited = tokio::select! {
         done = tokio::time::timeout(Duration::from_secs(config.limits.shutdown_seconds), all) => done.is_ok(),
-        () = stop_signal() => false,
+        () = signals.next() => false,
     };
     let left = live.channels();
     // Their results stay as they were marked: a charge whose answer is out is unknown.
@@ -393,6 +456,11 @@ pub async fn serve(
     drop(tokio::time::timeout(GIVE_BACK_MAX, lamps.end()).await);
     halt.stop().await;
     drop(tokio::time::timeout(GIVE_BACK_MAX, late).await);
+    drain.ended(api::Drained {
+        told_to_end,
+        left: left.len(),
+        all_written: waited,
+    });
     closing.cancel();
     servers.close();
     drop(tokio::time::timeout(SERVERS_MAX, servers.wait()).await);
@@ -492,17 +560,13 @@ fn web(
     metrics: &PrometheusHandle,
     on: &Arc<AtomicUsize>,
     connected: &Arc<AtomicBool>,
-    stopping: &CancellationToken,
+    drain: &Drain,
+    pulse: &Pulse,
     closing: &CancellationToken,
     caller: &Arc<Caller>,
     secret_memory: &'static str,
 ) -> Web {
-    let (on, connected, stopping, calls_max) = (
-        Arc::clone(on),
-        Arc::clone(connected),
-        stopping.clone(),
-        config.limits.calls_max,
-    );
+    let (on, calls_max) = (Arc::clone(on), config.limits.calls_max);
     let cancels = cancels.clone();
     Web {
         cancel: Arc::new(move |payment, by| {
@@ -536,24 +600,27 @@ fn web(
                 .collect(),
         ),
         events: stream.stream(),
-        health: Arc::new(move || {
-            let asterisk = connected.load(Ordering::Relaxed);
-            let stopping = stopping.is_cancelled();
-            api::Health {
-                ok: asterisk && !stopping,
-                asterisk: if asterisk {
-                    "connected"
-                } else {
-                    "not connected"
+        health: Arc::new({
+            let (drain, pulse) = (drain.clone(), pulse.clone());
+            move || {
+                let (since, stopping) = (pulse.since(), drain.is_stopping());
+                api::Health {
+                    // It ends by then, and the rest has limits.
+                    ok: stopping || Pulse::is_good(since),
+                    main_loop_seconds: since.as_secs(),
+                    calls: on.load(Ordering::Relaxed),
+                    calls_max,
+                    secret_memory: secret_memory.into(),
+                    draining: drain.is_begun(),
+                    stopping,
                 }
-                .into(),
-                journal: "writable".into(),
-                calls: on.load(Ordering::Relaxed),
-                calls_max,
-                secret_memory: secret_memory.into(),
-                stopping,
             }
         }),
+        ready: Arc::new({
+            let (drain, connected, settle) = (drain.clone(), Arc::clone(connected), settle.clone());
+            move || ready(&drain, connected.load(Ordering::Relaxed), settle.reached())
+        }),
+        drains: Arc::new(drain.clone()),
         metrics: metrics.clone(),
         clock: Arc::new(now_ms),
         quarantine: config.quarantine.clone(),
@@ -562,6 +629,34 @@ fn web(
         closing: closing.clone(),
         journal_health: ivrpay_web::JournalHealth::default(),
         caller: Arc::clone(caller) as Arc<dyn ivrpay_web::Caller>,
+    }
+}
+
+/// Whether a call could be taken now. `reached`: acquirers that can be asked, and all.
+fn ready(drain: &Drain, connected: bool, (open, all): (usize, usize)) -> api::Ready {
+    let acquirers = match open {
+        0 if all > 0 => "away",
+        open if open < all => "some away",
+        _ => "answer",
+    };
+    let calls = if drain.is_stopping() {
+        "stopping"
+    } else if drain.is_begun() {
+        "draining"
+    } else {
+        "taken"
+    };
+    api::Ready {
+        ready: connected && acquirers != "away" && calls == "taken",
+        asterisk: if connected {
+            "connected"
+        } else {
+            "not connected"
+        }
+        .into(),
+        journal: "writable".into(),
+        acquirers: acquirers.into(),
+        calls: calls.into(),
     }
 }
 
@@ -655,7 +750,7 @@ fn watch(
 }
 
 fn housekeeping(
-    journal: Journal,
+    settle: Settle,
     metrics: PrometheusHandle,
     counters: Arc<ivrpay_ari::Counters>,
     stopping: &CancellationToken,
@@ -672,6 +767,12 @@ fn housekeeping(
             metrics.run_upkeep();
             events::ari(&counters);
             events::secret_memory(ivrpay_secret::in_use(), ivrpay_secret::longest_life());
+            settle.tell_of_acquirers();
+            let journal = settle.journal();
+            match journal.unknowns().await {
+                Ok(unknowns) => events::unknowns(unknowns, now_ms()),
+                Err(error) => events::journal_failed(None, "unknowns", &error),
+            }
             if let Err(error) = journal.expire(now_ms()).await {
                 events::journal_failed(None, "expire", &error);
             }
@@ -682,9 +783,11 @@ fn housekeeping(
 /// Longest wait for an Asterisk that is away, before what a service left there is looked for again.
 const TIDY_AGAIN: Duration = Duration::from_secs(2);
 
-/// Lamps, bridges and ringing customers of a service that is no more: nobody else would put them out.
+/// Lamps, bridges and ringing customers of a service that is no more: nobody else would put them out. Of a second daemon that takes calls
+/// on this Asterisk nothing is touched: what its channels are in, or tell by their variable that they are.
 fn tidy(
     client: ivrpay_ari::Client,
+    app: String,
     lamps: Lamps,
     journal: Journal,
     stopping: &CancellationToken,
@@ -696,14 +799,15 @@ fn tidy(
     servers.spawn(async move {
         loop {
             if let Ok(elsewhere) = journal.calls_elsewhere().await
-                // Whose lamp it is, nothing says.
-                && (!elsewhere.is_empty() || lamps.tidy().await.is_ok())
                 && let Ok(bridges) = client.bridges().await
                 && let Ok(channels) = client.channels().await
+                && let Ok(alone) = tidy_lamps(&lamps, &channels, &app, elsewhere.is_empty()).await
             {
                 let lives = |id: &str| elsewhere.iter().any(|call| id.ends_with(&call.to_string()));
                 for channel in outbound::left(&channels, began) {
-                    if lives(channel.as_str()) {
+                    if lives(channel.as_str())
+                        || (!alone && !outbound::is_of(&client, channel, &app).await)
+                    {
                         continue;
                     }
                     drop(
@@ -712,8 +816,14 @@ fn tidy(
                             .await,
                     );
                 }
+                let another = |id: &String| {
+                    let mut others = channels.iter().filter(|c| is_anothers(c, &app));
+                    others.any(|channel| channel.id.as_str() == id)
+                };
                 let left = |bridge: &&ivrpay_ari::Bridge| {
-                    outbound::is_before(&bridge.id, call::BRIDGE, began) && !lives(&bridge.id)
+                    outbound::is_before(&bridge.id, call::BRIDGE, began)
+                        && !lives(&bridge.id)
+                        && !bridge.channels.iter().any(another)
                 };
                 for bridge in bridges.iter().filter(left) {
                     if let Ok(id) = ivrpay_ari::BridgeId::new(&bridge.id) {
@@ -730,33 +840,76 @@ fn tidy(
     });
 }
 
-/// Nobody waits for this channel (any more): it goes on in the dialplan.
-fn let_go(client: &ivrpay_ari::Client, channel: ivrpay_ari::ChannelId) {
-    let client = client.clone();
-    tokio::spawn(async move { call::go_on(&client, &channel).await });
+/// A channel that stands in `Stasis()` of another application, which may be a second daemon's.
+fn is_anothers(channel: &ivrpay_ari::Channel, app: &str) -> bool {
+    channel.dialplan.app_name.eq_ignore_ascii_case("Stasis") && !channel.is_in(app)
 }
 
-async fn stop_signal() {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut term), Ok(mut int)) = (
-        signal(SignalKind::terminate()),
-        signal(SignalKind::interrupt()),
-    ) else {
-        // Without handlers the default action of the signal ends the process.
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = term.recv() => {}
-        _ = int.recv() => {}
+/// Puts the lamps out, where no other application has a channel: lamps do not tell whose they are. Whether it is so.
+async fn tidy_lamps(
+    lamps: &Lamps,
+    channels: &[ivrpay_ari::Channel],
+    app: &str,
+    nowhere_else: bool,
+) -> Result<bool, ivrpay_ari::RequestError> {
+    let alone = nowhere_else && !channels.iter().any(|channel| is_anothers(channel, app));
+    if alone {
+        lamps.tidy().await?;
+    }
+    Ok(alone)
+}
+
+/// Nobody waits for this channel here (any more): another daemon may, else it goes on in the dialplan.
+fn let_go(client: &ivrpay_ari::Client, channel: ivrpay_ari::ChannelId) {
+    let client = client.clone();
+    tokio::spawn(async move {
+        call::say_not_taken(&client, &channel).await;
+        call::go_on(&client, &channel).await;
+    });
+}
+
+/// It comes while the service is about to leave.
+fn not_taken(client: &ivrpay_ari::Client, channel: ivrpay_ari::ChannelId) {
+    events::not_taken(&channel);
+    tokio::spawn(call::not_taken(client.clone(), channel));
+}
+
+/// SIGTERM and SIGINT, heard from here on; none is lost between two waits.
+struct Signals(Option<(unix::Signal, unix::Signal)>);
+
+impl Signals {
+    fn new() -> Self {
+        let (Ok(term), Ok(int)) = (
+            unix::signal(unix::SignalKind::terminate()),
+            unix::signal(unix::SignalKind::interrupt()),
+        ) else {
+            // Without handlers the default action of the signal ends the process.
+            return Self(None);
+        };
+        Self(Some((term, int)))
+    }
+
+    /// Cancel-safe.
+    async fn next(&mut self) {
+        let Some((term, int)) = &mut self.0 else {
+            return std::future::pending().await;
+        };
+        tokio::select! {
+            _ = term.recv() => {}
+            _ = int.recv() => {}
+        }
     }
 }
 
-/// Tells systemd that we are up (sd_notify(3)): `READY=1` to the datagram socket of `NOTIFY_SOCKET`.
-fn notify_ready() {
+/// Beyond the limits of drain and stop, until the process is gone.
+const LEAVE_MAX: Duration = Duration::from_secs(30);
+
+/// Tells systemd (sd_notify(3)) by a datagram to `NOTIFY_SOCKET`.
+fn tell_manager(what: &str) {
     if let Some(path) = std::env::var_os("NOTIFY_SOCKET")
         && let Ok(socket) = std::os::unix::net::UnixDatagram::unbound()
     {
-        drop(socket.send_to(b"READY=1", path));
+        drop(socket.send_to(what.as_bytes(), path));
     }
 }
 

@@ -16,7 +16,8 @@ use ivrpay_dialogue::operator::Refusal;
 use ivrpay_dialogue::{Draft, NotWritten};
 use ivrpay_journal::{
     ApiRequest, By, Claim, IntentDraft, IntentError, Journal, LATE_ANSWER, Later, LaterDraft,
-    LaterError, Operation, OperationState, OutcomeError, Payment, Planned, RECOVERY, Told,
+    LaterError, Operation, OperationState, OutcomeError, Payment, Planned, RECOVERY, TRAINING,
+    Told,
 };
 use ivrpay_payment::{
     CallId, Decline, Doubt, Durable, Intent, Notice, OperationId, OperationKind, OperatorId,
@@ -231,8 +232,10 @@ impl Settle {
             connector: connector.to_owned(),
             evidence: serde_json::to_value(&draft.evidence).unwrap_or_default(),
         };
+        let began = Instant::now();
         match self.journal.write_intent(payment, draft).await {
             Ok(intent) => {
+                events::journalled("intent", began.elapsed());
                 events::intent(payment, intent.get().operation_id);
                 Ok(intent)
             }
@@ -518,6 +521,20 @@ impl Settle {
         ways.open(|connector| self.is_open(connector).is_ok())
     }
 
+    /// Acquirers that can be asked now, and all; practice asks none.
+    pub(crate) fn reached(&self) -> (usize, usize) {
+        let all = || self.routes.keys().filter(|name| *name != TRAINING);
+        let open = all().filter(|name| self.is_open(name).is_ok());
+        (open.count(), all().count())
+    }
+
+    /// For metrics.
+    pub(crate) fn tell_of_acquirers(&self) {
+        for name in self.routes.keys().filter(|name| *name != TRAINING) {
+            events::acquirer_open(name, self.is_open(name).is_ok());
+        }
+    }
+
     async fn payment(&self, id: PaymentId) -> Result<Payment, LaterRefused> {
         let found = self.journal.payment(id).await?;
         found.ok_or_else(|| LaterError::NotFound.into())
@@ -672,7 +689,16 @@ impl Settle {
             (connector, card) = (other, Some(unsent));
         };
         let (trouble, took) = (ran.trouble.as_ref(), started.elapsed());
-        events::outcome(payment, operation, &ran.outcome, trouble, &ran.codes, took);
+        let asked = (connector.as_str(), intent.get().kind.name());
+        events::outcome(
+            payment,
+            operation,
+            asked,
+            &ran.outcome,
+            trouble,
+            &ran.codes,
+            took,
+        );
         ran.outcome
     }
 
@@ -682,7 +708,8 @@ impl Settle {
         if let Some(route) = self.routes.get(ways.first()) {
             tokio::time::sleep(route.refused_after()).await;
         }
-        events::not_tried(payment, operation, reason);
+        let asked = (ways.first(), intent.get().kind.name());
+        events::not_tried(payment, operation, asked, reason);
         Outcome::Declined(Decline {
             reason,
             code: String::new(),
@@ -731,6 +758,7 @@ impl Settle {
 
     /// Writes an outcome. Where the call was closed meanwhile, its operation is unknown, and now is settled.
     async fn keep(&self, intent: &Durable<Intent>, outcome: &Outcome) -> Result<(), OutcomeError> {
+        let began = Instant::now();
         let written = match self.journal.write_outcome(intent, outcome).await {
             Err(OutcomeError::AlreadyWritten) => {
                 let operation = intent.get().operation_id;
@@ -747,7 +775,10 @@ impl Settle {
                 }
                 Ok(())
             }
-            Ok(_) => Ok(()),
+            Ok(_) => {
+                events::journalled("outcome", began.elapsed());
+                Ok(())
+            }
             Err(error) => Err(error),
         }
     }

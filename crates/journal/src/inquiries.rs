@@ -42,7 +42,24 @@ pub struct Unheard {
     pub at_ms: i64,
 }
 
+/// What is unknown now.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Unknowns {
+    /// Operations.
+    pub open: u32,
+    /// When the oldest of them was written, UTC milliseconds.
+    pub since_ms: Option<i64>,
+}
+
 impl Journal {
+    /// Operations of which nobody knows what became of them; practice is left out.
+    ///
+    /// # Errors
+    /// The journal's own.
+    pub async fn unknowns(&self) -> Result<Unknowns, Error> {
+        self.store().unknowns().await
+    }
+
     /// Operations of this connector whose acquirer is to be asked now what became of them, those first that have waited longest.
     ///
     /// # Errors

@@ -37,7 +37,7 @@ pub use error::{
     RecordingError, TaskError,
 };
 pub use expiring::Reserved;
-pub use inquiries::{LATE_ANSWER, RECOVERY, Unheard};
+pub use inquiries::{LATE_ANSWER, RECOVERY, Unheard, Unknowns};
 pub use journal::Journal;
 pub use location::{Location, Server, ServerError};
 pub use notices::Told;

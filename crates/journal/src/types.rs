@@ -976,7 +976,10 @@ impl fmt::Display for Break {
                 write!(f, "the records of {writer} do not end where they should")
             }
             Self::State { payment } => {
-                write!(f, "payment {payment} has another state than its last record")
+                write!(
+                    f,
+                    "payment {payment} has another state than its last record"
+                )
             }
         }
     }

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use common::{Place, approved, by, call, declined, draft, order};
 use ivrpay_journal::{
     Claim, Journal, Later, LaterDraft, LaterError, NewPayment, OpenOptions, RECOVERY, TRAINING,
-    TaskFilter, TaskKind, TaskRules,
+    TaskFilter, TaskKind, TaskRules, Unknowns,
 };
 use ivrpay_payment::{Doubt, OperationId, OperationKind, Outcome, State, TenantId, Why};
 use serde_json::json;
@@ -296,9 +296,27 @@ async fn a_release_is_done_once_and_never_over_a_person(given: Place) {
     }
 }
 
+/// How much is unknown, and since when; neither practice nor the questions about it.
+async fn what_is_unknown_is_counted_with_its_age(place: Place) {
+    let journal = place.open().await;
+    assert_eq!(journal.unknowns().await.unwrap(), Unknowns::default());
+    let since_ms = Some(place.now.load(Ordering::SeqCst));
+    let first = lost(&journal, "U-1").await;
+    place.now.fetch_add(60_000, Ordering::SeqCst);
+    lost(&journal, "U-2").await;
+    let query = journal.write_query(first, &by("mori")).await.unwrap();
+    journal.write_outcome(&query, &UNKNOWN).await.unwrap();
+    let two = Unknowns { open: 2, since_ms };
+    assert_eq!(journal.unknowns().await.unwrap(), two);
+    journal.settle(first, &declined(), "mori").await.unwrap();
+    let one = journal.unknowns().await.unwrap();
+    assert_eq!((one.open, one.since_ms > since_ms), (1, true));
+}
+
 on_both!(
     an_acquirer_is_asked_with_growing_pauses_for_a_day,
     nothing_known_is_asked_about,
     an_approval_that_nobody_knows_of_is_released_where_its_merchant_wants_that,
     a_release_is_done_once_and_never_over_a_person,
+    what_is_unknown_is_counted_with_its_age,
 );

@@ -6,6 +6,7 @@ mod assign;
 mod auth;
 mod calls;
 mod cancel;
+mod drain;
 mod error;
 mod expiring;
 mod hooks;
@@ -40,6 +41,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use auth::{ApiKey, KeyHash, KeyHashError, Keys, Scope};
 pub use cancel::Cancelled;
+pub use drain::Drains;
 use error::ApiError;
 pub use expiring::lapses_ms;
 pub use hooks::{HOOK_BYTES_MAX, HookRefused, Posted};
@@ -112,6 +114,10 @@ pub struct Web {
     pub events: broadcast::Sender<Arc<api::Event>>,
     /// Asked for every `GET /healthz`.
     pub health: Arc<dyn Fn() -> api::Health + Send + Sync>,
+    /// Asked for every `GET /readyz`; the journal is asked here.
+    pub ready: Arc<dyn Fn() -> api::Ready + Send + Sync>,
+    /// Who brings the service to its end.
+    pub drains: Arc<dyn Drains>,
     /// Ends the capture of the call that takes this payment.
     pub cancel: Arc<dyn Fn(PaymentId, By) -> BoxFuture<'static, Cancelled> + Send + Sync>,
     /// Who asks acquirers behind the call.
@@ -128,7 +134,7 @@ pub struct Web {
     pub prompt_version: String,
     /// Ends the streams of events; no answer is cut off.
     pub closing: CancellationToken,
-    /// What `GET /healthz` last found out about the journal.
+    /// What `GET /readyz` last found out about the journal.
     pub journal_health: JournalHealth,
     /// Who calls customers.
     pub caller: Arc<dyn Caller>,
@@ -151,7 +157,7 @@ impl Quarantine {
     }
 }
 
-/// How long a word on the journal stands: whoever polls `GET /healthz` does not make it write without end.
+/// How long a word on the journal stands: whoever polls `GET /readyz` does not make it write without end.
 const JOURNAL_HEALTH_KEPT: Duration = Duration::from_secs(1);
 
 /// Whether the journal can be written, asked at most once in a second.
@@ -160,24 +166,24 @@ pub struct JournalHealth(Arc<Mutex<Option<Asked>>>);
 
 struct Asked {
     at: Instant,
-    trouble: Option<String>,
+    good: bool,
 }
 
 impl JournalHealth {
-    /// What is wrong with the journal, if anything.
-    async fn trouble(&self, journal: &Journal) -> Option<String> {
+    /// Whether it takes writes.
+    async fn is_good(&self, journal: &Journal) -> bool {
         let mut last = self.0.lock().await;
         if let Some(asked) = &*last
             && asked.at.elapsed() < JOURNAL_HEALTH_KEPT
         {
-            return asked.trouble.clone();
+            return asked.good;
         }
-        let trouble = journal.ping().await.err().map(|error| error.to_string());
+        let good = journal.ping().await.is_ok();
         *last = Some(Asked {
             at: Instant::now(),
-            trouble: trouble.clone(),
+            good,
         });
-        trouble
+        good
     }
 }
 
@@ -193,7 +199,7 @@ impl FromRef<Web> for Journal {
     }
 }
 
-/// Routes for order systems, each behind a bearer key but `/healthz`, and for acquirers, who prove themselves in their own way.
+/// Routes for order systems, each behind a bearer key but `/healthz` and `/readyz`, and for acquirers, who prove themselves in their own way.
 pub fn router(web: Web) -> Router {
     let keyed = Router::new()
         .route("/v1/payments", post(payments::create).get(payments::list))
@@ -235,6 +241,8 @@ pub fn admin_router(web: Web) -> Router {
             post(recordings::mark).get(recordings::list),
         )
         .route("/v1/recordings/{id}/resolve", post(recordings::resolve))
+        .route("/v1/drain", post(drain::begin).get(drain::show))
+        .route("/v1/drain/end", get(drain::end))
         .route("/v1/events", get(events))
         .route("/metrics", get(metrics))
         .layer(middleware::from_fn(auth::admin));
@@ -244,6 +252,7 @@ pub fn admin_router(web: Web) -> Router {
 fn finish(routes: Router<Web>, web: Web) -> Router {
     routes
         .route("/healthz", get(health))
+        .route("/readyz", get(ready))
         .fallback(|| async { ApiError::not_found("there is no such path; see docs/api.md") })
         .method_not_allowed_fallback(|| async {
             ApiError::invalid("this path does not take that method")
@@ -263,17 +272,25 @@ async fn no_store(request: Request, next: Next) -> Response {
 }
 
 async fn health(State(web): State<Web>) -> Response {
-    let mut health = (web.health)();
-    if let Some(trouble) = web.journal_health.trouble(&web.journal).await {
-        health.ok = false;
-        health.journal = trouble;
+    let health = (web.health)();
+    (status(health.ok), Json(health)).into_response()
+}
+
+async fn ready(State(web): State<Web>) -> Response {
+    let mut ready = (web.ready)();
+    if !web.journal_health.is_good(&web.journal).await {
+        ready.ready = false;
+        ready.journal = "not writable".into();
     }
-    let status = if health.ok {
+    (status(ready.ready), Json(ready)).into_response()
+}
+
+const fn status(good: bool) -> StatusCode {
+    if good {
         StatusCode::OK
     } else {
         StatusCode::SERVICE_UNAVAILABLE
-    };
-    (status, Json(health)).into_response()
+    }
 }
 
 async fn metrics(State(web): State<Web>, who: auth::Who) -> Result<Response, ApiError> {

@@ -256,18 +256,26 @@ impl Server {
                 std::future::ready(call.0).boxed()
             }),
             acquirers: Arc::new(Yes(journal.clone())),
-            health: Arc::new(move || {
-                let ok = up.load(Ordering::Relaxed);
-                api::Health {
-                    ok,
-                    asterisk: if ok { "connected" } else { "not connected" }.into(),
+            health: Arc::new(|| api::Health {
+                ok: true,
+                main_loop_seconds: 0,
+                calls: 0,
+                calls_max: 1,
+                secret_memory: "memfd_secret".into(),
+                draining: false,
+                stopping: false,
+            }),
+            ready: Arc::new(move || {
+                let ready = up.load(Ordering::Relaxed);
+                api::Ready {
+                    ready,
+                    asterisk: if ready { "connected" } else { "not connected" }.into(),
                     journal: "writable".into(),
-                    calls: 0,
-                    calls_max: 1,
-                    secret_memory: "memfd_secret".into(),
-                    stopping: false,
+                    acquirers: "answer".into(),
+                    calls: "taken".into(),
                 }
             }),
+            drains: Arc::new(Draining::default()),
             metrics: metrics_exporter_prometheus::PrometheusBuilder::new()
                 .build_recorder()
                 .handle(),
@@ -975,13 +983,67 @@ async fn who_may_do_what() {
     }
 }
 
+/// A service that is told to leave, and does.
+#[derive(Default)]
+struct Draining(Mutex<Option<Option<std::time::Duration>>>);
+
+impl ivrpay_web::Drains for Draining {
+    fn begin(&self, limit: Option<std::time::Duration>) {
+        *self.0.lock().unwrap() = Some(limit);
+    }
+
+    fn now(&self) -> api::Drain {
+        let begun = *self.0.lock().unwrap();
+        api::Drain {
+            draining: begun.is_some(),
+            stopping: false,
+            calls: 2,
+            seconds_left: begun.map(|limit| limit.map_or(300, |limit| limit.as_secs())),
+        }
+    }
+
+    fn end(&self) -> BoxFuture<'static, api::Drained> {
+        std::future::ready(api::Drained {
+            told_to_end: 1,
+            left: 0,
+            all_written: true,
+        })
+        .boxed()
+    }
+}
+
 #[tokio::test]
-async fn health_says_what_is_wrong() {
+async fn an_admin_drains_and_nobody_else() {
     let server = Server::start().await;
-    let well = server.get("", "/healthz").await;
-    assert_eq!((well.status, &well.body["ok"]), (200, &json!(true)));
+    let body = json!({"limit_seconds": 90});
+    let key = server.send("tokyo-key", "/v1/drain", body.clone()).await;
+    assert_eq!(key.status, 404, "over TCP there is no such path");
+    let long = json!({"limit_seconds": 3601});
+    let refused = server.send("", "/v1/drain", long).await;
+    assert_eq!((refused.status, refused.code()), (400, "invalid-request"));
+    let now = ask(server.admin, "GET", "/v1/drain", "", "", "").await;
+    assert_eq!(now.body["draining"], false, "what was refused did nothing");
+    let begun = server.send("", "/v1/drain", body).await;
+    assert_eq!(
+        (begun.status, &begun.body["seconds_left"]),
+        (200, &json!(90))
+    );
+    let end = ask(server.admin, "GET", "/v1/drain/end", "", "", "").await;
+    assert_eq!(
+        end.body,
+        json!({"told_to_end": 1, "left": 0, "all_written": true})
+    );
+}
+
+#[tokio::test]
+async fn health_says_that_it_lives_and_readiness_what_is_wrong() {
+    let server = Server::start().await;
+    let well = server.get("", "/readyz").await;
+    assert_eq!((well.status, &well.body["ready"]), (200, &json!(true)));
     server.connected.store(false, Ordering::Relaxed);
-    let away = server.get("", "/healthz").await;
+    let lives = server.get("", "/healthz").await;
+    assert_eq!((lives.status, &lives.body["ok"]), (200, &json!(true)));
+    let away = server.get("", "/readyz").await;
     assert_eq!(
         (away.status, &away.body["asterisk"]),
         (503, &json!("not connected"))
@@ -990,7 +1052,7 @@ async fn health_says_what_is_wrong() {
     server.journal.stop().await.unwrap();
     // A word on the journal stands for a second.
     let closed = async {
-        while server.get("", "/healthz").await.body["ok"] == true {
+        while server.get("", "/readyz").await.body["journal"] == "writable" {
             tokio::time::sleep(std::time::Duration::from_millis(20)).await;
         }
     };

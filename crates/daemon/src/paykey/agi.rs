@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use ivrpay_agi::{Error, Session};
 use ivrpay_dialogue::Prompt;
+use ivrpay_dialogue::operator::Refusal;
 use ivrpay_prompts::Language;
 
 use super::{Ear, PayKey, Press, spoken};
@@ -37,6 +38,11 @@ impl PayKey {
     }
 
     async fn pay(&self, session: &mut Session) -> Result<(), Error> {
+        // Another daemon is asked, or the dialplan says that the service is away.
+        if self.draining.is_cancelled() {
+            events::pay_key_refused(session.request().channel(), Refusal::ServiceAway);
+            return Ok(());
+        }
         // By it the dialplan knows that somebody is here.
         session.set_variable("IVRPAY_KEY_ANSWERED", "1").await?;
         let request = session.request().clone();

@@ -5,8 +5,8 @@ use ivrpay_payment::{OperationId, PaymentId, TenantId};
 use super::{DAMAGED, Store, Tx, operation, parsed};
 use crate::Error;
 use crate::db::query;
-use crate::inquiries::{RECOVERY, Unheard, next_ms};
-use crate::types::{Operation, Payment, TaskKind};
+use crate::inquiries::{RECOVERY, Unheard, Unknowns, next_ms};
+use crate::types::{Operation, Payment, TRAINING, TaskKind};
 
 impl Store {
     pub(crate) async fn to_inquire(
@@ -25,6 +25,22 @@ impl Store {
         .fetch_all(&self.reads)
         .await?;
         rows.iter().map(operation).collect()
+    }
+
+    pub(crate) async fn unknowns(&self) -> Result<Unknowns, Error> {
+        // The first condition is that of the index of what is open.
+        let row = query(
+            "SELECT count(*) AS open, min(created_ms) AS since_ms FROM operations
+             WHERE state IN ('in-flight', 'unknown') AND state = 'unknown' AND kind <> 'query' AND connector <> ?1",
+        )
+        .bind(TRAINING)
+        .fetch_one(&self.reads)
+        .await?;
+        let open: i64 = row.try_get("open")?;
+        Ok(Unknowns {
+            open: u32::try_from(open).unwrap_or(u32::MAX),
+            since_ms: row.try_get("since_ms")?,
+        })
     }
 
     /// With the merchant of each.

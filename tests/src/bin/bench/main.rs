@@ -318,11 +318,9 @@ async fn sip(lab: &Arc<Lab>, service: &Service, caller: Caller) -> anyhow::Resul
 /// Calls that have ended with success so far.
 async fn successes(service: &Service) -> anyhow::Result<usize> {
     let (_, text) = service.get("/metrics").await?;
-    let line = text
-        .as_str()
-        .unwrap_or_default()
-        .lines()
-        .find_map(|line| line.strip_prefix("ivrpay_calls_ended_total{result=\"success\"} "));
+    let line = text.as_str().unwrap_or_default().lines().find_map(|line| {
+        line.strip_prefix("ivrpay_calls_ended_total{result=\"success\",mode=\"payment\"} ")
+    });
     Ok(line.map_or(Ok(0), |n| n.trim().parse())?)
 }
 

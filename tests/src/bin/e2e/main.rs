@@ -1,7 +1,7 @@
 //! Calls on a real Asterisk: what a caller hears and what the books say afterwards.
 //!
 //! `e2e [--suite sid|bullseye] [--instance N] [--filter TEXT] [--full]`; ends with `e2e: N calls, N as expected`.
-//! Without a filter the labs N, N + 10 and N + 20 at once, else N alone.
+//! Without a filter the labs N, N + 10 … N + 50 at once, else N alone.
 #![allow(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -11,7 +11,9 @@
 mod acquirers;
 mod canary;
 mod desk;
+mod drain;
 mod edge;
+mod faults;
 mod hardening;
 mod keyed;
 mod ladder;
@@ -196,7 +198,7 @@ fn main() -> ExitCode {
         // All of them on a lab for each part: an Asterisk has one service at a time, and most scenarios need one of their own.
         Ok(args) if args.filter.is_empty() => std::thread::scope(|threads| {
             // All of them up before the first call: it would be late beside an Asterisk that starts.
-            let labs = [0, 10, 20, 30, 40].map(|n| Lab::up(args.instance + n, &args.suite));
+            let labs = [0, 10, 20, 30, 40, 50].map(|n| Lab::up(args.instance + n, &args.suite));
             let parts = labs.into_iter().zip(Part::ALL).map(|(lab, one)| {
                 let args = &args;
                 threads.spawn(move || part(args, lab, &[one]))
@@ -240,15 +242,18 @@ enum Part {
     Records,
     /// Acquirers and what fails: the same.
     Faults,
+    /// The way out, and what happens between the service and Asterisk.
+    Socket,
 }
 
 impl Part {
-    const ALL: [Self; 5] = [
+    const ALL: [Self; 6] = [
         Self::Calls,
         Self::Talks,
         Self::Ladder,
         Self::Records,
         Self::Faults,
+        Self::Socket,
     ];
 }
 
@@ -276,6 +281,7 @@ fn part(args: &Args, lab: anyhow::Result<Lab>, parts: &[Part]) -> Tally {
                         }
                         Part::Records => records(args, &mut tally, &lab, &books).await?,
                         Part::Faults => faults(args, &mut tally, &lab, &books).await?,
+                        Part::Socket => socket(args, &mut tally, &lab, &books).await,
                     }
                 }
                 Ok(())
@@ -575,7 +581,7 @@ async fn faults(
     if wanted("stop") {
         tally
             .one(
-                "stop: SIGTERM gives the caller back",
+                "stop: SIGTERM twice gives the caller back",
                 outages::orderly_stop(lab),
             )
             .await;
@@ -665,6 +671,35 @@ async fn faults(
             .await;
     }
     Ok(())
+}
+
+async fn socket(args: &Args, tally: &mut Tally, lab: &Arc<Lab>, books: &Arc<Books>) {
+    let wanted = |name: &str| name.contains(&args.filter);
+    // The rarer ones at full count, or by name.
+    let all = args.full || !args.filter.is_empty();
+    let full = args.full || args.filter.starts_with("faults:");
+    let way_out = async {
+        for (name, check) in drain::all(lab, books) {
+            if wanted(name) && (all || !name.contains("by the command line")) {
+                tally.one(name, check).await;
+            }
+        }
+    };
+    // The table has services under names of their own, beside.
+    let (table, ()) = tokio::join!(faults::table(lab, books, wanted, full), way_out);
+    for (name, took, result) in table {
+        tally.count(&name, took, result);
+    }
+    for (name, check) in operator::socket::all(lab) {
+        if wanted(name) && (all || !name.contains("waits")) {
+            tally.one(name, check).await;
+        }
+    }
+    // The last: it ends the calls of all others.
+    let name = "faults: Asterisk killed with a call at each step: all is put right, the next call is taken";
+    if wanted(name) {
+        tally.one(name, faults::asterisk_killed(lab, books)).await;
+    }
 }
 
 /// Without the daemon: what the scenarios of operators stand on.

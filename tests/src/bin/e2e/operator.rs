@@ -6,6 +6,7 @@
 mod queue;
 mod redirect;
 mod seats;
+pub(crate) mod socket;
 mod spy;
 
 use std::collections::BTreeMap;

@@ -158,7 +158,7 @@ pub(crate) async fn keys_are_logged(lab: &Lab) -> anyhow::Result<()> {
     }
 }
 
-/// SIGTERM while a caller keys: he is told, given back to the dialplan, and the service ends well.
+/// SIGTERM twice while a caller keys: he is told, given back to the dialplan, and the service ends well.
 pub(crate) async fn orderly_stop(lab: &Lab) -> anyhow::Result<()> {
     let mut service = Service::start(lab, "stop", true, short).await?;
     let mut events = service.events().await?;
@@ -168,6 +168,7 @@ pub(crate) async fn orderly_stop(lab: &Lab) -> anyhow::Result<()> {
     );
     let stop = async {
         events.step("payment-card-number").await?;
+        service.signal("-TERM")?;
         service.stop(Duration::from_secs(40)).await
     };
     let (report, ended) = tokio::join!(call.place(lab), stop);
@@ -556,10 +557,11 @@ pub(crate) async fn asterisk_away(lab: &Lab) -> anyhow::Result<()> {
         set(config, "ari.url", "http://127.0.0.1:9/ari");
     })
     .await?;
-    let (status, health) = service.get("/healthz").await?;
+    let (lives, _) = service.get("/healthz").await?;
+    let (status, health) = service.get("/readyz").await?;
     ensure!(
-        status == 503 && health["asterisk"] != "connected",
-        "/healthz answered {status}: {health}"
+        lives == 200 && status == 503 && health["asterisk"] == "not connected",
+        "/healthz answered {lives}, /readyz {status}: {health}"
     );
     let log = std::fs::read_to_string(service.folder.join("log"))?;
     ensure!(

@@ -316,6 +316,7 @@ impl Check {
             ("payments", "/v1/payments"),
             ("metrics", "/metrics"),
             ("health", "/healthz"),
+            ("ready", "/readyz"),
         ] {
             let (_, answer) = service.get(path).await?;
             note(self.file(file), &answer.to_string()).await?;
