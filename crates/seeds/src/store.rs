@@ -110,6 +110,8 @@ pub(crate) struct Store {
     /// Of the process.
     pub(crate) epoch: u32,
     pub(crate) full: bool,
+    /// So many more commits that are to be synced, then the sync of one fails.
+    pub(crate) sync_fails: Vec<u32>,
     pub(crate) release_unheard: bool,
     /// Ids are never used again, whatever is lost.
     serial: u64,
@@ -153,6 +155,7 @@ impl Store {
             now,
             epoch: 1,
             full: false,
+            sync_fails: Vec::new(),
             release_unheard,
             serial: 0,
             written: false,
@@ -212,6 +215,11 @@ impl Store {
             return Ok(Ok(made));
         }
         self.points.pass("before a commit")?;
+        if durability == Durability::Synced && self.sync_fails() {
+            self.disk.fail(rows);
+            self.points.pass("the sync has failed")?;
+            return Ok(Err(No::Full));
+        }
         self.disk.append(rows);
         self.written = true;
         if durability == Durability::Synced {
@@ -223,6 +231,17 @@ impl Store {
         }
         self.points.pass("behind a commit")?;
         Ok(Ok(made))
+    }
+
+    fn sync_fails(&mut self) -> bool {
+        match self.sync_fails.last_mut() {
+            Some(0) => self.sync_fails.pop().is_some(),
+            Some(left) => {
+                *left -= 1;
+                false
+            }
+            None => false,
+        }
     }
 
     pub(crate) fn create(&mut self, new: New) -> Done<usize> {

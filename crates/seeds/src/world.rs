@@ -456,6 +456,12 @@ impl<'l> World<'l> {
                 self.at(at, Event::Ends(how));
             }
             if self.rng.chance(150) {
+                for _ in 0..=self.rng.below(4) {
+                    let left = u32::try_from(self.rng.below(12)).unwrap_or(0);
+                    self.store.sync_fails.push(left);
+                }
+            }
+            if self.rng.chance(150) {
                 let at = NOON + self.rng.between(0, 5 * MINUTE);
                 self.at(at, Event::Disk { full: true });
                 let until = at + self.rng.between(SECOND, 3 * MINUTE);
@@ -619,6 +625,7 @@ impl<'l> World<'l> {
             Event::Calm => {
                 self.calm = true;
                 self.store.full = false;
+                self.store.sync_fails.clear();
                 self.store.points.ends.clear();
                 for line in &mut self.lines {
                     line.away = (0, 0, false);
@@ -675,6 +682,10 @@ impl<'l> World<'l> {
             self.store.written = true;
         } else {
             self.ends.kills += 1;
+            if self.store.disk.finds_what_failed() {
+                self.store.written = true;
+                self.note("found what had failed", self.store.book().frame, 0);
+            }
         }
         let wait = if self.rng.chance(800) {
             20 * SECOND
