@@ -899,6 +899,11 @@ impl World<'_> {
                     .map(|entry| entry.reference.clone())
             };
             Some(match done {
+                // One that could be a card number is written with a / in it, as the journal asks for.
+                Some(reference) if reference.bytes().all(|b| b.is_ascii_digit()) => {
+                    let (date, rest) = reference.split_at_checked(12).unwrap_or((&reference, ""));
+                    approved_by(&format!("{date}/{rest}"))
+                }
                 Some(reference) => approved_by(&reference),
                 None => Outcome::NotCharged(Why::LookedUp),
             })
