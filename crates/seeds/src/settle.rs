@@ -884,9 +884,12 @@ impl World<'_> {
         let outcome = operation.and_then(|operation| {
             let bank = &mut self.lines.get_mut(operation.connector)?.bank;
             let (amount, currency) = (operation.amount.minor(), operation.amount.currency().code());
-            let wrong = bank
-                .did(operation.uid)
-                .is_some_and(|did| did.amount != amount || did.currency != currency);
+            // A void is of all that there is, whatever that was.
+            let takes = !operation.kind.is_later();
+            let wrong = takes
+                && bank
+                    .did(operation.uid)
+                    .is_some_and(|did| did.amount != amount || did.currency != currency);
             if wrong {
                 bank.gives_back(operation.uid);
                 return Some(Outcome::NotCharged(Why::LookedUp));
