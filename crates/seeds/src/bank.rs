@@ -6,16 +6,26 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use hmac::{Hmac, KeyInit as _, Mac as _};
 use md5::{Digest as _, Md5};
 use serde_json::{Value, json};
+use sha2::Sha256;
 
 use crate::rng::Rng;
 
 pub(crate) const SHOP_PASS: &str = "shop-pass";
+pub(crate) const MERCHANT: &str = "SeedsECOM";
+/// Of the webhook's signature, in hexadecimal digits; and as bytes.
+pub(crate) const HMAC_KEY: &str =
+    "0101010101010101010101010101010101010101010101010101010101010101";
+const HMAC_BYTES: [u8; 32] = [1; 32];
 
 /// Which protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Protocol {
+    Adyen,
     Generic,
     Gmo,
     Stripe,
@@ -98,6 +108,8 @@ pub(crate) struct Bank {
     pub(crate) protocol: Protocol,
     pub(crate) entries: Vec<Entry>,
     pub(crate) effects: Vec<Effect>,
+    /// What it is about to say of itself.
+    pub(crate) says: Vec<String>,
     /// The first answer under each key.
     answers: BTreeMap<String, (u16, String)>,
     /// Whether the same key makes one.
@@ -161,6 +173,7 @@ impl Bank {
             protocol,
             entries: Vec::new(),
             effects: Vec::new(),
+            says: Vec::new(),
             answers: BTreeMap::new(),
             knows_doubles,
             serial: 0,
@@ -171,6 +184,7 @@ impl Bank {
     pub(crate) fn serve(&mut self, packet: &Packet, tag: Tag, now: i64, mood: Mood) -> Answer {
         let body = String::from_utf8_lossy(&packet.body).into_owned();
         match self.protocol {
+            Protocol::Adyen => self.adyen(packet, &body, tag, now, mood),
             Protocol::Generic => self.generic(&body, tag, now, mood),
             Protocol::Gmo => self.gmo(&packet.path, &form(&body), tag, now, mood),
             Protocol::Stripe => self.stripe(packet, &form(&body), tag, now, mood),
@@ -209,6 +223,166 @@ impl Bank {
             currency: entry.map_or_else(String::new, |e| e.currency.clone()),
             reference: entry.map_or_else(String::new, |e| e.reference.clone()),
         });
+    }
+
+    /// Checkout: what is changed behind a payment is received, and done; that it was is told by webhook.
+    fn adyen(&mut self, packet: &Packet, body: &str, tag: Tag, now: i64, mood: Mood) -> Answer {
+        if let Some(before) = packet.key.as_ref().and_then(|key| self.answers.get(key)) {
+            return before.clone();
+        }
+        let answer = self.adyen_does(packet, body, tag, now, mood);
+        if let Some(key) = &packet.key {
+            self.answers.insert(key.clone(), answer.clone());
+        }
+        answer
+    }
+
+    fn adyen_does(
+        &mut self,
+        packet: &Packet,
+        body: &str,
+        tag: Tag,
+        now: i64,
+        mood: Mood,
+    ) -> Answer {
+        let asked: Value = serde_json::from_str(body).unwrap_or_default();
+        let text = |at: &str| {
+            asked
+                .pointer(at)
+                .and_then(Value::as_str)
+                .unwrap_or_default()
+                .to_owned()
+        };
+        let mut value = asked
+            .pointer("/amount/value")
+            .and_then(Value::as_u64)
+            .unwrap_or_default();
+        let mut currency = text("/amount/currency");
+        let serial = self.id();
+        let psp = format!("PSP{serial:013}");
+        if packet.path == "/payments" {
+            let number = text("/reference");
+            match mood.other {
+                Some(Other::Amount) => value *= 10,
+                Some(Other::Currency) => "EUR".clone_into(&mut currency),
+                None => {}
+            }
+            let manual = asked.pointer("/captureDelayHours").is_none();
+            let stands = match (mood.declines, manual) {
+                (true, _) => Stands::Refused,
+                (_, true) => Stands::Reserved,
+                _ => Stands::Taken,
+            };
+            self.says.push(webhook(
+                "AUTHORISATION",
+                !mood.declines,
+                (&psp, ""),
+                &number,
+                (value, &currency),
+            ));
+            self.entries.push(Entry {
+                number: number.clone(),
+                op: tag.op,
+                slot: tag.slot,
+                operation: String::new(),
+                manual,
+                asked: value,
+                held: value,
+                currency: currency.clone(),
+                stands,
+                reference: psp.clone(),
+                access: String::new(),
+                approve: String::new(),
+                refunds: Vec::new(),
+                seen_from: now,
+            });
+            let mut answer = json!({"pspReference": psp, "merchantReference": number});
+            if mood.declines {
+                answer["resultCode"] = json!("Refused");
+                answer["refusalReasonCode"] = json!("12");
+            } else {
+                answer["resultCode"] = json!("Authorised");
+                answer["amount"] = json!({"value": value, "currency": currency});
+                self.done(tag, Kind::Take, self.entries.len() - 1, value);
+            }
+            return (200, answer.to_string());
+        }
+        let mut parts = packet.path.split('/').skip(1);
+        let (of, what) = match (parts.next(), parts.next(), parts.next()) {
+            (Some("cancels"), None, None) => (None, "cancels"),
+            (Some("payments"), Some(of), Some(what)) => (Some(of.to_owned()), what),
+            _ => return (404, "{}".to_owned()),
+        };
+        let (reference, number) = (text("/reference"), text("/paymentReference"));
+        let place = self.entries.iter().position(|e| match &of {
+            Some(of) => e.reference == *of,
+            None => e.number == number && e.stands != Stands::Refused,
+        });
+        let mut answer = json!({"pspReference": psp, "status": "received", "reference": reference});
+        let mut done = None;
+        let mut name = "TECHNICAL_CANCEL";
+        // A technical cancel speaks of the payment, every other change of itself.
+        let mut about = number.clone();
+        if let Some(of) = &of {
+            answer["paymentPspReference"] = json!(of);
+            about = reference;
+        } else {
+            answer["paymentReference"] = json!(number);
+        }
+        let mut sum = (value, currency);
+        if let Some(entry) = place.and_then(|at| self.entries.get_mut(at)) {
+            let original = entry.reference.clone();
+            let moved = match (what, entry.stands) {
+                ("captures", Stands::Reserved) if value > 0 && value <= entry.held => {
+                    (entry.held, entry.stands) = (value, Stands::Taken);
+                    Some((Kind::Capture, value))
+                }
+                ("refunds", Stands::Taken) if value > 0 && value <= entry.held => {
+                    entry.held -= value;
+                    if entry.held == 0 {
+                        entry.stands = Stands::GivenBack;
+                    }
+                    Some((Kind::Refund, value))
+                }
+                ("cancels", Stands::Reserved) | ("reversals", Stands::Reserved | Stands::Taken)
+                    if !mood.late =>
+                {
+                    entry.stands = Stands::GivenBack;
+                    Some((Kind::Void, entry.held))
+                }
+                ("cancels", Stands::Taken) if of.is_none() && !mood.late => {
+                    entry.stands = Stands::GivenBack;
+                    Some((Kind::Void, entry.held))
+                }
+                _ => None,
+            };
+            name = match (what, of.is_none()) {
+                ("captures", _) => "CAPTURE",
+                ("refunds", _) => "REFUND",
+                ("reversals", _) => "CANCEL_OR_REFUND",
+                (_, false) => "CANCELLATION",
+                _ => "TECHNICAL_CANCEL",
+            };
+            if matches!(what, "cancels" | "reversals") {
+                sum = (0, entry.currency.clone());
+            }
+            let said = webhook(
+                name,
+                moved.is_some(),
+                (&psp, &original),
+                &about,
+                (sum.0, &sum.1),
+            );
+            self.says.push(said);
+            done = moved.and_then(|moved| Some((place?, moved)));
+        } else {
+            self.says
+                .push(webhook(name, false, (&psp, ""), &about, (0, "JPY")));
+        }
+        if let Some((at, (kind, amount))) = done {
+            self.done(tag, kind, at, amount);
+        }
+        (201, answer.to_string())
     }
 
     fn generic(&mut self, body: &str, tag: Tag, now: i64, mood: Mood) -> Answer {
@@ -633,6 +807,38 @@ fn refund(entry: &Entry, at: usize) -> String {
     )
 }
 
+/// A standard webhook of one item, signed.
+fn webhook(
+    event: &str,
+    success: bool,
+    (psp, original): (&str, &str),
+    reference: &str,
+    (value, currency): (u64, &str),
+) -> String {
+    let signed =
+        format!("{psp}:{original}:{MERCHANT}:{reference}:{value}:{currency}:{event}:{success}");
+    let signature = Hmac::<Sha256>::new_from_slice(&HMAC_BYTES).map(|mut mac| {
+        mac.update(signed.as_bytes());
+        STANDARD.encode(mac.finalize().into_bytes())
+    });
+    let mut item = json!({
+        "pspReference": psp, "merchantAccountCode": MERCHANT, "merchantReference": reference,
+        "amount": {"value": value, "currency": currency}, "eventCode": event, "success": success.to_string(),
+        "additionalData": {"hmacSignature": signature.unwrap_or_default()},
+    });
+    if !original.is_empty() {
+        item["originalReference"] = json!(original);
+    }
+    json!({"live": "false", "notificationItems": [{"NotificationRequestItem": item}]}).to_string()
+}
+
+/// The same message by somebody who has not the key: that it was done, whatever it says.
+pub(crate) fn forged(message: &str) -> String {
+    message
+        .replacen("\"success\":\"false\"", "\"success\":\"true\"", 1)
+        .replacen("hmacSignature\":\"", "hmacSignature\":\"AA", 1)
+}
+
 /// What an answer says, wrongly: of another amount, currency, order or payment (I7).
 pub(crate) fn garbled(protocol: Protocol, is: Kind, body: &str, rng: &mut Rng) -> Option<String> {
     let swaps: &[(&str, &str)] = match protocol {
@@ -640,6 +846,15 @@ pub(crate) fn garbled(protocol: Protocol, is: Kind, body: &str, rng: &mut Rng) -
         Protocol::Stripe if is == Kind::Query => &[
             ("\"amount\":", "\"amount\":9"),
             ("\"currency\":\"", "\"currency\":\"x"),
+        ],
+        Protocol::Adyen => &[
+            ("\"merchantReference\":\"1", "\"merchantReference\":\"2"),
+            ("\"value\":", "\"value\":9"),
+            ("\"currency\":\"", "\"currency\":\"X"),
+            (
+                "\"paymentPspReference\":\"PSP",
+                "\"paymentPspReference\":\"QSP",
+            ),
         ],
         Protocol::Generic => &[
             ("\"amount\":\"", "\"amount\":\"9"),

@@ -253,11 +253,15 @@ pub(crate) struct Disk {
     /// What no loss of power takes away.
     pub(crate) synced: Book,
     behind: Vec<Vec<Row>>,
+    /// A frame whose sync has failed: the process was told that it is not there. It lies in the file all the same, until the next one
+    /// is written in its place.
+    failed: Option<Vec<Row>>,
 }
 
 impl Disk {
     /// Writes a frame; it is not synced by that.
     pub(crate) fn append(&mut self, mut rows: Vec<Row>) {
+        self.failed = None;
         rows.push(Row::Head {
             frame: self.book.frame + 1,
             rows: self.book.rows + rows.len() as u64 + 1,
@@ -266,6 +270,22 @@ impl Disk {
             self.book.apply(row.clone());
         }
         self.behind.push(rows);
+    }
+
+    /// Writes a frame whose sync fails.
+    pub(crate) fn fail(&mut self, rows: Vec<Row>) {
+        self.failed = Some(rows);
+    }
+
+    /// The next start reads what the last process took for not written.
+    pub(crate) fn finds_what_failed(&mut self) -> bool {
+        match self.failed.take() {
+            Some(rows) => {
+                self.append(rows);
+                true
+            }
+            None => false,
+        }
     }
 
     pub(crate) fn sync(&mut self) {
@@ -281,6 +301,7 @@ impl Disk {
 
     /// The power is lost: `frames` of what was not synced are there, and of the next one that many rows.
     pub(crate) fn lose(&mut self, frames: usize, torn: usize) {
+        self.failed = None;
         let behind = std::mem::take(&mut self.behind);
         let mut left = behind.into_iter();
         for row in left.by_ref().take(frames).flatten() {

@@ -98,6 +98,11 @@ pub const PLANTS: &[Plant] = &[
         "a refusal of the second sending is one of the first",
     ),
     plant(
+        "webhook-not-proven",
+        "acquirer",
+        "a message is believed whoever has signed it",
+    ),
+    plant(
         "unknown-is-declined",
         "seeds",
         "what is unknown is declined",

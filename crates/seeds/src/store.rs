@@ -8,8 +8,9 @@ use std::rc::Rc;
 use ivrpay_acquirer::Progress;
 use ivrpay_payment::{
     AcquirerOrder, AcquirerRef, Answer, Asked, Doubt, Durable, Duty, Entry, IdempotencyKey,
-    Illegal, Intent, Money, NotAllowed, OperationId, OperationKind, Outcome, Parent, PaymentId,
-    Plan, State, Step, Transaction, Truncated, Why, believed_from_ms, inquiry_pause, plant,
+    Illegal, Intent, Money, NotAllowed, Notice, Noticed, OperationId, OperationKind, Outcome,
+    Parent, PaymentId, Plan, State, Step, Sum, Transaction, Truncated, Why, believed_from_ms,
+    inquiry_pause, plant,
 };
 use uuid::Uuid;
 
@@ -87,15 +88,6 @@ pub(crate) enum Noted {
     Settled,
 }
 
-/// A message of an acquirer about one operation.
-#[derive(Debug, Clone)]
-pub(crate) struct Message {
-    pub(crate) about: u64,
-    pub(crate) sum: Money,
-    pub(crate) outcome: Outcome,
-    pub(crate) reference: AcquirerRef,
-}
-
 /// What is asked behind the call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Later {
@@ -110,6 +102,8 @@ pub(crate) struct Store {
     /// Of the process.
     pub(crate) epoch: u32,
     pub(crate) full: bool,
+    /// So many more commits that are to be synced, then the sync of one fails.
+    pub(crate) sync_fails: Vec<u32>,
     pub(crate) release_unheard: bool,
     /// Ids are never used again, whatever is lost.
     serial: u64,
@@ -153,6 +147,7 @@ impl Store {
             now,
             epoch: 1,
             full: false,
+            sync_fails: Vec::new(),
             release_unheard,
             serial: 0,
             written: false,
@@ -212,6 +207,11 @@ impl Store {
             return Ok(Ok(made));
         }
         self.points.pass("before a commit")?;
+        if durability == Durability::Synced && self.sync_fails() {
+            self.disk.fail(rows);
+            self.points.pass("the sync has failed")?;
+            return Ok(Err(No::Full));
+        }
         self.disk.append(rows);
         self.written = true;
         if durability == Durability::Synced {
@@ -223,6 +223,17 @@ impl Store {
         }
         self.points.pass("behind a commit")?;
         Ok(Ok(made))
+    }
+
+    fn sync_fails(&mut self) -> bool {
+        match self.sync_fails.last_mut() {
+            Some(0) => self.sync_fails.pop().is_some(),
+            Some(left) => {
+                *left -= 1;
+                false
+            }
+            None => false,
+        }
     }
 
     pub(crate) fn create(&mut self, new: New) -> Done<usize> {
@@ -425,7 +436,7 @@ impl Store {
         self.tx(Durability::Synced, |tx| tx.settle(operation, outcome, by))
     }
 
-    pub(crate) fn notice(&mut self, connector: usize, message: &Message) -> Done<Noted> {
+    pub(crate) fn notice(&mut self, connector: usize, message: &Notice) -> Done<Noted> {
         #[cfg(test)]
         self.trail
             .says(|| crate::tests::Said::Notice(connector, message.clone()));
@@ -1003,29 +1014,30 @@ impl Tx<'_> {
         Ok(())
     }
 
-    fn notice(&mut self, connector: usize, message: &Message) -> Result<Noted, No> {
-        let all = self.book.operations.iter();
-        let meant = all.clone().find(|o| o.uid == message.about);
-        let meant = if plant::is("webhook-of-another-payment") {
-            let mut open = all.filter(|o| o.connector == connector && is_unknown(o));
-            open.find(|o| !o.kind.is_later()).or(meant)
-        } else {
-            meant
-        };
-        let Some(operation) = meant.filter(|o| o.connector == connector).cloned() else {
+    fn notice(&mut self, connector: usize, notice: &Notice) -> Result<Noted, No> {
+        let Some(operation) = self.meant(connector, notice) else {
             return Ok(Noted::NotOurs);
         };
-        let is_ours = message.sum == operation.amount || plant::is("webhook-of-any-amount");
-        let says_yes = matches!(message.outcome, Outcome::Approved(_));
+        let payment = self.payment(operation.payment)?;
+        let is_ours = match notice.sum {
+            Sum::Untold => true,
+            Sum::Is(sum) => {
+                sum == operation.amount
+                    || operation.kind == OperationKind::Void && sum == payment.amount
+            }
+            Sum::Foreign => false,
+        };
+        let is_ours = is_ours || plant::is("webhook-of-any-amount");
+        let says_yes = matches!(notice.outcome, Outcome::Approved(_));
         match operation.state {
             OpState::InFlight => return Ok(Noted::InFlight),
-            OpState::Unknown if is_ours => {
-                return match self.settle(operation.at, &message.outcome, By::Webhook) {
+            OpState::Unknown if is_ours && notice.kinds.contains(&operation.kind) => {
+                return match self.settle(operation.at, &notice.outcome, By::Webhook) {
                     Ok(_) => Ok(Noted::Settled),
                     Err(_) => Ok(Noted::Known),
                 };
             }
-            OpState::Approved if is_ours && says_yes && is_the_same(&operation, message) => {
+            OpState::Approved if is_ours && says_yes && is_the_same(&operation, notice) => {
                 return Ok(Noted::Known);
             }
             OpState::Declined | OpState::NotCharged if !says_yes => return Ok(Noted::Known),
@@ -1036,12 +1048,41 @@ impl Tx<'_> {
             }
             _ => {}
         }
-        let new = self.task(operation.payment, TaskKind::Contradicts, Some(operation.at));
-        Ok(if new {
+        let (at, kind) = (operation.payment, TaskKind::Contradicts);
+        Ok(if self.task(at, kind, Some(operation.at)) {
             Noted::Contradicts
         } else {
             Noted::Known
         })
+    }
+
+    /// The operation that it is about.
+    fn meant(&self, connector: usize, notice: &Notice) -> Option<Operation> {
+        let fits = |operation: &&Operation| {
+            let kind = &operation.kind;
+            operation.connector == connector
+                && (notice.kinds.contains(kind) || notice.warns.contains(kind))
+        };
+        let all = self.book.operations.iter().filter(fits);
+        if plant::is("webhook-of-another-payment")
+            && let Some(other) = all.clone().find(|o| is_unknown(o) && !o.kind.is_later())
+        {
+            return Some(other.clone());
+        }
+        match notice.about {
+            Noticed::Operation(id) => all.clone().find(|o| o.intent.operation_id == id).cloned(),
+            Noticed::Order(order) => {
+                let mut all: Vec<&Operation> =
+                    all.filter(|o| o.intent.acquirer_order == order).collect();
+                if all.len() > 1 {
+                    all.retain(|o| o.state != OpState::NotCharged);
+                }
+                if all.len() > 1 && all.iter().all(|o| o.kind == OperationKind::Void) {
+                    all.retain(|o| matches!(o.state, OpState::InFlight | OpState::Unknown));
+                }
+                all.pop().filter(|_| all.is_empty()).cloned()
+            }
+        }
     }
 }
 
@@ -1055,7 +1096,7 @@ pub(crate) fn durable(operation: &Operation) -> Durable<Intent> {
     attest(Intent::clone(&operation.intent))
 }
 
-fn is_the_same(operation: &Operation, message: &Message) -> bool {
+fn is_the_same(operation: &Operation, message: &Notice) -> bool {
     match &operation.outcome {
         Some(Outcome::Approved(approval)) if !operation.kind.is_later() => {
             approval.acquirer_ref == message.reference

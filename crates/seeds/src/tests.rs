@@ -5,11 +5,11 @@ mod journal;
 use std::cell::RefCell;
 
 use ivrpay_acquirer::Progress;
-use ivrpay_payment::{OperationKind, Outcome, Truncated};
+use ivrpay_payment::{Notice, OperationKind, Outcome, Truncated};
 
 use crate::book::{Book, By, Release};
 use crate::points::Crash;
-use crate::store::{Closes, Heard, Message, New, No};
+use crate::store::{Closes, Heard, New, No};
 use crate::{Lab, run, trace};
 
 /// Seeds of a plain `cargo test`; `make test` and `make prove-seeds` have more of them.
@@ -51,7 +51,7 @@ pub(crate) enum Said {
     Progress(usize, Progress),
     Outcome(usize, Outcome),
     Settle(usize, Outcome, By),
-    Notice(usize, Message),
+    Notice(usize, Notice),
     Later(usize, OperationKind, Option<u64>, By, u64),
     Query(usize, By),
     Finish(usize, Closes, Heard),

@@ -4,10 +4,12 @@ use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 
 use ivrpay_acquirer::{Connector, Mode, Progress, Reply, Settings};
-use ivrpay_payment::{Currency, Money, OperationKind, Outcome, State, Transaction};
+use ivrpay_payment::{Currency, Money, Notice, OperationKind, Outcome, State, Transaction};
 
 use crate::audit::{self, Audit, Broken, Counts};
-use crate::bank::{Bank, Kind, Mood, Other, Packet, Protocol, SHOP_PASS, Stands, Tag, garbled};
+use crate::bank::{
+    Bank, HMAC_KEY, Kind, MERCHANT, Mood, Other, Packet, Protocol, SHOP_PASS, Stands, Tag, garbled,
+};
 use crate::book::{OpState, Operation, Payment, TaskKind, TaskState};
 use crate::call::{Call, Caller};
 use crate::points::{Crash, How, Points};
@@ -27,6 +29,7 @@ const AFTER: i64 = 40 * HOUR;
 
 /// The connectors, made once.
 pub struct Lab {
+    adyen: Box<dyn Connector>,
     generic: Box<dyn Connector>,
     gmo: Box<dyn Connector>,
     stripe: Box<dyn Connector>,
@@ -53,10 +56,21 @@ impl Lab {
             .insert("shop_id".to_owned(), "tshop00000001".to_owned());
         shop.secrets
             .insert("shop_pass".to_owned(), SHOP_PASS.to_owned().into());
+        let mut account = settings.clone();
+        account
+            .parameters
+            .insert("merchant_account".to_owned(), MERCHANT.to_owned());
+        account
+            .secrets
+            .insert("api_key".to_owned(), "key".to_owned().into());
+        account
+            .secrets
+            .insert("webhook_hmac_key".to_owned(), HMAC_KEY.to_owned().into());
         let key = "sk_test_seeds".to_owned();
         settings.secrets.insert("secret_key".to_owned(), key.into());
         let made = "a connector takes its settings";
         Self {
+            adyen: (ivrpay_acquirer::adyen::ABOUT.make)(&account).expect(made),
             generic: (ivrpay_acquirer::generic::ABOUT.make)(&none).expect(made),
             gmo: (ivrpay_acquirer::gmo::ABOUT.make)(&shop).expect(made),
             stripe: (ivrpay_acquirer::stripe::ABOUT.make)(&settings).expect(made),
@@ -65,6 +79,7 @@ impl Lab {
 
     pub(crate) fn of(&self, protocol: Protocol) -> &dyn Connector {
         match protocol {
+            Protocol::Adyen => self.adyen.as_ref(),
             Protocol::Generic => self.generic.as_ref(),
             Protocol::Gmo => self.gmo.as_ref(),
             Protocol::Stripe => self.stripe.as_ref(),
@@ -159,6 +174,7 @@ pub(crate) enum Event {
     },
     /// An acquirer says something of itself.
     Hook(Box<Hook>),
+    Posted(Posting),
     /// An order system announces a payment.
     Announce {
         slot: usize,
@@ -180,7 +196,14 @@ pub(crate) enum Event {
 /// A message of an acquirer.
 pub(crate) struct Hook {
     pub(crate) connector: usize,
-    pub(crate) message: crate::store::Message,
+    pub(crate) message: Notice,
+    pub(crate) tries: u8,
+}
+
+/// The same, as it comes.
+pub(crate) struct Posting {
+    pub(crate) connector: usize,
+    pub(crate) body: String,
     pub(crate) tries: u8,
 }
 
@@ -328,7 +351,12 @@ impl<'l> World<'l> {
             1 | 2 => 1,
             _ => 4,
         };
-        let protocols = [Protocol::Generic, Protocol::Gmo, Protocol::Stripe];
+        let protocols = [
+            Protocol::Adyen,
+            Protocol::Generic,
+            Protocol::Gmo,
+            Protocol::Stripe,
+        ];
         let first = rng.pick(&protocols).unwrap_or(Protocol::Gmo);
         let mut used = vec![first];
         if rng.chance(350)
@@ -454,6 +482,12 @@ impl<'l> World<'l> {
                     How::Killed
                 };
                 self.at(at, Event::Ends(how));
+            }
+            if self.rng.chance(150) {
+                for _ in 0..=self.rng.below(4) {
+                    let left = u32::try_from(self.rng.below(12)).unwrap_or(0);
+                    self.store.sync_fails.push(left);
+                }
             }
             if self.rng.chance(150) {
                 let at = NOON + self.rng.between(0, 5 * MINUTE);
@@ -592,6 +626,7 @@ impl<'l> World<'l> {
             Event::Again { running, epoch } => self.again(running, epoch),
             Event::Keep { running, epoch } => self.keeps(running, epoch),
             Event::Hook(hook) => self.hook(*hook),
+            Event::Posted(posting) => self.posted(posting),
             Event::Announce { slot, caller } => self.announce(slot, caller),
             Event::Expire => {
                 if self.alive {
@@ -619,6 +654,7 @@ impl<'l> World<'l> {
             Event::Calm => {
                 self.calm = true;
                 self.store.full = false;
+                self.store.sync_fails.clear();
                 self.store.points.ends.clear();
                 for line in &mut self.lines {
                     line.away = (0, 0, false);
@@ -675,6 +711,10 @@ impl<'l> World<'l> {
             self.store.written = true;
         } else {
             self.ends.kills += 1;
+            if self.store.disk.finds_what_failed() {
+                self.store.written = true;
+                self.note("found what had failed", self.store.book().frame, 0);
+            }
         }
         let wait = if self.rng.chance(800) {
             20 * SECOND
@@ -801,8 +841,17 @@ impl<'l> World<'l> {
             let uid = operation.uid;
             let effect = bank.and_then(|bank| {
                 bank.did(uid).map(|effect| audit::Effect {
-                    amount: effect.amount,
-                    currency: &effect.currency,
+                    // A void is of all that there is.
+                    amount: if effect.kind == Kind::Void {
+                        operation.amount.minor()
+                    } else {
+                        effect.amount
+                    },
+                    currency: if effect.kind == Kind::Void {
+                        operation.amount.currency().code()
+                    } else {
+                        &effect.currency
+                    },
                     effective: effect.kind != Kind::Take || bank.effective(uid).is_some(),
                 })
             });
@@ -960,6 +1009,13 @@ impl<'l> World<'l> {
         }
         let hooks = rng.chance(faults.hooks);
         self.note("arrives", tag.op, u64::from(status));
+        let says = self
+            .lines
+            .get_mut(connector)
+            .map(|line| std::mem::take(&mut line.bank.says));
+        for body in says.unwrap_or_default() {
+            self.says(connector, &body);
+        }
         if let Some(effect) = did {
             self.note("done", effect.op, effect.amount);
             self.audit.done(effect.op);

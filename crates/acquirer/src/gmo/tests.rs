@@ -288,6 +288,12 @@ fn later_operations_find_the_order_first() {
         let (_, outcome) = later(&after(kind, amount, Some("1")), &answers);
         assert_eq!(outcome, Outcome::NotCharged(expected), "{kind:?} {answers:?}");
     }
+    // What is about another order is no answer to this one.
+    let other = done.replace("AccessID=3618be80", "AccessID=0018be80");
+    for kind in [OperationKind::Capture, OperationKind::Void] {
+        let (_, outcome) = later(&after(kind, 1500, Some("1")), &[&*reserved, &*other]);
+        assert_eq!(outcome, Outcome::Unknown(Doubt::Mismatch), "{kind:?}");
+    }
 }
 
 /// "Not there" is a verdict only when no request of ours can be on its way any more.
