@@ -10,7 +10,7 @@ use ivrpay_tests::service::{Service, set};
 use serde_json::{Value, json};
 
 use crate::faults::nothing_left;
-use crate::scenarios::{Books, SUCCESS, VISA, extension, keys};
+use crate::scenarios::{Books, OtherResult, SUCCESS, VISA, extension, keys};
 use crate::{UNHURRIED, short};
 
 /// Calls that are on when the service is told to leave.
@@ -23,7 +23,9 @@ pub(crate) fn all<'a>(
     [
         (
             "drain: twenty calls end well, a new one gets the dialplan, the service leaves",
-            Box::pin(twenty(lab, books)),
+            Box::pin(crate::patiently("drain: twenty", move || {
+                twenty(lab, books)
+            })),
         ),
         (
             "drain: by the command line; at the limit callers are told and given back",
@@ -74,11 +76,7 @@ async fn place(lab: &Lab, calls: Vec<Call>) -> anyhow::Result<Vec<Report>> {
 /// Each is paid, once.
 async fn paid(reports: &[Report], books: &Books) -> anyhow::Result<()> {
     for report in reports {
-        let (result, way) = (report.result.as_str(), report.way());
-        ensure!(
-            SUCCESS.contains(&result),
-            "a call ended with {result}: {way}"
-        );
+        OtherResult::judge(report, SUCCESS)?;
         let id = report.payment_id.as_deref().context("no payment")?;
         let booked = books.of(id).await?.len();
         ensure!(
@@ -297,7 +295,7 @@ async fn second(lab: &Lab, app: &str) -> anyhow::Result<()> {
 
 async fn upgrade(lab: &Lab, books: &Books) -> anyhow::Result<()> {
     second(lab, "ivrpay-b").await?;
-    let done = upgraded(lab, books).await;
+    let done = crate::patiently("drain: upgrade", || upgraded(lab, books)).await;
     second(lab, "").await?;
     done
 }
