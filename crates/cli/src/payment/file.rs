@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use ivrpay_api::{LaterDone, Payments};
 use serde::Serialize;
 
-use super::later::{Args, Asks, Plan, Wish, what, would};
+use super::later::{self, Args, Asks, Plan, Wish, what, would};
 use super::{Answer, encode, refused};
 use crate::{Exit, fail, runtime};
 
@@ -465,12 +465,18 @@ async fn one(asks: &Asks<'_>, row: &Ready) -> anyhow::Result<(Came, String)> {
         "not-charged" => (
             Came::NotDone,
             format!(
-                "{what}: not done, the acquirer was not reached or was busy; run the file again"
+                "{what}: {}; {}",
+                refused(&operation),
+                match (operation.why.as_deref(), &operation.hint) {
+                    (Some("rejected"), _) => later::AT_THE_ACQUIRER,
+                    (_, Some(hint)) => hint,
+                    _ => "run the file again",
+                }
             ),
         ),
-        state => (
+        _ => (
             Came::Refused,
-            format!("{what}: {}", refused(&operation, state)),
+            format!("{what}: {}", refused(&operation)),
         ),
     })
 }
