@@ -579,7 +579,8 @@ pub struct Operation {
     pub id: String,
     /// `authorize`, `capture`, `charge`, `refund`, `void`.
     pub kind: String,
-    /// `in-flight`, `approved`, `declined`, `not-charged`, or `unknown`: it may have been done.
+    /// `in-flight`, `approved`, `declined`, `not-charged` (it was not done; of a void or refund that means that what was charged stays
+    /// charged), or `unknown`: it may have been done.
     pub state: String,
     /// Minor units.
     pub amount: u64,
@@ -594,6 +595,13 @@ pub struct Operation {
     pub decline_reason: Option<String>,
     /// The acquirer's own code of a refusal.
     pub acquirer_code: Option<String>,
+    /// Of `not-charged`, why it was not done: `rejected` (the acquirer refused the request as wrong), `busy`, `not-sent`, `not-arrived`,
+    /// `looked-up`, `reversed`.
+    #[serde(default)]
+    pub why: Option<String>,
+    /// What to do about that, in English, where there is something to say.
+    #[serde(default)]
+    pub hint: Option<String>,
     /// Who asked for it, behind the call.
     pub by: Option<String>,
     /// When its intent was written.

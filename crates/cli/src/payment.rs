@@ -422,11 +422,7 @@ fn inquired(answer: Inquired) -> anyhow::Result<()> {
                 open = true;
                 say!("{} of {what}: the acquirer can't say yet", operation.kind);
             }
-            state => say!(
-                "{} of {what}: was not done ({})",
-                operation.kind,
-                refused(operation, state)
-            ),
+            _ => say!("{} of {what}: {}", operation.kind, refused(operation)),
         }
     }
     if open {
@@ -438,11 +434,22 @@ fn inquired(answer: Inquired) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn refused(operation: &Operation, state: &str) -> String {
+/// Why an operation was not done.
+fn refused(operation: &Operation) -> String {
     match (&operation.decline_reason, &operation.acquirer_code) {
         (Some(reason), Some(code)) => format!("refused, {reason} ({code})"),
         (Some(reason), None) => format!("refused, {reason}"),
-        _ => state.replace('-', " "),
+        _ if operation.state != "not-charged" => operation.state.replace('-', " "),
+        _ => match operation.why.as_deref() {
+            Some("rejected") => "not done, the acquirer refused the request as wrong",
+            Some("busy") => "not done, the acquirer was busy or in maintenance",
+            Some("not-sent") => "not done, the acquirer was not reached",
+            Some("not-arrived") => "not done, the acquirer never had the request",
+            Some("looked-up") => "not done, as a person saw at the acquirer",
+            Some("reversed") => "not done, the acquirer released it again",
+            _ => "not done",
+        }
+        .to_owned(),
     }
 }
 

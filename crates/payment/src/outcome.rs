@@ -285,6 +285,19 @@ pub enum Why {
 }
 
 impl Why {
+    /// Spelling in the journal and the API.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Busy => "busy",
+            Self::LookedUp => "looked-up",
+            Self::NotArrived => "not-arrived",
+            Self::NotSent => "not-sent",
+            Self::Rejected => "rejected",
+            Self::Reversed => "reversed",
+        }
+    }
+
     /// What an admin can do.
     #[must_use]
     pub const fn hint(self) -> Option<&'static str> {
@@ -334,6 +347,10 @@ mod tests {
         }
         for action in Action::ALL {
             assert_eq!(serde_json::to_value(action).unwrap(), action.name());
+        }
+        use Why::{Busy, LookedUp, NotArrived, NotSent, Rejected, Reversed};
+        for why in [Busy, LookedUp, NotArrived, NotSent, Rejected, Reversed] {
+            assert_eq!(serde_json::to_value(why).unwrap()["why"], why.name());
         }
     }
 

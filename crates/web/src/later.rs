@@ -9,7 +9,7 @@ use axum::{Json, Router};
 use futures_util::future::BoxFuture;
 use ivrpay_api as api;
 use ivrpay_journal::{ApiRequest, By, LaterDraft, LaterError, Operation, Payment, Planned};
-use ivrpay_payment::{OperationKind, Outcome, PaymentId};
+use ivrpay_payment::{OperationKind, Outcome, PaymentId, Why};
 
 use crate::Web;
 use crate::auth::{Scope, Who};
@@ -219,6 +219,10 @@ fn shown(operation: &Operation) -> api::Operation {
         ),
         _ => (None, None),
     };
+    let why = match outcome {
+        Some(Outcome::NotCharged(why)) => Some(*why),
+        _ => None,
+    };
     let acquirer_ref = match outcome {
         Some(Outcome::Approved(approval)) => Some(approval.acquirer_ref.to_string()),
         _ => None,
@@ -233,6 +237,8 @@ fn shown(operation: &Operation) -> api::Operation {
         acquirer_ref,
         decline_reason: reason,
         acquirer_code: code,
+        why: why.map(|why| why.name().to_owned()),
+        hint: why.and_then(Why::hint).map(str::to_owned),
         by: operation.by.clone(),
         at: rfc3339(operation.created_ms),
     }

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use ivrpay_api::{LaterDone, Payments};
 use serde::Serialize;
 
-use super::later::{Args, Asks, Plan, Wish, what, would};
+use super::later::{self, Args, Asks, Plan, Wish, what, would};
 use super::{Answer, encode, refused};
 use crate::{Exit, fail, runtime};
 
@@ -86,6 +86,62 @@ impl Lines<'_> {
     }
 }
 
+/// The reader makes something of every quote, and money would move by it: `"400"5` is 4005 there, and rows vanish in a quote that is not
+/// closed. Where one stands wrong nobody knows how far it goes, so the file is none; also with `--keep-going`.
+fn quotes(text: &str) -> Result<(), Bad> {
+    enum At {
+        Start,
+        Plain,
+        Quoted,
+        /// Behind a quote that ends the field, unless a second one follows.
+        Closed,
+    }
+    let (mut at, mut line, mut opened) = (At::Start, 1, 1);
+    for sign in text.chars() {
+        let ends = matches!(sign, '\r' | '\n');
+        at = match (at, sign) {
+            (At::Quoted, '"') => At::Closed,
+            (At::Quoted, _) if ends => {
+                return Err(bad(
+                    opened,
+                    "a field begins with a quote (\") that is not closed in its line",
+                ));
+            }
+            (At::Quoted, _) | (At::Closed, '"') => At::Quoted,
+            (_, ',') => At::Start,
+            (_, _) if ends => At::Start,
+            (At::Closed, ' ' | '\t') => At::Closed,
+            (At::Closed, _) => {
+                return Err(bad(
+                    line,
+                    "something stands between a field's closing quote (\") and the next comma",
+                ));
+            }
+            (At::Start, '"') => {
+                opened = line;
+                At::Quoted
+            }
+            (At::Plain, '"') => {
+                return Err(bad(
+                    line,
+                    "a quote (\") stands inside of a field that does not begin with one; a field with quotes is written \"A \"\"2\"\"\"",
+                ));
+            }
+            (At::Start | At::Plain, _) => At::Plain,
+        };
+        if sign == '\n' {
+            line += 1;
+        }
+    }
+    match at {
+        At::Quoted => Err(bad(
+            opened,
+            "a field begins with a quote (\") that is not closed in its line",
+        )),
+        _ => Ok(()),
+    }
+}
+
 /// Rows and, one by one, what can't be read; nothing of a file that is none.
 fn read(bytes: &[u8]) -> Result<(Vec<Row>, Vec<Bad>), Bad> {
     if bytes.len() > BYTES_MAX {
@@ -104,6 +160,7 @@ fn read(bytes: &[u8]) -> Result<(Vec<Row>, Vec<Bad>), Bad> {
             "is not UTF-8 (Shift_JIS?); save the file as \"CSV UTF-8\"",
         )
     })?;
+    quotes(text)?;
     let mut reader = csv::ReaderBuilder::new()
         .trim(csv::Trim::All)
         .from_reader(text.as_bytes());
@@ -408,12 +465,18 @@ async fn one(asks: &Asks<'_>, row: &Ready) -> anyhow::Result<(Came, String)> {
         "not-charged" => (
             Came::NotDone,
             format!(
-                "{what}: not done, the acquirer was not reached or was busy; run the file again"
+                "{what}: {}; {}",
+                refused(&operation),
+                match (operation.why.as_deref(), &operation.hint) {
+                    (Some("rejected"), _) => later::AT_THE_ACQUIRER,
+                    (_, Some(hint)) => hint,
+                    _ => "run the file again",
+                }
             ),
         ),
-        state => (
+        _ => (
             Came::Refused,
-            format!("{what}: {}", refused(&operation, state)),
+            format!("{what}: {}", refused(&operation)),
         ),
     })
 }
@@ -617,6 +680,37 @@ mod tests {
         let rows = format!("id\n{}", format!("{ID}\n").repeat(ROWS_MAX + 1));
         let error = read(rows.as_bytes()).unwrap_err().to_string();
         assert!(error.contains("more than 10000 rows"), "{error}");
+    }
+
+    /// Each would move another sum than the one that stands there, or skip rows.
+    #[test]
+    fn a_quote_that_stands_wrong_makes_the_file_none() {
+        for (row, says) in [
+            ("{ID},\"1\"00,", "closing quote"),
+            ("{ID},\"400\"5,", "closing quote"),
+            ("{ID},\"400\" 5,", "closing quote"),
+            ("{ID},4\"0\",", "inside of a field"),
+            ("{ID}, \"400\",", "inside of a field"),
+            ("{ID},400,\"k", "not closed"),
+            ("{ID},400,\"", "not closed"),
+            ("{ID},400,\"k\"\"", "not closed"),
+            ("{ID},400,\"a\nb\"", "not closed"),
+            ("{ID},400,\"a\rb\"", "not closed"),
+            ("\"{ID},400,", "not closed"),
+        ] {
+            let row = row.replace("{ID}", ID);
+            for end in ["", "\n", "\r\n", &format!("\n{ID},2,\"k\"\n")] {
+                let text = format!("id,amount,key\n{ID},1,\n{row}{end}");
+                let error = read(text.as_bytes()).unwrap_err();
+                assert_eq!(error.line, 3, "{row:?}");
+                assert!(error.why.contains(says), "{row:?}: {error}");
+            }
+        }
+        let good = format!("id,amount,key\n\"{ID}\",\"1\" ,\"\"\n{ID},\"2\",\"a, \"\"b\"\"\"");
+        let (rows, wrong) = read(good.as_bytes()).unwrap();
+        assert_eq!(wrong, []);
+        let read: Vec<_> = rows.iter().map(|r| (r.amount, &*r.key)).collect();
+        assert_eq!(read, [(Some(1), ""), (Some(2), "a, \"b\"")]);
     }
 
     #[test]

@@ -177,8 +177,13 @@ async fn one(asks: &Asks<'_>, args: &Args, wish: &Wish) -> anyhow::Result<()> {
     };
     let done: LaterDone = serde_json::from_str(&text)?;
     if args.from.json() {
-        say!("{}", text.trim_end());
-        return Ok(());
+        let mut answer: serde_json::Value = serde_json::from_str(&text)?;
+        if let Some(answer) = answer.as_object_mut() {
+            let before = planned.before.is_some();
+            answer.insert("asked_before".to_owned(), before.into());
+        }
+        say!("{answer}");
+        return told(&done).map(drop);
     }
     if planned.before.is_some() {
         say!(
@@ -186,7 +191,8 @@ async fn one(asks: &Asks<'_>, args: &Args, wish: &Wish) -> anyhow::Result<()> {
             done.operation.at
         );
     }
-    told(done)
+    say!("{}", told(&done)?);
+    Ok(())
 }
 
 /// `refund of 400 JPY`
@@ -205,28 +211,41 @@ pub(super) fn would(planned: &LaterPlanned) -> String {
     }
 }
 
+/// What a refused request may mean, besides credentials.
+pub(super) const AT_THE_ACQUIRER: &str = "look the order up at the acquirer, where it may be released, given back or too old already; if it is not, look at credentials, contract and limits (docs/acquirers)";
+
 /// Said with exit code 0 where it is done; what is refused or not known is an error, so that a script stops.
-fn told(done: LaterDone) -> anyhow::Result<()> {
+fn told(done: &LaterDone) -> anyhow::Result<String> {
     let LaterDone { operation, payment } = done;
     let what = what(&operation.kind, operation.amount, &payment.currency);
+    let (id, state) = (&payment.id, payment.state.name());
     match operation.state.as_str() {
-        "approved" => {
-            say!(
-                "{what}: done; payment {} is {}",
-                payment.id,
-                payment.state.name()
-            );
-            Ok(())
-        }
+        "approved" => Ok(format!("{what}: done; payment {id} is {state}")),
         "unknown" => bail!(
-            "{what}: the acquirer's answer is not known. It may have been done: do not repeat it, run `ivrpay payment inquire {}`; where the acquirer can't be asked, its webhook or a person settles it (docs/acquirers)",
-            payment.id
+            "{what}: the acquirer's answer is not known. It may have been done: do not repeat it, run `ivrpay payment inquire {id}`; where the acquirer can't be asked, its webhook or a person settles it (docs/acquirers)"
         ),
-        "in-flight" => bail!(
-            "{what}: is being asked for already; look at `ivrpay payment show {}`",
-            payment.id
-        ),
-        state => bail!("{what}: {}", refused(&operation, state)),
+        "in-flight" => {
+            bail!("{what}: is being asked for already; look at `ivrpay payment show {id}`")
+        }
+        _ => {
+            // "Not charged" is said of nothing here: the customer of a refused refund was.
+            let taken = payment.captured.map(|minor| {
+                let left = minor.saturating_sub(payment.refunded);
+                format!(", {} taken", money(left, &payment.currency))
+            });
+            let todo = match (operation.why.as_deref(), &operation.hint) {
+                (Some("rejected"), _) => AT_THE_ACQUIRER,
+                (_, Some(hint)) => hint,
+                (Some("not-sent" | "not-arrived"), _) => "ask for it again",
+                _ => "look the order up at the acquirer before it is asked for again",
+            };
+            bail!(
+                "{what}: {}. Payment {id} stays as it was: {state}{}. What to do with order {}: {todo}",
+                refused(operation),
+                taken.unwrap_or_default(),
+                operation.acquirer_order
+            )
+        }
     }
 }
 
@@ -235,6 +254,53 @@ mod tests {
     use super::*;
 
     /// What is the same wish has the same key over every version of this program: a file may be run again after an update.
+    /// A script stops at what was not done, in either form; and who reads it is not told that a customer who paid was "not charged".
+    #[test]
+    fn what_was_not_done_is_an_error_that_says_what_stays() {
+        let done = |state: &str, more: serde_json::Value| {
+            let mut operation = serde_json::json!({"id": "o", "kind": "refund", "state": state, "amount": 400, "connector": "main",
+                "acquirer_order": "20261126000000042", "at": "x"});
+            for (name, value) in more.as_object().unwrap() {
+                operation[name] = value.clone();
+            }
+            let answer = serde_json::json!({"operation": operation, "payment": {"id": "01890000-0000-7000-8000-000000000002",
+                "tenant": "shop", "order_id": "A-1", "part": 0, "state": "approved", "amount": 1000, "currency": "JPY", "captured": 1000,
+                "refunded": 100, "mode": "test", "created_at": "x", "updated_at": "x"}});
+            let done: LaterDone = serde_json::from_value(answer).unwrap();
+            told(&done).map_err(|error| error.to_string())
+        };
+        use serde_json::json;
+        let said = done("approved", json!({})).unwrap();
+        assert!(said.contains("is approved"), "{said}");
+        for (state, more, says) in [
+            ("unknown", json!({}), &["may have been done"][..]),
+            ("in-flight", json!({}), &["is being asked for already"]),
+            (
+                "not-charged",
+                json!({"why": "rejected", "hint": "connector test"}),
+                &["refused the request as wrong", "900 JPY taken", "20261126000000042", "look the order up"],
+            ),
+            (
+                "not-charged",
+                json!({"why": "busy", "hint": "wait; if it goes on"}),
+                &["busy or in maintenance", "stays as it was: approved", "wait; if"],
+            ),
+            ("not-charged", json!({"why": "not-sent"}), &["was not reached", "ask for it again"]),
+            ("not-charged", json!({}), &["not done", "look the order up"]),
+            (
+                "declined",
+                json!({"decline_reason": "request_refused", "acquirer_code": "G97"}),
+                &["refused, request_refused (G97)", "900 JPY taken"],
+            ),
+        ] {
+            let error = done(state, more).unwrap_err();
+            for part in says {
+                assert!(error.contains(part), "{state}: {error}");
+            }
+            assert!(!error.contains("charged"), "{error}");
+        }
+    }
+
     #[test]
     fn a_wish_is_known_again_by_its_key() {
         let wish = Wish {
