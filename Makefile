@@ -25,8 +25,9 @@ e2e: setup ## only the calls on a real Asterisk; ends with `e2e: N calls, N as e
 leakcheck: setup ## every card of real calls is looked for everywhere, with a control; ends with `leakcheck: N places, 0 found, control found M of M`
 	@scripts/test leakcheck
 
-crash: setup ## kill -9 at every place of a payment, three books compared; ends with `crash: N kills, 0 double charges, 0 lost, 0 stuck`
+crash: setup ## kill -9 at every place of a payment, three books compared, on SQLite and on PostgreSQL; each ends with `crash: N kills, 0 double charges, 0 lost, 0 stuck`
 	@scripts/crash --all
+	@scripts/crash --all --postgres
 
 test: setup ## what CI runs; ends with `N passed, N failed`
 	@scripts/test all

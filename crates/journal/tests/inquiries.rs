@@ -267,7 +267,7 @@ async fn a_release_is_done_once_and_never_over_a_person(given: Place) {
         drop(journal);
         let mut options = place.options();
         releasing(&mut options);
-        let journal = Journal::open(place.path(), options).await.unwrap();
+        let journal = Journal::open(place.at(), options).await.unwrap();
         // Not reached: later.
         let later = unheard.at_ms + 30_000;
         journal.release_at(id, later).await.unwrap();

@@ -474,10 +474,7 @@ async fn one(asks: &Asks<'_>, row: &Ready) -> anyhow::Result<(Came, String)> {
                 }
             ),
         ),
-        _ => (
-            Came::Refused,
-            format!("{what}: {}", refused(&operation)),
-        ),
+        _ => (Came::Refused, format!("{what}: {}", refused(&operation))),
     })
 }
 

@@ -278,14 +278,27 @@ mod tests {
             (
                 "not-charged",
                 json!({"why": "rejected", "hint": "connector test"}),
-                &["refused the request as wrong", "900 JPY taken", "20261126000000042", "look the order up"],
+                &[
+                    "refused the request as wrong",
+                    "900 JPY taken",
+                    "20261126000000042",
+                    "look the order up",
+                ],
             ),
             (
                 "not-charged",
                 json!({"why": "busy", "hint": "wait; if it goes on"}),
-                &["busy or in maintenance", "stays as it was: approved", "wait; if"],
+                &[
+                    "busy or in maintenance",
+                    "stays as it was: approved",
+                    "wait; if",
+                ],
             ),
-            ("not-charged", json!({"why": "not-sent"}), &["was not reached", "ask for it again"]),
+            (
+                "not-charged",
+                json!({"why": "not-sent"}),
+                &["was not reached", "ask for it again"],
+            ),
             ("not-charged", json!({}), &["not done", "look the order up"]),
             (
                 "declined",

@@ -40,6 +40,7 @@ struct Real {
 fn options(now: &Arc<AtomicI64>, release_unheard: bool) -> OpenOptions {
     let now = Arc::clone(now);
     let mut options = OpenOptions::new("edge-1");
+    options.steady = None;
     options.clock = Arc::new(move || now.load(Ordering::SeqCst));
     let rules = TaskRules {
         release_unheard,
