@@ -200,6 +200,15 @@ fn put<T>(all: &mut Vec<T>, at: usize, one: T) {
 }
 
 impl Book {
+    /// Whether a person has the task of an approval that nobody knew of.
+    pub(crate) fn is_a_persons(&self, payment: usize) -> bool {
+        self.tasks.iter().any(|task| {
+            task.payment == payment
+                && task.kind == TaskKind::CallBack
+                && task.state != TaskState::Open
+        })
+    }
+
     fn apply(&mut self, row: Row) {
         self.rows += 1;
         match row {

@@ -461,6 +461,13 @@ impl Store {
             }
             let standing = payment.standing(tx.open(payment.at));
             let minor = standing.allows(kind, wanted)?;
+            // Taken since it was read what is due.
+            if by == By::Recovery
+                && !plant::is("released-over-a-person")
+                && tx.book.is_a_persons(payment.at)
+            {
+                return Err(No::NotAllowed);
+            }
             let amount = Money::new(minor, payment.amount.currency());
             let amount = amount.map_err(|_| No::NotAllowed)?;
             let about = match payment.state {
@@ -492,11 +499,14 @@ impl Store {
             };
             let query = OperationKind::Query;
             let at = tx.behind(&payment, &root, &about, query, about.amount, by, None)?;
-            about.inquired += 1;
-            if about.inquire_ms.is_some() && about.state == OpState::Unknown {
-                about.inquire_ms = next_ms(tx.now, about.inquired);
+            // What a person asks uses up none of those that are asked by themselves.
+            if by == By::Recovery {
+                about.inquired += 1;
+                if about.inquire_ms.is_some() && about.state == OpState::Unknown {
+                    about.inquire_ms = next_ms(tx.now, about.inquired);
+                }
+                tx.rows.push(Row::Operation(about));
             }
-            tx.rows.push(Row::Operation(about));
             Ok(at)
         })
     }
@@ -599,11 +609,7 @@ impl Store {
                 .payments
                 .get(at)
                 .is_some_and(|p| p.state == State::Approved);
-            let taken = book.tasks.iter().any(|task| {
-                task.payment == at
-                    && task.kind == TaskKind::CallBack
-                    && task.state != TaskState::Open
-            });
+            let taken = book.is_a_persons(at);
             let by_a_person = book.of(at).any(|o| {
                 let moves = o.kind.is_later() && o.kind != OperationKind::Query;
                 moves && o.by != Some(By::Recovery)
