@@ -85,6 +85,9 @@ pub(crate) fn run(args: &Args) -> ExitCode {
             let currency = tenants
                 .first()
                 .map_or(Currency::Jpy, |tenant| tenant.currency);
+            if map.columns.currency.is_none() && tenants.iter().any(|t| t.currency != currency) {
+                bail!("the map names no column of the currency, and the merchants have different ones: take --tenant");
+            }
             let rows = rows(&args.file, &map, currency)?;
             let expected = |entry: &Entry| {
                 periods

@@ -24,7 +24,7 @@ pub(crate) fn watch(journal: Journal, stopping: CancellationToken, servers: &Tas
                 _ = tick.tick() => {}
                 () = stopping.cancelled() => goes_on = false,
             }
-            match journal.heads().await {
+            match journal.anchor().await {
                 Ok(heads) => {
                     for head in heads.iter().filter(|head| head.records > 0) {
                         events::chain_head(head);

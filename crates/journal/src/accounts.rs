@@ -5,7 +5,10 @@ use std::path::Path;
 
 use ivrpay_payment::TenantId;
 
+use serde_json::json;
+
 use crate::journal::Journal;
+use crate::store::Durability;
 use crate::types::{Mode, Operation, Payment};
 use crate::{Error, chain};
 
@@ -115,6 +118,17 @@ impl Journal {
     /// The journal's own.
     pub async fn heads(&self) -> Result<Vec<ChainHead>, Error> {
         self.store().heads().await
+    }
+
+    /// The same, once everything before is on the disk: what is told elsewhere is not taken back by a loss of power. It is a record itself.
+    ///
+    /// # Errors
+    /// The journal's own.
+    pub async fn anchor(&self) -> Result<Vec<ChainHead>, Error> {
+        let mut tx = self.begin(Durability::Synced).await?;
+        let written = tx.append_alone("anchored", json!({})).await;
+        tx.end(written).await?;
+        self.heads().await
     }
 
     /// Whether the journal still has that record. A chain of no record is held by every journal.

@@ -1048,6 +1048,16 @@ async fn walk(connection: &mut Connection, report: &mut VerifyReport) -> Result<
             );
         }
     }
+    // A chain whose writer was taken away, or that begins before its first record, is walked by nobody.
+    let strays = query(
+        "SELECT DISTINCT writer FROM records r WHERE number < 1 OR NOT EXISTS (SELECT 1 FROM writers w WHERE w.name = r.writer)",
+    )
+    .fetch_all(&mut *connection)
+    .await?;
+    for row in &strays {
+        let writer = row.try_get("writer")?;
+        note(report, Break::End { writer });
+    }
     let payments: i64 = query("SELECT count(*) FROM payments")
         .scalar(&mut *connection)
         .await?;

@@ -265,7 +265,12 @@ impl<'m> Reader<'m> {
         if order.is_none() && reference.is_none() {
             return Err(SettlementError::Key);
         }
-        let kind = said.unwrap_or(if signed < 0 { Kind::Refund } else { Kind::Sale });
+        // A sale with a minus goes back, and a refund that stands where sales do comes to the merchant; a refund's own sign is the file's habit.
+        let kind = match said {
+            Some(Kind::Refund) if self.credit.is_none() || signed < 0 => Kind::Refund,
+            _ if signed < 0 => Kind::Refund,
+            _ => Kind::Sale,
+        };
         Ok(Read::Settled(Settled {
             line,
             order,
@@ -423,6 +428,10 @@ mod tests {
         let read = |row: &[&str]| reader.read(2, row, Currency::Jpy);
         let Ok(Read::Settled(row)) = read(&["17954352000001234", "1,500", "取消"]) else {
             panic!("it is a refund");
+        };
+        assert_eq!((row.kind, row.minor), (Kind::Refund, 1500));
+        let Ok(Read::Settled(row)) = read(&["17954352000001234", "-1,500", "売上"]) else {
+            panic!("it goes back");
         };
         assert_eq!((row.kind, row.minor), (Kind::Refund, 1500));
         assert_eq!(

@@ -89,7 +89,8 @@ struct Batch {
     server_ms: i64,
 }
 
-/// The savepoint of a part that is not the first one.
+/// The savepoint of a part that is not the first one. There is one of this name at most: what is taken back is released too, since a second
+/// `ROLLBACK TO` would find the one below, and take back somebody else's part. Without one it fails, and everybody is told so.
 const PART: &str = "SAVEPOINT part";
 const PART_DONE: &str = "RELEASE SAVEPOINT part";
 const PART_BACK: &str = "ROLLBACK TO SAVEPOINT part";
@@ -245,8 +246,8 @@ impl Write {
         if !batch.is_dirty {
             return Ok(());
         }
-        match query(PART_BACK).execute(connection).await {
-            Ok(_) => {
+        match take_back(connection).await {
+            Ok(()) => {
                 batch.is_dirty = false;
                 Ok(())
             }
@@ -268,6 +269,8 @@ impl Write {
         let Some(mut connection) = slot.connection.take() else {
             return Err(Error::gone());
         };
+        // Whoever waits here may go away, and what became of it is not known then: where the chain ends is read anew.
+        let before = slot.head.take();
         let committed = self.commit_on(&mut connection, &batch).await;
         let is_lost = match (&self.place, &committed) {
             (Place::Postgres(server), Err(error)) if postgres::is_lost(error) => Some(server),
@@ -295,8 +298,8 @@ impl Write {
                 }
             }
             // PostgreSQL's is known: nothing was written behind it.
-            Err(_) if matches!(self.place, Place::Sqlite(_)) => slot.head = None,
-            Err(_) => {}
+            Err(_) if matches!(self.place, Place::Sqlite(_)) => {}
+            Err(_) => slot.head = before,
         }
         for waiting in batch.waiting {
             let told = committed.as_ref().copied().map_err(Error::again);
@@ -366,6 +369,12 @@ impl Write {
     }
 }
 
+async fn take_back(connection: &mut Connection) -> Result<(), sqlx::Error> {
+    query(PART_BACK).execute(&mut *connection).await?;
+    query(PART_DONE).execute(connection).await?;
+    Ok(())
+}
+
 impl Slot {
     /// The transaction is gone, and the parts of everybody in it.
     fn lose(&mut self, why: &Error) {
@@ -426,12 +435,17 @@ impl<'a> Tx<'a> {
     }
 
     async fn roll_back(&mut self) {
-        let back = if self.is_first { "ROLLBACK" } else { PART_BACK };
-        let done = query(back).execute(self.on()).await;
+        let done = match &mut self.slot.connection {
+            Some(connection) if self.is_first => {
+                query("ROLLBACK").execute(connection).await.map(drop)
+            }
+            Some(connection) => take_back(connection).await,
+            None => Err(sqlx::Error::WorkerCrashed),
+        };
         self.is_over = true;
         match done {
-            Ok(_) if self.is_first => self.slot.batch = None,
-            Ok(_) => {}
+            Ok(()) if self.is_first => self.slot.batch = None,
+            Ok(()) => {}
             // SQLite may have rolled back everything by itself (disk full); the connection is not used again.
             Err(error) => self.slot.lose(&error.into()),
         }
