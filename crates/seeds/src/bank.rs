@@ -225,16 +225,21 @@ impl Bank {
         });
     }
 
-    /// Checkout: what is changed behind a payment is received, and done; that it was is told by webhook.
-    fn adyen(&mut self, packet: &Packet, body: &str, tag: Tag, now: i64, mood: Mood) -> Answer {
+    /// Does it, or says what was said under the same key before.
+    fn once(&mut self, packet: &Packet, does: impl FnOnce(&mut Self) -> Answer) -> Answer {
         if let Some(before) = packet.key.as_ref().and_then(|key| self.answers.get(key)) {
             return before.clone();
         }
-        let answer = self.adyen_does(packet, body, tag, now, mood);
+        let answer = does(self);
         if let Some(key) = &packet.key {
             self.answers.insert(key.clone(), answer.clone());
         }
         answer
+    }
+
+    /// Checkout: what is changed behind a payment is received, and done; that it was is told by webhook.
+    fn adyen(&mut self, packet: &Packet, body: &str, tag: Tag, now: i64, mood: Mood) -> Answer {
+        self.once(packet, |bank| bank.adyen_does(packet, body, tag, now, mood))
     }
 
     fn adyen_does(
@@ -604,14 +609,9 @@ impl Bank {
         now: i64,
         mood: Mood,
     ) -> Answer {
-        if let Some(before) = packet.key.as_ref().and_then(|key| self.answers.get(key)) {
-            return before.clone();
-        }
-        let answer = self.stripe_does(packet, fields, tag, now, mood);
-        if let Some(key) = &packet.key {
-            self.answers.insert(key.clone(), answer.clone());
-        }
-        answer
+        self.once(packet, |bank| {
+            bank.stripe_does(packet, fields, tag, now, mood)
+        })
     }
 
     fn stripe_does(
