@@ -604,7 +604,12 @@ impl Check {
                 wrapper: &["sh", "-c", "ulimit -c unlimited; exec \"$@\"", "sh"],
                 ..How::default()
             };
-            let mut service = Service::start_as(how, &self.lab, name, true, short).await?;
+            let mut service = Service::start_as(how, &self.lab, name, true, |config| {
+                short(config);
+                // It would let the call end: what is stopped in the middle of it has to be clean.
+                set(config, "limits.drain_limit", "0s");
+            })
+            .await?;
             let mut events = service.events().await?;
             let card = self.wallet.next()?;
             let (number, _) = card.pan.split_at(card.pan.len() - 1);
