@@ -13,6 +13,7 @@ macro_rules! say {
 mod audit;
 mod card;
 mod connector;
+mod csv_quotes;
 mod drain;
 mod journal;
 mod payment;

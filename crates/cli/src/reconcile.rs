@@ -13,6 +13,7 @@ use jiff::civil::Date;
 use jiff::{Timestamp, ToSpan as _};
 use serde_json::{Value, json};
 
+use crate::csv_quotes::{Fields, Wrong, quotes};
 use crate::journal::days::{Days, Whose, entries};
 use crate::journal::opened;
 use crate::{ConfigPath, Exit, fail, load, runtime};
@@ -153,6 +154,8 @@ fn rows(file: &Path, map: &Map, currency: Currency) -> anyhow::Result<Rows> {
             text.into_owned()
         }
     };
+    // Windows writes this mark before UTF-8.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
     let skipped: usize = text
         .split_inclusive('\n')
         .take(map.skip_lines)
@@ -160,6 +163,10 @@ fn rows(file: &Path, map: &Map, currency: Currency) -> anyhow::Result<Rows> {
         .sum();
     let text = text.get(skipped..).unwrap_or_default();
     let delimiter = u8::try_from(map.delimiter).context("delimiter: one ASCII character")?;
+    if let Err(Wrong { line, why }) = quotes(text, map.delimiter, Fields::MayGoOn) {
+        let line = line.saturating_add(u64::try_from(map.skip_lines)?);
+        bail!("{}: nothing was compared\nline {line}: {why}", at());
+    }
     let mut csv = csv::ReaderBuilder::new()
         .delimiter(delimiter)
         .flexible(true)

@@ -234,6 +234,34 @@ fn a_settlement_file_is_even_or_says_where_not() {
             && said.contains("line 3: has 3 fields"),
         "{said}"
     );
+    // The rows behind it would be a part of one field.
+    let (code, said) = write(&format!(
+        "{first},,sale,1200,JPY\n{second},,\"sale,3401,JPY\n{first},,refund,200,JPY\n"
+    ));
+    assert!(
+        code == 1 && said.contains("nothing was compared\nline 3: a field begins with a quote"),
+        "{said}"
+    );
+    let (code, said) = write(&format!("{first},,sale,\"1\"200,JPY\n"));
+    assert!(
+        code == 1 && said.contains("line 2: something stands between"),
+        "{said}"
+    );
+    // A description of two lines is one field.
+    let text = format!(
+        "\u{feff}\"note\",order,reference,kind,amount,currency\n\"a\nb\",{first},,sale,1200,JPY\n,{first},,refund,200,JPY\n,,ref-3400,sale,3400,JPY\n"
+    );
+    std::fs::write(shop.file("settled.csv"), text).unwrap();
+    let map = [
+        "--connector",
+        "generic",
+        "--map",
+        "ivrpay",
+        "--from",
+        "2026-11-26",
+    ];
+    let (code, said) = shop.run(&[&["reconcile", "settled.csv"][..], &map].concat());
+    assert!(code == 0 && said.contains("3 matched"), "{said}");
     let (_, said) = shop.run(&[
         "reconcile",
         "settled.csv",

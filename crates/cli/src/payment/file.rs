@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use super::later::{self, Args, Asks, Plan, Wish, what, would};
 use super::{Answer, encode, refused};
+use crate::csv_quotes::{Fields, quotes};
 use crate::{Exit, fail, runtime};
 
 /// Longest file, bytes.
@@ -86,62 +87,6 @@ impl Lines<'_> {
     }
 }
 
-/// The reader makes something of every quote, and money would move by it: `"400"5` is 4005 there, and rows vanish in a quote that is not
-/// closed. Where one stands wrong nobody knows how far it goes, so the file is none; also with `--keep-going`.
-fn quotes(text: &str) -> Result<(), Bad> {
-    enum At {
-        Start,
-        Plain,
-        Quoted,
-        /// Behind a quote that ends the field, unless a second one follows.
-        Closed,
-    }
-    let (mut at, mut line, mut opened) = (At::Start, 1, 1);
-    for sign in text.chars() {
-        let ends = matches!(sign, '\r' | '\n');
-        at = match (at, sign) {
-            (At::Quoted, '"') => At::Closed,
-            (At::Quoted, _) if ends => {
-                return Err(bad(
-                    opened,
-                    "a field begins with a quote (\") that is not closed in its line",
-                ));
-            }
-            (At::Quoted, _) | (At::Closed, '"') => At::Quoted,
-            (_, ',') => At::Start,
-            (_, _) if ends => At::Start,
-            (At::Closed, ' ' | '\t') => At::Closed,
-            (At::Closed, _) => {
-                return Err(bad(
-                    line,
-                    "something stands between a field's closing quote (\") and the next comma",
-                ));
-            }
-            (At::Start, '"') => {
-                opened = line;
-                At::Quoted
-            }
-            (At::Plain, '"') => {
-                return Err(bad(
-                    line,
-                    "a quote (\") stands inside of a field that does not begin with one; a field with quotes is written \"A \"\"2\"\"\"",
-                ));
-            }
-            (At::Start | At::Plain, _) => At::Plain,
-        };
-        if sign == '\n' {
-            line += 1;
-        }
-    }
-    match at {
-        At::Quoted => Err(bad(
-            opened,
-            "a field begins with a quote (\") that is not closed in its line",
-        )),
-        _ => Ok(()),
-    }
-}
-
 /// Rows and, one by one, what can't be read; nothing of a file that is none.
 fn read(bytes: &[u8]) -> Result<(Vec<Row>, Vec<Bad>), Bad> {
     if bytes.len() > BYTES_MAX {
@@ -160,7 +105,7 @@ fn read(bytes: &[u8]) -> Result<(Vec<Row>, Vec<Bad>), Bad> {
             "is not UTF-8 (Shift_JIS?); save the file as \"CSV UTF-8\"",
         )
     })?;
-    quotes(text)?;
+    quotes(text, ',', Fields::EndInTheirLine).map_err(|wrong| bad(wrong.line, wrong.why))?;
     let mut reader = csv::ReaderBuilder::new()
         .trim(csv::Trim::All)
         .from_reader(text.as_bytes());
