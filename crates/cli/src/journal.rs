@@ -3,6 +3,7 @@
 mod close;
 mod copy;
 pub(crate) mod days;
+mod due;
 mod export;
 mod verify;
 
@@ -25,6 +26,8 @@ pub(crate) enum Command {
     Export(export::Args),
     /// Add up a day by site and operator, in the merchant's time zone.
     Close(close::Args),
+    /// Count the payments that the service takes out next, since their time is over (`keep_days`).
+    Due(due::Args),
 }
 
 pub(crate) fn run(command: Command) -> ExitCode {
@@ -34,6 +37,7 @@ pub(crate) fn run(command: Command) -> ExitCode {
         Command::Head(args) => verify::head(&args),
         Command::Export(args) => export::run(&args),
         Command::Close(args) => close::run(&args),
+        Command::Due(args) => due::run(&args),
     }
 }
 

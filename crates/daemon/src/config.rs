@@ -17,7 +17,7 @@ use ivrpay_acquirer::{
 use ivrpay_card::Ranges;
 use ivrpay_dialogue::Settings;
 use ivrpay_dialogue::desk::OrderDigits;
-use ivrpay_journal::{Location, Server, TaskRules};
+use ivrpay_journal::{Location, Server, TaskRules, Terms};
 use ivrpay_payment::{
     Brand, Currency, Money, Offers, OperationKind, Owner, SiteId, TenantId, Transaction,
 };
@@ -131,6 +131,8 @@ pub struct Config {
     pub daemon: String,
     /// How long we count as alive there without a word.
     pub lease: Duration,
+    /// How long payments are kept there.
+    pub terms: Terms,
     /// Limits by name.
     pub limits: Limits,
     /// By which trunks callers come, where operators are behind an office PBX.
@@ -197,6 +199,8 @@ pub struct Tenant {
     pub site: Option<SiteId>,
     /// Where its days begin and end, for reports.
     pub time_zone: TimeZone,
+    /// How long its payments are kept, where it has a term of its own; `None` in it: for ever.
+    pub keep: Option<Option<Duration>>,
     /// How long an announced payment waits for its call.
     pub waiting_max: Duration,
     /// By when its tasks are due, and whose they are.
@@ -508,6 +512,7 @@ struct RawJournal {
     password_file: Option<PathBuf>,
     daemon: String,
     lease_seconds: u64,
+    keep_days: Option<u32>,
 }
 
 impl Default for RawJournal {
@@ -518,7 +523,17 @@ impl Default for RawJournal {
             password_file: None,
             daemon: "ivrpay".into(),
             lease_seconds: 15,
+            keep_days: None,
         }
+    }
+}
+
+/// 180 days: until then an acquirer takes refunds and holders of cards complain, and whoever keys a paid order again is told so.
+fn keep(key: &str, days: u32) -> Result<Option<Duration>, ConfigError> {
+    match days {
+        0 => Ok(None),
+        180..=36_500 => Ok(Some(Duration::from_secs(u64::from(days) * 24 * 3600))),
+        _ => Err(ConfigError::value(key, "180 to 36500 days; 0: for ever")),
     }
 }
 
@@ -642,6 +657,7 @@ struct RawTenant {
     site: Option<String>,
     #[serde(default)]
     time_zone: Option<String>,
+    keep_days: Option<u32>,
     #[serde(default = "default_waiting_max")]
     waiting_max: Span,
     #[serde(default)]
@@ -955,6 +971,16 @@ impl Config {
             journal_at,
             daemon: raw.journal.daemon,
             lease: Duration::from_secs(raw.journal.lease_seconds),
+            terms: Terms {
+                all: match raw.journal.keep_days {
+                    Some(days) => keep("journal.keep_days", days)?,
+                    None => None,
+                },
+                of: tenants
+                    .iter()
+                    .filter_map(|tenant| Some((tenant.id.clone(), tenant.keep?)))
+                    .collect(),
+            },
             limits,
             edge: raw.edge.map(Edge::checked).transpose()?.unwrap_or_default(),
             guard_exceptions: raw
@@ -1353,6 +1379,10 @@ fn tenant(
             .transpose()
             .map_err(|e| ConfigError::value(at("site"), e))?,
         time_zone,
+        keep: raw
+            .keep_days
+            .map(|days| keep(&at("keep_days"), days))
+            .transpose()?,
         waiting_max: span(
             &at("waiting_max"),
             raw.waiting_max,
@@ -1905,6 +1935,8 @@ pub(crate) mod tests {
         assert_eq!(sample.limits, full.limits);
         assert_eq!(sample.journal_at, full.journal_at);
         assert_eq!((&sample.daemon, sample.lease), (&full.daemon, full.lease));
+        let shop = &sample.tenants[0].id;
+        assert_eq!(sample.terms.of(shop), full.terms.of(shop));
         assert_eq!(sample.quarantine_folder, full.quarantine_folder);
         assert_eq!(sample.quarantine.due, full.quarantine.due);
         assert_eq!(
@@ -2206,6 +2238,13 @@ pub(crate) mod tests {
             ("#currency = \"JPY\"", "currency = \"YEN\""),
             "tenants[0].currency",
         );
+        for (line, key) in [
+            ("#lease_seconds = 15", "journal.keep_days"),
+            ("#time_zone = \"Asia/Tokyo\"", "tenants[0].keep_days"),
+        ] {
+            let says = format!("{key}: 180 to 36500 days; 0: for ever");
+            refused((line, "keep_days = 90"), &says);
+        }
         refused(
             ("#language = \"ja\"", "language = \"de\""),
             "tenants[0].language",

@@ -1121,6 +1121,18 @@ pub(crate) fn chain_head(head: &ChainHead) {
     info!("{head}");
 }
 
+/// Payments whose time was over.
+pub(crate) fn retained(payments: usize) {
+    info!(payments, "taken out of the journal: their time was over");
+}
+
+pub(crate) fn retention_waits() {
+    warn!(
+        hint = "if the clock is right, start the service once more",
+        "nothing is taken out of the journal: the clock is more than 30 days ahead of what was last written before this start"
+    );
+}
+
 /// A message that nothing of was read. Anybody may send some: each is counted, and the log has one a minute.
 pub(crate) fn hook_refused(connector: &str, error: &HookError) {
     static LAST: Mutex<Option<Instant>> = Mutex::new(None);

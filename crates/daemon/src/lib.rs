@@ -29,6 +29,7 @@ mod quarantine;
 mod reach;
 pub mod recorders;
 mod recovery;
+mod retention;
 pub mod routing;
 mod serve;
 pub mod settle;

@@ -161,6 +161,7 @@ pub async fn serve(
     crate::expiring::watch(&config, journal.clone(), &stopping, &servers);
     crate::recovery::watch(&settle, &stopping, &servers);
     crate::anchor::watch(journal.clone(), stopping.clone(), &servers);
+    crate::retention::watch(journal.clone(), config.terms, stopping.clone(), &servers);
 
     let recorders = Recorders::new(
         Arc::new(config.recorders),

@@ -25,6 +25,7 @@ mod notices;
 pub mod plant;
 mod recordings;
 mod rehearsal;
+mod retention;
 mod scrub;
 mod store;
 mod tasks;
@@ -42,6 +43,7 @@ pub use journal::Journal;
 pub use location::{Location, Server, ServerError};
 pub use notices::Told;
 pub use rehearsal::Rehearsal;
+pub use retention::{Over, Retained, Terms};
 pub use scrub::looks_like_card;
 pub use types::{
     About, ApiRequest, Assignment, Break, By, CalledNow, Claim, Clock, Created, CustomerCall,

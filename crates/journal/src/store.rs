@@ -9,6 +9,7 @@ mod expiring;
 mod inquiries;
 mod postgres;
 mod recordings;
+mod retention;
 mod sqlite;
 mod tasks;
 
@@ -27,6 +28,7 @@ use crate::Error;
 use crate::chain::{self, Link};
 use crate::db::{Connection, On, Pool, Row, query};
 use crate::location::Location;
+use crate::retention::TakenOut;
 use crate::types::{
     Break, Clock, EnteredBy, Filter, Match, Mode, OpenOptions, Operation, OperationState, Origin,
     Payment, Record, TRAINING, VerifyReport,
@@ -175,6 +177,25 @@ impl Store {
             Pool::Sqlite(_) => Ok(0),
             Pool::Postgres(_) => Ok(query(postgres::SERVER_MS).scalar(&self.reads).await?),
         }
+    }
+
+    /// Whether a process that is gone has left anything to make good, or its lease alone: what `recover` is to do.
+    pub(crate) async fn is_left(&self) -> Result<bool, Error> {
+        let Some((writer, epoch)) = self.writer() else {
+            return Err(Error::ReadOnly);
+        };
+        let server_ms = self.server_ms().await?;
+        let left = query(concat!(
+            "SELECT EXISTS (SELECT 1 FROM writers WHERE lease_ms BETWEEN 1 AND ?3) OR EXISTS (",
+            gone!("operations x WHERE x.state = 'in-flight' AND", "x.id"),
+            ") OR EXISTS (",
+            gone!("claims x WHERE", "x.payment"),
+            ") OR EXISTS (",
+            gone!("calls x WHERE x.ended_ms IS NULL AND", "x.id"),
+            ")"
+        ));
+        let left = left.bind(writer).bind(epoch).bind(server_ms);
+        Ok(left.scalar(&self.reads).await?)
     }
 
     /// Returns when a task was made since this last returned; never for a reader.
@@ -999,6 +1020,8 @@ async fn walk(connection: &mut Connection, report: &mut VerifyReport) -> Result<
     let writers = query("SELECT name, records, head FROM writers ORDER BY name")
         .fetch_all(&mut *connection)
         .await?;
+    let removals = retention::removals(&mut *connection).await?;
+    let taken_out: TakenOut = removals.into_iter().collect();
     for writer in &writers {
         let name: &str = writer.try_get("name")?;
         let (mut before, mut number) = (chain::ROOT, 0_i64);
@@ -1032,7 +1055,12 @@ async fn walk(connection: &mut Connection, report: &mut VerifyReport) -> Result<
                 if link.number != number + 1 || prev != before {
                     note(report, Break::Order { sequence });
                 }
-                if chain::hash(&link, &prev) != hash {
+                if link.body == retention::TAKEN_OUT {
+                    report.removed += 1;
+                    if !taken_out.has(name, link.number) {
+                        note(report, Break::Removed { sequence });
+                    }
+                } else if chain::hash(&link, &prev) != hash {
                     note(report, Break::Content { sequence });
                 }
                 (before, number) = (hash, link.number);

@@ -918,6 +918,8 @@ impl Recovered {
 pub struct VerifyReport {
     /// Records read.
     pub records: u64,
+    /// Of them, those that were taken out since their time was over: place, time, kind and hashes are left.
+    pub removed: u64,
     /// Payments whose state was compared with their last record.
     pub payments: u64,
     /// What is wrong; empty in a sound journal. At most [`VerifyReport::MAX_BREAKS`] are listed.
@@ -955,6 +957,11 @@ pub enum Break {
         /// Whose.
         writer: String,
     },
+    /// A record has lost its content, and no record of kind `retention` says so.
+    Removed {
+        /// Which.
+        sequence: i64,
+    },
     /// A payment's state is not that of its last record.
     State {
         /// Which.
@@ -975,6 +982,10 @@ impl fmt::Display for Break {
             Self::End { writer } => {
                 write!(f, "the records of {writer} do not end where they should")
             }
+            Self::Removed { sequence } => write!(
+                f,
+                "record {sequence} has lost its content, and no record of a removal says so"
+            ),
             Self::State { payment } => {
                 write!(
                     f,

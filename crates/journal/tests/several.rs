@@ -131,7 +131,13 @@ async fn numbers_are_given_once_over_all() {
 async fn what_a_living_one_is_at_is_left_to_it() {
     let (_place, a, b) = two().await;
     let (id, intent) = in_flight(&a, "A-1").await;
+    let commits = b.commits();
     assert!(b.recover().await.unwrap().is_empty());
+    assert_eq!(
+        b.commits(),
+        commits,
+        "a look each few seconds writes nothing"
+    );
     assert_eq!(state(&b, id).await, State::InFlight);
     assert_eq!(b.calls_elsewhere().await.unwrap().len(), 1);
     assert!(a.calls_elsewhere().await.unwrap().is_empty());

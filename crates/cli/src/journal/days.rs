@@ -91,6 +91,15 @@ pub(crate) async fn entries(
     mode: Mode,
     (from, to): (Timestamp, Timestamp),
 ) -> anyhow::Result<Vec<Entry>> {
+    if let Some(removed) = journal.removed_before(Some(&tenant.id)).await?
+        && from.as_millisecond() < removed
+    {
+        let before = Timestamp::from_millisecond(removed)?;
+        eprintln!(
+            "ivrpay: {}: payments of before {before:.0} have been taken out at the end of their time (keep_days): what follows is not the whole",
+            tenant.id.as_str()
+        );
+    }
     let approved = journal
         .approved(&Period {
             tenant: Some(&tenant.id),

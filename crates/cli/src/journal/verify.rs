@@ -69,7 +69,7 @@ pub(crate) fn run(args: &Args) -> ExitCode {
             say!(
                 "{}",
                 serde_json::json!({
-                    "sound": sound, "records": report.records, "payments": report.payments, "breaks": report.breaks,
+                    "sound": sound, "records": report.records, "removed": report.removed, "payments": report.payments, "breaks": report.breaks,
                     "anchors": kept, "anchors_broken": broken,
                 })
             );
@@ -82,10 +82,17 @@ pub(crate) fn run(args: &Args) -> ExitCode {
                 say!("WRONG record {record} of {writer}: {}", word(*held));
             }
             let kept = kept.map(|kept| format!(", {kept} ends kept elsewhere"));
+            let removed = (report.removed > 0).then(|| {
+                format!(
+                    " ({} of them taken out at the end of their time)",
+                    report.removed
+                )
+            });
             say!(
-                "{} payments, {} records{}: {}",
+                "{} payments, {} records{}{}: {}",
                 report.payments,
                 report.records,
+                removed.unwrap_or_default(),
                 kept.unwrap_or_default(),
                 if sound { "sound" } else { "NOT SOUND" }
             );

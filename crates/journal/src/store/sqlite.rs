@@ -43,6 +43,8 @@ pub(super) async fn open(path: &Path, options: &OpenOptions) -> Result<(Pool, Ar
         .busy_timeout(options.busy_timeout)
         .pragma("cache_size", CACHE)
         .pragma("temp_store", IN_MEMORY)
+        // What is taken out at the end of its time is overwritten, not only free to be.
+        .pragma("secure_delete", "ON")
         .disable_statement_logging();
     if let Some(pages) = options.max_pages {
         connect = connect.pragma("max_page_count", pages.to_string());
