@@ -21,6 +21,8 @@ const START_MAX: Duration = Duration::from_secs(60);
 
 static SERVER: OnceLock<PathBuf> = OnceLock::new();
 static DATABASES: AtomicU32 = AtomicU32::new(0);
+/// Where its files are to be, for what measures the disk.
+pub static FOLDER: OnceLock<&str> = OnceLock::new();
 
 /// A new database of it, as a URL.
 ///
@@ -92,10 +94,10 @@ fn programs() -> PathBuf {
 /// Starts it, and somebody who ends it when this process is gone.
 fn start() -> PathBuf {
     // Memory, where there is some: what is tested is not the disk. A socket's path must be short.
-    let base = if Path::new("/dev/shm").is_dir() {
-        "/dev/shm"
-    } else {
-        "/tmp"
+    let base = match FOLDER.get() {
+        Some(folder) => folder,
+        None if Path::new("/dev/shm").is_dir() => "/dev/shm",
+        None => "/tmp",
     };
     let folder = PathBuf::from(format!("{base}/ivrpay-pg-{}", std::process::id()));
     fs::remove_dir_all(&folder).ok();
