@@ -48,8 +48,12 @@ enum Answer {
     ResetUnread,
     /// Closes before the handshake.
     NoTls,
+    /// Reads the request, writes this, and resets the connection.
+    ThenReset(Vec<u8>),
     /// To each connection another one; the last to all that come behind it.
     InTurn(Vec<Answer>),
+    /// To each connection what comes of its number.
+    By(fn(usize) -> Answer),
 }
 
 impl Answer {
@@ -57,6 +61,7 @@ impl Answer {
     fn of(&self, connection: usize) -> Self {
         match self {
             Self::InTurn(all) => all.get(connection).or(all.last()).unwrap().clone(),
+            Self::By(of) => of(connection),
             one => one.clone(),
         }
     }
@@ -266,7 +271,12 @@ async fn respond(stream: &mut TlsStream<TcpStream>, answer: &Answer) -> bool {
                 .unwrap();
             return true;
         }
-        Answer::ResetUnread | Answer::NoTls | Answer::InTurn(_) => {}
+        Answer::ThenReset(bytes) => {
+            stream.write_all(bytes).await.unwrap();
+            stream.flush().await.unwrap();
+            stream.get_ref().0.set_zero_linger().unwrap();
+        }
+        Answer::ResetUnread | Answer::NoTls | Answer::InTurn(_) | Answer::By(_) => {}
     }
     false
 }
@@ -1082,3 +1092,4 @@ async fn a_question_without_an_answer_is_no_verdict() {
 }
 
 mod again;
+mod once;
