@@ -631,7 +631,7 @@ pub struct Inquired {
 pub struct Task {
     /// Its id.
     pub id: TaskId,
-    /// `unknown-outcome`, `acquirer-contradicts`, `approved-caller-gone`, `expiring-authorization`, `promised-call-back` or
+    /// `unknown-outcome`, `acquirer-contradicts`, `approved-caller-gone`, `expiring-authorization`, `promised-call-back`, `unfinished-split` or
     /// `quarantined-recording`.
     pub kind: String,
     /// `open`, `taken` or `done`.
@@ -714,6 +714,86 @@ pub struct AssignOrder {
     pub operator_extension: Option<String>,
     /// Who says so.
     pub by: String,
+}
+
+/// Body of `POST /v1/orders/split`: an order is paid by several cards.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SplitOrder {
+    /// The merchant, where the key does not say.
+    #[serde(default)]
+    pub tenant: Option<String>,
+    /// The order.
+    pub order_id: String,
+    /// What each part costs, minor units: part 0 first.
+    pub amounts: Vec<u64>,
+    /// ISO 4217; the merchant's when absent.
+    #[serde(default)]
+    pub currency: Option<String>,
+    /// Who says so.
+    pub by: String,
+}
+
+/// Body of `POST /v1/orders/additional`: an order is paid once more.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AddToOrder {
+    /// The merchant, where the key does not say.
+    #[serde(default)]
+    pub tenant: Option<String>,
+    /// The order.
+    pub order_id: String,
+    /// Minor units.
+    pub amount: u64,
+    /// ISO 4217; the merchant's when absent.
+    #[serde(default)]
+    pub currency: Option<String>,
+    /// Why.
+    pub reason: String,
+    /// Who says so.
+    pub by: String,
+}
+
+/// An order, and what is paid of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Order {
+    /// The merchant.
+    pub tenant: String,
+    /// The order.
+    pub order_id: String,
+    /// ISO 4217.
+    pub currency: String,
+    /// What all parts of a split cost, minor units; null where it is not split.
+    pub total: Option<u64>,
+    /// What the merchant has, or has reserved, of all its payments, minor units.
+    pub paid: u64,
+    /// The payment of the whole order, where it is not split: the one that is paid or open, else the last one.
+    pub whole: Option<PaymentId>,
+    /// Its declared parts.
+    pub parts: Vec<OrderPart>,
+}
+
+/// A declared part of an order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OrderPart {
+    /// Its number: `part` of `POST /v1/payments`.
+    pub part: u32,
+    /// `split` or `additional`.
+    pub kind: String,
+    /// What it costs, minor units.
+    pub amount: u64,
+    /// Why, of an additional one.
+    pub reason: Option<String>,
+    /// Who declared it.
+    pub by: String,
+    /// When.
+    pub declared_at: String,
+    /// Its payment: the one that is paid or open, else the last one.
+    pub payment_id: Option<PaymentId>,
+    /// That payment's state.
+    pub state: Option<State>,
+    /// What of it the merchant has, or has reserved, minor units.
+    pub paid: u64,
 }
 
 /// Body of `POST /v1/calls`: a customer is called about a payment, which waits or is made with the call.

@@ -16,6 +16,7 @@ mod connector;
 mod csv_quotes;
 mod drain;
 mod journal;
+mod order;
 mod payment;
 mod reconcile;
 mod recording;
@@ -85,6 +86,11 @@ enum Command {
     Payment {
         #[command(subcommand)]
         command: payment::Command,
+    },
+    /// Orders that are paid in parts: split over several cards, or once more with a reason.
+    Order {
+        #[command(subcommand)]
+        command: order::Command,
     },
     /// Brands of cards.
     Card {

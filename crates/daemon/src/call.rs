@@ -585,6 +585,9 @@ impl Call {
                         CreateError::PartNotDeclared { .. } => {
                             "part is not a declared part of the order"
                         }
+                        CreateError::PartDiffers { .. } => {
+                            "the order is paid in parts, and this is the amount of none"
+                        }
                         _ => "a field looks like a card number or is too long",
                     },
                 );

@@ -348,11 +348,12 @@ impl<'a> Check<'a> {
                 self.warn(
                     "journal",
                     format!(
-                        "{path}: {} payment(s) whose outcome is unknown, {} approval(s) that the caller did not hear, {} call(s) that were promised, {} reserved amount(s) that lapse before long, {} word(s) of an acquirer that contradict the journal",
+                        "{path}: {} payment(s) whose outcome is unknown, {} approval(s) that the caller did not hear, {} call(s) that were promised, {} reserved amount(s) that lapse before long, {} order(s) of which a part is paid and the rest is not, {} word(s) of an acquirer that contradict the journal",
                         of(TaskKind::UnknownOutcome),
                         of(TaskKind::ApprovedCallerGone),
                         of(TaskKind::PromisedCallBack),
                         of(TaskKind::ExpiringAuthorisation),
+                        of(TaskKind::UnfinishedSplit),
                         of(TaskKind::AcquirerContradicts),
                     ),
                     "`ivrpay task list` shows them; `ivrpay payment inquire ID --by NAME` asks the acquirer about an unknown one; else look it up there",

@@ -4,7 +4,7 @@ use std::io;
 
 use sqlx::postgres::PgDatabaseError;
 
-use ivrpay_payment::{CallId, Illegal, OperationKind, OperatorId, PaymentId, State, TaskId};
+use ivrpay_payment::{CallId, Illegal, Money, OperationKind, OperatorId, PaymentId, State, TaskId};
 
 /// Why the journal could not be opened, read or written.
 #[derive(Debug, thiserror::Error)]
@@ -257,6 +257,14 @@ pub enum CreateError {
         /// The part.
         part: u32,
     },
+    /// Another amount was declared for this part.
+    #[error("part {part} of this order is declared with {} {}", amount.minor(), amount.currency().code())]
+    PartDiffers {
+        /// The part.
+        part: u32,
+        /// Its amount.
+        amount: Money,
+    },
     /// The order (part) has a payment that is waiting, in flight, unknown or approved.
     #[error("the order already has payment {payment_id}, which is {}", state.name())]
     OrderTaken {
@@ -265,6 +273,44 @@ pub enum CreateError {
         /// Its state.
         state: State,
     },
+    /// The journal itself.
+    #[error(transparent)]
+    Journal(#[from] Error),
+}
+
+/// Why no part of an order was declared.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PartError {
+    /// Too few, or too many.
+    #[error("an order is split into 2 to {max} parts", max = crate::Part::MAX)]
+    Count,
+    /// They differ.
+    #[error("all parts of an order are in one currency")]
+    Currency,
+    /// The order has other parts.
+    #[error("the order has other parts already; those stand")]
+    Declared,
+    /// There is nothing that it would be additional to.
+    #[error("the order has no payment yet: an additional one needs a first one")]
+    NotPaid,
+    /// The whole order has a payment, or had one that is paid.
+    #[error("the whole order has payment {payment_id}, which is {}: cancel it before the order is split", state.name())]
+    OrderTaken {
+        /// That payment.
+        payment_id: PaymentId,
+        /// Its state.
+        state: State,
+    },
+    /// It can't be kept.
+    #[error(
+        "reason: 1 to {max} characters on one line, and no row of digits that looks like a card number",
+        max = crate::Part::REASON_MAX
+    )]
+    Reason,
+    /// More than a payment may be.
+    #[error("the parts are more than {max} minor units together", max = ivrpay_payment::Money::MAX)]
+    Total,
     /// The journal itself.
     #[error(transparent)]
     Journal(#[from] Error),

@@ -20,7 +20,9 @@ use crate::types::{
     OpenOptions, Operation, OperationState, Origin, Payment, Record, Recovered, TRAINING, TaskKind,
     VerifyReport,
 };
-use crate::{ClaimError, CreateError, Error, IntentError, OutcomeError, calls, chain, scrub};
+use crate::{
+    ClaimError, CreateError, Error, IntentError, OutcomeError, calls, chain, parts, scrub,
+};
 
 /// Result of a call whose process died before the call was closed (prompts.md's names).
 pub(crate) const INTERRUPTED: &str = "internal-error";
@@ -513,7 +515,7 @@ impl Journal {
     }
 }
 
-pub(crate) async fn create(tx: &mut Tx<'_>, new: NewPayment) -> Result<Created, CreateError> {
+pub(crate) async fn create(tx: &mut Tx<'_>, mut new: NewPayment) -> Result<Created, CreateError> {
     let request = new
         .request
         .as_ref()
@@ -529,11 +531,9 @@ pub(crate) async fn create(tx: &mut Tx<'_>, new: NewPayment) -> Result<Created, 
             })
         };
     }
-    if let Some(order) = &new.order
-        && new.part != 0
-        && !tx.part_is_declared(&new.tenant, order, new.part).await?
-    {
-        return Err(CreateError::PartNotDeclared { part: new.part });
+    if let Some(order) = &new.order {
+        let about = (new.part, new.amount, new.origin);
+        new.part = parts::part_of(tx, &new.tenant, order, about).await?;
     }
     if let (Origin::Desk, Some(extension)) = (new.origin, &new.operator_extension) {
         // He keys anew what he had keyed wrong, or the next customer's: of two nobody could tell which is meant.
@@ -988,6 +988,9 @@ async fn record_outcome(
     // Whoever has found it out may have told it to somebody.
     if step.duty == Duty::CallBack && by.is_some_and(|by| [RECOVERY, LATE_ANSWER].contains(&by)) {
         release_unheard(tx, payment, rules).await?;
+    }
+    if state == OperationState::Approved {
+        parts::look(tx, payment, rules).await?;
     }
     if step.tells && payment.state == State::Voided {
         tx.explain_task(payment.id, TaskKind::ApprovedCallerGone, RELEASED)

@@ -21,6 +21,7 @@ mod journal;
 mod later;
 mod location;
 mod notices;
+mod parts;
 #[cfg(feature = "plant")]
 pub mod plant;
 mod recordings;
@@ -35,20 +36,21 @@ pub use accounts::{ChainHead, Held, Period};
 pub use connectors::{LiveConnector, Standing};
 pub use error::{
     AssignError, CallError, ClaimError, CreateError, Error, IntentError, LaterError, OutcomeError,
-    RecordingError, TaskError,
+    PartError, RecordingError, TaskError,
 };
 pub use expiring::Reserved;
 pub use inquiries::{LATE_ANSWER, RECOVERY, Unheard, Unknowns};
 pub use journal::Journal;
 pub use location::{Location, Server, ServerError};
 pub use notices::Told;
+pub use parts::Part;
 pub use rehearsal::Rehearsal;
 pub use retention::{Over, Retained, Terms};
 pub use scrub::looks_like_card;
 pub use types::{
     About, ApiRequest, Assignment, Break, By, CalledNow, Claim, Clock, Created, CustomerCall,
     EnteredBy, Filter, First, Found, IntentDraft, Later, LaterDraft, Match, Mode, NewCustomerCall,
-    NewPayment, NewRecording, OpenOptions, Operation, OperationState, Origin, Payment, Planned,
-    Promise, Record, RecorderPause, Recording, RecordingState, Recovered, TRAINING, Task,
+    NewPayment, NewRecording, OpenOptions, Operation, OperationState, Origin, PartKind, Payment,
+    Planned, Promise, Record, RecorderPause, Recording, RecordingState, Recovered, TRAINING, Task,
     TaskCount, TaskFilter, TaskKind, TaskNews, TaskRules, TaskState, VerifyReport, Which,
 };

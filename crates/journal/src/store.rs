@@ -7,6 +7,7 @@ mod calls;
 mod connectors;
 mod expiring;
 mod inquiries;
+mod parts;
 mod postgres;
 mod recordings;
 mod retention;
@@ -489,24 +490,6 @@ impl Tx<'_> {
         part: u32,
     ) -> Result<Option<Payment>, Error> {
         order_holder(self.on(), tenant, order, part).await
-    }
-
-    /// Whether the order has such a part beside its part 0.
-    pub(crate) async fn part_is_declared(
-        &mut self,
-        tenant: &TenantId,
-        order: &OrderId,
-        part: u32,
-    ) -> Result<bool, Error> {
-        let found: i64 = query(
-            "SELECT count(*) FROM order_parts WHERE tenant = ?1 AND order_id = ?2 AND part = ?3",
-        )
-        .bind(tenant.as_str())
-        .bind(order.as_str())
-        .bind(part)
-        .scalar(self.on())
-        .await?;
-        Ok(found > 0)
     }
 
     pub(crate) async fn insert_payment(

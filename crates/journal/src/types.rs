@@ -167,6 +167,15 @@ names!(
     }
 );
 names!(
+    /// Why an order has a part.
+    PartKind {
+        /// Once more than the whole: delivery, something forgotten. A person says why.
+        Additional = "additional",
+        /// The whole order is paid by several cards, and this is what one of them pays.
+        Split = "split",
+    }
+);
+names!(
     /// What a person must do.
     TaskKind {
         /// Look at the acquirer: it says something else of an operation than what stands here.
@@ -179,6 +188,8 @@ names!(
         PromisedCallBack = "promised-call-back",
         /// Delete or redact a recording in which a card was spoken or keyed (PCI DSS v4.0.1, 12.10.7).
         QuarantinedRecording = "quarantined-recording",
+        /// Take the rest of an order of which some parts are paid, or keep or release those.
+        UnfinishedSplit = "unfinished-split",
         /// Find out at the acquirer what became of an operation; never send it again.
         UnknownOutcome = "unknown-outcome",
     }

@@ -8,8 +8,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::sync::atomic::Ordering;
 
 use common::{
-    NOON, Place, UNDO_EIGHTH, announced, approved, call, declined, draft, order, under_key, visa,
-    yen,
+    NOON, Place, UNDO_EIGHTH, announced, approved, by, call, declined, draft, order, under_key,
+    visa, yen,
 };
 use ivrpay_journal::{
     Break, ClaimError, CreateError, Created, EnteredBy, Error, Filter, IntentDraft, IntentError,
@@ -441,14 +441,18 @@ async fn only_a_declared_part_has_a_lock_of_its_own(place: Place) {
     journal.create(order("A-1")).await.unwrap();
     let part = || NewPayment {
         part: 1,
+        amount: yen(300),
         ..order("A-1")
     };
     assert!(matches!(
         journal.create(part()).await,
         Err(CreateError::PartNotDeclared { part: 1 })
     ));
-    let declared = "INSERT INTO order_parts (tenant, order_id, part, kind, declared_ms) VALUES ('acme', 'A-1', 1, 'split', 0)";
-    place.run(declared).await.unwrap();
+    let (acme, a1) = ("acme".parse().unwrap(), "A-1".parse().unwrap());
+    let reason = "delivered by express";
+    let sato = by("sato");
+    let added = journal.add_part(&acme, &a1, yen(300), reason, &sato).await;
+    assert_eq!(added.unwrap().part, 1);
     journal.create(part()).await.unwrap();
 }
 
@@ -932,7 +936,8 @@ async fn a_caller_that_goes_away_leaves_nothing_half_done(place: Place) {
         let payment = journal.payment(id).await.unwrap().unwrap();
         let operations = journal.operations(id).await.unwrap().len();
         match (payment.state, operations) {
-            (State::Waiting, 0) => assert!(result.is_none()),
+            // "Busy" too: on a loaded machine the connection of the one before is not closed yet.
+            (State::Waiting, 0) => assert!(!matches!(result, Some(Ok(_)))),
             (State::InFlight, 1) => done = true,
             other => panic!("{other:?} after {polls} polls"),
         }

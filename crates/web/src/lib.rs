@@ -12,6 +12,7 @@ mod expiring;
 mod hooks;
 mod later;
 mod listen;
+mod orders;
 mod payments;
 mod recordings;
 mod tasks;
@@ -210,6 +211,9 @@ pub fn router(web: Web) -> Router {
         .route("/v1/calls", post(calls::create))
         .route("/v1/calls/{id}", get(calls::show))
         .route("/v1/payments/{id}/cancel", post(cancel::payment))
+        .route("/v1/orders", get(orders::show))
+        .route("/v1/orders/split", post(orders::split))
+        .route("/v1/orders/additional", post(orders::add))
         .merge(later::routes())
         .route("/v1/tasks", post(tasks::promise).get(tasks::list))
         .route("/v1/tasks/{id}", get(tasks::show))
@@ -231,6 +235,9 @@ pub fn admin_router(web: Web) -> Router {
         .route("/v1/payments/{id}/operator", post(assign::payment))
         .route("/v1/calls/{id}", get(calls::show))
         .route("/v1/payments/{id}/cancel", post(cancel::payment))
+        .route("/v1/orders", get(orders::show))
+        .route("/v1/orders/split", post(orders::split))
+        .route("/v1/orders/additional", post(orders::add))
         .merge(later::routes())
         .route("/v1/tasks", get(tasks::list))
         .route("/v1/tasks/{id}", get(tasks::show))

@@ -1755,6 +1755,114 @@ async fn a_call_back_is_promised_and_found_page_by_page() {
 }
 
 #[tokio::test]
+async fn an_order_is_split_over_several_cards() {
+    let server = Server::start().await;
+    let split = json!({"order_id": "A-1", "amounts": [5000, 3000], "by": "sato"});
+    let made = server
+        .send("tokyo-key", "/v1/orders/split", split.clone())
+        .await;
+    assert_eq!(
+        (made.status, &made.body["total"]),
+        (201, &json!(8000)),
+        "{made:?}"
+    );
+    assert_eq!(made.body["parts"][1]["amount"], 3000);
+    let mut other = split.clone();
+    other["amounts"] = json!([4000, 4000]);
+    for (key, path, body, status, says) in [
+        ("tokyo-key", "split", other, 409, "other parts already"),
+        (
+            "tokyo-key",
+            "split",
+            json!({"order_id": "B", "amounts": [1], "by": "sato"}),
+            400,
+            "2 to 9 parts",
+        ),
+        (
+            "tokyo-key",
+            "split",
+            json!({"order_id": "B", "amounts": [1, 0], "by": "sato"}),
+            400,
+            "amounts: an amount is from 1",
+        ),
+        (
+            "tokyo-key",
+            "split",
+            json!({"order_id": "B", "amounts": [1, 1], "currency": "XXX", "by": "sato"}),
+            400,
+            "currency",
+        ),
+        ("", "split", split.clone(), 400, "tenant: whose order"),
+        (
+            "tokyo-key",
+            "additional",
+            json!({"order_id": "C", "amount": 1, "reason": "x", "by": "sato"}),
+            409,
+            "no payment yet",
+        ),
+        (
+            "tokyo-key",
+            "additional",
+            json!({"order_id": "A-1", "amount": 1, "reason": "4111 1111 1111 1111", "by": "sato"}),
+            400,
+            "reason: 1 to 200",
+        ),
+    ] {
+        let answer = server.send(key, &format!("/v1/orders/{path}"), body).await;
+        let said = answer.body["error"]["message"].as_str().unwrap_or_default();
+        assert!(
+            answer.status == status && said.contains(says),
+            "{answer:?} does not say {says:?}"
+        );
+        assert!(!said.contains("4111"));
+    }
+    let pay = async |part: u32, amount: u64| {
+        let body = json!({"order_id": "A-1", "part": part, "amount": amount});
+        server.send("tokyo-key", "/v1/payments", body).await
+    };
+    let refused = pay(1, 5000).await;
+    let said = refused.body["error"]["message"].as_str().unwrap();
+    assert!(
+        refused.status == 400 && said.contains("declared with 3000 JPY"),
+        "{said}"
+    );
+    let second = pay(1, 3000).await;
+    assert_eq!(
+        (second.status, &second.body["part"]),
+        (201, &json!(1)),
+        "{second:?}"
+    );
+    let shown = server.get("tokyo-key", "/v1/orders?order_id=A-1").await;
+    assert_eq!(shown.body["parts"][1]["payment_id"], second.body["id"]);
+    assert_eq!(
+        (&shown.body["paid"], &shown.body["parts"][0]["state"]),
+        (&json!(0), &Value::Null)
+    );
+    let more =
+        json!({"order_id": "A-1", "amount": 700, "reason": "delivered by express", "by": "mori"});
+    let more = server
+        .send("tokyo-key", "/v1/orders/additional", more)
+        .await;
+    assert_eq!(
+        (more.status, &more.body["part"], &more.body["by"]),
+        (201, &json!(2), &json!("mori")),
+        "{more:?}"
+    );
+    // Another merchant's order of the same number is another one.
+    assert_eq!(
+        server
+            .get("paris-key", "/v1/orders?order_id=A-1")
+            .await
+            .status,
+        404
+    );
+    assert_eq!(
+        server.get("tokyo-key", "/v1/orders?order=A-1").await.status,
+        400
+    );
+}
+
+#[tokio::test]
 async fn another_operator_takes_a_waiting_payment_over() {
     let server = Server::start().await;
     let body =

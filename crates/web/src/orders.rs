@@ -1,0 +1,191 @@
+//! `/v1/orders`: orders that are paid in parts.
+
+use axum::Json;
+use axum::extract::rejection::{JsonRejection, QueryRejection};
+use axum::extract::{Query, State};
+use axum::http::StatusCode;
+use ivrpay_api as api;
+use ivrpay_journal::{Filter, Part, PartError, PartKind, Payment};
+use ivrpay_payment::{Currency, Money, OrderId, State as PaymentState, TenantId};
+use serde::Deserialize;
+
+use crate::Web;
+use crate::auth::{Scope, Who};
+use crate::error::ApiError;
+use crate::payments::{id, own_tenant, rfc3339};
+use crate::tasks::by;
+
+/// Most payments of an order that are looked at: parts, and what was tried before.
+const PAYMENTS_MAX: u32 = 200;
+
+pub(crate) async fn split(
+    State(web): State<Web>,
+    who: Who,
+    body: Result<Json<api::SplitOrder>, JsonRejection>,
+) -> Result<(StatusCode, Json<api::Order>), ApiError> {
+    who.need(Scope::Payments)?;
+    let Json(body) = body?;
+    let (tenant, order) = whose(&who, body.tenant, body.order_id)?;
+    let currency = currency(&web, &tenant, body.currency.as_deref())?;
+    let amounts = body
+        .amounts
+        .into_iter()
+        .map(|minor| amount("amounts", minor, currency))
+        .collect::<Result<Vec<_>, _>>()?;
+    let by = by(&who, body.by)?;
+    let parts = web.journal.split(&tenant, &order, &amounts, &by).await;
+    parts.map_err(refused)?;
+    Ok((StatusCode::CREATED, view(&web, tenant, order).await?))
+}
+
+pub(crate) async fn add(
+    State(web): State<Web>,
+    who: Who,
+    body: Result<Json<api::AddToOrder>, JsonRejection>,
+) -> Result<(StatusCode, Json<api::OrderPart>), ApiError> {
+    who.need(Scope::Payments)?;
+    let Json(body) = body?;
+    let (tenant, order) = whose(&who, body.tenant, body.order_id)?;
+    let currency = currency(&web, &tenant, body.currency.as_deref())?;
+    let amount = amount("amount", body.amount, currency)?;
+    let by = by(&who, body.by)?;
+    let added = web
+        .journal
+        .add_part(&tenant, &order, amount, &body.reason, &by);
+    let added = added.await.map_err(refused)?;
+    Ok((StatusCode::CREATED, Json(part(added, None))))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Asked {
+    order_id: String,
+    tenant: Option<String>,
+}
+
+pub(crate) async fn show(
+    State(web): State<Web>,
+    who: Who,
+    query: Result<Query<Asked>, QueryRejection>,
+) -> Result<Json<api::Order>, ApiError> {
+    who.need(Scope::Payments)?;
+    let Query(asked) =
+        query.map_err(|_| ApiError::invalid("parameters are order_id, and tenant for an admin"))?;
+    let (tenant, order) = whose(&who, asked.tenant, asked.order_id)?;
+    view(&web, tenant, order).await
+}
+
+fn whose(
+    who: &Who,
+    tenant: Option<String>,
+    order: String,
+) -> Result<(TenantId, OrderId), ApiError> {
+    let tenant = own_tenant(who, tenant)?.ok_or_else(|| {
+        ApiError::invalid("tenant: whose order it is; order numbers are each merchant's own")
+    })?;
+    Ok((tenant, id("order_id", OrderId::new(order))?))
+}
+
+fn currency(web: &Web, tenant: &TenantId, said: Option<&str>) -> Result<Currency, ApiError> {
+    if let Some(said) = said {
+        return said
+            .parse()
+            .map_err(|e| ApiError::invalid(format!("currency: {e}")));
+    }
+    let known = web.tenants.iter().find(|known| known.id == *tenant);
+    known
+        .map(|known| known.currency)
+        .ok_or_else(|| ApiError::invalid("tenant: no such merchant is configured"))
+}
+
+fn amount(field: &str, minor: u64, currency: Currency) -> Result<Money, ApiError> {
+    Money::new(minor, currency).map_err(|e| ApiError::invalid(format!("{field}: {e}")))
+}
+
+fn refused(error: PartError) -> ApiError {
+    match error {
+        PartError::OrderTaken { payment_id, .. } => {
+            ApiError::order_taken(error.to_string(), payment_id)
+        }
+        PartError::Declared | PartError::NotPaid => ApiError::not_possible(error.to_string()),
+        PartError::Journal(error) => error.into(),
+        error => ApiError::invalid(error.to_string()),
+    }
+}
+
+/// What of a payment the merchant has, or has reserved.
+fn paid(payment: &Payment) -> u64 {
+    if payment.state != PaymentState::Approved || !payment.transaction.moves_money() {
+        return 0;
+    }
+    let taken = payment.captured_minor.filter(|taken| *taken > 0);
+    taken
+        .unwrap_or(payment.amount.minor())
+        .saturating_sub(payment.refunded_minor)
+}
+
+async fn view(web: &Web, tenant: TenantId, order: OrderId) -> Result<Json<api::Order>, ApiError> {
+    let parts = web.journal.parts(&tenant, &order).await?;
+    let filter = Filter {
+        tenant: Some(tenant.clone()),
+        order: Some(order.clone()),
+        limit: Some(PAYMENTS_MAX),
+        ..Filter::default()
+    };
+    let payments = web.journal.payments(&filter).await?;
+    if parts.is_empty() && payments.is_empty() {
+        return Err(ApiError::not_found(
+            "no payment and no part of this order is known",
+        ));
+    }
+    let is_split = |part: &&Part| part.kind == PartKind::Split;
+    let total = parts
+        .iter()
+        .filter(is_split)
+        .map(|part| part.amount.minor());
+    // The newest first: that which counts is one that is paid, or else the last one.
+    let of = |number: u32| {
+        let mut of = payments.iter().filter(|payment| payment.part == number);
+        let first = of.clone().next();
+        of.find(|payment| payment.state.locks_order()).or(first)
+    };
+    Ok(Json(api::Order {
+        total: parts
+            .iter()
+            .any(|part| is_split(&part))
+            .then(|| total.sum()),
+        paid: payments.iter().map(paid).sum(),
+        currency: parts
+            .first()
+            .map(|part| part.amount)
+            .or(payments.first().map(|payment| payment.amount))
+            .map_or_else(String::new, |amount| amount.currency().code().to_owned()),
+        // The whole order is a part that nobody declares.
+        whole: of(0)
+            .filter(|_| !parts.iter().any(|part| is_split(&part)))
+            .map(|payment| payment.id),
+        parts: parts
+            .into_iter()
+            .map(|one| {
+                let payment = of(one.part);
+                part(one, payment)
+            })
+            .collect(),
+        tenant: tenant.as_str().to_owned(),
+        order_id: order.as_str().to_owned(),
+    }))
+}
+
+fn part(part: Part, payment: Option<&Payment>) -> api::OrderPart {
+    api::OrderPart {
+        part: part.part,
+        kind: part.kind.name().to_owned(),
+        amount: part.amount.minor(),
+        reason: part.reason,
+        by: part.person.to_string(),
+        declared_at: rfc3339(part.declared_ms),
+        payment_id: payment.map(|payment| payment.id),
+        state: payment.map(|payment| payment.state),
+        paid: payment.map_or(0, paid),
+    }
+}
