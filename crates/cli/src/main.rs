@@ -16,6 +16,7 @@ mod connector;
 mod drain;
 mod journal;
 mod payment;
+mod pools;
 mod reconcile;
 mod recording;
 mod simulate;
@@ -105,6 +106,8 @@ enum Command {
         #[command(subcommand)]
         command: journal::Command,
     },
+    /// Places for calls that merchants have bought ([pools]), and how many are taken.
+    Pools(pools::Args),
     /// Compare an acquirer's settlement file with the journal, to the yen.
     Reconcile(reconcile::Args),
     /// What people must do: unknown outcomes, callers who did not hear an approval, promised calls, recordings with a card.
@@ -192,6 +195,7 @@ fn main() -> ExitCode {
         Command::Connector { command } => connector::run(command),
         Command::Recording { command } => recording::run(command),
         Command::Journal { command } => journal::run(command),
+        Command::Pools(args) => pools::run(&args),
         Command::Reconcile(args) => reconcile::run(&args),
         Command::Task { command } => task::run(command),
         #[cfg(feature = "plant")]

@@ -19,6 +19,7 @@ use serde::Serialize;
 
 use crate::config::{Config, ConfigError};
 use crate::guard::{Around, Danger, Facts};
+use crate::pools::Pool;
 
 /// Where a request of ours failed in a way that has no better advice.
 const SEE_LOG: &str = "see Asterisk's log at this time";
@@ -163,6 +164,7 @@ impl<'a> Check<'a> {
                 config.limits.calls_max
             ),
         );
+        self.pools(config);
         for tenant in config.tenants.iter().filter(|t| !t.plans.is_empty()) {
             let plans = crate::plans::described(&tenant.plans);
             self.good(
@@ -194,6 +196,63 @@ impl<'a> Check<'a> {
                 "the HTTP API has no key: nobody can use it",
                 "add [[http.keys]], or take [http] listen out",
             );
+        }
+    }
+
+    /// What of the places is whose.
+    fn pools(&mut self, config: &Config) {
+        if config.pools.is_empty() {
+            return;
+        }
+        let of = |pool: Option<&str>| {
+            let tenants = config.tenants.iter().filter(|t| t.pool.as_deref() == pool);
+            let names: Vec<&str> = tenants.map(|t| t.id.as_str()).collect();
+            names.join(", ")
+        };
+        let guaranteed: u64 = config.pools.iter().map(|p| u64::from(p.guaranteed)).sum();
+        let rest = u64::try_from(config.limits.calls_max)
+            .unwrap_or(u64::MAX)
+            .saturating_sub(guaranteed);
+        let is_file = matches!(config.journal_at, Location::File(_));
+        for pool in &config.pools {
+            let Pool {
+                name,
+                guaranteed,
+                limit,
+            } = pool;
+            let most = u64::from(*guaranteed) + rest;
+            let limit = match limit {
+                Some(limit) if is_file && u64::from(*limit) > most => {
+                    self.warn(
+                        "values",
+                        format!("pool {name} may have {limit} places, and there are {most} for it"),
+                        "raise [limits] calls_max, or lower its limit",
+                    );
+                    continue;
+                }
+                Some(limit) => format!("at most {limit}"),
+                None if is_file => format!("at most {most}"),
+                None => format!("at most {most} at this service"),
+            };
+            let tenants = of(Some(name));
+            let fact = format!("pool {name}: {guaranteed} places guaranteed, {limit}; {tenants}");
+            self.good("values", fact);
+        }
+        let others = of(None);
+        let has_none = config.pools.iter().any(|pool| pool.guaranteed == 0);
+        if rest == 0 && (has_none || !others.is_empty()) {
+            self.bad(
+                "values",
+                "every place is guaranteed to a pool: who is guaranteed none never gets one",
+                "raise [limits] calls_max, or guarantee fewer",
+            );
+        } else {
+            let others = if others.is_empty() {
+                "the pools"
+            } else {
+                &others
+            };
+            self.good("values", format!("{rest} places are shared: {others}"));
         }
     }
 

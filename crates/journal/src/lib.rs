@@ -21,6 +21,7 @@ mod journal;
 mod later;
 mod location;
 mod notices;
+mod places;
 #[cfg(feature = "plant")]
 pub mod plant;
 mod recordings;
@@ -41,6 +42,7 @@ pub use inquiries::{LATE_ANSWER, RECOVERY, Unheard, Unknowns};
 pub use journal::Journal;
 pub use location::{Location, Server, ServerError};
 pub use notices::Told;
+pub use places::Places;
 pub use rehearsal::Rehearsal;
 pub use scrub::looks_like_card;
 pub use types::{

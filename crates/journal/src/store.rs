@@ -7,6 +7,7 @@ mod calls;
 mod connectors;
 mod expiring;
 mod inquiries;
+mod places;
 mod postgres;
 mod recordings;
 mod sqlite;

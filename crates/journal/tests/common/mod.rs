@@ -138,7 +138,8 @@ impl Place {
 }
 
 /// What takes the columns of the eighth migration and of those behind it away again.
-pub const UNDO_EIGHTH: [&str; 27] = [
+pub const UNDO_EIGHTH: [&str; 28] = [
+    "DROP TABLE places",
     "ALTER TABLE writers DROP COLUMN lease_ms",
     "ALTER TABLE writers DROP COLUMN instance",
     "DROP TABLE releases",

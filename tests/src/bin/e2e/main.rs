@@ -547,6 +547,12 @@ async fn faults(
                 several::stood_still(lab, books),
             )
             .await;
+        tally
+            .one(
+                "several services: the only place of a pool is taken at the one: the other is full, until that is gone",
+                several::a_pool_over_both(lab),
+            )
+            .await;
     }
     if wanted("keys are logged") {
         tally
