@@ -184,6 +184,11 @@ impl Outbound {
 
     /// What became of the ringing; the channel that tells it goes on in the dialplan.
     pub(crate) fn status(&self, call: CallId, status: String, start: Start) {
+        if status == JOINED {
+            // They talk: no customer comes to us in this call's place.
+            let place = self.on().get_mut(&call).and_then(|on| on.place.take());
+            drop(place);
+        }
         self.tell(call, Told::Status(status));
         let client = self.0.client.clone();
         self.0

@@ -28,6 +28,9 @@ pub(crate) const REST: &str = "rest";
 /// Longest that a caller waits to be counted: he hears nothing meanwhile.
 const COUNTED_MAX: Duration = Duration::from_secs(3);
 
+/// How long a place is kept for a customer whom an operator is about to transfer.
+const KEPT: Duration = Duration::from_secs(30);
+
 /// How often the journal is asked what others have, and whether it still has what we wrote.
 const LOOK: Duration = Duration::from_secs(5);
 
@@ -59,9 +62,11 @@ struct Inner {
     /// As configured, and behind them that of everybody else.
     pools: Vec<Pool>,
     tenants: Vec<Tenant>,
-    here: Mutex<Vec<Count>>,
-    /// What the journal has of ours, where that is known. Whoever counts has it.
-    told: tokio::sync::Mutex<Vec<Option<u32>>>,
+    here: Mutex<Here>,
+    /// What the journal has of ours. Whoever counts has it.
+    told: tokio::sync::Mutex<Vec<Told>>,
+    /// For customers whom an operator is about to send.
+    kept: Mutex<Vec<Place>>,
     /// What other services had when the journal was last asked.
     elsewhere: Mutex<Vec<u32>>,
     /// Where several services count; `None` where this is the only one.
@@ -70,10 +75,27 @@ struct Inner {
     changed: Notify,
 }
 
+#[derive(Default)]
+struct Here {
+    counts: Vec<Count>,
+    /// Places that were given until now: the number of the last one.
+    given: u64,
+}
+
+/// What the journal has of a pool.
+#[derive(Clone, Copy, Default)]
+struct Told {
+    /// How many are ours there, where that is known.
+    taken: Option<u32>,
+    /// The places up to this number were there when others were asked last.
+    up_to: u64,
+}
+
 /// A place that a call has. Dropped, it is free.
 pub(crate) struct Place {
     pools: Pools,
     which: usize,
+    number: u64,
     /// Other services know of it, or need not.
     is_counted: bool,
 }
@@ -109,7 +131,7 @@ impl Pools {
             guaranteed: 0,
             limit: None,
         });
-        let here: Vec<Count> = pools
+        let counts: Vec<Count> = pools
             .iter()
             .map(|pool| Count {
                 guaranteed: pool.guaranteed,
@@ -119,9 +141,10 @@ impl Pools {
             .collect();
         Self(Arc::new(Inner {
             whole,
-            told: tokio::sync::Mutex::new(vec![None; pools.len()]),
+            told: tokio::sync::Mutex::new(vec![Told::default(); pools.len()]),
             elsewhere: Mutex::new(vec![0; pools.len()]),
-            here: Mutex::new(here),
+            here: Mutex::new(Here { counts, given: 0 }),
+            kept: Mutex::default(),
             pools,
             tenants,
             shared,
@@ -129,7 +152,7 @@ impl Pools {
         }))
     }
 
-    fn here(&self) -> MutexGuard<'_, Vec<Count>> {
+    fn here(&self) -> MutexGuard<'_, Here> {
         self.0.here.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -146,7 +169,7 @@ impl Pools {
 
     fn change(&self, which: usize, change: impl FnOnce(u32) -> u32) {
         let mut here = self.here();
-        if let Some(count) = here.get_mut(which) {
+        if let Some(count) = here.counts.get_mut(which) {
             count.here = change(count.here);
             self.tell_used(which, count.here);
         }
@@ -181,8 +204,11 @@ impl Pools {
     pub(crate) fn take(&self, tenant: &str) -> Result<Place, Full> {
         let which = self.pool_of(tenant);
         let mut here = self.here();
-        may(self.0.whole, &here, which, 0).inspect_err(|why| self.refused(which, *why))?;
-        if let Some(count) = here.get_mut(which) {
+        let allowed = may(self.0.whole, &here.counts, which, 0);
+        allowed.inspect_err(|why| self.refused(which, *why))?;
+        here.given += 1;
+        let number = here.given;
+        if let Some(count) = here.counts.get_mut(which) {
             count.here += 1;
             self.tell_used(which, count.here);
         }
@@ -190,8 +216,37 @@ impl Pools {
         Ok(Place {
             pools: self.clone(),
             which,
+            number,
             is_counted: !self.counts(which),
         })
+    }
+
+    /// Keeps a place for a while, for the next caller of its pool: an operator is about to send him.
+    pub(crate) fn keep(&self, place: Place) {
+        let number = place.number;
+        self.kept().push(place);
+        let this = self.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(KEPT).await;
+            let over = this.take_kept(|place| place.number == number);
+            drop(over);
+        });
+    }
+
+    /// A place that is kept for a caller of that merchant.
+    pub(crate) fn kept_for(&self, tenant: &str) -> Option<Place> {
+        let which = self.pool_of(tenant);
+        self.take_kept(|place| place.which == which)
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Vec<Place>> {
+        self.0.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn take_kept(&self, is: impl Fn(&Place) -> bool) -> Option<Place> {
+        let mut kept = self.kept();
+        let found = kept.iter().position(is)?;
+        Some(kept.remove(found))
     }
 
     fn refused(&self, which: usize, why: Full) {
@@ -232,24 +287,33 @@ impl Pools {
             return Ok(place);
         };
         let mut told = self.0.told.lock().await;
-        // Whoever goes away in the middle leaves it unknown.
-        let mut put = |now| {
-            if let Some(told) = told.get_mut(which) {
-                *told = now;
-            }
+        let Some(told) = told.get_mut(which) else {
+            return Ok(place);
         };
-        put(None);
-        let mut before = self.here().clone();
-        let mut here = 0;
+        // Whoever was counted while this one waited for his turn was counted with it.
+        if place.number <= told.up_to {
+            place.is_counted = true;
+            return Ok(place);
+        }
+        // Whoever goes away in the middle leaves it unknown.
+        told.taken = None;
+        let (mut before, up_to) = {
+            let here = self.here();
+            (here.counts.clone(), here.given)
+        };
+        let mut taken = 0;
         if let Some(count) = before.get_mut(which) {
-            here = count.here;
+            taken = count.here;
             count.here = count.here.saturating_sub(1);
         }
         let whole = self.0.whole;
         let allowed = |elsewhere| may(whole, &before, which, elsewhere).is_ok();
-        match journal.take_place(&pool.name, here, allowed).await {
+        match journal.take_place(&pool.name, taken, allowed).await {
             Ok(true) => {
-                put(Some(here));
+                *told = Told {
+                    taken: Some(taken),
+                    up_to,
+                };
                 place.is_counted = true;
                 Ok(place)
             }
@@ -272,12 +336,12 @@ impl Pools {
             return Ok(());
         };
         let mut told = self.0.told.lock().await;
-        let now: Vec<u32> = self.here().iter().map(|count| count.here).collect();
+        let now: Vec<u32> = self.here().counts.iter().map(|count| count.here).collect();
         let mut changed = Vec::new();
         for (which, ((pool, now), told)) in self.0.pools.iter().zip(now).zip(&mut *told).enumerate()
         {
-            if self.counts(which) && *told != Some(now) {
-                *told = None;
+            if self.counts(which) && told.taken != Some(now) {
+                told.taken = None;
                 changed.push((which, &*pool.name, now));
             }
         }
@@ -288,7 +352,7 @@ impl Pools {
         journal.count_places(&counts).await?;
         for (which, _, now) in changed {
             if let Some(told) = told.get_mut(which) {
-                *told = Some(now);
+                told.taken = Some(now);
             }
         }
         Ok(())
@@ -313,7 +377,7 @@ impl Pools {
             .zip(&mut *told)
             .zip(&mut *self.elsewhere())
         {
-            *told = Some(of(pool, true));
+            told.taken = Some(of(pool, true));
             *elsewhere = of(pool, false);
         }
         drop(told);
@@ -367,7 +431,7 @@ impl Pools {
 
     /// How they are now.
     pub(crate) fn now(&self) -> Vec<api::Pool> {
-        let (here, elsewhere) = (self.here().clone(), self.elsewhere().clone());
+        let (here, elsewhere) = (self.here().counts.clone(), self.elsewhere().clone());
         let shown = self.shown().map(|(which, pool)| api::Pool {
             name: pool.name.clone(),
             used: here.get(which).map_or(0, |count| count.here),
@@ -451,6 +515,20 @@ mod tests {
         );
     }
 
+    /// An operator has heard that a payment can be taken, and transfers: nobody else's caller gets that place meanwhile.
+    #[tokio::test]
+    async fn a_place_is_kept_for_who_is_on_his_way() {
+        let pools = pools(None);
+        let shared: Vec<_> = (0..3).map(|_| pools.take("four").ok().unwrap()).collect();
+        pools.keep(pools.take("four").ok().unwrap());
+        assert_eq!(pools.take("four").err(), Some(Full::Rest));
+        assert!(pools.kept_for("one").is_none());
+        let transferred = pools.kept_for("four").unwrap();
+        assert!(pools.kept_for("four").is_none());
+        drop((transferred, shared));
+        assert_eq!(used(&pools)[2].1, 0);
+    }
+
     /// However a call ends.
     #[tokio::test]
     async fn a_place_is_back_when_its_call_ended_by_a_bug_or_went_away() {
@@ -500,6 +578,8 @@ mod tests {
             got.extend(task.await.unwrap().ok());
         }
         assert_eq!((got.len(), counted(&journal).await), (6, Some(6)));
+        let (writes, _) = journal.commits();
+        assert!(writes < 6, "{writes} writes for callers who came at once");
         got.truncate(1);
         pools.write().await.unwrap();
         assert_eq!(counted(&journal).await, Some(1));

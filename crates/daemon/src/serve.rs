@@ -371,7 +371,11 @@ pub async fn serve(
             None if has_none => (None, None),
             None => {
                 let tenant = arguments::values(&start.args, "tenant").last();
-                match pools.take(tenant.unwrap_or_default().trim()) {
+                let tenant = tenant.unwrap_or_default().trim();
+                match pools
+                    .kept_for(tenant)
+                    .map_or_else(|| pools.take(tenant), Ok)
+                {
                     Ok(place) => (None, Some(place)),
                     Err(_) => {
                         events::capacity(&start.channel.id);
@@ -398,19 +402,29 @@ pub async fn serve(
                 None => Ok(None),
             };
             let channel = start.channel.id.clone();
-            let ended = if let Err(why) = place {
-                if why == NoPlace::Full {
-                    events::capacity(&channel);
+            let ended = match &place {
+                Err(why) => {
+                    if *why == NoPlace::Full {
+                        events::capacity(&channel);
+                    }
+                    no_place(client.clone(), channel, *why).await;
+                    Ok(false)
                 }
-                no_place(client.clone(), channel, why).await;
-                Ok(())
-            } else if desk::is_leg(&start.args) && start.replaced.is_none() {
-                let moving = Arc::clone(&live);
-                let moved = move |channel: &ivrpay_ari::ChannelId| moving.moved(number, channel);
-                tokio::spawn(desk::run(shared, desks, id, start, receiver, moved)).await
-            } else {
-                tokio::spawn(call::run(shared, id, start, receiver, None)).await
+                Ok(_) if desk::is_leg(&start.args) && start.replaced.is_none() => {
+                    let moving = Arc::clone(&live);
+                    let moved =
+                        move |channel: &ivrpay_ari::ChannelId| moving.moved(number, channel);
+                    tokio::spawn(desk::run(shared, desks, id, start, receiver, moved)).await
+                }
+                Ok(_) => {
+                    let call = call::run(shared, id, start, receiver, None);
+                    tokio::spawn(call).await.map(|()| false)
+                }
             };
+            if let (Ok(true), Ok(Some(place))) = (&ended, place) {
+                // The operator has heard that a payment can be taken.
+                pools.keep(place);
+            }
             if ended.is_err()
                 && let Some(channel) = live.channel(number)
             {

@@ -547,6 +547,8 @@ async fn faults(
                 several::stood_still(lab, books),
             )
             .await;
+    }
+    if wanted("several services: the only place of a pool") {
         tally
             .one(
                 "several services: the only place of a pool is taken at the one: the other is full, until that is gone",

@@ -216,6 +216,7 @@ pub(crate) async fn a_pool_over_both(lab: &Lab) -> anyhow::Result<()> {
         set(config, "pools.single.guaranteed", 1);
         set(config, "pools.single.limit", 1);
         set(tenant(config), "pool", "single");
+        set(tenant(config), "calls.ring", "5s");
     })
     .await?;
     let mut events = near.events().await?;
@@ -270,7 +271,8 @@ pub(crate) async fn a_pool_over_both(lab: &Lab) -> anyhow::Result<()> {
                     took > Duration::from_secs(1),
                     "the place of the one that was killed was given after {took:?}, before its lease had ended"
                 );
-                return Ok(());
+                let id = answer["id"].as_str().context("no id")?.to_owned();
+                return Ok(id);
             }
             ensure!(
                 answer["error"]["code"] == "capacity-exceeded" && took < TAKEN_OVER_MAX,
@@ -279,9 +281,19 @@ pub(crate) async fn a_pool_over_both(lab: &Lab) -> anyhow::Result<()> {
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
     };
-    let (report, full) = tokio::join!(first.place(lab), full);
-    full?;
-    drop(report?);
-    // The caller of the one that was killed is in the dialplan by now, or gone; so is the customer whom the other one called.
-    lab.no_channel(Duration::from_secs(30)).await
+    // What became of the caller is not known to the one that led him.
+    let (_, full) = tokio::join!(first.place(lab), full);
+    let path = format!("/v1/calls/{}", full?);
+    let began = Instant::now();
+    loop {
+        let (_, call) = far.get(&path).await?;
+        if call["state"] == "over" {
+            return Ok(());
+        }
+        ensure!(
+            began.elapsed() < Duration::from_secs(40),
+            "the customer is being called still: {call}"
+        );
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
 }
