@@ -682,3 +682,116 @@ impl<'a> Check<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+    use super::*;
+    use crate::config::tests::{Folder, SAMPLE};
+
+    /// Of a file, and of a database that other services share.
+    #[test]
+    fn what_of_the_places_is_whose() {
+        let shared = "url = \"postgres://ivrpay@localhost/ivrpay\"\n#path = \"/var";
+        for (place, pool, expected) in [
+            (
+                "",
+                "guaranteed = 30\nlimit = 50",
+                [
+                    (
+                        Verdict::Good,
+                        "pool gold: 30 places guaranteed, at most 50; shop",
+                    ),
+                    (Verdict::Good, "170 places are shared: the pools"),
+                ],
+            ),
+            (
+                "",
+                "guaranteed = 200",
+                [
+                    (
+                        Verdict::Good,
+                        "pool gold: 200 places guaranteed, at most 200; shop",
+                    ),
+                    (Verdict::Good, "0 places are shared: the pools"),
+                ],
+            ),
+            (
+                "",
+                "limit = 300",
+                [
+                    (
+                        Verdict::Warning,
+                        "pool gold may have 300 places, and there are 200 for it",
+                    ),
+                    (Verdict::Good, "200 places are shared: the pools"),
+                ],
+            ),
+            (
+                shared,
+                "limit = 300",
+                [
+                    (
+                        Verdict::Good,
+                        "pool gold: 0 places guaranteed, at most 300; shop",
+                    ),
+                    (Verdict::Good, "200 places are shared: the pools"),
+                ],
+            ),
+            (
+                shared,
+                "",
+                [
+                    (
+                        Verdict::Good,
+                        "pool gold: 0 places guaranteed, at most 200 at this service; shop",
+                    ),
+                    (Verdict::Good, "200 places are shared: the pools"),
+                ],
+            ),
+            (
+                "",
+                "guaranteed = 200\n[pools.lead]",
+                [
+                    (
+                        Verdict::Good,
+                        "pool gold: 200 places guaranteed, at most 200; shop",
+                    ),
+                    (
+                        Verdict::Bad,
+                        "every place is guaranteed to a pool: who is guaranteed none never gets one",
+                    ),
+                ],
+            ),
+        ] {
+            let second = "[[tenants]]\nname = \"second\"\nmode = \"test\"\nconnector = \"generic\"\npool = \"lead\"\n";
+            let second = if pool.contains("lead") { second } else { "" };
+            let shop = "name = \"shop\"                            # as in";
+            let text = SAMPLE
+                .replace(shop, &format!("pool = \"gold\"\n{shop}"))
+                .replacen(
+                    "#path = \"/var",
+                    if place.is_empty() {
+                        "#path = \"/var"
+                    } else {
+                        place
+                    },
+                    1,
+                );
+            let config = Folder::new()
+                .load(&format!("{text}\n[pools.gold]\n{pool}\n{second}"))
+                .unwrap();
+            let mut tell = |_: &Fact| {};
+            let mut check = Check::new(&mut tell);
+            check.pools(&config);
+            let facts: Vec<_> = check
+                .facts
+                .iter()
+                .filter(|fact| !fact.fact.contains("pool lead"))
+                .map(|fact| (fact.verdict, &*fact.fact))
+                .collect();
+            assert_eq!(facts, expected, "{pool}");
+        }
+    }
+}
