@@ -202,6 +202,8 @@ pub struct ErrorDetail {
 pub enum ErrorCode {
     /// The customer is being called about this payment already.
     CallExists,
+    /// No place is free for another call.
+    CapacityExceeded,
     /// The charge is on its way to the acquirer, or has been answered.
     ChargeSent,
     /// The key may not do this.
@@ -336,6 +338,31 @@ pub struct Health {
     pub draining: bool,
     /// The daemon is being stopped.
     pub stopping: bool,
+}
+
+/// Places of a pool: those that its calls have at this service, and what it was sold.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pool {
+    /// As in `[pools.NAME]`; `rest`: of all that have none.
+    pub name: String,
+    /// Places that it has at this service.
+    pub used: u32,
+    /// At other services that share the journal, as this one last heard; 0 of a pool without a limit.
+    pub elsewhere: u32,
+    /// Kept free for it at each service.
+    pub guaranteed: u32,
+    /// Most at once, over all services; none where it is absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u32>,
+    /// Whose calls take them.
+    pub tenants: Vec<String>,
+}
+
+/// Answer of `GET /v1/pools`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pools {
+    /// In the order of their names, `rest` last; empty where none is configured.
+    pub pools: Vec<Pool>,
 }
 
 /// Answer of `GET /readyz`: whether a call could be taken now. States alone, no names and no reasons.

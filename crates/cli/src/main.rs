@@ -18,6 +18,7 @@ mod drain;
 mod journal;
 mod order;
 mod payment;
+mod pools;
 mod reconcile;
 mod recording;
 mod simulate;
@@ -112,6 +113,8 @@ enum Command {
         #[command(subcommand)]
         command: journal::Command,
     },
+    /// Places for calls that merchants have bought ([pools]), and how many are taken.
+    Pools(pools::Args),
     /// Compare an acquirer's settlement file with the journal, to the yen.
     Reconcile(reconcile::Args),
     /// What people must do: unknown outcomes, callers who did not hear an approval, promised calls, recordings with a card.
@@ -195,10 +198,12 @@ fn main() -> ExitCode {
         Command::Audit(args) => audit::run(&args),
         Command::Simulate(args) => simulate::run(&args),
         Command::Payment { command } => payment::run(command),
+        Command::Order { command } => order::run(command),
         Command::Card { command } => card::run(command),
         Command::Connector { command } => connector::run(command),
         Command::Recording { command } => recording::run(command),
         Command::Journal { command } => journal::run(command),
+        Command::Pools(args) => pools::run(&args),
         Command::Reconcile(args) => reconcile::run(&args),
         Command::Task { command } => task::run(command),
         #[cfg(feature = "plant")]

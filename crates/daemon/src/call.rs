@@ -216,16 +216,18 @@ pub(crate) async fn run(
         drop(client.unmute(&call.about.channel_id, Direction::In).await);
     }
     Box::pin(call.close_window()).await;
-    let arguments = match (pair, keyed, replaced) {
+    // The place of a pair is kept to the end of the call; that of any other one by whoever has begun it.
+    let (arguments, _place) = match (pair, keyed, replaced) {
         (Some((pair, arrival)), ..) => {
             Box::pin(call.welcome(arrival, &pair)).await;
-            Ok(pair.arguments)
+            (Ok(pair.arguments), Some(pair.place))
         }
-        (None, Some(keyed), _) => keyed,
+        (None, Some(keyed), _) => (keyed, None),
         (None, None, Some(operator)) => {
-            desk::arguments(&start.args, call.shared.edge.extension_of(operator))
+            let extension = call.shared.edge.extension_of(operator);
+            (desk::arguments(&start.args, extension), None)
         }
-        (None, None, None) => Arguments::parse(&start.args),
+        (None, None, None) => (Arguments::parse(&start.args), None),
     };
     // A call is one task, as large as its largest wait. What takes a moment is boxed, so that the minutes of keying are small.
     let result = match Box::pin(call.lead(&start.channel, arguments)).await {

@@ -19,6 +19,7 @@ use serde::Serialize;
 
 use crate::config::{Config, ConfigError};
 use crate::guard::{Around, Danger, Facts};
+use crate::pools::Pool;
 
 /// Where a request of ours failed in a way that has no better advice.
 const SEE_LOG: &str = "see Asterisk's log at this time";
@@ -163,6 +164,7 @@ impl<'a> Check<'a> {
                 config.limits.calls_max
             ),
         );
+        self.pools(config);
         for tenant in config.tenants.iter().filter(|t| !t.plans.is_empty()) {
             let plans = crate::plans::described(&tenant.plans);
             self.good(
@@ -194,6 +196,63 @@ impl<'a> Check<'a> {
                 "the HTTP API has no key: nobody can use it",
                 "add [[http.keys]], or take [http] listen out",
             );
+        }
+    }
+
+    /// What of the places is whose.
+    fn pools(&mut self, config: &Config) {
+        if config.pools.is_empty() {
+            return;
+        }
+        let of = |pool: Option<&str>| {
+            let tenants = config.tenants.iter().filter(|t| t.pool.as_deref() == pool);
+            let names: Vec<&str> = tenants.map(|t| t.id.as_str()).collect();
+            names.join(", ")
+        };
+        let guaranteed: u64 = config.pools.iter().map(|p| u64::from(p.guaranteed)).sum();
+        let rest = u64::try_from(config.limits.calls_max)
+            .unwrap_or(u64::MAX)
+            .saturating_sub(guaranteed);
+        let is_file = matches!(config.journal_at, Location::File(_));
+        for pool in &config.pools {
+            let Pool {
+                name,
+                guaranteed,
+                limit,
+            } = pool;
+            let most = u64::from(*guaranteed) + rest;
+            let limit = match limit {
+                Some(limit) if is_file && u64::from(*limit) > most => {
+                    self.warn(
+                        "values",
+                        format!("pool {name} may have {limit} places, and there are {most} for it"),
+                        "raise [limits] calls_max, or lower its limit",
+                    );
+                    continue;
+                }
+                Some(limit) => format!("at most {limit}"),
+                None if is_file => format!("at most {most}"),
+                None => format!("at most {most} at this service"),
+            };
+            let tenants = of(Some(name));
+            let fact = format!("pool {name}: {guaranteed} places guaranteed, {limit}; {tenants}");
+            self.good("values", fact);
+        }
+        let others = of(None);
+        let has_none = config.pools.iter().any(|pool| pool.guaranteed == 0);
+        if rest == 0 && (has_none || !others.is_empty()) {
+            self.bad(
+                "values",
+                "every place is guaranteed to a pool: who is guaranteed none never gets one",
+                "raise [limits] calls_max, or guarantee fewer",
+            );
+        } else {
+            let others = if others.is_empty() {
+                "the pools"
+            } else {
+                &others
+            };
+            self.good("values", format!("{rest} places are shared: {others}"));
         }
     }
 
@@ -621,6 +680,119 @@ impl<'a> Check<'a> {
                     format!("{name}: a card is kept until its answer, 60 s at most (card_kept)"),
                 );
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+    use super::*;
+    use crate::config::tests::{Folder, SAMPLE};
+
+    /// Of a file, and of a database that other services share.
+    #[test]
+    fn what_of_the_places_is_whose() {
+        let shared = "url = \"postgres://ivrpay@localhost/ivrpay\"\n#path = \"/var";
+        for (place, pool, expected) in [
+            (
+                "",
+                "guaranteed = 30\nlimit = 50",
+                [
+                    (
+                        Verdict::Good,
+                        "pool gold: 30 places guaranteed, at most 50; shop",
+                    ),
+                    (Verdict::Good, "170 places are shared: the pools"),
+                ],
+            ),
+            (
+                "",
+                "guaranteed = 200",
+                [
+                    (
+                        Verdict::Good,
+                        "pool gold: 200 places guaranteed, at most 200; shop",
+                    ),
+                    (Verdict::Good, "0 places are shared: the pools"),
+                ],
+            ),
+            (
+                "",
+                "limit = 300",
+                [
+                    (
+                        Verdict::Warning,
+                        "pool gold may have 300 places, and there are 200 for it",
+                    ),
+                    (Verdict::Good, "200 places are shared: the pools"),
+                ],
+            ),
+            (
+                shared,
+                "limit = 300",
+                [
+                    (
+                        Verdict::Good,
+                        "pool gold: 0 places guaranteed, at most 300; shop",
+                    ),
+                    (Verdict::Good, "200 places are shared: the pools"),
+                ],
+            ),
+            (
+                shared,
+                "",
+                [
+                    (
+                        Verdict::Good,
+                        "pool gold: 0 places guaranteed, at most 200 at this service; shop",
+                    ),
+                    (Verdict::Good, "200 places are shared: the pools"),
+                ],
+            ),
+            (
+                "",
+                "guaranteed = 200\n[pools.lead]",
+                [
+                    (
+                        Verdict::Good,
+                        "pool gold: 200 places guaranteed, at most 200; shop",
+                    ),
+                    (
+                        Verdict::Bad,
+                        "every place is guaranteed to a pool: who is guaranteed none never gets one",
+                    ),
+                ],
+            ),
+        ] {
+            let second = "[[tenants]]\nname = \"second\"\nmode = \"test\"\nconnector = \"generic\"\npool = \"lead\"\n";
+            let second = if pool.contains("lead") { second } else { "" };
+            let shop = "name = \"shop\"                            # as in";
+            let text = SAMPLE
+                .replace(shop, &format!("pool = \"gold\"\n{shop}"))
+                .replacen(
+                    "#path = \"/var",
+                    if place.is_empty() {
+                        "#path = \"/var"
+                    } else {
+                        place
+                    },
+                    1,
+                );
+            let config = Folder::new()
+                .load(&format!("{text}\n[pools.gold]\n{pool}\n{second}"))
+                .unwrap();
+            let mut tell = |_: &Fact| {};
+            let mut check = Check::new(&mut tell);
+            check.pools(&config);
+            let facts: Vec<_> = check
+                .facts
+                .iter()
+                .filter(|fact| !fact.fact.contains("pool lead"))
+                .map(|fact| (fact.verdict, &*fact.fact))
+                .collect();
+            assert_eq!(facts, expected, "{pool}");
         }
     }
 }

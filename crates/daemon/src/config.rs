@@ -34,6 +34,7 @@ use crate::guard::{Danger, EXCEPTION_DAYS_MAX, Exception};
 use crate::ladder::{Ending, Ladder, RUNGS_MAX, Rung};
 use crate::line::Line;
 use crate::plans::{self, RawPlan};
+use crate::pools::{Pool, REST};
 use crate::recorders::{RawRecorder, Recorder};
 use crate::routing::{Merchant, RawRoute, Routing};
 use crate::spies;
@@ -135,6 +136,8 @@ pub struct Config {
     pub terms: Terms,
     /// Limits by name.
     pub limits: Limits,
+    /// Places that are kept for merchants, or that they may have at most.
+    pub pools: Vec<Pool>,
     /// By which trunks callers come, where operators are behind an office PBX.
     pub edge: Edge,
     /// Dangers that somebody answers for.
@@ -227,6 +230,8 @@ pub struct Tenant {
     pub lookup: Option<Arc<Lookup>>,
     /// Customers who are called.
     pub calls: CallLimits,
+    /// Whose places its calls take; `None`: what all share.
+    pub pool: Option<String>,
 }
 
 impl Tenant {
@@ -377,6 +382,8 @@ struct RawConfig {
     #[serde(default)]
     limits: Limits,
     #[serde(default)]
+    pools: BTreeMap<String, RawPool>,
+    #[serde(default)]
     edge: Option<RawEdge>,
     #[serde(default)]
     guard: RawGuard,
@@ -402,6 +409,13 @@ struct RawConfig {
 #[serde(deny_unknown_fields, default)]
 struct RawCards {
     ranges: Option<PathBuf>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct RawPool {
+    guaranteed: u32,
+    limit: Option<u32>,
 }
 
 #[derive(Deserialize, Default)]
@@ -687,6 +701,7 @@ struct RawTenant {
     desk: RawDesk,
     #[serde(default)]
     spy: spies::Policy,
+    pool: Option<String>,
     operator_keyed: Option<toml::Value>,
 }
 
@@ -932,6 +947,7 @@ impl Config {
                 "1 to 10",
             ));
         }
+        let pools = pools(raw.pools, &tenants, &limits)?;
         let (journal_at, journal) = raw.journal.location(folder)?;
         let admin_socket = match raw.admin.socket {
             Some(socket) => folder.join(socket),
@@ -982,6 +998,7 @@ impl Config {
                     .collect(),
             },
             limits,
+            pools,
             edge: raw.edge.map(Edge::checked).transpose()?.unwrap_or_default(),
             guard_exceptions: raw
                 .guard
@@ -1409,7 +1426,70 @@ fn tenant(
             .map(|raw| lookup(&at("lookup"), raw, folder))
             .transpose()?,
         calls: calls(&at("calls"), &raw.calls)?,
+        pool: raw.pool,
     })
+}
+
+/// Most that a pool may have over all services.
+const PLACES_MAX: u32 = 100_000;
+
+fn pools(
+    raw: BTreeMap<String, RawPool>,
+    tenants: &[Tenant],
+    limits: &Limits,
+) -> Result<Vec<Pool>, ConfigError> {
+    for (index, tenant) in tenants.iter().enumerate() {
+        if let Some(name) = tenant.pool.as_ref().filter(|name| !raw.contains_key(*name)) {
+            return Err(ConfigError::value(
+                format!("tenants[{index}].pool"),
+                format!("there is no [pools.{name}]"),
+            ));
+        }
+    }
+    let pool = |(name, raw): (String, RawPool)| {
+        let name = word("pools", name)?;
+        let at = |key: &str| format!("pools.{name}{key}");
+        if name == REST {
+            return Err(ConfigError::value(
+                at(""),
+                "another name: this is that of what all others share",
+            ));
+        }
+        if !tenants
+            .iter()
+            .any(|tenant| tenant.pool.as_ref() == Some(&name))
+        {
+            return Err(ConfigError::value(
+                at(""),
+                "no tenant has it: its places would be kept for nobody; write pool in a [[tenants]] table, or take it out",
+            ));
+        }
+        if let Some(limit) = raw.limit
+            && !(raw.guaranteed.max(1)..=PLACES_MAX).contains(&limit)
+        {
+            return Err(ConfigError::value(
+                at(".limit"),
+                format!("1 to {PLACES_MAX}, and not below guaranteed"),
+            ));
+        }
+        Ok(Pool {
+            name,
+            guaranteed: raw.guaranteed,
+            limit: raw.limit,
+        })
+    };
+    let pools = raw.into_iter().map(pool).collect::<Result<Vec<_>, _>>()?;
+    let together: u64 = pools.iter().map(|pool| u64::from(pool.guaranteed)).sum();
+    if u64::try_from(limits.calls_max).is_ok_and(|most| together > most) {
+        return Err(ConfigError::value(
+            "pools",
+            format!(
+                "{together} places are guaranteed together, and limits.calls_max is {}: guarantee fewer, or raise it",
+                limits.calls_max
+            ),
+        ));
+    }
+    Ok(pools)
 }
 
 fn line(at: &str, raw: RawLine) -> Result<Line, ConfigError> {
@@ -2123,6 +2203,52 @@ pub(crate) mod tests {
                 (Ok(_), Some(error)) => panic!("{table}: taken, without {error:?}"),
                 (Err(got), None) => panic!("{table}: {got}"),
             }
+        }
+    }
+
+    #[test]
+    fn pools_are_checked() {
+        let shop = "name = \"shop\"                            # as in";
+        let load = |tables: &str| {
+            let text = SAMPLE.replace(shop, &format!("pool = \"gold\"\n{shop}"));
+            assert_ne!(text, SAMPLE);
+            Folder::new().load(&format!("{text}\n{tables}\n"))
+        };
+        let pools = load("[pools.gold]\nguaranteed = 10\nlimit = 30").unwrap();
+        let gold = Pool {
+            name: "gold".into(),
+            guaranteed: 10,
+            limit: Some(30),
+        };
+        assert_eq!(
+            (pools.pools, pools.tenants[0].pool.as_deref()),
+            (vec![gold], Some("gold"))
+        );
+        // All of them may be one merchant's.
+        assert!(load("[pools.gold]\nguaranteed = 200").is_ok());
+        for (tables, error) in [
+            ("", "tenants[0].pool: there is no [pools.gold]"),
+            (
+                "[pools.gold]\n[pools.gold2]",
+                "pools.gold2: no tenant has it",
+            ),
+            ("[pools.gold]\n[pools.rest]", "pools.rest: another name"),
+            ("[pools.gold]\nlimit = 0", "pools.gold.limit: 1 to 100000"),
+            (
+                "[pools.gold]\nguaranteed = 10\nlimit = 9",
+                "not below guaranteed",
+            ),
+            (
+                "[pools.gold]\nguaranteed = 201",
+                "pools: 201 places are guaranteed together, and limits.calls_max is 200",
+            ),
+            ("[pools.gold]\nat_most = 1", "at_most"),
+        ] {
+            let got = load(tables).err().unwrap().to_string();
+            assert!(
+                got.contains(error),
+                "{tables}: {got:?} does not say {error:?}"
+            );
         }
     }
 

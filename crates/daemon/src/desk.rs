@@ -134,7 +134,8 @@ struct Leg {
     arguments: Arguments,
 }
 
-/// Leads an operator's leg to its end, and the customer's payment where he took its place. `moved`: the call is on that channel now.
+/// Leads an operator's leg to its end, and the customer's payment where he took its place. `moved`: the call is on that channel now. Whether a
+/// payment waits for a customer who is yet to come.
 pub(crate) async fn run(
     shared: Arc<Shared>,
     desks: Desks,
@@ -142,7 +143,7 @@ pub(crate) async fn run(
     start: Start,
     commands: mpsc::Receiver<Command>,
     moved: impl FnOnce(&ChannelId),
-) {
+) -> bool {
     let channel = start.channel.id.clone();
     let read = arguments(&start.args, shared.edge.extension_of(&start.channel));
     let mut leg = Leg {
@@ -190,16 +191,22 @@ pub(crate) async fn run(
     };
     // What the operator was being told is not for the customer, who stands on his leg now.
     leg.stop_play().await;
+    let waits = leg.arguments.payment.is_some();
     let customer = match led {
         Ok(()) | Err(Left::Unheard) => {
             events::desk_ended(&leg.about, "given back");
-            return call::go_on(&shared.client, &channel).await;
+            call::go_on(&shared.client, &channel).await;
+            return waits;
         }
-        Err(Left::Gone) => return events::desk_ended(&leg.about, "hung up"),
+        Err(Left::Gone) => {
+            events::desk_ended(&leg.about, "hung up");
+            return waits;
+        }
         Err(Left::Behind(customer)) => {
             events::desk_ended(&leg.about, "transferred");
             leg.send_for(&customer).await;
-            return call::go_on(&shared.client, &channel).await;
+            call::go_on(&shared.client, &channel).await;
+            return waits;
         }
         Err(Left::Customer(start)) => *start,
     };
@@ -220,6 +227,7 @@ pub(crate) async fn run(
     }
     let keyed = bad.map_or(Ok(arguments), Err);
     Box::pin(call::run(shared, id, customer, commands, Some(keyed))).await;
+    false
 }
 
 impl Leg {

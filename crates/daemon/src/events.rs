@@ -20,6 +20,7 @@ use ivrpay_payment::{
 use ivrpay_wire::{Trouble, Wiped};
 
 use crate::guard::{Danger, Exception};
+use crate::pools::Full;
 use metrics::{counter, gauge, histogram};
 use tokio::sync::broadcast;
 use tracing::{debug, error, info, warn};
@@ -483,9 +484,48 @@ pub(crate) fn exception(exception: &Exception, today: jiff::civil::Date) {
 pub(crate) fn capacity(channel: &ChannelId) {
     warn!(
         channel_id = channel.as_str(),
-        "no place for another call; raise [limits] calls_max"
+        "no place for another call; raise [limits] calls_max, or what its pool may have"
     );
     counter!("ivrpay_capacity_exceeded_total").increment(1);
+}
+
+/// What a pool was sold.
+pub(crate) fn pool(name: &str, guaranteed: u32, limit: Option<u32>) {
+    gauge!("ivrpay_pool_guaranteed", "pool" => name.to_owned()).set(f64::from(guaranteed));
+    if let Some(limit) = limit {
+        gauge!("ivrpay_pool_limit", "pool" => name.to_owned()).set(f64::from(limit));
+    }
+    for why in [Full::Limit, Full::Rest] {
+        pool_refused(name, why).increment(0);
+    }
+}
+
+pub(crate) fn pool_used(name: &str, places: u32) {
+    gauge!("ivrpay_pool_used", "pool" => name.to_owned()).set(f64::from(places));
+}
+
+/// At other services that share the journal.
+pub(crate) fn pool_elsewhere(name: &str, places: u32) {
+    gauge!("ivrpay_pool_elsewhere", "pool" => name.to_owned()).set(f64::from(places));
+}
+
+fn pool_refused(name: &str, why: Full) -> metrics::Counter {
+    counter!("ivrpay_pool_refused_total", "pool" => name.to_owned(), "why" => why.name())
+}
+
+/// A pool gets no place. Whoever wanted it is told by another line.
+pub(crate) fn no_place(name: &str, why: Full) {
+    debug!(pool = name, why = why.name(), "no place in a pool");
+    pool_refused(name, why).increment(1);
+}
+
+/// Other services may have given as many as there are: nobody gets one.
+pub(crate) fn not_counted(reason: &str) {
+    warn!(
+        reason,
+        "the journal does not say whether a place is free; the caller is given back"
+    );
+    counter!("ivrpay_journal_failures_total").increment(1);
 }
 
 pub(crate) fn ari_request_failed(

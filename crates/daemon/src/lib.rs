@@ -25,6 +25,7 @@ mod outbound;
 mod pairs;
 mod paykey;
 mod plans;
+pub mod pools;
 mod quarantine;
 mod reach;
 pub mod recorders;

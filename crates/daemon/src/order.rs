@@ -29,7 +29,12 @@ impl From<Error> for NotFound {
 
 /// The tenant that the arguments name; where there is only one, it need not be named.
 pub(crate) fn tenant<'a>(tenants: &'a [Tenant], args: &Arguments) -> Option<&'a Tenant> {
-    match (tenants, args.tenant.as_deref().unwrap_or_default()) {
+    named(tenants, args.tenant.as_deref().unwrap_or_default())
+}
+
+/// The same by its name, which may be empty.
+pub(crate) fn named<'a>(tenants: &'a [Tenant], name: &str) -> Option<&'a Tenant> {
+    match (tenants, name) {
         ([only], "") => Some(only),
         (tenants, name) => tenants.iter().find(|t| t.id.as_str() == name),
     }

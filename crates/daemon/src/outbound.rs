@@ -5,15 +5,14 @@
 //! nothing is noticed by looking at the channel. Every call ends in the journal, once.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use ivrpay_ari::{Channel, ChannelId, Client, Dial, HangupReason, RequestError, Start};
 use ivrpay_dialogue::CallResult;
 use ivrpay_journal::{CustomerCall, First, Journal};
-use ivrpay_payment::CallId;
-use ivrpay_web::ToCall;
+use ivrpay_payment::{CallId, TenantId};
+use ivrpay_web::{NotCalled, ToCall};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -24,6 +23,7 @@ use crate::arguments::values;
 use crate::call;
 use crate::config::Tenant;
 use crate::events::{self, Events};
+use crate::pools::{NoPlace, Place, Pools};
 
 /// What the ids of our channels begin with; the call's id follows.
 const CHANNEL: &str = "ivrpay-call-";
@@ -54,9 +54,7 @@ struct Inner {
     events: Events,
     tenants: Vec<Tenant>,
     on: Mutex<HashMap<CallId, On>>,
-    /// Calls of payments that are on.
-    calls: Arc<AtomicUsize>,
-    calls_max: usize,
+    pools: Pools,
     /// Our name for Asterisk: what the dialplan tells of these calls comes here, and to no other daemon.
     app: String,
     /// Nobody is called any more.
@@ -67,8 +65,8 @@ struct Inner {
 
 struct On {
     tell: mpsc::UnboundedSender<Told>,
-    /// The customer answered: he has a place, or an operator who talks with him.
-    came: bool,
+    /// Kept for the customer until he answers: then it is his call's, or he talks with an operator and needs none yet.
+    place: Option<Place>,
 }
 
 /// What becomes known of a call.
@@ -112,8 +110,7 @@ impl Outbound {
         journal: Journal,
         events: Events,
         tenants: Vec<Tenant>,
-        calls: Arc<AtomicUsize>,
-        calls_max: usize,
+        pools: Pools,
         app: String,
         (draining, stopping): (CancellationToken, CancellationToken),
         tasks: TaskTracker,
@@ -124,8 +121,7 @@ impl Outbound {
             events,
             tenants,
             on: Mutex::default(),
-            calls,
-            calls_max,
+            pools,
             app,
             draining,
             stopping,
@@ -137,28 +133,32 @@ impl Outbound {
         self.0.on.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether a customer could be called, and find a place when he answers.
-    pub(crate) fn ready(&self) -> Result<(), &'static str> {
+    /// A place for a customer who is to be called, which he has when he answers.
+    pub(crate) async fn ready(&self, tenant: &TenantId) -> Result<Place, NotCalled> {
         if self.0.draining.is_cancelled() || self.0.stopping.is_cancelled() {
-            return Err("the service is being stopped; nobody is called");
+            return Err(NotCalled::Away(
+                "the service is being stopped; nobody is called",
+            ));
         }
-        // Who is being rung needs a place soon.
-        let places = self.0.calls.load(Ordering::Relaxed) + self.rung();
-        if places >= self.0.calls_max {
-            return Err("no place is free for another call; nobody is called");
-        }
-        Ok(())
+        let place = self.0.pools.place(tenant.as_str()).await;
+        place.map_err(|why| match why {
+            NoPlace::Full => NotCalled::Full,
+            NoPlace::Away => NotCalled::Away(
+                "the journal does not say whether a place is free; nobody is called",
+            ),
+        })
     }
 
     /// Customers who are being rung, and have not come yet.
     pub(crate) fn rung(&self) -> usize {
-        self.on().values().filter(|on| !on.came).count()
+        self.on().values().filter(|on| on.place.is_some()).count()
     }
 
     /// Calls, in a task of its own.
-    pub(crate) fn call(&self, to: ToCall) {
+    pub(crate) fn call(&self, to: ToCall, place: Place) {
         let (tell, told) = mpsc::unbounded_channel();
-        self.on().insert(to.call.id, On { tell, came: false });
+        let place = Some(place);
+        self.on().insert(to.call.id, On { tell, place });
         let this = self.clone();
         self.0.tasks.spawn(async move {
             this.0.events.customer_called(&to.call);
@@ -168,12 +168,13 @@ impl Outbound {
         });
     }
 
-    /// The customer answered. False for a call that is not on, or has its customer: whoever it is, is not asked for anything.
-    pub(crate) fn answered(&self, call: CallId) -> bool {
+    /// The customer answered: the place that was kept for him. `None` for a call that is not on, or has its customer: whoever it is, is not asked
+    /// for anything.
+    pub(crate) fn answered(&self, call: CallId) -> Option<Place> {
         let mut on = self.on();
-        on.get_mut(&call).is_some_and(|on| {
-            !std::mem::replace(&mut on.came, true) && on.tell.send(Told::Answered).is_ok()
-        })
+        let on = on.get_mut(&call)?;
+        let place = on.place.take()?;
+        on.tell.send(Told::Answered).ok().map(|()| place)
     }
 
     /// The payment's call is over.
@@ -183,6 +184,11 @@ impl Outbound {
 
     /// What became of the ringing; the channel that tells it goes on in the dialplan.
     pub(crate) fn status(&self, call: CallId, status: String, start: Start) {
+        if status == JOINED {
+            // They talk: no customer comes to us in this call's place.
+            let place = self.on().get_mut(&call).and_then(|on| on.place.take());
+            drop(place);
+        }
         self.tell(call, Told::Status(status));
         let client = self.0.client.clone();
         self.0
@@ -192,7 +198,7 @@ impl Outbound {
 
     /// The two are talking, says the dialplan over AGI.
     pub(crate) fn joined(&self, call: CallId) {
-        self.answered(call);
+        drop(self.answered(call));
     }
 
     fn tell(&self, call: CallId, told: Told) {

@@ -11,6 +11,7 @@ use ivrpay_ari::{ChannelId, Start};
 use tokio::sync::oneshot;
 
 use crate::arguments::{Arguments, values};
+use crate::pools::Place;
 
 /// Pairs that may be on their way at once; more come only from a mistake.
 const PAIRS_MAX: usize = 250;
@@ -35,6 +36,8 @@ pub(crate) struct Pair {
     pub(crate) operator: ChannelId,
     pub(crate) company: Company,
     pub(crate) arguments: Arguments,
+    /// Kept for them from the key on.
+    pub(crate) place: Place,
 }
 
 /// The operator's leg, when it comes.
@@ -161,6 +164,7 @@ mod tests {
             operator: id("1.2"),
             company: Company::Hold,
             arguments: Arguments::default(),
+            place: Place::one(),
         }
     }
 

@@ -9,7 +9,6 @@ mod agi;
 mod ami;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use ivrpay_ari::{Bridge, Channel, ChannelId, Client};
@@ -27,6 +26,7 @@ use crate::events;
 use crate::guard::{Danger, Legs};
 use crate::order::{self, NotFound};
 use crate::pairs::{ARRIVAL_MAX, Company, Pair};
+use crate::pools::{NoPlace, Pools};
 use crate::spies::Policy;
 
 pub(crate) use ami::asks;
@@ -41,9 +41,7 @@ const LOCALS_MAX: usize = 4;
 /// What the handler looks at.
 pub(crate) struct PayKey {
     pub(crate) shared: Arc<Shared>,
-    /// Calls that are on.
-    pub(crate) on: Arc<AtomicUsize>,
-    pub(crate) calls_max: usize,
+    pub(crate) pools: Pools,
     /// No new call is taken.
     pub(crate) draining: CancellationToken,
     /// Who moves both legs, where the dialplan can't.
@@ -101,6 +99,15 @@ impl<Lost> From<Refusal> for No<Lost> {
     }
 }
 
+impl<Lost> From<NoPlace> for No<Lost> {
+    fn from(why: NoPlace) -> Self {
+        Self::Refused(match why {
+            NoPlace::Full => Refusal::NoPlace,
+            NoPlace::Away => Refusal::ServiceAway,
+        })
+    }
+}
+
 impl PayKey {
     /// Tells the operator why the two go on talking, as far as he is still there.
     async fn tell<E: Ear>(
@@ -130,9 +137,6 @@ impl PayKey {
         if self.draining.is_cancelled() {
             return Err(Refusal::ServiceAway.into());
         }
-        if self.on.load(Ordering::Relaxed) >= self.calls_max {
-            return Err(Refusal::NoPlace.into());
-        }
         let operator = ChannelId::new(press.operator).map_err(|_| Refusal::NoCustomer)?;
         let (company, mut args) = arguments(press.arguments).map_err(|why| {
             events::pay_key_unusable(why);
@@ -143,6 +147,8 @@ impl PayKey {
             events::pay_key_unusable("tenant is not one of the configuration");
             Refusal::ServiceAway
         })?;
+        // Kept for the customer from here on.
+        let place = self.pools.place(tenant.id.as_str()).await?;
         if company == Company::Keys && !tenant.operator_keyed {
             return Err(Refusal::Keyed.into());
         }
@@ -186,6 +192,7 @@ impl PayKey {
             operator,
             company,
             arguments: args,
+            place,
         };
         let token = shared.pairs.announce(pair).ok_or(Refusal::NoPlace)?;
         self.forget_later(token.clone());

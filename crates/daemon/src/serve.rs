@@ -8,12 +8,13 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
 use ivrpay_agi::Listener;
 use ivrpay_api as api;
 use ivrpay_dialogue::{CallResult, Command};
 use ivrpay_journal::{Journal, OpenOptions};
-use ivrpay_payment::{CallId, PaymentId};
-use ivrpay_web::{Drains as _, Web};
+use ivrpay_payment::{CallId, PaymentId, TenantId};
+use ivrpay_web::{Drains as _, NotCalled, Web};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::signal::unix;
@@ -22,6 +23,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::arguments;
 use crate::breaker::Breaker;
 use crate::call::{self, Shared};
 use crate::cancels::Cancels;
@@ -34,6 +36,7 @@ use crate::lamps::Lamps;
 use crate::outbound::{self, Mark, Outbound};
 use crate::pairs::{Leg, Pairs};
 use crate::paykey::{self, PayKey};
+use crate::pools::{NoPlace, Pools};
 use crate::quarantine;
 use crate::recorders::Recorders;
 use crate::settle::{Route, Settle};
@@ -113,6 +116,7 @@ pub async fn serve(
     // New calls are refused from the first on; the API answers until the second.
     let (stopping, closing) = (CancellationToken::new(), CancellationToken::new());
     let on = Arc::new(AtomicUsize::new(0));
+    let pools = Pools::new(&config, &journal);
     let connected = Arc::new(AtomicBool::new(false));
     let (drain, pulse) = (Drain::new(config.limits.drain_limit.0), Pulse::new());
     let servers = TaskTracker::new();
@@ -127,6 +131,7 @@ pub async fn serve(
         &cancels,
         &metrics,
         &on,
+        &pools,
         &connected,
         &drain,
         &pulse,
@@ -189,8 +194,7 @@ pub async fn serve(
         journal.clone(),
         stream.clone(),
         config.tenants.clone(),
-        Arc::clone(&on),
-        config.limits.calls_max,
+        pools.clone(),
         config.ari.app.clone(),
         (drain.begun().clone(), stopping.clone()),
         servers.clone(),
@@ -218,8 +222,7 @@ pub async fn serve(
     });
     let key = Arc::new(PayKey {
         shared: Arc::clone(&shared),
-        on: Arc::clone(&on),
-        calls_max: config.limits.calls_max,
+        pools: pools.clone(),
         draining: drain.begun().clone(),
         ami: config.pay_key.clone(),
     });
@@ -234,6 +237,7 @@ pub async fn serve(
         });
     }
     events::serving(config.limits.calls_max);
+    pools.watch(&closing, &servers);
     tell_manager("READY=1");
 
     let desks = Desks::default();
@@ -339,13 +343,15 @@ pub async fn serve(
                 outbound.status(call, status, start);
                 continue;
             }
-            Some(Mark::Customer(call)) if !outbound.answered(call) => {
-                events::customer_not_called(call, "its customer came when it was over");
-                let result = Some(CallResult::InternalError);
-                tokio::spawn(give_back(client.clone(), start.channel.id, result));
-                continue;
-            }
-            Some(Mark::Customer(call)) => Some(call),
+            Some(Mark::Customer(call)) => match outbound.answered(call) {
+                Some(place) => Some((call, place)),
+                None => {
+                    events::customer_not_called(call, "its customer came when it was over");
+                    let result = Some(CallResult::InternalError);
+                    tokio::spawn(give_back(client.clone(), start.channel.id, result));
+                    continue;
+                }
+            },
             None => None,
         };
         // A customer in the place of an operator at the keypad goes on in that call's place.
@@ -354,26 +360,32 @@ pub async fn serve(
             Err(start) => *start,
         };
         // What belongs to something that runs comes in; the rest is another daemon's, or the dialplan's.
-        let belongs = called.is_some()
-            || Leg::of(&start.args).is_some()
-            || quarantine::Mark::of(&start.args).is_some();
-        if draining && !belongs {
+        // A pair's place is kept by its token, and who only marks a recording needs none.
+        let has_none =
+            Leg::of(&start.args).is_some() || quarantine::Mark::of(&start.args).is_some();
+        if draining && called.is_none() && !has_none {
             not_taken(&client, start.channel.id);
             continue;
         }
-        if on.load(Ordering::Relaxed) >= config.limits.calls_max {
-            events::capacity(&start.channel.id);
-            let result = match called {
-                // The dialplan would speak of payments, and nobody knows yet who has answered.
-                Some(call) => {
-                    outbound.over(call, CallResult::CapacityExceeded);
-                    CallResult::InternalError
+        let (called, place) = match called {
+            Some((call, place)) => (Some(call), Some(place)),
+            None if has_none => (None, None),
+            None => {
+                let tenant = arguments::values(&start.args, "tenant").last();
+                let tenant = tenant.unwrap_or_default().trim();
+                match pools
+                    .kept_for(tenant)
+                    .map_or_else(|| pools.take(tenant), Ok)
+                {
+                    Ok(place) => (None, Some(place)),
+                    Err(_) => {
+                        events::capacity(&start.channel.id);
+                        tokio::spawn(no_place(client.clone(), start.channel.id, NoPlace::Full));
+                        continue;
+                    }
                 }
-                None => CallResult::CapacityExceeded,
-            };
-            tokio::spawn(give_back(client.clone(), start.channel.id, Some(result)));
-            continue;
-        }
+            }
+        };
         let (sender, receiver) = mpsc::channel(call::COMMANDS_MAX);
         let number = live.add(start.channel.id.clone(), sender);
         on.fetch_add(1, Ordering::Relaxed);
@@ -383,16 +395,37 @@ pub async fn serve(
         let (shared, on, live) = (Arc::clone(&shared), Arc::clone(&on), Arc::clone(&live));
         let recorders = recorders.clone();
         let client = client.clone();
-        let desks = desks.clone();
+        let (desks, pools) = (desks.clone(), pools.clone());
         calls_on.spawn(async move {
             let settle = shared.settle.clone();
-            let ended = if desk::is_leg(&start.args) && start.replaced.is_none() {
-                let moving = Arc::clone(&live);
-                let moved = move |channel: &ivrpay_ari::ChannelId| moving.moved(number, channel);
-                tokio::spawn(desk::run(shared, desks, id, start, receiver, moved)).await
-            } else {
-                tokio::spawn(call::run(shared, id, start, receiver, None)).await
+            let place = match place {
+                Some(place) => pools.counted(place).await.map(Some),
+                None => Ok(None),
             };
+            let channel = start.channel.id.clone();
+            let ended = match &place {
+                Err(why) => {
+                    if *why == NoPlace::Full {
+                        events::capacity(&channel);
+                    }
+                    no_place(client.clone(), channel, *why).await;
+                    Ok(false)
+                }
+                Ok(_) if desk::is_leg(&start.args) && start.replaced.is_none() => {
+                    let moving = Arc::clone(&live);
+                    let moved =
+                        move |channel: &ivrpay_ari::ChannelId| moving.moved(number, channel);
+                    tokio::spawn(desk::run(shared, desks, id, start, receiver, moved)).await
+                }
+                Ok(_) => {
+                    let call = call::run(shared, id, start, receiver, None);
+                    tokio::spawn(call).await.map(|()| false)
+                }
+            };
+            if let (Ok(true), Ok(Some(place))) = (&ended, place) {
+                // The operator has heard that a payment can be taken.
+                pools.keep(place);
+            }
             if ended.is_err()
                 && let Some(channel) = live.channel(number)
             {
@@ -560,6 +593,7 @@ fn web(
     cancels: &Cancels,
     metrics: &PrometheusHandle,
     on: &Arc<AtomicUsize>,
+    pools: &Pools,
     connected: &Arc<AtomicBool>,
     drain: &Drain,
     pulse: &Pulse,
@@ -622,6 +656,10 @@ fn web(
             move || ready(&drain, connected.load(Ordering::Relaxed), settle.reached())
         }),
         drains: Arc::new(drain.clone()),
+        pools: Arc::new({
+            let pools = pools.clone();
+            move || pools.now()
+        }),
         metrics: metrics.clone(),
         clock: Arc::new(now_ms),
         quarantine: config.quarantine.clone(),
@@ -661,23 +699,29 @@ fn ready(drain: &Drain, connected: bool, (open, all): (usize, usize)) -> api::Re
     }
 }
 
+const NOT_CONNECTED: NotCalled = NotCalled::Away("Asterisk is not connected; nobody is called");
+
 /// Who calls customers, when Asterisk is there.
 #[derive(Default)]
 struct Caller(OnceLock<(Outbound, Arc<AtomicBool>)>);
 
 impl ivrpay_web::Caller for Caller {
-    fn ready(&self) -> Result<(), &'static str> {
-        match self.0.get() {
-            Some((outbound, connected)) if connected.load(Ordering::Relaxed) => outbound.ready(),
-            _ => Err("Asterisk is not connected; nobody is called"),
+    fn ready<'a>(
+        &'a self,
+        tenant: &'a TenantId,
+    ) -> BoxFuture<'a, Result<ivrpay_web::Rings, NotCalled>> {
+        async move {
+            let Some((outbound, connected)) = self.0.get() else {
+                return Err(NOT_CONNECTED);
+            };
+            if !connected.load(Ordering::Relaxed) {
+                return Err(NOT_CONNECTED);
+            }
+            let (place, outbound) = (outbound.ready(tenant).await?, outbound.clone());
+            let rings: ivrpay_web::Rings = Box::new(move |call| outbound.call(call, place));
+            Ok(rings)
         }
-    }
-
-    fn call(&self, call: ivrpay_web::ToCall) {
-        // Whoever asks has asked whether it is ready.
-        if let Some((outbound, _)) = self.0.get() {
-            outbound.call(call);
-        }
+        .boxed()
     }
 }
 
@@ -916,6 +960,15 @@ fn tell_manager(what: &str) {
 
 fn now_ms() -> i64 {
     jiff::Timestamp::now().as_millisecond()
+}
+
+/// There is no place for this channel: the caller hears it from the dialplan.
+async fn no_place(client: ivrpay_ari::Client, channel: ivrpay_ari::ChannelId, why: NoPlace) {
+    match why {
+        NoPlace::Full => give_back(client, channel, Some(CallResult::CapacityExceeded)).await,
+        // Nothing could be journalled either; another daemon may be better off.
+        NoPlace::Away => call::not_taken(client, channel).await,
+    }
 }
 
 /// Gives a channel that we can't take, or can't lead to its end, back to the dialplan. Without a result, the one that is set stays.

@@ -22,6 +22,7 @@ mod later;
 mod location;
 mod notices;
 mod parts;
+mod places;
 #[cfg(feature = "plant")]
 pub mod plant;
 mod recordings;
@@ -44,6 +45,7 @@ pub use journal::Journal;
 pub use location::{Location, Server, ServerError};
 pub use notices::Told;
 pub use parts::Part;
+pub use places::Places;
 pub use rehearsal::Rehearsal;
 pub use retention::{Over, Retained, Terms};
 pub use scrub::looks_like_card;

@@ -8,6 +8,7 @@ mod connectors;
 mod expiring;
 mod inquiries;
 mod parts;
+mod places;
 mod postgres;
 mod recordings;
 mod retention;

@@ -16,7 +16,7 @@ use crate::error::ApiError;
 use crate::payments::{
     NO_PAYMENT, hash, id, idempotency_key, merchant, new_payment, not_created, number, rfc3339,
 };
-use crate::{Tenant, ToCall, Web};
+use crate::{NotCalled, Tenant, ToCall, Web};
 
 pub(crate) async fn create(
     State(web): State<Web>,
@@ -45,17 +45,21 @@ pub(crate) async fn create(
     }
     let from = body.from.clone().map(|n| number("from", n)).transpose()?;
     let to = number("to", body.to.clone())?;
-    if let Err(why) = web.caller.ready() {
-        // What the same request began before is told all the same.
-        let before = match &request {
-            Some(request) => web.journal.customer_call_before(&tenant.id, request).await,
-            None => Ok(None),
-        };
-        return match before.map_err(refused)? {
-            Some(call) => Ok(Json(view(&call)).into_response()),
-            None => Err(ApiError::unavailable(why)),
-        };
-    }
+    let rings = match web.caller.ready(&tenant.id).await {
+        Ok(rings) => rings,
+        Err(why) => {
+            // What the same request began before is told all the same.
+            let before = match &request {
+                Some(request) => web.journal.customer_call_before(&tenant.id, request).await,
+                None => Ok(None),
+            };
+            return match (before.map_err(refused)?, why) {
+                (Some(call), _) => Ok(Json(view(&call)).into_response()),
+                (None, NotCalled::Away(why)) => Err(ApiError::unavailable(why)),
+                (None, NotCalled::Full) => Err(ApiError::capacity_exceeded()),
+            };
+        }
+    };
     let new = NewCustomerCall {
         tenant: tenant.id.clone(),
         about: about(&web, tenant, body).await?,
@@ -68,7 +72,7 @@ pub(crate) async fn create(
         Ok(CalledNow::New(call, payment)) => {
             let location = format!("/v1/calls/{}", call.id);
             let answer = view(&call);
-            web.caller.call(ToCall {
+            rings(ToCall {
                 call,
                 payment: *payment,
                 from,

@@ -98,6 +98,14 @@ impl ApiError {
         )
     }
 
+    pub(crate) fn capacity_exceeded() -> Self {
+        Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            ErrorCode::CapacityExceeded,
+            "no place is free for another call, by [limits] calls_max or the tenant's pool; nobody is called, and nothing was changed: try again when a call is over",
+        )
+    }
+
     pub(crate) fn task_exists(message: impl Into<String>, task: TaskId) -> Self {
         let mut error = Self::new(StatusCode::CONFLICT, ErrorCode::TaskExists, message);
         error.detail.task_id = Some(task);

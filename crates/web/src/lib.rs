@@ -79,14 +79,23 @@ pub struct Tenant {
 
 /// Who calls customers.
 pub trait Caller: Send + Sync {
-    /// Whether a customer could be called now.
+    /// Who calls a customer of this merchant now: a place for him is kept, until it is dropped.
     ///
     /// # Errors
-    /// Why not, in words for people.
-    fn ready(&self) -> Result<(), &'static str>;
+    /// Why nobody can.
+    fn ready<'a>(&'a self, tenant: &'a TenantId) -> BoxFuture<'a, Result<Rings, NotCalled>>;
+}
 
-    /// Calls, without waiting for it. What becomes of it comes into the journal.
-    fn call(&self, call: ToCall);
+/// Calls, without waiting for it. What becomes of it comes into the journal.
+pub type Rings = Box<dyn FnOnce(ToCall) + Send>;
+
+/// Why no customer can be called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotCalled {
+    /// In words for people.
+    Away(&'static str),
+    /// No place is free.
+    Full,
 }
 
 /// A customer who is to be called now.
@@ -123,6 +132,8 @@ pub struct Web {
     pub cancel: Arc<dyn Fn(PaymentId, By) -> BoxFuture<'static, Cancelled> + Send + Sync>,
     /// Who asks acquirers behind the call.
     pub acquirers: Arc<dyn Acquirers>,
+    /// What `GET /v1/pools` shows.
+    pub pools: Arc<dyn Fn() -> Vec<api::Pool> + Send + Sync>,
     /// What `GET /metrics` shows.
     pub metrics: PrometheusHandle,
     /// Wall clock, milliseconds since 1970 (UTC).
@@ -220,6 +231,7 @@ pub fn router(web: Web) -> Router {
         .route("/v1/tasks/{id}/take", post(tasks::take))
         .route("/v1/tasks/{id}/done", post(tasks::done))
         .route("/v1/events", get(events))
+        .route("/v1/pools", get(pools))
         .route("/metrics", get(metrics))
         .layer(middleware::from_fn_with_state(web.clone(), auth::bearer));
     finish(keyed.merge(hooks::routes()), web)
@@ -251,6 +263,7 @@ pub fn admin_router(web: Web) -> Router {
         .route("/v1/drain", post(drain::begin).get(drain::show))
         .route("/v1/drain/end", get(drain::end))
         .route("/v1/events", get(events))
+        .route("/v1/pools", get(pools))
         .route("/metrics", get(metrics))
         .layer(middleware::from_fn(auth::admin));
     finish(open, web)
@@ -307,6 +320,16 @@ async fn metrics(State(web): State<Web>, who: auth::Who) -> Result<Response, Api
         web.metrics.render(),
     )
         .into_response())
+}
+
+/// Of all merchants, as the metrics are.
+async fn pools(State(web): State<Web>, who: auth::Who) -> Result<Json<api::Pools>, ApiError> {
+    who.need(Scope::Metrics)?;
+    let mut pools = (web.pools)();
+    for pool in &mut pools {
+        pool.tenants.retain(|tenant| who.sees(tenant));
+    }
+    Ok(Json(api::Pools { pools }))
 }
 
 async fn events(

@@ -19,7 +19,7 @@ use ivrpay_payment::{
 };
 use ivrpay_web::{
     Acquirers, ApiKey, Caller, Cancelled, HOOK_BYTES_MAX, HookRefused, JournalHealth, Keys,
-    LaterRefused, Posted, Scope, Tenant, ToCall, Web,
+    LaterRefused, NotCalled, Posted, Rings, Scope, Tenant, ToCall, Web,
 };
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -108,23 +108,34 @@ fn plans() -> Offers {
     Offers::new(Currency::Jpy, rows)
 }
 
+fn pool() -> api::Pool {
+    api::Pool {
+        name: "gold".into(),
+        used: 3,
+        elsewhere: 1,
+        guaranteed: 2,
+        limit: None,
+        tenants: vec!["tokyo".into()],
+    }
+}
+
 /// Notes who is to be called, and calls nobody.
 #[derive(Default)]
 struct Notes {
-    called: std::sync::Mutex<Vec<ToCall>>,
-    away: AtomicBool,
+    called: Arc<Mutex<Vec<ToCall>>>,
+    away: Mutex<Option<NotCalled>>,
 }
 
 impl Caller for Notes {
-    fn ready(&self) -> Result<(), &'static str> {
-        if self.away.load(Ordering::Relaxed) {
-            return Err("nobody is called now");
-        }
-        Ok(())
-    }
-
-    fn call(&self, call: ToCall) {
-        self.called.lock().unwrap().push(call);
+    fn ready<'a>(&'a self, _tenant: &'a TenantId) -> BoxFuture<'a, Result<Rings, NotCalled>> {
+        let ready: Result<Rings, _> = match *self.away.lock().unwrap() {
+            Some(why) => Err(why),
+            None => {
+                let called = Arc::clone(&self.called);
+                Ok(Box::new(move |call| called.lock().unwrap().push(call)))
+            }
+        };
+        std::future::ready(ready).boxed()
     }
 }
 
@@ -276,6 +287,7 @@ impl Server {
                 }
             }),
             drains: Arc::new(Draining::default()),
+            pools: Arc::new(|| vec![pool()]),
             metrics: metrics_exporter_prometheus::PrometheusBuilder::new()
                 .build_recorder()
                 .handle(),
@@ -577,14 +589,41 @@ async fn a_customer_is_called_once() {
     assert_eq!(call("watcher-key", "", &second).await.status, 403);
 
     // Nobody can be called now; what came before is told all the same.
-    server.notes.away.store(true, Ordering::Relaxed);
+    let away = NotCalled::Away("nobody is called now");
+    *server.notes.away.lock().unwrap() = Some(away);
     let again = call("tokyo-key", keyed, &body).await;
     assert_eq!((again.status, &again.body), (200, &over.body));
     let reused = call("tokyo-key", keyed, &other).await;
     assert_eq!((reused.status, reused.code()), (409, "idempotency-reused"));
     let away = call("tokyo-key", "", &second).await;
     assert_eq!((away.status, away.code()), (503, "unavailable"));
+    *server.notes.away.lock().unwrap() = Some(NotCalled::Full);
+    let full = call("tokyo-key", "", &second).await;
+    assert_eq!((full.status, full.code()), (503, "capacity-exceeded"));
+    let again = call("tokyo-key", keyed, &body).await;
+    assert_eq!((again.status, &again.body), (200, &over.body));
+    // One that waits for its call needs no place.
+    let waits = json!({"amount": 1, "order_id": "A-3"});
+    let waits = server.send("tokyo-key", "/v1/payments", waits).await;
+    assert_eq!(waits.status, 201, "{waits:?}");
     assert_eq!(server.notes.called.lock().unwrap().len(), 1);
+}
+
+/// Everybody's counts to whoever may read the metrics, and of merchants his own name alone.
+#[tokio::test]
+async fn pools_are_told() {
+    let server = Server::start().await;
+    let gold = |tenants: Value| json!({"pools": [{"name": "gold", "used": 3, "elsewhere": 1, "guaranteed": 2, "tenants": tenants}]});
+    let watcher = server.get("watcher-key", "/v1/pools").await;
+    assert_eq!(
+        (watcher.status, watcher.body),
+        (200, gold(json!(["tokyo"])))
+    );
+    let paris = server.get("paris-key", "/v1/pools").await;
+    assert_eq!(paris.body, gold(json!([])));
+    assert_eq!(server.get("nobody", "/v1/pools").await.status, 401);
+    let admin = ask(server.admin, "GET", "/v1/pools", "", "", "").await;
+    assert_eq!(admin.body, gold(json!(["tokyo"])));
 }
 
 #[tokio::test]

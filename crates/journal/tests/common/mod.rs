@@ -138,10 +138,11 @@ impl Place {
 }
 
 /// What takes the columns of the eighth migration and of those behind it away again.
-pub const UNDO_EIGHTH: [&str; 30] = [
+pub const UNDO_EIGHTH: [&str; 31] = [
     "DROP INDEX records_retention",
     "DROP TRIGGER records_are_never_changed",
     "CREATE TRIGGER records_are_never_changed BEFORE UPDATE ON records BEGIN SELECT RAISE(ABORT, 'records are append-only'); END",
+    "DROP TABLE places",
     "ALTER TABLE writers DROP COLUMN lease_ms",
     "ALTER TABLE writers DROP COLUMN instance",
     "DROP TABLE releases",

@@ -548,6 +548,14 @@ async fn faults(
             )
             .await;
     }
+    if wanted("several services: the only place of a pool") {
+        tally
+            .one(
+                "several services: the only place of a pool is taken at the one: the other is full, until that is gone",
+                several::a_pool_over_both(lab),
+            )
+            .await;
+    }
     if wanted("keys are logged") {
         tally
             .one(

@@ -7,7 +7,7 @@ use anyhow::{Context as _, ensure};
 use ivrpay_tests::call::Call;
 use ivrpay_tests::lab::Lab;
 use ivrpay_tests::postgres;
-use ivrpay_tests::service::{Service, set};
+use ivrpay_tests::service::{Service, set, tenant};
 use serde_json::{Value, json};
 
 use crate::scenarios::{Books, VISA, extension, keys};
@@ -16,11 +16,23 @@ use crate::short;
 /// Seconds until one that says nothing counts as gone.
 const LEASE_S: i64 = 5;
 
+/// By its number the dialplan reaches the other one too (50N); faults have those from 0 on.
+const FAR: u32 = 9;
+
 /// Longest until the other one has made good what is left.
 const TAKEN_OVER_MAX: Duration = Duration::from_secs(30);
 
 /// The one that calls reach, and the other one.
 async fn two(lab: &Lab, name: &str) -> anyhow::Result<(Service, Service)> {
+    two_with(lab, name, |_| {}).await
+}
+
+/// The same, with more in the configuration of both.
+async fn two_with(
+    lab: &Lab,
+    name: &str,
+    more: impl Fn(&mut toml::Table),
+) -> anyhow::Result<(Service, Service)> {
     let url = postgres::database().await;
     let shared = |config: &mut toml::Table, daemon: &str| {
         short(config);
@@ -36,6 +48,7 @@ async fn two(lab: &Lab, name: &str) -> anyhow::Result<(Service, Service)> {
             set(config, key, file);
         }
         set(config, "connectors.generic.reply_timeout", "60s");
+        more(config);
     };
     let [near, far] = ["near", "far"].map(|which| format!("{name}-{which}"));
     let near = Service::start(lab, &near, true, |config| {
@@ -44,7 +57,7 @@ async fn two(lab: &Lab, name: &str) -> anyhow::Result<(Service, Service)> {
     let near = near.await?;
     let far = Service::start(lab, &far, true, |config| {
         shared(config, "far");
-        set(config, "ari.app", "ivrpay-far");
+        set(config, "ari.app", format!("ivrpay-f{FAR}"));
         config.remove("agi");
         let listen = config["http"]["listen"].as_str().unwrap_or_default();
         let host = listen.split(':').next().unwrap_or_default().to_owned();
@@ -195,4 +208,92 @@ pub(crate) async fn stood_still(lab: &Lab, books: &Books) -> anyhow::Result<()> 
         after["state"]
     );
     Ok(())
+}
+
+/// The only place of a pool is taken at the one: the other one tells callers and order systems so, until that one is killed and its lease ends.
+pub(crate) async fn a_pool_over_both(lab: &Lab) -> anyhow::Result<()> {
+    let (mut near, far) = two_with(lab, "several-pool", |config| {
+        set(config, "pools.single.guaranteed", 1);
+        set(config, "pools.single.limit", 1);
+        set(tenant(config), "pool", "single");
+        set(tenant(config), "calls.ring", "5s");
+    })
+    .await?;
+    let mut events = near.events().await?;
+    // He hangs up when the one that led him is gone.
+    let first = Call::new(
+        extension(1, 1200),
+        "wait:payment-amount sleep:3000 sleep:3000 sleep:3000 hangup",
+    );
+    let order = || format!("P-{}", uuid::Uuid::now_v7());
+    let full = async {
+        events.step("payment-amount").await?;
+        let second = Call {
+            deaf: true,
+            ..Call::new(format!("50{FAR}1200"), "until-end")
+        };
+        let report = second.place(lab).await?;
+        ensure!(
+            report.heard_ms > 500,
+            "the second caller heard {} ms",
+            report.heard_ms
+        );
+        lab.dialplan_went_on("capacity-exceeded", "").await?;
+        let asks =
+            json!({"to": "0398765400", "first": "customer", "amount": 2750, "order_id": order()});
+        let (status, answer) = far.post("/v1/calls", &asks, None).await?;
+        ensure!(
+            status == 503 && answer["error"]["code"] == "capacity-exceeded",
+            "a call to a customer answered {status}: {answer}"
+        );
+        // What waits for its call takes no place.
+        let waits = json!({"amount": 3210, "order_id": order()});
+        let (status, answer) = far.post("/v1/payments", &waits, None).await?;
+        ensure!(status == 201, "announcing answered {status}: {answer}");
+        let (_, metrics) = far.get("/metrics").await?;
+        let refused = "ivrpay_pool_refused_total{pool=\"single\",why=\"limit\"} 2";
+        ensure!(
+            metrics.as_str().is_some_and(|m| m.contains(refused)),
+            "the metrics have not {refused}"
+        );
+        let (pools, said, _) = near.cli(&["pools"]).await?;
+        ensure!(
+            pools["pools"][0]["used"] == 1 && pools["pools"][0]["limit"] == 1,
+            "`ivrpay pools` says {said}"
+        );
+        near.kill().await?;
+        let began = Instant::now();
+        loop {
+            let (status, answer) = far.post("/v1/calls", &asks, None).await?;
+            let took = began.elapsed();
+            if status == 201 {
+                ensure!(
+                    took > Duration::from_secs(1),
+                    "the place of the one that was killed was given after {took:?}, before its lease had ended"
+                );
+                let id = answer["id"].as_str().context("no id")?.to_owned();
+                return Ok(id);
+            }
+            ensure!(
+                answer["error"]["code"] == "capacity-exceeded" && took < TAKEN_OVER_MAX,
+                "after {took:?} a call to a customer answered {status}: {answer}"
+            );
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    };
+    // What became of the caller is not known to the one that led him.
+    let (_, full) = tokio::join!(first.place(lab), full);
+    let path = format!("/v1/calls/{}", full?);
+    let began = Instant::now();
+    loop {
+        let (_, call) = far.get(&path).await?;
+        if call["state"] == "over" {
+            return Ok(());
+        }
+        ensure!(
+            began.elapsed() < Duration::from_secs(40),
+            "the customer is being called still: {call}"
+        );
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
 }
