@@ -35,6 +35,11 @@ pub(crate) fn tenant<'a>(tenants: &'a [Tenant], args: &Arguments) -> Option<&'a 
     }
 }
 
+/// The connector that a payment goes through whatever the routes say.
+pub(crate) fn named(payment: &Payment) -> Option<&str> {
+    payment.connector_named.then_some(&*payment.connector)
+}
+
 /// An announced payment; `None` where nothing was announced.
 pub(crate) async fn find(
     journal: &Journal,

@@ -157,8 +157,39 @@ fn plans_checks_and_stored_cards_have_their_fields() {
     }
     let mut without = settings();
     without.parameters.remove("site_id");
+    without.secrets.remove("site_pass");
     let without = configured("gmo".parse().unwrap(), &without).unwrap();
     assert_eq!(refused(without.as_ref(), "00000000000000007:0"), member);
+    // A number of instalments that there is not is told before anything goes out.
+    let four = Plan::Instalments(Count::new(4).unwrap());
+    let op = Durable::attest(Intent {
+        plan: four,
+        ..intent(1500).get().clone()
+    });
+    let card = card("4111111111111111", None);
+    let step = gmo().step(&asked(&op, Some(&card)), &Progress::default(), None);
+    assert_eq!(step.err(), Some(BuildError::Plan { plan: four }));
+}
+
+/// Cards are stored in a site: without one there are none, and half a one is a mistake.
+#[test]
+fn a_shop_without_a_site_stores_no_cards() {
+    let kind = "gmo".parse().unwrap();
+    let tokenises = |settings: &Settings| {
+        let gmo = configured(kind, settings).map_err(|e| e.to_string())?;
+        Ok::<_, String>(gmo.about().capabilities.tokenise)
+    };
+    assert_eq!(tokenises(&settings()), Ok(true));
+    let mut half = settings();
+    half.secrets.remove("site_pass");
+    let error = tokenises(&half).unwrap_err();
+    assert!(error.starts_with("`site_pass` is missing"), "{error}");
+    let mut other = settings();
+    other.parameters.remove("site_id");
+    let error = tokenises(&other).unwrap_err();
+    assert!(error.starts_with("`site_id` is missing"), "{error}");
+    half.parameters.remove("site_id");
+    assert_eq!(tokenises(&half), Ok(false));
 }
 
 /// Until the execution nothing has moved, whatever is answered; from there on only a listed refusal says that nothing has.
@@ -278,8 +309,17 @@ fn later_operations_find_the_order_first() {
         let (sent, outcome) = jobs(&op, &answers);
         assert_eq!((sent, outcome), (wanted.into_iter().map(String::from).collect(), yes.clone()));
     }
+    let given_back = search("RETURN", 1500);
+    let opened = search("UNPROCESSED", 1500);
     for (kind, amount, answers, expected) in [
         (OperationKind::Capture, 1400, vec![&*reserved], Why::Rejected),
+        // What is asked for does not go with how the order stands.
+        (OperationKind::Capture, 1500, vec![&*taken], Why::Rejected),
+        (OperationKind::Refund, 1500, vec![&*reserved], Why::Rejected),
+        (OperationKind::Refund, 400, vec![&*reserved], Why::Rejected),
+        (OperationKind::Refund, 1500, vec![&*given_back], Why::Rejected),
+        (OperationKind::Void, 1500, vec![&*given_back], Why::Rejected),
+        (OperationKind::Void, 1500, vec![&*opened], Why::Rejected),
         (OperationKind::Refund, 1501, vec![&*taken], Why::Rejected),
         (OperationKind::Void, 1500, vec!["ErrCode=E01&ErrInfo=E01110002"], Why::Rejected),
         (OperationKind::Void, 1500, vec!["ErrCode=E92&ErrInfo=E92000002"], Why::Busy),
@@ -288,6 +328,15 @@ fn later_operations_find_the_order_first() {
         let (_, outcome) = later(&after(kind, amount, Some("1")), &answers);
         assert_eq!(outcome, Outcome::NotCharged(expected), "{kind:?} {answers:?}");
     }
+    // An authorisation that somebody has sold since is not given back by its release; a charge is.
+    let void = after(OperationKind::Void, 1500, Some("1"));
+    assert_eq!(later(&void, &[&taken, &done]).1, yes);
+    let mut parent = void.get().parent.clone().unwrap();
+    parent.kind = OperationKind::Authorise;
+    let void = Durable::attest(Intent { parent: Some(parent), ..void.get().clone() });
+    let (sent, outcome) = later(&void, &[&taken]);
+    assert_eq!((sent.len(), outcome), (1, Outcome::NotCharged(Why::Rejected)));
+    assert_eq!(later(&void, &[&reserved, &done]).1, yes);
     // What is about another order is no answer to this one.
     let other = done.replace("AccessID=3618be80", "AccessID=0018be80");
     for kind in [OperationKind::Capture, OperationKind::Void] {

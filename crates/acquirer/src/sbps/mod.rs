@@ -56,11 +56,13 @@ pub const ABOUT: About = About {
             counts: &[3, 5, 6, 10, 12, 15, 18, 20, 24],
         },
         yen_only: true,
+        amount_max: fields::AMOUNT_MAX,
         ..Capabilities::NONE
     },
     hosts: Some(Hosts {
         test: "https://stbfep.sps-system.com/api",
         live: Some("https://api.sps-system.com/api"),
+        others: &[],
     }),
     basic: true,
     raw_pan: true,
@@ -103,6 +105,7 @@ static AUTOMATIC: About = About {
         authorise_without_capture: false,
         capture: false,
         partial_capture: false,
+        captured_later: true,
         ..ABOUT.capabilities
     },
     ..ABOUT

@@ -61,6 +61,7 @@ pub const ABOUT: About = About {
     hosts: Some(Hosts {
         test: "https://api.stripe.com/v1",
         live: Some("https://api.stripe.com/v1"),
+        others: &[],
     }),
     basic: false,
     raw_pan: true,

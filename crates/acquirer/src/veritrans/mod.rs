@@ -49,6 +49,7 @@ pub const ABOUT: About = About {
     hosts: Some(Hosts {
         test: "https://api3.veritrans.co.jp",
         live: Some("https://api3.veritrans.co.jp"),
+        others: &[],
     }),
     basic: false,
     raw_pan: true,

@@ -44,11 +44,13 @@ pub const ABOUT: About = About {
             counts: &[2, 3, 5, 6, 10, 12, 15, 18, 20, 24],
         },
         yen_only: true,
+        amount_max: fields::AMOUNT_MAX,
         ..Capabilities::NONE
     },
     hosts: Some(Hosts {
         test: HOST,
         live: Some(HOST),
+        others: &[],
     }),
     basic: false,
     raw_pan: true,
