@@ -29,6 +29,12 @@ pub trait Connector: Send + Sync {
         last: Option<&Reply>,
     ) -> Result<Step, BuildError>;
 
+    /// Whether the acquirer can be asked what became of that one, where it can be asked at all: its documents may name it by what was in an
+    /// answer that was lost. Else a person finds it out.
+    fn can_ask(&self, _about: &Parent) -> bool {
+        true
+    }
+
     /// Whether this answer says nothing of the operation, and by the acquirer's own document the same request may be sent again under the
     /// same key. Asked of those alone that [`Capabilities::resend`] allows it.
     fn asks_again(&self, _reply: &Reply) -> bool {

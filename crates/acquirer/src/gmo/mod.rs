@@ -391,8 +391,7 @@ impl Gmo {
     ) -> Result<Step, BuildError> {
         let op = asked.op.get();
         let parent = asked.parent()?;
-        // Stored cards are another list; no money hangs on it.
-        if parent.kind == OperationKind::Tokenise {
+        if !self.can_ask(parent) {
             return Err(BuildError::Unsupported { kind: op.kind });
         }
         match (progress.stage, last) {
@@ -463,6 +462,11 @@ impl Connector for Gmo {
             OperationKind::Tokenise => self.tokenise(asked, progress, last),
             kind => Err(BuildError::Unsupported { kind }),
         }
+    }
+
+    fn can_ask(&self, about: &Parent) -> bool {
+        // Stored cards are another list; no money hangs on it.
+        about.kind != OperationKind::Tokenise
     }
 }
 

@@ -457,6 +457,16 @@ impl Connector for Stripe {
             (409, Some("idempotency_key_in_use")) | (429, Some("lock_timeout" | "rate_limit"))
         )
     }
+
+    fn can_ask(&self, about: &Parent) -> bool {
+        match about.kind {
+            // No money hangs on them.
+            OperationKind::Tokenise | OperationKind::Verify => false,
+            // Whether it was asked for is not known without its intent.
+            OperationKind::Refund => known(about, "pi_").is_some(),
+            _ => true,
+        }
+    }
 }
 
 fn harmless(request: Request, stage: u8, reference: Option<String>) -> Step {

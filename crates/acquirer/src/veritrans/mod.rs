@@ -206,8 +206,7 @@ impl Veritrans {
     ) -> Result<Step, BuildError> {
         let op = asked.op.get();
         let parent = asked.parent()?;
-        // Stored cards are another list; no money hangs on it.
-        if parent.kind == OperationKind::Tokenise {
+        if !self.can_ask(parent) {
             return Err(BuildError::Unsupported { kind: op.kind });
         }
         match (progress.stage, last) {
@@ -283,6 +282,11 @@ impl Connector for Veritrans {
             OperationKind::Tokenise => self.tokenise(asked, progress, last),
             kind => Err(BuildError::Unsupported { kind }),
         }
+    }
+
+    fn can_ask(&self, about: &Parent) -> bool {
+        // Stored cards are another list; no money hangs on it.
+        about.kind != OperationKind::Tokenise
     }
 }
 

@@ -353,7 +353,6 @@ impl Zeus {
     ) -> Result<Step, BuildError> {
         let parent = asked.parent()?;
         match (progress.stage, last, known(parent.acquirer_ref.as_ref())) {
-            // ZEUS's number was in the answer that was lost, and nothing else is a key: a person looks it up.
             (0 | 1, _, None) => Ok(Step::Done(Outcome::Unknown(Doubt::NoReply))),
             (0, None, Some(number)) => Ok(Step::ask(self.inquire(number)?, 1, None)),
             (1, Some(reply), Some(number)) => {
@@ -381,6 +380,11 @@ impl Connector for Zeus {
             OperationKind::Query => self.query(asked, progress, last),
             kind => Err(BuildError::Unsupported { kind }),
         }
+    }
+
+    fn can_ask(&self, about: &Parent) -> bool {
+        // ZEUS's number was in the answer that was lost, and nothing else is a key.
+        known(about.acquirer_ref.as_ref()).is_some()
     }
 }
 
