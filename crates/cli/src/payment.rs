@@ -98,7 +98,7 @@ pub(crate) enum Command {
     Void(later::Args),
     /// Give captured money back, or a part of it.
     Refund(later::Args),
-    /// Ask the acquirer what became of what is unknown of a payment, and settle what it says.
+    /// Ask the acquirer what became of what is unknown of a payment, and settle what it says; fails where something stays unknown.
     Inquire {
         #[command(flatten)]
         from: From,
@@ -609,4 +609,33 @@ pub(crate) fn encode(text: &str) -> String {
             }
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// A script waits for the outcome by the exit code, whichever form it reads.
+    #[test]
+    fn an_inquiry_fails_while_something_is_unknown() {
+        let answer = |states: &[&str]| -> Inquired {
+            let operation = |state: &&str| {
+                json!({"id": "o", "kind": "refund", "state": state, "amount": 400, "connector": "main",
+                    "acquirer_order": "20261126000000042", "at": "x"})
+            };
+            let operations: Vec<_> = states.iter().map(operation).collect();
+            let payment = json!({"id": "01890000-0000-7000-8000-000000000002", "tenant": "shop", "order_id": "A-1", "part": 0,
+                "state": "approved", "amount": 1000, "currency": "JPY", "captured": 1000, "refunded": 100, "mode": "test",
+                "created_at": "x", "updated_at": "x"});
+            let answer = json!({"operations": operations, "payment": payment});
+            serde_json::from_value(answer).unwrap()
+        };
+        for known in [&[][..], &["approved"], &["not-charged", "declined"]] {
+            assert!(is_known(&answer(known)).is_ok(), "{known:?}");
+        }
+        let error = is_known(&answer(&["approved", "unknown"])).unwrap_err();
+        assert!(error.to_string().contains("20261126000000042"), "{error}");
+    }
 }

@@ -495,7 +495,10 @@ async fn cell(shop: &Shop<'_>, trial: Trial, request: &str, fault: Option<&str>)
     }
     let capabilities = shop.connector.about().capabilities;
     if !capabilities.query {
-        said += " -> a person (no query)";
+        said += match shop.connector.hook() {
+            Some(_) => " -> its webhook, else a person (no query)",
+            None => " -> a person (no query)",
+        };
         if capabilities.void && keyed {
             // By our own order number, where the acquirer has that.
             let void = shop.intent(OperationKind::Void, 1500, Some(&done));
