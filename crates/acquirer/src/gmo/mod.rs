@@ -315,6 +315,11 @@ impl Gmo {
                     return Ok(Step::Done(Outcome::NotCharged(Why::Rejected)));
                 };
                 let left = held.checked_sub(op.amount.minor());
+                let note = left.filter(|_| op.kind == OperationKind::Refund);
+                let access = Access {
+                    note: note.map(|left| Change { held, left }),
+                    ..access
+                };
                 let refused = Ok(Step::Done(Outcome::NotCharged(Why::Rejected)));
                 match (op.kind, standing, left) {
                     _ if parent.amount.currency() != op.amount.currency() => refused,
@@ -494,6 +499,15 @@ fn number(form: &mut Form<'_>, card: &Card) -> Result<(), Full> {
 struct Access {
     id: String,
     pass: String,
+    /// Of a refund, by which a query can tell whether it was done.
+    note: Option<Change>,
+}
+
+/// What an order held, and what of it a refund is to leave.
+#[derive(Clone, Copy)]
+struct Change {
+    held: u64,
+    left: u64,
 }
 
 impl Access {
@@ -506,21 +520,29 @@ impl Access {
         Some(Self {
             id: field(fields::ACCESS_ID)?,
             pass: field(fields::ACCESS_PASS)?,
+            note: None,
         })
     }
 
     /// Reads [`Self::reference`].
     fn from(reference: &AcquirerRef) -> Option<Self> {
-        let (id, pass) = reference.as_str().split_once(':')?;
+        let mut parts = reference.as_str().split(':');
+        let (id, pass) = (parts.next()?, parts.next()?);
+        let mut number = || parts.next()?.parse().ok();
+        let note = number().zip(number());
         Some(Self {
             id: id.to_owned(),
             pass: pass.to_owned(),
+            note: note.map(|(held, left)| Change { held, left }),
         })
     }
 
     /// For the journal, between two requests of one operation.
     fn reference(&self) -> Option<AcquirerRef> {
-        AcquirerRef::new(format!("{}:{}", self.id, self.pass)).ok()
+        let note = self.note.map_or_else(String::new, |change| {
+            format!(":{}:{}", change.held, change.left)
+        });
+        AcquirerRef::new(format!("{}:{}{note}", self.id, self.pass)).ok()
     }
 
     fn write(&self, form: &mut Form<'_>) -> Result<(), Full> {
@@ -660,8 +682,10 @@ fn found(op: &Intent, about: &Parent, now_unix_s: i64, reply: &Reply) -> Outcome
     if answer.get(fields::ORDER_ID) != Some(order.as_str()) {
         return Outcome::Unknown(Doubt::Mismatch);
     }
-    let amount = answer.get(fields::AMOUNT).and_then(|a| a.parse().ok());
+    let amount: Option<u64> = answer.get(fields::AMOUNT).and_then(|a| a.parse().ok());
     let same = amount == Some(about.amount.minor());
+    let access = about.acquirer_ref.as_ref().and_then(Access::from);
+    let change = access.and_then(|access| access.note);
     let yes = || approved(op, answer.get(fields::TRANSACTION), &answer);
     match answer.get(fields::STATUS) {
         Some("UNPROCESSED") => return never,
@@ -672,6 +696,17 @@ fn found(op: &Intent, about: &Parent, now_unix_s: i64, reply: &Reply) -> Outcome
     let Some(standing) = Standing::of(&answer) else {
         return Outcome::Unknown(Doubt::Malformed);
     };
+    // What a refund was to leave was written down before it was sent.
+    if let (OperationKind::Refund, Some(change)) = (about.kind, change) {
+        return match (standing, amount) {
+            (Standing::Taken, Some(amount)) if amount == change.left => yes(),
+            (Standing::Taken, Some(amount)) if amount == change.held => never,
+            (Standing::GivenBack, Some(amount)) if change.left == 0 && amount == change.held => {
+                yes()
+            }
+            _ => Outcome::Unknown(Doubt::Mismatch),
+        };
+    }
     match (about.kind, standing) {
         (OperationKind::Charge | OperationKind::Authorise, Standing::GivenBack) => {
             Outcome::NotCharged(Why::Reversed)

@@ -390,6 +390,52 @@ fn a_query_says_what_became_of_the_operation() {
     assert_eq!(sent.len(), 1);
 }
 
+/// What a refund is to leave stands in its record before it is sent: the amount tells afterwards whether it was done.
+#[test]
+fn a_refund_is_known_by_what_it_was_to_leave() {
+    let old = NOW + SETTLED_AFTER_S;
+    let never = Outcome::NotCharged(Why::NotArrived);
+    let unknown = |doubt| Outcome::Unknown(doubt);
+    for (amount, answer, at, expected) in [
+        (400, search("CAPTURE", 1100), NOW, None),
+        (400, search("SALES", 1500), old, Some(never.clone())),
+        (400, search("SALES", 1500), NOW, Some(unknown(Doubt::Pending))),
+        // Another part, or all of it: by hand.
+        (400, search("CAPTURE", 700), old, Some(unknown(Doubt::Mismatch))),
+        (400, search("RETURN", 1500), old, Some(unknown(Doubt::Mismatch))),
+        // Half of it: what is left is as much as was given back.
+        (750, search("CAPTURE", 750), NOW, None),
+        (1500, search("RETURN", 1500), NOW, None),
+        (1500, search("CAPTURE", 1500), old, Some(never)),
+        (1500, search("CAPTURE", 1500), NOW, Some(unknown(Doubt::Pending))),
+        (1500, search("RETURN", 1400), old, Some(unknown(Doubt::Mismatch))),
+    ] {
+        let refund = after(OperationKind::Refund, amount, Some("1"));
+        let gmo = gmo();
+        let (_, progress) = sends(gmo.as_ref(), &asked(&refund, None), &Progress::default(), None);
+        let found = reply(&search("CAPTURE", 1500));
+        let (_, progress) = sends(gmo.as_ref(), &asked(&refund, None), &progress, Some(&found));
+        let reference = progress.reference.unwrap();
+        let mut parent = refund.get().as_parent(Some(reference), NOW);
+        parent.amount = refund.get().amount;
+        let query = Durable::attest(Intent {
+            kind: OperationKind::Query,
+            parent: Some(Box::new(parent)),
+            ..refund.get().clone()
+        });
+        let asked = crate::Asked {
+            now_unix_s: at,
+            ..asked(&query, None)
+        };
+        let (_, progress) = sends(gmo.as_ref(), &asked, &Progress::default(), None);
+        let outcome = ended(gmo.step(&asked, &progress, Some(&reply(&answer))));
+        match expected {
+            None => assert!(matches!(outcome, Outcome::Approved(_)), "{amount} {answer}"),
+            Some(expected) => assert_eq!(outcome, expected, "{amount} {answer}"),
+        }
+    }
+}
+
 #[test]
 fn a_card_is_stored_under_the_orders_number() {
     let gmo = gmo();
