@@ -192,7 +192,7 @@ impl Adyen {
         };
         let manual = text(body, "/additionalData/manualCapture") == "true";
         let hours = &body["captureDelayHours"];
-        if !hours.is_null() && !hours.as_u64().is_some_and(|hours| hours <= 672) {
+        if !hours.is_null() && hours.as_u64().is_none_or(|hours| hours > 672) {
             return Err(wrong("168", "captureDelayHours"));
         }
         let delayed = hours.as_u64().is_some_and(|hours| hours > 0) && !manual;
