@@ -161,6 +161,12 @@ impl Merchants {
                 if let Some(tenant) = tenant.as_table_mut() {
                     set(tenant, "name", format!("acquirer-{}", at + 1));
                     set(tenant, "connector", *name);
+                    if *name == "kuroneko" {
+                        // It has a code for no other.
+                        let brands = ["visa", "mastercard", "jcb", "amex", "diners-club"];
+                        let brands: Vec<toml::Value> = brands.map(toml::Value::from).into();
+                        set(tenant, "valid_card_types", brands);
+                    }
                 }
                 tenants.push(tenant);
             }

@@ -14,7 +14,7 @@ pub struct About {
     pub name: &'static str,
     /// What it is called.
     pub title: &'static str,
-    /// What it can do.
+    /// What it can do where nothing is left out that may be; a connector that was made says what it can do itself ([`Connector::about`]).
     pub capabilities: Capabilities,
     /// Its own addresses; `None` where each merchant has his own, or where nothing is sent.
     pub hosts: Option<Hosts>,
@@ -37,6 +37,34 @@ pub struct Hosts {
     pub test: &'static str,
     /// Where money moves; `None` where every merchant is given his own.
     pub live: Option<&'static str>,
+    /// Others that are known to be the one or the other; one that begins with a hyphen is the end of each merchant's own.
+    pub others: &'static [(&'static str, Mode)],
+}
+
+impl Hosts {
+    /// Which of the two is behind an address, where that is known; `None` too where one host is both.
+    #[must_use]
+    pub fn mode_of(&self, url: &str) -> Option<Mode> {
+        let asked = host(url).to_ascii_lowercase();
+        let is = |own: &str| asked == own || own.starts_with('-') && asked.ends_with(own);
+        let test = is(host(self.test));
+        let live = self.live.is_some_and(|live| is(host(live)));
+        match (test, live) {
+            (true, false) => Some(Mode::Test),
+            (false, true) => Some(Mode::Live),
+            (true, true) => None,
+            (false, false) => {
+                let other = self.others.iter().find(|(own, _)| is(own));
+                other.map(|(_, mode)| *mode)
+            }
+        }
+    }
+}
+
+/// The host of an address, without its port.
+fn host(url: &str) -> &str {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    rest.split([':', '/', '?', '#']).next().unwrap_or_default()
 }
 
 /// A test system, as its acquirer has published it: for `ivrpay connector test`.
@@ -192,6 +220,30 @@ impl Settings {
     pub(crate) fn secret(&self, name: &str) -> SecretString {
         self.secrets.get(name).cloned().unwrap_or_default()
     }
+
+    /// A text and a secret that may be left out, but only together. Each by its name, and what it is to the other.
+    pub(crate) fn pair(
+        &self,
+        (text, text_what): (&'static str, &'static str),
+        (secret, secret_what): (&'static str, &'static str),
+    ) -> Result<Option<(String, SecretString)>, SettingError> {
+        use secrecy::ExposeSecret;
+        let pair = (self.text(text), self.secret(secret));
+        match (pair.0.is_empty(), pair.1.expose_secret().is_empty()) {
+            (true, true) => Ok(None),
+            (false, false) => Ok(Some(pair)),
+            (true, false) => Err(SettingError::Missing {
+                name: text,
+                what: text_what,
+                secret: false,
+            }),
+            (false, true) => Err(SettingError::Missing {
+                name: secret,
+                what: secret_what,
+                secret: true,
+            }),
+        }
+    }
 }
 
 /// Why a connector can't be made from its settings.
@@ -290,7 +342,7 @@ impl Kind {
         connectors::ALL.iter().copied().map(Self)
     }
 
-    /// What there is to say of it.
+    /// What there is to say of it before it is configured.
     #[must_use]
     pub const fn about(self) -> &'static About {
         self.0
@@ -428,6 +480,36 @@ fn look_at(about: &About, settings: &Settings) -> Result<(), SettingError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_behind_an_address() {
+        use Mode::{Live, Test};
+        for (name, url, mode) in [
+            ("gmo", "https://pt01.mul-pay.jp/payment", Some(Test)),
+            ("gmo", "https://P01.mul-pay.jp:443/payment", Some(Live)),
+            ("gmo", "https://pt01.smbc-gp.co.jp/payment", Some(Test)),
+            ("gmo", "https://p01.smbc-gp.co.jp/payment", Some(Live)),
+            ("gmo", "https://127.0.0.1:8443/p01.mul-pay.jp", None),
+            ("adyen", "https://checkout-test.adyen.com/v72", Some(Test)),
+            (
+                "adyen",
+                "https://1797a841fbb37ca7-Shop-checkout-live.adyenpayments.com/checkout/v72",
+                Some(Live),
+            ),
+            (
+                "adyen",
+                "https://checkout-live.adyenpayments.com.example.com",
+                None,
+            ),
+            ("hyperswitch", "https://sandbox.hyperswitch.io", Some(Test)),
+            // One host is both.
+            ("stripe", "https://api.stripe.com/v1", None),
+            ("zeus", "https://linkpt.cardservice.co.jp/cgi-bin", None),
+        ] {
+            let kind: Kind = name.parse().unwrap();
+            assert_eq!(kind.about().hosts.unwrap().mode_of(url), mode, "{url}");
+        }
+    }
 
     #[test]
     fn names_read_back_and_stand_once() {

@@ -2,7 +2,8 @@
 
 use ivrpay_card::Card;
 use ivrpay_payment::{
-    AcquirerRef, Doubt, Durable, Intent, OperationKind, Outcome, Parent, Plan, Why, plant,
+    AcquirerRef, Brand, Currency, Doubt, Durable, Intent, Money, OperationKind, Outcome, Parent,
+    Plan, Why, plant,
 };
 use ivrpay_secret::Full;
 use serde::{Deserialize, Serialize};
@@ -11,7 +12,7 @@ use crate::{About, Hook, Reply, Request};
 
 /// One acquirer's way of doing operations.
 pub trait Connector: Send + Sync {
-    /// Which one it is, and what it can do.
+    /// Which one it is, and what it can do as it is configured: less than its kind where a setting is missing that may be left out.
     fn about(&self) -> &'static About;
 
     /// The next step of what is asked. `last` is the answer to the request before, `None` at the start.
@@ -27,6 +28,12 @@ pub trait Connector: Send + Sync {
         progress: &Progress,
         last: Option<&Reply>,
     ) -> Result<Step, BuildError>;
+
+    /// Whether the acquirer can be asked what became of that one, where it can be asked at all: its documents may name it by what was in an
+    /// answer that was lost. Else a person finds it out.
+    fn can_ask(&self, _about: &Parent) -> bool {
+        true
+    }
 
     /// Whether this answer says nothing of the operation, and by the acquirer's own document the same request may be sent again under the
     /// same key. Asked of those alone that [`Capabilities::resend`] allows it.
@@ -190,6 +197,8 @@ pub struct Capabilities {
     pub refund: bool,
     /// Give a part back.
     pub partial_refund: bool,
+    /// Whether what is charged is captured by the acquirer itself some time later: until then no part of it can be given back.
+    pub captured_later: bool,
     /// Read what became of an operation.
     pub query: bool,
     /// Store the card at the acquirer.
@@ -200,6 +209,10 @@ pub struct Capabilities {
     pub plans: Plans,
     /// Whether it takes yen and no other currency.
     pub yen_only: bool,
+    /// The largest amount that its requests have room for, minor units; what a merchant may ask for is his contract's business.
+    pub amount_max: u64,
+    /// The brands that its requests have a name for; every one when empty.
+    pub brands: &'static [Brand],
     /// Days after which a reserved amount lapses, where that is known; else the merchant's contract says so.
     pub authorisation_days: Option<u16>,
     /// Whether the same request may be sent again.
@@ -254,11 +267,14 @@ impl Capabilities {
         void_unknown: false,
         refund: false,
         partial_refund: false,
+        captured_later: false,
         query: false,
         tokenise: false,
         verify: false,
         plans: Plans::LUMP_SUM,
         yen_only: false,
+        amount_max: Money::MAX,
+        brands: &[],
         authorisation_days: None,
         resend: Resend::Never,
     };
@@ -277,6 +293,24 @@ impl Capabilities {
             OperationKind::Verify => self.verify,
             _ => false,
         }
+    }
+
+    /// Whether its requests have room for the amount.
+    #[must_use]
+    pub fn takes(&self, amount: Money) -> bool {
+        self.takes_currency(amount.currency()) && amount.minor() <= self.amount_max
+    }
+
+    /// Whether it takes amounts of this currency.
+    #[must_use]
+    pub fn takes_currency(&self, currency: Currency) -> bool {
+        !self.yen_only || currency == Currency::Jpy
+    }
+
+    /// Whether it takes cards of this brand.
+    #[must_use]
+    pub fn takes_brand(&self, brand: Brand) -> bool {
+        self.brands.is_empty() || self.brands.contains(&brand)
     }
 
     /// Refuses what the connector can't do; for the start-up.

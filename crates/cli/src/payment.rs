@@ -98,7 +98,7 @@ pub(crate) enum Command {
     Void(later::Args),
     /// Give captured money back, or a part of it.
     Refund(later::Args),
-    /// Ask the acquirer what became of what is unknown of a payment, and settle what it says.
+    /// Ask the acquirer what became of what is unknown of a payment, and settle what it says; fails where something stays unknown.
     Inquire {
         #[command(flatten)]
         from: From,
@@ -155,6 +155,38 @@ impl From {
         body: Option<Vec<u8>>,
         show: impl FnOnce(T) -> anyhow::Result<()>,
     ) -> ExitCode {
+        self.shown(path, body, |answer, json| {
+            if json {
+                return Ok(());
+            }
+            show(serde_json::from_str(answer)?)
+        })
+    }
+
+    /// The same of an answer that may be a failure, in either form: a script goes by the exit code.
+    fn judge<T: serde::de::DeserializeOwned>(
+        &self,
+        path: &str,
+        body: Option<Vec<u8>>,
+        show: impl FnOnce(&T) -> anyhow::Result<()>,
+        judge: impl FnOnce(&T) -> anyhow::Result<()>,
+    ) -> ExitCode {
+        self.shown(path, body, |answer, json| {
+            let answer = serde_json::from_str(answer)?;
+            if !json {
+                show(&answer)?;
+            }
+            judge(&answer)
+        })
+    }
+
+    /// Asks the service; `then` has the answer, and whether it has been printed as it is.
+    fn shown(
+        &self,
+        path: &str,
+        body: Option<Vec<u8>>,
+        then: impl FnOnce(&str, bool) -> anyhow::Result<()>,
+    ) -> ExitCode {
         let socket = match self.socket_of_service() {
             Ok(socket) => socket,
             Err(code) => return code,
@@ -164,9 +196,8 @@ impl From {
             .and_then(|answer| {
                 if self.json {
                     say!("{}", answer.trim_end());
-                    return Ok(());
                 }
-                show(serde_json::from_str(&answer)?)
+                then(&answer, self.json)
             });
         match shown {
             Ok(()) => Exit::Done.into(),
@@ -256,7 +287,7 @@ pub(crate) fn run(command: Command) -> ExitCode {
         Command::Refund(args) => later::run("refund", &args),
         Command::Inquire { from, id, by } => {
             let path = format!("/v1/payments/{}/inquire", encode(&id));
-            from.show(&path, Some(json(&Inquire { by })), inquired)
+            from.judge(&path, Some(json(&Inquire { by })), inquired, is_known)
         }
     }
 }
@@ -401,7 +432,7 @@ fn cancelled(c: Cancelled) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn inquired(answer: Inquired) -> anyhow::Result<()> {
+fn inquired(answer: &Inquired) -> anyhow::Result<()> {
     let Inquired {
         operations,
         payment,
@@ -413,25 +444,27 @@ fn inquired(answer: Inquired) -> anyhow::Result<()> {
             payment.state.name()
         );
     }
-    let mut open = false;
-    for operation in &operations {
+    for operation in operations {
         let what = money(operation.amount, &payment.currency);
         match operation.state.as_str() {
             "approved" => say!("{} of {what}: was done", operation.kind),
-            "unknown" => {
-                open = true;
-                say!("{} of {what}: the acquirer can't say yet", operation.kind);
-            }
+            "unknown" => say!("{} of {what}: the acquirer can't say yet", operation.kind),
             _ => say!("{} of {what}: {}", operation.kind, refused(operation)),
         }
     }
-    if open {
-        bail!(
-            "ask again later, or look order {} up at the acquirer",
-            operations.first().map_or("", |o| &o.acquirer_order)
-        );
-    }
     Ok(())
+}
+
+/// A script that waits for the outcome goes on when there is one.
+fn is_known(answer: &Inquired) -> anyhow::Result<()> {
+    let mut all = answer.operations.iter();
+    match all.find(|operation| operation.state == "unknown") {
+        None => Ok(()),
+        Some(open) => bail!(
+            "ask again later, or look order {} up at the acquirer",
+            open.acquirer_order
+        ),
+    }
 }
 
 /// Why an operation was not done.
@@ -576,4 +609,33 @@ pub(crate) fn encode(text: &str) -> String {
             }
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// A script waits for the outcome by the exit code, whichever form it reads.
+    #[test]
+    fn an_inquiry_fails_while_something_is_unknown() {
+        let answer = |states: &[&str]| -> Inquired {
+            let operation = |state: &&str| {
+                json!({"id": "o", "kind": "refund", "state": state, "amount": 400, "connector": "main",
+                    "acquirer_order": "20261126000000042", "at": "x"})
+            };
+            let operations: Vec<_> = states.iter().map(operation).collect();
+            let payment = json!({"id": "01890000-0000-7000-8000-000000000002", "tenant": "shop", "order_id": "A-1", "part": 0,
+                "state": "approved", "amount": 1000, "currency": "JPY", "captured": 1000, "refunded": 100, "mode": "test",
+                "created_at": "x", "updated_at": "x"});
+            let answer = json!({"operations": operations, "payment": payment});
+            serde_json::from_value(answer).unwrap()
+        };
+        for known in [&[][..], &["approved"], &["not-charged", "declined"]] {
+            assert!(is_known(&answer(known)).is_ok(), "{known:?}");
+        }
+        let error = is_known(&answer(&["approved", "unknown"])).unwrap_err();
+        assert!(error.to_string().contains("20261126000000042"), "{error}");
+    }
 }

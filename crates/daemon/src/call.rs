@@ -29,7 +29,8 @@ use ivrpay_journal::{
     Payment, TRAINING,
 };
 use ivrpay_payment::{
-    CallId, Durable, Intent, Money, Offers, Outcome, PaymentId, State as PaymentState, Transaction,
+    Brand, CallId, Durable, Intent, Money, Offers, Outcome, PaymentId, State as PaymentState,
+    Transaction,
 };
 use ivrpay_prompts::Language;
 use ivrpay_web::Cancelled;
@@ -407,6 +408,9 @@ impl Call {
                     events::arguments_refused(&self.about, why);
                     return Err(internal(language));
                 }
+                if args.mode != Mode::Training {
+                    self.has_room(tenant, order::only(&payment), payment.amount)?;
+                }
                 self.claim(&payment, language).await?
             }
             (None, Some(begins)) => {
@@ -429,6 +433,18 @@ impl Call {
             language,
             mode: args.mode,
         })
+    }
+
+    /// Whether whoever is to be asked has room for the amount: else no card is asked for.
+    fn has_room(&self, tenant: &Tenant, named: Option<&str>, amount: Money) -> Result<(), Refused> {
+        match tenant.routing.refuses(named, amount) {
+            None => Ok(()),
+            Some(why) => {
+                events::arguments_refused(&self.about, &why);
+                let refused = Refused::internal(self.language);
+                Err(refused.because(Refusal::NothingWaiting))
+            }
+        }
     }
 
     async fn claim(&self, payment: &Payment, language: Language) -> Result<Claim, Refused> {
@@ -541,6 +557,10 @@ impl Call {
         {
             events::arguments_refused(&self.about, "type is none that the tenant's acquirer has");
             return Err(Refused::internal(language));
+        }
+        if args.mode != Mode::Training {
+            let named = (!transaction.moves_money()).then_some(connector);
+            self.has_room(tenant, named, amount)?;
         }
         let new = NewPayment {
             tenant: tenant.id.clone(),
@@ -666,7 +686,7 @@ impl Call {
                 .map(|stored| stored.card),
             attended: order.mode != Mode::SelfService,
             rules: Rules {
-                brands: tenant.map(|t| t.brands.clone()).unwrap_or_default(),
+                brands: self.brands(&order),
                 luhn: true,
             },
             month: this_month(),
@@ -960,9 +980,23 @@ impl Call {
         };
         let offers = plans::today_of(tenant).of(payment.amount);
         if !payment.connector_named {
-            return offers;
+            let routing = &tenant.routing;
+            return offers.carried(|plan, brand| routing.takes(brand, payment.amount, plan));
         }
-        offers.carried(|plan| self.shared.settle.carries(&payment.connector, plan))
+        offers.carried(|plan, _| self.shared.settle.carries(&payment.connector, plan))
+    }
+
+    /// The brands by which it can be taken. Practice goes nowhere.
+    fn brands(&self, order: &Order) -> Vec<Brand> {
+        let payment = order.claim.payment();
+        let tenants = &self.shared.tenants;
+        let Some(tenant) = tenants.iter().find(|t| t.id == payment.tenant) else {
+            return Vec::new();
+        };
+        if order.mode == Mode::Training {
+            return tenant.brands.clone();
+        }
+        tenant.routing.brands(order::only(payment), payment.amount)
     }
 
     /// Whether the merchant offers the plan, for this card and amount and today: asked once more before anything is written, and what

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ivrpay_acquirer::{
-    CardKept, EndpointConfig, Identity, Kind, Mode as AcquirerMode, Resend,
+    Capabilities, CardKept, EndpointConfig, Identity, Kind, Mode as AcquirerMode, Resend,
     Settings as ConnectorSettings,
 };
 use ivrpay_card::Ranges;
@@ -288,6 +288,8 @@ impl Default for Desk {
 pub struct Connector {
     /// Which contract.
     pub kind: Kind,
+    /// What it can do, as it is configured.
+    pub can: Capabilities,
     /// Where; `None` for the null connector.
     pub endpoint: Option<EndpointConfig>,
     /// Whether money moves; `None` where its tenants say so, since the merchant's own endpoint knows no modes.
@@ -1348,8 +1350,8 @@ fn tenant(
         release_unheard: raw.unheard_approval == RawUnheard::Void,
     };
     let voids = |name: &str| {
-        let about = connectors.get(name).map(|c| c.kind.about());
-        about.is_some_and(|about| about.capabilities.has(OperationKind::Void))
+        let connector = connectors.get(name);
+        connector.is_some_and(|connector| connector.can.has(OperationKind::Void))
     };
     if task_rules.release_unheard
         && let Some(name) = routing.connectors().into_iter().find(|name| !voids(name))
@@ -1371,8 +1373,8 @@ fn tenant(
         lacking: &|plan, brands| {
             let carriers = routing.carriers(plan, brands, currency);
             let lacks = |name: &&&str| {
-                let about = connectors.get(**name).map(|c| c.kind.about());
-                !about.is_some_and(|about| about.capabilities.plans.has(plan))
+                let connector = connectors.get(**name);
+                !connector.is_some_and(|connector| connector.can.plans.has(plan))
             };
             let name = carriers.iter().find(lacks)?;
             Some((*name).to_owned())
@@ -1711,9 +1713,6 @@ fn connector(name: &str, raw: RawConnector, folder: &Path) -> Result<Connector, 
     {
         return Err(ConfigError::value(at("authorisation_days"), "1 to 365"));
     }
-    let authorisation_days = raw
-        .authorisation_days
-        .or(about.capabilities.authorisation_days);
     let maintenance = raw.maintenance.iter().map(|text| text.parse());
     let maintenance = maintenance.collect::<Result<Vec<Maintenance>, _>>();
     let maintenance = maintenance.map_err(|e| ConfigError::value(at("maintenance"), e))?;
@@ -1734,7 +1733,10 @@ fn connector(name: &str, raw: RawConnector, folder: &Path) -> Result<Connector, 
         credentials.insert(name, file);
         settings.secrets.insert(key, value);
     }
-    ivrpay_acquirer::configured(kind, &settings).map_err(|e| ConfigError::value(at(e.key()), e))?;
+    let made = ivrpay_acquirer::configured(kind, &settings)
+        .map_err(|e| ConfigError::value(at(e.key()), e))?;
+    let can = made.about().capabilities;
+    let authorisation_days = raw.authorisation_days.or(can.authorisation_days);
     if !kind.needs_endpoint() {
         if raw.url.is_some() || raw.user.is_some() || raw.password_file.is_some() {
             return Err(ConfigError::value(
@@ -1744,6 +1746,7 @@ fn connector(name: &str, raw: RawConnector, folder: &Path) -> Result<Connector, 
         }
         return Ok(Connector {
             kind,
+            can,
             endpoint: None,
             mode,
             settings,
@@ -1761,6 +1764,9 @@ fn connector(name: &str, raw: RawConnector, folder: &Path) -> Result<Connector, 
         .url
         .or(host.map(str::to_owned))
         .ok_or_else(|| ConfigError::value(at("url"), "is missing"))?;
+    if let Some(wrong) = other_system(about.hosts, &url, settings.mode) {
+        return Err(ConfigError::value(at("mode"), wrong));
+    }
     let (user, password) = match (about.basic, raw.user, raw.password_file) {
         (true, None, _) => return Err(ConfigError::value(at("user"), "is missing")),
         (true, _, None) => return Err(ConfigError::value(at("password_file"), "is missing")),
@@ -1817,6 +1823,7 @@ fn connector(name: &str, raw: RawConnector, folder: &Path) -> Result<Connector, 
     })?;
     Ok(Connector {
         kind,
+        can,
         endpoint: Some(endpoint),
         mode,
         settings,
@@ -1825,6 +1832,23 @@ fn connector(name: &str, raw: RawConnector, folder: &Path) -> Result<Connector, 
         away_after,
         authorisation_days,
     })
+}
+
+/// What is wrong where the address is known to be the other system than the one that is meant.
+fn other_system(
+    hosts: Option<ivrpay_acquirer::Hosts>,
+    url: &str,
+    mode: AcquirerMode,
+) -> Option<&'static str> {
+    match (hosts?.mode_of(url)?, mode) {
+        (AcquirerMode::Test, AcquirerMode::Live) => Some(
+            "\"live\", and url is the acquirer's test system: nobody would be charged; write the address where money moves, or \"test\"",
+        ),
+        (AcquirerMode::Live, AcquirerMode::Test) => Some(
+            "\"test\", and url is where money moves: every test would charge somebody; write the address of the test system, or \"live\"",
+        ),
+        _ => None,
+    }
 }
 
 /// How long a connector's cards are kept; else the setting that is wrong, and why.
@@ -2203,6 +2227,42 @@ pub(crate) mod tests {
                 (Ok(_), Some(error)) => panic!("{table}: taken, without {error:?}"),
                 (Err(got), None) => panic!("{table}: {got}"),
             }
+        }
+    }
+
+    /// Money would move in a test, or none where a customer pays.
+    #[test]
+    fn a_mode_that_the_address_contradicts_is_refused() {
+        let folder = Folder::new();
+        let load = |mode: &str, url: &str| {
+            let own = format!(
+                "{SAMPLE}\n[connectors.own]\nkind = \"gmo\"\nmode = \"{mode}\"\nurl = \"https://{url}/payment\"\nraw_pan = \"contracted\"\n\
+                 parameters = {{ shop_id = \"tshop00000001\" }}\nsecrets = {{ shop_pass = \"acquirer-password\" }}\n"
+            );
+            folder.load(&own).map(drop).map_err(|e| e.to_string())
+        };
+        for (mode, url, says) in [
+            (
+                "live",
+                "pt01.mul-pay.jp",
+                "connectors.own.mode: \"live\", and",
+            ),
+            (
+                "test",
+                "p01.mul-pay.jp",
+                "connectors.own.mode: \"test\", and",
+            ),
+        ] {
+            let error = load(mode, url).unwrap_err();
+            assert!(error.contains(says), "{error}");
+        }
+        for (mode, url) in [
+            ("live", "p01.mul-pay.jp"),
+            ("test", "pt01.mul-pay.jp"),
+            ("live", "p02.mul-pay.jp"),
+            ("test", "127.0.0.1:8443"),
+        ] {
+            assert_eq!(load(mode, url), Ok(()), "{mode} {url}");
         }
     }
 

@@ -18,7 +18,7 @@ use ivrpay_dialogue::{Command, Line, Prompt};
 use ivrpay_journal::{
     CreateError, EnteredBy, Mode as PaymentMode, NewPayment, Origin, Payment, TRAINING,
 };
-use ivrpay_payment::{CallId, Money, Offers};
+use ivrpay_payment::{CallId, Currency, Money, Offers};
 use ivrpay_prompts::Language;
 use ivrpay_secret::Key;
 use tokio::sync::{mpsc, oneshot};
@@ -340,7 +340,7 @@ impl Leg {
             who: Who::Operator,
             language: self.language,
             ask_language: tenant.desk.ask_language,
-            amount_max: Money::new(tenant.desk.amount_max, currency).ok(),
+            amount_max: Money::new(self.most(tenant, currency), currency).ok(),
             order: tenant.desk.order,
             offers: if tenant.desk.ask_plan {
                 plans::today_of(tenant)
@@ -356,10 +356,25 @@ impl Leg {
         keypad::lead(self, desk, Vec::new()).await
     }
 
+    /// The largest amount that may be keyed: what the acquirers have no room for is told at once. 0 where they have room for none.
+    fn most(&self, tenant: &Tenant, currency: Currency) -> u64 {
+        let most = tenant.desk.amount_max;
+        if self.arguments.mode == Mode::Training {
+            return most;
+        }
+        most.min(tenant.routing.most(currency))
+    }
+
     /// The payment that was keyed; it waits for the operator's extension.
     async fn make(&self, tenant: &Tenant, keyed: Keyed) -> Result<Payment, Refusal> {
         let args = &self.arguments;
         let practice = args.mode == Mode::Training;
+        // It is always asked.
+        let amount = keyed.amount.ok_or(Refusal::ServiceAway)?;
+        if !practice && let Some(why) = tenant.routing.refuses(None, amount) {
+            events::arguments_refused(&self.about, &why);
+            return Err(Refusal::NothingWaiting);
+        }
         let waits = i64::try_from(WAITS.min(tenant.waiting_max).as_millis()).unwrap_or(i64::MAX);
         let new = NewPayment {
             tenant: tenant.id.clone(),
@@ -369,8 +384,7 @@ impl Leg {
             operator: args.operator.clone(),
             site: tenant.site.clone(),
             asked_plan: keyed.plan,
-            // It is always asked.
-            amount: keyed.amount.ok_or(Refusal::ServiceAway)?,
+            amount,
             mode: if tenant.live && !practice {
                 PaymentMode::Live
             } else {
@@ -488,6 +502,12 @@ impl Leg {
         } = &*self.shared;
         if self.arguments.mode != Mode::Training {
             settle.can_be_asked(&tenant.routing.candidates(None))?;
+        }
+        let currency = self.arguments.currency.unwrap_or(tenant.currency);
+        if self.most(tenant, currency) == 0 {
+            let why = "currency is none that the tenant's acquirer has";
+            events::arguments_refused(&self.about, why);
+            return Err(Refusal::NothingWaiting);
         }
         let listed = tokio::try_join!(client.channels(), client.bridges());
         let (channels, bridges) = listed.map_err(|_| Refusal::Unsafe)?;

@@ -399,7 +399,7 @@ pub(crate) fn asterisk(status: &ivrpay_ari::Status) {
     }
 }
 
-pub(crate) fn arguments_refused(about: &About, why: &'static str) {
+pub(crate) fn arguments_refused(about: &About, why: &str) {
     warn!(call_id = %about.call_id, channel_id = about.channel_id.as_str(), why, "the arguments of Stasis() can't be used");
     counter!("ivrpay_arguments_refused_total").increment(1);
 }
@@ -576,7 +576,7 @@ pub(crate) fn pay_key_undecided(operator: &str) {
 }
 
 /// What the dialplan says of the payment can't be used.
-pub(crate) fn pay_key_unusable(why: &'static str) {
+pub(crate) fn pay_key_unusable(why: &str) {
     warn!(
         why,
         "what the pay key asks for can't be used; see dialplan/README.md, ivrpay-key"

@@ -40,6 +40,11 @@ pub(crate) fn named<'a>(tenants: &'a [Tenant], name: &str) -> Option<&'a Tenant>
     }
 }
 
+/// The connector that a payment goes through whatever the routes say.
+pub(crate) fn only(payment: &Payment) -> Option<&str> {
+    payment.connector_named.then_some(&*payment.connector)
+}
+
 /// An announced payment; `None` where nothing was announced.
 pub(crate) async fn find(
     journal: &Journal,

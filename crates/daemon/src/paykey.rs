@@ -15,7 +15,7 @@ use ivrpay_ari::{Bridge, Channel, ChannelId, Client};
 use ivrpay_dialogue::operator::{self, Refusal};
 use ivrpay_dialogue::{Prompt, Waits};
 use ivrpay_journal::Payment;
-use ivrpay_payment::Transaction;
+use ivrpay_payment::{Money, Transaction};
 use ivrpay_prompts::Language;
 use tokio_util::sync::CancellationToken;
 
@@ -106,6 +106,14 @@ impl<Lost> From<NoPlace> for No<Lost> {
             NoPlace::Away => Refusal::ServiceAway,
         })
     }
+}
+
+/// Whether whoever is to be asked has room for the amount: else nobody is moved for it.
+fn has_room(tenant: &Tenant, named: Option<&str>, amount: Money) -> Result<(), Refusal> {
+    tenant.routing.refuses(named, amount).map_or(Ok(()), |why| {
+        events::pay_key_unusable(&why);
+        Err(Refusal::NothingWaiting)
+    })
 }
 
 impl PayKey {
@@ -226,12 +234,18 @@ impl PayKey {
         let (extension, caller) = (args.operator_extension.as_deref(), &customer.caller.number);
         match order::find(journal, tenant, args, extension, caller).await {
             Ok(Some(payment)) => {
+                has_room(tenant, order::only(&payment), payment.amount)?;
                 // What was found and spoken of is what is taken, whatever is announced in the next second.
                 args.payment = Some(payment.id);
                 Ok(())
             }
-            Ok(None) if begins.is_some() => Ok(()),
-            Ok(None) | Err(NotFound::Foreign) => Err(Refusal::NothingWaiting.into()),
+            Ok(None) => {
+                let (transaction, amount) = begins.ok_or(Refusal::NothingWaiting)?;
+                let usual = (!transaction.moves_money()).then_some(&*tenant.connector);
+                has_room(tenant, usual, amount)?;
+                Ok(())
+            }
+            Err(NotFound::Foreign) => Err(Refusal::NothingWaiting.into()),
             Err(NotFound::Taken { state, .. }) => Err(order::refusal(state).into()),
             Err(NotFound::Journal(error)) => {
                 events::journal_failed(None, "find", &error);
@@ -240,7 +254,10 @@ impl PayKey {
             Err(NotFound::Several(waiting)) => {
                 let waits: Vec<_> = waiting.iter().map(waits).collect();
                 let chosen = choose(ear, language, &waits).await?;
-                args.payment = waiting.get(chosen).map(|payment| payment.id);
+                if let Some(payment) = waiting.get(chosen) {
+                    has_room(tenant, order::only(payment), payment.amount)?;
+                    args.payment = Some(payment.id);
+                }
                 Ok(())
             }
         }

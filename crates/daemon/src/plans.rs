@@ -265,7 +265,7 @@ mod tests {
              [[plans]]\nplan = \"installments\"\ncounts = [36]\nbrands = [\"jcb\"]\namount_min = 50000\namount_max = 300000\n\
              [[plans]]\nplan = \"revolving\"\n\
              [[plans]]\nplan = \"bonus\"\nbrands = [\"jcb\"]\nperiods = [\"12-16..06-15\", \"07-16..11-15\"]\n";
-        let offers = read("gmo", text).unwrap();
+        let offers = read("veritrans", text).unwrap();
         assert_eq!(
             described(&offers),
             "installments 3, 5, 24 (visa, jcb from 10000); installments 36 (jcb from 50000 to 300000); revolving (visa, jcb, amex); \

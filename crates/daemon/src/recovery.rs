@@ -74,7 +74,7 @@ pub(crate) fn take_over(
 ///
 /// # Errors
 /// As of a look of the service's own.
-#[cfg(feature = "plant")]
+#[cfg(any(test, feature = "plant"))]
 pub(crate) async fn once(settle: &Settle) -> Result<(), LaterRefused> {
     for connector in settle.inquirable() {
         inquire(settle, connector).await?;
@@ -118,6 +118,10 @@ async fn one(settle: &Settle, operation: Operation) -> Result<(), LaterRefused> 
                 None
             }
             Found::Nothing => None,
+            Found::NotKnown => {
+                settle.journal().inquire_no_more(id).await?;
+                None
+            }
             Found::TooEarly { sure_ms } => Some(sure_ms),
         }
     };

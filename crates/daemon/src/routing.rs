@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use ivrpay_acquirer::{Kind, Mode};
+use ivrpay_acquirer::{Capabilities, Kind, Mode};
 use ivrpay_journal::TRAINING;
 use ivrpay_payment::{Brand, Currency, Money, Plan, Transaction};
 use serde::Deserialize;
@@ -58,9 +58,16 @@ impl IntoIterator for Ways {
     }
 }
 
-/// The routes of a tenant, checked: the last row fits every payment.
+/// The routes of a tenant, checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Routing(Vec<Row>);
+pub struct Routing {
+    /// The last fits every payment.
+    rows: Vec<Row>,
+    /// What each connector can do that stands in one.
+    can: BTreeMap<String, Capabilities>,
+    /// What the tenant takes.
+    brands: Vec<Brand>,
+}
 
 /// A row, checked. What is empty fits everything.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -128,29 +135,90 @@ impl Routing {
     /// Whom to ask for a payment.
     #[must_use]
     pub fn ways(&self, brand: Brand, amount: Money, plan: Plan) -> Ways {
-        let row = self.0.iter().find(|row| row.fits(brand, amount, plan));
+        let row = self.rows.iter().find(|row| row.fits(brand, amount, plan));
         // The last row fits.
-        row.or(self.0.last())
-            .map_or_else(|| Ways(Vec::new()), |row| row.ways.clone())
+        let row = row.or(self.rows.last());
+        let ways = row.map_or_else(|| Ways(Vec::new()), |row| row.ways.clone());
+        ways.open(|name| self.has_room(name, brand, amount))
+    }
+
+    fn has_room(&self, connector: &str, brand: Brand, amount: Money) -> bool {
+        let can = self.can.get(connector);
+        can.is_some_and(|can| can.takes(amount) && can.takes_brand(brand))
+    }
+
+    /// Whether who is asked for such a payment has room for it.
+    #[must_use]
+    pub(crate) fn takes(&self, brand: Brand, amount: Money, plan: Plan) -> bool {
+        let ways = self.ways(brand, amount, plan);
+        ways.0.iter().any(|name| self.has_room(name, brand, amount))
+    }
+
+    /// The brands by which the amount can be taken, at once, since every caller may choose that: of the connector that is `named`, else of
+    /// whom the routes name.
+    #[must_use]
+    pub(crate) fn brands(&self, named: Option<&str>, amount: Money) -> Vec<Brand> {
+        let takes = |brand: &Brand| match named {
+            Some(named) => self.has_room(named, *brand, amount),
+            None => self.takes(*brand, amount, Plan::LumpSum),
+        };
+        self.brands.iter().copied().filter(takes).collect()
+    }
+
+    /// Why an amount can be taken by no card, in words for whoever asks for it; `None` where it can.
+    #[must_use]
+    pub(crate) fn refuses(&self, named: Option<&str>, amount: Money) -> Option<String> {
+        if !self.brands(named, amount).is_empty() {
+            return None;
+        }
+        let ways = self.brands.first().map(|brand| {
+            let ways = self.ways(*brand, amount, Plan::LumpSum);
+            ways.first().to_owned()
+        });
+        let name = named.map(str::to_owned).or(ways).unwrap_or_default();
+        Some(match self.can.get(&name) {
+            Some(can) if !can.takes_currency(amount.currency()) => {
+                format!("currency: the connector {name} takes JPY alone")
+            }
+            Some(can) if !can.takes(amount) => format!(
+                "amount: the connector {name} takes at most {} minor units",
+                can.amount_max
+            ),
+            _ => format!("connector: {name} takes none of the tenant's valid_card_types"),
+        })
+    }
+
+    /// The largest amount of this currency that can be taken, minor units; 0 where none can.
+    #[must_use]
+    pub(crate) fn most(&self, currency: Currency) -> u64 {
+        // Whether one can be taken changes there, and nowhere in between.
+        let rows = self.rows.iter().map(|row| row.amount);
+        let ends = rows.flat_map(|(min, max)| [min.saturating_sub(1), max]);
+        let most = self.can.values().map(|can| can.amount_max);
+        let taken = ends.chain(most).filter(|minor| {
+            let amount = Money::new(*minor, currency);
+            amount.is_ok_and(|amount| self.refuses(None, amount).is_none())
+        });
+        taken.max().unwrap_or(0)
     }
 
     /// Who is asked where no condition holds.
     #[must_use]
     pub fn usual(&self) -> &str {
-        self.0.last().map_or("", |row| row.ways.first())
+        self.rows.last().map_or("", |row| row.ways.first())
     }
 
     /// Every connector that may be asked.
     #[must_use]
     pub fn connectors(&self) -> Vec<&str> {
-        unique(self.0.iter())
+        unique(self.rows.iter())
     }
 
     /// Those that may be asked for a payment of which at most the amount is known yet.
     #[must_use]
     pub(crate) fn candidates(&self, amount: Option<Money>) -> Vec<&str> {
         let may = |row: &&Row| amount.is_none_or(|amount| row.fits_amount(amount));
-        let rows: Vec<&Row> = self.0.iter().filter(may).collect();
+        let rows: Vec<&Row> = self.rows.iter().filter(may).collect();
         let surely = |row: &&Row| row.fits_cards() && (amount.is_some() || row.fits_all());
         let end = rows.iter().position(surely);
         let count = end.map_or(rows.len(), |at| at + 1);
@@ -166,19 +234,19 @@ impl Routing {
             every && any && in_plan(row) && row.amount == (1, Money::MAX)
         };
         let end = self
-            .0
+            .rows
             .iter()
             .position(all)
-            .map_or(self.0.len(), |at| at + 1);
+            .map_or(self.rows.len(), |at| at + 1);
         let may = |row: &&Row| {
             in_plan(row) && (row.brands.is_empty() || row.brands.iter().any(|b| brands.contains(b)))
         };
-        unique(self.0.iter().take(end).filter(may))
+        unique(self.rows.iter().take(end).filter(may))
     }
 
     /// One line a row, for people.
     pub(crate) fn lines(&self) -> impl Iterator<Item = String> {
-        self.0.iter().map(Row::to_string)
+        self.rows.iter().map(Row::to_string)
     }
 }
 
@@ -294,7 +362,16 @@ impl Merchant<'_> {
             }
         }
         self.practice(&rows)?;
-        Ok(Routing(rows))
+        self.take_brands(&rows)?;
+        let can = unique(rows.iter()).into_iter().filter_map(|name| {
+            let connector = self.connectors.get(name)?;
+            Some((name.to_owned(), connector.can))
+        });
+        Ok(Routing {
+            can: can.collect(),
+            brands: self.brands.to_vec(),
+            rows,
+        })
     }
 
     fn row(&self, key: &str, raw: RawRoute) -> Result<Row, ConfigError> {
@@ -340,8 +417,8 @@ impl Merchant<'_> {
                 );
                 self.error(&at("plans"), message)
             })?;
-            for (name, about) in self.abouts(&ways) {
-                if !about.capabilities.plans.has(plan) {
+            for (name, can) in self.abilities(&ways) {
+                if !can.plans.has(plan) {
                     let message = format!("[connectors.{name}] has no {}", plan.name());
                     return Err(self.error(&at("plans"), message));
                 }
@@ -353,6 +430,14 @@ impl Merchant<'_> {
         }
         if currencies.is_empty() {
             self.take_currency(&at("connector"), &ways, self.currency)?;
+        }
+        let small = self.abilities(&ways).find(|(_, can)| can.amount_max < min);
+        if let Some((name, can)) = small {
+            let message = format!(
+                "[connectors.{name}] takes at most {} minor units",
+                can.amount_max
+            );
+            return Err(self.error(&at("amount_min"), message));
         }
         Ok(Row {
             ways,
@@ -398,8 +483,8 @@ impl Merchant<'_> {
                 format!("there is no [connectors.{name}]; known: {known:?}"),
             )
         })?;
-        let capabilities = &connector.kind.about().capabilities;
-        capabilities
+        connector
+            .can
             .require(self.transaction.kind())
             .map_err(|e| self.error(key, e))?;
         let other = match connector.mode {
@@ -417,27 +502,52 @@ impl Merchant<'_> {
         Err(self.error("mode", format!("{other} ([connectors.{name}])")))
     }
 
-    fn abouts<'w>(
+    fn abilities<'w>(
         &'w self,
         ways: &'w Ways,
-    ) -> impl Iterator<Item = (&'w str, &'static ivrpay_acquirer::About)> {
+    ) -> impl Iterator<Item = (&'w str, &'w Capabilities)> {
         ways.0.iter().filter_map(|name| {
             let connector = self.connectors.get(name)?;
-            Some((name.as_str(), connector.kind.about()))
+            Some((name.as_str(), &connector.can))
         })
     }
 
     fn take_currency(&self, key: &str, ways: &Ways, currency: Currency) -> Result<(), ConfigError> {
-        let yen_only = self
-            .abouts(ways)
-            .find(|(_, about)| about.capabilities.yen_only && currency != Currency::Jpy);
-        match yen_only {
+        let other = self
+            .abilities(ways)
+            .find(|(_, can)| !can.takes_currency(currency));
+        match other {
             Some((name, _)) => Err(self.error(
                 key,
                 format!("[connectors.{name}] takes JPY alone, and would be asked for {currency}"),
             )),
             None => Ok(()),
         }
+    }
+
+    /// A card that the tenant takes finds an acquirer that does, too. One that stands in may lack a brand: it is not asked then.
+    fn take_brands(&self, rows: &[Row]) -> Result<(), ConfigError> {
+        for brand in self.brands {
+            let may = |row: &&Row| row.brands.is_empty() || row.brands.contains(brand);
+            let every = |row: &Row| {
+                row.amount == (1, Money::MAX) && row.currencies.is_empty() && row.plans.is_empty()
+            };
+            let rows: Vec<&Row> = rows.iter().filter(may).collect();
+            let end = rows.iter().position(|row| every(row));
+            let count = end.map_or(rows.len(), |at| at + 1);
+            for row in rows.into_iter().take(count) {
+                let mut abilities = self.abilities(&row.ways);
+                if abilities.all(|(_, can)| !can.takes_brand(*brand)) {
+                    let message = format!(
+                        "[connectors.{}] takes no {}; take that out, or add a row of routes for it",
+                        row.ways.first(),
+                        brand.name()
+                    );
+                    return Err(self.error("valid_card_types", message));
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Practice charges nobody: what falls back to it, or is routed to it, would be taken for paid.
@@ -503,8 +613,9 @@ mod tests {
         let more = ["b", "c", "d", "e"].map(|name| format!("\n[connectors.{name}]{generic}"));
         let yen = "\n[connectors.yen]\nkind = \"gmo\"\nmode = \"test\"\nraw_pan = \"contracted\"\nparameters = { shop_id = \"tshop00012345\", site_id = \"tsite00012345\" }\nsecrets = { shop_pass = \"acquirer-password\", site_pass = \"acquirer-password\" }\n";
         let live = "\n[connectors.live]\nkind = \"adyen\"\nmode = \"live\"\nurl = \"https://a.example.com/v72\"\nraw_pan = \"contracted\"\nparameters = { merchant_account = \"M\" }\nsecrets = { api_key = \"acquirer-password\" }\n";
+        let yamato = "\n[connectors.yamato]\nkind = \"kuroneko\"\nmode = \"test\"\nraw_pan = \"contracted\"\nparameters = { trader_code = \"888885555\", goods_name = \"g\", buyer_name = \"b\", buyer_tel = \"0312345678\", buyer_email = \"a@example.jp\" }\n";
         let practice = "\n[connectors.training]\nkind = \"null\"\n";
-        let text = format!("{text}{}{yen}{live}{practice}", more.concat());
+        let text = format!("{text}{}{yen}{yamato}{live}{practice}", more.concat());
         let loaded = Folder::new().load(&text);
         loaded
             .map(|config| config.tenants.first().unwrap().routing.clone())
@@ -601,6 +712,52 @@ amount_max = 999
                 "every payment: generic, not reached: e",
             ]
         );
+    }
+
+    /// GMO has room for 9,999,999 yen; the endpoint of the contract for all.
+    #[test]
+    fn what_nobody_has_room_for_is_known_before_there_is_a_card() {
+        let yen = |minor| Money::new(minor, Currency::Jpy).unwrap();
+        let (most, more) = (yen(9_999_999), yen(10_000_000));
+        let dollar = Money::new(1, Currency::Usd).unwrap();
+        let alone = load("connector = \"yen\"", "").unwrap();
+        for (amount, says) in [
+            (most, None),
+            (
+                more,
+                Some("amount: the connector yen takes at most 9999999 minor units"),
+            ),
+            (dollar, Some("currency: the connector yen takes JPY alone")),
+        ] {
+            for named in [None, Some("yen")] {
+                assert_eq!(alone.refuses(named, amount).as_deref(), says, "{amount}");
+            }
+        }
+        // Who stands in may have room; then he is the one who is asked.
+        let helped = load("connector = \"yen\"\nfallback = [\"b\"]", "").unwrap();
+        assert_eq!(helped.refuses(None, more), None);
+        assert!(helped.refuses(Some("yen"), more).is_some());
+        let asked = |amount| helped.ways(Brand::Visa, amount, Plan::LumpSum).0;
+        assert_eq!(
+            (asked(most), asked(more)),
+            (vec!["yen".into(), "b".into()], vec!["b".into()])
+        );
+        // By some cards alone, then the others are none that are taken.
+        let amex = load(
+            "connector = \"yen\"",
+            "[[tenants.routes]]\nconnector = \"b\"\nbrands = [\"amex\"]\n",
+        )
+        .unwrap();
+        assert_eq!(amex.refuses(None, more), None);
+        assert_eq!(amex.brands(None, more), [Brand::Amex]);
+        assert_eq!(amex.brands(None, most).len(), 5);
+        let largest = |routing: &Routing| routing.most(Currency::Jpy);
+        assert_eq!(
+            (largest(&alone), largest(&helped), largest(&amex)),
+            (9_999_999, Money::MAX, Money::MAX)
+        );
+        assert_eq!(alone.most(Currency::Usd), 0);
+        assert!(!amex.takes(Brand::Visa, more, Plan::Revolving));
     }
 
     #[test]
@@ -713,6 +870,21 @@ amount_max = 999
                 own,
                 row("connector = \"b\"\nbrand = \"amex\""),
                 "unknown field",
+            ),
+            (
+                own,
+                row("connector = \"yen\"\namount_min = 10000000"),
+                "routes[0].amount_min: [connectors.yen] takes at most 9999999",
+            ),
+            (
+                "connector = \"yamato\"\nvalid_card_types = [\"visa\", \"discover\"]",
+                String::new(),
+                "tenants[0].valid_card_types: [connectors.yamato] takes no discover",
+            ),
+            (
+                "connector = \"generic\"\nvalid_card_types = [\"visa\", \"discover\"]",
+                row("connector = \"yamato\"\namount_max = 50000"),
+                "[connectors.yamato] takes no discover",
             ),
             (
                 "currency = \"USD\"\nconnector = \"yen\"",

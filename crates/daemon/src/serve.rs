@@ -631,6 +631,10 @@ fn web(
                     waiting_max: t.waiting_max,
                     customer_calls_max: t.calls.at_once_max,
                     plans: t.plans.clone(),
+                    refuses: Arc::new({
+                        let routing = t.routing.clone();
+                        move |named, amount| routing.refuses(named, amount)
+                    }),
                 })
                 .collect(),
         ),

@@ -52,6 +52,8 @@ pub(crate) enum Found {
     Out(Outcome),
     /// Nothing that can be told yet.
     Nothing,
+    /// The acquirer can't be asked about it: a person finds out.
+    NotKnown,
     /// That it was not charged, which nobody may believe before that time, UTC milliseconds.
     TooEarly {
         /// From when on.
@@ -371,15 +373,23 @@ impl Settle {
             operation.state == OperationState::Unknown && operation.kind != kind
         });
         let mut asked = Vec::new();
+        let mut not_known = None;
         for operation in open {
             let route = self.route(&operation.connector)?;
             if !route.connector.about().capabilities.query {
                 return Err(LaterRefused::Unsupported { kind });
             }
-            self.ask_about(&operation, &by).await?;
+            if let Found::NotKnown = self.ask_about(&operation, &by).await? {
+                let order = operation.acquirer_order;
+                not_known = Some(LaterRefused::NotKnown { order });
+                continue;
+            }
             asked.push(self.operation(payment, operation.id).await?);
         }
-        Ok(asked)
+        match not_known {
+            Some(refused) if asked.is_empty() => Err(refused),
+            _ => Ok(asked),
+        }
     }
 
     /// Asks what became of one operation, and settles what is said.
@@ -387,6 +397,11 @@ impl Settle {
     /// # Errors
     /// [`LaterRefused`]; nothing was settled then.
     async fn ask_about(&self, operation: &Operation, by: &By) -> Result<Found, LaterRefused> {
+        let all = self.journal.operations(operation.payment).await?;
+        let route = self.route(&operation.connector)?;
+        if !route.connector.can_ask(&operation.as_parent(&all)) {
+            return Ok(Found::NotKnown);
+        }
         let query = self.journal.write_query(operation.id, by).await?;
         let outcome = self.answered(&operation.connector, &query).await;
         if matches!(outcome, Outcome::Unknown(_)) {
@@ -1313,6 +1328,41 @@ pub(crate) mod tests {
             let answer = place.settle.hook(connector, &posted(text.into())).await;
             assert_eq!(answer, Err(refused));
         }
+    }
+
+    /// ZEUS is asked by a number that was in the answer which was lost: no question is written, then or later, and who asks is told so.
+    #[tokio::test]
+    async fn what_an_acquirer_cannot_be_asked_is_a_persons_from_the_beginning() {
+        let mut settings = ivrpay_acquirer::Settings::new(ivrpay_acquirer::Mode::Test);
+        settings.raw_pan = true;
+        for (name, value) in [
+            ("clientip", "2013000111"),
+            ("telno", "0312345678"),
+            ("email", "a@example.jp"),
+        ] {
+            let (name, value) = (name.to_owned(), value.to_owned());
+            settings.parameters.insert(name, value);
+        }
+        for name in ["key", "zkey"] {
+            settings.secrets.insert(name.to_owned(), "k".into());
+        }
+        let zeus = ivrpay_acquirer::configured("zeus".parse().unwrap(), &settings);
+        let place = made(zeus.map_err(|e| e.to_string()).unwrap()).await;
+        let intent = place.intent().await;
+        let (journal, operation) = (&place.journal, intent.get().operation_id);
+        let unknown = Outcome::Unknown(Doubt::NoReply);
+        journal.write_outcome(&intent, &unknown).await.unwrap();
+        let asked = place.settle.inquire(place.payment, refund().by).await;
+        assert!(matches!(asked, Err(LaterRefused::NotKnown { .. })));
+        journal.inquire_at(operation, 1).await.unwrap();
+        let due = async || journal.to_inquire("odd", 9).await.unwrap().len();
+        assert_eq!(due().await, 1);
+        crate::recovery::once(&place.settle).await.unwrap();
+        assert_eq!(due().await, 0);
+        let operations = journal.operations(place.payment).await.unwrap();
+        assert_eq!(operations.len(), 1, "nothing was asked");
+        let tasks = journal.tasks(&TaskFilter::default()).await.unwrap();
+        assert_eq!(tasks.len(), 1, "{tasks:?}");
     }
 
     /// What an acquirer was never asked says nothing about it.

@@ -106,6 +106,16 @@ impl Journal {
         tx.end(written).await
     }
 
+    /// Asks about an operation no more: its acquirer can't be asked, and a person has its task.
+    ///
+    /// # Errors
+    /// The journal's own; it is due again then.
+    pub async fn inquire_no_more(&self, operation: OperationId) -> Result<(), Error> {
+        let mut tx = self.begin(Durability::Rides).await?;
+        let written = tx.inquire_at(operation, None).await;
+        tx.end(written).await
+    }
+
     /// Approvals that nobody knows of and that no call is about, of merchants who want such released, whose time has come; the oldest first.
     ///
     /// # Errors

@@ -242,15 +242,28 @@ fn intent(
         operator: payment.operator.clone(),
         plan: payment.plan,
         token: None,
-        parent: Some(Box::new(Parent {
-            operation_id: about.id,
-            kind: about.kind,
-            amount: about.amount,
-            acquirer_order: root.acquirer_order,
-            idempotency_key: about.idempotency_key,
-            acquirer_ref: reference(about).or_else(|| reference(root)),
-            at_unix_s: about.created_ms.div_euclid(1000),
-        })),
+        parent: Some(Box::new(parent(root, about))),
+    }
+}
+
+fn parent(root: &Operation, about: &Operation) -> Parent {
+    Parent {
+        operation_id: about.id,
+        kind: about.kind,
+        amount: about.amount,
+        acquirer_order: root.acquirer_order,
+        idempotency_key: about.idempotency_key,
+        acquirer_ref: reference(about).or_else(|| reference(root)),
+        at_unix_s: about.created_ms.div_euclid(1000),
+    }
+}
+
+impl Operation {
+    /// What an acquirer would be told of it that is asked about it; `all` are those of its payment.
+    #[must_use]
+    pub fn as_parent(&self, all: &[Self]) -> Parent {
+        let root = self.parent.and_then(|id| all.iter().find(|o| o.id == id));
+        parent(root.unwrap_or(self), self)
     }
 }
 

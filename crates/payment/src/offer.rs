@@ -145,10 +145,15 @@ impl Offers {
         self.only(|row| row.periods.is_empty() || row.periods.iter().any(|p| p.contains(day)))
     }
 
-    /// What of it somebody can carry.
+    /// What of it somebody can carry, for the brands with which he can.
     #[must_use]
-    pub fn carried(&self, by: impl Fn(Plan) -> bool) -> Self {
-        self.only(|row| by(row.plan))
+    pub fn carried(&self, by: impl Fn(Plan, Brand) -> bool) -> Self {
+        let mut offers = self.clone();
+        for row in &mut offers.rows {
+            let plan = row.plan;
+            row.brands.retain(|brand| by(plan, *brand));
+        }
+        offers.only(|row| !row.brands.is_empty())
     }
 
     /// What of it is for this brand.

@@ -349,11 +349,14 @@ impl Bank {
                     }
                     Some((Kind::Refund, value))
                 }
-                ("cancels", Stands::Reserved) | ("reversals", Stands::Reserved | Stands::Taken)
-                    if !mood.late =>
-                {
+                ("cancels", Stands::Reserved) if !mood.late => {
                     entry.stands = Stands::GivenBack;
                     Some((Kind::Void, entry.held))
+                }
+                // Of a void, or of a refund of all that there is.
+                ("reversals", Stands::Reserved | Stands::Taken) if !mood.late => {
+                    entry.stands = Stands::GivenBack;
+                    Some((tag.kind, entry.held))
                 }
                 ("cancels", Stands::Taken) if of.is_none() && !mood.late => {
                     entry.stands = Stands::GivenBack;

@@ -9,7 +9,7 @@ use axum::{Json, Router};
 use futures_util::future::BoxFuture;
 use ivrpay_api as api;
 use ivrpay_journal::{ApiRequest, By, LaterDraft, LaterError, Operation, Payment, Planned};
-use ivrpay_payment::{OperationKind, Outcome, PaymentId, Why};
+use ivrpay_payment::{AcquirerOrder, OperationKind, Outcome, PaymentId, Why};
 
 use crate::Web;
 use crate::auth::{Scope, Who};
@@ -75,6 +75,14 @@ pub enum LaterRefused {
         "whether the payment was charged is not known, and this acquirer releases only what it has a reference of: inquire first, or close its task with what the acquirer shows"
     )]
     InquireFirst,
+    /// This acquirer can be asked, and not about that.
+    #[error(
+        "this acquirer can't be asked what became of it: look order {order} up in its screens, and close its task with what they show"
+    )]
+    NotKnown {
+        /// Our order number there.
+        order: AcquirerOrder,
+    },
     /// The configuration no longer has the payment's connector.
     #[error("the configuration has no [connectors.{name}] any more: put it back")]
     NoConnector {
@@ -112,6 +120,7 @@ impl From<LaterRefused> for ApiError {
                 Self::unavailable(message)
             }
             LaterRefused::InquireFirst
+            | LaterRefused::NotKnown { .. }
             | LaterRefused::Unsupported { .. }
             | LaterRefused::WholeOnly { .. } => Self::not_possible(message),
         }

@@ -33,7 +33,7 @@ use futures_util::future::BoxFuture;
 use futures_util::{Stream, StreamExt};
 use ivrpay_api as api;
 use ivrpay_journal::{By, CustomerCall, Journal, Payment};
-use ivrpay_payment::{Currency, Offers, OperatorId, PaymentId, TenantId, Transaction};
+use ivrpay_payment::{Currency, Money, Offers, OperatorId, PaymentId, TenantId, Transaction};
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::sync::{Mutex, broadcast};
 use tokio_stream::wrappers::BroadcastStream;
@@ -52,8 +52,12 @@ pub use listen::{CONNECTIONS_MAX, HEAD_MAX, serve};
 /// Largest body that is read, bytes. A payment is a few hundred.
 pub const BODY_BYTES_MAX: usize = 16 * 1024;
 
+/// Why an amount can't be asked for, in words for people: of a connector that is named, else of those that the routes name. `None` where
+/// it can.
+pub type Refuses = Arc<dyn Fn(Option<&str>, Money) -> Option<String> + Send + Sync>;
+
 /// What the API needs to know of a merchant.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Tenant {
     /// Its name.
     pub id: TenantId,
@@ -75,6 +79,8 @@ pub struct Tenant {
     pub customer_calls_max: u32,
     /// How else than at once may be paid.
     pub plans: Offers,
+    /// What its acquirers have no room for.
+    pub refuses: Refuses,
 }
 
 /// Who calls customers.

@@ -123,6 +123,9 @@ pub(crate) async fn new_payment(
             transaction.name()
         )));
     }
+    if let Some(why) = (tenant.refuses)(only.as_deref(), amount) {
+        return Err(ApiError::invalid(why));
+    }
     let asked_plan = asked_plan(&body, tenant, transaction, amount)?;
     let language = body
         .language

@@ -89,6 +89,10 @@ fn tenant(name: &str, currency: &str, language: &str) -> Tenant {
         } else {
             Offers::NONE
         },
+        refuses: Arc::new(|named, amount| {
+            let many = amount.minor() > 9_999_999 && named != Some("second");
+            many.then(|| "amount: the connector sandbox takes at most 9999999".to_owned())
+        }),
     }
 }
 
@@ -1494,11 +1498,22 @@ async fn what_is_reserved_is_listed_before_it_lapses() {
         let refused = server.get("tokyo-key", &format!("{path}?{wrong}")).await;
         assert_eq!(refused.status, 400, "{wrong}");
     }
-    let body = r#"{"amount": 1, "order_id": "A-3", "connector": "elsewhere"}"#;
-    let refused = server.post("tokyo-key", "", body).await;
-    assert_eq!(refused.status, 400);
-    let message = refused.body["error"]["message"].as_str().unwrap();
-    assert_eq!(message, "connector: one of sandbox, second");
+    // What no acquirer would take is told now, and not to a customer.
+    let many = r#"{"amount": 10000000, "order_id": "A-4"}"#;
+    for (body, says) in [
+        (
+            r#"{"amount": 1, "order_id": "A-3", "connector": "elsewhere"}"#,
+            "connector: one of sandbox, second",
+        ),
+        (many, "amount: the connector sandbox takes at most 9999999"),
+    ] {
+        let refused = server.post("tokyo-key", "", body).await;
+        assert_eq!(refused.status, 400);
+        let message = refused.body["error"]["message"].as_str().unwrap();
+        assert_eq!(message, says);
+    }
+    let many = many.replace('}', ", \"connector\": \"second\"}");
+    assert_eq!(server.post("tokyo-key", "", &many).await.status, 201);
 }
 
 #[tokio::test]

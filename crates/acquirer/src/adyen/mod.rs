@@ -19,7 +19,7 @@ use serde_json::Value;
 use crate::codes::{Class, soft};
 use crate::json::Object;
 use crate::{
-    About, Asked, BuildError, Capabilities, Connector, Hook, Hosts, Method, Plans, Progress, Reply,
+    About, Asked, BuildError, Capabilities, Connector, Hook, Hosts, Method, Mode, Plans, Progress, Reply,
     Request, Resend, Sandbox, Setting, SettingError, Settings, Step, TestCard, json, text,
 };
 use fields::at;
@@ -45,6 +45,7 @@ pub const ABOUT: About = About {
         void_unknown: true,
         refund: true,
         partial_refund: true,
+        captured_later: true,
         tokenise: true,
         verify: true,
         plans: Plans {
@@ -60,6 +61,7 @@ pub const ABOUT: About = About {
     hosts: Some(Hosts {
         test: "https://checkout-test.adyen.com/v72",
         live: None,
+        others: &[("-checkout-live.adyenpayments.com", Mode::Live)],
     }),
     basic: false,
     raw_pan: true,
@@ -209,11 +211,13 @@ impl Adyen {
             (OperationKind::Void, None) => None,
             _ => return Err(BuildError::NoParent),
         };
+        let whole = op.amount == parent.amount;
         let (what, with_amount) = match (op.kind, parent.kind) {
             (OperationKind::Capture, _) => ("captures", true),
+            // Whether a charge is captured yet is not known: Adyen cancels or refunds all of it, whichever applies.
+            (OperationKind::Void, OperationKind::Charge) => ("reversals", false),
+            (OperationKind::Refund, OperationKind::Charge) if whole => ("reversals", false),
             (OperationKind::Refund, _) => ("refunds", true),
-            // Whether a charge is captured yet is not known: Adyen cancels or refunds it, whichever applies.
-            (_, OperationKind::Charge) => ("reversals", false),
             _ => ("cancels", false),
         };
         let path = match of {

@@ -214,6 +214,9 @@ fn later_operations_are_received_and_not_called_done() {
         (reserved(OperationKind::Void, 1500), "cancels", String::new()),
         (charged(OperationKind::Void, 1500), "reversals", String::new()),
         (charged(OperationKind::Refund, 400), "refunds", amount(400)),
+        // All of a charge that is perhaps not captured yet; what was reserved has been captured by us.
+        (charged(OperationKind::Refund, 1500), "reversals", String::new()),
+        (reserved(OperationKind::Refund, 1500), "refunds", amount(1500)),
     ] {
         let (sent, harmless, outcome) = ran(&op, 201, &received);
         let expected = format!(

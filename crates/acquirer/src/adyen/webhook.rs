@@ -71,8 +71,9 @@ const EVENTS: &[Event] = &[
     event("CAPTURE_FAILED",             &[Capture],           &[Capture, Charge], Tells::Failed),
     event("CANCELLATION",               &[Void],              &[Void],            Tells::Released),
     event("TECHNICAL_CANCEL",           &[Void],              &[],                Tells::Released),
-    event("CANCEL_OR_REFUND",           &[Void],              &[Void],            Tells::Released),
-    event("REFUND",                     &[Refund],            &[Refund],          Tells::Done),
+    // A charge is voided, or refunded as a whole, by whichever applies.
+    event("CANCEL_OR_REFUND",           &[Refund, Void],      &[Void],            Tells::Released),
+    event("REFUND",                     &[Refund, Void],      &[Refund],          Tells::Done),
     event("REFUND_FAILED",              &[Refund, Void],      &[Refund, Void],    Tells::Failed),
     event("REFUNDED_REVERSED",          &[Refund, Void],      &[Refund, Void],    Tells::Failed),
     event("AUTHORISATION_ADJUSTMENT",   &[],                  &[],       Tells::Nothing),
@@ -81,6 +82,8 @@ const EVENTS: &[Event] = &[
     event("EXPIRE",                     &[],                  &[],       Tells::Nothing),
     event("NOTIFICATION_OF_CHARGEBACK", &[],                  &[],       Tells::Nothing),
     event("NOTIFICATION_OF_FRAUD",      &[],                  &[],       Tells::Nothing),
+    // It will be done when the payment is captured: what came of it is told then.
+    event("POSTPONED_REFUND",           &[],                  &[],       Tells::Nothing),
     event("RECURRING_CONTRACT",         &[],                  &[],       Tells::Nothing),
     event("REPORT_AVAILABLE",           &[],                  &[],       Tells::Nothing),
     event("REQUEST_FOR_INFORMATION",    &[],                  &[],       Tells::Nothing),
@@ -121,36 +124,27 @@ fn decoded(text: &str) -> Option<Vec<u8>> {
 impl Webhook {
     /// `None` without a key.
     pub(super) fn new(settings: &Settings) -> Result<Option<Self>, SettingError> {
-        let missing = |name, what, secret| SettingError::Missing { name, what, secret };
         let keys = keys(settings.secret("webhook_hmac_key").expose_secret());
-        let (user, password) = (
-            settings.text("webhook_user"),
-            settings.secret("webhook_password"),
-        );
-        let password = password.expose_secret();
-        let basic = match (user.is_empty(), password.is_empty()) {
-            (true, true) => None,
-            (false, false) => {
-                let pair = STANDARD.encode(format!("{user}:{password}"));
-                Some(SecretString::from(format!("Basic {pair}")))
-            }
-            (true, false) => {
-                let what = "the user that belongs to webhook_password";
-                return Err(missing("webhook_user", what, false));
-            }
-            (false, true) => {
-                let what = "the password that belongs to webhook_user";
-                return Err(missing("webhook_password", what, true));
-            }
-        };
+        let basic = settings
+            .pair(
+                ("webhook_user", "the user that belongs to webhook_password"),
+                (
+                    "webhook_password",
+                    "the password that belongs to webhook_user",
+                ),
+            )?
+            .map(|(user, password)| {
+                let pair = STANDARD.encode(format!("{user}:{}", password.expose_secret()));
+                SecretString::from(format!("Basic {pair}"))
+            });
         if keys.is_empty() {
             // User and password alone are no proof: what is told would not be tied to them.
             return match basic {
-                Some(_) => Err(missing(
-                    "webhook_hmac_key",
-                    "without the HMAC key no webhook is read, whatever its user and password",
-                    true,
-                )),
+                Some(_) => Err(SettingError::Missing {
+                    name: "webhook_hmac_key",
+                    what: "without the HMAC key no webhook is read, whatever its user and password",
+                    secret: true,
+                }),
                 None => Ok(None),
             };
         }

@@ -26,6 +26,8 @@ pub(super) const AMOUNT_MAX: u64 = 9_999_999;
 /// Method of payment, see [`super::method`].
 pub(super) const METHOD: &str = "Method";
 pub(super) const PAY_TIMES: &str = "PayTimes";
+/// The numbers of instalments that there are; which of them a shop has is its contract's business.
+pub(super) const PAY_TIMES_OF: &[u8] = &[2, 3, 5, 6, 10, 12, 15, 18, 20, 24];
 pub(super) const CARD_NUMBER: &str = "CardNo";
 /// `YYMM`.
 pub(super) const EXPIRY: &str = "Expire";

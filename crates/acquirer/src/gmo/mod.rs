@@ -19,8 +19,8 @@ use crate::connector::{SETTLED_AFTER_S, is_early, never};
 use crate::codes::{Class, soft};
 use crate::form::Form;
 use crate::{
-    About, Asked, BuildError, Capabilities, Connector, Hosts, Plans, Progress, Reply,
-    Request, Setting, Settings, Step, digest, japan, text, Sandbox, TestCard};
+    About, Asked, BuildError, Capabilities, Connector, Hosts, Mode, Plans, Progress, Reply,
+    Request, Setting, SettingError, Settings, Step, digest, japan, text, Sandbox, TestCard};
 
 /// Room for a request, bytes: the longest has under 600.
 const REQUEST_MAX: usize = 1_024;
@@ -44,15 +44,21 @@ pub const ABOUT: About = About {
             bonus_lump_sum: true,
             bonus_instalments: true,
             revolving: true,
-            counts: &[],
+            counts: fields::PAY_TIMES_OF,
         },
         yen_only: true,
+        amount_max: fields::AMOUNT_MAX,
         authorisation_days: Some(60),
         ..Capabilities::NONE
     },
     hosts: Some(Hosts {
         test: "https://pt01.mul-pay.jp/payment",
         live: Some("https://p01.mul-pay.jp/payment"),
+        others: &[
+            // SMBC GMO PAYMENT.
+            ("pt01.smbc-gp.co.jp", Mode::Test),
+            ("p01.smbc-gp.co.jp", Mode::Live),
+        ],
     }),
     basic: false,
     raw_pan: true,
@@ -72,25 +78,35 @@ pub const ABOUT: About = About {
         declined: Some(TestCard::new("4999000000000002", "123")),
         knows_doubles: true,
     },
-    make: |settings| Ok(Box::new(Gmo::new(settings))),
+    make: |settings| Ok(Box::new(Gmo::new(settings)?)),
+};
+
+/// The same without a site, in which alone cards are stored.
+static WITHOUT_SITE: About = About {
+    capabilities: Capabilities {
+        tokenise: false,
+        ..ABOUT.capabilities
+    },
+    ..ABOUT
 };
 
 /// The connector.
 pub struct Gmo {
     shop_id: String,
     shop_pass: SecretString,
-    site_id: String,
-    site_pass: SecretString,
+    site: Option<(String, SecretString)>,
 }
 
 impl Gmo {
-    fn new(settings: &Settings) -> Self {
-        Self {
+    fn new(settings: &Settings) -> Result<Self, SettingError> {
+        Ok(Self {
             shop_id: settings.text("shop_id"),
             shop_pass: settings.secret("shop_pass"),
-            site_id: settings.text("site_id"),
-            site_pass: settings.secret("site_pass"),
-        }
+            site: settings.pair(
+                ("site_id", "the site that belongs to site_pass"),
+                ("site_pass", "the password that belongs to site_id"),
+            )?,
+        })
     }
 
     fn request(
@@ -108,22 +124,20 @@ impl Gmo {
         form.text(fields::SHOP_PASS, self.shop_pass.expose_secret())
     }
 
-    fn site(&self, form: &mut Form<'_>, op: &Intent) -> Result<(), Full> {
-        form.text(fields::SITE_ID, &self.site_id)?;
-        form.text(fields::SITE_PASS, self.site_pass.expose_secret())?;
-        form.text(fields::MEMBER_ID, &op.acquirer_order.to_string())
-    }
-
-    /// Whether stored cards are to be had at all.
-    fn has_site(&self) -> bool {
-        !self.site_id.is_empty() && !self.site_pass.expose_secret().is_empty()
+    /// A member of the site; there is one where this is asked.
+    fn member(&self, form: &mut Form<'_>, member: &str) -> Result<(), Full> {
+        if let Some((id, pass)) = &self.site {
+            form.text(fields::SITE_ID, id)?;
+            form.text(fields::SITE_PASS, pass.expose_secret())?;
+        }
+        form.text(fields::MEMBER_ID, member)
     }
 
     /// Member and sequence of a stored card. Looked at before anything is sent.
     fn stored<'a>(&self, token: &'a CardToken) -> Result<(&'a str, &'a str), BuildError> {
         let parts = token.as_str().split_once(':');
         let whole = parts.filter(|(member, sequence)| !member.is_empty() && !sequence.is_empty());
-        whole.filter(|_| self.has_site()).ok_or(BuildError::Field {
+        whole.filter(|_| self.site.is_some()).ok_or(BuildError::Field {
             field: fields::MEMBER_ID,
         })
     }
@@ -157,9 +171,7 @@ impl Gmo {
                 }
             }
             if let Some((member, sequence)) = stored {
-                form.text(fields::SITE_ID, &self.site_id)?;
-                form.text(fields::SITE_PASS, self.site_pass.expose_secret())?;
-                form.text(fields::MEMBER_ID, member)?;
+                self.member(form, member)?;
                 form.text(fields::SEQUENCE_MODE, "1")?;
                 form.text(fields::CARD_SEQUENCE, sequence)?;
             }
@@ -196,6 +208,9 @@ impl Gmo {
         match (progress.stage, last) {
             (0, None) => {
                 japan::fits(op, fields::AMOUNT, fields::AMOUNT_MAX)?;
+                if !ABOUT.capabilities.plans.has(op.plan) {
+                    return Err(BuildError::Plan { plan: op.plan });
+                }
                 op.token.as_ref().map(|t| self.stored(t)).transpose()?;
                 Ok(Step::open(self.entry(op, job)?, 1))
             }
@@ -266,7 +281,7 @@ impl Gmo {
             .is_some_and(|given| given.eq_ignore_ascii_case(&digest::md5(&parts)))
     }
 
-    /// Finds the order; then alters it. A void that comes too late is tried as a return, and that as one of another month: each of them is
+    /// Finds the order, and looks at how it stands; then alters it. A void that comes too late is tried as a return, and that as one of another month: each of them is
     /// refused by GMO where another is right.
     fn alter(
         &self,
@@ -292,20 +307,28 @@ impl Gmo {
                         Why::Rejected
                     })));
                 }
-                let held = answer.get(fields::AMOUNT).and_then(|a| a.parse().ok());
-                let (Some(access), Some(held)) = (Access::of(&answer), held) else {
+                let held: Option<u64> = answer.get(fields::AMOUNT).and_then(|a| a.parse().ok());
+                let standing = Standing::of(&answer);
+                let (Some(access), Some(held), Some(standing)) =
+                    (Access::of(&answer), held, standing)
+                else {
                     return Ok(Step::Done(Outcome::NotCharged(Why::Rejected)));
                 };
-                let wanted: u64 = op.amount.minor();
+                let left = held.checked_sub(op.amount.minor());
+                let note = left.filter(|_| op.kind == OperationKind::Refund);
+                let access = Access {
+                    note: note.map(|left| Change { held, left }),
+                    ..access
+                };
                 let refused = Ok(Step::Done(Outcome::NotCharged(Why::Rejected)));
-                match op.kind {
-                    OperationKind::Capture if wanted == held => {
+                match (op.kind, standing, left) {
+                    _ if parent.amount.currency() != op.amount.currency() => refused,
+                    (OperationKind::Capture, Standing::Reserved, Some(0)) => {
                         self.altered(&access, "SALES", Some(held), 2)
                     }
-                    OperationKind::Capture => refused,
-                    // What is left after a part is given back; GMO cancels and sells anew, which it calls a change of the amount.
-                    OperationKind::Refund if wanted < held => {
-                        let left = held.saturating_sub(wanted);
+                    // What is left after a part is given back; GMO cancels and sells anew, which it calls a change of the amount. Of what is only
+                    // reserved it would be the sale of the rest.
+                    (OperationKind::Refund, Standing::Taken, Some(left)) if left > 0 => {
                         let request = self.request(fields::CHANGE, |form| {
                             self.shop(form)?;
                             access.write(form)?;
@@ -314,9 +337,19 @@ impl Gmo {
                         })?;
                         Ok(Step::send(request, 2, access.reference()))
                     }
-                    OperationKind::Refund if wanted > held => refused,
-                    _ if parent.amount.currency() != op.amount.currency() => refused,
-                    _ => self.altered(&access, "VOID", None, 3),
+                    (OperationKind::Refund, Standing::Taken, Some(_)) => {
+                        self.altered(&access, "VOID", None, 3)
+                    }
+                    // What was reserved alone, and has been sold since by somebody, is not given back by its release.
+                    (OperationKind::Void, Standing::Reserved, _) => {
+                        self.altered(&access, "VOID", None, 3)
+                    }
+                    (OperationKind::Void, Standing::Taken, _)
+                        if parent.kind == OperationKind::Charge =>
+                    {
+                        self.altered(&access, "VOID", None, 3)
+                    }
+                    _ => refused,
                 }
             }
             (2, Some(reply)) => Ok(Step::Done(altered(op, progress.reference.as_ref(), reply))),
@@ -363,8 +396,7 @@ impl Gmo {
     ) -> Result<Step, BuildError> {
         let op = asked.op.get();
         let parent = asked.parent()?;
-        // Stored cards are another list; no money hangs on it.
-        if parent.kind == OperationKind::Tokenise {
+        if !self.can_ask(parent) {
             return Err(BuildError::Unsupported { kind: op.kind });
         }
         match (progress.stage, last) {
@@ -382,12 +414,11 @@ impl Gmo {
         last: Option<&Reply>,
     ) -> Result<Step, BuildError> {
         let op = asked.op.get();
-        if !self.has_site() {
-            return Err(BuildError::Unsupported { kind: op.kind });
-        }
+        self.about().capabilities.require(op.kind)?;
+        let member = op.acquirer_order.to_string();
         match (progress.stage, last) {
             (0, None) => {
-                let request = self.request(fields::SAVE_MEMBER, |form| self.site(form, op))?;
+                let request = self.request(fields::SAVE_MEMBER, |form| self.member(form, &member))?;
                 Ok(Step::open(request, 1))
             }
             (1, Some(reply)) => {
@@ -400,7 +431,7 @@ impl Gmo {
                 }
                 let card = asked.card()?;
                 let request = self.request(fields::SAVE_CARD, |form| {
-                    self.site(form, op)?;
+                    self.member(form, &member)?;
                     number(form, card)
                 })?;
                 Ok(Step::ask(request, 2, None))
@@ -413,7 +444,10 @@ impl Gmo {
 
 impl Connector for Gmo {
     fn about(&self) -> &'static About {
-        &ABOUT
+        match self.site {
+            Some(_) => &ABOUT,
+            None => &WITHOUT_SITE,
+        }
     }
 
     fn step(
@@ -433,6 +467,11 @@ impl Connector for Gmo {
             OperationKind::Tokenise => self.tokenise(asked, progress, last),
             kind => Err(BuildError::Unsupported { kind }),
         }
+    }
+
+    fn can_ask(&self, about: &Parent) -> bool {
+        // Stored cards are another list; no money hangs on it.
+        about.kind != OperationKind::Tokenise
     }
 }
 
@@ -460,6 +499,15 @@ fn number(form: &mut Form<'_>, card: &Card) -> Result<(), Full> {
 struct Access {
     id: String,
     pass: String,
+    /// Of a refund, by which a query can tell whether it was done.
+    note: Option<Change>,
+}
+
+/// What an order held, and what of it a refund is to leave.
+#[derive(Clone, Copy)]
+struct Change {
+    held: u64,
+    left: u64,
 }
 
 impl Access {
@@ -472,21 +520,29 @@ impl Access {
         Some(Self {
             id: field(fields::ACCESS_ID)?,
             pass: field(fields::ACCESS_PASS)?,
+            note: None,
         })
     }
 
     /// Reads [`Self::reference`].
     fn from(reference: &AcquirerRef) -> Option<Self> {
-        let (id, pass) = reference.as_str().split_once(':')?;
+        let mut parts = reference.as_str().split(':');
+        let (id, pass) = (parts.next()?, parts.next()?);
+        let mut number = || parts.next()?.parse().ok();
+        let note = number().zip(number());
         Some(Self {
             id: id.to_owned(),
             pass: pass.to_owned(),
+            note: note.map(|(held, left)| Change { held, left }),
         })
     }
 
     /// For the journal, between two requests of one operation.
     fn reference(&self) -> Option<AcquirerRef> {
-        AcquirerRef::new(format!("{}:{}", self.id, self.pass)).ok()
+        let note = self.note.map_or_else(String::new, |change| {
+            format!(":{}:{}", change.held, change.left)
+        });
+        AcquirerRef::new(format!("{}:{}{note}", self.id, self.pass)).ok()
     }
 
     fn write(&self, form: &mut Form<'_>) -> Result<(), Full> {
@@ -626,18 +682,31 @@ fn found(op: &Intent, about: &Parent, now_unix_s: i64, reply: &Reply) -> Outcome
     if answer.get(fields::ORDER_ID) != Some(order.as_str()) {
         return Outcome::Unknown(Doubt::Mismatch);
     }
-    let amount = answer.get(fields::AMOUNT).and_then(|a| a.parse().ok());
+    let amount: Option<u64> = answer.get(fields::AMOUNT).and_then(|a| a.parse().ok());
     let same = amount == Some(about.amount.minor());
+    let access = about.acquirer_ref.as_ref().and_then(Access::from);
+    let change = access.and_then(|access| access.note);
     let yes = || approved(op, answer.get(fields::TRANSACTION), &answer);
-    let standing = match answer.get(fields::STATUS) {
+    match answer.get(fields::STATUS) {
         Some("UNPROCESSED") => return never,
         Some("AUTHENTICATED") => return Outcome::Unknown(Doubt::Pending),
         Some("CHECK") if about.kind == OperationKind::Verify => return yes(),
-        Some("AUTH" | "SAUTH") => Standing::Reserved,
-        Some("CAPTURE" | "SALES") => Standing::Taken,
-        Some("VOID" | "RETURN" | "RETURNX") => Standing::GivenBack,
-        _ => return Outcome::Unknown(Doubt::Malformed),
+        _ => {}
+    }
+    let Some(standing) = Standing::of(&answer) else {
+        return Outcome::Unknown(Doubt::Malformed);
     };
+    // What a refund was to leave was written down before it was sent.
+    if let (OperationKind::Refund, Some(change)) = (about.kind, change) {
+        return match (standing, amount) {
+            (Standing::Taken, Some(amount)) if amount == change.left => yes(),
+            (Standing::Taken, Some(amount)) if amount == change.held => never,
+            (Standing::GivenBack, Some(amount)) if change.left == 0 && amount == change.held => {
+                yes()
+            }
+            _ => Outcome::Unknown(Doubt::Mismatch),
+        };
+    }
     match (about.kind, standing) {
         (OperationKind::Charge | OperationKind::Authorise, Standing::GivenBack) => {
             Outcome::NotCharged(Why::Reversed)
@@ -663,6 +732,18 @@ enum Standing {
     Reserved,
     Taken,
     GivenBack,
+}
+
+impl Standing {
+    /// `None` of an order by which nothing was reserved or taken.
+    fn of(answer: &Answer) -> Option<Self> {
+        match answer.get(fields::STATUS)? {
+            "AUTH" | "SAUTH" => Some(Self::Reserved),
+            "CAPTURE" | "SALES" => Some(Self::Taken),
+            "VOID" | "RETURN" | "RETURNX" => Some(Self::GivenBack),
+            _ => None,
+        }
+    }
 }
 
 #[cfg(test)]

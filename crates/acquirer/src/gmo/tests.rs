@@ -157,8 +157,39 @@ fn plans_checks_and_stored_cards_have_their_fields() {
     }
     let mut without = settings();
     without.parameters.remove("site_id");
+    without.secrets.remove("site_pass");
     let without = configured("gmo".parse().unwrap(), &without).unwrap();
     assert_eq!(refused(without.as_ref(), "00000000000000007:0"), member);
+    // A number of instalments that there is not is told before anything goes out.
+    let four = Plan::Instalments(Count::new(4).unwrap());
+    let op = Durable::attest(Intent {
+        plan: four,
+        ..intent(1500).get().clone()
+    });
+    let card = card("4111111111111111", None);
+    let step = gmo().step(&asked(&op, Some(&card)), &Progress::default(), None);
+    assert_eq!(step.err(), Some(BuildError::Plan { plan: four }));
+}
+
+/// Cards are stored in a site: without one there are none, and half a one is a mistake.
+#[test]
+fn a_shop_without_a_site_stores_no_cards() {
+    let kind = "gmo".parse().unwrap();
+    let tokenises = |settings: &Settings| {
+        let gmo = configured(kind, settings).map_err(|e| e.to_string())?;
+        Ok::<_, String>(gmo.about().capabilities.tokenise)
+    };
+    assert_eq!(tokenises(&settings()), Ok(true));
+    let mut half = settings();
+    half.secrets.remove("site_pass");
+    let error = tokenises(&half).unwrap_err();
+    assert!(error.starts_with("`site_pass` is missing"), "{error}");
+    let mut other = settings();
+    other.parameters.remove("site_id");
+    let error = tokenises(&other).unwrap_err();
+    assert!(error.starts_with("`site_id` is missing"), "{error}");
+    half.parameters.remove("site_id");
+    assert_eq!(tokenises(&half), Ok(false));
 }
 
 /// Until the execution nothing has moved, whatever is answered; from there on only a listed refusal says that nothing has.
@@ -278,8 +309,17 @@ fn later_operations_find_the_order_first() {
         let (sent, outcome) = jobs(&op, &answers);
         assert_eq!((sent, outcome), (wanted.into_iter().map(String::from).collect(), yes.clone()));
     }
+    let given_back = search("RETURN", 1500);
+    let opened = search("UNPROCESSED", 1500);
     for (kind, amount, answers, expected) in [
         (OperationKind::Capture, 1400, vec![&*reserved], Why::Rejected),
+        // What is asked for does not go with how the order stands.
+        (OperationKind::Capture, 1500, vec![&*taken], Why::Rejected),
+        (OperationKind::Refund, 1500, vec![&*reserved], Why::Rejected),
+        (OperationKind::Refund, 400, vec![&*reserved], Why::Rejected),
+        (OperationKind::Refund, 1500, vec![&*given_back], Why::Rejected),
+        (OperationKind::Void, 1500, vec![&*given_back], Why::Rejected),
+        (OperationKind::Void, 1500, vec![&*opened], Why::Rejected),
         (OperationKind::Refund, 1501, vec![&*taken], Why::Rejected),
         (OperationKind::Void, 1500, vec!["ErrCode=E01&ErrInfo=E01110002"], Why::Rejected),
         (OperationKind::Void, 1500, vec!["ErrCode=E92&ErrInfo=E92000002"], Why::Busy),
@@ -288,6 +328,15 @@ fn later_operations_find_the_order_first() {
         let (_, outcome) = later(&after(kind, amount, Some("1")), &answers);
         assert_eq!(outcome, Outcome::NotCharged(expected), "{kind:?} {answers:?}");
     }
+    // An authorisation that somebody has sold since is not given back by its release; a charge is.
+    let void = after(OperationKind::Void, 1500, Some("1"));
+    assert_eq!(later(&void, &[&taken, &done]).1, yes);
+    let mut parent = void.get().parent.clone().unwrap();
+    parent.kind = OperationKind::Authorise;
+    let void = Durable::attest(Intent { parent: Some(parent), ..void.get().clone() });
+    let (sent, outcome) = later(&void, &[&taken]);
+    assert_eq!((sent.len(), outcome), (1, Outcome::NotCharged(Why::Rejected)));
+    assert_eq!(later(&void, &[&reserved, &done]).1, yes);
     // What is about another order is no answer to this one.
     let other = done.replace("AccessID=3618be80", "AccessID=0018be80");
     for kind in [OperationKind::Capture, OperationKind::Void] {
@@ -339,6 +388,52 @@ fn a_query_says_what_became_of_the_operation() {
     }
     let (sent, _) = later(&after(OperationKind::Query, 1500, None), &[&search("AUTH", 1500)]);
     assert_eq!(sent.len(), 1);
+}
+
+/// What a refund is to leave stands in its record before it is sent: the amount tells afterwards whether it was done.
+#[test]
+fn a_refund_is_known_by_what_it_was_to_leave() {
+    let old = NOW + SETTLED_AFTER_S;
+    let never = Outcome::NotCharged(Why::NotArrived);
+    let unknown = |doubt| Outcome::Unknown(doubt);
+    for (amount, answer, at, expected) in [
+        (400, search("CAPTURE", 1100), NOW, None),
+        (400, search("SALES", 1500), old, Some(never.clone())),
+        (400, search("SALES", 1500), NOW, Some(unknown(Doubt::Pending))),
+        // Another part, or all of it: by hand.
+        (400, search("CAPTURE", 700), old, Some(unknown(Doubt::Mismatch))),
+        (400, search("RETURN", 1500), old, Some(unknown(Doubt::Mismatch))),
+        // Half of it: what is left is as much as was given back.
+        (750, search("CAPTURE", 750), NOW, None),
+        (1500, search("RETURN", 1500), NOW, None),
+        (1500, search("CAPTURE", 1500), old, Some(never)),
+        (1500, search("CAPTURE", 1500), NOW, Some(unknown(Doubt::Pending))),
+        (1500, search("RETURN", 1400), old, Some(unknown(Doubt::Mismatch))),
+    ] {
+        let refund = after(OperationKind::Refund, amount, Some("1"));
+        let gmo = gmo();
+        let (_, progress) = sends(gmo.as_ref(), &asked(&refund, None), &Progress::default(), None);
+        let found = reply(&search("CAPTURE", 1500));
+        let (_, progress) = sends(gmo.as_ref(), &asked(&refund, None), &progress, Some(&found));
+        let reference = progress.reference.unwrap();
+        let mut parent = refund.get().as_parent(Some(reference), NOW);
+        parent.amount = refund.get().amount;
+        let query = Durable::attest(Intent {
+            kind: OperationKind::Query,
+            parent: Some(Box::new(parent)),
+            ..refund.get().clone()
+        });
+        let asked = crate::Asked {
+            now_unix_s: at,
+            ..asked(&query, None)
+        };
+        let (_, progress) = sends(gmo.as_ref(), &asked, &Progress::default(), None);
+        let outcome = ended(gmo.step(&asked, &progress, Some(&reply(&answer))));
+        match expected {
+            None => assert!(matches!(outcome, Outcome::Approved(_)), "{amount} {answer}"),
+            Some(expected) => assert_eq!(outcome, expected, "{amount} {answer}"),
+        }
+    }
 }
 
 #[test]

@@ -43,6 +43,7 @@ pub const ABOUT: About = About {
     hosts: Some(Hosts {
         test: "https://sandbox.hyperswitch.io",
         live: Some("https://api.hyperswitch.io"),
+        others: &[],
     }),
     basic: false,
     raw_pan: true,

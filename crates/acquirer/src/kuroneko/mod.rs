@@ -46,11 +46,13 @@ pub const ABOUT: About = About {
             ..Plans::LUMP_SUM
         },
         yen_only: true,
+        brands: BRANDS,
         ..Capabilities::NONE
     },
     hosts: Some(Hosts {
         test: "https://ptwebcollect.jp/test_gateway",
         live: Some("https://api.kuronekoyamato.co.jp/api"),
+        others: &[],
     }),
     basic: false,
     raw_pan: true,
@@ -90,6 +92,15 @@ pub const ABOUT: About = About {
     ],
     sandbox: Sandbox::NO_CARDS,
     make: |settings| Ok(Box::new(Kuroneko::new(settings))),
+};
+
+/// The same without an access key, by which alone cards are stored.
+static WITHOUT_KEY: About = About {
+    capabilities: Capabilities {
+        tokenise: false,
+        ..ABOUT.capabilities
+    },
+    ..ABOUT
 };
 
 // What has been asked: 1 the authorisation, 2 the shipment behind it, 3 a release because that was refused; 4 the stored cards; 5 and 6 the
@@ -228,7 +239,7 @@ impl Kuroneko {
                     let request = self.credit(op, yen, &With::Card(company, asked.card()?))?;
                     return Ok(Step::send(request, AUTHORISED, None));
                 };
-                let member = self.member(op, token)?;
+                let member = self.member(token)?;
                 let request = self.request(fields::STORED, |form| {
                     member.write(form, &self.access_key)
                 })?;
@@ -237,7 +248,7 @@ impl Kuroneko {
             (LOOKED_UP, Some(reply)) => {
                 let token = op.token.as_ref();
                 let token = token.ok_or(BuildError::Stage { stage: LOOKED_UP })?;
-                let member = self.member(op, token)?;
+                let member = self.member(token)?;
                 // Nothing has moved yet: whatever was answered, nothing was charged.
                 let stored = match Answer::of(reply) {
                     Ok(answer) => answer.stored(),
@@ -365,7 +376,7 @@ impl Kuroneko {
         let order = op.acquirer_order.to_string();
         let (id, key) = (japan::member(op.acquirer_order), key_of(op.idempotency_key));
         let member = Member { id: &id, key: &key };
-        self.can_store(op)?;
+        self.can_store()?;
         match (progress.stage, last) {
             (0, None) => {
                 let Some(company) = company(op.card.brand) else {
@@ -396,15 +407,13 @@ impl Kuroneko {
         }
     }
 
-    fn can_store(&self, op: &Intent) -> Result<(), BuildError> {
-        if self.access_key.expose_secret().is_empty() {
-            return Err(BuildError::Unsupported { kind: op.kind });
-        }
-        Ok(())
+    fn can_store(&self) -> Result<(), BuildError> {
+        let can = &Connector::about(self).capabilities;
+        can.require(OperationKind::Tokenise)
     }
 
-    fn member<'a>(&self, op: &Intent, token: &'a CardToken) -> Result<Member<'a>, BuildError> {
-        self.can_store(op)?;
+    fn member<'a>(&self, token: &'a CardToken) -> Result<Member<'a>, BuildError> {
+        self.can_store()?;
         let (id, key) = token.as_str().split_once(':').ok_or(BuildError::Field {
             field: fields::MEMBER_ID,
         })?;
@@ -414,7 +423,11 @@ impl Kuroneko {
 
 impl Connector for Kuroneko {
     fn about(&self) -> &'static About {
-        &ABOUT
+        if self.access_key.expose_secret().is_empty() {
+            &WITHOUT_KEY
+        } else {
+            &ABOUT
+        }
     }
 
     fn step(
@@ -456,6 +469,15 @@ const fn company(brand: Brand) -> Option<&'static str> {
         _ => None,
     }
 }
+
+/// Those that have a code.
+const BRANDS: &[Brand] = &[
+    Brand::Amex,
+    Brand::DinersClub,
+    Brand::Jcb,
+    Brand::Mastercard,
+    Brand::Visa,
+];
 
 /// Nothing is sent for a card that Yamato has no code for.
 fn not_taken() -> Step {

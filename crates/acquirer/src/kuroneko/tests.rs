@@ -370,8 +370,10 @@ fn a_stored_card_is_looked_up_and_charged() {
     ] {
         assert_eq!(run(&token, &[&answer]).1, Outcome::NotCharged(why), "{answer}");
     }
+    assert!(with(&settings()).about().capabilities.tokenise);
     let mut without = settings();
     without.secrets.clear();
+    assert!(!with(&without).about().capabilities.tokenise);
     for op in [&token, &of(OperationKind::Tokenise, 1)] {
         let card = card(CARD, None);
         let refused = with(&without).step(&asked(op, Some(&card)), &Progress::default(), None);
@@ -438,4 +440,11 @@ proptest! {
             }
         }
     }
+}
+
+/// What the configuration is judged by and what is sent are two tables.
+#[test]
+fn the_brands_are_those_that_have_a_code() {
+    let has: Vec<_> = Brand::ALL.into_iter().filter(|b| company(*b).is_some()).collect();
+    assert_eq!(has, ABOUT.capabilities.brands);
 }

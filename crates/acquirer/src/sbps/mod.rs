@@ -56,11 +56,13 @@ pub const ABOUT: About = About {
             counts: &[3, 5, 6, 10, 12, 15, 18, 20, 24],
         },
         yen_only: true,
+        amount_max: fields::AMOUNT_MAX,
         ..Capabilities::NONE
     },
     hosts: Some(Hosts {
         test: "https://stbfep.sps-system.com/api",
         live: Some("https://api.sps-system.com/api"),
+        others: &[],
     }),
     basic: true,
     raw_pan: true,
@@ -103,6 +105,7 @@ static AUTOMATIC: About = About {
         authorise_without_capture: false,
         capture: false,
         partial_capture: false,
+        captured_later: true,
         ..ABOUT.capabilities
     },
     ..ABOUT
@@ -491,13 +494,11 @@ impl Sbps {
     ) -> Result<Step, BuildError> {
         let op = asked.op.get();
         let parent = asked.parent()?;
-        // Stored cards are another list; no money hangs on it.
         if parent.kind == OperationKind::Tokenise {
             return Err(BuildError::Unsupported { kind: op.kind });
         }
         let pair = parent.acquirer_ref.as_ref().and_then(Pair::from);
         match (progress.stage, last, pair) {
-            // The answer with the tracking id was lost, and nothing else is a key: a person looks it up.
             (0 | 1, _, None) => Ok(Step::Done(Outcome::Unknown(Doubt::NoReply))),
             (0, None, Some(pair)) => {
                 Ok(Step::ask(self.inquire(asked.now_unix_s, &pair)?, 1, None))
@@ -623,6 +624,12 @@ impl Connector for Sbps {
             OperationKind::Tokenise => self.tokenise(asked, progress, last),
             kind => Err(BuildError::Unsupported { kind }),
         }
+    }
+
+    fn can_ask(&self, about: &Parent) -> bool {
+        // Stored cards are another list; no money hangs on it. Where the answer with the tracking id was lost, nothing else is a key.
+        let pair = about.acquirer_ref.as_ref().and_then(Pair::from);
+        about.kind != OperationKind::Tokenise && pair.is_some()
     }
 }
 

@@ -61,6 +61,7 @@ pub const ABOUT: About = About {
     hosts: Some(Hosts {
         test: "https://api.stripe.com/v1",
         live: Some("https://api.stripe.com/v1"),
+        others: &[],
     }),
     basic: false,
     raw_pan: true,
@@ -455,6 +456,16 @@ impl Connector for Stripe {
             (reply.status(), code),
             (409, Some("idempotency_key_in_use")) | (429, Some("lock_timeout" | "rate_limit"))
         )
+    }
+
+    fn can_ask(&self, about: &Parent) -> bool {
+        match about.kind {
+            // No money hangs on them.
+            OperationKind::Tokenise | OperationKind::Verify => false,
+            // Whether it was asked for is not known without its intent.
+            OperationKind::Refund => known(about, "pi_").is_some(),
+            _ => true,
+        }
     }
 }
 

@@ -49,6 +49,7 @@ pub const ABOUT: About = About {
     hosts: Some(Hosts {
         test: "https://api3.veritrans.co.jp",
         live: Some("https://api3.veritrans.co.jp"),
+        others: &[],
     }),
     basic: false,
     raw_pan: true,
@@ -205,8 +206,7 @@ impl Veritrans {
     ) -> Result<Step, BuildError> {
         let op = asked.op.get();
         let parent = asked.parent()?;
-        // Stored cards are another list; no money hangs on it.
-        if parent.kind == OperationKind::Tokenise {
+        if !self.can_ask(parent) {
             return Err(BuildError::Unsupported { kind: op.kind });
         }
         match (progress.stage, last) {
@@ -282,6 +282,11 @@ impl Connector for Veritrans {
             OperationKind::Tokenise => self.tokenise(asked, progress, last),
             kind => Err(BuildError::Unsupported { kind }),
         }
+    }
+
+    fn can_ask(&self, about: &Parent) -> bool {
+        // Stored cards are another list; no money hangs on it.
+        about.kind != OperationKind::Tokenise
     }
 }
 

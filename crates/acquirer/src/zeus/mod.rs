@@ -44,11 +44,13 @@ pub const ABOUT: About = About {
             counts: &[2, 3, 5, 6, 10, 12, 15, 18, 20, 24],
         },
         yen_only: true,
+        amount_max: fields::AMOUNT_MAX,
         ..Capabilities::NONE
     },
     hosts: Some(Hosts {
         test: HOST,
         live: Some(HOST),
+        others: &[],
     }),
     basic: false,
     raw_pan: true,
@@ -351,7 +353,6 @@ impl Zeus {
     ) -> Result<Step, BuildError> {
         let parent = asked.parent()?;
         match (progress.stage, last, known(parent.acquirer_ref.as_ref())) {
-            // ZEUS's number was in the answer that was lost, and nothing else is a key: a person looks it up.
             (0 | 1, _, None) => Ok(Step::Done(Outcome::Unknown(Doubt::NoReply))),
             (0, None, Some(number)) => Ok(Step::ask(self.inquire(number)?, 1, None)),
             (1, Some(reply), Some(number)) => {
@@ -379,6 +380,11 @@ impl Connector for Zeus {
             OperationKind::Query => self.query(asked, progress, last),
             kind => Err(BuildError::Unsupported { kind }),
         }
+    }
+
+    fn can_ask(&self, about: &Parent) -> bool {
+        // ZEUS's number was in the answer that was lost, and nothing else is a key.
+        known(about.acquirer_ref.as_ref()).is_some()
     }
 }
 

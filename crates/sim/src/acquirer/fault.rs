@@ -245,6 +245,25 @@ pub(crate) fn table() -> String {
     for (amount, _, name) in super::trouble::TROUBLES {
         line(&amount.to_string(), name);
     }
+    line("", "");
+    line(
+        "POST /fault",
+        "{\"acquirer\": \"gmo\", \"request\": \"ExecTran\", \"fault\": \"silent-booked\", \"times\": 1}; GET /settings names acquirers",
+    );
+    line("", "");
+    line(
+        "POST /webhook",
+        "{\"acquirer\": \"adyen\", \"url\": \"http://127.0.0.1:PORT/PATH\", \"user\", \"password\"}: where they go;",
+    );
+    line("", &super::hooks::help());
+    line(
+        "",
+        "{\"acquirer\": \"adyen\", \"event\", \"order\"}: DELAY_OVER (what is captured by itself hours later is), CAPTURE_FAILED, REFUND_FAILED,",
+    );
+    line(
+        "",
+        "REFUNDED_REVERSED (what was asked of it last has failed)",
+    );
     text
 }
 
@@ -265,6 +284,8 @@ mod tests {
         assert_eq!(by_amount(1500), None);
         assert_eq!(refusal("4242424242424242", 9412).as_deref(), Some("G12"));
         assert_eq!(refusal("4242424242424242", 9413), None, "no such code");
-        assert!(table().contains("9014"));
+        for part in ["9014", "silent-booked", "DELAY_OVER", "out-of-order"] {
+            assert!(table().contains(part), "{part}");
+        }
     }
 }

@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 
+use encoding_rs::SHIFT_JIS;
 use md5::{Digest, Md5};
 use serde_json::{Value, json};
 
@@ -20,6 +21,9 @@ const SHOP_PASS: &str = "shoppass01";
 const SITE_ID: &str = "tsite00000001";
 const SITE_PASS: &str = "sitepass01";
 const TEXT: &str = "text/plain;charset=Windows-31J";
+
+/// The numbers of instalments that there are.
+const TIMES: [&str; 10] = ["2", "3", "5", "6", "10", "12", "15", "18", "20", "24"];
 
 struct Order {
     job: String,
@@ -236,8 +240,9 @@ impl Gmo {
         match (order.job.as_str(), method, times) {
             ("CHECK", "", "") => {}
             (_, "1" | "3" | "4", "") => {}
-            (_, "2" | "5", times) if times.parse::<u8>().is_ok_and(|t| (2..=99).contains(&t)) => {}
-            (_, "2" | "5", _) => return Err(refused("E01270001")),
+            (_, "2" | "5", times) if TIMES.contains(&times) => {}
+            (_, "2" | "5", "") => return Err(refused("E01270001")),
+            (_, "2" | "5", _) => return Err(refused("E01270010")),
             _ => return Err(refused("E01260001")),
         }
         if number.is_empty() {
@@ -552,14 +557,23 @@ impl Protocol for Gmo {
         let (Some(api), true, "POST") = (api, is_form, request.method.as_str()) else {
             return Answered::nowhere();
         };
-        // Values are Windows-31J; those that we are sent are ASCII.
-        let fields: Option<Fields> = form(&request.body).map(|fields| {
-            let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
-            fields.into_iter().map(|(n, v)| (n, text(v))).collect()
+        // Values are Windows-31J, which the Encoding Standard calls Shift_JIS.
+        let mut told = kind
+            .split(';')
+            .skip(1)
+            .map(|p| p.trim().to_ascii_lowercase());
+        let charset = told.all(|p| p == "charset=windows-31j" || p == "charset=shift_jis");
+        let fields: Option<Fields> = form(&request.body).filter(|_| charset).and_then(|fields| {
+            let text = |bytes: Vec<u8>| {
+                let text = SHIFT_JIS.decode_without_bom_handling_and_without_replacement(&bytes);
+                text.map(std::borrow::Cow::into_owned)
+            };
+            let all = fields.into_iter().map(|(n, v)| Some((n, text(v)?)));
+            all.collect()
         });
         let (done, trouble) = match &fields {
             Some(fields) => self.run(api, fields, faults),
-            None => (Err(refused("E01010001")), None),
+            None => (Err(Refused(vec!["E01990001"], "charset".to_owned())), None),
         };
         let wrong = match &done {
             Err(Refused(codes, name))

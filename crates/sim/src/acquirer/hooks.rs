@@ -49,6 +49,12 @@ const WRONGS: [(&str, Wrong); 5] = [
     ("never", Wrong::Never),
 ];
 
+/// What may go wrong with a message, for people.
+pub(crate) fn help() -> String {
+    let names = WRONGS.map(|row| row.0).join(", ");
+    format!("{{\"acquirer\": \"adyen\", \"fault\", \"times\"}}: of the next ones, one of {names}")
+}
+
 #[derive(Clone)]
 struct Target {
     address: SocketAddr,

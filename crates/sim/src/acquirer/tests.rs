@@ -9,6 +9,7 @@ use super::*;
 mod adyen;
 mod ask;
 mod conformance;
+mod gmo;
 mod hyperswitch;
 mod kept;
 mod kuroneko;

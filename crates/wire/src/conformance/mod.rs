@@ -29,7 +29,7 @@ pub use cases::{CASES, Case, Listed};
 pub use report::{Left, Plans, Report, Row, Verdict};
 
 use crate::run::now_unix_s;
-use crate::{Kept, Ran, Sender, Trouble, hint, run_from};
+use crate::{Kept, Ran, SendError, Sender, Trouble, hint, run_from};
 use cards::Which;
 use report::words;
 
@@ -170,10 +170,20 @@ impl Came {
 
     fn of(result: Verdict, done: &Done) -> Self {
         let op = done.op.get();
-        let mut text = format!("{}: {}", op.kind.name(), words(&done.outcome));
-        if let Some(trouble) = &done.trouble {
-            text += &format!(" ({trouble})");
-        }
+        let unanswered = matches!(done.trouble, Some(Trouble::Send(SendError::NoReply { .. })));
+        let text = match (&done.outcome, &done.trouble) {
+            // It went out; what no money moves by is not charged, answered or not.
+            (Outcome::NotCharged(_), _) if unanswered => {
+                format!(
+                    "{}: no whole answer came; no money moves by it",
+                    op.kind.name()
+                )
+            }
+            (outcome, None) => format!("{}: {}", op.kind.name(), words(outcome)),
+            (outcome, Some(trouble)) => {
+                format!("{}: {} ({trouble})", op.kind.name(), words(outcome))
+            }
+        };
         Self {
             result,
             text,
@@ -190,7 +200,7 @@ impl Came {
             order: Some(op.acquirer_order),
             hint: match result {
                 Verdict::Ok => None,
-                _ => hint(&done.outcome, done.trouble.as_ref()),
+                _ => todo(&done.outcome, done.trouble.as_ref()),
             },
         }
     }
@@ -348,7 +358,7 @@ impl<'a> Kit<'a> {
             Case::CapturePart => self.both(Authorise, (Capture, PART)).await,
             Case::ChargeVoid => self.both(Charge, (Void, AMOUNT)).await,
             Case::ChargeRefund => self.both(Charge, (Refund, AMOUNT)).await,
-            Case::RefundPart => self.both(Charge, (Refund, PART)).await,
+            Case::RefundPart => self.refund_part().await,
             Case::Query => {
                 let charge = self.charge().await?;
                 approved(self.ask(charge).await?)
@@ -388,6 +398,23 @@ impl<'a> Kit<'a> {
         let op = self.intent(first, AMOUNT);
         let at = self.pay(op).await?;
         self.later(kind, amount, at).await
+    }
+
+    /// Gives a part back: of what is captured, which a charge is not at every acquirer.
+    async fn refund_part(&mut self) -> Result<Came, Came> {
+        use OperationKind::{Authorise, Capture, Charge, Refund};
+        let can = self.can();
+        if !can.captured_later {
+            return self.both(Charge, (Refund, PART)).await;
+        }
+        if !can.authorise_without_capture || !can.capture {
+            let why = "by this contract a charge is captured some time later, and no part of it can be given back before";
+            return Err(Came::without(Verdict::NotSupported, why));
+        }
+        let op = self.intent(Authorise, AMOUNT);
+        let at = self.pay(op).await?;
+        self.later(Capture, AMOUNT, at).await?;
+        self.later(Refund, PART, at).await
     }
 
     async fn charge(&mut self) -> Result<usize, Came> {
@@ -804,6 +831,22 @@ fn made(
     };
     let sender = Sender::new(&endpoint).map_err(|e| Refused::Settings(e.to_string()))?;
     Ok((connector, sender))
+}
+
+/// What to do about a case: as of a payment's operation, where that does not speak of payments or of this test.
+fn todo(outcome: &Outcome, trouble: Option<&Trouble>) -> Option<&'static str> {
+    match (outcome, trouble) {
+        (Outcome::Unknown(_), None | Some(Trouble::Send(SendError::NoReply { .. }))) => {
+            Some("look the order up in the acquirer's screens, by its number")
+        }
+        (_, Some(Trouble::Send(SendError::NoReply { .. }))) => {
+            Some("look at the acquirer's notices; if it is only slow, raise reply_timeout")
+        }
+        (Outcome::NotCharged(Why::Rejected), None) => {
+            Some("look at credentials, contract and limits (docs/acquirers)")
+        }
+        _ => hint(outcome, trouble),
+    }
 }
 
 /// The same key with another last sign, of which the form does not change.

@@ -119,7 +119,7 @@ const fn then(acquirer: &'static str, reserve: bool, then: &'static str) -> Case
 /// No fault.
 const GOOD: u64 = 1200;
 
-/// A person decides of what GMO says of a refund (its amount says nothing of whether it was this one), of a charge at Yamato or SBPS that is
+/// A person decides of a refund at GMO that was killed before it was written down what it was to leave, of a charge at Yamato or SBPS that is
 /// reserved and not taken, and of everything at an endpoint that can't be asked. Faults: silent and not booked, silent and booked, closed and booked, cut in the middle, 500 and not booked, 500 and booked.
 const CASES: &[Case] = &[
     few(case("gmo", GOOD)),

@@ -176,8 +176,8 @@ fn what_events_say() {
         ("CANCELLATION", LATER, "true", "", &[Void], later, done.clone()),
         ("CANCELLATION", LATER, "false", "", &[Void], later, no(failed, "CANCELLATION")),
         ("TECHNICAL_CANCEL", ORDER, "true", "", &[Void], order, done.clone()),
-        ("CANCEL_OR_REFUND", LATER, "true", "", &[Void], later, done.clone()),
-        ("REFUND", LATER, "true", "", &[Refund], later, done),
+        ("CANCEL_OR_REFUND", LATER, "true", "", &[Refund, Void], later, done.clone()),
+        ("REFUND", LATER, "true", "", &[Refund, Void], later, done),
         ("REFUND_FAILED", LATER, "true", "Refund Failed", &[Refund, Void], later, no(failed, "Refund Failed")),
         ("REFUNDED_REVERSED", LATER, "true", "", &[Refund, Void], later, no(failed, "REFUNDED_REVERSED")),
     ] {
@@ -193,6 +193,8 @@ fn what_events_say() {
         let warns: &[OperationKind] = match event {
             "AUTHORISATION" | "TECHNICAL_CANCEL" => &[],
             "CAPTURE_FAILED" => &[Capture, Charge],
+            "CANCEL_OR_REFUND" => &[Void],
+            "REFUND" => &[Refund],
             _ => kinds,
         };
         assert_eq!(notice.warns, warns, "{event}");

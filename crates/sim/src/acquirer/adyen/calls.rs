@@ -191,16 +191,22 @@ impl Adyen {
             }
         };
         let manual = text(body, "/additionalData/manualCapture") == "true";
+        let hours = &body["captureDelayHours"];
+        if !hours.is_null() && hours.as_u64().is_none_or(|hours| hours > 672) {
+            return Err(wrong("168", "captureDelayHours"));
+        }
+        let delayed = hours.as_u64().is_some_and(|hours| hours > 0) && !manual;
         let payment = Payment {
             reference,
             amount: value,
             currency,
             state,
-            captured: if state == "Authorised" && !manual {
+            captured: if state == "Authorised" && !manual && !delayed {
                 value
             } else {
                 0
             },
+            delayed,
             refunded: 0,
             plan: plan.clone(),
             last4,
@@ -312,7 +318,7 @@ impl Adyen {
         let found = self
             .payments
             .iter_mut()
-            .find(|(_, p)| p.reference == reference && p.state == "Authorised");
+            .find(|(_, p)| p.reference == reference && p.state == "Authorised" && p.captured == 0);
         // Of all that is told later, this alone bears the payment's reference and not the request's.
         let mut told = Told {
             event: "TECHNICAL_CANCEL",
@@ -325,7 +331,6 @@ impl Adyen {
         };
         if let Some((psp, payment)) = found {
             payment.state = "Cancelled";
-            payment.captured = 0;
             (told.original, told.success) = (psp.clone(), true);
             told.sum = (payment.amount, payment.currency.clone());
             told.reason.clear();

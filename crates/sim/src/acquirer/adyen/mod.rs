@@ -1,5 +1,5 @@
 //! Adyen Checkout, version 72: payments, captures, cancels, refunds, reversals. From its public description (Adyen/adyen-openapi, aa014f0)
-//! and docs.adyen.com (refusal reasons, error codes, idempotency, capture). What is asked later is only `received`; it is done at once
+//! and docs.adyen.com (refusal reasons, error codes, idempotency, capture, reversal). What is asked later is only `received`; it is done at once
 //! here, and told by webhook ([`webhook`]) where the control port was given an address.
 //!
 //! A refusal is asked for as in its test system: by the holder's name. Cards of another test system are refused as they are there.
@@ -27,6 +27,8 @@ struct Payment {
     currency: String,
     state: &'static str,
     captured: u64,
+    /// Whether it is captured by itself, hours after: when the control port says that they are over.
+    delayed: bool,
     refunded: u64,
     plan: Value,
     last4: String,
@@ -197,6 +199,8 @@ impl Protocol for Adyen {
                 .map(|payment| {
                     json!({
                         "order": payment.reference, "state": payment.state, "amount": payment.amount, "captured": payment.captured,
+                        // What the merchant gets, where it is not cancelled before.
+                        "taken": if payment.delayed && payment.state == "Authorised" { payment.amount } else { payment.captured },
                         "refunded": payment.refunded, "requests": payment.requests, "last4": payment.last4, "plan": payment.plan,
                         "booked": payment.state == "Authorised",
                     })

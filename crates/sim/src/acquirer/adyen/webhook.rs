@@ -75,8 +75,18 @@ impl Told {
 }
 
 impl Adyen {
-    /// That the last thing which was asked of an order has failed after all.
+    /// That the hours are over after which it captures a charge by itself, of which it says nothing; or that the last thing which was asked of
+    /// an order has failed after all.
     pub(super) fn tell_late(&mut self, event: &str, order: &str) -> bool {
+        if event == "DELAY_OVER" {
+            let mut all = self.payments.values_mut();
+            let due = all.find(|p| p.reference == order && p.delayed && p.captured == 0);
+            let due = due.filter(|payment| payment.state == "Authorised");
+            return due.is_some_and(|payment| {
+                payment.captured = payment.amount;
+                true
+            });
+        }
         let found = self.payments.iter().find(|(_, p)| p.reference == order);
         let Some((psp, payment)) = found else {
             return false;

@@ -231,6 +231,60 @@ async fn an_unknown_payment_is_undone_by_the_technical_cancel() {
     );
 }
 
+/// A charge is captured hours later: until then it can be cancelled by our reference and no part of it given back, from then on the other way
+/// round. All of it is given back at either time, which is told as what was asked for.
+#[tokio::test]
+async fn a_charge_is_captured_hours_later() {
+    let lab = Lab::start().await;
+    let shop = Shop::open(&lab, "adyen").await;
+    let mut inbox = Inbox::open(&lab).await;
+    for captured in [false, true] {
+        for (kind, amount, event, done) in [
+            (OperationKind::Refund, 400, "REFUND", captured),
+            (OperationKind::Refund, 1_500, "CANCEL_OR_REFUND", true),
+            (OperationKind::Void, 1_500, "CANCEL_OR_REFUND", true),
+        ] {
+            let charge = shop.intent(OperationKind::Charge, 1_500, None);
+            let charge = shop.run(charge, Some(VISA)).await;
+            inbox.next(&shop).await;
+            let order = charge.op.get().acquirer_order.to_string();
+            if captured {
+                let over = json!({"event": "DELAY_OVER", "order": order});
+                assert_eq!(control(&lab, over.clone()).await, 200);
+                assert_eq!(control(&lab, over).await, 400, "once");
+            }
+            let later = shop.intent(kind, amount, Some(&charge));
+            let later = shop.run(later, None).await;
+            let notice = inbox.next(&shop).await;
+            let about = Noticed::Operation(later.op.get().operation_id);
+            let yes = matches!(notice.outcome, Outcome::Approved(_));
+            let at = format!("{captured} {kind:?} {amount}");
+            assert_eq!(
+                (notice.event, notice.about, yes),
+                (event, about, done),
+                "{at}"
+            );
+            assert!(notice.kinds.contains(&kind), "{at}");
+            let order = shop.order(&charge).await;
+            let left = order["taken"].as_u64().unwrap() - order["refunded"].as_u64().unwrap();
+            let given = if done { amount } else { 0 };
+            assert_eq!(left, 1_500 - given, "{at}: {order}");
+        }
+        let charge = shop.intent(OperationKind::Charge, 19_005, None);
+        let lost = shop.run(charge, Some(VISA)).await;
+        inbox.next(&shop).await;
+        if captured {
+            let order = lost.op.get().acquirer_order.to_string();
+            control(&lab, json!({"event": "DELAY_OVER", "order": order})).await;
+        }
+        let void = shop.intent(OperationKind::Void, 19_005, Some(&lost));
+        shop.run(void, None).await;
+        let notice = inbox.next(&shop).await;
+        let yes = matches!(notice.outcome, Outcome::Approved(_));
+        assert_eq!((notice.event, yes), ("TECHNICAL_CANCEL", !captured));
+    }
+}
+
 /// Where its webhooks go.
 struct Inbox {
     messages: mpsc::UnboundedReceiver<(Option<Vec<u8>>, Vec<u8>)>,

@@ -23,8 +23,42 @@ struct Tried {
     name: &'static str,
     /// The requests by which each operation moves money, as the acquirer calls them. One that is not here, it does not have.
     requests: &'static [(OperationKind, &'static str)],
+    /// The same of what is asked of a charge: its release, and a part of it given back.
+    of_charges: &'static [(OfCharge, &'static str)],
     /// Cards that are refused, and the neutral reason.
     declines: &'static [(&'static str, &'static str)],
+}
+
+/// What is asked of a charge besides its refund as a whole.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum OfCharge {
+    Void,
+    Part,
+}
+
+/// What is tried: an operation, the one before it, and how much of it.
+#[derive(Clone, Copy)]
+struct Trial {
+    name: &'static str,
+    kind: OperationKind,
+    /// Charge or authorisation, of 1,500.
+    first: Option<OperationKind>,
+    amount: u64,
+}
+
+impl OfCharge {
+    fn trial(self) -> Trial {
+        let (name, kind, amount) = match self {
+            Self::Void => ("void-charge", OperationKind::Void, 1500),
+            Self::Part => ("refund-part", OperationKind::Refund, 400),
+        };
+        Trial {
+            name,
+            kind,
+            first: Some(OperationKind::Charge),
+            amount,
+        }
+    }
 }
 
 const TRIED: &[Tried] = &[
@@ -35,10 +69,11 @@ const TRIED: &[Tried] = &[
             (OperationKind::Authorise, "payments"),
             (OperationKind::Capture, "captures"),
             (OperationKind::Void, "cancels"),
-            (OperationKind::Refund, "refunds"),
+            (OperationKind::Refund, "reversals"),
             (OperationKind::Tokenise, "payments"),
             (OperationKind::Verify, "payments"),
         ],
+        of_charges: &[(OfCharge::Void, "reversals"), (OfCharge::Part, "refunds")],
         declines: &[
             ("4000000000000002", "card_unusable"),
             ("4000000000009995", "insufficient_funds"),
@@ -52,6 +87,7 @@ const TRIED: &[Tried] = &[
     Tried {
         name: "generic",
         requests: &[(OperationKind::Charge, "charge")],
+        of_charges: &[],
         declines: &[
             ("4000000000000002", "card_unusable"),
             ("4000000000009995", "insufficient_funds"),
@@ -74,6 +110,10 @@ const TRIED: &[Tried] = &[
             (OperationKind::Tokenise, "SaveCard"),
             (OperationKind::Verify, "ExecTran"),
         ],
+        of_charges: &[
+            (OfCharge::Void, "AlterTran"),
+            (OfCharge::Part, "ChangeTran"),
+        ],
         declines: &[
             ("4000000000000002", "card_unusable"),
             ("4000000000009995", "insufficient_funds"),
@@ -91,6 +131,7 @@ const TRIED: &[Tried] = &[
             (OperationKind::Void, "cancel"),
             (OperationKind::Refund, "refunds"),
         ],
+        of_charges: &[(OfCharge::Part, "refunds")],
         declines: &[
             ("4000000000000002", "card_unusable"),
             ("4000000000009995", "insufficient_funds"),
@@ -111,6 +152,7 @@ const TRIED: &[Tried] = &[
             (OperationKind::Tokenise, "attach"),
             (OperationKind::Verify, "setup_intents"),
         ],
+        of_charges: &[(OfCharge::Part, "refunds")],
         declines: &[
             ("4000000000000002", "card_unusable"),
             ("4000000000009995", "insufficient_funds"),
@@ -133,6 +175,10 @@ const TRIED: &[Tried] = &[
             (OperationKind::Refund, "creditCancel"),
             (OperationKind::Tokenise, "credit"),
         ],
+        of_charges: &[
+            (OfCharge::Void, "creditCancel"),
+            (OfCharge::Part, "creditChangePrice"),
+        ],
         declines: &[
             ("4000000000000002", "card_unusable"),
             ("4000000000009995", "limit_exceeded"),
@@ -152,6 +198,7 @@ const TRIED: &[Tried] = &[
             (OperationKind::Refund, "Cancel"),
             (OperationKind::Tokenise, "Add/cardinfo"),
         ],
+        of_charges: &[(OfCharge::Void, "Cancel"), (OfCharge::Part, "Cancel")],
         declines: &[
             ("4000000000000002", "card_unusable"),
             ("4000000000009995", "limit_exceeded"),
@@ -172,6 +219,10 @@ const TRIED: &[Tried] = &[
             (OperationKind::Refund, "ST02-00303-101"),
             (OperationKind::Tokenise, "MG02-00101-101"),
         ],
+        of_charges: &[
+            (OfCharge::Void, "ST02-00303-101"),
+            (OfCharge::Part, "ST02-00307-101"),
+        ],
         declines: &[
             ("4000000000000002", "card_unusable"),
             ("4000000000009995", "limit_exceeded"),
@@ -187,6 +238,7 @@ const TRIED: &[Tried] = &[
             (OperationKind::Void, "payment_return"),
             (OperationKind::Refund, "payment_return"),
         ],
+        of_charges: &[(OfCharge::Part, "price_change")],
         declines: &[
             ("4000000000000002", "card_unusable"),
             ("4000000000000069", "expired_card"),
@@ -360,15 +412,24 @@ impl<'a> Shop<'a> {
         self.lab.log().await["acquirers"][self.name]["wrong"].clone()
     }
 
-    /// What an operation needs before it: an authorisation for a capture, a charge for a refund.
-    async fn before(&self, kind: OperationKind) -> Option<Done> {
-        let capabilities = self.connector.about().capabilities;
+    /// An operation as it is tried, behind what it needs before it: an authorisation for a capture, a charge for a refund.
+    fn trial(&self, kind: OperationKind) -> Trial {
+        let can = self.connector.about().capabilities;
         let first = match kind {
-            OperationKind::Void if !capabilities.authorise_without_capture => OperationKind::Charge,
-            OperationKind::Capture | OperationKind::Void => OperationKind::Authorise,
-            OperationKind::Refund => OperationKind::Charge,
-            _ => return None,
+            OperationKind::Void if !can.authorise_without_capture => Some(OperationKind::Charge),
+            OperationKind::Capture | OperationKind::Void => Some(OperationKind::Authorise),
+            OperationKind::Refund => Some(OperationKind::Charge),
+            _ => None,
         };
+        Trial {
+            name: kind.name(),
+            kind,
+            first,
+            amount: 1500,
+        }
+    }
+
+    async fn before(&self, first: OperationKind) -> Done {
         let done = self
             .run(self.intent(first, 1500, None), Some("4111111111111111"))
             .await;
@@ -378,7 +439,7 @@ impl<'a> Shop<'a> {
             self.name,
             done.outcome
         );
-        Some(done)
+        done
     }
 }
 
@@ -394,8 +455,12 @@ pub(super) fn word(outcome: &Outcome) -> String {
 }
 
 /// Runs one cell: the operation with this fault. Says what came of it and how it was found out.
-async fn cell(shop: &Shop<'_>, kind: OperationKind, request: &str, fault: Option<&str>) -> String {
-    let before = shop.before(kind).await;
+async fn cell(shop: &Shop<'_>, trial: Trial, request: &str, fault: Option<&str>) -> String {
+    let kind = trial.kind;
+    let before = match trial.first {
+        Some(first) => Some(shop.before(first).await),
+        None => None,
+    };
     let keyed = matches!(
         kind,
         OperationKind::Charge
@@ -406,10 +471,10 @@ async fn cell(shop: &Shop<'_>, kind: OperationKind, request: &str, fault: Option
     if let Some(fault) = fault {
         shop.fault(request, fault).await;
     }
-    let intent = shop.intent(kind, 1500, before.as_ref());
+    let intent = shop.intent(kind, trial.amount, before.as_ref());
     let done = shop.run(intent, keyed.then_some("4111111111111111")).await;
     let booked = fault.is_none_or(|name| TROUBLES.iter().any(|row| row.2 == name && row.1.booked));
-    let at = format!("{} {} {fault:?}", shop.name, kind.name());
+    let at = format!("{} {} {fault:?}", shop.name, trial.name);
     // Money: never "no" when it was done, never "yes" when it was not.
     match &done.outcome {
         Outcome::Approved(_) => assert!(booked, "{at}"),
@@ -430,7 +495,10 @@ async fn cell(shop: &Shop<'_>, kind: OperationKind, request: &str, fault: Option
     }
     let capabilities = shop.connector.about().capabilities;
     if !capabilities.query {
-        said += " -> a person (no query)";
+        said += match shop.connector.hook() {
+            Some(_) => " -> its webhook, else a person (no query)",
+            None => " -> a person (no query)",
+        };
         if capabilities.void && keyed {
             // By our own order number, where the acquirer has that.
             let void = shop.intent(OperationKind::Void, 1500, Some(&done));
@@ -443,7 +511,10 @@ async fn cell(shop: &Shop<'_>, kind: OperationKind, request: &str, fault: Option
         return said;
     }
     let asked = shop
-        .run(shop.intent(OperationKind::Query, 1500, Some(&done)), None)
+        .run(
+            shop.intent(OperationKind::Query, trial.amount, Some(&done)),
+            None,
+        )
         .await;
     match &asked.outcome {
         Outcome::Approved(_) => assert!(booked, "{at}: found {:?}", asked.outcome),
@@ -454,6 +525,25 @@ async fn cell(shop: &Shop<'_>, kind: OperationKind, request: &str, fault: Option
     }
     write!(said, " -> query: {}", word(&asked.outcome)).unwrap();
     said
+}
+
+fn row(acquirer: &str, trial: &str, case: &str, said: &str) -> String {
+    format!("{acquirer:<12} {trial:<11} {case:<16} {said}\n")
+}
+
+/// A trial without a fault, and with each of each request.
+async fn rows(shop: &Shop<'_>, trial: Trial, requests: &[&str]) -> String {
+    let first = requests.first().copied().unwrap_or_default();
+    let said = cell(shop, trial, first, None).await;
+    let mut table = row(shop.name, trial.name, "approve", &said);
+    // One after the other: a fault is for the next request, whosever it is.
+    for request in requests {
+        for (_, _, fault) in TROUBLES {
+            let said = cell(shop, trial, request, Some(fault)).await;
+            table += &row(shop.name, trial.name, fault, &format!("{said} ({request})"));
+        }
+    }
+    table
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -474,9 +564,6 @@ async fn matrix_of_connectors_operations_and_faults() {
             OperationKind::Tokenise,
             OperationKind::Verify,
         ] {
-            let row = |case: &str, said: &str| {
-                format!("{:<12} {:<9} {case:<16} {said}\n", tried.name, kind.name())
-            };
             let requests = tried.requests.iter().filter(|r| r.0 == kind);
             let requests: Vec<_> = requests.map(|r| r.1).collect();
             assert_eq!(
@@ -485,18 +572,13 @@ async fn matrix_of_connectors_operations_and_faults() {
                 "{} {kind:?}",
                 tried.name
             );
-            let Some(first) = requests.first() else {
-                table += &row("-", "the acquirer has no such operation");
+            let trial = shop.trial(kind);
+            if requests.is_empty() {
+                let none = "the acquirer has no such operation";
+                table += &row(tried.name, trial.name, "-", none);
                 continue;
-            };
-            table += &row("approve", &cell(&shop, kind, first, None).await);
-            // One after the other: a fault is for the next request, whosever it is.
-            for request in &requests {
-                for (_, _, fault) in TROUBLES {
-                    let said = cell(&shop, kind, request, Some(fault)).await;
-                    table += &row(fault, &format!("{said} ({request})"));
-                }
             }
+            table += &rows(&shop, trial, &requests).await;
             if !matches!(kind, OperationKind::Charge | OperationKind::Authorise) {
                 continue;
             }
@@ -504,8 +586,13 @@ async fn matrix_of_connectors_operations_and_faults() {
                 let done = shop.run(shop.intent(kind, 1500, None), Some(number)).await;
                 assert_eq!(word(&done.outcome), *reason, "{} {number}", tried.name);
                 assert_ne!(shop.order(&done).await["booked"], true);
-                table += &row("decline", reason);
+                table += &row(tried.name, trial.name, "decline", reason);
             }
+        }
+        let parts = tried.of_charges.iter().any(|row| row.0 == OfCharge::Part);
+        assert_eq!(parts, capabilities.partial_refund, "{}", tried.name);
+        for (of_charge, request) in tried.of_charges {
+            table += &rows(&shop, of_charge.trial(), &[*request]).await;
         }
         assert_eq!(
             shop.wrong().await,
