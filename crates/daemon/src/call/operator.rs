@@ -16,7 +16,7 @@ use super::Call;
 use crate::events;
 use crate::guard::Danger;
 use crate::ladder;
-use crate::pairs::{ARRIVAL_MAX, Arrival, Company, Pair};
+use crate::pairs::{ARRIVAL_MAX, Arrival, Company, Hearers, Pair, Seated};
 use crate::spoken;
 
 /// Longest that a whisper may take before the customer is joined.
@@ -50,6 +50,8 @@ pub(super) struct Operator {
     arrived: Instant,
     star: Option<Instant>,
     step: Option<Step>,
+    /// By it whoever takes his place is known for no caller.
+    _seated: Seated,
 }
 
 /// The next event of the operator's leg; never ready where there is none.
@@ -61,7 +63,7 @@ pub(super) async fn event(operator: &mut Option<Operator>) -> Option<CallEvent> 
 }
 
 impl Operator {
-    fn of(start: Start, company: Company) -> Self {
+    fn of(start: Start, company: Company, seated: Seated) -> Self {
         Self {
             channel: start.channel.id,
             name: start.channel.name,
@@ -76,7 +78,13 @@ impl Operator {
             arrived: start.arrived,
             star: None,
             step: None,
+            _seated: seated,
         }
+    }
+
+    /// Whether he is beside the customer and hears what is going on.
+    fn stays(&self) -> bool {
+        self.company == Company::Stay && self.together && !self.talking && !self.gone
     }
 
     /// Whether it belongs to the pay key once more, of a finger that pressed that twice.
@@ -123,7 +131,10 @@ impl Call {
     /// Waits for the operator's leg. Without it the payment goes on, and the return is the ladder's.
     pub(super) async fn welcome(&mut self, arrival: Arrival, pair: &Pair) {
         match tokio::time::timeout(ARRIVAL_MAX, arrival).await {
-            Ok(Ok(start)) => self.operator = Some(Operator::of(start, pair.company)),
+            Ok(Ok(start)) => {
+                let seated = self.shared.pairs.seat(&start.channel.id);
+                self.operator = Some(Operator::of(start, pair.company, seated));
+            }
             _ => events::operator_missing(&self.about),
         }
     }
@@ -222,6 +233,13 @@ impl Call {
         match spoken::play(&client, &operator.channel, &id, prompt, language).await {
             Ok(()) | Err(RequestError::OutcomeUnknown) => operator.playback = Some(id),
             Err(error) => events::ari_request_failed(&self.about, "play", &error),
+        }
+    }
+
+    /// What the customer is asked, to an operator who stays and is to hear it.
+    pub(super) async fn play_beside(&mut self, prompt: &Prompt) {
+        if self.hearers == Hearers::Both && self.operator.as_ref().is_some_and(Operator::stays) {
+            self.say_to_operator(prompt).await;
         }
     }
 

@@ -3,6 +3,8 @@
 //! The customer's voice is one tone, the operator's another: who heard whom, and when, is in what their telephones report. Each operator's
 //! sound is kept and searched for keys.
 
+mod both;
+mod elsewhere;
 mod queue;
 mod redirect;
 mod seats;
@@ -34,6 +36,10 @@ const SECOND: u32 = 2000;
 const MUSIC: u32 = 400;
 /// A vowel of a prompt may be taken for music for so long, ms.
 const VOWEL_MAX: u64 = 300;
+
+/// Nobody hears nothing for longer, from the operator's key until both talk again, but a customer who is being waited for: to whom
+/// something is said after `reminder_after`, and again after each `reminder_every`.
+const SILENCE_MAX: Duration = Duration::from_secs(3);
 
 /// Calls at once: each is two telephones that must not be late, and their sound is judged.
 const SIDE_BY_SIDE: usize = 8;
@@ -211,19 +217,20 @@ fn cases() -> Vec<Case> {
             all.push(case(&format!("the operator {name}, keys by {way}"), by).dtmf(way));
         }
     }
+    // A key that comes in two ways at once.
+    all.push(case("the operator stays, keys by both", By::Stay).dtmf("both"));
     all.extend(pauses());
     all.extend(hang_ups());
+    all.extend(both::usual());
     let second = paying(MASTERCARD);
     all.push(
         case("the key twice, quickly", By::Hold)
             .operator(&format!("hears:1000 sleep:400 *9*9 {GOODBYE}")),
     );
-    all.push(
-        case("the customer presses the key: nothing happens", By::Hold)
-            .customer(&format!("hears:500 *9 sleep:1500 {}", pays()))
-            .operator(&format!("hears:1000 sleep:3500 *9 {GOODBYE}"))
-            .presses(2),
-    );
+    all.push(presses_first(
+        "the customer presses the key: nothing happens",
+        By::Hold,
+    ));
     for (name, by) in [
         ("a second payment in the same call", By::Hold),
         ("a second payment, the operator stays", By::Stay),
@@ -247,6 +254,14 @@ fn cases() -> Vec<Case> {
             .operator(&format!("{PRESS} heard 2 {GOODBYE}"))
     });
     all
+}
+
+/// The customer presses the key before the operator does.
+fn presses_first(name: &str, by: By) -> Case {
+    case(name, by)
+        .customer(&format!("hears:500 *9 sleep:1500 {}", pays()))
+        .operator(&format!("hears:1000 sleep:3500 *9 {GOODBYE}"))
+        .presses(2)
 }
 
 /// Keys by which one of the two stops it.
@@ -463,6 +478,11 @@ impl Seat {
         Ok(scripts.fold(phone, |phone, script| phone.then(script)))
     }
 
+    /// What the customer hears.
+    fn customer_wav(&self) -> PathBuf {
+        self.wav.with_extension("heard.wav")
+    }
+
     pub(crate) fn customer(
         &self,
         lab: &Lab,
@@ -507,6 +527,11 @@ pub(crate) fn step_at(report: &Report, step: &str) -> Option<u64> {
     let steps = report.steps.as_array()?;
     let found = steps.iter().rfind(|s| s["step"] == step)?;
     Some(found["ms"].as_u64()? + report.began_unix_ms)
+}
+
+/// When the payment began, ms since 1970.
+fn began_of(report: &Report) -> u64 {
+    step_at(report, "greeting").unwrap_or(u64::MAX)
 }
 
 /// Keys that a decoder finds in a recording, whatever they may be, and remnants of keys.
@@ -575,6 +600,7 @@ impl Floor<'_> {
             None => case.by.extension(operator),
         };
         let call = seat.customer(self.lab, extension, &case.customer, case.dtmf)?;
+        let call = call.with(&["--save-audio", &seat.customer_wav().display().to_string()]);
         let again = async {
             if let Some(amount) = case.second {
                 self.state_is(payments.last().context("none")?, &["approved"])
@@ -689,7 +715,7 @@ impl Floor<'_> {
         let by_customer = heard_at(&report.voices, OPERATOR, report.began_unix_ms);
         let between = heard_between(&by_customer, began, result);
         match case.by {
-            By::Stay if case.left == "hung-up" && case.operator.len() == 1 => ensure!(
+            By::Stay if case.together && case.operator.len() == 1 => ensure!(
                 between >= 500,
                 "the operator stays, and the customer heard him for {between} ms"
             ),
@@ -714,12 +740,28 @@ impl Floor<'_> {
                 "behind the payment the customer heard the operator for {heard} ms"
             );
             result_to_talk = back - result;
+            let heard = Recording::complete(&seat.customer_wav()).await?;
+            let at = |unix: u64| Duration::from_millis(unix.saturating_sub(report.began_unix_ms));
+            let quiet = heard.quiet(at(result), at(back));
+            ensure!(
+                quiet <= SILENCE_MAX,
+                "between the result and the operator the customer heard nothing for {quiet:?}"
+            );
             if operators.len() == 1 {
                 let at =
                     |unix: u64| Duration::from_millis(unix.saturating_sub(first.began_unix_ms));
-                let spoken = Recording::complete(&seat.wav)
-                    .await?
-                    .spoken(at(result), at(back));
+                let heard = Recording::complete(&seat.wav).await?;
+                // One who stays hears nothing meanwhile: he talks.
+                let from = match case.by {
+                    By::Stay => result,
+                    By::Hold | By::Queue => began,
+                };
+                let quiet = heard.quiet(at(from), at(back));
+                ensure!(
+                    quiet <= SILENCE_MAX || !case.apart,
+                    "the operator heard nothing for {quiet:?}"
+                );
+                let spoken = heard.spoken(at(result), at(back));
                 ensure!(
                     spoken >= Duration::from_secs(1),
                     "of the whisper the operator heard {spoken:?}"
@@ -1053,7 +1095,7 @@ impl Floor<'_> {
         let paid = self.announce(operator, 3300, None).await?;
         let desk = seat
             .phone(&[format!(
-                "{PRESS} wait:call-ended hears:1000 sleep:500 refer:{to}"
+                "{PRESS} wait:call-ended hears:1000 sleep:500 hold sleep:1000 resume hears:1000 sleep:500 refer:{to}"
             )])?
             .start(self.lab)
             .await?;
@@ -1083,9 +1125,37 @@ impl Floor<'_> {
             "the two did not talk; {}",
             told()
         );
+        let by_operator = heard_at(&first.voices, CUSTOMER, first.began_unix_ms);
+        ensure!(
+            by_operator
+                .windows(2)
+                .any(|pair| pair[0].0 > began_of(&report) && pair[1].0 - pair[0].1 >= 900),
+            "behind the payment no hold is to be heard; {}",
+            told()
+        );
         self.state_is(&paid, PAID).await?;
         self.nothing_left(&seat, report.call_id.as_deref()).await?;
         self.nothing_left(&other, None).await
+    }
+
+    /// The whole of it as practice: said so, and nobody is charged.
+    async fn practised(&self, operator: usize) -> anyhow::Result<()> {
+        let seat = Seat::new(self.lab, operator)?;
+        let desk = seat.phone(&[format!("{PRESS} {GOODBYE}")])?;
+        let desk = desk.start(self.lab).await?;
+        let call = seat.customer(self.lab, format!("57{operator}"), &pays(), "rfc4733")?;
+        let report = call.place(self.lab).await?;
+        OtherResult::judge(&report, &["success"])?;
+        let left = ended(desk).await?;
+        ensure!(left.result == "hung-up", "{left:?}");
+        let payment = report.payment_id.context("no payment")?;
+        self.state_is(&payment, PAID).await?;
+        let payment = self.service.payment(&payment).await?;
+        ensure!(
+            payment["connector"] == "training" && payment["order_id"].is_null(),
+            "practice made {payment}"
+        );
+        self.nothing_left(&seat, report.call_id.as_deref()).await
     }
 
     /// The same test as that of the operator who stays sees keys when our bridge does not absorb them, and hears them when the
@@ -1474,8 +1544,15 @@ pub(crate) async fn all(
             )
             .dtmf(way)
         })
+        .chain(full.then(|| {
+            presses_first(
+                "from the queue, the customer presses the key: nothing happens",
+                By::Queue,
+            )
+        }))
         .collect();
     let by_ami = redirect::cases(full);
+    let rare = if full { both::all() } else { Vec::new() };
     let queue = tokio::sync::Mutex::new(());
     let mut checks: Vec<(String, LocalBoxFuture<'_, anyhow::Result<Option<Times>>>)> = Vec::new();
     let mut next = (0..EXTENSIONS).map(|n| EXTENSION + n).cycle();
@@ -1488,7 +1565,7 @@ pub(crate) async fn all(
         };
         checks.push((named(&case.name), check.boxed_local()));
     }
-    for case in &cases {
+    for case in cases.iter().chain(&rare) {
         checks.push((
             named(&case.name),
             floor
@@ -1509,8 +1586,38 @@ pub(crate) async fn all(
         };
         checks.push((named(&case.name), check.boxed_local()));
     }
-    let [a, b, c, d, e, f, g, h, i, j] = std::array::from_fn(|_| operator());
-    let others: [(&str, LocalBoxFuture<'_, anyhow::Result<()>>); 11] = [
+    let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, r] =
+        std::array::from_fn(|_| operator());
+    let rarer: [(&str, LocalBoxFuture<'_, anyhow::Result<()>>); 4] = [
+        (
+            "the operator, who waits, transfers while the customer keys: refused",
+            floor.transferred_meanwhile(By::Hold, k, l).boxed_local(),
+        ),
+        (
+            "another program redirects the customer while he keys",
+            floor
+                .redirected_meanwhile(elsewhere::Whom::Customer, m)
+                .boxed_local(),
+        ),
+        (
+            "another program redirects the operator while the customer keys",
+            floor
+                .redirected_meanwhile(elsewhere::Whom::Operator, n)
+                .boxed_local(),
+        ),
+        ("practice by the key", floor.practised(o).boxed_local()),
+    ];
+    let others: [(&str, LocalBoxFuture<'_, anyhow::Result<()>>); 13] = [
+        (
+            "the operator, who stays, transfers while the customer keys: the customer stays",
+            floor.transferred_meanwhile(By::Stay, p, q).boxed_local(),
+        ),
+        (
+            "another program redirects both while the customer keys",
+            floor
+                .redirected_meanwhile(elsewhere::Whom::Both, r)
+                .boxed_local(),
+        ),
         (
             "nothing is announced: refused",
             floor.refused_nothing(a).boxed_local(),
@@ -1556,7 +1663,7 @@ pub(crate) async fn all(
             floor.recorded_by_the_queue("612", 211).boxed_local(),
         ),
     ];
-    for (name, check) in others {
+    for (name, check) in others.into_iter().chain(rarer.into_iter().filter(|_| full)) {
         checks.push((named(name), check.map(|r| r.map(|()| None)).boxed_local()));
     }
     checks.retain(|(name, _)| wanted(name));
