@@ -219,7 +219,7 @@ impl Lab {
         }
     }
 
-    /// Waits until Asterisk has no channel, no bridge and no device of ours.
+    /// Waits until Asterisk has no channel and no bridge.
     ///
     /// # Errors
     /// When it has one after `within`.
@@ -227,11 +227,7 @@ impl Lab {
         let began = Instant::now();
         loop {
             let mut left = Vec::new();
-            for (what, name) in [
-                ("channels", "name"),
-                ("bridges", "id"),
-                ("deviceStates", "name"),
-            ] {
+            for (what, name) in [("channels", "name"), ("bridges", "id")] {
                 let list = self.ari("GET", &format!("/{what}")).await?;
                 let names = list.as_array().into_iter().flatten();
                 left.extend(names.map(|one| format!("{what} {}", one[name])));

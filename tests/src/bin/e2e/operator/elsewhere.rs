@@ -85,6 +85,14 @@ impl Floor<'_> {
         for one in &operators {
             ensure!(one.telephone_events_received == 0, "{}", told());
         }
+        if by == By::Stay {
+            let log = std::fs::read_to_string(self.service.folder.join("log"))?;
+            ensure!(
+                log.contains("an operator transferred while his customer pays"),
+                "nobody took his place in our bridge; {}",
+                told()
+            );
+        }
         let last = operators.last().with_context(told)?;
         ensure!(
             last.result == "hung-up" && last.heard(CUSTOMER) >= 500,
