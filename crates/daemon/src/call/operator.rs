@@ -344,10 +344,12 @@ impl Call {
     pub(super) async fn whisper(&mut self, prompt: Prompt) {
         // Should this operator not be there to the end, whoever takes the caller back hears it.
         self.whispered = ladder::files(&prompt, self.language);
-        let Some(operator) = self.operator.as_ref().filter(|operator| !operator.gone) else {
+        if self.operator.as_ref().is_none_or(|operator| operator.gone) {
             return;
-        };
-        if !self.gone && !operator.together {
+        }
+        // One who stayed can't talk while he is told, and the customer would hear nothing.
+        self.part().await;
+        if !self.gone {
             // He has heard that he is being connected; this takes some seconds.
             drop(self.shared.client.start_music(&self.about.channel_id).await);
         }

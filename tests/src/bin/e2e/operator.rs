@@ -24,6 +24,7 @@ use ivrpay_tests::phone::{Desk, Phone, PhoneReport};
 use ivrpay_tests::recording::Recording;
 use ivrpay_tests::service::{Service, set, tenant};
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::scenarios::{MASTERCARD, OtherResult, VISA, keys};
 use crate::{Tally, short};
@@ -48,6 +49,9 @@ const EXTENSION: usize = 215;
 const EXTENSIONS: usize = 35;
 /// The first operator of the lab's queue.
 pub(crate) const QUEUED: usize = 201;
+
+/// How long somebody who is not Asterisk may stay at the port of AGI: 5 s, and time for a busy machine.
+const STRANGER_MAX: Duration = Duration::from_secs(12);
 
 /// What a call may leave behind, and for how long.
 const LEFT_MAX: Duration = Duration::from_secs(5);
@@ -218,7 +222,9 @@ fn cases() -> Vec<Case> {
         }
     }
     // A key that comes in two ways at once.
-    all.push(case("the operator stays, keys by both", By::Stay).dtmf("both"));
+    for way in ["both", "info-inband"] {
+        all.push(case(&format!("the operator stays, keys by {way}"), By::Stay).dtmf(way));
+    }
     all.extend(pauses());
     all.extend(hang_ups());
     all.extend(both::usual());
@@ -505,6 +511,10 @@ impl Seat {
         if way == "inband" {
             options.extend(["--bind", lab.get("INBAND_IP")?]);
         }
+        if way == "both" {
+            // Each comes twice, and of the fast ones nobody can tell which do.
+            options.extend(crate::UNHURRIED);
+        }
         Ok(Call::new(extension, script).with(&options))
     }
 }
@@ -751,14 +761,10 @@ impl Floor<'_> {
                 let at =
                     |unix: u64| Duration::from_millis(unix.saturating_sub(first.began_unix_ms));
                 let heard = Recording::complete(&seat.wav).await?;
-                // One who stays hears nothing meanwhile: he talks.
-                let from = match case.by {
-                    By::Stay => result,
-                    By::Hold | By::Queue => began,
-                };
-                let quiet = heard.quiet(at(from), at(back));
+                // One who stays hears nothing until he is whispered to: he talks.
+                let quiet = heard.quiet(at(began), at(back));
                 ensure!(
-                    quiet <= SILENCE_MAX || !case.apart,
+                    quiet <= SILENCE_MAX || case.by == By::Stay || !case.apart,
                     "the operator heard nothing for {quiet:?}"
                 );
                 let spoken = heard.spoken(at(result), at(back));
@@ -1136,6 +1142,42 @@ impl Floor<'_> {
         self.state_is(&paid, PAID).await?;
         self.nothing_left(&seat, report.call_id.as_deref()).await?;
         self.nothing_left(&other, None).await
+    }
+
+    /// Whoever connects to the port of AGI and says nothing, nonsense, or a line without an end is let go; the key works beside.
+    async fn strangers_at_the_port(&self, operator: usize) -> anyhow::Result<()> {
+        let at = format!("{}:4573", self.lab.get("ASTERISK_IP")?);
+        let stranger = async |says: &'static [u8], again: bool| {
+            let mut socket = tokio::net::TcpStream::connect(&at).await?;
+            let began = Instant::now();
+            while let Ok(()) = socket.write_all(says).await {
+                if !again {
+                    break;
+                }
+                ensure!(
+                    began.elapsed() < STRANGER_MAX,
+                    "a line without an end is read on"
+                );
+            }
+            let mut heard = Vec::new();
+            // Closed, or reset where more was sent than was read.
+            let closed = socket.read_to_end(&mut heard);
+            let closed = tokio::time::timeout(STRANGER_MAX, closed).await;
+            ensure!(closed.is_ok(), "still there after {STRANGER_MAX:?}");
+            ensure!(heard.is_empty(), "it was told {} bytes", heard.len());
+            anyhow::Ok(())
+        };
+        let case = case("beside strangers", By::Hold);
+        let (ran, silent, nonsense, endless) = tokio::join!(
+            self.run(&case, operator),
+            stranger(b"", false),
+            stranger(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", false),
+            stranger(&[b'a'; 4096], true),
+        );
+        silent.context("one who says nothing")?;
+        nonsense.context("one who says nonsense")?;
+        endless.context("one who does not end")?;
+        ran.map(drop)
     }
 
     /// The whole of it as practice: said so, and nobody is charged.
@@ -1586,9 +1628,13 @@ pub(crate) async fn all(
         };
         checks.push((named(&case.name), check.boxed_local()));
     }
-    let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, r] =
+    let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, r, s] =
         std::array::from_fn(|_| operator());
-    let rarer: [(&str, LocalBoxFuture<'_, anyhow::Result<()>>); 4] = [
+    let rarer: [(&str, LocalBoxFuture<'_, anyhow::Result<()>>); 5] = [
+        (
+            "strangers at the port of AGI are let go, and the key works beside",
+            floor.strangers_at_the_port(s).boxed_local(),
+        ),
         (
             "the operator, who waits, transfers while the customer keys: refused",
             floor.transferred_meanwhile(By::Hold, k, l).boxed_local(),

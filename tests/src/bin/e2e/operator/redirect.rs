@@ -1,6 +1,6 @@
 //! The pay key without AGI: it asks over ARI on a Local channel, and AMI's Redirect moves both. The same must come of it.
 
-use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::net::TcpStream;
 
 use super::*;

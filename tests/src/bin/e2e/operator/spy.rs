@@ -15,7 +15,7 @@ const INTO_THE_TALK: &str = "665";
 const LEAVES: &str = "sleep:5000 sleep:4500 hangup";
 
 /// What an operator who stays hears of the prompts at least: each is cut short by a key.
-const PROMPTS_MIN: Duration = Duration::from_secs(2);
+const PROMPTS_MIN: Duration = Duration::from_millis(600);
 
 /// The operator waits until he is whispered to.
 const PRESS_WHISPERED: &str = "hears:1000 hears:2000 sleep:600 *9";
