@@ -203,6 +203,24 @@ impl Call {
         }
     }
 
+    /// The customer out of the bridge with an operator who is told something: one who is told can't talk, and the customer would hear nothing.
+    async fn step_out(&mut self) {
+        let Some(operator) = &mut self.operator else {
+            return;
+        };
+        if self.gone || !operator.together {
+            return;
+        }
+        let Some(bridge) = &operator.bridge else {
+            return;
+        };
+        let (client, customer) = (&self.shared.client, &self.about.channel_id);
+        match client.remove_from_bridge(bridge, customer).await {
+            Ok(()) => operator.together = false,
+            Err(error) => events::ari_request_failed(&self.about, "bridge", &error),
+        }
+    }
+
     async fn operator_music(&mut self) {
         if let Some(operator) = &self.operator
             && !operator.gone
@@ -347,9 +365,8 @@ impl Call {
         if self.operator.as_ref().is_none_or(|operator| operator.gone) {
             return;
         }
-        // One who stayed can't talk while he is told, and the customer would hear nothing.
-        self.part().await;
-        if !self.gone {
+        self.step_out().await;
+        if !self.gone && self.operator.as_ref().is_some_and(|o| !o.together) {
             // He has heard that he is being connected; this takes some seconds.
             drop(self.shared.client.start_music(&self.about.channel_id).await);
         }

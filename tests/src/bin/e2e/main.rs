@@ -116,10 +116,10 @@ impl Tally {
 }
 
 /// Tries again where the machine may be why a call ended otherwise than it should.
-async fn patiently<F: Future<Output = anyhow::Result<()>>>(
+async fn patiently<T, F: Future<Output = anyhow::Result<T>>>(
     name: &str,
     check: impl Fn() -> F,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<T> {
     for _ in 0..AGAIN_MAX {
         match check().await {
             Err(error) if OtherResult::is_late(&error) => println!("again: {name}: {error:#}"),
@@ -297,7 +297,8 @@ fn part(args: &Args, lab: anyhow::Result<Lab>, parts: &[Part]) -> Tally {
                         Part::Talks => talks(args, &mut tally, &lab, &books).await?,
                         Part::Ladder => {
                             let wanted = |name: &str| name.contains(&args.filter);
-                            ladder::run(&mut tally, &lab, wanted, args.full).await?;
+                            let all = args.full || args.filter.starts_with("ladder: ");
+                            ladder::run(&mut tally, &lab, wanted, all).await?;
                             let all = args.full || args.filter.starts_with("edge");
                             // On Asterisk 16 the search for tones finds two on the link behind a transfer, which nobody has
                             // looked into yet.

@@ -126,10 +126,12 @@ impl Floor<'_> {
         let customer = match whom {
             Whom::Operator => format!("hears:500 {} wait:call-ended hears:500 until-end", slowly()),
             // He keys on, wherever he is.
-            Whom::Customer | Whom::Both => format!(
-                "hears:500 wait:greeting 1 wait:payment-card-number {},,,,4242 until-end",
-                &VISA[..8]
-            ),
+            Whom::Customer | Whom::Both => {
+                let (half, other) = VISA.split_at(8);
+                format!(
+                    "hears:500 wait:greeting 1 wait:payment-card-number {half},,,,{other} until-end"
+                )
+            }
         };
         let extension = By::Hold.extension(operator);
         let call = seat.customer(lab, extension, &customer, "rfc4733")?;
