@@ -219,6 +219,27 @@ impl Lab {
         }
     }
 
+    /// Waits until Asterisk has no channel and no bridge.
+    ///
+    /// # Errors
+    /// When it has one after `within`.
+    pub async fn is_empty(&self, within: Duration) -> anyhow::Result<()> {
+        let began = Instant::now();
+        loop {
+            let mut left = Vec::new();
+            for (what, name) in [("channels", "name"), ("bridges", "id")] {
+                let list = self.ari("GET", &format!("/{what}")).await?;
+                let names = list.as_array().into_iter().flatten();
+                left.extend(names.map(|one| format!("{what} {}", one[name])));
+            }
+            if left.is_empty() {
+                return Ok(());
+            }
+            ensure!(began.elapsed() < within, "left behind: {}", left.join(", "));
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
     /// Kills Asterisk, and starts it again; the acquirer goes on.
     ///
     /// # Errors

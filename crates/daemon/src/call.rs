@@ -47,7 +47,7 @@ use crate::ladder::{self, Ending, Ladder, RUNGS_MAX};
 use crate::lamps::{Lamp, Lamps, Until};
 use crate::order::{self, NotFound};
 use crate::outbound::Outbound;
-use crate::pairs::{Company, Leg, Pairs};
+use crate::pairs::{Company, Hearers, Leg, Pairs};
 use crate::plans;
 use crate::quarantine::{MARKED, Mark};
 use crate::recorders::Recorders;
@@ -206,6 +206,7 @@ pub(crate) async fn run(
         fetched: false,
         cancelled: None,
         detaches: false,
+        hearers: Hearers::Customer,
         listeners: None,
         dtmf_mode: None,
         talk: None,
@@ -301,6 +302,8 @@ struct Call {
     cancelled: Option<(By, At)>,
     /// Supervisors who listen are taken off.
     detaches: bool,
+    /// Who hears the prompts where the operator stays.
+    hearers: Hearers,
     /// Keeps them off.
     listeners: Option<spies::Window>,
     /// How Asterisk took keys before it was to detect tones (`tones`).
@@ -363,6 +366,7 @@ impl Call {
         let shared = Arc::clone(&self.shared);
         let tenant = self.tenant(&shared, &args)?;
         self.detaches = tenant.spy == spies::Policy::Detach;
+        self.hearers = tenant.stay_prompts;
         self.extension = self.operator_extension(&args).await?;
         if args.mode != Mode::SelfService {
             self.ladder = Some(tenant.ladder.clone());
@@ -924,7 +928,12 @@ impl Call {
                         dialogue.handle(self.now(), Input::PromptEnded);
                     }
                 }
-                Output::StopPlay if self.is_led_by_customer() => self.stop_play().await,
+                Output::StopPlay if self.is_led_by_customer() => {
+                    self.stop_play().await;
+                    if self.hearers == Hearers::Both {
+                        Box::pin(self.hush_operator()).await;
+                    }
+                }
                 // What the caller hears he hears to its end.
                 Output::StopPlay => self.hush_operator().await,
                 Output::Listen(on) => {
@@ -1070,7 +1079,9 @@ impl Call {
     /// To whom the dialogue speaks. Whether it plays, or nobody is there to hear it.
     async fn play(&mut self, prompt: &Prompt) -> bool {
         if self.is_led_by_customer() {
-            return self.play_to_customer(prompt).await;
+            let plays = self.play_to_customer(prompt).await;
+            Box::pin(self.play_beside(prompt)).await;
+            return plays;
         }
         Box::pin(self.play_to_operator(prompt)).await
     }

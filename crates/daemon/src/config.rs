@@ -33,6 +33,7 @@ use crate::edge::{Edge, RawEdge};
 use crate::guard::{Danger, EXCEPTION_DAYS_MAX, Exception};
 use crate::ladder::{Ending, Ladder, RUNGS_MAX, Rung};
 use crate::line::Line;
+use crate::pairs::Hearers;
 use crate::plans::{self, RawPlan};
 use crate::pools::{Pool, REST};
 use crate::recorders::{RawRecorder, Recorder};
@@ -224,6 +225,8 @@ pub struct Tenant {
     pub operator_keyed: bool,
     /// What becomes of a supervisor who listens.
     pub spy: spies::Policy,
+    /// Who hears the prompts where the operator stays.
+    pub stay_prompts: Hearers,
     /// How the line without an operator asks for an order.
     pub line: Line,
     /// Where the merchant says what an order costs; `None` = only announced orders are taken.
@@ -704,6 +707,8 @@ struct RawTenant {
     #[serde(default)]
     spy: spies::Policy,
     pool: Option<String>,
+    #[serde(default)]
+    stay_prompts: Hearers,
     operator_keyed: Option<toml::Value>,
 }
 
@@ -1422,6 +1427,7 @@ fn tenant(
         desk: desk(&at("desk"), &raw.desk)?,
         operator_keyed: operator_keyed(&at("operator_keyed"), raw.operator_keyed.as_ref())?,
         spy: raw.spy,
+        stay_prompts: raw.stay_prompts,
         line: line(&at("line"), raw.line)?,
         lookup: raw
             .lookup
@@ -2100,6 +2106,8 @@ pub(crate) mod tests {
         assert!(a.lookup.is_none() && b.lookup.is_some());
         assert_eq!((a.desk, a.desk), (b.desk, Desk::default()));
         assert_eq!((a.spy, a.spy), (b.spy, spies::Policy::Refuse));
+        let hear = (b.stay_prompts, Hearers::Customer);
+        assert_eq!((a.stay_prompts, a.stay_prompts), hear);
         // Off, unless somebody writes the word.
         let line = "# operator_keyed = \"in-scope\"";
         assert!(SAMPLE.contains(line) && !a.operator_keyed);
@@ -2354,6 +2362,10 @@ pub(crate) mod tests {
         refused(("#quiet = \"1500ms\"", "quiet = \"9s\""), "dialogue.quiet");
         refused(("mode = \"test\"", "mode = \"tset\""), "tset");
         refused(("#spy = \"refuse\"", "spy = \"allow\""), "detach");
+        refused(
+            ("#stay_prompts = \"customer\"", "stay_prompts = \"all\""),
+            "both",
+        );
         refused(
             ("connector = \"generic\"", "connector = \"gmo\""),
             "there is no [connectors.gmo]",

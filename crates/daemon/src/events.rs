@@ -624,6 +624,13 @@ pub(crate) fn pair_unknown(channel: &ChannelId) {
     );
 }
 
+pub(crate) fn place_taken(channel: &ChannelId) {
+    warn!(
+        channel_id = channel.as_str(),
+        "an operator transferred while his customer pays: that transfer is hung up, the payment goes on, and the return ladder brings the customer back"
+    );
+}
+
 pub(crate) fn desk_began(about: &About) {
     info!(call_id = %about.call_id, channel_id = about.channel_id.as_str(), "an operator is at the keypad");
 }

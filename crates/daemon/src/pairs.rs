@@ -3,11 +3,12 @@
 //! The handler of the key announces a pair, the dialplan redirects both channels with its token, and each enters Stasis on its own,
 //! in either order. A pair of which nobody came is forgotten, one of which only the operator came gives him back.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use ivrpay_ari::{ChannelId, Start};
+use serde::Deserialize;
 use tokio::sync::oneshot;
 
 use crate::arguments::{Arguments, values};
@@ -30,6 +31,17 @@ pub(crate) enum Company {
     Keys,
 }
 
+/// Who hears the prompts where the operator stays: `stay_prompts` of a tenant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Hearers {
+    /// The operator hears nothing from the key to the result.
+    #[default]
+    Customer,
+    /// The operator hears what his customer is asked.
+    Both,
+}
+
 /// Two legs, and what their payment is.
 pub(crate) struct Pair {
     pub(crate) customer: ChannelId,
@@ -50,9 +62,24 @@ struct Waiting {
     arrived: Option<(ChannelId, oneshot::Sender<Start>)>,
 }
 
-/// All pairs that are on their way.
+/// All pairs that are on their way, and the operators who have come.
 #[derive(Clone, Default)]
-pub(crate) struct Pairs(Arc<Mutex<HashMap<String, Waiting>>>);
+pub(crate) struct Pairs {
+    waiting: Arc<Mutex<HashMap<String, Waiting>>>,
+    seated: Arc<Mutex<HashSet<ChannelId>>>,
+}
+
+/// An operator's leg belongs to a call until this is dropped.
+pub(crate) struct Seated {
+    channel: ChannelId,
+    all: Pairs,
+}
+
+impl Drop for Seated {
+    fn drop(&mut self) {
+        self.all.seats().remove(&self.channel);
+    }
+}
 
 /// Arguments of `Stasis()` for a leg of a pair.
 pub(crate) struct Leg<'a> {
@@ -73,7 +100,25 @@ impl Leg<'_> {
 
 impl Pairs {
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Waiting>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn seats(&self) -> MutexGuard<'_, HashSet<ChannelId>> {
+        self.seated.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// This operator's leg belongs to a call from now on.
+    pub(crate) fn seat(&self, channel: &ChannelId) -> Seated {
+        self.seats().insert(channel.clone());
+        Seated {
+            channel: channel.clone(),
+            all: self.clone(),
+        }
+    }
+
+    /// Whether a channel is, or just was, an operator's leg of a call.
+    pub(crate) fn is_seated(&self, channel: &ChannelId) -> bool {
+        self.seats().contains(channel)
     }
 
     /// Whether this customer is on his way already.
@@ -208,6 +253,15 @@ mod tests {
         assert!(pairs.operator(&token, start("1.2")).is_err());
         assert!(pairs.customer(&token, &id("1.1")).is_some());
         assert!(pairs.customer(&token, &id("1.1")).is_none());
+    }
+
+    #[test]
+    fn an_operator_is_known_as_long_as_his_call_has_him() {
+        let pairs = Pairs::default();
+        let seated = pairs.seat(&id("1.2"));
+        assert!(pairs.clone().is_seated(&id("1.2")) && !pairs.is_seated(&id("1.1")));
+        drop(seated);
+        assert!(!pairs.is_seated(&id("1.2")));
     }
 
     #[test]

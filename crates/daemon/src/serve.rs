@@ -354,6 +354,17 @@ pub async fn serve(
             },
             None => None,
         };
+        // An operator who transfers while his customer pays leaves the customer where he is: whoever takes his place in our bridge is not
+        // the one whom he meant to give him to.
+        if start
+            .replaced
+            .as_ref()
+            .is_some_and(|one| pairs.is_seated(&one.id))
+        {
+            events::place_taken(&start.channel.id);
+            hang_up(&client, start.channel.id);
+            continue;
+        }
         // A customer in the place of an operator at the keypad goes on in that call's place.
         let start = match desks.hand_over(start) {
             Ok(()) => continue,
@@ -914,6 +925,19 @@ fn let_go(client: &ivrpay_ari::Client, channel: ivrpay_ari::ChannelId) {
     tokio::spawn(async move {
         call::say_not_taken(&client, &channel).await;
         call::go_on(&client, &channel).await;
+    });
+}
+
+/// A channel that has no place in the dialplan to go on at.
+fn hang_up(client: &ivrpay_ari::Client, channel: ivrpay_ari::ChannelId) {
+    let client = client.clone();
+    tokio::spawn(async move {
+        // One that is left is found by the next listing of channels.
+        drop(
+            client
+                .hangup(&channel, ivrpay_ari::HangupReason::Normal)
+                .await,
+        );
     });
 }
 

@@ -16,7 +16,7 @@ use super::Call;
 use crate::events;
 use crate::guard::Danger;
 use crate::ladder;
-use crate::pairs::{ARRIVAL_MAX, Arrival, Company, Pair};
+use crate::pairs::{ARRIVAL_MAX, Arrival, Company, Hearers, Pair, Seated};
 use crate::spoken;
 
 /// Longest that a whisper may take before the customer is joined.
@@ -50,6 +50,8 @@ pub(super) struct Operator {
     arrived: Instant,
     star: Option<Instant>,
     step: Option<Step>,
+    /// By it whoever takes his place is known for no caller.
+    _seated: Seated,
 }
 
 /// The next event of the operator's leg; never ready where there is none.
@@ -61,7 +63,7 @@ pub(super) async fn event(operator: &mut Option<Operator>) -> Option<CallEvent> 
 }
 
 impl Operator {
-    fn of(start: Start, company: Company) -> Self {
+    fn of(start: Start, company: Company, seated: Seated) -> Self {
         Self {
             channel: start.channel.id,
             name: start.channel.name,
@@ -76,7 +78,13 @@ impl Operator {
             arrived: start.arrived,
             star: None,
             step: None,
+            _seated: seated,
         }
+    }
+
+    /// Whether he is beside the customer and hears what is going on.
+    fn stays(&self) -> bool {
+        self.company == Company::Stay && self.together && !self.talking && !self.gone
     }
 
     /// Whether it belongs to the pay key once more, of a finger that pressed that twice.
@@ -123,7 +131,10 @@ impl Call {
     /// Waits for the operator's leg. Without it the payment goes on, and the return is the ladder's.
     pub(super) async fn welcome(&mut self, arrival: Arrival, pair: &Pair) {
         match tokio::time::timeout(ARRIVAL_MAX, arrival).await {
-            Ok(Ok(start)) => self.operator = Some(Operator::of(start, pair.company)),
+            Ok(Ok(start)) => {
+                let seated = self.shared.pairs.seat(&start.channel.id);
+                self.operator = Some(Operator::of(start, pair.company, seated));
+            }
             _ => events::operator_missing(&self.about),
         }
     }
@@ -192,6 +203,24 @@ impl Call {
         }
     }
 
+    /// The customer out of the bridge with an operator who is told something: one who is told can't talk, and the customer would hear nothing.
+    async fn step_out(&mut self) {
+        let Some(operator) = &mut self.operator else {
+            return;
+        };
+        if self.gone || !operator.together {
+            return;
+        }
+        let Some(bridge) = &operator.bridge else {
+            return;
+        };
+        let (client, customer) = (&self.shared.client, &self.about.channel_id);
+        match client.remove_from_bridge(bridge, customer).await {
+            Ok(()) => operator.together = false,
+            Err(error) => events::ari_request_failed(&self.about, "bridge", &error),
+        }
+    }
+
     async fn operator_music(&mut self) {
         if let Some(operator) = &self.operator
             && !operator.gone
@@ -222,6 +251,13 @@ impl Call {
         match spoken::play(&client, &operator.channel, &id, prompt, language).await {
             Ok(()) | Err(RequestError::OutcomeUnknown) => operator.playback = Some(id),
             Err(error) => events::ari_request_failed(&self.about, "play", &error),
+        }
+    }
+
+    /// What the customer is asked, to an operator who stays and is to hear it.
+    pub(super) async fn play_beside(&mut self, prompt: &Prompt) {
+        if self.hearers == Hearers::Both && self.operator.as_ref().is_some_and(Operator::stays) {
+            self.say_to_operator(prompt).await;
         }
     }
 
@@ -326,10 +362,11 @@ impl Call {
     pub(super) async fn whisper(&mut self, prompt: Prompt) {
         // Should this operator not be there to the end, whoever takes the caller back hears it.
         self.whispered = ladder::files(&prompt, self.language);
-        let Some(operator) = self.operator.as_ref().filter(|operator| !operator.gone) else {
+        if self.operator.as_ref().is_none_or(|operator| operator.gone) {
             return;
-        };
-        if !self.gone && !operator.together {
+        }
+        self.step_out().await;
+        if !self.gone && self.operator.as_ref().is_some_and(|o| !o.together) {
             // He has heard that he is being connected; this takes some seconds.
             drop(self.shared.client.start_music(&self.about.channel_id).await);
         }

@@ -848,6 +848,32 @@ async fn checked(lab: &Lab) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// A ladder that leads to a payment again, in the caller's own channel and over a telephone that forwards: it ends, with the good-bye.
+async fn turns(lab: &Lab) -> anyhow::Result<()> {
+    // An amount that nobody can pay: each time the payment is over at once.
+    const AGAIN: &str = "63100000000";
+    for rung in [
+        format!("goto lab {AGAIN}"),
+        format!("dial Local/{AGAIN}@lab/n 60s"),
+    ] {
+        let service = Service::start(lab, "ladder-turns", true, |config| {
+            short(config);
+            ladder(config, &format!("default = [{rung:?}]"));
+        })
+        .await?;
+        let report = Call::new(AGAIN, "until-end").place(lab).await?;
+        let told = || format!("{rung}: {report:?}");
+        // Five ladders, the payments between, and the good-bye.
+        ensure!(
+            report.lasted_ms < 90_000 && report.heard_ms >= 10_000,
+            "{}",
+            told()
+        );
+        nothing_left(lab, &service).await.with_context(told)?;
+    }
+    Ok(())
+}
+
 /// All of them; the long one of fifty calls with `full` alone.
 pub(crate) async fn run(
     tally: &mut crate::Tally,
@@ -867,6 +893,7 @@ pub(crate) async fn run(
     const LAMPS: &str = "ladder: the operator's lamp, the queue goes past him, the daemon killed";
     const SEATS: &str = "ladder: fifty seats, each has its own customer back";
     const CHECKED: &str = "ladder: check names a rung that leads to nobody";
+    const TURNS: &str = "ladder: one that leads to a payment again ends, with a good-bye";
     let rungs: Vec<(String, &Refuses)> = REFUSES
         .iter()
         .map(|refuses| {
@@ -879,7 +906,7 @@ pub(crate) async fn run(
     // Minutes each, and beside others of their kind: at full count alone.
     let rare = |name: &str| {
         let rungs = ["declines", "does not answer", "is away"];
-        name == BY_RESULT || rungs.iter().any(|rung| name.contains(rung))
+        name == BY_RESULT || name == TURNS || rungs.iter().any(|rung| name.contains(rung))
     };
     let wanted = |name: &str| wanted(name) && (full || !rare(name));
     let with_service = [PAID, TO_THE_END, BY_RESULT, GIVES_UP, QUEUE_LOG, AGAIN];
@@ -921,6 +948,9 @@ pub(crate) async fn run(
     }
     if wanted(LAMPS) {
         tally.patiently(LAMPS, || lamps(lab)).await;
+    }
+    if wanted(TURNS) {
+        tally.patiently(TURNS, || turns(lab)).await;
     }
     if full && wanted(SEATS) {
         tally.patiently(SEATS, || fifty_seats(lab)).await;

@@ -3,6 +3,8 @@
 //! The customer's voice is one tone, the operator's another: who heard whom, and when, is in what their telephones report. Each operator's
 //! sound is kept and searched for keys.
 
+mod both;
+mod elsewhere;
 mod queue;
 mod redirect;
 mod seats;
@@ -22,6 +24,7 @@ use ivrpay_tests::phone::{Desk, Phone, PhoneReport};
 use ivrpay_tests::recording::Recording;
 use ivrpay_tests::service::{Service, set, tenant};
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::scenarios::{MASTERCARD, OtherResult, VISA, keys};
 use crate::{Tally, short};
@@ -35,6 +38,10 @@ const MUSIC: u32 = 400;
 /// A vowel of a prompt may be taken for music for so long, ms.
 const VOWEL_MAX: u64 = 300;
 
+/// Nobody hears nothing for longer, from the operator's key until both talk again, but a customer who is being waited for: to whom
+/// something is said after `reminder_after`, and again after each `reminder_every`.
+const SILENCE_MAX: Duration = Duration::from_secs(3);
+
 /// Calls at once: each is two telephones that must not be late, and their sound is judged.
 const SIDE_BY_SIDE: usize = 8;
 /// The first operator's extension, and how many take turns. Those of the queue and of `phones` are others.
@@ -42,6 +49,9 @@ const EXTENSION: usize = 215;
 const EXTENSIONS: usize = 35;
 /// The first operator of the lab's queue.
 pub(crate) const QUEUED: usize = 201;
+
+/// How long somebody who is not Asterisk may stay at the port of AGI: 5 s, and time for a busy machine.
+const STRANGER_MAX: Duration = Duration::from_secs(12);
 
 /// What a call may leave behind, and for how long.
 const LEFT_MAX: Duration = Duration::from_secs(5);
@@ -211,19 +221,30 @@ fn cases() -> Vec<Case> {
             all.push(case(&format!("the operator {name}, keys by {way}"), by).dtmf(way));
         }
     }
+    // A key that comes in two ways at once. By events and INFO each counts twice: there it is the keys alone that matter.
+    all.push(case("the operator stays, keys by info-inband", By::Stay).dtmf("info-inband"));
+    all.push(
+        case("the operator stays, keys by both", By::Stay)
+            .dtmf("both")
+            .customer(&format!(
+                "hears:500 wait:greeting 1 wait:payment-card-number {VISA}# sleep:1000 hangup"
+            ))
+            .operator(&format!("{PRESS} until-end"))
+            .ends(HUNG_UP, WAITING)
+            .customer_leaves(),
+    );
     all.extend(pauses());
     all.extend(hang_ups());
+    all.extend(both::usual());
     let second = paying(MASTERCARD);
     all.push(
         case("the key twice, quickly", By::Hold)
             .operator(&format!("hears:1000 sleep:400 *9*9 {GOODBYE}")),
     );
-    all.push(
-        case("the customer presses the key: nothing happens", By::Hold)
-            .customer(&format!("hears:500 *9 sleep:1500 {}", pays()))
-            .operator(&format!("hears:1000 sleep:3500 *9 {GOODBYE}"))
-            .presses(2),
-    );
+    all.push(presses_first(
+        "the customer presses the key: nothing happens",
+        By::Hold,
+    ));
     for (name, by) in [
         ("a second payment in the same call", By::Hold),
         ("a second payment, the operator stays", By::Stay),
@@ -247,6 +268,14 @@ fn cases() -> Vec<Case> {
             .operator(&format!("{PRESS} heard 2 {GOODBYE}"))
     });
     all
+}
+
+/// The customer presses the key before the operator does.
+fn presses_first(name: &str, by: By) -> Case {
+    case(name, by)
+        .customer(&format!("hears:500 *9 sleep:1500 {}", pays()))
+        .operator(&format!("hears:1000 sleep:3500 *9 {GOODBYE}"))
+        .presses(2)
 }
 
 /// Keys by which one of the two stops it.
@@ -463,6 +492,11 @@ impl Seat {
         Ok(scripts.fold(phone, |phone, script| phone.then(script)))
     }
 
+    /// What the customer hears.
+    fn customer_wav(&self) -> PathBuf {
+        self.wav.with_extension("heard.wav")
+    }
+
     pub(crate) fn customer(
         &self,
         lab: &Lab,
@@ -509,6 +543,11 @@ pub(crate) fn step_at(report: &Report, step: &str) -> Option<u64> {
     Some(found["ms"].as_u64()? + report.began_unix_ms)
 }
 
+/// When the payment began, ms since 1970.
+fn began_of(report: &Report) -> u64 {
+    step_at(report, "greeting").unwrap_or(u64::MAX)
+}
+
 /// Keys that a decoder finds in a recording, whatever they may be, and remnants of keys.
 pub(crate) async fn keys_in(wav: &PathBuf) -> anyhow::Result<usize> {
     let output = tokio::process::Command::new(binary("ivrpay")?)
@@ -542,8 +581,12 @@ impl Floor<'_> {
         announce(self.service, operator, amount, order).await
     }
 
-    /// Places a call and judges it.
+    /// Places a call and judges it; again, where this machine may be why it ended otherwise.
     pub(crate) async fn run(&self, case: &Case, operator: usize) -> anyhow::Result<Times> {
+        crate::patiently(&case.name, || self.once(case, operator)).await
+    }
+
+    async fn once(&self, case: &Case, operator: usize) -> anyhow::Result<Times> {
         let mut payments = Vec::new();
         let ran = self.place(case, operator, &mut payments).await;
         // Also where it was not as expected: the next call of this extension finds its own payment alone.
@@ -575,6 +618,7 @@ impl Floor<'_> {
             None => case.by.extension(operator),
         };
         let call = seat.customer(self.lab, extension, &case.customer, case.dtmf)?;
+        let call = call.with(&["--save-audio", &seat.customer_wav().display().to_string()]);
         let again = async {
             if let Some(amount) = case.second {
                 self.state_is(payments.last().context("none")?, &["approved"])
@@ -622,12 +666,8 @@ impl Floor<'_> {
         payments: &[String],
         lamp: anyhow::Result<bool>,
     ) -> anyhow::Result<Times> {
-        ensure!(
-            case.results.contains(&report.result.as_str()),
-            "the customer's call ended with {}, not {:?}",
-            report.result,
-            case.results
-        );
+        OtherResult::judge(report, case.results)
+            .with_context(|| format!("not {:?}", case.results))?;
         let taken = payments.last().context("no payment")?;
         ensure!(
             report.payment_id.as_ref() == Some(taken),
@@ -689,7 +729,7 @@ impl Floor<'_> {
         let by_customer = heard_at(&report.voices, OPERATOR, report.began_unix_ms);
         let between = heard_between(&by_customer, began, result);
         match case.by {
-            By::Stay if case.left == "hung-up" && case.operator.len() == 1 => ensure!(
+            By::Stay if case.together && case.operator.len() == 1 => ensure!(
                 between >= 500,
                 "the operator stays, and the customer heard him for {between} ms"
             ),
@@ -714,12 +754,24 @@ impl Floor<'_> {
                 "behind the payment the customer heard the operator for {heard} ms"
             );
             result_to_talk = back - result;
+            let heard = Recording::complete(&seat.customer_wav()).await?;
+            let at = |unix: u64| Duration::from_millis(unix.saturating_sub(report.began_unix_ms));
+            let quiet = heard.quiet(at(result), at(back));
+            ensure!(
+                quiet <= SILENCE_MAX,
+                "between the result and the operator the customer heard nothing for {quiet:?}"
+            );
             if operators.len() == 1 {
                 let at =
                     |unix: u64| Duration::from_millis(unix.saturating_sub(first.began_unix_ms));
-                let spoken = Recording::complete(&seat.wav)
-                    .await?
-                    .spoken(at(result), at(back));
+                let heard = Recording::complete(&seat.wav).await?;
+                // One who stays hears nothing until he is whispered to: he talks.
+                let quiet = heard.quiet(at(began), at(back));
+                ensure!(
+                    quiet <= SILENCE_MAX || case.by == By::Stay || !case.apart,
+                    "the operator heard nothing for {quiet:?}"
+                );
+                let spoken = heard.spoken(at(result), at(back));
                 ensure!(
                     spoken >= Duration::from_secs(1),
                     "of the whisper the operator heard {spoken:?}"
@@ -1053,7 +1105,7 @@ impl Floor<'_> {
         let paid = self.announce(operator, 3300, None).await?;
         let desk = seat
             .phone(&[format!(
-                "{PRESS} wait:call-ended hears:1000 sleep:500 refer:{to}"
+                "{PRESS} wait:call-ended hears:1000 sleep:500 hold sleep:1000 resume hears:1000 sleep:500 refer:{to}"
             )])?
             .start(self.lab)
             .await?;
@@ -1083,9 +1135,73 @@ impl Floor<'_> {
             "the two did not talk; {}",
             told()
         );
+        let by_operator = heard_at(&first.voices, CUSTOMER, first.began_unix_ms);
+        ensure!(
+            by_operator
+                .windows(2)
+                .any(|pair| pair[0].0 > began_of(&report) && pair[1].0 - pair[0].1 >= 900),
+            "behind the payment no hold is to be heard; {}",
+            told()
+        );
         self.state_is(&paid, PAID).await?;
         self.nothing_left(&seat, report.call_id.as_deref()).await?;
         self.nothing_left(&other, None).await
+    }
+
+    /// Whoever connects to the port of AGI and says nothing, nonsense, or a line without an end is let go; the key works beside.
+    async fn strangers_at_the_port(&self, operator: usize) -> anyhow::Result<()> {
+        let at = format!("{}:4573", self.lab.get("ASTERISK_IP")?);
+        let stranger = async |says: &'static [u8], again: bool| {
+            let mut socket = tokio::net::TcpStream::connect(&at).await?;
+            let began = Instant::now();
+            while let Ok(()) = socket.write_all(says).await {
+                if !again {
+                    break;
+                }
+                ensure!(
+                    began.elapsed() < STRANGER_MAX,
+                    "a line without an end is read on"
+                );
+            }
+            let mut heard = Vec::new();
+            // Closed, or reset where more was sent than was read.
+            let closed = socket.read_to_end(&mut heard);
+            let closed = tokio::time::timeout(STRANGER_MAX, closed).await;
+            ensure!(closed.is_ok(), "still there after {STRANGER_MAX:?}");
+            ensure!(heard.is_empty(), "it was told {} bytes", heard.len());
+            anyhow::Ok(())
+        };
+        let case = case("beside strangers", By::Hold);
+        let (ran, silent, nonsense, endless) = tokio::join!(
+            self.run(&case, operator),
+            stranger(b"", false),
+            stranger(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", false),
+            stranger(&[b'a'; 4096], true),
+        );
+        silent.context("one who says nothing")?;
+        nonsense.context("one who says nonsense")?;
+        endless.context("one who does not end")?;
+        ran.map(drop)
+    }
+
+    /// The whole of it as practice: said so, and nobody is charged.
+    async fn practised(&self, operator: usize) -> anyhow::Result<()> {
+        let seat = Seat::new(self.lab, operator)?;
+        let desk = seat.phone(&[format!("{PRESS} {GOODBYE}")])?;
+        let desk = desk.start(self.lab).await?;
+        let call = seat.customer(self.lab, format!("57{operator}"), &pays(), "rfc4733")?;
+        let report = call.place(self.lab).await?;
+        OtherResult::judge(&report, &["success"])?;
+        let left = ended(desk).await?;
+        ensure!(left.result == "hung-up", "{left:?}");
+        let payment = report.payment_id.context("no payment")?;
+        self.state_is(&payment, PAID).await?;
+        let payment = self.service.payment(&payment).await?;
+        ensure!(
+            payment["connector"] == "training" && payment["order_id"].is_null(),
+            "practice made {payment}"
+        );
+        self.nothing_left(&seat, report.call_id.as_deref()).await
     }
 
     /// The same test as that of the operator who stays sees keys when our bridge does not absorb them, and hears them when the
@@ -1474,8 +1590,15 @@ pub(crate) async fn all(
             )
             .dtmf(way)
         })
+        .chain(full.then(|| {
+            presses_first(
+                "from the queue, the customer presses the key: nothing happens",
+                By::Queue,
+            )
+        }))
         .collect();
     let by_ami = redirect::cases(full);
+    let rare = if full { both::all() } else { Vec::new() };
     let queue = tokio::sync::Mutex::new(());
     let mut checks: Vec<(String, LocalBoxFuture<'_, anyhow::Result<Option<Times>>>)> = Vec::new();
     let mut next = (0..EXTENSIONS).map(|n| EXTENSION + n).cycle();
@@ -1488,7 +1611,7 @@ pub(crate) async fn all(
         };
         checks.push((named(&case.name), check.boxed_local()));
     }
-    for case in &cases {
+    for case in cases.iter().chain(&rare) {
         checks.push((
             named(&case.name),
             floor
@@ -1509,8 +1632,42 @@ pub(crate) async fn all(
         };
         checks.push((named(&case.name), check.boxed_local()));
     }
-    let [a, b, c, d, e, f, g, h, i, j] = std::array::from_fn(|_| operator());
-    let others: [(&str, LocalBoxFuture<'_, anyhow::Result<()>>); 11] = [
+    let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, r, s] =
+        std::array::from_fn(|_| operator());
+    let rarer: [(&str, LocalBoxFuture<'_, anyhow::Result<()>>); 5] = [
+        (
+            "strangers at the port of AGI are let go, and the key works beside",
+            floor.strangers_at_the_port(s).boxed_local(),
+        ),
+        (
+            "the operator, who waits, transfers while the customer keys: refused",
+            floor.transferred_meanwhile(By::Hold, k, l).boxed_local(),
+        ),
+        (
+            "another program redirects the customer while he keys",
+            floor
+                .redirected_meanwhile(elsewhere::Whom::Customer, m)
+                .boxed_local(),
+        ),
+        (
+            "another program redirects the operator while the customer keys",
+            floor
+                .redirected_meanwhile(elsewhere::Whom::Operator, n)
+                .boxed_local(),
+        ),
+        ("practice by the key", floor.practised(o).boxed_local()),
+    ];
+    let others: [(&str, LocalBoxFuture<'_, anyhow::Result<()>>); 13] = [
+        (
+            "the operator, who stays, transfers while the customer keys: the customer stays",
+            floor.transferred_meanwhile(By::Stay, p, q).boxed_local(),
+        ),
+        (
+            "another program redirects both while the customer keys",
+            floor
+                .redirected_meanwhile(elsewhere::Whom::Both, r)
+                .boxed_local(),
+        ),
         (
             "nothing is announced: refused",
             floor.refused_nothing(a).boxed_local(),
@@ -1556,7 +1713,7 @@ pub(crate) async fn all(
             floor.recorded_by_the_queue("612", 211).boxed_local(),
         ),
     ];
-    for (name, check) in others {
+    for (name, check) in others.into_iter().chain(rarer.into_iter().filter(|_| full)) {
         checks.push((named(name), check.map(|r| r.map(|()| None)).boxed_local()));
     }
     checks.retain(|(name, _)| wanted(name));

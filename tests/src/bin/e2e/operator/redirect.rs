@@ -1,6 +1,6 @@
 //! The pay key without AGI: it asks over ARI on a Local channel, and AMI's Redirect moves both. The same must come of it.
 
-use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::net::TcpStream;
 
 use super::*;
@@ -87,6 +87,55 @@ async fn daemon_away(lab: &Lab) -> anyhow::Result<()> {
     refused(lab, 210).place(nothing()).await
 }
 
+/// SIGKILL while the operator is asked which of two is meant: the next service gives the Local channel back, and both talk on.
+async fn killed_in_the_choice(lab: &Lab) -> anyhow::Result<()> {
+    let mut service = Service::start(lab, "operator-ami-killed", true, short).await?;
+    let operator = 213;
+    let mut waiting = Vec::new();
+    for amount in [3300, 4400] {
+        waiting.push(announce(&service, operator, amount, None).await?);
+    }
+    let seat = Seat::new(lab, operator)?;
+    let desk = seat
+        .phone(&[format!("{PRESS} sleep:4000 hears:1000 sleep:900 hangup")])?
+        .start(lab)
+        .await?;
+    let extension = by_ami(&By::Hold.extension(operator));
+    let call = Call {
+        deaf: true,
+        ..seat.customer(lab, extension, "hears:500 until-end", "rfc4733")?
+    };
+    let kill = async {
+        let began = Instant::now();
+        loop {
+            let channels = lab.ari("GET", "/channels").await?;
+            let asks = |c: &Value| {
+                let data = c["dialplan"]["app_data"].as_str().unwrap_or_default();
+                c["dialplan"]["app_name"] == "Stasis" && data.contains("key=")
+            };
+            if channels.as_array().is_some_and(|all| all.iter().any(asks)) {
+                break;
+            }
+            ensure!(began.elapsed() < Duration::from_secs(20), "no key came");
+        }
+        // In the middle of the question.
+        tokio::time::sleep(Duration::from_millis(1500)).await;
+        service.kill_and_start().await
+    };
+    let (report, killed) = tokio::join!(call.place(lab), kill);
+    killed?;
+    let (report, operator) = (report?, ended(desk).await?);
+    let told = || format!("the customer: {report:?}; the operator: {operator:?}");
+    ensure!(operator.result == "hung-up", "{}", told());
+    let heard = heard_at(&operator.voices, CUSTOMER, 0);
+    ensure!(heard.len() >= 2, "they did not talk again; {}", told());
+    for payment in waiting {
+        let state = service.payment(&payment).await?["state"].clone();
+        ensure!(state == "waiting", "the payment is {state}");
+    }
+    nothing_is_left(lab, &service).await
+}
+
 /// AMI does not answer, does not let us in, or may not redirect: the operator hears it, and the log and `check` say what to do.
 async fn not_redirected(lab: &Lab) -> anyhow::Result<()> {
     type Change = fn(&mut toml::Table);
@@ -162,15 +211,42 @@ async fn checked(service: &Service) -> anyhow::Result<Vec<Value>> {
         .collect())
 }
 
+/// A session with AMI as the user of the pay key.
+pub(super) struct Manager(BufReader<TcpStream>);
+
+impl Manager {
+    pub(super) async fn login(lab: &Lab) -> anyhow::Result<Self> {
+        let socket = TcpStream::connect(lab.get("AMI_ADDRESS")?).await?;
+        let mut manager = Self(BufReader::new(socket));
+        let password = std::fs::read_to_string(lab.path("AMI_KEY_PASSWORD_FILE")?)?;
+        let fields = format!("Username: ivrpay-key\r\nSecret: {}\r\n", password.trim());
+        let said = manager.action("Login", &fields).await?;
+        ensure!(said.contains("accepted"), "Login: {said}");
+        Ok(manager)
+    }
+
+    /// What Asterisk says to it.
+    pub(super) async fn action(&mut self, action: &str, fields: &str) -> anyhow::Result<String> {
+        let text = format!("Action: {action}\r\n{fields}\r\n");
+        self.0.write_all(text.as_bytes()).await?;
+        loop {
+            let mut line = String::new();
+            let read = self.0.read_line(&mut line);
+            let read = tokio::time::timeout(Duration::from_secs(5), read).await;
+            ensure!(read.context("no answer")?? > 0, "{action}: closed");
+            ensure!(!line.starts_with("Event:"), "{action}: got {line}");
+            if let Some(message) = line.strip_prefix("Message: ") {
+                return Ok(message.trim().to_owned());
+            }
+        }
+    }
+}
+
 /// Our user may redirect, and neither run a command nor place a call, with a program or without; and gets no event. `check` and
 /// `audit` have nothing against it.
 async fn the_user_may_nothing_else(lab: &Lab, service: &Service) -> anyhow::Result<()> {
-    let socket = TcpStream::connect(lab.get("AMI_ADDRESS")?).await?;
-    let mut socket = BufReader::new(socket);
-    let password = std::fs::read_to_string(lab.path("AMI_KEY_PASSWORD_FILE")?)?;
-    let login = format!("Username: ivrpay-key\r\nSecret: {}\r\n", password.trim());
+    let mut manager = Manager::login(lab).await?;
     for (action, fields, expected) in [
-        ("Login", login.as_str(), "accepted"),
         (
             "Redirect",
             "Channel: PJSIP/nobody-1\r\nContext: ivrpay-key\r\nExten: go\r\nPriority: 1\r\n",
@@ -191,18 +267,7 @@ async fn the_user_may_nothing_else(lab: &Lab, service: &Service) -> anyhow::Resu
         ("ModuleLoad", "LoadType: reload\r\n", "denied"),
         ("UserEvent", "UserEvent: x\r\n", "denied"),
     ] {
-        let text = format!("Action: {action}\r\n{fields}\r\n");
-        socket.write_all(text.as_bytes()).await?;
-        let message = loop {
-            let mut line = String::new();
-            let read = socket.read_line(&mut line);
-            let read = tokio::time::timeout(Duration::from_secs(5), read).await;
-            ensure!(read.context("no answer")?? > 0, "{action}: closed");
-            ensure!(!line.starts_with("Event:"), "{action}: got {line}");
-            if let Some(message) = line.strip_prefix("Message: ") {
-                break message.trim().to_owned();
-            }
-        };
+        let message = manager.action(action, fields).await?;
         ensure!(message.contains(expected), "{action}: {message}");
     }
     let facts = checked(service).await?;
@@ -242,7 +307,11 @@ pub(super) async fn own(tally: &mut Tally, lab: &Lab, wanted: impl Fn(&str) -> b
         let service = Service::start(lab, "operator-ami-user", true, short).await?;
         the_user_may_nothing_else(lab, &service).await
     };
-    let checks: [(&str, LocalBoxFuture<'_, anyhow::Result<()>>); 5] = [
+    let checks: [(&str, LocalBoxFuture<'_, anyhow::Result<()>>); 6] = [
+        (
+            "by AMI, the service is killed in the choice: both talk on",
+            killed_in_the_choice(lab).boxed_local(),
+        ),
         (
             "by AMI, the operator calls, and takes the payment",
             called.boxed_local(),

@@ -14,6 +14,9 @@ const INTO_THE_TALK: &str = "665";
 /// One who has come into the talk stays in it with the customer: he leaves when the operator has.
 const LEAVES: &str = "sleep:5000 sleep:4500 hangup";
 
+/// What an operator who stays hears of the prompts at least: each is cut short by a key.
+const PROMPTS_MIN: Duration = Duration::from_millis(600);
+
 /// The operator waits until he is whispered to.
 const PRESS_WHISPERED: &str = "hears:1000 hears:2000 sleep:600 *9";
 
@@ -132,6 +135,19 @@ async fn taken_off(
     ensure!(operator.result == "hung-up", "{}", told());
     let began = step_at(&report, "greeting").with_context(told)?;
     let result = step_at(&report, "payment-completed").with_context(told)?;
+    if by == By::Stay {
+        let at = |unix: u64| Duration::from_millis(unix.saturating_sub(operator.began_unix_ms));
+        let heard = Recording::complete(&seat.wav).await?;
+        let prompts = heard.spoken(at(began), at(result));
+        ensure!(
+            prompts >= PROMPTS_MIN,
+            "of the prompts the operator heard {prompts:?}; {}",
+            told()
+        );
+        ensure!(operator.telephone_events_received == 0, "{}", told());
+        let keys = keys_in(&seat.wav).await?;
+        ensure!(keys == 0, "{keys} keys can be heard by the operator");
+    }
     for supervisor in &supervisors {
         for hz in [CUSTOMER, OPERATOR] {
             let heard = heard_at(&supervisor.voices, hz, supervisor.began_unix_ms);
@@ -195,8 +211,10 @@ async fn killed_meanwhile(lab: &Lab, service: &mut Service) -> anyhow::Result<()
     hand_over(service, &payment).await
 }
 
+/// And an operator who stays hears what his customer is asked.
 fn detaches(config: &mut toml::Table) {
     short(config);
+    set(tenant(config), "stay_prompts", "both");
     set(tenant(config), "spy", "detach");
 }
 
