@@ -245,7 +245,8 @@ impl Found {
         let kept = match told {
             // Given back by the person's wish, and by nobody else's.
             Some(Told::Approved) => {
-                state == Some("approved") || state == Some("voided") && case.then == Some("void")
+                let given_back = matches!(case.then, Some("void" | "refund"));
+                state == Some("approved") || state == Some("voided") && given_back
             }
             Some(Told::Declined | Told::NotCharged) => effective == 0 && state != Some("approved"),
             Some(Told::Unknown) | None => true,
