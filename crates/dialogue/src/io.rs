@@ -101,7 +101,7 @@ pub enum Stage {
     Ending,
 }
 
-/// Step of a call (prompts.md 1, `for`).
+/// Step of a call (`for` of Twilio Pay).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
@@ -263,7 +263,7 @@ pub struct Progress {
     pub plan: Option<Plan>,
 }
 
-/// What was wrong with an entry (prompts.md 1, `errorType`).
+/// What was wrong with an entry (`errorType` of Twilio Pay).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[allow(missing_docs, reason = "the names are the documentation")]
@@ -313,7 +313,7 @@ impl ErrorType {
     }
 }
 
-/// How a call ended (prompts.md 1, `Result`; the value of `IVRPAY_RESULT`).
+/// How a call ended (`Result` of Twilio Pay; the value of `IVRPAY_RESULT`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[allow(missing_docs, reason = "the names are the documentation")]

@@ -24,7 +24,7 @@ use crate::{
     ClaimError, CreateError, Error, IntentError, OutcomeError, calls, chain, parts, scrub,
 };
 
-/// Result of a call whose process died before the call was closed (prompts.md's names).
+/// Result of a call whose process died before the call was closed.
 pub(crate) const INTERRUPTED: &str = "internal-error";
 /// Result of a call whose caller said that the amount is wrong.
 const AMOUNT_REJECTED: &str = "amount-rejected";

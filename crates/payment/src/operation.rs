@@ -31,7 +31,7 @@ pub enum OperationKind {
 }
 
 impl OperationKind {
-    /// Spelling in the journal and the API (`authorize`, `tokenize`: prompts.md 1's spelling on the wire).
+    /// Spelling in the journal and the API (`authorize`, `tokenize`, as Twilio Pay spells them).
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {

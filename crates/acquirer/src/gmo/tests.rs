@@ -73,7 +73,7 @@ fn paid(op: &Durable<Intent>, entered: &str, executed: &str) -> (Vec<String>, Ou
     (bodies, outcome)
 }
 
-/// acquirers.md 1.1: the vector of CheckString.
+/// The vector of CheckString (their document).
 #[test]
 fn the_check_string_is_theirs() {
     let parts = [

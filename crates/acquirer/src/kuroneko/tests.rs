@@ -35,7 +35,7 @@ fn reply(text: &str) -> Reply {
     Reply::new(200, text.as_bytes().to_vec())
 }
 
-/// acquirers.md 4.
+/// Their document.
 fn yes() -> String {
     xml("<returnCode>0</returnCode><errorCode></errorCode><crdCResCd>123456</crdCResCd>")
 }
@@ -109,7 +109,7 @@ fn paths(sent: &[(String, bool)]) -> Vec<&str> {
 const CREDIT_BODY: &str = "credit.api function_div=A01&device_div=3&order_no=00000000000000042&settle_price=1500&goods_name=phone&buyer_name_kanji=%E9%9B%BB%E8%A9%B1&buyer_tel=0312345678&buyer_email=none%40example.jp&auth_div=2&pay_way=1&option_service_div=00&card_code_api=9&card_no=<number>&card_owner=TEL&card_exp=1230&security_code=<code>";
 const SHIP_BODY: &str = "shipmentEntry.api function_div=E01&order_no=00000000000000042&slip_no=00000000000000042&delivery_service_code=99";
 
-/// acquirers.md 4: the vector of check_sum.
+/// The vector of check_sum (their document).
 #[test]
 fn the_check_sum_is_theirs() {
     let member = Member { id: "member01", key: "authkey1" };
@@ -119,7 +119,7 @@ fn the_check_sum_is_theirs() {
     );
 }
 
-/// acquirers.md 4: the request, with an order number of ours.
+/// The request of their document, with an order number of ours.
 #[test]
 fn an_authorisation_is_one_request_and_a_charge_two() {
     let (sent, outcome) = run(&of(OperationKind::Authorise, 1500), &[&yes()]);

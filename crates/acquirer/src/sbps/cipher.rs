@@ -103,7 +103,7 @@ mod tests {
         Cipher::new("0123456789abcdef01234567".into(), "abcdefgh".into())
     }
 
-    /// acquirers.md 2.
+    /// Their document.
     #[test]
     fn known_answers() {
         for (plain, sealed) in [

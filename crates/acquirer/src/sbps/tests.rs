@@ -125,7 +125,7 @@ fn approved(code: Option<&str>) -> Outcome {
     })
 }
 
-/// acquirers.md 2: the worked example, hash and 3DES included.
+/// The worked example of their document, hash and 3DES included.
 #[test]
 fn the_worked_example_is_written_byte_for_byte() {
     let card = card(CARD, Some("000"));

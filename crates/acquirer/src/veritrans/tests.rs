@@ -27,7 +27,7 @@ fn reply(value: &Value) -> Reply {
     Reply::new(200, value.to_string().into_bytes())
 }
 
-/// acquirers.md 3, for order 00000000000000042.
+/// Their document, for order 00000000000000042.
 fn yes() -> Value {
     json!({"result": {
         "vResultCode": "A001000000000000", "mstatus": "success", "merrMsg": "処理が成功しました。", "orderId": ORDER, "custTxn": "30446978",
@@ -69,7 +69,7 @@ fn done(op: &Durable<Intent>, answer: &Reply) -> (String, Outcome) {
     (format!("{} {sent}", request.path), outcome)
 }
 
-/// The digests of acquirers.md 3 and of ekerik220/3g-mdk-go (core tests).
+/// The digests of their document and of ekerik220/3g-mdk-go (core tests).
 #[test]
 fn the_signature_is_theirs() {
     for (ccid, params, key, hash) in [

@@ -30,7 +30,7 @@ fn reply(text: &str) -> Reply {
     Reply::new(200, text.as_bytes().to_vec())
 }
 
-/// acquirers.md 5.1.
+/// Their document.
 fn paid() -> String {
     format!(
         "<response service=\"secure_link\" action=\"payment\"><result><status>success</status><code/></result><card><number><prefix>411111</prefix><suffix>1111</suffix></number></card><order_number>{ORDER}</order_number></response>"
@@ -87,7 +87,7 @@ fn pay(zeus: &Zeus, op: &Durable<Intent>, answer: &str) -> (String, Outcome) {
     (body(&request).replace(CARD, "<number>"), outcome)
 }
 
-/// acquirers.md 5.1: the worked example, with our order's number for both keys.
+/// The worked example of their document, with our order's number for both keys.
 #[test]
 fn the_worked_example_is_written_byte_for_byte() {
     let (sent, outcome) = pay(&zeus(), &intent(1500), &paid());
