@@ -55,8 +55,34 @@ impl Hosts {
             (true, true) => None,
             (false, false) => {
                 let other = self.others.iter().find(|(own, _)| is(own));
-                other.map(|(_, mode)| *mode)
+                other
+                    .map(|(_, mode)| *mode)
+                    .or_else(|| self.numbered(&asked))
             }
+        }
+    }
+
+    /// Where the live host is `p01.` and the test host `pt01.`, another number is another shop's: `p` and digits move money.
+    fn numbered(&self, asked: &str) -> Option<Mode> {
+        let live = self.live.map(host)?;
+        let mut known = self.others.iter().map(|(own, _)| *own).chain([live]);
+        let (label, domain) = asked.split_once('.')?;
+        let number = |label: &str, before: &str| {
+            label
+                .strip_prefix(before)
+                .is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()))
+        };
+        let is_ours = |own: &str| {
+            own.split_once('.')
+                .is_some_and(|(first, rest)| rest == domain && number(first, "p"))
+        };
+        if !known.any(is_ours) {
+            return None;
+        }
+        match label {
+            label if number(label, "pt") => Some(Mode::Test),
+            label if number(label, "p") => Some(Mode::Live),
+            _ => None,
         }
     }
 }
@@ -64,7 +90,8 @@ impl Hosts {
 /// The host of an address, without its port.
 fn host(url: &str) -> &str {
     let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
-    rest.split([':', '/', '?', '#']).next().unwrap_or_default()
+    let host = rest.split([':', '/', '?', '#']).next().unwrap_or_default();
+    host.strip_suffix('.').unwrap_or(host)
 }
 
 /// A test system, as its acquirer has published it: for `ivrpay connector test`.
@@ -490,6 +517,11 @@ mod tests {
             ("gmo", "https://pt01.smbc-gp.co.jp/payment", Some(Test)),
             ("gmo", "https://p01.smbc-gp.co.jp/payment", Some(Live)),
             ("gmo", "https://127.0.0.1:8443/p01.mul-pay.jp", None),
+            // Another number is another shop's.
+            ("gmo", "https://pt02.mul-pay.jp/payment", Some(Test)),
+            ("gmo", "https://p02.smbc-gp.co.jp./payment", Some(Live)),
+            ("gmo", "https://px.mul-pay.jp/payment", None),
+            ("gmo", "https://p02.example.com/payment", None),
             ("adyen", "https://checkout-test.adyen.com/v72", Some(Test)),
             (
                 "adyen",

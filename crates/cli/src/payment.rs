@@ -457,6 +457,9 @@ fn inquired(answer: &Inquired) -> anyhow::Result<()> {
 
 /// A script that waits for the outcome goes on when there is one.
 fn is_known(answer: &Inquired) -> anyhow::Result<()> {
+    if answer.payment.state == ivrpay_payment::State::InFlight {
+        bail!("the acquirer is being asked for it now: ask again in a minute");
+    }
     let mut all = answer.operations.iter();
     match all.find(|operation| operation.state == "unknown") {
         None => Ok(()),

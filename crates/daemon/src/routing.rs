@@ -363,10 +363,9 @@ impl Merchant<'_> {
         }
         self.practice(&rows)?;
         self.take_brands(&rows)?;
-        let can = unique(rows.iter()).into_iter().filter_map(|name| {
-            let connector = self.connectors.get(name)?;
-            Some((name.to_owned(), connector.can))
-        });
+        // Those in no row too: a payment that waits may name one that was in a row before.
+        let every = self.connectors.iter();
+        let can = every.map(|(name, connector)| (name.clone(), connector.can));
         Ok(Routing {
             can: can.collect(),
             brands: self.brands.to_vec(),

@@ -117,9 +117,10 @@ pub fn reconcile<'a>(
 }
 
 impl Entry {
-    /// Whether of these two of one payment one is the void and the other what it undid, to the same amount.
+    /// Whether of these two of one payment one is the void, or the refund, and the other what it undid, to the same amount. Acquirers make a
+    /// cancellation of a refund that comes before they have settled.
     fn payment_is_undone_by(&self, other: &Entry) -> bool {
-        let void = |e: &Entry| e.kind == OperationKind::Void;
-        void(self) != void(other) && self.moved().saturating_add(other.moved()) == 0
+        let undoes = |e: &Entry| matches!(e.kind, OperationKind::Void | OperationKind::Refund);
+        undoes(self) != undoes(other) && self.moved().saturating_add(other.moved()) == 0
     }
 }

@@ -72,7 +72,7 @@ const EVENTS: &[Event] = &[
     event("CANCELLATION",               &[Void],              &[Void],            Tells::Released),
     event("TECHNICAL_CANCEL",           &[Void],              &[],                Tells::Released),
     // A charge is voided, or refunded as a whole, by whichever applies.
-    event("CANCEL_OR_REFUND",           &[Refund, Void],      &[Void],            Tells::Released),
+    event("CANCEL_OR_REFUND",           &[Refund, Void],      &[Refund, Void],    Tells::Released),
     event("REFUND",                     &[Refund, Void],      &[Refund],          Tells::Done),
     event("REFUND_FAILED",              &[Refund, Void],      &[Refund, Void],    Tells::Failed),
     event("REFUNDED_REVERSED",          &[Refund, Void],      &[Refund, Void],    Tells::Failed),

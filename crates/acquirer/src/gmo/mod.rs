@@ -349,6 +349,12 @@ impl Gmo {
                     {
                         self.altered(&access, "VOID", None, 3)
                     }
+                    // Somebody has done it in GMO's screens.
+                    (OperationKind::Capture, Standing::Taken, Some(0))
+                    | (OperationKind::Void, Standing::GivenBack, _) => {
+                        let reference = answer.get(fields::TRANSACTION);
+                        Ok(Step::Done(approved(op, reference, &answer)))
+                    }
                     _ => refused,
                 }
             }

@@ -193,7 +193,6 @@ fn what_events_say() {
         let warns: &[OperationKind] = match event {
             "AUTHORISATION" | "TECHNICAL_CANCEL" => &[],
             "CAPTURE_FAILED" => &[Capture, Charge],
-            "CANCEL_OR_REFUND" => &[Void],
             "REFUND" => &[Refund],
             _ => kinds,
         };
@@ -210,7 +209,7 @@ fn what_names_the_order_alone_settles_nothing_but_the_payment_and_its_technical_
         ("CAPTURE", &[], &[Capture]),
         ("CAPTURE_FAILED", &[], &[Capture, Charge]),
         ("CANCELLATION", &[], &[Void]),
-        ("CANCEL_OR_REFUND", &[], &[Void]),
+        ("CANCEL_OR_REFUND", &[], &[Refund, Void]),
         ("REFUND", &[], &[Refund]),
         ("REFUND_FAILED", &[], &[Refund, Void]),
     ] {
