@@ -930,7 +930,9 @@ impl Call {
                 }
                 Output::StopPlay if self.is_led_by_customer() => {
                     self.stop_play().await;
-                    if self.hearers == Hearers::Both {
+                    // One who waits hears other words, and music.
+                    let beside = self.operator.as_ref().is_some_and(Operator::stays);
+                    if beside && self.hearers == Hearers::Both {
                         Box::pin(self.hush_operator()).await;
                     }
                 }

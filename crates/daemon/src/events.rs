@@ -1169,14 +1169,17 @@ pub(crate) fn chain_head(head: &ChainHead) {
 }
 
 /// Payments whose time was over.
-pub(crate) fn retained(payments: usize) {
-    info!(payments, "taken out of the journal: their time was over");
+pub(crate) fn retained(count: usize) {
+    info!(
+        count,
+        "payments and promises taken out of the journal: their time was over"
+    );
 }
 
 pub(crate) fn retention_waits() {
     warn!(
-        hint = "if the clock is right, start the service once more",
-        "nothing is taken out of the journal: the clock is more than 30 days ahead of what was last written before this start"
+        hint = "if the clock is right, nothing is to be done: it begins by itself within a week",
+        "nothing is taken out of the journal: by the clock it was written on less than 7 of the last 14 days"
     );
 }
 

@@ -66,7 +66,10 @@ pub(crate) async fn find(
         };
     }
     if let Some(order) = args.order.as_ref().filter(|_| !practice) {
-        let holder = journal.order_holder(&tenant.id, order, args.part).await?;
+        // What is wrong with an amount is told where it is asked for.
+        let amount = args.money(tenant.currency).ok().flatten();
+        let part = journal.part_for(&tenant.id, order, args.part, amount);
+        let holder = journal.order_holder(&tenant.id, order, part.await?).await?;
         return match holder {
             Some(p) if p.state == State::Waiting && p.call.is_none() => Ok(Some(p)),
             Some(p) => Err(NotFound::Taken {

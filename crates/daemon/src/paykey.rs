@@ -155,8 +155,6 @@ impl PayKey {
             events::pay_key_unusable("tenant is not one of the configuration");
             Refusal::ServiceAway
         })?;
-        // Kept for the customer from here on.
-        let place = self.pools.place(tenant.id.as_str()).await?;
         if company == Company::Keys && !tenant.operator_keyed {
             return Err(Refusal::Keyed.into());
         }
@@ -173,6 +171,8 @@ impl PayKey {
         }
         self.payment(ear, *language, tenant, &mut args, &customer)
             .await?;
+        // Kept for the customer from here on.
+        let place = self.pools.place(tenant.id.as_str()).await?;
         let legs = Legs {
             customer: (&customer.id, &customer.name),
             operator: Some((&operator, press.name)),

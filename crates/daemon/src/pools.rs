@@ -203,9 +203,24 @@ impl Pools {
     /// There is none.
     pub(crate) fn take(&self, tenant: &str) -> Result<Place, Full> {
         let which = self.pool_of(tenant);
+        self.free(which)
+            .inspect_err(|why| self.refused(which, *why))
+    }
+
+    /// The same; where there is none, one that is kept for a caller whom an operator sends: others come by where something is free.
+    ///
+    /// # Errors
+    /// There is none.
+    pub(crate) fn take_or_kept(&self, tenant: &str) -> Result<Place, Full> {
+        let which = self.pool_of(tenant);
+        let free = self.free(which);
+        free.or_else(|why| self.take_kept(|place| place.which == which).ok_or(why))
+            .inspect_err(|why| self.refused(which, *why))
+    }
+
+    fn free(&self, which: usize) -> Result<Place, Full> {
         let mut here = self.here();
-        let allowed = may(self.0.whole, &here.counts, which, 0);
-        allowed.inspect_err(|why| self.refused(which, *why))?;
+        may(self.0.whole, &here.counts, which, 0)?;
         here.given += 1;
         let number = here.given;
         if let Some(count) = here.counts.get_mut(which) {
@@ -233,12 +248,6 @@ impl Pools {
         });
     }
 
-    /// A place that is kept for a caller of that merchant.
-    pub(crate) fn kept_for(&self, tenant: &str) -> Option<Place> {
-        let which = self.pool_of(tenant);
-        self.take_kept(|place| place.which == which)
-    }
-
     fn kept(&self) -> MutexGuard<'_, Vec<Place>> {
         self.0.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -263,9 +272,12 @@ impl Pools {
         if place.is_counted {
             return Ok(place);
         }
-        match timeout(COUNTED_MAX, self.count(place)).await {
-            Ok(counted) => counted,
-            Err(_) => {
+        // Whoever waits may go away; the transaction that counts may have others' in it, and goes on to its end.
+        let this = self.clone();
+        let counting = tokio::spawn(async move { this.count(place).await });
+        match timeout(COUNTED_MAX, counting).await {
+            Ok(Ok(counted)) => counted,
+            Ok(Err(_)) | Err(_) => {
                 events::not_counted("no answer in time");
                 Err(NoPlace::Away)
             }
@@ -363,8 +375,9 @@ impl Pools {
         let Some(journal) = &self.0.shared else {
             return Ok(());
         };
-        let mut told = self.0.told.lock().await;
+        // Lists of the API use the same connections: nobody who counts waits for them.
         let found = journal.places().await?;
+        let mut told = self.0.told.lock().await;
         let of = |pool: &Pool, here| {
             let mut found = found.iter();
             let one = found.find(|places| places.pool == pool.name && places.here == here);
@@ -519,13 +532,17 @@ mod tests {
     #[tokio::test]
     async fn a_place_is_kept_for_who_is_on_his_way() {
         let pools = pools(None);
-        let shared: Vec<_> = (0..3).map(|_| pools.take("four").ok().unwrap()).collect();
+        let mut shared: Vec<_> = (0..3).map(|_| pools.take("four").ok().unwrap()).collect();
         pools.keep(pools.take("four").ok().unwrap());
         assert_eq!(pools.take("four").err(), Some(Full::Rest));
-        assert!(pools.kept_for("one").is_none());
-        let transferred = pools.kept_for("four").unwrap();
-        assert!(pools.kept_for("four").is_none());
-        drop((transferred, shared));
+        let other = pools.take_or_kept("one").ok().unwrap();
+        assert_eq!(used(&pools)[0].1, 1, "of its own pool");
+        // Who comes by where something is free leaves it.
+        shared.pop();
+        shared.push(pools.take_or_kept("four").ok().unwrap());
+        let transferred = pools.take_or_kept("four").ok().unwrap();
+        assert_eq!(pools.take_or_kept("four").err(), Some(Full::Rest));
+        drop((other, transferred, shared));
         assert_eq!(used(&pools)[2].1, 0);
     }
 

@@ -46,7 +46,7 @@ async fn look(journal: &Journal, terms: &Terms) {
         match journal.retain(terms).await {
             Ok(Retained::Removed(0)) => break,
             Ok(Retained::Removed(some)) => removed += some,
-            Ok(Retained::ClockAhead) => {
+            Ok(Retained::Waits) => {
                 events::retention_waits();
                 break;
             }

@@ -384,10 +384,7 @@ pub async fn serve(
             None => {
                 let tenant = arguments::values(&start.args, "tenant").last();
                 let tenant = tenant.unwrap_or_default().trim();
-                match pools
-                    .kept_for(tenant)
-                    .map_or_else(|| pools.take(tenant), Ok)
-                {
+                match pools.take_or_kept(tenant) {
                     Ok(place) => (None, Some(place)),
                     Err(_) => {
                         events::capacity(&start.channel.id);

@@ -458,6 +458,10 @@ impl Journal {
         self.0.store.is_shared()
     }
 
+    pub(crate) fn jumped_ms(&self) -> i64 {
+        self.0.jumped_ms()
+    }
+
     /// How far the clock of PostgreSQL's machine is before this one's, milliseconds; `None` for a file.
     ///
     /// # Errors
@@ -531,7 +535,9 @@ pub(crate) async fn create(tx: &mut Tx<'_>, mut new: NewPayment) -> Result<Creat
             })
         };
     }
-    if let Some(order) = &new.order {
+    if let Some(order) = &new.order
+        && (new.transaction.moves_money() || new.part != 0)
+    {
         let about = (new.part, new.amount, new.origin);
         new.part = parts::part_of(tx, &new.tenant, order, about).await?;
     }
@@ -653,7 +659,7 @@ async fn expire(tx: &mut Tx<'_>, now_ms: i64) -> Result<Vec<PaymentId>, Error> {
     Ok(expired)
 }
 
-async fn expire_one(tx: &mut Tx<'_>, mut payment: Payment) -> Result<(), Error> {
+pub(crate) async fn expire_one(tx: &mut Tx<'_>, mut payment: Payment) -> Result<(), Error> {
     let step = payment.advance(None, Entry::Expired)?;
     tx.update_payment(&mut payment).await?;
     tx.append("expired", &payment, None, json!({})).await?;
@@ -989,7 +995,14 @@ async fn record_outcome(
     if step.duty == Duty::CallBack && by.is_some_and(|by| [RECOVERY, LATE_ANSWER].contains(&by)) {
         release_unheard(tx, payment, rules).await?;
     }
-    if state == OperationState::Approved {
+    // What is captured, or given back in part, was somebody's decision already.
+    let changes = match operation.kind {
+        OperationKind::Refund => payment
+            .captured_minor
+            .is_some_and(|taken| payment.refunded_minor >= taken),
+        kind => begins || kind == OperationKind::Void,
+    };
+    if state == OperationState::Approved && changes {
         parts::look(tx, payment, rules).await?;
     }
     if step.tells && payment.state == State::Voided {

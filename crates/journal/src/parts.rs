@@ -6,7 +6,7 @@
 use ivrpay_payment::{Money, OperatorId, OrderId, PaymentId, State, TenantId};
 use serde_json::json;
 
-use crate::journal::Journal;
+use crate::journal::{Journal, expire_one, is_overdue};
 use crate::store::{Durability, Tx};
 use crate::tasks::{self, Rules};
 use crate::types::{By, Origin, PartKind, Payment, TRAINING, TaskKind};
@@ -50,7 +50,7 @@ impl Journal {
     ) -> Result<Vec<Part>, PartError> {
         check(amounts)?;
         let mut tx = self.begin(Durability::Synced).await?;
-        let split = split(&mut tx, tenant, order, amounts, by).await;
+        let split = split(&mut tx, (tenant, order), amounts, by, self.rules()).await;
         tx.end(split).await
     }
 
@@ -76,6 +76,32 @@ impl Journal {
         let mut tx = self.begin(Durability::Synced).await?;
         let added = add(&mut tx, tenant, order, amount, reason, by).await;
         tx.end(added).await
+    }
+
+    /// The part of a split order that a call about it, and about this amount, is about; `part` itself where it says so or the order is not split.
+    ///
+    /// # Errors
+    /// The journal's own.
+    pub async fn part_for(
+        &self,
+        tenant: &TenantId,
+        order: &OrderId,
+        part: u32,
+        amount: Option<Money>,
+    ) -> Result<u32, Error> {
+        if part != 0 {
+            return Ok(part);
+        }
+        let parts = self.parts(tenant, order).await?;
+        let mut about = part;
+        for one in of_amount(&parts, amount) {
+            about = one;
+            let holder = self.order_holder(tenant, order, one).await?;
+            if holder.is_none_or(|holder| holder.state != State::Approved) {
+                break;
+            }
+        }
+        Ok(about)
     }
 
     /// The declared parts of an order, in the order of their numbers.
@@ -104,26 +130,27 @@ fn check(amounts: &[Money]) -> Result<(), PartError> {
 
 async fn split(
     tx: &mut Tx<'_>,
-    tenant: &TenantId,
-    order: &OrderId,
+    (tenant, order): (&TenantId, &OrderId),
     amounts: &[Money],
     by: &By,
+    rules: &Rules,
 ) -> Result<Vec<Part>, PartError> {
     let before = tx.parts(tenant, order).await?;
     if !before.is_empty() {
-        let same = before.iter().all(|part| part.kind == PartKind::Split)
-            && before
-                .iter()
-                .map(|part| part.amount)
-                .eq(amounts.iter().copied());
+        let split = before.iter().filter(|part| part.kind == PartKind::Split);
+        let same = split.map(|part| part.amount).eq(amounts.iter().copied());
         return if same {
             Ok(before)
         } else {
             Err(PartError::Declared)
         };
     }
+    let mut holder = tx.payment_of_order(tenant, order, 0).await?;
+    if let Some(overdue) = holder.take_if(|holder| is_overdue(holder, tx.now_ms)) {
+        expire_one(tx, overdue).await?;
+    }
     // What is paid, or on its way, for the whole, is no part; unless it is just that.
-    if let Some(holder) = tx.payment_of_order(tenant, order, 0).await?
+    if let Some(holder) = &holder
         && Some(&holder.amount) != amounts.first()
     {
         return Err(PartError::OrderTaken {
@@ -145,6 +172,9 @@ async fn split(
         parts.push(part);
     }
     note(tx, tenant, order, &parts, by).await?;
+    if let Some(holder) = holder.filter(|holder| holder.state == State::Approved) {
+        look(tx, &holder, rules).await?;
+    }
     Ok(parts)
 }
 
@@ -159,6 +189,20 @@ async fn add(
     let before = tx.parts(tenant, order).await?;
     if before.is_empty() && tx.payment_of_order(tenant, order, 0).await?.is_none() {
         return Err(PartError::NotPaid);
+    }
+    // The same again, of which nothing is paid: its answer was lost.
+    for part in &before {
+        let same = part.kind == PartKind::Additional
+            && (part.amount, &part.person) == (amount, &by.person)
+            && part.reason.as_deref() == Some(reason);
+        if same
+            && tx
+                .payment_of_order(tenant, order, part.part)
+                .await?
+                .is_none_or(|holder| holder.state == State::Waiting)
+        {
+            return Ok(part.clone());
+        }
     }
     let part = Part {
         part: before.iter().map(|part| part.part).max().unwrap_or(0) + 1,
@@ -195,8 +239,16 @@ async fn note(
     tx.append_alone("parts", body).await
 }
 
-/// Which part a new payment is. One that is announced says so; in a call nobody knows numbers of parts, so it is the first of that amount
-/// that is not paid.
+/// The parts of a split order that a call may be about (of this amount, where it is known), in which nobody knows numbers of parts. It is about
+/// the first that is not paid, else the last that is; one that may have been charged is not passed by.
+fn of_amount(parts: &[Part], amount: Option<Money>) -> Vec<u32> {
+    let fits = |part: &&Part| {
+        part.kind == PartKind::Split && amount.is_none_or(|amount| amount == part.amount)
+    };
+    parts.iter().filter(fits).map(|part| part.part).collect()
+}
+
+/// Which part a new payment is; one that is announced says so.
 pub(crate) async fn part_of(
     tx: &mut Tx<'_>,
     tenant: &TenantId,
@@ -204,21 +256,20 @@ pub(crate) async fn part_of(
     (part, amount, origin): (u32, Money, Origin),
 ) -> Result<u32, CreateError> {
     let parts = tx.parts(tenant, order).await?;
-    let is_split = parts.iter().any(|part| part.kind == PartKind::Split);
-    if is_split && part == 0 && origin != Origin::Api {
-        let mut taken = None;
-        for part in parts.iter().filter(|part| part.amount == amount) {
-            let holder = tx.payment_of_order(tenant, order, part.part).await?;
-            if holder.is_none_or(|holder| holder.state == State::Waiting) {
-                return Ok(part.part);
+    if part == 0 && origin != Origin::Api {
+        let mut about = None;
+        for one in of_amount(&parts, Some(amount)) {
+            about = Some(one);
+            let holder = tx.payment_of_order(tenant, order, one).await?;
+            if holder.is_none_or(|holder| holder.state != State::Approved) {
+                break;
             }
-            taken = Some(part.part);
         }
-        // It is told which payment has it.
-        if let Some(part) = taken {
-            return Ok(part);
+        if let Some(about) = about {
+            return Ok(about);
         }
     }
+    let is_split = parts.iter().any(|part| part.kind == PartKind::Split);
     match parts.iter().find(|declared| declared.part == part) {
         Some(declared) if declared.amount != amount => Err(CreateError::PartDiffers {
             part,

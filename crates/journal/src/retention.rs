@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use ivrpay_payment::TenantId;
+use ivrpay_payment::{PaymentId, TaskId, TenantId};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -25,10 +25,12 @@ pub struct Terms {
 
 impl Terms {
     /// Most payments that are taken out in one transaction: nobody who wants to write waits for long.
-    pub const AT_ONCE: u32 = 50;
-    /// How far ahead of all that was written before this start the clock may be. A machine that comes up in another year would have the whole
-    /// journal be over.
-    pub const AHEAD_MAX: Duration = Duration::from_secs(30 * 24 * 3600);
+    pub const AT_ONCE: u32 = 10;
+    /// On so many days the journal has to have been written, by the clock, within [`Terms::SEEN`]. A machine that comes up in another year
+    /// would have the whole journal be over at once; so it has a week to be noticed.
+    pub const DAYS_MIN: i64 = 7;
+    /// Days that are looked at for that.
+    pub const SEEN: Duration = Duration::from_secs(14 * 24 * 3600);
 
     /// How long a merchant's payments are kept.
     #[must_use]
@@ -46,10 +48,10 @@ impl Terms {
 /// What came of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Retained {
-    /// So many payments are gone; more may be over.
+    /// So many payments, and promises about none of ours, are gone; more may be over.
     Removed(usize),
-    /// The clock is further ahead of what was written before this start than can be believed: nothing was touched.
-    ClockAhead,
+    /// The journal was written on too few of the days before: the clock may be wrong, and nothing was touched.
+    Waits,
 }
 
 /// A merchant's payments that are over.
@@ -79,9 +81,28 @@ impl Journal {
     /// # Errors
     /// The journal's own.
     pub async fn retain(&self, terms: &Terms) -> Result<Retained, Error> {
-        let mut tx = self.begin(Durability::Rides).await?;
-        let retained = retain(&mut tx, terms).await;
-        tx.end(retained).await
+        // By a clock that jumped while we ran nothing is older.
+        let now_ms = self.now_ms().saturating_sub(self.jumped_ms());
+        let from_ms = now_ms.saturating_sub(ms(Terms::SEEN));
+        if self.store().days_written(from_ms, now_ms).await? < Terms::DAYS_MIN {
+            return Ok(Retained::Waits);
+        }
+        // What is to go is looked for beside whoever writes.
+        for tenant in self.store().tenants().await? {
+            let Some(term) = terms.of(&tenant) else {
+                continue;
+            };
+            let before_ms = now_ms.saturating_sub(ms(term));
+            let payments = self.store().over(&tenant, before_ms).await?;
+            let promises = self.store().promises_over(&tenant, before_ms).await?;
+            if payments.is_empty() && promises.is_empty() {
+                continue;
+            }
+            let mut tx = self.begin(Durability::Rides).await?;
+            let removed = remove(&mut tx, &tenant, before_ms, (payments, promises)).await;
+            return tx.end(removed.map(Retained::Removed)).await;
+        }
+        Ok(Retained::Removed(0))
     }
 
     /// What [`Self::retain`] would take out, and what it would leave though it is as old, by merchant.
@@ -119,36 +140,35 @@ fn ms(term: Duration) -> i64 {
     i64::try_from(term.as_millis()).unwrap_or(i64::MAX)
 }
 
-async fn retain(tx: &mut Tx<'_>, terms: &Terms) -> Result<Retained, Error> {
-    // By a clock that jumped while we ran nothing is older.
-    let now_ms = tx.now_ms.saturating_sub(tx.jumped_ms);
-    if tx.stood_ms().await? > ms(Terms::AHEAD_MAX) {
-        return Ok(Retained::ClockAhead);
+async fn remove(
+    tx: &mut Tx<'_>,
+    tenant: &TenantId,
+    before_ms: i64,
+    (payments, promises): (Vec<PaymentId>, Vec<TaskId>),
+) -> Result<usize, Error> {
+    let (mut gone, mut records) = (0, Vec::new());
+    for payment in payments {
+        // Somebody may have refunded it since it was found.
+        if !tx.is_over(tenant, before_ms, payment).await? {
+            continue;
+        }
+        if let Some(mut of) = tx.remove(payment).await? {
+            gone += 1;
+            records.append(&mut of);
+        }
     }
-    for tenant in tx.tenants().await? {
-        let Some(term) = terms.of(&tenant) else {
-            continue;
-        };
-        let before_ms = now_ms.saturating_sub(ms(term));
-        let over = tx.over(&tenant, before_ms, Terms::AT_ONCE).await?;
-        let promises = tx.remove_promises(&tenant, before_ms).await?;
-        if over.is_empty() && promises == 0 {
-            continue;
-        }
-        let (mut payments, mut records) = (0, Vec::new());
-        for payment in over {
-            if let Some(mut of) = tx.remove(payment).await? {
-                payments += 1;
-                records.append(&mut of);
-            }
-        }
+    let mut kept = 0;
+    for promise in promises {
+        kept += usize::from(tx.remove_promise(promise).await?);
+    }
+    tx.remove_parts(tenant, before_ms).await?;
+    if gone + kept > 0 {
         let body = json!({
-            "tenant": tenant, "before_ms": before_ms, "payments": payments, "promises": promises, "records": cuts(records),
+            "tenant": tenant, "before_ms": before_ms, "payments": gone, "promises": kept, "records": cuts(records),
         });
         tx.append_alone("retention", body).await?;
-        return Ok(Retained::Removed(payments));
     }
-    Ok(Retained::Removed(0))
+    Ok(gone + kept)
 }
 
 /// Numbers in a row as one.

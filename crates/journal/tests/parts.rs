@@ -203,6 +203,64 @@ async fn a_rest_is_somebodys_task_until_it_is_paid_or_released(place: Place) {
     assert!(journal.verify().await.unwrap().is_sound());
 }
 
+/// Two equal parts: as long as nobody knows whether the first was charged, nobody keys the second over it.
+async fn a_part_that_may_have_been_charged_is_not_passed_by(place: Place) {
+    let journal = place.open().await;
+    split(&journal, &[4000, 4000]).await.unwrap();
+    let keyed = || NewPayment {
+        amount: yen(4000),
+        origin: Origin::Desk,
+        ..order("A-1")
+    };
+    let unknown = Outcome::Unknown(ivrpay_payment::Doubt::NoReply);
+    let first = pay(&journal, keyed(), unknown).await;
+    let refused = journal.create(keyed()).await.unwrap_err();
+    assert!(
+        matches!(refused, CreateError::OrderTaken { payment_id, state: State::Unknown } if payment_id == first),
+        "{refused}"
+    );
+    let asked = async |amount| journal.part_for(&acme(), &a1(), 0, amount).await.unwrap();
+    assert_eq!((asked(Some(yen(4000))).await, asked(None).await), (0, 0));
+}
+
+/// What a call is about that brings an order, with or without an amount.
+async fn a_call_is_about_the_first_part_that_is_not_paid(place: Place) {
+    let journal = place.open().await;
+    let asked = async |part, amount: Option<u64>| {
+        let amount = amount.map(yen);
+        journal
+            .part_for(&acme(), &a1(), part, amount)
+            .await
+            .unwrap()
+    };
+    assert_eq!(asked(0, Some(5000)).await, 0, "the whole order");
+    split(&journal, &[5000, 3000]).await.unwrap();
+    assert_eq!((asked(0, None).await, asked(0, Some(3000)).await), (0, 1));
+    pay(&journal, part(0, 5000), approved()).await;
+    assert_eq!((asked(0, None).await, asked(0, Some(5000)).await), (1, 0));
+    assert_eq!((asked(0, Some(3000)).await, asked(1, None).await), (1, 1));
+}
+
+/// The rest is somebody's task also where the first part was paid before anybody spoke of parts; and what he has decided is not asked again.
+async fn a_decision_stands(place: Place) {
+    let journal = place.open().await;
+    let first = NewPayment {
+        transaction: ivrpay_payment::Transaction::Authorise,
+        ..part(0, 5000)
+    };
+    let first = pay(&journal, first, approved()).await;
+    split(&journal, &[5000, 3000]).await.unwrap();
+    let open = tasks(&journal).await;
+    assert_eq!((open.len(), open[0].payment), (1, Some(first)));
+    journal
+        .finish_task(open[0].id, &by("mori"), "keeps it", None)
+        .await
+        .unwrap();
+    later(&journal, first, OperationKind::Capture, None).await;
+    later(&journal, first, OperationKind::Refund, Some(1)).await;
+    assert_eq!(tasks(&journal).await, []);
+}
+
 /// Whoever keys it at a telephone knows the amount, and no number of a part.
 async fn in_a_call_the_amount_says_which_part_it_is(place: Place) {
     let journal = place.open().await;
@@ -290,7 +348,10 @@ async fn one_more_needs_a_first_one_a_person_and_a_reason(place: Place) {
     }
     assert_eq!(add("delivery").await.unwrap(), 1);
     assert_eq!(add("wrapped as a present").await.unwrap(), 2);
+    // The answer was lost, and it is asked for again: as long as nothing of it is paid it is the same one.
+    assert_eq!(add("delivery").await.unwrap(), 1);
     pay(&journal, part(2, 700), approved()).await;
+    assert_eq!(add("wrapped as a present").await.unwrap(), 3);
     // It is no split: nothing is unfinished.
     assert_eq!(tasks(&journal).await, []);
     let parts = journal.parts(&acme(), &a1()).await.unwrap();
@@ -299,6 +360,9 @@ async fn one_more_needs_a_first_one_a_person_and_a_reason(place: Place) {
 }
 
 on_both! {
+    a_part_that_may_have_been_charged_is_not_passed_by,
+    a_call_is_about_the_first_part_that_is_not_paid,
+    a_decision_stands,
     an_order_is_split_once_and_each_part_costs_what_was_said,
     what_was_begun_as_a_whole_is_cancelled_first,
     a_rest_is_somebodys_task_until_it_is_paid_or_released,

@@ -133,6 +133,12 @@ async fn view(web: &Web, tenant: TenantId, order: OrderId) -> Result<Json<api::O
         ..Filter::default()
     };
     let payments = web.journal.payments(&filter).await?;
+    // Of many that were tried the paid ones may be the oldest.
+    let approved = Filter {
+        state: Some(PaymentState::Approved),
+        ..filter
+    };
+    let approved = web.journal.payments(&approved).await?;
     if parts.is_empty() && payments.is_empty() {
         return Err(ApiError::not_found(
             "no payment and no part of this order is known",
@@ -147,14 +153,17 @@ async fn view(web: &Web, tenant: TenantId, order: OrderId) -> Result<Json<api::O
     let of = |number: u32| {
         let mut of = payments.iter().filter(|payment| payment.part == number);
         let first = of.clone().next();
-        of.find(|payment| payment.state.locks_order()).or(first)
+        let paid = approved.iter().find(|payment| payment.part == number);
+        of.find(|payment| payment.state.locks_order())
+            .or(paid)
+            .or(first)
     };
     Ok(Json(api::Order {
         total: parts
             .iter()
             .any(|part| is_split(&part))
             .then(|| total.sum()),
-        paid: payments.iter().map(paid).sum(),
+        paid: approved.iter().map(paid).sum(),
         currency: parts
             .first()
             .map(|part| part.amount)

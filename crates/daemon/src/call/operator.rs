@@ -83,7 +83,7 @@ impl Operator {
     }
 
     /// Whether he is beside the customer and hears what is going on.
-    fn stays(&self) -> bool {
+    pub(super) fn stays(&self) -> bool {
         self.company == Company::Stay && self.together && !self.talking && !self.gone
     }
 

@@ -1,11 +1,11 @@
 //! SQL of what is taken out of the journal.
 
-use ivrpay_payment::{PaymentId, TenantId};
+use ivrpay_payment::{PaymentId, TaskId, TenantId};
 
 use super::{DAMAGED, Store, Tx, parsed};
 use crate::Error;
 use crate::db::{On, query};
-use crate::retention::Removal;
+use crate::retention::{Removal, Terms};
 
 /// What stands for the body of a record that was taken out; that of every other one is an object.
 pub(super) const TAKEN_OUT: &str = "null";
@@ -29,15 +29,6 @@ macro_rules! old {
     };
 }
 
-async fn tenants<'a>(on: impl Into<On<'a>>) -> Result<Vec<TenantId>, Error> {
-    let rows = query("SELECT tenant FROM payments UNION SELECT tenant FROM tasks WHERE tenant IS NOT NULL ORDER BY tenant")
-        .fetch_all(on)
-        .await?;
-    rows.iter()
-        .map(|row| parsed(row, "tenant")?.ok_or(DAMAGED))
-        .collect()
-}
-
 /// What the journal says that it has lost.
 pub(super) async fn removals<'a>(on: impl Into<On<'a>>) -> Result<Vec<Removal>, Error> {
     let rows = query("SELECT body FROM records WHERE kind = 'retention'")
@@ -54,7 +45,57 @@ pub(super) async fn removals<'a>(on: impl Into<On<'a>>) -> Result<Vec<Removal>, 
 
 impl Store {
     pub(crate) async fn tenants(&self) -> Result<Vec<TenantId>, Error> {
-        tenants(&self.reads).await
+        let rows = query("SELECT tenant FROM payments UNION SELECT tenant FROM tasks WHERE tenant IS NOT NULL ORDER BY tenant")
+            .fetch_all(&self.reads)
+            .await?;
+        rows.iter()
+            .map(|row| parsed(row, "tenant")?.ok_or(DAMAGED))
+            .collect()
+    }
+
+    /// On how many days in between the ends of the chains were kept, which the service does each hour.
+    pub(crate) async fn days_written(&self, from_ms: i64, to_ms: i64) -> Result<i64, Error> {
+        let days = query(
+            "SELECT count(DISTINCT at_ms / 86400000) FROM records WHERE kind = 'anchored' AND at_ms BETWEEN ?1 AND ?2",
+        );
+        Ok(days.bind(from_ms).bind(to_ms).scalar(&self.reads).await?)
+    }
+
+    /// Some payments of a merchant that nobody has changed since then and of which nothing is open.
+    pub(crate) async fn over(
+        &self,
+        tenant: &TenantId,
+        before_ms: i64,
+    ) -> Result<Vec<PaymentId>, Error> {
+        let rows = query(old!("p.id", "", " ORDER BY p.updated_ms LIMIT ?3"))
+            .bind(tenant.as_str())
+            .bind(before_ms)
+            .bind(Terms::AT_ONCE)
+            .fetch_all(&self.reads)
+            .await?;
+        rows.iter()
+            .map(|row| parsed(row, "id")?.ok_or(DAMAGED))
+            .collect()
+    }
+
+    /// Some promises to ring back that were kept before then and are about no payment of ours.
+    pub(crate) async fn promises_over(
+        &self,
+        tenant: &TenantId,
+        before_ms: i64,
+    ) -> Result<Vec<TaskId>, Error> {
+        let rows = query(
+            "SELECT id FROM tasks WHERE tenant = ?1 AND payment IS NULL AND recording IS NULL AND state = 'done' AND done_ms < ?2
+             ORDER BY done_ms LIMIT ?3",
+        )
+        .bind(tenant.as_str())
+        .bind(before_ms)
+        .bind(Terms::AT_ONCE)
+        .fetch_all(&self.reads)
+        .await?;
+        rows.iter()
+            .map(|row| parsed(row, "id")?.ok_or(DAMAGED))
+            .collect()
     }
 
     /// How many are over, and how many are as old and stay.
@@ -86,52 +127,43 @@ impl Store {
 }
 
 impl Tx<'_> {
-    pub(crate) async fn tenants(&mut self) -> Result<Vec<TenantId>, Error> {
-        tenants(self.on()).await
-    }
-
-    /// How long nothing had been written when this service started; 0 in a new journal.
-    pub(crate) async fn stood_ms(&mut self) -> Result<i64, Error> {
-        let row = query(
-            "SELECT w.started_ms - r.at_ms AS stood_ms FROM records r JOIN writers w ON w.name = ?1
-             WHERE NOT (r.writer = ?1 AND r.epoch = ?2) ORDER BY r.sequence DESC LIMIT 1",
-        )
-        .bind(self.writer())
-        .bind(self.epoch())
-        .fetch_optional(self.on())
-        .await?;
-        Ok(row.map_or(Ok(0), |row| row.try_get("stood_ms"))?)
-    }
-
-    /// Payments of a merchant that nobody has changed since then and of which nothing is open.
-    pub(crate) async fn over(
+    /// Whether nobody has changed the payment since then and nothing of it is open.
+    pub(crate) async fn is_over(
         &mut self,
         tenant: &TenantId,
         before_ms: i64,
-        limit: u32,
-    ) -> Result<Vec<PaymentId>, Error> {
-        let rows = query(old!("p.id", "", " ORDER BY p.id LIMIT ?3"))
+        id: PaymentId,
+    ) -> Result<bool, Error> {
+        let over: i64 = query(old!("count(*)", "p.id = ?3 AND ", ""))
             .bind(tenant.as_str())
             .bind(before_ms)
-            .bind(limit)
-            .fetch_all(self.on())
+            .bind(id.to_string())
+            .scalar(self.on())
             .await?;
-        rows.iter()
-            .map(|row| parsed(row, "id")?.ok_or(DAMAGED))
-            .collect()
+        Ok(over > 0)
     }
 
-    /// Promises to ring back that were kept before then and are about no payment of ours.
-    pub(crate) async fn remove_promises(
+    /// A promise to ring back that is kept, and was about no payment of ours.
+    pub(crate) async fn remove_promise(&mut self, id: TaskId) -> Result<bool, Error> {
+        let removed = query("DELETE FROM tasks WHERE id = ?1 AND state = 'done'");
+        Ok(removed.bind(id.to_string()).execute(self.on()).await? > 0)
+    }
+
+    /// Parts that were declared before then of orders of which there is no payment.
+    pub(crate) async fn remove_parts(
         &mut self,
         tenant: &TenantId,
         before_ms: i64,
-    ) -> Result<u64, Error> {
-        let removed = query(
-            "DELETE FROM tasks WHERE tenant = ?1 AND payment IS NULL AND recording IS NULL AND state = 'done' AND done_ms < ?2",
-        );
-        let removed = removed.bind(tenant.as_str()).bind(before_ms);
-        Ok(removed.execute(self.on()).await?)
+    ) -> Result<(), Error> {
+        query(
+            "DELETE FROM order_parts WHERE tenant = ?1 AND declared_ms < ?2 AND NOT EXISTS
+               (SELECT 1 FROM payments p WHERE p.tenant = order_parts.tenant AND p.order_id = order_parts.order_id)",
+        )
+        .bind(tenant.as_str())
+        .bind(before_ms)
+        .execute(self.on())
+        .await?;
+        Ok(())
     }
 
     /// A payment and all that was kept of it; says of which records the content is gone. `None`: another service has taken it out.

@@ -138,7 +138,13 @@ impl Place {
 }
 
 /// What takes the columns of the eighth migration and of those behind it away again.
-pub const UNDO_EIGHTH: [&str; 31] = [
+pub const UNDO_EIGHTH: [&str; 37] = [
+    "DROP INDEX records_by_operation",
+    "DROP INDEX records_anchored",
+    "DROP INDEX operations_by_parent",
+    "DROP INDEX IF EXISTS calls_by_payment",
+    "DROP INDEX audit_by_payment",
+    "DROP INDEX payments_by_age",
     "DROP INDEX records_retention",
     "DROP TRIGGER records_are_never_changed",
     "CREATE TRIGGER records_are_never_changed BEFORE UPDATE ON records BEGIN SELECT RAISE(ABORT, 'records are append-only'); END",
