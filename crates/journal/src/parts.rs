@@ -27,6 +27,8 @@ pub struct Part {
     pub reason: Option<String>,
     /// When, UTC milliseconds.
     pub declared_ms: i64,
+    /// Of the payment that keeps others of this part away; `None` where there is none.
+    pub held: Option<State>,
 }
 
 impl Part {
@@ -93,15 +95,7 @@ impl Journal {
             return Ok(part);
         }
         let parts = self.parts(tenant, order).await?;
-        let mut about = part;
-        for one in of_amount(&parts, amount) {
-            about = one;
-            let holder = self.order_holder(tenant, order, one).await?;
-            if holder.is_none_or(|holder| holder.state != State::Approved) {
-                break;
-            }
-        }
-        Ok(about)
+        Ok(about(&parts, amount).unwrap_or(part))
     }
 
     /// The declared parts of an order, in the order of their numbers.
@@ -167,6 +161,7 @@ async fn split(
             person: by.person.clone(),
             reason: None,
             declared_ms: tx.now_ms,
+            held: None,
         };
         tx.insert_part(tenant, order, &part).await?;
         parts.push(part);
@@ -191,18 +186,14 @@ async fn add(
         return Err(PartError::NotPaid);
     }
     // The same again, of which nothing is paid: its answer was lost.
-    for part in &before {
-        let same = part.kind == PartKind::Additional
+    let same = |part: &&Part| {
+        part.kind == PartKind::Additional
             && (part.amount, &part.person) == (amount, &by.person)
-            && part.reason.as_deref() == Some(reason);
-        if same
-            && tx
-                .payment_of_order(tenant, order, part.part)
-                .await?
-                .is_none_or(|holder| holder.state == State::Waiting)
-        {
-            return Ok(part.clone());
-        }
+            && part.reason.as_deref() == Some(reason)
+            && part.held.is_none_or(|state| state == State::Waiting)
+    };
+    if let Some(part) = before.iter().find(same) {
+        return Ok(part.clone());
     }
     let part = Part {
         part: before.iter().map(|part| part.part).max().unwrap_or(0) + 1,
@@ -211,6 +202,7 @@ async fn add(
         person: by.person.clone(),
         reason: Some(reason.to_owned()),
         declared_ms: tx.now_ms,
+        held: None,
     };
     tx.insert_part(tenant, order, &part).await?;
     note(tx, tenant, order, std::slice::from_ref(&part), by).await?;
@@ -239,13 +231,16 @@ async fn note(
     tx.append_alone("parts", body).await
 }
 
-/// The parts of a split order that a call may be about (of this amount, where it is known), in which nobody knows numbers of parts. It is about
-/// the first that is not paid, else the last that is; one that may have been charged is not passed by.
-fn of_amount(parts: &[Part], amount: Option<Money>) -> Vec<u32> {
+/// Which part of a split order (of this amount, where it is known) a call is about, in which nobody knows numbers of parts: the first that is not
+/// paid, else the last that is. One that may have been charged is not passed by.
+fn about(parts: &[Part], amount: Option<Money>) -> Option<u32> {
     let fits = |part: &&Part| {
         part.kind == PartKind::Split && amount.is_none_or(|amount| amount == part.amount)
     };
-    parts.iter().filter(fits).map(|part| part.part).collect()
+    let mut fitting = parts.iter().filter(fits);
+    let last = fitting.clone().next_back();
+    let open = fitting.find(|part| part.held != Some(State::Approved));
+    open.or(last).map(|part| part.part)
 }
 
 /// Which part a new payment is; one that is announced says so.
@@ -256,18 +251,11 @@ pub(crate) async fn part_of(
     (part, amount, origin): (u32, Money, Origin),
 ) -> Result<u32, CreateError> {
     let parts = tx.parts(tenant, order).await?;
-    if part == 0 && origin != Origin::Api {
-        let mut about = None;
-        for one in of_amount(&parts, Some(amount)) {
-            about = Some(one);
-            let holder = tx.payment_of_order(tenant, order, one).await?;
-            if holder.is_none_or(|holder| holder.state != State::Approved) {
-                break;
-            }
-        }
-        if let Some(about) = about {
-            return Ok(about);
-        }
+    if part == 0
+        && origin != Origin::Api
+        && let Some(about) = about(&parts, Some(amount))
+    {
+        return Ok(about);
     }
     let is_split = parts.iter().any(|part| part.kind == PartKind::Split);
     match parts.iter().find(|declared| declared.part == part) {

@@ -47,10 +47,10 @@ const PAGE: i64 = 1000;
 
 /// Every column of a payment and the call that works on it.
 macro_rules! select_payment {
-    ($rest:literal) => {
+    ($($rest:tt)*) => {
         concat!(
             "SELECT p.*, c.call FROM payments p LEFT JOIN claims c ON c.payment = p.id ",
-            $rest
+            $($rest)*
         )
     };
 }
@@ -69,6 +69,29 @@ macro_rules! gone {
 }
 use gone;
 
+/// A payment (`p`) that locks its order (part).
+macro_rules! holds_order {
+    () => {
+        "p.state IN ('waiting', 'in-flight', 'unknown', 'approved')
+           AND (p.state <> 'approved' OR p.transaction_type IN ('authorize', 'charge'))"
+    };
+}
+use holds_order;
+
+/// What processes have left that are gone, of each kind; see [`gone`].
+macro_rules! left {
+    (calls) => {
+        gone!("calls x WHERE x.ended_ms IS NULL AND", "x.id")
+    };
+    (claims) => {
+        gone!("claims x WHERE", "x.payment")
+    };
+    (operations) => {
+        gone!("operations x WHERE x.state = 'in-flight' AND", "x.id")
+    };
+}
+use left;
+
 /// The payment that locks an order (part): at most one, by the index `payments_one_an_order`.
 async fn order_holder<'a>(
     on: impl Into<On<'a>>,
@@ -77,9 +100,8 @@ async fn order_holder<'a>(
     part: u32,
 ) -> Result<Option<Payment>, Error> {
     let row = query(select_payment!(
-        "WHERE p.tenant = ?1 AND p.order_id = ?2 AND p.part = ?3
-           AND p.state IN ('waiting', 'in-flight', 'unknown', 'approved')
-           AND (p.state <> 'approved' OR p.transaction_type IN ('authorize', 'charge'))"
+        "WHERE p.tenant = ?1 AND p.order_id = ?2 AND p.part = ?3 AND ",
+        holds_order!()
     ))
     .bind(tenant.as_str())
     .bind(order.as_str())
@@ -189,11 +211,11 @@ impl Store {
         let server_ms = self.server_ms().await?;
         let left = query(concat!(
             "SELECT EXISTS (SELECT 1 FROM writers WHERE lease_ms BETWEEN 1 AND ?3) OR EXISTS (",
-            gone!("operations x WHERE x.state = 'in-flight' AND", "x.id"),
+            left!(operations),
             ") OR EXISTS (",
-            gone!("claims x WHERE", "x.payment"),
+            left!(claims),
             ") OR EXISTS (",
-            gone!("calls x WHERE x.ended_ms IS NULL AND", "x.id"),
+            left!(calls),
             ")"
         ));
         let left = left.bind(writer).bind(epoch).bind(server_ms);
@@ -738,15 +760,12 @@ impl Tx<'_> {
             .fetch_all(self.on())
             .await?,
             None => {
-                query(gone!(
-                    "operations x WHERE x.state = 'in-flight' AND",
-                    "x.id"
-                ))
-                .bind(self.writer())
-                .bind(self.epoch())
-                .bind(self.server_ms)
-                .fetch_all(self.on())
-                .await?
+                query(left!(operations))
+                    .bind(self.writer())
+                    .bind(self.epoch())
+                    .bind(self.server_ms)
+                    .fetch_all(self.on())
+                    .await?
             }
         };
         rows.iter().map(operation).collect()
@@ -821,7 +840,7 @@ impl Tx<'_> {
 
     /// Claims of processes that are gone.
     pub(crate) async fn stale_claims(&mut self) -> Result<Vec<Holder>, Error> {
-        let rows = query(gone!("claims x WHERE", "x.payment"))
+        let rows = query(left!(claims))
             .bind(self.writer())
             .bind(self.epoch())
             .bind(self.server_ms)
@@ -1222,6 +1241,13 @@ fn parsed<T: std::str::FromStr>(row: &Row, column: &str) -> Result<Option<T>, Er
     let text: Option<&str> = row.try_get(column)?;
     text.map(|text| text.parse().map_err(|_| DAMAGED))
         .transpose()
+}
+
+/// The ids of rows.
+fn ids<T: std::str::FromStr>(rows: &[Row]) -> Result<Vec<T>, Error> {
+    rows.iter()
+        .map(|row| parsed(row, "id")?.ok_or(DAMAGED))
+        .collect()
 }
 
 fn named<T>(row: &Row, column: &str, from_name: impl Fn(&str) -> Option<T>) -> Result<T, Error> {

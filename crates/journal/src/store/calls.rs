@@ -2,7 +2,7 @@
 
 use ivrpay_payment::{CallId, PaymentId, TenantId};
 
-use super::{DAMAGED, Store, Tx, bytes32, gone, named, parsed};
+use super::{DAMAGED, Store, Tx, bytes32, gone, ids, left, named, parsed};
 use crate::Error;
 use crate::db::{Row, query};
 use crate::types::{CustomerCall, First};
@@ -119,15 +119,13 @@ impl Tx<'_> {
 
     /// Those of a process that is gone.
     pub(crate) async fn customer_calls_left(&mut self) -> Result<Vec<CallId>, Error> {
-        let rows = query(gone!("calls x WHERE x.ended_ms IS NULL AND", "x.id"))
+        let rows = query(left!(calls))
             .bind(self.writer())
             .bind(self.epoch())
             .bind(self.server_ms)
             .fetch_all(self.on())
             .await?;
-        rows.iter()
-            .map(|row| parsed(row, "id")?.ok_or(DAMAGED))
-            .collect()
+        ids(&rows)
     }
 }
 

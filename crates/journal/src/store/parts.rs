@@ -1,8 +1,8 @@
 //! SQL of the parts of orders.
 
-use ivrpay_payment::{OrderId, PaymentId, TenantId};
+use ivrpay_payment::{OrderId, PaymentId, State, TenantId};
 
-use super::{DAMAGED, Store, Tx, minor, money, named, parsed};
+use super::{DAMAGED, Store, Tx, holds_order, minor, money, named, parsed};
 use crate::Error;
 use crate::db::{On, query};
 use crate::parts::Part;
@@ -13,9 +13,12 @@ async fn parts<'a>(
     tenant: &TenantId,
     order: &OrderId,
 ) -> Result<Vec<Part>, Error> {
-    let rows = query(
-        "SELECT * FROM order_parts WHERE tenant = ?1 AND order_id = ?2 AND amount_minor IS NOT NULL ORDER BY part",
-    )
+    let rows = query(concat!(
+        "SELECT s.*, p.state AS held FROM order_parts s
+         LEFT JOIN payments p ON p.tenant = s.tenant AND p.order_id = s.order_id AND p.part = s.part AND ",
+        holds_order!(),
+        " WHERE s.tenant = ?1 AND s.order_id = ?2 AND s.amount_minor IS NOT NULL ORDER BY s.part"
+    ))
     .bind(tenant.as_str())
     .bind(order.as_str())
     .fetch_all(on)
@@ -29,6 +32,10 @@ async fn parts<'a>(
                 person: parsed(row, "person")?.ok_or(DAMAGED)?,
                 reason: row.try_get("reason")?,
                 declared_ms: row.try_get("declared_ms")?,
+                held: row
+                    .try_get::<Option<&str>>("held")?
+                    .map(|name| State::from_name(name).ok_or(DAMAGED))
+                    .transpose()?,
             })
         })
         .collect()

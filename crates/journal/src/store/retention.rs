@@ -2,7 +2,7 @@
 
 use ivrpay_payment::{PaymentId, TaskId, TenantId};
 
-use super::{DAMAGED, Store, Tx, parsed};
+use super::{DAMAGED, Store, Tx, ids, parsed};
 use crate::Error;
 use crate::db::{On, query};
 use crate::retention::{Removal, Terms};
@@ -73,9 +73,7 @@ impl Store {
             .bind(Terms::AT_ONCE)
             .fetch_all(&self.reads)
             .await?;
-        rows.iter()
-            .map(|row| parsed(row, "id")?.ok_or(DAMAGED))
-            .collect()
+        ids(&rows)
     }
 
     /// Some promises to ring back that were kept before then and are about no payment of ours.
@@ -93,9 +91,7 @@ impl Store {
         .bind(Terms::AT_ONCE)
         .fetch_all(&self.reads)
         .await?;
-        rows.iter()
-            .map(|row| parsed(row, "id")?.ok_or(DAMAGED))
-            .collect()
+        ids(&rows)
     }
 
     /// How many are over, and how many are as old and stay.
