@@ -5,12 +5,12 @@ use axum::extract::rejection::{JsonRejection, PathRejection};
 use axum::extract::{Path, State};
 use ivrpay_api as api;
 use ivrpay_journal::{AssignError, Assignment, Which};
-use ivrpay_payment::{OperatorId, OrderId, State as PaymentState};
+use ivrpay_payment::{OperatorId, State as PaymentState};
 
 use crate::Web;
 use crate::auth::{Scope, Who};
 use crate::error::ApiError;
-use crate::payments::{NO_PAYMENT, id, number, own, own_tenant, payment_id, view};
+use crate::payments::{self, NO_PAYMENT, id, number, own, payment_id, view};
 use crate::tasks::by;
 
 const NO_ORDER: &str = "no payment holds this order; announce one with POST /v1/payments";
@@ -37,12 +37,10 @@ pub(crate) async fn order(
 ) -> Result<Json<api::Payment>, ApiError> {
     who.need(Scope::Payments)?;
     let Json(body) = body?;
-    let tenant = own_tenant(&who, body.tenant)?.ok_or_else(|| {
-        ApiError::invalid("tenant: whose order it is; order numbers are each merchant's own")
-    })?;
+    let (tenant, order) = payments::order(&who, body.tenant, body.order_id)?;
     let which = Which::Order {
         tenant,
-        order: id("order_id", OrderId::new(body.order_id))?,
+        order,
         part: body.part,
     };
     let to = assignment(body.operator, body.operator_extension)?;

@@ -6,13 +6,13 @@ use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use ivrpay_api as api;
 use ivrpay_journal::{Filter, Part, PartError, PartKind, Payment};
-use ivrpay_payment::{Currency, Money, OrderId, State as PaymentState, TenantId};
+use ivrpay_payment::{Currency, OrderId, State as PaymentState, TenantId};
 use serde::Deserialize;
 
 use crate::Web;
 use crate::auth::{Scope, Who};
 use crate::error::ApiError;
-use crate::payments::{id, own_tenant, rfc3339};
+use crate::payments::{self, rfc3339};
 use crate::tasks::by;
 
 /// Most payments of an order that are looked at: parts, and what was tried before.
@@ -25,12 +25,12 @@ pub(crate) async fn split(
 ) -> Result<(StatusCode, Json<api::Order>), ApiError> {
     who.need(Scope::Payments)?;
     let Json(body) = body?;
-    let (tenant, order) = whose(&who, body.tenant, body.order_id)?;
+    let (tenant, order) = payments::order(&who, body.tenant, body.order_id)?;
     let currency = currency(&web, &tenant, body.currency.as_deref())?;
     let amounts = body
         .amounts
         .into_iter()
-        .map(|minor| amount("amounts", minor, currency))
+        .map(|minor| payments::money("amounts", minor, currency))
         .collect::<Result<Vec<_>, _>>()?;
     let by = by(&who, body.by)?;
     let parts = web.journal.split(&tenant, &order, &amounts, &by).await;
@@ -45,9 +45,9 @@ pub(crate) async fn add(
 ) -> Result<(StatusCode, Json<api::OrderPart>), ApiError> {
     who.need(Scope::Payments)?;
     let Json(body) = body?;
-    let (tenant, order) = whose(&who, body.tenant, body.order_id)?;
+    let (tenant, order) = payments::order(&who, body.tenant, body.order_id)?;
     let currency = currency(&web, &tenant, body.currency.as_deref())?;
-    let amount = amount("amount", body.amount, currency)?;
+    let amount = payments::money("amount", body.amount, currency)?;
     let by = by(&who, body.by)?;
     let added = web
         .journal
@@ -71,35 +71,18 @@ pub(crate) async fn show(
     who.need(Scope::Payments)?;
     let Query(asked) =
         query.map_err(|_| ApiError::invalid("parameters are order_id, and tenant for an admin"))?;
-    let (tenant, order) = whose(&who, asked.tenant, asked.order_id)?;
+    let (tenant, order) = payments::order(&who, asked.tenant, asked.order_id)?;
     view(&web, tenant, order).await
-}
-
-fn whose(
-    who: &Who,
-    tenant: Option<String>,
-    order: String,
-) -> Result<(TenantId, OrderId), ApiError> {
-    let tenant = own_tenant(who, tenant)?.ok_or_else(|| {
-        ApiError::invalid("tenant: whose order it is; order numbers are each merchant's own")
-    })?;
-    Ok((tenant, id("order_id", OrderId::new(order))?))
 }
 
 fn currency(web: &Web, tenant: &TenantId, said: Option<&str>) -> Result<Currency, ApiError> {
     if let Some(said) = said {
-        return said
-            .parse()
-            .map_err(|e| ApiError::invalid(format!("currency: {e}")));
+        return payments::currency(said);
     }
     let known = web.tenants.iter().find(|known| known.id == *tenant);
     known
         .map(|known| known.currency)
         .ok_or_else(|| ApiError::invalid("tenant: no such merchant is configured"))
-}
-
-fn amount(field: &str, minor: u64, currency: Currency) -> Result<Money, ApiError> {
-    Money::new(minor, currency).map_err(|e| ApiError::invalid(format!("{field}: {e}")))
 }
 
 fn refused(error: PartError) -> ApiError {
@@ -144,11 +127,8 @@ async fn view(web: &Web, tenant: TenantId, order: OrderId) -> Result<Json<api::O
             "no payment and no part of this order is known",
         ));
     }
-    let is_split = |part: &&Part| part.kind == PartKind::Split;
-    let total = parts
-        .iter()
-        .filter(is_split)
-        .map(|part| part.amount.minor());
+    let split = parts.iter().filter(|part| part.kind == PartKind::Split);
+    let total = split.map(|part| part.amount.minor()).reduce(|a, b| a + b);
     // The newest first: that which counts is one that is paid, or else the last one.
     let of = |number: u32| {
         let mut of = payments.iter().filter(|payment| payment.part == number);
@@ -159,10 +139,7 @@ async fn view(web: &Web, tenant: TenantId, order: OrderId) -> Result<Json<api::O
             .or(first)
     };
     Ok(Json(api::Order {
-        total: parts
-            .iter()
-            .any(|part| is_split(&part))
-            .then(|| total.sum()),
+        total,
         paid: approved.iter().map(paid).sum(),
         currency: parts
             .first()
@@ -170,9 +147,7 @@ async fn view(web: &Web, tenant: TenantId, order: OrderId) -> Result<Json<api::O
             .or(payments.first().map(|payment| payment.amount))
             .map_or_else(String::new, |amount| amount.currency().code().to_owned()),
         // The whole order is a part that nobody declares.
-        whole: of(0)
-            .filter(|_| !parts.iter().any(|part| is_split(&part)))
-            .map(|payment| payment.id),
+        whole: of(0).filter(|_| total.is_none()).map(|payment| payment.id),
         parts: parts
             .into_iter()
             .map(|one| {

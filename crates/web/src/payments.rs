@@ -80,6 +80,27 @@ pub(crate) fn not_created(error: CreateError) -> ApiError {
     }
 }
 
+pub(crate) fn currency(code: &str) -> Result<Currency, ApiError> {
+    code.parse()
+        .map_err(|e| ApiError::invalid(format!("currency: {e}")))
+}
+
+pub(crate) fn money(field: &str, minor: u64, currency: Currency) -> Result<Money, ApiError> {
+    Money::new(minor, currency).map_err(|e| ApiError::invalid(format!("{field}: {e}")))
+}
+
+/// Which order: an admin has to say whose.
+pub(crate) fn order(
+    who: &Who,
+    tenant: Option<String>,
+    order: String,
+) -> Result<(TenantId, OrderId), ApiError> {
+    let tenant = own_tenant(who, tenant)?.ok_or_else(|| {
+        ApiError::invalid("tenant: whose order it is; order numbers are each merchant's own")
+    })?;
+    Ok((tenant, id("order_id", OrderId::new(order))?))
+}
+
 /// The payment that is asked for, checked.
 pub(crate) async fn new_payment(
     web: &Web,
@@ -89,15 +110,11 @@ pub(crate) async fn new_payment(
 ) -> Result<NewPayment, ApiError> {
     let currency = match &body.currency {
         None => tenant.currency,
-        Some(code) => code
-            .parse::<Currency>()
-            .map_err(|e| ApiError::invalid(format!("currency: {e}")))?,
+        Some(code) => self::currency(code)?,
     };
     let transaction = body.transaction_type.unwrap_or(tenant.transaction);
     let amount = match (transaction.moves_money(), body.amount) {
-        (true, amount) => {
-            Money::new(amount, currency).map_err(|e| ApiError::invalid(format!("amount: {e}")))?
-        }
+        (true, amount) => money("amount", amount, currency)?,
         (false, 0) => Transaction::nominal(currency),
         (false, _) => {
             return Err(ApiError::invalid(
