@@ -192,8 +192,7 @@ fn a_settlement_file_is_even_or_says_where_not() {
     let [first, second, _] = shop.orders.as_slice() else {
         panic!("three were paid")
     };
-    let write = |rows: &str| {
-        let text = format!("order,reference,kind,amount,currency\n{rows}");
+    let compare = |text: &str| {
         std::fs::write(shop.file("settled.csv"), text).unwrap();
         shop.run(&[
             "reconcile",
@@ -206,6 +205,7 @@ fn a_settlement_file_is_even_or_says_where_not() {
             "2026-11-26",
         ])
     };
+    let write = |rows: &str| compare(&format!("order,reference,kind,amount,currency\n{rows}"));
     let even = format!(
         "{first},,sale,\"1,200\",JPY\n{first},,refund,200,JPY\n,ref-3400,sale,3400,JPY\n,,fee,12,JPY\n"
     );
@@ -251,16 +251,7 @@ fn a_settlement_file_is_even_or_says_where_not() {
     let text = format!(
         "\u{feff}\"note\",order,reference,kind,amount,currency\n\"a\nb\",{first},,sale,1200,JPY\n,{first},,refund,200,JPY\n,,ref-3400,sale,3400,JPY\n"
     );
-    std::fs::write(shop.file("settled.csv"), text).unwrap();
-    let map = [
-        "--connector",
-        "generic",
-        "--map",
-        "ivrpay",
-        "--from",
-        "2026-11-26",
-    ];
-    let (code, said) = shop.run(&[&["reconcile", "settled.csv"][..], &map].concat());
+    let (code, said) = compare(&text);
     assert!(code == 0 && said.contains("3 matched"), "{said}");
     let (_, said) = shop.run(&[
         "reconcile",

@@ -1184,12 +1184,10 @@ impl Floor<'_> {
         ran.map(drop)
     }
 
-    /// The whole of it as practice: said so, and nobody is charged.
-    async fn practised(&self, operator: usize) -> anyhow::Result<()> {
-        let seat = Seat::new(self.lab, operator)?;
+    /// The operator presses the key, the customer of this call pays, the two part, and nothing is left; the payment as the API shows it.
+    async fn paid(&self, seat: &Seat, call: Call) -> anyhow::Result<Value> {
         let desk = seat.phone(&[format!("{PRESS} {GOODBYE}")])?;
         let desk = desk.start(self.lab).await?;
-        let call = seat.customer(self.lab, format!("57{operator}"), &pays(), "rfc4733")?;
         let report = call.place(self.lab).await?;
         OtherResult::judge(&report, &["success"])?;
         let left = ended(desk).await?;
@@ -1197,11 +1195,20 @@ impl Floor<'_> {
         let payment = report.payment_id.context("no payment")?;
         self.state_is(&payment, PAID).await?;
         let payment = self.service.payment(&payment).await?;
+        self.nothing_left(seat, report.call_id.as_deref()).await?;
+        Ok(payment)
+    }
+
+    /// The whole of it as practice: said so, and nobody is charged.
+    async fn practised(&self, operator: usize) -> anyhow::Result<()> {
+        let seat = Seat::new(self.lab, operator)?;
+        let call = seat.customer(self.lab, format!("57{operator}"), &pays(), "rfc4733")?;
+        let payment = self.paid(&seat, call).await?;
         ensure!(
             payment["connector"] == "training" && payment["order_id"].is_null(),
             "practice made {payment}"
         );
-        self.nothing_left(&seat, report.call_id.as_deref()).await
+        Ok(())
     }
 
     /// The same test as that of the operator who stays sees keys when our bridge does not absorb them, and hears them when the

@@ -52,15 +52,29 @@ async fn says(service: &Service, operator: usize, why: &[&str]) -> anyhow::Resul
     Ok(())
 }
 
+/// Two payments for this operator, who has to choose.
+async fn two_wait(service: &Service, operator: usize) -> anyhow::Result<Vec<String>> {
+    let mut waiting = Vec::new();
+    for amount in [3300, 4400] {
+        waiting.push(announce(service, operator, amount, None).await?);
+    }
+    Ok(waiting)
+}
+
+async fn still_wait(service: &Service, payments: &[String]) -> anyhow::Result<()> {
+    for payment in payments {
+        let state = service.payment(payment).await?["state"].clone();
+        ensure!(state == "waiting", "the payment is {state}");
+    }
+    Ok(())
+}
+
 /// Nothing waits; several do and none is chosen; and the operator hangs up in the choice.
 async fn nothing_waits(lab: &Lab, service: &Service) -> anyhow::Result<()> {
     let operator = 207;
     refused(lab, operator).place(nothing()).await?;
     says(service, operator, &["NothingWaiting"]).await?;
-    let mut waiting = Vec::new();
-    for amount in [3300, 4400] {
-        waiting.push(announce(service, operator, amount, None).await?);
-    }
+    let waiting = two_wait(service, operator).await?;
     refused(lab, operator).place(nothing()).await?;
     let seat = Seat::new(lab, operator)?;
     let desk = seat
@@ -75,11 +89,7 @@ async fn nothing_waits(lab: &Lab, service: &Service) -> anyhow::Result<()> {
     call.place(lab).await?;
     ended(desk).await?;
     nothing_is_left(lab, service).await?;
-    for payment in waiting {
-        let state = service.payment(&payment).await?["state"].clone();
-        ensure!(state == "waiting", "the payment is {state}");
-    }
-    Ok(())
+    still_wait(service, &waiting).await
 }
 
 /// The service is away: the dialplan says so.
@@ -91,10 +101,7 @@ async fn daemon_away(lab: &Lab) -> anyhow::Result<()> {
 async fn killed_in_the_choice(lab: &Lab) -> anyhow::Result<()> {
     let mut service = Service::start(lab, "operator-ami-killed", true, short).await?;
     let operator = 213;
-    let mut waiting = Vec::new();
-    for amount in [3300, 4400] {
-        waiting.push(announce(&service, operator, amount, None).await?);
-    }
+    let waiting = two_wait(&service, operator).await?;
     let seat = Seat::new(lab, operator)?;
     let desk = seat
         .phone(&[format!("{PRESS} sleep:4000 hears:1000 sleep:900 hangup")])?
@@ -129,10 +136,7 @@ async fn killed_in_the_choice(lab: &Lab) -> anyhow::Result<()> {
     ensure!(operator.result == "hung-up", "{}", told());
     let heard = heard_at(&operator.voices, CUSTOMER, 0);
     ensure!(heard.len() >= 2, "they did not talk again; {}", told());
-    for payment in waiting {
-        let state = service.payment(&payment).await?["state"].clone();
-        ensure!(state == "waiting", "the payment is {state}");
-    }
+    still_wait(&service, &waiting).await?;
     nothing_is_left(lab, &service).await
 }
 

@@ -48,23 +48,14 @@ impl Floor<'_> {
         let login = format!("/asterisk/variable?variable=lab_seat_{operator}&value={person}");
         self.lab.ari("POST", &login).await?;
         let seat = Seat::new(self.lab, operator)?;
-        let desk = seat.phone(&[format!("{PRESS} {GOODBYE}")])?;
-        let desk = desk.start(self.lab).await?;
         let call = seat.customer(self.lab, format!("69{operator}"), &pays(), "rfc4733")?;
-        let call = call.with(&crate::UNHURRIED);
-        let report = call.place(self.lab).await?;
-        OtherResult::judge(&report, &["success"])?;
-        let left = ended(desk).await?;
-        ensure!(left.result == "hung-up", "{left:?}");
-        let payment = report.payment_id.context("no payment")?;
-        self.state_is(&payment, PAID).await?;
-        let payment = self.service.payment(&payment).await?;
+        let payment = self.paid(&seat, call.with(&crate::UNHURRIED)).await?;
         ensure!(
             payment["operator"] == *person
                 && payment["operator_extension"] == *operator.to_string()
                 && payment["amount"] == 1200,
             "of {person} at {operator} the payment is {payment}"
         );
-        self.nothing_left(&seat, report.call_id.as_deref()).await
+        Ok(())
     }
 }
