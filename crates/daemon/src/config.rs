@@ -23,7 +23,7 @@ use ivrpay_payment::{
 };
 use ivrpay_prompts::Language;
 use ivrpay_web::{ApiKey, KeyHash, Scope};
-use ivrpay_wire::{Lookup, LookupConfig};
+use ivrpay_wire::{Lookup, LookupConfig, Network, Webhook, WebhookConfig};
 use jiff::tz::TimeZone;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
@@ -231,6 +231,8 @@ pub struct Tenant {
     pub line: Line,
     /// Where the merchant says what an order costs; `None` = only announced orders are taken.
     pub lookup: Option<Arc<Lookup>>,
+    /// Where the merchant's program is told what became of payments; `None` = nobody is told.
+    pub webhook: Option<Webhook>,
     /// Customers who are called.
     pub calls: CallLimits,
     /// Whose places its calls take; `None`: what all share.
@@ -700,6 +702,7 @@ struct RawTenant {
     #[serde(default)]
     line: RawLine,
     lookup: Option<RawLookup>,
+    webhook: Option<RawWebhook>,
     #[serde(default)]
     calls: RawCalls,
     #[serde(default)]
@@ -727,6 +730,20 @@ struct RawLookup {
     secret_file: PathBuf,
     timeout: Option<Span>,
     ca_file: Option<PathBuf>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawWebhook {
+    url: String,
+    secret_file: PathBuf,
+    bearer_file: Option<PathBuf>,
+    client_certificate_file: Option<PathBuf>,
+    client_key_file: Option<PathBuf>,
+    ca_file: Option<PathBuf>,
+    #[serde(default)]
+    networks: Vec<String>,
+    timeout: Option<Span>,
 }
 
 #[derive(Deserialize, Default)]
@@ -1433,6 +1450,10 @@ fn tenant(
             .lookup
             .map(|raw| lookup(&at("lookup"), raw, folder))
             .transpose()?,
+        webhook: raw
+            .webhook
+            .map(|raw| webhook(&at("webhook"), raw, folder))
+            .transpose()?,
         calls: calls(&at("calls"), &raw.calls)?,
         pool: raw.pool,
     })
@@ -1553,17 +1574,87 @@ fn lookup(at: &str, raw: RawLookup, folder: &Path) -> Result<Arc<Lookup>, Config
             10_000,
         )?,
     };
-    let lookup = Lookup::new(&config).map_err(|error| match error {
+    let lookup = Lookup::new(&config).map_err(|error| of_merchants(at, &error))?;
+    Ok(Arc::new(lookup))
+}
+
+/// What is wrong with the address of a merchant's program.
+fn of_merchants(at: &str, error: &ivrpay_wire::ConfigError) -> ConfigError {
+    let key = |key: &str| format!("{at}.{key}");
+    let says = || format!("{error}; {}", error.hint());
+    match error {
         ivrpay_wire::ConfigError::Url => ConfigError::value(
             key("url"),
             "https://host[:port]/path, or http:// at 127.0.0.1 or [::1]; without user or fragment",
         ),
-        ivrpay_wire::ConfigError::Secret => {
-            ConfigError::value(key("secret_file"), format!("{error}; {}", error.hint()))
-        }
-        other => ConfigError::value(at, format!("{other}; {}", other.hint())),
-    })?;
-    Ok(Arc::new(lookup))
+        ivrpay_wire::ConfigError::Forbidden => ConfigError::value(key("url"), says()),
+        ivrpay_wire::ConfigError::Secret => ConfigError::value(key("secret_file"), says()),
+        _ => ConfigError::value(at, says()),
+    }
+}
+
+/// How long a receiver may take to answer.
+const WEBHOOK_TIMEOUT: Duration = Duration::from_secs(15);
+
+fn webhook(at: &str, raw: RawWebhook, folder: &Path) -> Result<Webhook, ConfigError> {
+    let key = |key: &str| format!("{at}.{key}");
+    let read = |name: &str, file: &Path| secret(&key(name), &folder.join(file));
+    let networks = raw.networks.iter().map(|text| {
+        let address = text.parse::<std::net::IpAddr>().map(Network::from);
+        address.or_else(|_| text.parse()).map_err(|_| {
+            ConfigError::value(
+                key("networks"),
+                "networks as 192.168.10.0/24 or fd00::/8, or addresses",
+            )
+        })
+    });
+    // A line each: the one that comes, and the one that goes.
+    let secrets = read("secret_file", &raw.secret_file)?;
+    let secrets = secrets.expose_secret().lines().map(str::trim);
+    let secrets = secrets.filter(|line| !line.is_empty()).map(Into::into);
+    let config = WebhookConfig {
+        url: raw.url,
+        secrets: secrets.collect(),
+        bearer: raw
+            .bearer_file
+            .map(|file| read("bearer_file", &file))
+            .transpose()?,
+        identity: identity(
+            &key("client_certificate_file"),
+            raw.client_certificate_file,
+            raw.client_key_file,
+            folder,
+        )?,
+        ca_file: raw.ca_file.map(|file| folder.join(file)),
+        networks: networks.collect::<Result<_, _>>()?,
+        timeout: span(
+            &key("timeout"),
+            raw.timeout.unwrap_or(Span(WEBHOOK_TIMEOUT)),
+            1000,
+            30_000,
+        )?,
+    };
+    Webhook::new(&config).map_err(|error| of_merchants(at, &error))
+}
+
+/// The certificate that we show to who asks for one, and its key: both, or neither.
+fn identity(
+    key: &str,
+    certificate: Option<PathBuf>,
+    private: Option<PathBuf>,
+    folder: &Path,
+) -> Result<Option<Identity>, ConfigError> {
+    match (certificate, private) {
+        (None, None) => Ok(None),
+        (Some(certificate), Some(private)) => Ok(Some(Identity {
+            certificate_file: folder.join(certificate),
+            key_file: folder.join(private),
+        })),
+        _ => Err(ConfigError::value(
+            key,
+            "client_certificate_file and client_key_file belong together, and one is missing",
+        )),
+    }
 }
 
 fn calls(at: &str, raw: &RawCalls) -> Result<CallLimits, ConfigError> {
@@ -1788,19 +1879,12 @@ fn connector(name: &str, raw: RawConnector, folder: &Path) -> Result<Connector, 
             ));
         }
     };
-    let identity = match (raw.client_certificate_file, raw.client_key_file) {
-        (None, None) => None,
-        (Some(certificate), Some(key)) => Some(Identity {
-            certificate_file: folder.join(certificate),
-            key_file: folder.join(key),
-        }),
-        _ => {
-            return Err(ConfigError::value(
-                at("client_certificate_file"),
-                "client_certificate_file and client_key_file belong together, and one is missing",
-            ));
-        }
-    };
+    let identity = identity(
+        &at("client_certificate_file"),
+        raw.client_certificate_file,
+        raw.client_key_file,
+        folder,
+    )?;
     let endpoint = EndpointConfig {
         url,
         user,
@@ -2031,6 +2115,9 @@ pub(crate) mod tests {
                     "ranges",
                     "task_owner",
                     "url = \"postgres",
+                    "client_certificate_file",
+                    "client_key_file",
+                    "bearer_file",
                 ]
                 .iter()
                 .any(|key| l.starts_with(key))

@@ -12,12 +12,14 @@ use ivrpay_api as api;
 use ivrpay_ari::{ChannelId, RequestError};
 use ivrpay_dialogue::operator::Refusal;
 use ivrpay_dialogue::{CallResult, Progress, desk};
-use ivrpay_journal::{By, ChainHead, CustomerCall, EnteredBy, Task, TaskCount, TaskKind, Told};
+use ivrpay_journal::{
+    By, ChainHead, CustomerCall, EnteredBy, Event, EventCount, Task, TaskCount, TaskKind, Told,
+};
 use ivrpay_payment::{
     AcquirerRef, Brand, CallId, Decline, OperationId, Outcome, PaymentId, Plan, Reason,
     RecordingId, State, TenantId,
 };
-use ivrpay_wire::{Trouble, Wiped};
+use ivrpay_wire::{Trouble, WebhookError, Wiped};
 
 use crate::guard::{Danger, Exception};
 use crate::pools::Full;
@@ -1160,6 +1162,65 @@ pub(crate) fn noticed(connector: &str, event: &'static str, told: Option<Told>) 
             "the acquirer says something else of an operation than the journal: there is a task for a person"
         ),
         _ => debug!(connector, event, result, "webhook"),
+    }
+}
+
+/// Events of before that nobody waits for.
+pub(crate) fn webhook_begins(tenant: &TenantId, old: u64) {
+    info!(
+        tenant = %tenant,
+        old,
+        "the first webhook of this merchant: events that are older than 72 hours are not sent; `ivrpay webhook resend` sends one"
+    );
+}
+
+/// The merchant's program has it.
+pub(crate) fn webhook_delivered(event: &Event) {
+    let tenant = event.tenant.to_string();
+    counter!("ivrpay_webhooks_total", "tenant" => tenant, "result" => "delivered").increment(1);
+    debug!(
+        event_id = %event.id,
+        payment_id = %event.payment,
+        attempts = event.attempts,
+        "an event was delivered to the merchant's program"
+    );
+}
+
+/// The merchant's program does not have it, as far as is known; `None`: it is given up.
+pub(crate) fn webhook_failed(event: &Event, why: &WebhookError, next_ms: Option<i64>) {
+    let result = if next_ms.is_some() {
+        "failed"
+    } else {
+        "given-up"
+    };
+    let tenant = event.tenant.to_string();
+    counter!("ivrpay_webhooks_total", "tenant" => tenant, "result" => result).increment(1);
+    let (event_id, payment_id, attempts) = (event.id, event.payment, event.attempts);
+    if next_ms.is_some() {
+        warn!(
+            %event_id, %payment_id, tenant = %event.tenant, attempts, %why,
+            "an event was not taken by the merchant's program: it is sent again"
+        );
+    } else {
+        error!(
+            %event_id, %payment_id, tenant = %event.tenant, attempts, %why,
+            hint = "`ivrpay webhook list --given-up` lists these, `ivrpay webhook resend ID` sends one again",
+            "an event was not taken by the merchant's program for 72 hours: it is given up"
+        );
+    }
+}
+
+/// How many events wait, of each merchant that ever had some.
+pub(crate) fn webhooks_waiting(counts: &[EventCount], now_ms: i64) {
+    for count in counts {
+        let tenant = count.tenant.to_string();
+        let of = |number: i64| f64::from(u32::try_from(number).unwrap_or(u32::MAX));
+        gauge!("ivrpay_webhooks_open", "tenant" => tenant.clone()).set(of(count.open));
+        gauge!("ivrpay_webhooks_given_up", "tenant" => tenant.clone()).set(of(count.given_up));
+        let age = count
+            .oldest_ms
+            .map_or(0, |ms| now_ms.saturating_sub(ms).max(0) / 1000);
+        gauge!("ivrpay_webhooks_oldest_seconds", "tenant" => tenant).set(of(age));
     }
 }
 

@@ -21,6 +21,7 @@ mod journal;
 mod later;
 mod location;
 mod notices;
+mod outbox;
 mod parts;
 mod places;
 #[cfg(feature = "plant")]
@@ -44,6 +45,7 @@ pub use inquiries::{LATE_ANSWER, RECOVERY, Unheard, Unknowns};
 pub use journal::Journal;
 pub use location::{Location, Server, ServerError};
 pub use notices::Told;
+pub use outbox::{Event, EventCount, EventFilter, EventStanding};
 pub use parts::Part;
 pub use places::Places;
 pub use rehearsal::Rehearsal;

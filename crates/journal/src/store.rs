@@ -7,6 +7,7 @@ mod calls;
 mod connectors;
 mod expiring;
 mod inquiries;
+mod outbox;
 mod parts;
 mod places;
 mod postgres;
@@ -902,11 +903,12 @@ impl Tx<'_> {
         payment: &Payment,
     ) -> Result<(), Error> {
         let body = json!({
-            "payment_id": payment.id, "tenant": payment.tenant, "order": payment.order, "part": payment.part,
-            "state": payment.state.name(), "transaction_type": payment.transaction.name(), "amount_minor": payment.amount.minor(),
-            "currency": payment.amount.currency().code(), "mode": payment.mode.name(),
+            "payment_id": payment.id, "tenant": payment.tenant, "order_id": payment.order, "part": payment.part,
+            "state": payment.state.name(), "transaction_type": payment.transaction.name(), "amount": payment.amount.minor(),
+            "currency": payment.amount.currency().code(), "mode": payment.mode.name(), "operator": payment.operator, "site": payment.site,
             "brand": payment.card.map(|card| card.brand.name()), "last4": payment.card.map(Truncated::last4_text),
-            "approval_code": payment.approval_code, "decline_reason": payment.decline_reason, "at_ms": self.now_ms,
+            "approval_code": payment.approval_code, "decline_reason": payment.decline_reason,
+            "captured": payment.captured_minor, "refunded": payment.refunded_minor,
         });
         query(
             "INSERT INTO outbox (id, payment, number, kind, body, created_ms, due_ms)

@@ -160,6 +160,12 @@ impl Webhook {
         })
     }
 
+    /// The port that it goes to.
+    #[must_use]
+    pub fn port(&self) -> Option<u16> {
+        self.url.port_or_known_default()
+    }
+
     /// Its host, without brackets.
     #[must_use]
     pub fn host(&self) -> &str {

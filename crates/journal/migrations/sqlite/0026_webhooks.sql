@@ -1,0 +1,6 @@
+-- What came of the last try to deliver an event, and when. An event is delivered behind those of its payment that are before it.
+ALTER TABLE outbox ADD COLUMN error TEXT CHECK (length(error) <= 200);
+ALTER TABLE outbox ADD COLUMN tried_ms INTEGER;
+ALTER TABLE outbox ADD COLUMN again_ms INTEGER;            -- when somebody had it delivered again
+
+CREATE INDEX outbox_given_up ON outbox (given_up_ms) WHERE given_up_ms IS NOT NULL;
