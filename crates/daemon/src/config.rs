@@ -2081,6 +2081,11 @@ pub(crate) mod tests {
                 "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
                 0o600,
             );
+            folder.secret(
+                "webhook-secret",
+                "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\nwhsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\n",
+                0o600,
+            );
             folder
         }
 
@@ -2247,6 +2252,42 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn webhooks_are_checked() {
+        let table =
+            |rest: &str| format!("[tenants.webhook]\nsecret_file = \"webhook-secret\"\n{rest}");
+        for (table, error) in [
+            (table("url = \"https://shop.example.com/e\""), None),
+            (
+                table("url = \"https://192.168.10.7/e\"\nnetworks = [\"192.168.10.0/24\", \"fd00::/8\", \"127.0.0.1\"]"),
+                None,
+            ),
+            (
+                table("url = \"https://192.168.10.7/e\""),
+                Some("webhook.url: the address in the url is not one of the internet"),
+            ),
+            (table("url = \"http://shop.example.com/e\""), Some("webhook.url")),
+            (
+                table("url = \"https://shop.example.com/e\"\nnetworks = [\"10.0.0.0/33\"]"),
+                Some("webhook.networks: networks as 192.168.10.0/24"),
+            ),
+            (
+                table("url = \"https://shop.example.com/e\"\ntimeout = \"1m\""),
+                Some("webhook.timeout"),
+            ),
+            (
+                table("url = \"https://shop.example.com/e\"\nclient_key_file = \"us.key\""),
+                Some("belong together"),
+            ),
+            (
+                "[tenants.webhook]\nurl = \"https://shop.example.com/e\"\nsecret_file = \"ari-password\"".into(),
+                Some("webhook.secret_file: the secret is not of the form whsec_"),
+            ),
+        ] {
+            is_as_it_should_be(&table, error);
+        }
+    }
+
+    #[test]
     fn the_line_and_the_merchant_are_checked() {
         let lookup = "secret_file = \"lookup-secret\"\nurl = ";
         for (table, error) in [
@@ -2309,19 +2350,25 @@ pub(crate) mod tests {
             ),
             ("[tenants.calls]\nring = \"1s\"", Some("calls.ring")),
         ] {
-            let loaded = Folder::new().load(&format!("{SAMPLE}\n{table}\n"));
-            match (loaded, error) {
-                (Ok(_), None) => {}
-                (Err(got), Some(error)) => {
-                    let got = got.to_string();
-                    assert!(
-                        got.contains(error),
-                        "{table}: {got:?} does not say {error:?}"
-                    );
-                }
-                (Ok(_), Some(error)) => panic!("{table}: taken, without {error:?}"),
-                (Err(got), None) => panic!("{table}: {got}"),
+            is_as_it_should_be(table, error);
+        }
+    }
+
+    /// A table of the last merchant, and what is wrong with it.
+    #[track_caller]
+    fn is_as_it_should_be(table: &str, error: Option<&str>) {
+        let loaded = Folder::new().load(&format!("{SAMPLE}\n{table}\n"));
+        match (loaded, error) {
+            (Ok(_), None) => {}
+            (Err(got), Some(error)) => {
+                let got = got.to_string();
+                assert!(
+                    got.contains(error),
+                    "{table}: {got:?} does not say {error:?}"
+                );
             }
+            (Ok(_), Some(error)) => panic!("{table}: taken, without {error:?}"),
+            (Err(got), None) => panic!("{table}: {got}"),
         }
     }
 

@@ -1177,7 +1177,7 @@ pub(crate) fn webhook_begins(tenant: &TenantId, old: u64) {
 /// The merchant's program has it.
 pub(crate) fn webhook_delivered(event: &Event) {
     let tenant = event.tenant.to_string();
-    counter!("ivrpay_webhooks_total", "tenant" => tenant, "result" => "delivered").increment(1);
+    counter!("ivrpay_events_sent_total", "tenant" => tenant, "result" => "delivered").increment(1);
     debug!(
         event_id = %event.id,
         payment_id = %event.payment,
@@ -1194,7 +1194,7 @@ pub(crate) fn webhook_failed(event: &Event, why: &WebhookError, next_ms: Option<
         "given-up"
     };
     let tenant = event.tenant.to_string();
-    counter!("ivrpay_webhooks_total", "tenant" => tenant, "result" => result).increment(1);
+    counter!("ivrpay_events_sent_total", "tenant" => tenant, "result" => result).increment(1);
     let (event_id, payment_id, attempts) = (event.id, event.payment, event.attempts);
     if next_ms.is_some() {
         warn!(
@@ -1210,18 +1210,16 @@ pub(crate) fn webhook_failed(event: &Event, why: &WebhookError, next_ms: Option<
     }
 }
 
-/// How many events wait, of each merchant that ever had some.
-pub(crate) fn webhooks_waiting(counts: &[EventCount], now_ms: i64) {
-    for count in counts {
-        let tenant = count.tenant.to_string();
-        let of = |number: i64| f64::from(u32::try_from(number).unwrap_or(u32::MAX));
-        gauge!("ivrpay_webhooks_open", "tenant" => tenant.clone()).set(of(count.open));
-        gauge!("ivrpay_webhooks_given_up", "tenant" => tenant.clone()).set(of(count.given_up));
-        let age = count
-            .oldest_ms
-            .map_or(0, |ms| now_ms.saturating_sub(ms).max(0) / 1000);
-        gauge!("ivrpay_webhooks_oldest_seconds", "tenant" => tenant).set(of(age));
-    }
+/// How many events of a merchant wait, or were given up.
+pub(crate) fn webhooks_waiting(tenant: &TenantId, count: EventCount, now_ms: i64) {
+    let tenant = tenant.to_string();
+    let of = |number: i64| f64::from(u32::try_from(number).unwrap_or(u32::MAX));
+    let age = count
+        .oldest_ms
+        .map_or(0, |ms| now_ms.saturating_sub(ms).max(0) / 1000);
+    gauge!("ivrpay_events_open", "tenant" => tenant.clone()).set(of(count.open));
+    gauge!("ivrpay_events_given_up", "tenant" => tenant.clone()).set(of(count.given_up));
+    gauge!("ivrpay_events_oldest_seconds", "tenant" => tenant).set(of(age));
 }
 
 /// The end of a chain of records, in the words that `ivrpay journal verify --anchor` reads.

@@ -38,6 +38,10 @@ pub(crate) fn watch(
     stopping: &CancellationToken,
     servers: &TaskTracker,
 ) {
+    let tenants: Vec<_> = webhooks.iter().map(|(tenant, _)| tenant.clone()).collect();
+    if tenants.is_empty() {
+        return;
+    }
     for (tenant, webhook) in webhooks {
         servers.spawn(each(journal.clone(), tenant, webhook, stopping.clone()));
     }
@@ -50,9 +54,11 @@ pub(crate) fn watch(
                 _ = tick.tick() => {}
                 () = stopping.cancelled() => return,
             }
-            match journal.event_counts().await {
-                Ok(counts) => events::webhooks_waiting(&counts, journal.now_ms()),
-                Err(error) => events::journal_failed(None, "count events", &error),
+            for tenant in &tenants {
+                match journal.event_count(tenant).await {
+                    Ok(count) => events::webhooks_waiting(tenant, count, journal.now_ms()),
+                    Err(error) => events::journal_failed(None, "count events", &error),
+                }
             }
         }
     });
@@ -91,8 +97,21 @@ async fn each(journal: Journal, tenant: TenantId, webhook: Webhook, stopping: Ca
     drop(tokio::time::timeout(GRACE, running.join_all()).await);
 }
 
+/// What is due now, one after the other; for a process that is no service.
+#[cfg(feature = "plant")]
+pub(crate) async fn all_due(
+    journal: &Journal,
+    tenant: &TenantId,
+    webhook: &Webhook,
+) -> Result<(), ivrpay_journal::Error> {
+    while let Some(event) = journal.take_event(tenant, HOLD).await? {
+        one(journal.clone(), webhook.clone(), event).await;
+    }
+    Ok(())
+}
+
 /// One try.
-pub(crate) async fn one(journal: Journal, webhook: Webhook, event: Event) {
+async fn one(journal: Journal, webhook: Webhook, event: Event) {
     #[cfg(feature = "plant")]
     ivrpay_secret::plant::point("before an event is sent");
     let id = event.id.to_string();

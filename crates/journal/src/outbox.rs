@@ -111,10 +111,8 @@ impl Event {
 }
 
 /// How many events of a merchant stand how.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EventCount {
-    /// Whose.
-    pub tenant: TenantId,
     /// Not delivered yet.
     pub open: i64,
     /// When the oldest of these was written.
@@ -227,12 +225,12 @@ impl Journal {
         self.store().events(filter).await
     }
 
-    /// How many of each merchant wait, or were given up.
+    /// How many of a merchant wait, or were given up.
     ///
     /// # Errors
     /// The journal's own.
-    pub async fn event_counts(&self) -> Result<Vec<EventCount>, Error> {
-        self.store().event_counts().await
+    pub async fn event_count(&self, tenant: &TenantId) -> Result<EventCount, Error> {
+        self.store().event_count(tenant).await
     }
 
     /// Delivers an event once more, under the same id, for another 72 hours; `None` where there is none.

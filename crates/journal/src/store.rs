@@ -911,14 +911,15 @@ impl Tx<'_> {
             "captured": payment.captured_minor, "refunded": payment.refunded_minor,
         });
         query(
-            "INSERT INTO outbox (id, payment, number, kind, body, created_ms, due_ms)
-             VALUES (?1, ?2, (SELECT coalesce(max(number), 0) + 1 FROM outbox WHERE payment = ?2), ?3, ?4, ?5, ?5)",
+            "INSERT INTO outbox (id, payment, number, kind, body, created_ms, due_ms, tenant)
+             VALUES (?1, ?2, (SELECT coalesce(max(number), 0) + 1 FROM outbox WHERE payment = ?2), ?3, ?4, ?5, ?5, ?6)",
         )
         .bind(id.to_string())
         .bind(payment.id.to_string())
         .bind(format!("payment.{}", payment.state.name()))
         .bind(body.to_string())
         .bind(self.now_ms)
+        .bind(payment.tenant.as_str())
         .execute(self.on())
         .await?;
         Ok(())

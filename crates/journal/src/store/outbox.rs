@@ -8,24 +8,13 @@ use crate::Error;
 use crate::db::{On, Row, query};
 use crate::outbox::{Event, EventCount, EventFilter, EventStanding};
 
-/// What every look at events asks for.
-macro_rules! select_event {
-    ($rest:literal) => {
-        concat!(
-            "SELECT o.*, p.tenant AS tenant FROM outbox o JOIN payments p ON p.id = o.payment ",
-            $rest
-        )
-    };
-}
-
 /// None of a merchant (`?1`) was ever tried, and some were written before then (`?2`).
 macro_rules! never_tried {
     ($before:literal) => {
         concat!(
             $before,
-            " delivered_ms IS NULL AND given_up_ms IS NULL AND created_ms < ?2
-               AND payment IN (SELECT id FROM payments WHERE tenant = ?1)
-               AND NOT EXISTS (SELECT 1 FROM outbox t JOIN payments p ON p.id = t.payment WHERE p.tenant = ?1 AND t.attempts > 0)"
+            " tenant = ?1 AND delivered_ms IS NULL AND given_up_ms IS NULL AND created_ms < ?2
+               AND NOT EXISTS (SELECT 1 FROM outbox t WHERE t.tenant = ?1 AND t.attempts > 0)"
         )
     };
 }
@@ -36,12 +25,12 @@ async fn due<'a>(
     tenant: &TenantId,
     now_ms: i64,
 ) -> Result<Option<Event>, Error> {
-    let row = query(select_event!(
-        "WHERE p.tenant = ?1 AND o.due_ms <= ?2 AND o.delivered_ms IS NULL AND o.given_up_ms IS NULL
+    let row = query(
+        "SELECT * FROM outbox o WHERE tenant = ?1 AND due_ms <= ?2 AND delivered_ms IS NULL AND given_up_ms IS NULL
            AND NOT EXISTS (SELECT 1 FROM outbox e WHERE e.payment = o.payment AND e.number < o.number
                              AND e.delivered_ms IS NULL AND e.given_up_ms IS NULL)
-         ORDER BY o.due_ms, o.id LIMIT 1"
-    ))
+         ORDER BY due_ms, id LIMIT 1",
+    )
     .bind(tenant.as_str())
     .bind(now_ms)
     .fetch_optional(on)
@@ -50,7 +39,7 @@ async fn due<'a>(
 }
 
 async fn one<'a>(on: impl Into<On<'a>>, id: EventId) -> Result<Option<Event>, Error> {
-    let row = query(select_event!("WHERE o.id = ?1"))
+    let row = query("SELECT * FROM outbox WHERE id = ?1")
         .bind(id.to_string())
         .fetch_optional(on)
         .await?;
@@ -84,49 +73,38 @@ impl Store {
     }
 
     pub(crate) async fn events(&self, filter: &EventFilter) -> Result<Vec<Event>, Error> {
-        let rows = query(select_event!(
-            "WHERE (?1 IS NULL OR p.tenant = ?1) AND (?2 IS NULL OR o.payment = ?2)
-               AND (?3 IS NULL OR (?3 = 'open' AND o.delivered_ms IS NULL AND o.given_up_ms IS NULL)
-                     OR (?3 = 'delivered' AND o.delivered_ms IS NOT NULL)
-                     OR (?3 = 'given-up' AND o.given_up_ms IS NOT NULL AND o.delivered_ms IS NULL))
-               AND (?4 IS NULL OR o.id < ?4)
-             ORDER BY o.id DESC LIMIT ?5"
-        ))
+        let rows = query(
+            "SELECT * FROM outbox WHERE (?1 IS NULL OR tenant = ?1) AND (?2 IS NULL OR payment = ?2)
+               AND (?3 IS NULL OR (?3 = 'open' AND delivered_ms IS NULL AND given_up_ms IS NULL)
+                     OR (?3 = 'delivered' AND delivered_ms IS NOT NULL)
+                     OR (?3 = 'given-up' AND given_up_ms IS NOT NULL AND delivered_ms IS NULL))
+               AND (?4 IS NULL OR id < ?4)
+             ORDER BY id DESC LIMIT ?5",
+        )
         .bind(filter.tenant.as_ref().map(TenantId::as_str))
         .bind(filter.payment.map(|id: PaymentId| id.to_string()))
         .bind(filter.standing.map(EventStanding::name))
         .bind(filter.after.map(|id| id.to_string()))
-        .bind(
-            filter
-                .limit
-                .unwrap_or(EventFilter::MAX)
-                .min(EventFilter::MAX),
-        )
+        .bind(filter.limit.unwrap_or(EventFilter::MAX).min(EventFilter::MAX))
         .fetch_all(&self.reads)
         .await?;
         rows.iter().map(event).collect()
     }
 
-    pub(crate) async fn event_counts(&self) -> Result<Vec<EventCount>, Error> {
-        let rows = query(
-            "SELECT p.tenant AS tenant, count(*) FILTER (WHERE o.given_up_ms IS NULL) AS open,
-                    min(o.created_ms) FILTER (WHERE o.given_up_ms IS NULL) AS oldest_ms,
-                    count(*) FILTER (WHERE o.given_up_ms IS NOT NULL) AS given_up
-             FROM outbox o JOIN payments p ON p.id = o.payment WHERE o.delivered_ms IS NULL
-             GROUP BY p.tenant ORDER BY p.tenant",
+    pub(crate) async fn event_count(&self, tenant: &TenantId) -> Result<EventCount, Error> {
+        let row = query(
+            "SELECT (SELECT count(*) FROM outbox WHERE tenant = ?1 AND delivered_ms IS NULL AND given_up_ms IS NULL) AS open,
+                    (SELECT min(created_ms) FROM outbox WHERE tenant = ?1 AND delivered_ms IS NULL AND given_up_ms IS NULL) AS oldest_ms,
+                    (SELECT count(*) FROM outbox WHERE tenant = ?1 AND delivered_ms IS NULL AND given_up_ms IS NOT NULL) AS given_up",
         )
-        .fetch_all(&self.reads)
+        .bind(tenant.as_str())
+        .fetch_one(&self.reads)
         .await?;
-        rows.iter()
-            .map(|row| {
-                Ok(EventCount {
-                    tenant: parsed(row, "tenant")?.ok_or(DAMAGED)?,
-                    open: row.try_get("open")?,
-                    oldest_ms: row.try_get("oldest_ms")?,
-                    given_up: row.try_get("given_up")?,
-                })
-            })
-            .collect()
+        Ok(EventCount {
+            open: row.try_get("open")?,
+            oldest_ms: row.try_get("oldest_ms")?,
+            given_up: row.try_get("given_up")?,
+        })
     }
 }
 
@@ -178,7 +156,7 @@ impl Tx<'_> {
     pub(crate) async fn wake_events(&mut self, tenant: &TenantId) -> Result<(), Error> {
         query(
             "UPDATE outbox SET due_ms = ?2 WHERE delivered_ms IS NULL AND given_up_ms IS NULL AND due_ms > ?2 AND error IS NOT NULL
-               AND payment IN (SELECT id FROM payments WHERE tenant = ?1)",
+               AND tenant = ?1",
         )
         .bind(tenant.as_str())
         .bind(self.now_ms)
