@@ -472,6 +472,8 @@ fn default_ami_address() -> String {
 }
 
 /// Of `[ami]`, and of `[pay_key]`, as `asterisk-conf/ivrpay-manager.conf` has them.
+/// Most that a key may be allowed to ask.
+const REQUESTS_MAX: u32 = 60_000;
 const AMI_USER: &str = "ivrpay-audit";
 const PAY_KEY_USER: &str = "ivrpay-key";
 
@@ -492,11 +494,22 @@ fn default_agi_calls_max() -> usize {
     50
 }
 
-#[derive(Deserialize, Default)]
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct RawHttp {
     listen: Option<SocketAddr>,
+    requests_per_minute: u32,
     keys: Vec<RawKey>,
+}
+
+impl Default for RawHttp {
+    fn default() -> Self {
+        Self {
+            listen: None,
+            requests_per_minute: 600,
+            keys: Vec::new(),
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -506,6 +519,7 @@ struct RawKey {
     tenant: String,
     sha256: String,
     scopes: Vec<RawScope>,
+    requests_per_minute: Option<u32>,
 }
 
 #[derive(Deserialize, Clone, Copy)]
@@ -933,12 +947,16 @@ impl Config {
             }
             tenants.push(tenant);
         }
+        let requests_per_minute = per_minute(
+            "http.requests_per_minute".into(),
+            raw.http.requests_per_minute,
+        )?;
         let keys = raw
             .http
             .keys
             .into_iter()
             .enumerate()
-            .map(|(index, raw)| api_key(index, raw, &tenants))
+            .map(|(index, raw)| api_key(index, raw, requests_per_minute, &tenants))
             .collect::<Result<Vec<_>, _>>()?;
         let limits = raw.limits;
         if !(1..=2_000).contains(&limits.calls_max) {
@@ -1254,7 +1272,20 @@ pub(crate) fn secret(key: &str, path: &Path) -> Result<SecretString, ConfigError
     Ok(SecretString::from(text.to_owned()))
 }
 
-fn api_key(index: usize, raw: RawKey, tenants: &[Tenant]) -> Result<ApiKey, ConfigError> {
+/// How often a key may ask.
+fn per_minute(at: String, number: u32) -> Result<u32, ConfigError> {
+    if number > REQUESTS_MAX {
+        return Err(ConfigError::value(at, "0 (as often as it likes) to 60000"));
+    }
+    Ok(number)
+}
+
+fn api_key(
+    index: usize,
+    raw: RawKey,
+    requests_per_minute: u32,
+    tenants: &[Tenant],
+) -> Result<ApiKey, ConfigError> {
     let at = |key: &str| format!("http.keys[{index}].{key}");
     let tenant = tenants
         .iter()
@@ -1279,6 +1310,10 @@ fn api_key(index: usize, raw: RawKey, tenants: &[Tenant]) -> Result<ApiKey, Conf
         tenant: tenant.id.clone(),
         hash,
         scopes,
+        requests_per_minute: per_minute(
+            at("requests_per_minute"),
+            raw.requests_per_minute.unwrap_or(requests_per_minute),
+        )?,
     })
 }
 

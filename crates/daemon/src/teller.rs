@@ -106,6 +106,7 @@ pub async fn pay(config: &Path, card: &Path, paid: Paid) -> anyhow::Result<()> {
         request: None,
         transaction: paid.transaction,
         stored: None,
+        attached: ivrpay_journal::Attached::default(),
     };
     let call = CallId::new(uuid::Uuid::now_v7());
     let claim = match journal.create_claimed(new, call).await {

@@ -198,6 +198,21 @@ impl Dialogue {
         }
     }
 
+    /// Whether that would do what it says, now: who is told "yes" must not be told wrong. True until the next [`Self::handle`].
+    #[must_use]
+    pub fn takes(&self, command: Command) -> bool {
+        match (command, &self.state) {
+            (Command::Cancel | Command::Shutdown, _) => self.stage() == Stage::Open,
+            (Command::Pause, state) => self.call.setup.can_pause && state.pausable(),
+            (Command::Resume, state) => matches!(state, State::Paused(_)),
+            // In a pause it goes on where nothing is missing, which may be the number.
+            (Command::ReAsk(step), State::Paused(paused)) => {
+                paused.re_asks(step) || step == Step::PaymentCardNumber
+            }
+            (Command::ReAsk(step), state) => state.re_asks(step),
+        }
+    }
+
     fn timely(&mut self, what: What) {
         self.due();
         self.step(what);
