@@ -857,7 +857,7 @@ impl Call {
                 Field::Confirmation => Step::Confirmation,
             }),
         };
-        if !dialogue.takes(command) {
+        if !dialogue.takes(self.now(), command) {
             wish.answer(Wished::NotNow);
             return None;
         }

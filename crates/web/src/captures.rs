@@ -54,8 +54,8 @@ pub(crate) async fn cancel_payment(
     body: Result<Json<api::CancelPayment>, JsonRejection>,
 ) -> Result<Json<api::Cancelled>, ApiError> {
     who.need(Scope::Payments)?;
-    let id = payment_id(payment)?;
     let Json(body) = body?;
+    let id = payment_id(payment)?;
     let call_id = wish(&web, &who, id, Want::Cancel, body.by).await?;
     Ok(Json(cancelled(id, call_id)))
 }
@@ -68,8 +68,9 @@ pub(crate) async fn cancel(
     call: Id,
     body: Result<Json<api::CancelPayment>, JsonRejection>,
 ) -> Result<Json<api::Cancelled>, ApiError> {
-    let payment = of_call(&web, &who, call).await?;
+    who.need(Scope::Payments)?;
     let Json(body) = body?;
+    let payment = of_call(&web, &who, call).await?;
     let call_id = wish(&web, &who, payment, Want::Cancel, body.by).await?;
     Ok(Json(cancelled(payment, call_id)))
 }
@@ -82,8 +83,9 @@ pub(crate) async fn ask(
     call: Id,
     body: Result<Json<api::AskField>, JsonRejection>,
 ) -> Result<Json<api::CaptureDone>, ApiError> {
-    let payment = of_call(&web, &who, call).await?;
+    who.need(Scope::Payments)?;
     let Json(body) = body?;
+    let payment = of_call(&web, &who, call).await?;
     done(&web, &who, payment, Want::Ask(body.field), body.by).await
 }
 
@@ -95,8 +97,9 @@ pub(crate) async fn pause(
     call: Id,
     body: Result<Json<api::CaptureWish>, JsonRejection>,
 ) -> Result<Json<api::CaptureDone>, ApiError> {
-    let payment = of_call(&web, &who, call).await?;
+    who.need(Scope::Payments)?;
     let Json(body) = body?;
+    let payment = of_call(&web, &who, call).await?;
     done(&web, &who, payment, Want::Pause, body.by).await
 }
 
@@ -108,8 +111,9 @@ pub(crate) async fn resume(
     call: Id,
     body: Result<Json<api::CaptureWish>, JsonRejection>,
 ) -> Result<Json<api::CaptureDone>, ApiError> {
-    let payment = of_call(&web, &who, call).await?;
+    who.need(Scope::Payments)?;
     let Json(body) = body?;
+    let payment = of_call(&web, &who, call).await?;
     done(&web, &who, payment, Want::Resume, body.by).await
 }
 
@@ -123,7 +127,6 @@ fn cancelled(payment_id: PaymentId, call_id: CallId) -> api::Cancelled {
 
 /// The payment that a call of this key's merchant takes now.
 async fn of_call(web: &Web, who: &Who, call: Id) -> Result<PaymentId, ApiError> {
-    who.need(Scope::Payments)?;
     let found = web.journal.payment_of_call(call_id(call)?).await?;
     found
         .filter(|payment| who.sees(payment.tenant.as_str()))

@@ -148,11 +148,7 @@ static WHOLE: LazyLock<Value> = LazyLock::new(openapi);
 /// This document.
 #[utoipa::path(get, path = "/openapi.json", responses((status = 200, body = Object)))]
 pub(crate) async fn json() -> Response {
-    let open = (
-        header::ACCESS_CONTROL_ALLOW_ORIGIN,
-        HeaderValue::from_static("*"),
-    );
-    ([open], Json(&*WHOLE)).into_response()
+    Json(&*WHOLE).into_response()
 }
 
 /// The same to read.

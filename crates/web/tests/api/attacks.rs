@@ -112,6 +112,10 @@ async fn fixture() -> (Server, Ids) {
     let task = server.send("tokyo-key", "/v1/tasks", task).await;
     let call = json!({"to": "0312345678", "first": "customer", "amount": 1, "order_id": "A-2"});
     let call = server.send("tokyo-key", "/v1/calls", call).await;
+    // That call takes its payment now.
+    let payment_of: PaymentId = call.body["payment_id"].as_str().unwrap().parse().unwrap();
+    let call_of: CallId = call.body["id"].as_str().unwrap().parse().unwrap();
+    server.journal.claim(payment_of, call_of).await.unwrap();
     let id = |answer: &Answer| answer.body["id"].as_str().unwrap().to_owned();
     let ids = Ids {
         payment: id(&payment),

@@ -402,3 +402,41 @@ async fn the_document_and_its_page_are_for_everybody() {
     let style = server.get("", "/docs/style.css").await;
     assert_eq!(style.header("content-type"), Some("text/css"));
 }
+
+/// What the documentation has an order system send, sent.
+#[tokio::test]
+async fn the_afternoon_of_the_documentation_goes_by() {
+    let text = include_str!("../../../../docs/api.md");
+    let server = Server::start().await;
+    let between = |text: &'static str, from: &str, to: char| {
+        let rest = text.split_once(from)?.1;
+        rest.split(to).next()
+    };
+    let mut sent = Vec::new();
+    let mut id = String::new();
+    let commands = text.split("curl ").skip(1);
+    for command in commands.filter_map(|text| text.split("```").next()) {
+        let path = between(command, "http://127.0.0.1:9480", ' ').unwrap();
+        let path = path.trim().trim_end_matches('"').replace("ID", &id);
+        assert!(command.contains("-H \"Authorization: Bearer $KEY\""));
+        if path == "/v1/events" {
+            continue;
+        }
+        let key = between(command, "Idempotency-Key: ", '"');
+        let head = key.map_or_else(String::new, |key| format!("idempotency-key: {key}\r\n"));
+        let answer = match between(command, "--json '", '\'') {
+            Some(body) => {
+                let head = format!("{JSON}{head}");
+                ask(server.api, "POST", &path, "tokyo-key", &head, body).await
+            }
+            None => server.get("tokyo-key", &path).await,
+        };
+        if let Some(made) = answer.body["id"].as_str() {
+            id = made.to_owned();
+        }
+        sent.push((answer.status, answer.code().to_owned()));
+    }
+    // Nobody has paid it in between.
+    let expected = [(201, ""), (200, ""), (409, "not-possible")];
+    assert_eq!(sent, expected.map(|(status, code)| (status, code.to_owned())));
+}
