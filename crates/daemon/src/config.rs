@@ -2078,6 +2078,8 @@ pub(crate) mod tests {
         );
         assert_eq!(sample.dialogue, full.dialogue);
         assert_eq!(sample.limits, full.limits);
+        let per_minute = |config: &Config| config.http.keys[0].requests_per_minute;
+        assert_eq!((per_minute(&sample), per_minute(&full)), (600, 600));
         assert_eq!(sample.journal_at, full.journal_at);
         assert_eq!((&sample.daemon, sample.lease), (&full.daemon, full.lease));
         let shop = &sample.tenants[0].id;
@@ -2538,6 +2540,16 @@ pub(crate) mod tests {
             "http.keys[0].tenant",
         );
         refused(("sha256 = \"00", "sha256 = \"0"), "http.keys[0].sha256");
+        let many = (
+            "[[http.keys]]",
+            "requests_per_minute = 60001\n[[http.keys]]",
+        );
+        refused(many, "http.requests_per_minute");
+        let many = (
+            "tenant = \"shop\"",
+            "tenant = \"shop\"\nrequests_per_minute = 60001",
+        );
+        refused(many, "http.keys[0].requests_per_minute");
         refused(
             ("listen = \"127.0.0.1:9480\"", "listen = \"9480\""),
             "listen",

@@ -12,6 +12,10 @@ use crate::types::ApiRequest;
 /// How long an answer is kept, milliseconds.
 const KEPT_MS: i64 = 24 * 3_600_000;
 
+/// Longest that a request may be in flight, milliseconds: longer than any acquirer is waited for. One whose end could not be written is
+/// not in flight for ever.
+const IN_FLIGHT_MS: i64 = 600_000;
+
 /// An answer as it was given.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GivenAnswer {
@@ -32,7 +36,7 @@ pub enum Begun {
     New,
     /// The first one is being answered, by a process that lives.
     InFlight,
-    /// The process that was to answer the first one is gone. It is this one's to answer now; what the first one did, it has done.
+    /// The process that was to answer the first one is gone, or has not been able to say that it is answered. It is this one's to answer now; what the first one did, it has done.
     Lost,
     /// This was answered.
     Answered(GivenAnswer),
@@ -46,6 +50,8 @@ pub(crate) struct Standing {
     pub(crate) answer: Option<GivenAnswer>,
     /// Whose it is to answer lives.
     pub(crate) lives: bool,
+    /// Since when.
+    pub(crate) at_ms: i64,
 }
 
 impl Journal {
@@ -67,7 +73,7 @@ impl Journal {
     /// It is answered, or was not begun at all (`None`) and may come again.
     ///
     /// # Errors
-    /// The journal's own; it stays in flight then, until this process is gone.
+    /// The journal's own; it stays in flight then, for ten minutes or until this process is gone.
     pub async fn end_request(
         &self,
         tenant: &TenantId,
@@ -100,7 +106,9 @@ async fn begin(
     }
     match before.answer {
         Some(answer) => Ok(Begun::Answered(answer)),
-        None if before.lives => Ok(Begun::InFlight),
+        None if before.lives && tx.now_ms.saturating_sub(before.at_ms) < IN_FLIGHT_MS => {
+            Ok(Begun::InFlight)
+        }
         None => {
             tx.take_answer(tenant, &key).await?;
             Ok(Begun::Lost)

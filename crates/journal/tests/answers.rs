@@ -90,6 +90,10 @@ async fn what_a_process_did_not_answer_is_the_next_ones(place: Place) {
     assert_eq!(begin(&journal, "k", 1).await, Begun::Lost);
     assert_eq!(begin(&journal, "k", 1).await, Begun::InFlight);
     assert_eq!(begin(&journal, "k", 2).await, Begun::Reused);
+    // Its end could not be written: nobody waits for it for ever.
+    place.now.fetch_add(600_000, Ordering::Relaxed);
+    assert_eq!(begin(&journal, "k", 1).await, Begun::Lost);
+    assert_eq!(begin(&journal, "k", 1).await, Begun::InFlight);
     end(&journal, "k", 1, Some(&made())).await;
     assert_eq!(begin(&journal, "k", 1).await, Begun::Answered(made()));
 }

@@ -4,7 +4,7 @@ use std::fmt::{self, Write as _};
 use std::sync::LazyLock;
 
 use axum::Json;
-use axum::http::{HeaderName, HeaderValue, header};
+use axum::http::{HeaderName, header};
 use axum::response::{Html, IntoResponse, Response};
 use ivrpay_api as api;
 use serde_json::Value;

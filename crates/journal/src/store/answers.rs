@@ -54,11 +54,12 @@ impl Tx<'_> {
         tenant: &TenantId,
         key: &[u8; 32],
     ) -> Result<(), Error> {
-        query("UPDATE answers SET writer = ?3, epoch = ?4 WHERE tenant = ?1 AND request_key = ?2")
+        query("UPDATE answers SET writer = ?3, epoch = ?4, at_ms = ?5 WHERE tenant = ?1 AND request_key = ?2")
             .bind(tenant.as_str())
             .bind(key.as_slice())
             .bind(self.writer())
             .bind(self.epoch())
+            .bind(self.now_ms)
             .execute(self.on())
             .await?;
         Ok(())
@@ -133,5 +134,6 @@ fn standing(row: &Row) -> Result<Standing, Error> {
         hash: bytes32(row, "request_hash")?,
         answer,
         lives: row.try_get("lives")?,
+        at_ms: row.try_get("at_ms")?,
     })
 }

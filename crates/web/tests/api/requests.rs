@@ -438,5 +438,8 @@ async fn the_afternoon_of_the_documentation_goes_by() {
     }
     // Nobody has paid it in between.
     let expected = [(201, ""), (200, ""), (409, "not-possible")];
-    assert_eq!(sent, expected.map(|(status, code)| (status, code.to_owned())));
+    assert_eq!(
+        sent,
+        expected.map(|(status, code)| (status, code.to_owned()))
+    );
 }
