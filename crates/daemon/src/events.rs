@@ -859,10 +859,10 @@ pub(crate) fn released(payment: PaymentId, void: &ivrpay_journal::Operation) {
 pub(crate) fn asked_of_api(answered: &Answered) {
     let (method, path, status) = (answered.method, &*answered.path, answered.status);
     let class = match status {
-        ..=299 => "ok",
         429 => "limited",
-        ..=499 => "refused",
-        _ => "failed",
+        400..=499 => "refused",
+        500.. => "failed",
+        _ => "ok",
     };
     counter!("ivrpay_api_requests_total", "method" => method, "path" => path.to_owned(), "result" => class)
         .increment(1);

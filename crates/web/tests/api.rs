@@ -35,14 +35,16 @@ use tokio_util::sync::CancellationToken;
 /// The time of every clock here: what was announced does not run out while a test is at it.
 const NOW_MS: i64 = 1_795_000_000_000;
 
+/// What a call says to whoever wants something of its capture; what that was, and who.
+type Asked = (Wished, Option<(Want, By)>);
+
 struct Server {
     /// For order systems.
     api: SocketAddr,
     /// What stands behind the Unix socket.
     admin: SocketAddr,
     connected: Arc<AtomicBool>,
-    /// What a call says to whoever wants its capture to end, and who that was.
-    call: Arc<Mutex<(Wished, Option<(Want, By)>)>>,
+    call: Arc<Mutex<Asked>>,
     journal: Journal,
     events: Feed,
     answered: Arc<Mutex<Vec<Answered>>>,
