@@ -474,6 +474,8 @@ fn default_ami_address() -> String {
 }
 
 /// Of `[ami]`, and of `[pay_key]`, as `asterisk-conf/ivrpay-manager.conf` has them.
+/// Most that a key may be allowed to ask.
+const REQUESTS_MAX: u32 = 60_000;
 const AMI_USER: &str = "ivrpay-audit";
 const PAY_KEY_USER: &str = "ivrpay-key";
 
@@ -494,11 +496,22 @@ fn default_agi_calls_max() -> usize {
     50
 }
 
-#[derive(Deserialize, Default)]
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct RawHttp {
     listen: Option<SocketAddr>,
+    requests_per_minute: u32,
     keys: Vec<RawKey>,
+}
+
+impl Default for RawHttp {
+    fn default() -> Self {
+        Self {
+            listen: None,
+            requests_per_minute: 600,
+            keys: Vec::new(),
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -508,6 +521,7 @@ struct RawKey {
     tenant: String,
     sha256: String,
     scopes: Vec<RawScope>,
+    requests_per_minute: Option<u32>,
 }
 
 #[derive(Deserialize, Clone, Copy)]
@@ -950,12 +964,16 @@ impl Config {
             }
             tenants.push(tenant);
         }
+        let requests_per_minute = per_minute(
+            "http.requests_per_minute".into(),
+            raw.http.requests_per_minute,
+        )?;
         let keys = raw
             .http
             .keys
             .into_iter()
             .enumerate()
-            .map(|(index, raw)| api_key(index, raw, &tenants))
+            .map(|(index, raw)| api_key(index, raw, requests_per_minute, &tenants))
             .collect::<Result<Vec<_>, _>>()?;
         let limits = raw.limits;
         if !(1..=2_000).contains(&limits.calls_max) {
@@ -1271,7 +1289,20 @@ pub(crate) fn secret(key: &str, path: &Path) -> Result<SecretString, ConfigError
     Ok(SecretString::from(text.to_owned()))
 }
 
-fn api_key(index: usize, raw: RawKey, tenants: &[Tenant]) -> Result<ApiKey, ConfigError> {
+/// How often a key may ask.
+fn per_minute(at: String, number: u32) -> Result<u32, ConfigError> {
+    if number > REQUESTS_MAX {
+        return Err(ConfigError::value(at, "0 (as often as it likes) to 60000"));
+    }
+    Ok(number)
+}
+
+fn api_key(
+    index: usize,
+    raw: RawKey,
+    requests_per_minute: u32,
+    tenants: &[Tenant],
+) -> Result<ApiKey, ConfigError> {
     let at = |key: &str| format!("http.keys[{index}].{key}");
     let tenant = tenants
         .iter()
@@ -1296,6 +1327,10 @@ fn api_key(index: usize, raw: RawKey, tenants: &[Tenant]) -> Result<ApiKey, Conf
         tenant: tenant.id.clone(),
         hash,
         scopes,
+        requests_per_minute: per_minute(
+            at("requests_per_minute"),
+            raw.requests_per_minute.unwrap_or(requests_per_minute),
+        )?,
     })
 }
 
@@ -2135,6 +2170,8 @@ pub(crate) mod tests {
         );
         assert_eq!(sample.dialogue, full.dialogue);
         assert_eq!(sample.limits, full.limits);
+        let per_minute = |config: &Config| config.http.keys[0].requests_per_minute;
+        assert_eq!((per_minute(&sample), per_minute(&full)), (600, 600));
         assert_eq!(sample.journal_at, full.journal_at);
         assert_eq!((&sample.daemon, sample.lease), (&full.daemon, full.lease));
         let shop = &sample.tenants[0].id;
@@ -2637,6 +2674,16 @@ pub(crate) mod tests {
             "http.keys[0].tenant",
         );
         refused(("sha256 = \"00", "sha256 = \"0"), "http.keys[0].sha256");
+        let many = (
+            "[[http.keys]]",
+            "requests_per_minute = 60001\n[[http.keys]]",
+        );
+        refused(many, "http.requests_per_minute");
+        let many = (
+            "tenant = \"shop\"",
+            "tenant = \"shop\"\nrequests_per_minute = 60001",
+        );
+        refused(many, "http.keys[0].requests_per_minute");
         refused(
             ("listen = \"127.0.0.1:9480\"", "listen = \"9480\""),
             "listen",

@@ -615,9 +615,9 @@ fn web(
     let (on, calls_max) = (Arc::clone(on), config.limits.calls_max);
     let cancels = cancels.clone();
     Web {
-        cancel: Arc::new(move |payment, by| {
+        wish: Arc::new(move |payment, want, by| {
             let cancels = cancels.clone();
-            async move { cancels.cancel(payment, by).await }.boxed()
+            async move { cancels.wish(payment, want, by).await }.boxed()
         }),
         acquirers: Arc::new(settle.clone()),
         journal: journal.clone(),
@@ -649,7 +649,13 @@ fn web(
                 })
                 .collect(),
         ),
-        events: stream.stream(),
+        events: stream.feed(),
+        body_max: ivrpay_web::BODY_MAX,
+        limits: ivrpay_web::Limits::new(Arc::new({
+            let began = Instant::now();
+            move || began.elapsed()
+        })),
+        answered: Arc::new(events::asked_of_api),
         health: Arc::new({
             let (drain, pulse) = (drain.clone(), pulse.clone());
             move || {

@@ -1109,6 +1109,7 @@ pub(crate) mod tests {
             request: None,
             transaction: Transaction::Charge,
             stored: None,
+            attached: ivrpay_journal::Attached::default(),
         }
     }
 

@@ -137,6 +137,7 @@ fn new_payment(
         request: None,
         transaction,
         stored: None,
+        attached: ivrpay_journal::Attached::default(),
     }
 }
 

@@ -216,6 +216,7 @@ pub fn order(text: &str) -> NewPayment {
         request: None,
         transaction: Transaction::Charge,
         stored: None,
+        attached: ivrpay_journal::Attached::default(),
     }
 }
 

@@ -167,7 +167,7 @@ const CASES: &[Case] = &[
         then: Some("void"),
         ..declined("gmo")
     }),
-    split(case("stripe", 9011)),
+    split(case("stripe", GOOD)),
     releasing(case("veritrans", 9011)),
     few(person(case("generic", GOOD))),
     few(person(case("generic", 9003))),
