@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use ivrpay_payment::{Brand, CallId, PaymentId, State, TaskId, Transaction};
+use ivrpay_payment::{Brand, CallId, EventId, PaymentId, State, TaskId, Transaction};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -1187,4 +1187,74 @@ pub struct CustomerCall {
     pub created_at: String,
     /// When it was over, RFC 3339.
     pub ended_at: Option<String>,
+}
+
+/// An event that a merchant's program is told.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct WebhookEvent {
+    /// Its `webhook-id`, the same at each try.
+    #[schema(value_type = String, format = "uuid")]
+    pub id: EventId,
+    /// Whose.
+    pub tenant: String,
+    /// What it is about.
+    #[schema(value_type = String, format = "uuid")]
+    pub payment_id: PaymentId,
+    /// Its place among the events of the payment, from 1 on.
+    pub sequence: i64,
+    /// `payment.` and the state.
+    pub r#type: String,
+    /// `open`, `delivered` or `given-up`.
+    pub state: String,
+    /// When it happened, RFC 3339.
+    pub created_at: String,
+    /// Tries until now.
+    pub attempts: u32,
+    /// When the last one was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tried_at: Option<String>,
+    /// What came of it, unless it was taken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// When it is tried next.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_at: Option<String>,
+    /// When the receiver had it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delivered_at: Option<String>,
+    /// The payment as it was then.
+    pub data: serde_json::Value,
+}
+
+/// A page of events.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct WebhookEvents {
+    /// The newest first.
+    pub events: Vec<WebhookEvent>,
+    /// The parameter `after` of the next page; absent where this is the last.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, format = "uuid")]
+    pub next: Option<EventId>,
+}
+
+/// Body of `POST /v1/webhooks/test`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TestWebhook {
+    /// Whose receiver; a tenant's key has one alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tenant: Option<String>,
+}
+
+/// What came of a test.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct TestedWebhook {
+    /// Whether the receiver answered 2xx.
+    pub delivered: bool,
+    /// What came of it otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// What to do then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
 }

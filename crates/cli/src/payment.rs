@@ -164,7 +164,7 @@ impl From {
     }
 
     /// The same of an answer that may be a failure, in either form: a script goes by the exit code.
-    fn judge<T: serde::de::DeserializeOwned>(
+    pub(crate) fn judge<T: serde::de::DeserializeOwned>(
         &self,
         path: &str,
         body: Option<Vec<u8>>,

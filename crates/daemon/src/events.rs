@@ -1223,7 +1223,7 @@ pub(crate) fn webhook_failed(event: &Event, why: &WebhookError, next_ms: Option<
     } else {
         error!(
             %event_id, %payment_id, tenant = %event.tenant, attempts, %why,
-            hint = "`ivrpay webhook list --given-up` lists these, `ivrpay webhook resend ID` sends one again",
+            hint = "`ivrpay webhook list --state given-up` lists these, `ivrpay webhook resend ID` sends one again",
             "an event was not taken by the merchant's program for 72 hours: it is given up"
         );
     }

@@ -677,6 +677,7 @@ fn web(
             move || ready(&drain, connected.load(Ordering::Relaxed), settle.reached())
         }),
         drains: Arc::new(drain.clone()),
+        tests_webhook: crate::webhooks::tests(config),
         pools: Arc::new({
             let pools = pools.clone();
             move || pools.now()

@@ -3,8 +3,12 @@
 //! Each merchant by itself, a few at once: one that does not answer keeps no other waiting. When an event is tried next stands in the
 //! journal, so that a start after a crash goes on where the one before it was.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use futures_util::FutureExt as _;
+use ivrpay_api as api;
 use ivrpay_journal::{Event, Journal};
 use ivrpay_payment::TenantId;
 use ivrpay_wire::{Webhook, WebhookError};
@@ -13,6 +17,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::config::Config;
 use crate::events;
 
 /// How often the journal is asked what is due.
@@ -134,6 +139,30 @@ async fn one(journal: Journal, webhook: Webhook, event: Event) {
         // It is sent again, then.
         events::journal_failed(None, "write what became of an event", &error);
     }
+}
+
+/// Sends a merchant's program an event that is about nothing.
+pub(crate) fn tests(config: &Config) -> ivrpay_web::TestsWebhook {
+    let webhooks = config.tenants.iter();
+    let webhooks = webhooks.filter_map(|t| Some((t.id.clone(), t.webhook.clone()?)));
+    let webhooks: BTreeMap<_, _> = webhooks.collect();
+    Arc::new(move |tenant| {
+        let webhook = webhooks.get(&tenant)?.clone();
+        let sent = async move {
+            let at = jiff::Timestamp::now().to_string();
+            let body =
+                json!({ "type": "webhook.test", "timestamp": at, "data": { "tenant": tenant } });
+            let id = uuid::Uuid::now_v7().to_string();
+            let body = body.to_string().into_bytes();
+            let failed = webhook.send(&id, SystemTime::now(), body).await.err();
+            api::TestedWebhook {
+                delivered: failed.is_none(),
+                error: failed.map(|error| error.to_string()),
+                hint: failed.map(|error| error.hint().to_owned()),
+            }
+        };
+        Some(sent.boxed())
+    })
 }
 
 /// What is sent: `type`, `timestamp` and `data`, as Standard Webhooks recommends.

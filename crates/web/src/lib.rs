@@ -22,6 +22,7 @@ mod recordings;
 mod request;
 mod routes;
 mod tasks;
+mod webhooks;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -54,6 +55,7 @@ pub use later::{Acquirers, LaterRefused};
 pub use limit::{Limits, Steady};
 pub use listen::{CONNECTIONS_MAX, HEAD_MAX, serve};
 pub use request::{Answered, BODY_MAX, RequestId};
+pub use webhooks::TestsWebhook;
 
 /// Largest body that is read, bytes. A payment is a few hundred.
 pub const BODY_BYTES_MAX: usize = 16 * 1024;
@@ -150,6 +152,8 @@ pub struct Web {
     pub wish: Arc<dyn Fn(PaymentId, Want, By) -> BoxFuture<'static, Wished> + Send + Sync>,
     /// Who asks acquirers behind the call.
     pub acquirers: Arc<dyn Acquirers>,
+    /// Tells a merchant's program something, to see whether it is taken.
+    pub tests_webhook: TestsWebhook,
     /// What `GET /v1/pools` shows.
     pub pools: Arc<dyn Fn() -> Vec<api::Pool> + Send + Sync>,
     /// What `GET /metrics` shows.
@@ -289,6 +293,10 @@ fn shared() -> Routes {
         .get("/v1/tasks/{id}", tasks::show)
         .post("/v1/tasks/{id}/take", tasks::take)
         .post("/v1/tasks/{id}/done", tasks::done)
+        .get("/v1/webhooks/events", webhooks::list)
+        .get("/v1/webhooks/events/{id}", webhooks::show)
+        .post("/v1/webhooks/events/{id}/resend", webhooks::resend)
+        .post("/v1/webhooks/test", webhooks::test)
         .get("/v1/events", feed::events)
         .get("/v1/pools", pools)
         .get("/metrics", metrics)

@@ -328,6 +328,14 @@ impl Server {
                 }
             }),
             drains: Arc::new(Draining::default()),
+            tests_webhook: Arc::new(|tenant| {
+                let tested = api::TestedWebhook {
+                    delivered: false,
+                    error: Some("answered 503 instead of 2xx".into()),
+                    hint: None,
+                };
+                (tenant.as_str() == "tokyo").then(|| std::future::ready(tested).boxed())
+            }),
             pools: Arc::new(|| vec![pool()]),
             metrics: metrics_exporter_prometheus::PrometheusBuilder::new()
                 .build_recorder()
@@ -657,6 +665,68 @@ async fn a_customer_is_called_once() {
     let waits = server.send("tokyo-key", "/v1/payments", waits).await;
     assert_eq!(waits.status, 201, "{waits:?}");
     assert_eq!(server.notes.called.lock().unwrap().len(), 1);
+}
+
+/// What a merchant's program was told is shown to that merchant, and sent again.
+#[tokio::test]
+async fn webhooks_are_shown_and_sent_again() {
+    let server = Server::start().await;
+    let body = r#"{"amount": 1200, "order_id": "A-1"}"#;
+    let made = server.post("tokyo-key", "", body).await;
+    let payment = made.body["id"].as_str().unwrap();
+    let cancel = format!("/v1/payments/{payment}/cancel");
+    assert_eq!(
+        server
+            .send("tokyo-key", &cancel, json!({"by": "sato"}))
+            .await
+            .status,
+        200
+    );
+    let list = "/v1/webhooks/events?state=open";
+    let listed = server.get("tokyo-key", list).await;
+    let events = listed.body["events"].as_array().unwrap();
+    let [event] = events.as_slice() else {
+        panic!("{}", listed.body);
+    };
+    assert_eq!(
+        (&event["type"], &event["payment_id"], &event["sequence"]),
+        (&json!("payment.cancelled"), &json!(payment), &json!(1))
+    );
+    let id = event["id"].as_str().unwrap();
+    let path = format!("/v1/webhooks/events/{id}");
+    assert_eq!(server.get("tokyo-key", &path).await.body["state"], "open");
+    for (key, path, status) in [
+        ("paris-key", path.as_str(), 404),
+        ("watcher-key", list, 403),
+        ("tokyo-key", "/v1/webhooks/events/none", 404),
+        ("tokyo-key", "/v1/webhooks/events?state=dead", 400),
+        ("tokyo-key", "/v1/webhooks/events?tenant=paris", 403),
+    ] {
+        assert_eq!(server.get(key, path).await.status, status, "{key} {path}");
+    }
+    let paris = server.get("paris-key", list).await;
+    assert_eq!(paris.body["events"], json!([]));
+
+    let resend = format!("{path}/resend");
+    let again = server.send("tokyo-key", &resend, json!({})).await;
+    assert_eq!((again.status, &again.body["attempts"]), (200, &json!(0)));
+    assert_eq!(
+        server.send("paris-key", &resend, json!({})).await.status,
+        404
+    );
+
+    let test = "/v1/webhooks/test";
+    let tested = server.send("tokyo-key", test, json!({})).await;
+    assert_eq!(
+        (tested.status, &tested.body["delivered"]),
+        (200, &json!(false))
+    );
+    assert_eq!(server.send("paris-key", test, json!({})).await.status, 404);
+    let other = server
+        .send("paris-key", test, json!({"tenant": "tokyo"}))
+        .await;
+    assert_eq!(other.status, 403);
+    assert_eq!(server.send("", test, json!({})).await.status, 400);
 }
 
 /// Everybody's counts to whoever may read the metrics, and of merchants his own name alone.

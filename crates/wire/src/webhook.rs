@@ -83,6 +83,26 @@ pub enum WebhookError {
     Silent(Duration),
 }
 
+impl WebhookError {
+    /// What whoever runs the receiver can do.
+    #[must_use]
+    pub const fn hint(&self) -> &'static str {
+        match self {
+            Self::Unreached(cause) => cause.hint(),
+            Self::Refused {
+                status: 300..=399, ..
+            } => "a redirect is never followed: put the address that it leads to into url",
+            Self::Refused {
+                status: 401 | 403, ..
+            } => {
+                "set bearer_file or the client's certificate as the receiver wants it, or teach it the secret"
+            }
+            Self::Refused { .. } => "the receiver's own log says why; it has to answer 2xx",
+            Self::Silent(_) => "answer before anything else is done, or raise timeout",
+        }
+    }
+}
+
 impl Webhook {
     /// Checks the settings; connects nowhere.
     ///
