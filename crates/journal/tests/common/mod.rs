@@ -138,7 +138,12 @@ impl Place {
 }
 
 /// What takes the columns of the eighth migration and of those behind it away again.
-pub const UNDO_EIGHTH: [&str; 37] = [
+pub const UNDO_EIGHTH: [&str; 42] = [
+    "DROP TABLE answers",
+    "DROP INDEX payments_by_caller",
+    "DROP INDEX payments_by_last4",
+    "ALTER TABLE payments DROP COLUMN description",
+    "ALTER TABLE payments DROP COLUMN parameters",
     "DROP INDEX records_by_operation",
     "DROP INDEX records_anchored",
     "DROP INDEX operations_by_parent",
