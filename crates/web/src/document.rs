@@ -93,6 +93,19 @@ fn one(path: &str, posts: bool, operation: &mut Operation) {
         None => "service",
     };
     operation.tags = Some(vec![tag.to_owned()]);
+    for (status, answer) in &mut operation.responses.responses {
+        // OpenAPI 3.1 wants one.
+        if let RefOr::T(answer) = answer
+            && answer.description.is_empty()
+        {
+            answer.description = match status.as_str() {
+                "201" => "Made",
+                "503" => "Not now",
+                _ => "As asked",
+            }
+            .to_owned();
+        }
+    }
     let problem = ContentBuilder::new()
         .schema(Some(Ref::from_schema_name("Problem")))
         .build();
@@ -386,6 +399,13 @@ mod tests {
             .map(|operation| operation["operationId"].as_str().unwrap().to_owned())
             .collect();
         assert_eq!(ids.len(), told.len(), "{ids:?}");
+        let mut answers = document["paths"]
+            .as_object()
+            .unwrap()
+            .values()
+            .flat_map(|item| item.as_object().unwrap().values())
+            .flat_map(|operation| operation["responses"].as_object().unwrap().values());
+        assert!(answers.all(|answer| answer["description"].is_string()));
     }
 
     #[test]

@@ -98,7 +98,7 @@ impl Events {
             while let Some(end) = self.read.iter().position(|b| *b == b'\n') {
                 let line: Vec<u8> = self.read.drain(..=end).collect();
                 let line = line.trim_ascii();
-                if line == b"event: lost" {
+                if line == b"event: gap" {
                     return Err(Error::EventsEnded);
                 }
                 let event = line

@@ -138,13 +138,18 @@ impl Place {
 }
 
 /// What takes the columns of the eighth migration and of those behind it away again.
-pub const UNDO_EIGHTH: [&str; 43] = [
+pub const UNDO_EIGHTH: [&str; 48] = [
     "DROP INDEX outbox_open",
     "DROP INDEX outbox_given_up",
     "ALTER TABLE outbox DROP COLUMN tenant",
     "ALTER TABLE outbox DROP COLUMN error",
     "ALTER TABLE outbox DROP COLUMN tried_ms",
     "ALTER TABLE outbox DROP COLUMN again_ms",
+    "DROP TABLE answers",
+    "DROP INDEX payments_by_caller",
+    "DROP INDEX payments_by_last4",
+    "ALTER TABLE payments DROP COLUMN description",
+    "ALTER TABLE payments DROP COLUMN parameters",
     "DROP INDEX records_by_operation",
     "DROP INDEX records_anchored",
     "DROP INDEX operations_by_parent",
