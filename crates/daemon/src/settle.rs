@@ -21,7 +21,7 @@ use ivrpay_journal::{
 };
 use ivrpay_payment::{
     CallId, Decline, Doubt, Durable, Intent, Notice, OperationId, OperationKind, OperatorId,
-    Outcome, PaymentId, Plan, Reason, State, TenantId, Why,
+    Outcome, PaymentId, Reason, State, TenantId, Why,
 };
 use ivrpay_web::{Acquirers, HookRefused, LaterRefused};
 use ivrpay_wire::{Checkpoint, Ran, Sender, Trouble};
@@ -278,12 +278,6 @@ impl Settle {
     #[must_use]
     pub fn can(&self, connector: &str, kind: OperationKind) -> bool {
         self.capabilities(connector).is_some_and(|c| c.has(kind))
-    }
-
-    /// Whether this connector has a place for the plan.
-    pub(crate) fn carries(&self, connector: &str, plan: Plan) -> bool {
-        let capabilities = self.capabilities(connector);
-        capabilities.is_some_and(|c| c.plans.has(plan))
     }
 
     fn capabilities(&self, connector: &str) -> Option<&Capabilities> {
@@ -951,7 +945,7 @@ pub(crate) mod tests {
     use ivrpay_card::{Digits, Expiry, Month, Pan, Rules};
     use ivrpay_journal::{EnteredBy, Mode, NewPayment, OpenOptions, Origin, TaskFilter};
     use ivrpay_payment::{
-        AcquirerRef, Approval, Brand, Currency, Money, Noticed, OperatorId, Sum, TenantId,
+        AcquirerRef, Approval, Brand, Currency, Money, Noticed, OperatorId, Plan, Sum, TenantId,
         Transaction, Truncated,
     };
 

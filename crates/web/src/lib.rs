@@ -33,7 +33,7 @@ use futures_util::future::BoxFuture;
 use futures_util::{Stream, StreamExt};
 use ivrpay_api as api;
 use ivrpay_journal::{By, CustomerCall, Journal, Payment};
-use ivrpay_payment::{Currency, Money, Offers, OperatorId, PaymentId, TenantId, Transaction};
+use ivrpay_payment::{Currency, Money, Offers, OperatorId, PaymentId, Plan, TenantId, Transaction};
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::sync::{Mutex, broadcast};
 use tokio_stream::wrappers::BroadcastStream;
@@ -52,9 +52,9 @@ pub use listen::{CONNECTIONS_MAX, HEAD_MAX, serve};
 /// Largest body that is read, bytes. A payment is a few hundred.
 pub const BODY_BYTES_MAX: usize = 16 * 1024;
 
-/// Why an amount can't be asked for, in words for people: of a connector that is named, else of those that the routes name. `None` where
-/// it can.
-pub type Refuses = Arc<dyn Fn(Option<&str>, Money) -> Option<String> + Send + Sync>;
+/// Why an amount can't be asked for, in words for people: of a connector that is named, else of those that the routes name for the plan,
+/// where one is settled, else for any that may be chosen. `None` where it can.
+pub type Refuses = Arc<dyn Fn(Option<&str>, Money, Option<Plan>) -> Option<String> + Send + Sync>;
 
 /// What the API needs to know of a merchant.
 #[derive(Clone)]

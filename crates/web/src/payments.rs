@@ -140,10 +140,12 @@ pub(crate) async fn new_payment(
             transaction.name()
         )));
     }
-    if let Some(why) = (tenant.refuses)(only.as_deref(), amount) {
+    let asked_plan = asked_plan(&body, tenant, transaction, amount)?;
+    // Where no money moves, nothing is paid back.
+    let plan = asked_plan.or_else(|| (!transaction.moves_money()).then_some(Plan::LumpSum));
+    if let Some(why) = (tenant.refuses)(only.as_deref(), amount, plan) {
         return Err(ApiError::invalid(why));
     }
-    let asked_plan = asked_plan(&body, tenant, transaction, amount)?;
     let language = body
         .language
         .clone()

@@ -89,7 +89,10 @@ fn tenant(name: &str, currency: &str, language: &str) -> Tenant {
         } else {
             Offers::NONE
         },
-        refuses: Arc::new(|named, amount| {
+        refuses: Arc::new(|named, amount, plan| {
+            if plan.is_some_and(|plan| !plan.is_lump_sum()) && amount.minor() > 5_000_000 {
+                return Some("amount: the connector second takes at most 5000000".to_owned());
+            }
             let many = amount.minor() > 9_999_999 && named != Some("second");
             many.then(|| "amount: the connector sandbox takes at most 9999999".to_owned())
         }),
@@ -449,6 +452,12 @@ async fn a_plan_is_one_that_the_merchant_offers_for_the_amount() {
             "{body}"
         );
         assert_eq!(refused.message(), format!("payment_plan: {says}"), "{body}");
+    }
+    // Whoever is asked for plans has less room than who is asked for one payment.
+    for (plan, status) in [("bonus", 400), ("lump_sum", 201)] {
+        let body = json!({"amount": 5_000_001, "order_id": "P-9", "payment_plan": plan});
+        let asked = server.post("tokyo-key", "", &body.to_string()).await;
+        assert_eq!(asked.status, status, "{asked:?}");
     }
     // And of a customer who is called.
     let call = json!({"to": "0312345678", "first": "customer", "amount": 10_000, "order_id": "P-10", "payment_plan": "revolving"});
