@@ -612,7 +612,7 @@ impl World<'_> {
                         self.note("found out", uid, outcome_number(&outcome));
                     }
                     Err(No::TooEarly(sure_ms)) if by == By::Recovery => {
-                        self.store.inquire_at(operation, sure_ms)?.ok();
+                        self.store.inquire_at(operation, Some(sure_ms))?.ok();
                     }
                     Err(_) => {}
                 }
@@ -670,6 +670,12 @@ impl World<'_> {
         if self.asking.contains(&uid) {
             return Ok(());
         }
+        if !self.can_ask(operation) {
+            if by == By::Recovery {
+                self.store.inquire_at(operation, None)?.ok();
+            }
+            return Ok(());
+        }
         let Ok(query) = self.store.query(operation, by)? else {
             return Ok(());
         };
@@ -689,6 +695,17 @@ impl World<'_> {
             },
         );
         Ok(())
+    }
+
+    /// Whether its acquirer can tell what became of that one.
+    fn can_ask(&self, operation: usize) -> bool {
+        let about = self.store.book().operations.get(operation);
+        let line = about.and_then(|about| self.lines.get(about.connector));
+        let parent = self.store.as_parent(operation);
+        line.zip(parent).is_some_and(|(line, parent)| {
+            let connector = self.lab.of(line.bank.protocol);
+            connector.can_ask(&parent)
+        })
     }
 
     fn release_one(&mut self, release: Release, wanted: bool) -> Result<(), Crash> {

@@ -627,9 +627,15 @@ impl Connector for Sbps {
     }
 
     fn can_ask(&self, about: &Parent) -> bool {
-        // Stored cards are another list; no money hangs on it. Where the answer with the tracking id was lost, nothing else is a key.
         let pair = about.acquirer_ref.as_ref().and_then(Pair::from);
-        about.kind != OperationKind::Tokenise && pair.is_some()
+        match about.kind {
+            // Stored cards are another list; no money hangs on it.
+            OperationKind::Tokenise => false,
+            // How much has been given back is not told.
+            OperationKind::Refund => pair.is_some_and(|pair| pair.is(WHOLE)),
+            // Where the answer with the tracking id was lost, nothing else is a key.
+            _ => pair.is_some(),
+        }
     }
 }
 

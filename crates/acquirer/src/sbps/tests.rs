@@ -341,6 +341,9 @@ fn a_query_says_what_became_of_the_operation() {
         let pair = Pair::from(about.acquirer_ref.as_ref().unwrap()).unwrap();
         let outcome = sbps(sales).found(&about, &pair, at, &reply(&stands(state.0, state.1)));
         assert_eq!(outcome, *expected, "{sales} {kind:?} {state:?}");
+        // What no answer settles is not asked about.
+        let known = kind != Refund || note == ":whole";
+        assert_eq!(sbps(sales).can_ask(&about), known, "{kind:?} {note}");
     }
     let op = after(OperationKind::Query, 1500, Some(PAIR));
     let unknown = |answer: &str| run(&sbps("requested"), &op, &[answer]).1;

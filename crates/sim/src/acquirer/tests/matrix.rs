@@ -510,12 +510,13 @@ async fn cell(shop: &Shop<'_>, trial: Trial, request: &str, fault: Option<&str>)
         }
         return said;
     }
-    let asked = shop
-        .run(
-            shop.intent(OperationKind::Query, trial.amount, Some(&done)),
-            None,
-        )
-        .await;
+    let query = shop.intent(OperationKind::Query, trial.amount, Some(&done));
+    let about = query.parent.as_deref();
+    if !about.is_some_and(|about| shop.connector.can_ask(about)) {
+        said += " -> a person (it can't be asked about)";
+        return said;
+    }
+    let asked = shop.run(query, None).await;
     match &asked.outcome {
         Outcome::Approved(_) => assert!(booked, "{at}: found {:?}", asked.outcome),
         Outcome::Declined(_) | Outcome::NotCharged(_) => {
