@@ -189,6 +189,8 @@ pub struct Capabilities {
     pub capture: bool,
     /// Take a part of what was reserved.
     pub partial_capture: bool,
+    /// Reserve another amount instead of the one that is reserved, a smaller or a larger one.
+    pub change: bool,
     /// Release what was reserved.
     pub void: bool,
     /// Release by our order number what may have been reserved or not: its documents say that this is safe where the answer was lost.
@@ -263,6 +265,7 @@ impl Capabilities {
         authorise_without_capture: false,
         capture: false,
         partial_capture: false,
+        change: false,
         void: false,
         void_unknown: false,
         refund: false,
@@ -286,6 +289,7 @@ impl Capabilities {
             OperationKind::Charge => self.charge,
             OperationKind::Authorise => self.authorise_without_capture,
             OperationKind::Capture => self.capture,
+            OperationKind::Change => self.change,
             OperationKind::Void => self.void,
             OperationKind::Refund => self.refund,
             OperationKind::Query => self.query,

@@ -285,7 +285,7 @@ impl Settle {
         Some(&route.connector.about().capabilities)
     }
 
-    /// Asks the acquirer for a capture, a void or a refund.
+    /// Asks the acquirer for a capture, a change, a void or a refund.
     ///
     /// # Errors
     /// [`LaterRefused`]; nothing was sent then.
@@ -327,6 +327,17 @@ impl Settle {
         let kind = draft.kind;
         let found = self.payment(payment).await?;
         let about = self.route(&found.connector)?.connector.about();
+        if kind == OperationKind::Change {
+            let most = about.capabilities.amount_max;
+            let wanted = draft.amount_minor.unwrap_or_default();
+            return match about.capabilities.change {
+                true if wanted <= most => Ok(found),
+                true => Err(LaterRefused::TooMuch { most }),
+                false => Err(LaterRefused::NoChange {
+                    parts: about.capabilities.partial_capture,
+                }),
+            };
+        }
         if !about.capabilities.has(kind) {
             return Err(LaterRefused::Unsupported { kind });
         }
@@ -1120,12 +1131,22 @@ pub(crate) mod tests {
 
     /// A payment of 1200 yen in its call.
     async fn made(connector: Box<dyn Connector>) -> Place {
+        made_of(connector, Transaction::Charge).await
+    }
+
+    async fn made_of(connector: Box<dyn Connector>, transaction: Transaction) -> Place {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("journal.db");
         let journal = Journal::open(path, OpenOptions::new("test")).await.unwrap();
         let call = CallId::new(uuid::Uuid::now_v7());
         let claim = journal
-            .create_claimed(payment_of("odd"), call)
+            .create_claimed(
+                NewPayment {
+                    transaction,
+                    ..payment_of("odd")
+                },
+                call,
+            )
             .await
             .unwrap();
         let payment = claim.payment().id;
@@ -1285,6 +1306,81 @@ pub(crate) mod tests {
                 more.is_err(),
                 "nothing is given back that may not have been taken"
             );
+        }
+    }
+
+    /// Reserves, and changes what is reserved where its acquirer is one of those that do.
+    struct Reserves(&'static About);
+
+    impl Connector for Reserves {
+        fn about(&self) -> &'static About {
+            self.0
+        }
+
+        fn step(
+            &self,
+            _asked: &Asked<'_>,
+            _progress: &Progress,
+            _last: Option<&Reply>,
+        ) -> Result<Step, BuildError> {
+            let reference = AcquirerRef::new("1").unwrap();
+            Ok(Step::Done(Outcome::Approved(Approval {
+                acquirer_ref: reference,
+                code: None,
+                card: None,
+            })))
+        }
+    }
+
+    /// Who can't change what is reserved says what there is instead, and is not asked; who can has room for so much.
+    #[tokio::test]
+    async fn what_is_reserved_is_changed_where_the_acquirer_does_that() {
+        let change = |minor| LaterDraft {
+            kind: OperationKind::Change,
+            amount_minor: Some(minor),
+            ..refund()
+        };
+        for (about, minor, says) in [
+            (&ivrpay_acquirer::gmo::ABOUT, 1500, None),
+            (
+                &ivrpay_acquirer::gmo::ABOUT,
+                10_000_000,
+                Some("room for 9999999 minor units"),
+            ),
+            (
+                &ivrpay_acquirer::stripe::ABOUT,
+                900,
+                Some("capture a part of it"),
+            ),
+            (
+                &ivrpay_acquirer::zeus::ABOUT,
+                900,
+                Some("take the payment anew"),
+            ),
+        ] {
+            let place = made_of(Box::new(Reserves(about)), Transaction::Authorise).await;
+            let intent = place.intent().await;
+            let answer = place
+                .settle
+                .authorise(Ways::only("odd"), intent, None, None);
+            answer.await.unwrap();
+            let asked = place.settle.later(place.payment, change(minor)).await;
+            let planned = place.settle.plan(place.payment, &change(minor)).await;
+            let payment = place.journal.payment(place.payment).await.unwrap();
+            let reserved = payment.unwrap().reserved_minor;
+            match says {
+                None => {
+                    assert_eq!(asked.unwrap().state, OperationState::Approved);
+                    assert_eq!(reserved, Some(minor));
+                    assert!(planned.is_err(), "it is reserved already");
+                }
+                Some(says) => {
+                    let why = asked.err().unwrap().to_string();
+                    assert!(why.contains(says), "{why}");
+                    assert_eq!(planned.err().unwrap().to_string(), why);
+                    assert_eq!(reserved, None);
+                }
+            }
         }
     }
 

@@ -39,6 +39,8 @@ impl Payment {
             state: self.state,
             transaction: self.transaction,
             amount: self.amount.minor(),
+            // Nobody here changes an amount.
+            reserved: None,
             captured: self.captured,
             refunded: self.refunded,
             in_call: self.call.is_some(),

@@ -459,6 +459,7 @@ pub(crate) fn view(payment: &Payment) -> api::Payment {
         connector: payment.connector.clone(),
         payment_plan: plan.map(|plan| plan.name().into()),
         payment_plan_count: plan.and_then(Plan::count),
+        reserved: payment.reserved_minor,
         captured: payment.captured_minor,
         refunded: payment.refunded_minor,
         created_at: rfc3339(payment.created_ms),

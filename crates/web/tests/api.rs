@@ -1395,6 +1395,14 @@ async fn a_payment_is_inquired_and_refunded_behind_its_call() {
             409,
             "not-possible",
         ),
+        // What is taken is not changed; and to nothing, nothing is.
+        (
+            "change",
+            json!({"by": "mori", "amount": 900}),
+            409,
+            "not-possible",
+        ),
+        ("change", json!({"by": "mori"}), 400, "invalid-request"),
         ("refund", json!({}), 400, "invalid-request"),
         (
             "refund",

@@ -35,6 +35,7 @@ pub const ABOUT: About = About {
         charge: true,
         authorise_without_capture: true,
         capture: true,
+        change: true,
         void: true,
         refund: true,
         partial_refund: true,
@@ -219,6 +220,13 @@ impl Kuroneko {
         })
     }
 
+    fn changed(&self, order: &str, price: u64) -> Result<Request, BuildError> {
+        self.request(fields::CHANGE, |form| {
+            form.text(fields::ORDER_NO, order)?;
+            form.text(fields::NEW_PRICE, &price.to_string())
+        })
+    }
+
     /// Reserves; of a charge, enters the shipment behind it.
     fn pay(
         &self,
@@ -327,11 +335,14 @@ impl Kuroneko {
                     }
                     // Yamato cancels and authorises anew, which it calls a change of the amount.
                     (OperationKind::Refund, Status::Authorised | Status::Shipped, Some(left)) => {
-                        let request = self.request(fields::CHANGE, |form| {
-                            form.text(fields::ORDER_NO, &order)?;
-                            form.text(fields::NEW_PRICE, &left.to_string())
-                        })?;
-                        (request, left)
+                        (self.changed(&order, left)?, left)
+                    }
+                    // Somebody has done it in Yamato's screens.
+                    (OperationKind::Change, Status::Authorised, Some(0)) => {
+                        return Ok(Step::Done(approved(&order, trade.approval.as_deref())));
+                    }
+                    (OperationKind::Change, Status::Authorised, _) if yen => {
+                        (self.changed(&order, wanted)?, wanted)
                     }
                     _ => return refused(Why::Rejected),
                 };
@@ -438,7 +449,10 @@ impl Connector for Kuroneko {
     ) -> Result<Step, BuildError> {
         match asked.op.get().kind {
             OperationKind::Charge | OperationKind::Authorise => self.pay(asked, progress, last),
-            OperationKind::Capture | OperationKind::Void | OperationKind::Refund => {
+            OperationKind::Capture
+            | OperationKind::Change
+            | OperationKind::Void
+            | OperationKind::Refund => {
                 self.alter(asked, progress, last)
             }
             OperationKind::Query => self.query(asked, progress, last),
@@ -515,7 +529,7 @@ struct Stored {
     last_used: String,
 }
 
-/// An order's price, and what a change leaves of it.
+/// An order's price, and what a change makes of it.
 #[derive(Clone, Copy)]
 struct Change {
     price: u64,
@@ -701,6 +715,13 @@ fn found(about: &Parent, now_unix_s: i64, reply: &Reply) -> Outcome {
         }
         (OperationKind::Capture, Status::Shipped) if same => yes(),
         (OperationKind::Capture, Status::Authorised) => never,
+        (OperationKind::Change, Status::Authorised) => match change {
+            // It had not been sent.
+            None => never,
+            Some(change) if trade.price == change.left => yes(),
+            Some(change) if trade.price == change.price => never,
+            Some(_) => mismatch,
+        },
         (OperationKind::Void, Status::Cancelled) => yes(),
         // A refund of a part leaves an order that stands: one that is gone altogether was cancelled by something else.
         (OperationKind::Refund, Status::Cancelled) if change.is_some_and(|c| c.left == 0) => yes(),
