@@ -476,13 +476,15 @@ impl Settle {
         let hook = hook.ok_or(HookRefused::NoHook)?;
         let posted = Posted {
             authorization: posted.authorization.as_deref(),
+            signature: posted.signature.as_deref(),
+            now_unix_s: jiff::Timestamp::now().as_second(),
             body: &posted.body,
         };
         let heard = hook.read(&posted).map_err(|error| {
             events::hook_refused(connector, &error);
             match error {
                 HookError::Malformed => HookRefused::Malformed,
-                HookError::Unproven => HookRefused::Unproven,
+                HookError::Old | HookError::Unproven => HookRefused::Unproven,
             }
         })?;
         for heard in &heard {
@@ -1387,6 +1389,7 @@ pub(crate) mod tests {
     fn posted(text: String) -> ivrpay_web::Posted {
         ivrpay_web::Posted {
             authorization: None,
+            signature: None,
             body: text.into_bytes(),
         }
     }
@@ -1418,6 +1421,60 @@ pub(crate) mod tests {
             let answer = place.settle.hook(connector, &posted(text.into())).await;
             assert_eq!(answer, Err(refused));
         }
+    }
+
+    /// Stripe's message settles what is unknown, once, however often it comes; a forged one and a copy of an old one settle nothing.
+    #[tokio::test]
+    async fn a_signed_message_settles_what_is_unknown() {
+        use hmac::{Hmac, KeyInit as _, Mac as _};
+        let mut settings = ivrpay_acquirer::Settings::new(ivrpay_acquirer::Mode::Test);
+        settings.raw_pan = true;
+        for (name, value) in [("secret_key", "sk_test_1"), ("webhook_secret", "whsec_1")] {
+            settings.secrets.insert(name.to_owned(), value.into());
+        }
+        let stripe = ivrpay_acquirer::configured("stripe".parse().unwrap(), &settings);
+        let place = made(stripe.map_err(|e| e.to_string()).unwrap()).await;
+        let intent = place.intent().await;
+        let unknown = Outcome::Unknown(Doubt::NoReply);
+        let journal = &place.journal;
+        journal.write_outcome(&intent, &unknown).await.unwrap();
+        let order = intent.get().acquirer_order.to_string();
+        let body = serde_json::json!({
+            "object": "event", "type": "payment_intent.succeeded", "livemode": false, "data": {"object": {
+                "id": "pi_1", "object": "payment_intent", "status": "succeeded", "amount": 1200, "amount_received": 1200, "currency": "jpy",
+                "capture_method": "automatic", "metadata": {"order_id": order, "operation_id": intent.get().operation_id},
+            }},
+        });
+        let posted = |secret: &str, at: i64| {
+            let mut mac = Hmac::<sha2::Sha256>::new_from_slice(secret.as_bytes()).unwrap();
+            mac.update(format!("{at}.{body}").as_bytes());
+            let bytes = mac.finalize().into_bytes();
+            let hex: String = bytes.iter().map(|b| format!("{b:02x}")).collect();
+            ivrpay_web::Posted {
+                signature: Some(format!("t={at},v1={hex}").into_bytes()),
+                ..posted(body.to_string())
+            }
+        };
+        let now = jiff::Timestamp::now().as_second();
+        let state = async || {
+            let payment = journal.payment(place.payment).await.unwrap();
+            let written = journal.operations(place.payment).await.unwrap().len();
+            (payment.unwrap().state, written)
+        };
+        for (secret, at) in [("whsec_2", now), ("whsec_1", now - 600)] {
+            let refused = place.settle.hook("odd", &posted(secret, at)).await;
+            assert_eq!(refused, Err(HookRefused::Unproven));
+            assert_eq!(state().await, (State::Unknown, 1));
+        }
+        for _ in 0..2 {
+            let taken = place.settle.hook("odd", &posted("whsec_1", now)).await;
+            assert_eq!((taken, state().await), (Ok(()), (State::Approved, 1)));
+        }
+        let tasks = journal.tasks(&TaskFilter::default()).await.unwrap();
+        let contradicts = |task: &&ivrpay_journal::Task| {
+            task.kind == ivrpay_journal::TaskKind::AcquirerContradicts
+        };
+        assert_eq!(tasks.iter().find(contradicts), None);
     }
 
     /// ZEUS is asked by a number that was in the answer which was lost: no question is written, then or later, and who asks is told so.

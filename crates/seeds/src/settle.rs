@@ -1004,6 +1004,8 @@ impl World<'_> {
         {
             let posted = Posted {
                 authorization: None,
+                signature: None,
+                now_unix_s: self.now.div_euclid(1000),
                 body: posting.body.as_bytes(),
             };
             match hook.read(&posted) {
