@@ -35,6 +35,11 @@ pub trait Connector: Send + Sync {
         true
     }
 
+    /// Whether it can be released, though nobody knows what became of it.
+    fn releases(&self, _about: &Parent) -> bool {
+        self.about().capabilities.void_unknown
+    }
+
     /// Whether this answer says nothing of the operation, and by the acquirer's own document the same request may be sent again under the
     /// same key. Asked of those alone that [`Capabilities::resend`] allows it.
     fn asks_again(&self, _reply: &Reply) -> bool {
@@ -149,6 +154,15 @@ pub(crate) fn never(early: bool) -> Outcome {
     } else {
         Outcome::NotCharged(Why::NotArrived)
     }
+}
+
+/// What it means that a charge is reserved and not taken.
+pub(crate) fn half_done(early: bool) -> Outcome {
+    Outcome::Unknown(if early {
+        Doubt::Pending
+    } else {
+        Doubt::HalfDone
+    })
 }
 
 /// Whether a request of ours may still be on its way, or be worked on.

@@ -52,6 +52,8 @@ pub(crate) enum Found {
     Out(Outcome),
     /// Nothing that can be told yet.
     Nothing,
+    /// A charge that has stopped in the middle: it is reserved, and no request of ours will take it.
+    HalfDone,
     /// The acquirer can't be asked about it: a person finds out.
     NotKnown,
     /// That it was not charged, which nobody may believe before that time, UTC milliseconds.
@@ -343,7 +345,7 @@ impl Settle {
         }
         // One that is in flight may be unknown when it is written.
         let is_open = matches!(found.state, State::Unknown | State::InFlight);
-        if kind == OperationKind::Void && is_open && !about.capabilities.void_unknown {
+        if kind == OperationKind::Void && is_open && !self.releases(&found).await? {
             return Err(LaterRefused::InquireFirst);
         }
         let (whole, parts) = match kind {
@@ -360,6 +362,17 @@ impl Settle {
             return Err(LaterRefused::WholeOnly { kind });
         }
         Ok(found)
+    }
+
+    /// Whether its acquirer releases what it may have taken or not.
+    async fn releases(&self, payment: &Payment) -> Result<bool, LaterRefused> {
+        let all = self.journal.operations(payment.id).await?;
+        let takes = |o: &&Operation| !o.kind.is_later() && o.state == OperationState::Unknown;
+        let connector = &self.route(&payment.connector)?.connector;
+        Ok(match all.iter().rfind(takes) {
+            Some(root) => connector.releases(&root.as_parent(&all)),
+            None => connector.about().capabilities.void_unknown,
+        })
     }
 
     /// Asks the acquirer what became of what is unknown of a payment, and settles what it says.
@@ -409,8 +422,10 @@ impl Settle {
         }
         let query = self.journal.write_query(operation.id, by).await?;
         let outcome = self.answered(&operation.connector, &query).await;
-        if matches!(outcome, Outcome::Unknown(_)) {
-            return Ok(Found::Nothing);
+        match outcome {
+            Outcome::Unknown(Doubt::HalfDone) => return Ok(Found::HalfDone),
+            Outcome::Unknown(_) => return Ok(Found::Nothing),
+            _ => {}
         }
         // What a person has asked for, a person knows.
         let found_by = if by.person.as_str() == RECOVERY {
@@ -438,7 +453,7 @@ impl Settle {
         self.apart(async move { this.ask_about(&operation, &by_recovery()).await })
     }
 
-    /// Releases an approval, by nobody's wish; once under each `key`.
+    /// Releases an approval, or a charge that has stopped in the middle, by nobody's wish; once under each `key`.
     pub(crate) fn release_by_itself(
         &self,
         payment: PaymentId,
@@ -958,8 +973,8 @@ pub(crate) mod tests {
     use ivrpay_card::{Digits, Expiry, Month, Pan, Rules};
     use ivrpay_journal::{EnteredBy, Mode, NewPayment, OpenOptions, Origin, TaskFilter};
     use ivrpay_payment::{
-        AcquirerRef, Approval, Brand, Currency, Money, Noticed, OperatorId, Plan, Sum, TenantId,
-        Transaction, Truncated,
+        AcquirerRef, Approval, Brand, Currency, Money, Noticed, OperatorId, Parent, Plan, Sum,
+        TenantId, Transaction, Truncated,
     };
 
     use super::*;
@@ -1510,6 +1525,86 @@ pub(crate) mod tests {
         assert_eq!(operations.len(), 1, "nothing was asked");
         let tasks = journal.tasks(&TaskFilter::default()).await.unwrap();
         assert_eq!(tasks.len(), 1, "{tasks:?}");
+    }
+
+    /// As Yamato, of a charge whose shipment was never entered.
+    struct Half;
+
+    impl Connector for Half {
+        fn about(&self) -> &'static About {
+            &ivrpay_acquirer::kuroneko::ABOUT
+        }
+
+        fn step(
+            &self,
+            asked: &Asked<'_>,
+            _progress: &Progress,
+            _last: Option<&Reply>,
+        ) -> Result<Step, BuildError> {
+            Ok(Step::Done(match asked.op.get().kind {
+                OperationKind::Void => Outcome::Approved(Approval {
+                    acquirer_ref: AcquirerRef::new("v-1").unwrap(),
+                    code: None,
+                    card: None,
+                }),
+                _ => Outcome::Unknown(Doubt::HalfDone),
+            }))
+        }
+
+        fn releases(&self, _about: &Parent) -> bool {
+            true
+        }
+    }
+
+    /// What is reserved and was never taken is released by the question that finds it so, where no person sees to it; its order is free
+    /// again, and nothing is asked any more.
+    #[tokio::test]
+    async fn a_charge_that_stopped_in_the_middle_is_released() {
+        for taken in [false, true] {
+            let place = made(Box::new(Half)).await;
+            let intent = place.intent().await;
+            let (journal, operation) = (&place.journal, intent.get().operation_id);
+            let unknown = Outcome::Unknown(Doubt::NoReply);
+            journal.write_outcome(&intent, &unknown).await.unwrap();
+            let (claim, nothing) = (&place.claim, serde_json::Value::Null);
+            journal
+                .release(claim, "outcome-unknown", nothing)
+                .await
+                .unwrap();
+            if taken {
+                let tasks = journal.tasks(&TaskFilter::default()).await.unwrap();
+                journal.take_task(tasks[0].id, &refund().by).await.unwrap();
+            }
+            journal.inquire_at(operation, 1).await.unwrap();
+            crate::recovery::once(&place.settle).await.unwrap();
+            let payment = journal.payment(place.payment).await.unwrap().unwrap();
+            let operations = journal.operations(place.payment).await.unwrap();
+            let kinds: Vec<_> = operations.iter().map(|o| (o.kind, o.state)).collect();
+            let (charge, asked) = (OperationKind::Charge, OperationKind::Query);
+            let unknown = OperationState::Unknown;
+            if taken {
+                assert_eq!(payment.state, State::Unknown);
+                assert_eq!(kinds, [(charge, unknown), (asked, unknown)]);
+                // He may do so himself.
+                let void = LaterDraft {
+                    kind: OperationKind::Void,
+                    amount_minor: None,
+                    ..refund()
+                };
+                let void = place.settle.later(place.payment, void).await;
+                assert_eq!(void.unwrap().state, OperationState::Approved);
+            } else {
+                assert_eq!(payment.state, State::Voided);
+                let done = (OperationKind::Void, OperationState::Approved);
+                let not = (charge, OperationState::NotCharged);
+                assert_eq!(kinds, [not, (asked, unknown), done]);
+            }
+            let left = journal.to_inquire("odd", 9).await.unwrap();
+            assert!(left.is_empty(), "{left:?}");
+            let tasks = journal.tasks(&TaskFilter::default()).await.unwrap();
+            let open = tasks.iter().filter(|task| task.done_ms.is_none());
+            assert_eq!(open.count(), 0, "{tasks:?}");
+        }
     }
 
     /// What an acquirer was never asked says nothing about it.

@@ -120,8 +120,14 @@ async fn planned(
     let standing = payment.standing(operations.iter().find_map(Operation::open));
     let minor = standing.allows(draft.kind, draft.amount_minor)?;
     // Taken since it was read what is due.
-    if draft.by.person.as_str() == RECOVERY && tx.is_a_persons(payment.id).await? {
-        return Err(LaterError::Taken);
+    if draft.by.person.as_str() == RECOVERY {
+        let taken = match payment.state {
+            State::Unknown => tx.is_looked_up(payment.id).await?,
+            _ => tx.is_a_persons(payment.id).await?,
+        };
+        if taken {
+            return Err(LaterError::Taken);
+        }
     }
     let amount = Money::new(minor, payment.amount.currency())
         .map_err(|_| LaterError::Amount { left: minor })?;

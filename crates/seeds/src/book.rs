@@ -211,6 +211,15 @@ impl Book {
         })
     }
 
+    /// Whether a person sees to what is unknown of a payment.
+    pub(crate) fn is_looked_up(&self, payment: usize) -> bool {
+        self.tasks.iter().any(|task| {
+            task.payment == payment
+                && task.kind == TaskKind::UnknownOutcome
+                && task.state == TaskState::Taken
+        })
+    }
+
     fn apply(&mut self, row: Row) {
         self.rows += 1;
         match row {

@@ -462,10 +462,11 @@ impl Store {
             let standing = payment.standing(tx.open(payment.at));
             let minor = standing.allows(kind, wanted)?;
             // Taken since it was read what is due.
-            if by == By::Recovery
-                && !plant::is("released-over-a-person")
-                && tx.book.is_a_persons(payment.at)
-            {
+            let taken = match payment.state {
+                State::Unknown => tx.book.is_looked_up(payment.at),
+                _ => tx.book.is_a_persons(payment.at),
+            };
+            if by == By::Recovery && !plant::is("released-over-a-person") && taken {
                 return Err(No::NotAllowed);
             }
             let amount = Money::new(minor, payment.amount.currency());

@@ -15,7 +15,7 @@ use ivrpay_payment::{
 use ivrpay_secret::{Buffer, Full};
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::connector::{SETTLED_AFTER_S, is_early, never};
+use crate::connector::{SETTLED_AFTER_S, half_done, is_early, never};
 use crate::codes::soft;
 use crate::form::Form;
 use crate::xml::Element;
@@ -460,6 +460,11 @@ impl Connector for Kuroneko {
             kind => Err(BuildError::Unsupported { kind }),
         }
     }
+
+    fn releases(&self, _about: &Parent) -> bool {
+        // The order is looked for by our number first.
+        true
+    }
 }
 
 /// 支払回数: 1 lump sum, 2 and more instalments, 0 revolving. There are no bonuses.
@@ -701,8 +706,8 @@ fn found(about: &Parent, now_unix_s: i64, reply: &Reply) -> Outcome {
             Status::Misused => Outcome::NotCharged(Why::Rejected),
             Status::Shipped if same => yes(),
             Status::Authorised if same && about.kind == OperationKind::Authorise => yes(),
-            // A charge that is reserved and not taken: its shipment may still be on its way; else a person enters it, or cancels.
-            Status::Authorised if same && early => Outcome::Unknown(Doubt::Pending),
+            // A charge that is reserved and not taken: its shipment may still be on its way.
+            Status::Authorised if same => half_done(early),
             _ => mismatch,
         },
         (OperationKind::Tokenise, Status::Refused) => {

@@ -284,7 +284,8 @@ fn a_query_says_what_became_of_the_operation() {
         (Authorise, None, info("30", 1500), NOW, None),
         // Reserved and not taken is neither yes nor no to a charge.
         (Charge, None, info("4", 1500), NOW, unknown(Doubt::Pending)),
-        (Charge, None, info("4", 1500), old, unknown(Doubt::Mismatch)),
+        (Charge, None, info("4", 1500), old, unknown(Doubt::HalfDone)),
+        (Charge, None, info("4", 1501), old, unknown(Doubt::Mismatch)),
         (Charge, None, info("30", 1501), old, unknown(Doubt::Mismatch)),
         (Authorise, None, info("4", 1501), old, unknown(Doubt::Mismatch)),
         (Charge, None, info("40", 1500), NOW, Some(Outcome::NotCharged(Why::Reversed))),

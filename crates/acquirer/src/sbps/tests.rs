@@ -307,13 +307,18 @@ fn a_query_says_what_became_of_the_operation() {
     let never = Outcome::NotCharged(Why::NotArrived);
     let reversed = Outcome::NotCharged(Why::Reversed);
     let pending = Outcome::Unknown(Doubt::Pending);
+    let half = Outcome::Unknown(Doubt::HalfDone);
     let mismatch = Outcome::Unknown(Doubt::Mismatch);
     let yes = approved(Some("123456"));
     for (sales, kind, note, state, at, expected) in [
         ("requested", Charge, "", (1, 2), NOW, &yes),
-        ("requested", Charge, "", (1, 1), old, &pending),
+        ("requested", Charge, "", (1, 1), NOW, &pending),
+        ("requested", Charge, "", (1, 1), old, &half),
+        ("requested", Authorise, "", (0, 1), old, &half),
         ("automatic", Charge, "", (1, 1), NOW, &yes),
-        ("requested", Charge, "", (0, 1), old, &pending),
+        ("requested", Charge, "", (0, 1), NOW, &pending),
+        ("requested", Charge, "", (0, 1), old, &half),
+        ("automatic", Charge, "", (0, 1), old, &half),
         ("requested", Charge, "", (1, 3), NOW, &reversed),
         ("requested", Charge, "", (3, 3), NOW, &reversed),
         ("requested", Charge, "", (7, 7), old, &mismatch),
@@ -328,6 +333,8 @@ fn a_query_says_what_became_of_the_operation() {
         ("requested", Void, ":whole", (1, 3), NOW, &yes),
         ("requested", Void, ":whole", (1, 1), old, &never),
         ("requested", Void, ":whole", (1, 4), NOW, &yes),
+        ("requested", Void, ":half", (3, 3), NOW, &yes),
+        ("requested", Void, ":half", (0, 1), old, &never),
         ("requested", Void, "", (1, 4), NOW, &mismatch),
         ("requested", Refund, ":whole", (1, 4), NOW, &yes),
         ("requested", Refund, ":whole", (1, 2), NOW, &pending),
