@@ -2152,6 +2152,18 @@ async fn an_acquirer_posts_without_a_key() {
         ("/hooks/adyen", good, &*fits, 200),
         ("/hooks/adyen", good, &*long, 413),
         ("/hooks/adyen", "", "{}", 401),
+        (
+            "/hooks/stripe",
+            "stripe-signature: t=1,v1=00\r\n",
+            "{}",
+            200,
+        ),
+        (
+            "/hooks/stripe",
+            "stripe-signature: t=1,v1=01\r\n",
+            "{}",
+            401,
+        ),
         ("/hooks/adyen", good, "not json", 400),
         ("/hooks/adyen", good, "again", 503),
         ("/hooks/none", good, "{}", 404),
