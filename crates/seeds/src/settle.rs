@@ -895,7 +895,7 @@ impl World<'_> {
     fn releases(&self, payment: usize) -> bool {
         let book = self.store.book();
         let takes = |o: &&Operation| !o.kind.is_later() && o.state == OpState::Unknown;
-        let root = book.of(payment).filter(takes).last();
+        let root = book.of(payment).rfind(takes);
         let line = root.and_then(|root| self.lines.get(root.connector));
         let parent = root.and_then(|root| self.store.as_parent(root.at));
         line.zip(parent).is_some_and(|(line, parent)| {

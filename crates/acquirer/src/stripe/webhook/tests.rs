@@ -76,7 +76,7 @@ fn who_signed_it_and_when() {
         format!("t={later},v1={SIGNATURE}"),
         format!("t={NOW},t={later},v1={SIGNATURE}"),
         format!("t=+{NOW},v1={SIGNATURE}"),
-        format!("t={NOW},v1={}", &SIGNATURE[..62]),
+        format!("t={NOW},v1={}", SIGNATURE.get(..62).unwrap()),
         format!("t={NOW}{},v1={SIGNATURE}", "0".repeat(40)),
         format!("t={NOW},{}v1={SIGNATURE}", "v1=00,".repeat(9)),
     ] {
