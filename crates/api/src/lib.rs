@@ -3,16 +3,22 @@
 //! Spelling follows the names that developers of telephone payment know; ids are UUIDs, amounts are whole minor units,
 //! times are RFC 3339 in UTC.
 
-use ivrpay_payment::{Brand, CallId, PaymentId, State, TaskId, Transaction};
+use std::collections::BTreeMap;
+
+use ivrpay_payment::{Brand, CallId, EventId, PaymentId, State, TaskId, Transaction};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+pub mod names;
 
 /// Body of `POST /v1/payments`: announces a payment before or during the call.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CreatePayment {
     /// `charge`, `authorize` (captured later), `tokenize` (the card is stored at the acquirer), `verify` (it is checked); the tenant's
     /// `transaction_type` when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<names::Transaction>)]
     pub transaction_type: Option<Transaction>,
     /// Amount in minor units: 1200 is 1,200 yen or 12.00 dollars. 1 to 99,999,999; none for `tokenize` and `verify`.
     #[serde(default)]
@@ -22,6 +28,7 @@ pub struct CreatePayment {
     pub payment_token: Option<String>,
     /// Brand of the card of a `payment_token` that no call of ours has stored.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<names::Brand>)]
     pub brand: Option<Brand>,
     /// Its last four digits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -59,12 +66,24 @@ pub struct CreatePayment {
     /// In how many instalments, for `installments`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub payment_plan_count: Option<u8>,
+    /// What it is about, for people: one line, 1 to 200 characters. It is not spoken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(min_length = 1, max_length = 200)]
+    pub description: Option<String>,
+    /// Your own: given back with the payment, and never to an acquirer. At most 20; names 1 to 40 characters, values at most 500.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub parameters: BTreeMap<String, String>,
+    /// Until when it waits for its call, RFC 3339; as long as the merchant's `waiting_max` when absent, and never longer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(format = DateTime)]
+    pub expires_at: Option<String>,
 }
 
 /// A payment as the API shows it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Payment {
     /// Ours.
+    #[schema(value_type = String, format = "uuid")]
     pub id: PaymentId,
     /// The merchant.
     pub tenant: String,
@@ -73,9 +92,11 @@ pub struct Payment {
     /// Part of a split.
     pub part: u32,
     /// `waiting`, `in-flight`, `unknown`, `approved`, `declined`, `cancelled`, `expired`, `voided`.
+    #[schema(value_type = names::State)]
     pub state: State,
     /// `charge`, `authorize`, `tokenize` or `verify`.
     #[serde(default)]
+    #[schema(value_type = names::Transaction)]
     pub transaction_type: Transaction,
     /// Minor units; 0 for `tokenize` and `verify`.
     pub amount: u64,
@@ -94,6 +115,7 @@ pub struct Payment {
     #[serde(default)]
     pub reference: Option<u32>,
     /// Brand of the card that was charged or, where none was, of the last one that was declined.
+    #[schema(value_type = Option<names::Brand>)]
     pub brand: Option<Brand>,
     /// Last four digits of that card.
     pub last4: Option<String>,
@@ -134,6 +156,15 @@ pub struct Payment {
     /// What of that has been given back, minor units.
     #[serde(default)]
     pub refunded: u64,
+    /// What it is about, as it was announced.
+    #[serde(default)]
+    pub description: Option<String>,
+    /// As they were announced.
+    #[serde(default)]
+    pub parameters: BTreeMap<String, String>,
+    /// Until when it waits for its call, RFC 3339; null for one that began with its call.
+    #[serde(default)]
+    pub expires_at: Option<String>,
     /// When it was announced.
     pub created_at: String,
     /// When it last changed.
@@ -141,7 +172,7 @@ pub struct Payment {
 }
 
 /// Why the last card was declined, and what may be done.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Decline {
     /// Neutral of the acquirer: `insufficient_funds` ...; `hard_declined_before` and `tries_exceeded` are our own, and nothing was sent.
     pub reason: String,
@@ -158,7 +189,7 @@ pub struct Decline {
 }
 
 /// A sentence for an operator.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Advice {
     /// Japanese.
     pub ja: String,
@@ -167,39 +198,50 @@ pub struct Advice {
 }
 
 /// A page of payments.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Payments {
     /// Newest first.
     pub payments: Vec<Payment>,
+    /// The parameter `after` of the next page; absent where this is the last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = "uuid")]
+    pub next: Option<PaymentId>,
 }
 
-/// Every error of the API has this one form.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ErrorBody {
-    /// What went wrong.
-    pub error: ErrorDetail,
-}
-
-/// What went wrong.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ErrorDetail {
+/// Every error of the API has this one form, `application/problem+json` (RFC 9457).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Problem {
+    /// Where it is explained: a path of this service, `/docs#CODE`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The code in words: the same for every error of this code.
+    pub title: String,
+    /// The HTTP status.
+    pub status: u16,
+    /// For people: what is wrong with this request.
+    pub detail: String,
     /// For programs: a closed set of words.
     pub code: ErrorCode,
-    /// For people: what is wrong and what to do.
-    pub message: String,
+    /// What to do.
+    pub hint: String,
+    /// `X-Request-Id` of the answer, by which the service's log has it.
+    pub request_id: String,
     /// The payment that is in the way, for `order-taken`, `not-waiting`, `not-in-call` and `charge-sent`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = "uuid")]
     pub payment_id: Option<PaymentId>,
     /// The call that is on already, for `call-exists`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = "uuid")]
     pub call_id: Option<CallId>,
     /// The task that is there already, for `task-exists`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = "uuid")]
     pub task_id: Option<TaskId>,
 }
 
-/// Words of [`ErrorDetail::code`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+/// Words of [`Problem::code`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum ErrorCode {
@@ -213,6 +255,8 @@ pub enum ErrorCode {
     Forbidden,
     /// The same `Idempotency-Key` came with another body.
     IdempotencyReused,
+    /// The first request of this `Idempotency-Key` is not answered yet.
+    InFlight,
     /// Something on our side; nothing was changed.
     Internal,
     /// The body or a parameter is wrong.
@@ -227,6 +271,8 @@ pub enum ErrorCode {
     NotWaiting,
     /// Another payment of the same order is open or approved.
     OrderTaken,
+    /// The key asks too often.
+    RateLimited,
     /// The task is done already.
     TaskDone,
     /// The payment or order has such a task that is to be done.
@@ -243,8 +289,163 @@ pub enum ErrorCode {
     Unauthorized,
 }
 
+impl ErrorCode {
+    /// All of them, as [`Self::name`] orders them.
+    pub const ALL: [Self; 21] = [
+        Self::CallExists,
+        Self::CapacityExceeded,
+        Self::ChargeSent,
+        Self::Forbidden,
+        Self::IdempotencyReused,
+        Self::InFlight,
+        Self::Internal,
+        Self::InvalidRequest,
+        Self::NotFound,
+        Self::NotInCall,
+        Self::NotPossible,
+        Self::NotWaiting,
+        Self::OrderTaken,
+        Self::RateLimited,
+        Self::TaskDone,
+        Self::TaskExists,
+        Self::TaskTaken,
+        Self::TooEarly,
+        Self::TooManyCalls,
+        Self::Unauthorized,
+        Self::Unavailable,
+    ];
+
+    /// As it is written.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        self.words().0
+    }
+
+    /// The same for people ([`Problem::title`]).
+    #[must_use]
+    pub const fn title(self) -> &'static str {
+        self.words().1
+    }
+
+    /// What to do where the error itself does not say more ([`Problem::hint`]).
+    #[must_use]
+    pub const fn hint(self) -> &'static str {
+        self.words().2
+    }
+
+    const fn words(self) -> (&'static str, &'static str, &'static str) {
+        match self {
+            Self::CallExists => (
+                "call-exists",
+                "The customer is being called already",
+                "follow the call of call_id",
+            ),
+            Self::CapacityExceeded => (
+                "capacity-exceeded",
+                "No place is free for another call",
+                "try again when a call is over; nothing was changed",
+            ),
+            Self::ChargeSent => (
+                "charge-sent",
+                "The charge has been sent",
+                "wait for its answer, or look at the payment; do not charge again",
+            ),
+            Self::Forbidden => (
+                "forbidden",
+                "This key may not do this",
+                "use a key that may, or have its scopes changed",
+            ),
+            Self::IdempotencyReused => (
+                "idempotency-reused",
+                "The Idempotency-Key was used for another request",
+                "send a new key with a new request, and the old body with the old key",
+            ),
+            Self::InFlight => (
+                "in-flight",
+                "The first request of this Idempotency-Key is not answered yet",
+                "send it again after Retry-After, with the same key and body",
+            ),
+            Self::Internal => (
+                "internal",
+                "Something is wrong on our side",
+                "report the request_id; nothing was changed",
+            ),
+            Self::InvalidRequest => (
+                "invalid-request",
+                "The request is wrong",
+                "change it as detail says; the same one would be refused again",
+            ),
+            Self::NotFound => (
+                "not-found",
+                "There is no such thing",
+                "look at the path, the id and whose key it is",
+            ),
+            Self::NotInCall => (
+                "not-in-call",
+                "No call takes the payment now",
+                "look at the payment; do it while a call takes it",
+            ),
+            Self::NotPossible => (
+                "not-possible",
+                "The state of things does not allow it",
+                "do what detail says, or look at the payment",
+            ),
+            Self::NotWaiting => (
+                "not-waiting",
+                "The payment does not wait",
+                "look at the payment of payment_id",
+            ),
+            Self::OrderTaken => (
+                "order-taken",
+                "The order has a payment already",
+                "look at the payment of payment_id; declare a part with /v1/orders/split or /v1/orders/additional if one more is meant",
+            ),
+            Self::RateLimited => (
+                "rate-limited",
+                "The key asks too often",
+                "wait as long as Retry-After says; listen to /v1/events instead of asking again and again",
+            ),
+            Self::TaskDone => (
+                "task-done",
+                "The task is done already",
+                "look at the task; what it says stands",
+            ),
+            Self::TaskExists => (
+                "task-exists",
+                "There is such a task already",
+                "close the task of task_id first",
+            ),
+            Self::TaskTaken => (
+                "task-taken",
+                "Another person is at the task",
+                "ask them, or close it if it is done",
+            ),
+            Self::TooEarly => (
+                "too-early",
+                "Nobody can say yet that nothing was charged",
+                "try again at the time of detail",
+            ),
+            Self::TooManyCalls => (
+                "too-many-calls",
+                "As many customers are being called as may be at once",
+                "try again when one call is over",
+            ),
+            Self::Unauthorized => (
+                "unauthorized",
+                "No key, or a wrong one",
+                "send the header `Authorization: Bearer KEY` with a key of [[http.keys]]",
+            ),
+            Self::Unavailable => (
+                "unavailable",
+                "The service can't take this now",
+                "try again after a pause with the same Idempotency-Key: what was done is not done twice",
+            ),
+        }
+    }
+}
+
 /// What `GET /v1/events` streams, one JSON object each. Never a digit of a card; of the security code only that the step is on.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Event {
     /// Grows by one for every event of this daemon's life.
     pub seq: u64,
@@ -252,6 +453,7 @@ pub struct Event {
     pub at: String,
     /// Our id of the call; none for a task.
     #[serde(default)]
+    #[schema(value_type = Option<String>, format = "uuid")]
     pub call_id: Option<CallId>,
     /// Asterisk's id of the caller's channel; none for a task.
     #[serde(default)]
@@ -288,17 +490,42 @@ pub struct Event {
     pub entered_by: Option<String>,
     /// The payment of this call or task.
     #[serde(default)]
+    #[schema(value_type = Option<String>, format = "uuid")]
     pub payment_id: Option<PaymentId>,
     /// The task.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = "uuid")]
     pub task_id: Option<TaskId>,
     /// What is to be done (`unknown-outcome` ...).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub task_kind: Option<String>,
 }
 
+/// Data of the event `gap` of `GET /v1/events`: something was missed for good. Load how things stand.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Gap {
+    /// Why.
+    pub why: GapReason,
+    /// How many events at most, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lost: Option<u64>,
+}
+
+/// Why something was missed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum GapReason {
+    /// `Last-Event-ID` is of another service, or of an earlier life of this one.
+    OtherService,
+    /// The listener did not read.
+    Slow,
+    /// What follows `Last-Event-ID` is no longer kept.
+    TooOld,
+}
+
 /// Kinds of [`Event`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum EventKind {
@@ -325,7 +552,7 @@ pub enum EventKind {
 }
 
 /// Answer of `GET /healthz`: the process lives.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Health {
     /// The loop that takes calls turns.
     pub ok: bool,
@@ -344,7 +571,7 @@ pub struct Health {
 }
 
 /// Places of a pool: those that its calls have at this service, and what it was sold.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Pool {
     /// As in `[pools.NAME]`; `rest`: of all that have none.
     pub name: String,
@@ -362,14 +589,14 @@ pub struct Pool {
 }
 
 /// Answer of `GET /v1/pools`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Pools {
     /// In the order of their names, `rest` last; empty where none is configured.
     pub pools: Vec<Pool>,
 }
 
 /// Answer of `GET /readyz`: whether a call could be taken now. States alone, no names and no reasons.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Ready {
     /// All of what follows is well.
     pub ready: bool,
@@ -384,7 +611,7 @@ pub struct Ready {
 }
 
 /// Body of `POST /v1/drain` on the Unix socket.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StartDrain {
     /// How long calls may go on; the configuration's where it is absent.
@@ -393,7 +620,7 @@ pub struct StartDrain {
 }
 
 /// How far a drain is: answer of `POST /v1/drain` and `GET /v1/drain`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Drain {
     /// No new call is taken.
     pub draining: bool,
@@ -406,7 +633,7 @@ pub struct Drain {
 }
 
 /// How a drain ended: answer of `GET /v1/drain/end`, when it has.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Drained {
     /// Calls that were told to end, since the limit was over; those before their charge were given back with a sentence.
     pub told_to_end: usize,
@@ -417,7 +644,7 @@ pub struct Drained {
 }
 
 /// Body of `POST /v1/recordings` on the Unix socket: a recording in which a card was spoken or keyed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct MarkRecording {
     /// Where it was found; an absolute path.
@@ -436,7 +663,7 @@ pub struct MarkRecording {
 }
 
 /// Body of `POST /v1/recordings/{id}/resolve` on the Unix socket.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ResolveRecording {
     /// `deleting` (before the file goes; its task stays open), then `deleted`; or `redacted`.
@@ -446,7 +673,7 @@ pub struct ResolveRecording {
 }
 
 /// A recording that holds a card.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Recording {
     /// Its id.
     pub id: String,
@@ -473,14 +700,14 @@ pub struct Recording {
 }
 
 /// Answer of `GET /v1/recordings`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Recordings {
     /// The newest first; at most 1,000.
     pub recordings: Vec<Recording>,
 }
 
 /// Body of `POST /v1/tasks`: a call that somebody promised to a customer.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PromiseCall {
     /// About which payment; else `order_id` says what it is about.
@@ -503,7 +730,7 @@ pub struct PromiseCall {
 }
 
 /// Body of `POST /v1/tasks/{id}/take`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TakeTask {
     /// Who is at it from now on.
@@ -511,7 +738,7 @@ pub struct TakeTask {
 }
 
 /// Body of `POST /v1/tasks/{id}/done`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FinishTask {
     /// Who did it.
@@ -530,26 +757,91 @@ pub struct FinishTask {
 }
 
 /// Body of `POST /v1/payments/{id}/cancel`: ends the call's capture before anything is charged.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CancelPayment {
     /// Who says so.
     pub by: String,
 }
 
+/// Body of `POST /v1/calls/{id}/ask`: one field of a live capture is asked anew.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AskField {
+    /// Which.
+    #[serde(rename = "for")]
+    pub field: CaptureField,
+    /// Who says so.
+    pub by: String,
+}
+
+/// What may be asked anew, as steps of `/v1/events` name it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum CaptureField {
+    /// 1 = right, 2 = wrong.
+    PaymentAmount,
+    /// The card's number, and then what follows.
+    PaymentCardNumber,
+    /// Its expiry, and then what follows.
+    ExpirationDate,
+    /// Its code, and then what follows.
+    SecurityCode,
+    /// How it is paid back.
+    PaymentPlan,
+    /// By the last four.
+    Confirmation,
+}
+
+impl CaptureField {
+    /// As it is written.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::PaymentAmount => "payment-amount",
+            Self::PaymentCardNumber => "payment-card-number",
+            Self::ExpirationDate => "expiration-date",
+            Self::SecurityCode => "security-code",
+            Self::PaymentPlan => "payment-plan",
+            Self::Confirmation => "confirmation",
+        }
+    }
+}
+
+/// Body of `POST /v1/calls/{id}/pause` and `resume`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CaptureWish {
+    /// Who says so.
+    pub by: String,
+}
+
+/// Their answer: it is done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct CaptureDone {
+    /// The payment.
+    #[schema(value_type = String, format = "uuid")]
+    pub payment_id: PaymentId,
+    /// The call that takes it.
+    #[schema(value_type = String, format = "uuid")]
+    pub call_id: CallId,
+}
+
 /// Its answer: the capture is over, what was keyed is wiped, and the caller is being given back.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Cancelled {
     /// The payment.
+    #[schema(value_type = String, format = "uuid")]
     pub payment_id: PaymentId,
     /// The call that took it.
+    #[schema(value_type = String, format = "uuid")]
     pub call_id: CallId,
     /// How that call ends: `agent-cancelled`.
     pub result: String,
 }
 
 /// Body of `POST /v1/payments/{id}/capture`, `change`, `void` and `refund`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Later {
     /// Minor units; all that there is when absent. Of a change, what is to be reserved: it can't be absent.
@@ -563,7 +855,7 @@ pub struct Later {
 }
 
 /// What would be asked of an acquirer.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct LaterPlanned {
     /// `capture`, `change`, `void` or `refund`.
     pub kind: String,
@@ -577,14 +869,14 @@ pub struct LaterPlanned {
 }
 
 /// Answer to `GET /v1/payments/expiring`: what is reserved and not taken, that lapses first before others; what nobody knows the end of, last.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Expiring {
     /// Those.
     pub payments: Vec<ExpiringPayment>,
 }
 
 /// A payment that is reserved and not taken.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ExpiringPayment {
     /// Since when.
     pub reserved_at: String,
@@ -595,7 +887,7 @@ pub struct ExpiringPayment {
 }
 
 /// Body of `POST /v1/payments/{id}/inquire`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Inquire {
     /// Who asks.
@@ -603,7 +895,7 @@ pub struct Inquire {
 }
 
 /// What was asked of an acquirer, and what came of it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Operation {
     /// Its id.
     pub id: String,
@@ -639,7 +931,7 @@ pub struct Operation {
 }
 
 /// Answer to a capture, void or refund.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct LaterDone {
     /// What was asked.
     pub operation: Operation,
@@ -648,7 +940,7 @@ pub struct LaterDone {
 }
 
 /// Answer to an inquiry.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Inquired {
     /// What was unknown, as it stands now; empty where nothing was.
     pub operations: Vec<Operation>,
@@ -657,9 +949,10 @@ pub struct Inquired {
 }
 
 /// Something that a person must do.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Task {
     /// Its id.
+    #[schema(value_type = String, format = "uuid")]
     pub id: TaskId,
     /// `unknown-outcome`, `acquirer-contradicts`, `approved-caller-gone`, `expiring-authorization`, `promised-call-back`, `unfinished-split` or
     /// `quarantined-recording`.
@@ -669,6 +962,7 @@ pub struct Task {
     /// The merchant; none where it is about a recording.
     pub tenant: Option<String>,
     /// About which payment.
+    #[schema(value_type = Option<String>, format = "uuid")]
     pub payment_id: Option<PaymentId>,
     /// About which order.
     pub order_id: Option<String>,
@@ -701,17 +995,18 @@ pub struct Task {
 }
 
 /// A page of tasks.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Tasks {
     /// The most urgent first; those that are done, the latest first.
     pub tasks: Vec<Task>,
     /// The parameter `after` of the next page; absent where this is the last.
     #[serde(default)]
+    #[schema(value_type = Option<String>, format = "uuid")]
     pub next: Option<TaskId>,
 }
 
 /// Body of `POST /v1/payments/{id}/operator`: who leads a waiting payment from now on. Both are replaced; what is absent is nobody's.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AssignPayment {
     /// The person.
@@ -725,7 +1020,7 @@ pub struct AssignPayment {
 }
 
 /// Body of `POST /v1/payments/operator`: the same, for the payment that holds an order.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AssignOrder {
     /// The merchant, where the key does not say.
@@ -747,7 +1042,7 @@ pub struct AssignOrder {
 }
 
 /// Body of `POST /v1/orders/split`: an order is paid by several cards.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SplitOrder {
     /// The merchant, where the key does not say.
@@ -765,7 +1060,7 @@ pub struct SplitOrder {
 }
 
 /// Body of `POST /v1/orders/additional`: an order is paid once more.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AddToOrder {
     /// The merchant, where the key does not say.
@@ -785,7 +1080,7 @@ pub struct AddToOrder {
 }
 
 /// An order, and what is paid of it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Order {
     /// The merchant.
     pub tenant: String,
@@ -798,13 +1093,14 @@ pub struct Order {
     /// What the merchant has, or has reserved, of all its payments, minor units.
     pub paid: u64,
     /// The payment of the whole order, where it is not split: the one that is paid or open, else the last one.
+    #[schema(value_type = Option<String>, format = "uuid")]
     pub whole: Option<PaymentId>,
     /// Its declared parts.
     pub parts: Vec<OrderPart>,
 }
 
 /// A declared part of an order.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct OrderPart {
     /// Its number: `part` of `POST /v1/payments`.
     pub part: u32,
@@ -819,15 +1115,17 @@ pub struct OrderPart {
     /// When.
     pub declared_at: String,
     /// Its payment: the one that is paid or open, else the last one.
+    #[schema(value_type = Option<String>, format = "uuid")]
     pub payment_id: Option<PaymentId>,
     /// That payment's state.
+    #[schema(value_type = Option<names::State>)]
     pub state: Option<State>,
     /// What of it the merchant has, or has reserved, minor units.
     pub paid: u64,
 }
 
 /// Body of `POST /v1/calls`: a customer is called about a payment, which waits or is made with the call.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CallCustomer {
     /// The payment that waits; then amount, currency, order and language are its own.
@@ -870,13 +1168,15 @@ pub struct CallCustomer {
 }
 
 /// A customer who is, or was, called.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct CustomerCall {
     /// Its id; `call_id` of its events.
+    #[schema(value_type = String, format = "uuid")]
     pub id: CallId,
     /// The merchant.
     pub tenant: String,
     /// About which payment.
+    #[schema(value_type = String, format = "uuid")]
     pub payment_id: PaymentId,
     /// The customer's number.
     pub to: String,
@@ -890,4 +1190,74 @@ pub struct CustomerCall {
     pub created_at: String,
     /// When it was over, RFC 3339.
     pub ended_at: Option<String>,
+}
+
+/// An event that a merchant's program is told.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct WebhookEvent {
+    /// Its `webhook-id`, the same at each try.
+    #[schema(value_type = String, format = "uuid")]
+    pub id: EventId,
+    /// Whose.
+    pub tenant: String,
+    /// What it is about.
+    #[schema(value_type = String, format = "uuid")]
+    pub payment_id: PaymentId,
+    /// Its place among the events of the payment, from 1 on.
+    pub sequence: i64,
+    /// `payment.` and the state.
+    pub r#type: String,
+    /// `open`, `delivered` or `given-up`.
+    pub state: String,
+    /// When it happened, RFC 3339.
+    pub created_at: String,
+    /// Tries until now.
+    pub attempts: u32,
+    /// When the last one was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tried_at: Option<String>,
+    /// What came of it, unless it was taken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// When it is tried next.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_at: Option<String>,
+    /// When the receiver had it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delivered_at: Option<String>,
+    /// The payment as it was then.
+    pub data: serde_json::Value,
+}
+
+/// A page of events.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct WebhookEvents {
+    /// The newest first.
+    pub events: Vec<WebhookEvent>,
+    /// The parameter `after` of the next page; absent where this is the last.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, format = "uuid")]
+    pub next: Option<EventId>,
+}
+
+/// Body of `POST /v1/webhooks/test`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TestWebhook {
+    /// Whose receiver; a tenant's key has one alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tenant: Option<String>,
+}
+
+/// What came of a test.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct TestedWebhook {
+    /// Whether the receiver answered 2xx.
+    pub delivered: bool,
+    /// What came of it otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// What to do then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
 }

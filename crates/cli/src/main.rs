@@ -26,6 +26,7 @@ mod task;
 #[cfg(feature = "plant")]
 mod teller;
 mod trunk;
+mod webhook;
 
 use std::io::{IsTerminal as _, Write as _};
 use std::path::PathBuf;
@@ -115,6 +116,11 @@ enum Command {
     },
     /// Places for calls that merchants have bought ([pools]), and how many are taken.
     Pools(pools::Args),
+    /// What merchants' programs were told of payments, and what they did not take.
+    Webhook {
+        #[command(subcommand)]
+        command: webhook::Command,
+    },
     /// Compare an acquirer's settlement file with the journal, to the yen.
     Reconcile(reconcile::Args),
     /// What people must do: unknown outcomes, callers who did not hear an approval, promised calls, recordings with a card.
@@ -204,6 +210,7 @@ fn main() -> ExitCode {
         Command::Recording { command } => recording::run(command),
         Command::Journal { command } => journal::run(command),
         Command::Pools(args) => pools::run(&args),
+        Command::Webhook { command } => webhook::run(command),
         Command::Reconcile(args) => reconcile::run(&args),
         Command::Task { command } => task::run(command),
         #[cfg(feature = "plant")]

@@ -9,8 +9,8 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
 use ivrpay_api::{
-    AssignOrder, AssignPayment, CancelPayment, Cancelled, Decline, ErrorBody, ErrorCode, Inquire,
-    Inquired, Operation, Payment, Payments,
+    AssignOrder, AssignPayment, CancelPayment, Cancelled, Decline, ErrorCode, Inquire, Inquired,
+    Operation, Payment, Payments, Problem,
 };
 
 use crate::{ConfigPath, Exit, fail, load, runtime};
@@ -170,7 +170,7 @@ impl From {
     }
 
     /// The same of an answer that may be a failure, in either form: a script goes by the exit code.
-    fn judge<T: serde::de::DeserializeOwned>(
+    pub(crate) fn judge<T: serde::de::DeserializeOwned>(
         &self,
         path: &str,
         body: Option<Vec<u8>>,
@@ -372,13 +372,13 @@ impl Service {
         let good = answer.status().is_success();
         let text = answer.text().await?;
         if !good {
-            match serde_json::from_str::<ErrorBody>(&text) {
+            match serde_json::from_str::<Problem>(&text) {
                 // What was asked for may have been done: that is no refusal.
-                Ok(body) if body.error.code == ErrorCode::Unavailable => bail!(
+                Ok(problem) if problem.code == ErrorCode::Unavailable => bail!(
                     "{}; run it again: what was done is not done twice",
-                    body.error.message
+                    problem.detail
                 ),
-                Ok(body) => return Ok(Answer::Refused(body.error.message)),
+                Ok(problem) => return Ok(Answer::Refused(problem.detail)),
                 Err(_) => bail!("the service answered something else than JSON"),
             }
         }
@@ -386,7 +386,7 @@ impl Service {
     }
 }
 
-fn list(Payments { payments }: Payments) -> anyhow::Result<()> {
+fn list(Payments { payments, .. }: Payments) -> anyhow::Result<()> {
     if payments.is_empty() {
         say!("no payments");
         return Ok(());

@@ -159,6 +159,7 @@ async fn simulate(args: &Args, amount: Money) -> anyhow::Result<End> {
         expires_ms: None,
         transaction: args.transaction,
         stored: stored.clone(),
+        attached: ivrpay_journal::Attached::default(),
     };
     let (Created::New(payment) | Created::Existing(payment)) = journal.create(new).await?;
     let claim = journal

@@ -16,9 +16,10 @@ pub(crate) enum Command {
         config: PathBuf,
         #[arg(long)]
         order: String,
-        #[arg(long)]
-        amount: u64,
-        /// File with PAN MMYY CODE.
+        /// Several times: an order in parts.
+        #[arg(long, required = true)]
+        amount: Vec<u64>,
+        /// File with PAN MMYY CODE; a line for each part.
         #[arg(long)]
         card: PathBuf,
         /// Reserve the amount alone.
@@ -27,6 +28,11 @@ pub(crate) enum Command {
         /// capture, void or refund
         #[arg(long)]
         then: Option<String>,
+    },
+    /// Tell the merchants' programs what waits for them.
+    Deliver {
+        #[arg(long)]
+        config: PathBuf,
     },
     /// Start as behind a crash, and look after what is open.
     Settle {
@@ -58,12 +64,13 @@ pub(crate) fn run(command: Command) -> ExitCode {
             };
             let paid = Paid {
                 order,
-                amount,
+                amounts: amount,
                 transaction,
                 then,
             };
             runtime.block_on(teller::pay(&config, &card, paid))
         }
+        Command::Deliver { config } => runtime.block_on(teller::deliver(&config)),
         Command::Settle { config } => runtime.block_on(teller::settle(&config)),
     });
     match done {

@@ -53,6 +53,7 @@ async fn past(journal: &Path) {
         asked_plan: None,
         transaction: Transaction::Charge,
         stored: None,
+        attached: ivrpay_journal::Attached::default(),
     };
     let call = CallId::new(uuid::Uuid::now_v7());
     let claim = journal.create_claimed(new, call).await.unwrap();

@@ -56,6 +56,7 @@ async fn past(file: &Path) -> Vec<String> {
                 asked_plan: None,
                 transaction: Transaction::Charge,
                 stored: None,
+                attached: ivrpay_journal::Attached::default(),
             };
             let call = CallId::new(uuid::Uuid::now_v7());
             let claim = journal.create_claimed(new, call).await.unwrap();

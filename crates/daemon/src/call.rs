@@ -22,7 +22,7 @@ use ivrpay_card::{Month, Rules};
 use ivrpay_dialogue::operator::Refusal;
 use ivrpay_dialogue::{
     At, CallResult, Command, Dialogue, Draft, End, Input, Line, NotWritten, Output, Prompt, Say,
-    Setup, Stage,
+    Setup, Stage, Step,
 };
 use ivrpay_journal::{
     By, Claim, ClaimError, CreateError, EnteredBy, Mode as PaymentMode, NewPayment, Origin,
@@ -33,7 +33,7 @@ use ivrpay_payment::{
     Transaction,
 };
 use ivrpay_prompts::Language;
-use ivrpay_web::Cancelled;
+use ivrpay_web::{Field, Want, Wished};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::arguments::{Arguments, Mode};
@@ -593,6 +593,7 @@ impl Call {
             expires_ms: None,
             transaction,
             stored: None,
+            attached: ivrpay_journal::Attached::default(),
         };
         let journal = self.shared.settle.journal();
         match journal.create_claimed(new, self.about.call_id).await {
@@ -784,7 +785,7 @@ impl Call {
                 }
                 happens = keyed::happens(&mut self.talk) => Box::pin(self.talk_event(happens)).await,
                 Some(command) = self.commands.recv() => Some(Input::Command(command)),
-                wish = wishes.next() => self.wish(dialogue.stage(), wish),
+                wish = wishes.next() => self.wish(dialogue, wish),
                 written = wait(&mut pending.written) => Some(match written {
                     Some(Ok(intent)) => Input::Written(intent),
                     Some(Err(why)) => Input::NotWritten(why),
@@ -820,30 +821,52 @@ impl Call {
         }
     }
 
-    /// What somebody's wish to end the capture is to the dialogue.
-    fn wish(&mut self, stage: Stage, wish: Wish) -> Option<Input> {
+    /// What somebody's wish is to the dialogue.
+    fn wish(&mut self, dialogue: &Dialogue, wish: Wish) -> Option<Input> {
         let by = wish.by()?.clone();
-        // Asked once more, what was done is answered once more.
+        let want = wish.want();
+        // Asked once more, what was done is answered once more; and of one that ends nothing else is wanted.
         if self.cancelled.is_some() {
-            wish.answer(Cancelled::Ended(self.about.call_id));
+            wish.answer(match want {
+                Want::Cancel => Wished::Done(self.about.call_id),
+                _ => Wished::NotInCall,
+            });
             return None;
         }
-        match stage {
-            Stage::Open => {
-                events::cancelled(&self.about, &by);
-                self.cancelled = Some((by, self.now()));
-                wish.answer(Cancelled::Ended(self.about.call_id));
-                Some(Input::Command(Command::Cancel))
-            }
+        match dialogue.stage() {
+            Stage::Open => {}
             Stage::Charging => {
-                wish.answer(Cancelled::ChargeSent);
-                None
+                wish.answer(Wished::ChargeSent);
+                return None;
             }
             Stage::Ending => {
-                wish.answer(Cancelled::NotInCall);
-                None
+                wish.answer(Wished::NotInCall);
+                return None;
             }
         }
+        let command = match want {
+            Want::Cancel => Command::Cancel,
+            Want::Pause => Command::Pause,
+            Want::Resume => Command::Resume,
+            Want::Ask(field) => Command::ReAsk(match field {
+                Field::PaymentAmount => Step::PaymentAmount,
+                Field::PaymentCardNumber => Step::PaymentCardNumber,
+                Field::ExpirationDate => Step::ExpirationDate,
+                Field::SecurityCode => Step::SecurityCode,
+                Field::PaymentPlan => Step::PaymentPlan,
+                Field::Confirmation => Step::Confirmation,
+            }),
+        };
+        if !dialogue.takes(self.now(), command) {
+            wish.answer(Wished::NotNow);
+            return None;
+        }
+        events::wished(&self.about, want, &by);
+        if want == Want::Cancel {
+            self.cancelled = Some((by, self.now()));
+        }
+        wish.answer(Wished::Done(self.about.call_id));
+        Some(Input::Command(command))
     }
 
     /// The end of a prompt may have been told while nobody heard it: whoever waits for it would wait in silence.

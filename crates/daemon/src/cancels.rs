@@ -1,4 +1,4 @@
-//! Wishes of the API to end a capture: by its payment, handed to the call that takes it.
+//! Wishes of the API about a capture, to end it for one: by its payment, handed to the call that takes it.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use ivrpay_journal::By;
 use ivrpay_payment::PaymentId;
-use ivrpay_web::Cancelled;
+use ivrpay_web::{Want, Wished};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 
@@ -15,10 +15,11 @@ const WISHES_MAX: usize = 4;
 /// Longest that a call may take to answer. It answers between two events, and only asks Asterisk in between.
 const ANSWER_MAX: Duration = Duration::from_secs(10);
 
-/// Somebody wants the capture to end. Dropped without an answer: the call's result is decided.
+/// Somebody wants something of the capture. Dropped without an answer: the call's result is decided.
 pub(crate) struct Wish {
+    want: Want,
     by: By,
-    answer: oneshot::Sender<Cancelled>,
+    answer: oneshot::Sender<Wished>,
 }
 
 /// Calls that take a payment now.
@@ -48,21 +49,21 @@ impl Cancels {
         }
     }
 
-    /// Ends the capture of the call that takes this payment, where it can still be ended.
-    pub(crate) async fn cancel(&self, payment: PaymentId, by: By) -> Cancelled {
+    /// Asks the call that takes this payment; it does what can still be done.
+    pub(crate) async fn wish(&self, payment: PaymentId, want: Want, by: By) -> Wished {
         let Some(call) = self.lock().get(&payment).cloned() else {
-            return Cancelled::NotInCall;
+            return Wished::NotInCall;
         };
         let (answer, answered) = oneshot::channel();
-        match call.try_send(Wish { by, answer }) {
+        match call.try_send(Wish { want, by, answer }) {
             Ok(()) => {}
-            Err(TrySendError::Closed(_)) => return Cancelled::NotInCall,
-            Err(TrySendError::Full(_)) => return Cancelled::NoAnswer,
+            Err(TrySendError::Closed(_)) => return Wished::NotInCall,
+            Err(TrySendError::Full(_)) => return Wished::NoAnswer,
         }
         match tokio::time::timeout(ANSWER_MAX, answered).await {
             Ok(Ok(answer)) => answer,
-            Ok(Err(_)) => Cancelled::NotInCall,
-            Err(_) => Cancelled::NoAnswer,
+            Ok(Err(_)) => Wished::NotInCall,
+            Err(_) => Wished::NoAnswer,
         }
     }
 }
@@ -73,7 +74,11 @@ impl Wish {
         (!self.answer.is_closed()).then_some(&self.by)
     }
 
-    pub(crate) fn answer(self, answer: Cancelled) {
+    pub(crate) const fn want(&self) -> Want {
+        self.want
+    }
+
+    pub(crate) fn answer(self, answer: Wished) {
         // Whoever gave up in this moment finds the call over.
         self.answer.send(answer).ok();
     }
@@ -120,24 +125,30 @@ mod tests {
     #[tokio::test]
     async fn a_wish_reaches_the_call_of_its_payment_and_no_other() {
         let cancels = Cancels::default();
-        assert_eq!(cancels.cancel(payment(1), by()).await, Cancelled::NotInCall);
+        assert_eq!(
+            cancels.wish(payment(1), Want::Cancel, by()).await,
+            Wished::NotInCall
+        );
         let mut one = cancels.take(payment(1));
         let mut other = cancels.take(payment(2));
         let call = CallId::new(uuid::Uuid::now_v7());
         let answered = async {
             let wish = one.next().await;
             assert_eq!(wish.by(), Some(&by()));
-            wish.answer(Cancelled::Ended(call));
+            wish.answer(Wished::Done(call));
         };
-        let (told, ()) = tokio::join!(cancels.cancel(payment(1), by()), answered);
-        assert_eq!(told, Cancelled::Ended(call));
+        let (told, ()) = tokio::join!(cancels.wish(payment(1), Want::Cancel, by()), answered);
+        assert_eq!(told, Wished::Done(call));
         tokio::select! {
             biased;
             _ = other.next() => panic!("it was not about this one"),
             () = std::future::ready(()) => {}
         }
         drop(one);
-        assert_eq!(cancels.cancel(payment(1), by()).await, Cancelled::NotInCall);
+        assert_eq!(
+            cancels.wish(payment(1), Want::Cancel, by()).await,
+            Wished::NotInCall
+        );
     }
 
     #[tokio::test]
@@ -145,16 +156,19 @@ mod tests {
         let cancels = Cancels::default();
         let wishes = cancels.take(payment(1));
         let ends = async { drop(wishes) };
-        let (told, ()) = tokio::join!(cancels.cancel(payment(1), by()), ends);
-        assert_eq!(told, Cancelled::NotInCall);
+        let (told, ()) = tokio::join!(cancels.wish(payment(1), Want::Cancel, by()), ends);
+        assert_eq!(told, Wished::NotInCall);
 
         let mut wishes = cancels.take(payment(1));
         for _ in 0..WISHES_MAX {
             // Gives up waiting at once.
-            let told = cancels.cancel(payment(1), by()).now_or_never();
+            let told = cancels.wish(payment(1), Want::Cancel, by()).now_or_never();
             assert_eq!(told, None);
         }
-        assert_eq!(cancels.cancel(payment(1), by()).await, Cancelled::NoAnswer);
+        assert_eq!(
+            cancels.wish(payment(1), Want::Cancel, by()).await,
+            Wished::NoAnswer
+        );
         // What nobody waits for any more is not done.
         assert_eq!(wishes.next().await.by(), None);
     }

@@ -148,6 +148,7 @@ impl<'a> Check<'a> {
             self.acquirers(&config).await;
             self.recorders(&config).await;
             self.merchants(&config).await;
+            self.webhooks(&config).await;
         }
         self.facts
     }
@@ -647,6 +648,27 @@ impl<'a> Check<'a> {
                         "{name}: {host} {error}; no order is taken on the line without an operator"
                     ),
                     "start it, or mend [tenants.lookup] url",
+                ),
+            }
+        }
+    }
+
+    /// Those that are told what became of payments.
+    async fn webhooks(&mut self, config: &Config) {
+        for tenant in &config.tenants {
+            let Some(webhook) = &tenant.webhook else {
+                continue;
+            };
+            let (name, host) = (&tenant.id, webhook.host());
+            match webhook.look().await {
+                Ok(()) => self.good(
+                    "webhook",
+                    format!("{name}: events go to {host}; `ivrpay webhook test {name}` sends one"),
+                ),
+                Err(error) => self.bad(
+                    "webhook",
+                    format!("{name}: {host}: {error}; its events wait, for 72 hours at most"),
+                    error.hint(),
                 ),
             }
         }

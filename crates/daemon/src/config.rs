@@ -23,7 +23,7 @@ use ivrpay_payment::{
 };
 use ivrpay_prompts::Language;
 use ivrpay_web::{ApiKey, KeyHash, Scope};
-use ivrpay_wire::{Lookup, LookupConfig};
+use ivrpay_wire::{Lookup, LookupConfig, Network, Webhook, WebhookConfig};
 use jiff::tz::TimeZone;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
@@ -231,6 +231,8 @@ pub struct Tenant {
     pub line: Line,
     /// Where the merchant says what an order costs; `None` = only announced orders are taken.
     pub lookup: Option<Arc<Lookup>>,
+    /// Where the merchant's program is told what became of payments; `None` = nobody is told.
+    pub webhook: Option<Webhook>,
     /// Customers who are called.
     pub calls: CallLimits,
     /// Whose places its calls take; `None`: what all share.
@@ -472,6 +474,8 @@ fn default_ami_address() -> String {
 }
 
 /// Of `[ami]`, and of `[pay_key]`, as `asterisk-conf/ivrpay-manager.conf` has them.
+/// Most that a key may be allowed to ask.
+const REQUESTS_MAX: u32 = 60_000;
 const AMI_USER: &str = "ivrpay-audit";
 const PAY_KEY_USER: &str = "ivrpay-key";
 
@@ -492,11 +496,22 @@ fn default_agi_calls_max() -> usize {
     50
 }
 
-#[derive(Deserialize, Default)]
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct RawHttp {
     listen: Option<SocketAddr>,
+    requests_per_minute: u32,
     keys: Vec<RawKey>,
+}
+
+impl Default for RawHttp {
+    fn default() -> Self {
+        Self {
+            listen: None,
+            requests_per_minute: 600,
+            keys: Vec::new(),
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -506,6 +521,7 @@ struct RawKey {
     tenant: String,
     sha256: String,
     scopes: Vec<RawScope>,
+    requests_per_minute: Option<u32>,
 }
 
 #[derive(Deserialize, Clone, Copy)]
@@ -700,6 +716,7 @@ struct RawTenant {
     #[serde(default)]
     line: RawLine,
     lookup: Option<RawLookup>,
+    webhook: Option<RawWebhook>,
     #[serde(default)]
     calls: RawCalls,
     #[serde(default)]
@@ -727,6 +744,20 @@ struct RawLookup {
     secret_file: PathBuf,
     timeout: Option<Span>,
     ca_file: Option<PathBuf>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawWebhook {
+    url: String,
+    secret_file: PathBuf,
+    bearer_file: Option<PathBuf>,
+    client_certificate_file: Option<PathBuf>,
+    client_key_file: Option<PathBuf>,
+    ca_file: Option<PathBuf>,
+    #[serde(default)]
+    networks: Vec<String>,
+    timeout: Option<Span>,
 }
 
 #[derive(Deserialize, Default)]
@@ -933,12 +964,16 @@ impl Config {
             }
             tenants.push(tenant);
         }
+        let requests_per_minute = per_minute(
+            "http.requests_per_minute".into(),
+            raw.http.requests_per_minute,
+        )?;
         let keys = raw
             .http
             .keys
             .into_iter()
             .enumerate()
-            .map(|(index, raw)| api_key(index, raw, &tenants))
+            .map(|(index, raw)| api_key(index, raw, requests_per_minute, &tenants))
             .collect::<Result<Vec<_>, _>>()?;
         let limits = raw.limits;
         if !(1..=2_000).contains(&limits.calls_max) {
@@ -1254,7 +1289,20 @@ pub(crate) fn secret(key: &str, path: &Path) -> Result<SecretString, ConfigError
     Ok(SecretString::from(text.to_owned()))
 }
 
-fn api_key(index: usize, raw: RawKey, tenants: &[Tenant]) -> Result<ApiKey, ConfigError> {
+/// How often a key may ask.
+fn per_minute(at: String, number: u32) -> Result<u32, ConfigError> {
+    if number > REQUESTS_MAX {
+        return Err(ConfigError::value(at, "0 (as often as it likes) to 60000"));
+    }
+    Ok(number)
+}
+
+fn api_key(
+    index: usize,
+    raw: RawKey,
+    requests_per_minute: u32,
+    tenants: &[Tenant],
+) -> Result<ApiKey, ConfigError> {
     let at = |key: &str| format!("http.keys[{index}].{key}");
     let tenant = tenants
         .iter()
@@ -1279,6 +1327,10 @@ fn api_key(index: usize, raw: RawKey, tenants: &[Tenant]) -> Result<ApiKey, Conf
         tenant: tenant.id.clone(),
         hash,
         scopes,
+        requests_per_minute: per_minute(
+            at("requests_per_minute"),
+            raw.requests_per_minute.unwrap_or(requests_per_minute),
+        )?,
     })
 }
 
@@ -1433,6 +1485,10 @@ fn tenant(
             .lookup
             .map(|raw| lookup(&at("lookup"), raw, folder))
             .transpose()?,
+        webhook: raw
+            .webhook
+            .map(|raw| webhook(&at("webhook"), raw, folder))
+            .transpose()?,
         calls: calls(&at("calls"), &raw.calls)?,
         pool: raw.pool,
     })
@@ -1553,17 +1609,87 @@ fn lookup(at: &str, raw: RawLookup, folder: &Path) -> Result<Arc<Lookup>, Config
             10_000,
         )?,
     };
-    let lookup = Lookup::new(&config).map_err(|error| match error {
+    let lookup = Lookup::new(&config).map_err(|error| of_merchants(at, &error))?;
+    Ok(Arc::new(lookup))
+}
+
+/// What is wrong with the address of a merchant's program.
+fn of_merchants(at: &str, error: &ivrpay_wire::ConfigError) -> ConfigError {
+    let key = |key: &str| format!("{at}.{key}");
+    let says = || format!("{error}; {}", error.hint());
+    match error {
         ivrpay_wire::ConfigError::Url => ConfigError::value(
             key("url"),
             "https://host[:port]/path, or http:// at 127.0.0.1 or [::1]; without user or fragment",
         ),
-        ivrpay_wire::ConfigError::Secret => {
-            ConfigError::value(key("secret_file"), format!("{error}; {}", error.hint()))
-        }
-        other => ConfigError::value(at, format!("{other}; {}", other.hint())),
-    })?;
-    Ok(Arc::new(lookup))
+        ivrpay_wire::ConfigError::Forbidden => ConfigError::value(key("url"), says()),
+        ivrpay_wire::ConfigError::Secret => ConfigError::value(key("secret_file"), says()),
+        _ => ConfigError::value(at, says()),
+    }
+}
+
+/// How long a receiver may take to answer.
+const WEBHOOK_TIMEOUT: Duration = Duration::from_secs(15);
+
+fn webhook(at: &str, raw: RawWebhook, folder: &Path) -> Result<Webhook, ConfigError> {
+    let key = |key: &str| format!("{at}.{key}");
+    let read = |name: &str, file: &Path| secret(&key(name), &folder.join(file));
+    let networks = raw.networks.iter().map(|text| {
+        let address = text.parse::<std::net::IpAddr>().map(Network::from);
+        address.or_else(|_| text.parse()).map_err(|_| {
+            ConfigError::value(
+                key("networks"),
+                "networks as 192.168.10.0/24 or fd00::/8, or addresses",
+            )
+        })
+    });
+    // A line each: the one that comes, and the one that goes.
+    let secrets = read("secret_file", &raw.secret_file)?;
+    let secrets = secrets.expose_secret().lines().map(str::trim);
+    let secrets = secrets.filter(|line| !line.is_empty()).map(Into::into);
+    let config = WebhookConfig {
+        url: raw.url,
+        secrets: secrets.collect(),
+        bearer: raw
+            .bearer_file
+            .map(|file| read("bearer_file", &file))
+            .transpose()?,
+        identity: identity(
+            &key("client_certificate_file"),
+            raw.client_certificate_file,
+            raw.client_key_file,
+            folder,
+        )?,
+        ca_file: raw.ca_file.map(|file| folder.join(file)),
+        networks: networks.collect::<Result<_, _>>()?,
+        timeout: span(
+            &key("timeout"),
+            raw.timeout.unwrap_or(Span(WEBHOOK_TIMEOUT)),
+            1000,
+            30_000,
+        )?,
+    };
+    Webhook::new(&config).map_err(|error| of_merchants(at, &error))
+}
+
+/// The certificate that we show to who asks for one, and its key: both, or neither.
+fn identity(
+    key: &str,
+    certificate: Option<PathBuf>,
+    private: Option<PathBuf>,
+    folder: &Path,
+) -> Result<Option<Identity>, ConfigError> {
+    match (certificate, private) {
+        (None, None) => Ok(None),
+        (Some(certificate), Some(private)) => Ok(Some(Identity {
+            certificate_file: folder.join(certificate),
+            key_file: folder.join(private),
+        })),
+        _ => Err(ConfigError::value(
+            key,
+            "client_certificate_file and client_key_file belong together, and one is missing",
+        )),
+    }
 }
 
 fn calls(at: &str, raw: &RawCalls) -> Result<CallLimits, ConfigError> {
@@ -1788,19 +1914,12 @@ fn connector(name: &str, raw: RawConnector, folder: &Path) -> Result<Connector, 
             ));
         }
     };
-    let identity = match (raw.client_certificate_file, raw.client_key_file) {
-        (None, None) => None,
-        (Some(certificate), Some(key)) => Some(Identity {
-            certificate_file: folder.join(certificate),
-            key_file: folder.join(key),
-        }),
-        _ => {
-            return Err(ConfigError::value(
-                at("client_certificate_file"),
-                "client_certificate_file and client_key_file belong together, and one is missing",
-            ));
-        }
-    };
+    let identity = identity(
+        &at("client_certificate_file"),
+        raw.client_certificate_file,
+        raw.client_key_file,
+        folder,
+    )?;
     let endpoint = EndpointConfig {
         url,
         user,
@@ -1997,6 +2116,11 @@ pub(crate) mod tests {
                 "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
                 0o600,
             );
+            folder.secret(
+                "webhook-secret",
+                "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\nwhsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\n",
+                0o600,
+            );
             folder
         }
 
@@ -2031,6 +2155,9 @@ pub(crate) mod tests {
                     "ranges",
                     "task_owner",
                     "url = \"postgres",
+                    "client_certificate_file",
+                    "client_key_file",
+                    "bearer_file",
                 ]
                 .iter()
                 .any(|key| l.starts_with(key))
@@ -2043,6 +2170,8 @@ pub(crate) mod tests {
         );
         assert_eq!(sample.dialogue, full.dialogue);
         assert_eq!(sample.limits, full.limits);
+        let per_minute = |config: &Config| config.http.keys[0].requests_per_minute;
+        assert_eq!((per_minute(&sample), per_minute(&full)), (600, 600));
         assert_eq!(sample.journal_at, full.journal_at);
         assert_eq!((&sample.daemon, sample.lease), (&full.daemon, full.lease));
         let shop = &sample.tenants[0].id;
@@ -2160,6 +2289,42 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn webhooks_are_checked() {
+        let table =
+            |rest: &str| format!("[tenants.webhook]\nsecret_file = \"webhook-secret\"\n{rest}");
+        for (table, error) in [
+            (table("url = \"https://shop.example.com/e\""), None),
+            (
+                table("url = \"https://192.168.10.7/e\"\nnetworks = [\"192.168.10.0/24\", \"fd00::/8\", \"127.0.0.1\"]"),
+                None,
+            ),
+            (
+                table("url = \"https://192.168.10.7/e\""),
+                Some("webhook.url: the address in the url is not one of the internet"),
+            ),
+            (table("url = \"http://shop.example.com/e\""), Some("webhook.url")),
+            (
+                table("url = \"https://shop.example.com/e\"\nnetworks = [\"10.0.0.0/33\"]"),
+                Some("webhook.networks: networks as 192.168.10.0/24"),
+            ),
+            (
+                table("url = \"https://shop.example.com/e\"\ntimeout = \"1m\""),
+                Some("webhook.timeout"),
+            ),
+            (
+                table("url = \"https://shop.example.com/e\"\nclient_key_file = \"us.key\""),
+                Some("belong together"),
+            ),
+            (
+                "[tenants.webhook]\nurl = \"https://shop.example.com/e\"\nsecret_file = \"ari-password\"".into(),
+                Some("webhook.secret_file: the secret is not of the form whsec_"),
+            ),
+        ] {
+            is_as_it_should_be(&table, error);
+        }
+    }
+
+    #[test]
     fn the_line_and_the_merchant_are_checked() {
         let lookup = "secret_file = \"lookup-secret\"\nurl = ";
         for (table, error) in [
@@ -2222,19 +2387,25 @@ pub(crate) mod tests {
             ),
             ("[tenants.calls]\nring = \"1s\"", Some("calls.ring")),
         ] {
-            let loaded = Folder::new().load(&format!("{SAMPLE}\n{table}\n"));
-            match (loaded, error) {
-                (Ok(_), None) => {}
-                (Err(got), Some(error)) => {
-                    let got = got.to_string();
-                    assert!(
-                        got.contains(error),
-                        "{table}: {got:?} does not say {error:?}"
-                    );
-                }
-                (Ok(_), Some(error)) => panic!("{table}: taken, without {error:?}"),
-                (Err(got), None) => panic!("{table}: {got}"),
+            is_as_it_should_be(table, error);
+        }
+    }
+
+    /// A table of the last merchant, and what is wrong with it.
+    #[track_caller]
+    fn is_as_it_should_be(table: &str, error: Option<&str>) {
+        let loaded = Folder::new().load(&format!("{SAMPLE}\n{table}\n"));
+        match (loaded, error) {
+            (Ok(_), None) => {}
+            (Err(got), Some(error)) => {
+                let got = got.to_string();
+                assert!(
+                    got.contains(error),
+                    "{table}: {got:?} does not say {error:?}"
+                );
             }
+            (Ok(_), Some(error)) => panic!("{table}: taken, without {error:?}"),
+            (Err(got), None) => panic!("{table}: {got}"),
         }
     }
 
@@ -2503,6 +2674,16 @@ pub(crate) mod tests {
             "http.keys[0].tenant",
         );
         refused(("sha256 = \"00", "sha256 = \"0"), "http.keys[0].sha256");
+        let many = (
+            "[[http.keys]]",
+            "requests_per_minute = 60001\n[[http.keys]]",
+        );
+        refused(many, "http.requests_per_minute");
+        let many = (
+            "tenant = \"shop\"",
+            "tenant = \"shop\"\nrequests_per_minute = 60001",
+        );
+        refused(many, "http.keys[0].requests_per_minute");
         refused(
             ("listen = \"127.0.0.1:9480\"", "listen = \"9480\""),
             "listen",

@@ -414,6 +414,7 @@ impl Leg {
             request: None,
             transaction: tenant.transaction,
             stored: None,
+            attached: ivrpay_journal::Attached::default(),
             expires_ms: Some(
                 jiff::Timestamp::now()
                     .as_millisecond()

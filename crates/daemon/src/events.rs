@@ -3,8 +3,7 @@
 //! Fields are ids, enums, counts and durations; free text from outside has no way in. `tests/tidy.rs` bans the macros of
 //! `tracing` everywhere else, so this file is the list of all that can be logged (PCI DSS v4.0.1, 3.4.1 and 10.3).
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use ivrpay_acquirer::HookError;
@@ -12,17 +11,19 @@ use ivrpay_api as api;
 use ivrpay_ari::{ChannelId, RequestError};
 use ivrpay_dialogue::operator::Refusal;
 use ivrpay_dialogue::{CallResult, Progress, desk};
-use ivrpay_journal::{By, ChainHead, CustomerCall, EnteredBy, Task, TaskCount, TaskKind, Told};
+use ivrpay_journal::{
+    By, ChainHead, CustomerCall, EnteredBy, Event, EventCount, Task, TaskCount, TaskKind, Told,
+};
 use ivrpay_payment::{
     AcquirerRef, Brand, CallId, Decline, OperationId, Outcome, PaymentId, Plan, Reason,
     RecordingId, State, TenantId,
 };
-use ivrpay_wire::{Trouble, Wiped};
+use ivrpay_web::{Answered, Feed, Want};
+use ivrpay_wire::{Trouble, WebhookError, Wiped};
 
 use crate::guard::{Danger, Exception};
 use crate::pools::Full;
 use metrics::{counter, gauge, histogram};
-use tokio::sync::broadcast;
 use tracing::{debug, error, info, warn};
 
 /// Events that a slow listener may be behind before it loses some (and is told how many).
@@ -30,10 +31,7 @@ const LISTENER_LAG_MAX: usize = 4_096;
 
 /// Where events go.
 #[derive(Clone)]
-pub(crate) struct Events {
-    stream: broadcast::Sender<Arc<api::Event>>,
-    seq: Arc<AtomicU64>,
-}
+pub(crate) struct Events(Feed);
 
 /// Who an event is about: what every event of a call carries.
 #[derive(Clone)]
@@ -58,14 +56,13 @@ impl About {
 
 impl Events {
     pub(crate) fn new() -> Self {
-        Self {
-            stream: broadcast::channel(LISTENER_LAG_MAX).0,
-            seq: Arc::new(AtomicU64::new(0)),
-        }
+        // Another at each start: numbers begin anew.
+        let life = uuid::Uuid::now_v7().simple().to_string();
+        Self(Feed::new(life, LISTENER_LAG_MAX))
     }
 
-    pub(crate) fn stream(&self) -> broadcast::Sender<Arc<api::Event>> {
-        self.stream.clone()
+    pub(crate) fn feed(&self) -> Feed {
+        self.0.clone()
     }
 
     fn send(&self, about: &About, kind: api::EventKind, fill: impl FnOnce(&mut api::Event)) {
@@ -86,12 +83,9 @@ impl Events {
         tenant: Option<&TenantId>,
         fill: impl FnOnce(&mut api::Event),
     ) {
-        let seq = self.seq.fetch_add(1, Ordering::Relaxed);
-        if self.stream.receiver_count() == 0 {
-            return;
-        }
         let mut event = api::Event {
-            seq,
+            // The feed's to say.
+            seq: 0,
             at: jiff::Timestamp::now().to_string(),
             call_id: None,
             channel_id: None,
@@ -111,8 +105,7 @@ impl Events {
             task_kind: None,
         };
         fill(&mut event);
-        // An error only means that nobody listens.
-        drop(self.stream.send(Arc::new(event)));
+        self.0.send(event);
     }
 
     pub(crate) fn call_started(&self, about: &About) {
@@ -667,13 +660,20 @@ pub(crate) fn operator_gone(about: &About) {
     info!(call_id = %about.call_id, "the operator hung up; the payment goes on");
 }
 
-pub(crate) fn cancelled(about: &About, by: &By) {
-    info!(
-        call_id = %about.call_id,
-        by = by.person.as_str(),
-        via = by.via.as_str(),
-        "the API ends the capture; nothing is charged"
-    );
+pub(crate) fn wished(about: &About, want: Want, by: &By) {
+    let (by, via) = (by.person.as_str(), by.via.as_str());
+    let call_id = about.call_id;
+    match want {
+        Want::Cancel => {
+            info!(%call_id, by, via, "the API ends the capture; nothing is charged");
+        }
+        Want::Pause => info!(%call_id, by, via, "the API pauses the capture"),
+        Want::Resume => info!(%call_id, by, via, "the API goes on with the capture"),
+        Want::Ask(field) => {
+            let field = field.name();
+            info!(%call_id, by, via, field, "the API has a field asked anew");
+        }
+    }
 }
 
 pub(crate) fn listener_off(channel: &ChannelId, call: CallId) {
@@ -857,6 +857,27 @@ pub(crate) fn released(payment: PaymentId, void: &ivrpay_journal::Operation) {
 }
 
 /// It can't be: its task is a person's.
+/// A request of the API is answered. Its path is that of the routes, its id one of a form that holds no card.
+pub(crate) fn asked_of_api(answered: &Answered) {
+    let (method, path, status) = (answered.method, &*answered.path, answered.status);
+    let class = match status {
+        429 => "limited",
+        400..=499 => "refused",
+        500.. => "failed",
+        _ => "ok",
+    };
+    counter!("ivrpay_api_requests_total", "method" => method, "path" => path.to_owned(), "result" => class)
+        .increment(1);
+    let took_ms = u64::try_from(answered.took.as_millis()).unwrap_or(u64::MAX);
+    let key = answered.key.as_deref().unwrap_or_default();
+    // Who asks whether it lives does so each few seconds.
+    if method == "POST" || status >= 400 {
+        info!(request_id = %answered.id, method, path, status, key, took_ms, "api request");
+    } else {
+        debug!(request_id = %answered.id, method, path, status, key, took_ms, "api request");
+    }
+}
+
 pub(crate) fn not_released(payment: PaymentId, refused: &ivrpay_web::LaterRefused) {
     error!(
         payment_id = %payment, reason = %refused,
@@ -1180,6 +1201,63 @@ pub(crate) fn noticed(connector: &str, event: &'static str, told: Option<Told>) 
         ),
         _ => debug!(connector, event, result, "webhook"),
     }
+}
+
+/// Events of before that nobody waits for.
+pub(crate) fn webhook_begins(tenant: &TenantId, old: u64) {
+    info!(
+        tenant = %tenant,
+        old,
+        "the first webhook of this merchant: events that are older than 72 hours are not sent; `ivrpay webhook resend` sends one"
+    );
+}
+
+/// The merchant's program has it.
+pub(crate) fn webhook_delivered(event: &Event) {
+    let tenant = event.tenant.to_string();
+    counter!("ivrpay_events_sent_total", "tenant" => tenant, "result" => "delivered").increment(1);
+    debug!(
+        event_id = %event.id,
+        payment_id = %event.payment,
+        attempts = event.attempts,
+        "an event was delivered to the merchant's program"
+    );
+}
+
+/// The merchant's program does not have it, as far as is known; `None`: it is given up.
+pub(crate) fn webhook_failed(event: &Event, why: &WebhookError, next_ms: Option<i64>) {
+    let result = if next_ms.is_some() {
+        "failed"
+    } else {
+        "given-up"
+    };
+    let tenant = event.tenant.to_string();
+    counter!("ivrpay_events_sent_total", "tenant" => tenant, "result" => result).increment(1);
+    let (event_id, payment_id, attempts) = (event.id, event.payment, event.attempts);
+    if next_ms.is_some() {
+        warn!(
+            %event_id, %payment_id, tenant = %event.tenant, attempts, %why,
+            "an event was not taken by the merchant's program: it is sent again"
+        );
+    } else {
+        error!(
+            %event_id, %payment_id, tenant = %event.tenant, attempts, %why,
+            hint = "`ivrpay webhook list --state given-up` lists these, `ivrpay webhook resend ID` sends one again",
+            "an event was not taken by the merchant's program for 72 hours: it is given up"
+        );
+    }
+}
+
+/// How many events of a merchant wait, or were given up.
+pub(crate) fn webhooks_waiting(tenant: &TenantId, count: EventCount, now_ms: i64) {
+    let tenant = tenant.to_string();
+    let of = |number: i64| f64::from(u32::try_from(number).unwrap_or(u32::MAX));
+    let age = count
+        .oldest_ms
+        .map_or(0, |ms| now_ms.saturating_sub(ms).max(0) / 1000);
+    gauge!("ivrpay_events_open", "tenant" => tenant.clone()).set(of(count.open));
+    gauge!("ivrpay_events_given_up", "tenant" => tenant.clone()).set(of(count.given_up));
+    gauge!("ivrpay_events_oldest_seconds", "tenant" => tenant).set(of(age));
 }
 
 /// The end of a chain of records, in the words that `ivrpay journal verify --anchor` reads.

@@ -41,6 +41,7 @@ mod tasks;
 pub mod teller;
 pub mod tries;
 pub mod trunk;
+mod webhooks;
 
 pub use reach::reach;
 pub use serve::serve;

@@ -59,6 +59,8 @@ pub fn reach(config: &Config) -> Reach {
     connect.extend(config.recorders.iter().flat_map(Recorder::ports));
     let lookups = config.tenants.iter().filter_map(|t| t.lookup.as_ref());
     connect.extend(lookups.filter_map(|lookup| lookup.port()));
+    let webhooks = config.tenants.iter().filter_map(|t| t.webhook.as_ref());
+    connect.extend(webhooks.filter_map(ivrpay_wire::Webhook::port));
     if let Location::Server(server) = &config.journal_at {
         connect.extend(server.address().map(|(_, port)| port));
         read.extend(server.files().iter().cloned());

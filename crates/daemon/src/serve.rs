@@ -167,6 +167,9 @@ pub async fn serve(
     crate::expiring::watch(&config, journal.clone(), &stopping, &servers);
     crate::recovery::watch(&settle, &stopping, &servers);
     crate::anchor::watch(journal.clone(), stopping.clone(), &servers);
+    let webhooks = config.tenants.iter();
+    let webhooks = webhooks.filter_map(|t| Some((t.id.clone(), t.webhook.clone()?)));
+    crate::webhooks::watch(&journal, webhooks.collect(), &stopping, &servers);
     crate::retention::watch(journal.clone(), config.terms, stopping.clone(), &servers);
 
     let recorders = Recorders::new(
@@ -613,9 +616,9 @@ fn web(
     let (on, calls_max) = (Arc::clone(on), config.limits.calls_max);
     let cancels = cancels.clone();
     Web {
-        cancel: Arc::new(move |payment, by| {
+        wish: Arc::new(move |payment, want, by| {
             let cancels = cancels.clone();
-            async move { cancels.cancel(payment, by).await }.boxed()
+            async move { cancels.wish(payment, want, by).await }.boxed()
         }),
         acquirers: Arc::new(settle.clone()),
         journal: journal.clone(),
@@ -655,7 +658,13 @@ fn web(
                 })
                 .collect(),
         ),
-        events: stream.stream(),
+        events: stream.feed(),
+        body_max: ivrpay_web::BODY_MAX,
+        limits: ivrpay_web::Limits::new(Arc::new({
+            let began = Instant::now();
+            move || began.elapsed()
+        })),
+        answered: Arc::new(events::asked_of_api),
         health: Arc::new({
             let (drain, pulse) = (drain.clone(), pulse.clone());
             move || {
@@ -677,6 +686,7 @@ fn web(
             move || ready(&drain, connected.load(Ordering::Relaxed), settle.reached())
         }),
         drains: Arc::new(drain.clone()),
+        tests_webhook: crate::webhooks::tests(config),
         pools: Arc::new({
             let pools = pools.clone();
             move || pools.now()

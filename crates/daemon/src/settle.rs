@@ -1131,6 +1131,7 @@ pub(crate) mod tests {
             request: None,
             transaction: Transaction::Charge,
             stored: None,
+            attached: ivrpay_journal::Attached::default(),
         }
     }
 

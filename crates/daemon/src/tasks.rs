@@ -74,7 +74,7 @@ mod tests {
         };
         let journal = Journal::open(&path, options()).await.unwrap();
         let events = Events::new();
-        let mut heard = events.stream().subscribe();
+        let mut heard = events.feed().subscribe();
         let (stopping, servers) = (CancellationToken::new(), TaskTracker::new());
         watch(journal.clone(), events, &stopping, &servers);
         let promise = Promise {
@@ -104,7 +104,7 @@ mod tests {
         servers.wait().await;
 
         let news = Events::new();
-        let mut heard = news.stream().subscribe();
+        let mut heard = news.feed().subscribe();
         now.fetch_add(60_000, Ordering::SeqCst);
         tell(&journal, &news).await.unwrap();
         let late = heard.try_recv().unwrap();

@@ -29,11 +29,11 @@ use crate::tries::Tries;
 pub struct Paid {
     /// The merchant's order.
     pub order: String,
-    /// Minor units.
-    pub amount: u64,
+    /// Minor units; several: the order is split, and each part is paid with a card of its own.
+    pub amounts: Vec<u64>,
     /// `charge` or `authorize`.
     pub transaction: Transaction,
-    /// `capture`, `void`, `refund`.
+    /// `capture`, `void`, `refund`; of a split only where not all parts are paid, and of the first.
     pub then: Option<OperationKind>,
 }
 
@@ -76,18 +76,49 @@ fn says(what: &serde_json::Value) {
     drop(writeln!(out, "{what}").and_then(|()| out.flush()));
 }
 
-/// Pays with the card `PAN MMYY CODE` of a file; says `{"told": …}` where a caller would hear it, and `{"later": …}`.
+/// Pays with the card `PAN MMYY CODE` of a file, a part of a split with that of its line; says `{"told": …}` where a caller would hear it, and
+/// `{"later": …}`.
 ///
 /// # Errors
 /// What would keep the service from starting, or a payment from its intent.
-pub async fn pay(config: &Path, card: &Path, paid: Paid) -> anyhow::Result<()> {
+pub async fn pay(config: &Path, cards: &Path, paid: Paid) -> anyhow::Result<()> {
     let config = Config::load(config)?;
     let tenant = config.tenants.first().context("no tenant")?;
     let (journal, settle) = opened(&config, &Clock::default()).await?;
-    let amount = Money::new(paid.amount, tenant.currency)?;
-    let new = NewPayment {
+    let order = OrderId::new(paid.order.clone())?;
+    let amounts = paid.amounts.iter();
+    let amounts = amounts.map(|amount| Money::new(*amount, tenant.currency));
+    let amounts = amounts.collect::<Result<Vec<_>, _>>()?;
+    if amounts.len() > 1 {
+        journal.split(&tenant.id, &order, &amounts, &by()).await?;
+    }
+    let cards = std::fs::read_to_string(cards)?;
+    let mut told = Vec::new();
+    for ((part, amount), card) in (0..).zip(&amounts).zip(cards.lines()) {
+        let new = new_payment(tenant, &order, *amount, paid.transaction);
+        told.extend(one(&settle, tenant, new, card, part).await?);
+    }
+    let approved = |(_, answer): &(_, Answer)| *answer == Answer::Approved;
+    let whole = told.iter().all(approved);
+    let of = told.first();
+    let of = of.filter(|first| amounts.len() == 1 || !whole && approved(first));
+    if let (Some(kind), Some((id, _))) = (paid.then, of) {
+        later(&settle, *id, kind).await;
+    }
+    settle.drain().await;
+    journal.stop().await?;
+    Ok(())
+}
+
+fn new_payment(
+    tenant: &Tenant,
+    order: &OrderId,
+    amount: Money,
+    transaction: Transaction,
+) -> NewPayment {
+    NewPayment {
         tenant: tenant.id.clone(),
-        order: Some(OrderId::new(paid.order)?),
+        order: Some(order.clone()),
         part: 0,
         operator: None,
         site: None,
@@ -104,15 +135,27 @@ pub async fn pay(config: &Path, card: &Path, paid: Paid) -> anyhow::Result<()> {
         operator_extension: None,
         caller_number: None,
         request: None,
-        transaction: paid.transaction,
+        transaction,
         stored: None,
-    };
+        attached: ivrpay_journal::Attached::default(),
+    }
+}
+
+/// One call that pays; what the caller is told, if it came to that.
+async fn one(
+    settle: &Settle,
+    tenant: &Tenant,
+    new: NewPayment,
+    card: &str,
+    part: u32,
+) -> anyhow::Result<Option<(PaymentId, Answer)>> {
+    let amount = new.amount;
     let call = CallId::new(uuid::Uuid::now_v7());
-    let claim = match journal.create_claimed(new, call).await {
+    let claim = match settle.journal().create_claimed(new, call).await {
         Ok(claim) => claim,
         Err(CreateError::OrderTaken { state, .. }) => {
-            says(&json!({"refused": state.name()}));
-            return Ok(());
+            says(&json!({"refused": state.name(), "part": part}));
+            return Ok(None);
         }
         Err(error) => return Err(error.into()),
     };
@@ -131,7 +174,7 @@ pub async fn pay(config: &Path, card: &Path, paid: Paid) -> anyhow::Result<()> {
     let merchant = Some(tenant.id.clone());
     let outcome = settle.authorise(ways, intent, Some(card), merchant).await?;
     let told = Answer::from(&outcome);
-    says(&json!({"told": told.to_string(), "payment": id}));
+    says(&json!({"told": told.to_string(), "payment": id, "part": part}));
     ivrpay_secret::plant::point("told");
     let result = match told {
         Answer::Approved => "success",
@@ -140,22 +183,21 @@ pub async fn pay(config: &Path, card: &Path, paid: Paid) -> anyhow::Result<()> {
     };
     let nothing = serde_json::Value::Null;
     settle.release(claim, result, nothing, (true, false)).await;
-    if let Some(kind) = paid.then {
-        later(&settle, id, kind).await;
+    Ok(Some((id, told)))
+}
+
+fn by() -> By {
+    By {
+        person: OperatorId::new("mori").expect("letters"),
+        via: "crash".into(),
     }
-    settle.drain().await;
-    journal.stop().await?;
-    Ok(())
 }
 
 async fn later(settle: &Settle, id: PaymentId, kind: OperationKind) {
     let draft = LaterDraft {
         kind,
         amount_minor: None,
-        by: By {
-            person: OperatorId::new("mori").expect("letters"),
-            via: "crash".into(),
-        },
+        by: by(),
         request: Some(ApiRequest {
             key: "once".into(),
             hash: [0; 32],
@@ -167,8 +209,7 @@ async fn later(settle: &Settle, id: PaymentId, kind: OperationKind) {
     }
 }
 
-fn read(file: &Path) -> anyhow::Result<(Card, Truncated)> {
-    let text = std::fs::read_to_string(file)?;
+fn read(text: &str) -> anyhow::Result<(Card, Truncated)> {
     let mut words = text.split_whitespace();
     let mut digits = || {
         let word = words.next().context("PAN MMYY CODE are expected")?;
@@ -219,6 +260,31 @@ pub async fn settle(config: &Path) -> anyhow::Result<()> {
         clock.0.fetch_add(31 * 60_000, Ordering::SeqCst);
     }
     settle.drain().await;
+    journal.stop().await?;
+    Ok(())
+}
+
+/// Tells the merchants' programs of all that waits, for as long as anything does or for four days of the journal's clock: it goes on by half
+/// an hour where nothing is due.
+///
+/// # Errors
+/// What would keep the service from starting.
+pub async fn deliver(config: &Path) -> anyhow::Result<()> {
+    let config = Config::load(config)?;
+    let clock = Clock::default();
+    let (journal, _) = opened(&config, &clock).await?;
+    for tenant in &config.tenants {
+        let Some(webhook) = &tenant.webhook else {
+            continue;
+        };
+        for _ in 0..4 * 48 {
+            crate::webhooks::all_due(&journal, &tenant.id, webhook).await?;
+            if journal.event_count(&tenant.id).await?.open == 0 {
+                break;
+            }
+            clock.0.fetch_add(30 * 60_000, Ordering::SeqCst);
+        }
+    }
     journal.stop().await?;
     Ok(())
 }

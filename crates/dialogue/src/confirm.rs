@@ -56,6 +56,10 @@ impl Confirm {
         }
     }
 
+    pub(crate) const fn is_stored(&self) -> bool {
+        matches!(self.with, With::Stored(_))
+    }
+
     pub(crate) fn deadline(&self, call: &Call) -> At {
         self.menu.deadline(call)
     }

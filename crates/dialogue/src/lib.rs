@@ -198,6 +198,30 @@ impl Dialogue {
         }
     }
 
+    /// Whether that would do what it says, now: who is told "yes" must not be told wrong. True until the next [`Self::handle`].
+    #[must_use]
+    pub fn takes(&self, now: At, command: Command) -> bool {
+        // What is due comes first, and may change what is asked.
+        let is_due = self.deadline().is_some_and(|at| at <= now);
+        match command {
+            Command::Cancel | Command::Shutdown => self.stage() == Stage::Open,
+            Command::Pause => !is_due && self.call.setup.can_pause && self.state.pausable(),
+            Command::Resume => !is_due && matches!(self.state, State::Paused(_)),
+            Command::ReAsk(step) => {
+                let setup = &self.call.setup;
+                let is_asked = match step {
+                    Step::SecurityCode => setup.security_code,
+                    Step::PaymentPlan => !setup.offers.is_empty(),
+                    _ => true,
+                };
+                // The acquirer's card has no code and no expiry that somebody keyed.
+                let is_keyed = !matches!(step, Step::SecurityCode | Step::ExpirationDate)
+                    || !self.state.is_stored();
+                is_asked && is_keyed && !is_due && self.state.re_asks(step)
+            }
+        }
+    }
+
     fn timely(&mut self, what: What) {
         self.due();
         self.step(what);
@@ -375,6 +399,16 @@ impl State {
             | (Self::Declined(_), Step::CardDeclined) => true,
             (Self::Writing(_), _) => false,
             (state, Step::PaymentCardNumber) => state.holds_card(),
+            _ => false,
+        }
+    }
+
+    /// Whether the card is one that the acquirer has.
+    fn is_stored(&self) -> bool {
+        match self {
+            Self::Confirm(state) => state.is_stored(),
+            Self::Plan(state) => state.is_stored(),
+            Self::Paused(state) => state.is_stored(),
             _ => false,
         }
     }

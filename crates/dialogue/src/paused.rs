@@ -69,7 +69,15 @@ impl Paused {
     }
 
     pub(crate) fn re_asks(&self, step: Step) -> bool {
-        matches!(&self.held, Held::Step(state) if state.re_asks(step))
+        match &self.held {
+            Held::Step(state) => state.re_asks(step),
+            // What would be asked first, by any way on.
+            Held::Nothing => step == Step::PaymentCardNumber,
+        }
+    }
+
+    pub(crate) fn is_stored(&self) -> bool {
+        matches!(&self.held, Held::Step(state) if state.is_stored())
     }
 
     pub(crate) fn deadline(&self) -> Option<At> {

@@ -218,6 +218,10 @@ impl ChoosePlan {
         }
     }
 
+    pub(crate) const fn is_stored(&self) -> bool {
+        matches!(self.with, With::Stored(_))
+    }
+
     pub(crate) fn deadline(&self, call: &Call) -> At {
         match &self.at {
             Place::Kind(menu) | Place::Read(_, menu) => menu.deadline(call),

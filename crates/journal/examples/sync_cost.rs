@@ -256,6 +256,7 @@ fn payment() -> NewPayment {
         request: None,
         transaction: Transaction::Charge,
         stored: None,
+        attached: ivrpay_journal::Attached::default(),
     }
 }
 

@@ -11,14 +11,15 @@ use ivrpay_payment::{
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use crate::answers;
 use crate::inquiries::{LATE_ANSWER, RECOVERY, RELEASED, next_ms};
 use crate::location::Location;
 use crate::store::{Durability, Holder, Store, Tx};
 use crate::tasks::{Rules, task};
 use crate::types::{
-    ApiRequest, Claim, Clock, Created, EnteredBy, Filter, IntentDraft, Match, Mode, NewPayment,
-    OpenOptions, Operation, OperationState, Origin, Payment, Record, Recovered, TRAINING, TaskKind,
-    VerifyReport,
+    ApiRequest, Attached, Claim, Clock, Created, EnteredBy, Filter, IntentDraft, Match, Mode,
+    NewPayment, OpenOptions, Operation, OperationState, Origin, Payment, Record, Recovered,
+    TRAINING, TaskKind, VerifyReport,
 };
 use crate::{
     ClaimError, CreateError, Error, IntentError, OutcomeError, calls, chain, parts, scrub,
@@ -176,6 +177,14 @@ impl Journal {
     /// The journal's own.
     pub async fn payment(&self, id: PaymentId) -> Result<Option<Payment>, Error> {
         self.0.store.payment(id).await
+    }
+
+    /// The payment that a call takes now, of whichever service.
+    ///
+    /// # Errors
+    /// The journal's own.
+    pub async fn payment_of_call(&self, call: CallId) -> Result<Option<Payment>, Error> {
+        self.0.store.payment_of_call(call).await
     }
 
     /// Payments, newest first.
@@ -596,6 +605,7 @@ pub(crate) async fn create(tx: &mut Tx<'_>, mut new: NewPayment) -> Result<Creat
         refunded_minor: 0,
         transaction: new.transaction,
         stored: new.stored,
+        attached: new.attached,
     };
     tx.insert_payment(&payment, request.as_ref().map(|(key, hash)| (key, hash)))
         .await?;
@@ -657,6 +667,7 @@ async fn expire(tx: &mut Tx<'_>, now_ms: i64) -> Result<Vec<PaymentId>, Error> {
         expired.push(payment.id);
         expire_one(tx, payment).await?;
     }
+    answers::delete_old(tx, now_ms).await?;
     Ok(expired)
 }
 
@@ -1156,7 +1167,38 @@ pub(crate) fn check_fields(new: &NewPayment) -> Result<(), CreateError> {
             return Err(CreateError::Field { field });
         }
     }
+    check_attached(&new.attached)?;
     check_key(new.request.as_ref())
+}
+
+fn check_attached(attached: &Attached) -> Result<(), CreateError> {
+    let line = |text: &str, max| {
+        (1..=max).contains(&text.chars().count()) && !text.chars().any(char::is_control)
+    };
+    let of = |field, is_good: bool| is_good.then_some(()).ok_or(CreateError::Field { field });
+    let told = attached.description.as_deref();
+    of(
+        "description",
+        told.is_none_or(|told| {
+            line(told, Attached::DESCRIPTION_MAX) && !scrub::looks_like_card(told)
+        }),
+    )?;
+    let mut texts = attached
+        .parameters
+        .iter()
+        .flat_map(|(name, value)| [name, value]);
+    let is_good = |(name, value): (&String, &String)| {
+        line(name, Attached::NAME_MAX)
+            && value.chars().count() <= Attached::VALUE_MAX
+            && !value.chars().any(char::is_control)
+    };
+    let is_card = texts.any(|text| scrub::looks_like_card(text));
+    of(
+        "parameters",
+        attached.parameters.len() <= Attached::PARAMETERS_MAX
+            && attached.parameters.iter().all(is_good)
+            && !is_card,
+    )
 }
 
 /// Only a hash of the key is stored, and a hash of a card number is a card number (PCI DSS v4.0.1, 3.5.1.1). A UUID is spared: one in
@@ -1246,6 +1288,7 @@ mod tests {
             request: None,
             transaction: Transaction::Authorise,
             stored: None,
+            attached: crate::Attached::default(),
         }
     }
 

@@ -10,6 +10,7 @@
 //! read up to its first torn frame). [`Journal::recover`] makes good what such a loss leaves open. So a payment by telephone costs two syncs.
 
 mod accounts;
+mod answers;
 mod calls;
 mod chain;
 mod connectors;
@@ -21,6 +22,7 @@ mod journal;
 mod later;
 mod location;
 mod notices;
+mod outbox;
 mod parts;
 mod places;
 #[cfg(feature = "plant")]
@@ -34,6 +36,7 @@ mod tasks;
 mod types;
 
 pub use accounts::{ChainHead, Held, Period};
+pub use answers::{Begun, GivenAnswer};
 pub use connectors::{LiveConnector, Standing};
 pub use error::{
     AssignError, CallError, ClaimError, CreateError, Error, IntentError, LaterError, OutcomeError,
@@ -44,15 +47,17 @@ pub use inquiries::{LATE_ANSWER, RECOVERY, Unheard, Unknowns};
 pub use journal::Journal;
 pub use location::{Location, Server, ServerError};
 pub use notices::Told;
+pub use outbox::{Event, EventCount, EventFilter, EventStanding};
 pub use parts::Part;
 pub use places::Places;
 pub use rehearsal::Rehearsal;
 pub use retention::{Over, Retained, Terms};
 pub use scrub::looks_like_card;
 pub use types::{
-    About, ApiRequest, Assignment, Break, By, CalledNow, Claim, Clock, Created, CustomerCall,
-    EnteredBy, Filter, First, Found, IntentDraft, Later, LaterDraft, Match, Mode, NewCustomerCall,
-    NewPayment, NewRecording, OpenOptions, Operation, OperationState, Origin, PartKind, Payment,
-    Planned, Promise, Record, RecorderPause, Recording, RecordingState, Recovered, TRAINING, Task,
-    TaskCount, TaskFilter, TaskKind, TaskNews, TaskRules, TaskState, VerifyReport, Which,
+    About, ApiRequest, Assignment, Attached, Break, By, CalledNow, Claim, Clock, Created,
+    CustomerCall, EnteredBy, Filter, First, Found, IntentDraft, Later, LaterDraft, Match, Mode,
+    NewCustomerCall, NewPayment, NewRecording, OpenOptions, Operation, OperationState, Origin,
+    PartKind, Payment, Planned, Promise, Record, RecorderPause, Recording, RecordingState,
+    Recovered, TRAINING, Task, TaskCount, TaskFilter, TaskKind, TaskNews, TaskRules, TaskState,
+    VerifyReport, Which,
 };

@@ -2,11 +2,13 @@
 //! between the two is in `store/sqlite.rs` and `store/postgres.rs`, and how transactions come to the disk in `store/batch.rs`.
 
 mod accounts;
+mod answers;
 mod batch;
 mod calls;
 mod connectors;
 mod expiring;
 mod inquiries;
+mod outbox;
 mod parts;
 mod places;
 mod postgres;
@@ -32,8 +34,8 @@ use crate::db::{Connection, On, Pool, Row, query};
 use crate::location::Location;
 use crate::retention::TakenOut;
 use crate::types::{
-    Break, Clock, EnteredBy, Filter, Match, Mode, OpenOptions, Operation, OperationState, Origin,
-    Payment, Record, TRAINING, VerifyReport,
+    Attached, Break, Clock, EnteredBy, Filter, Match, Mode, OpenOptions, Operation, OperationState,
+    Origin, Payment, Record, TRAINING, VerifyReport,
 };
 
 pub(crate) use batch::{Durability, Tx};
@@ -292,25 +294,62 @@ impl Store {
         row.as_ref().map(payment).transpose()
     }
 
+    pub(crate) async fn payment_of_call(&self, call: CallId) -> Result<Option<Payment>, Error> {
+        let row = query(select_payment!("WHERE c.call = ?1"))
+            .bind(call.to_string())
+            .fetch_optional(&self.reads)
+            .await?;
+        row.as_ref().map(payment).transpose()
+    }
+
     pub(crate) async fn payments(&self, filter: &Filter) -> Result<Vec<Payment>, Error> {
-        let rows = query(select_payment!(
-            "WHERE (?1 IS NULL OR p.tenant = ?1) AND (?2 IS NULL OR p.order_id = ?2) AND (?3 IS NULL OR p.state = ?3)
-               AND (?4 IS NULL OR p.created_ms >= ?4) AND (?5 IS NULL OR p.id < ?5) AND (?7 IS NULL OR p.reference = ?7)
-               AND (p.connector = ?8) = ?9 AND (?10 IS NULL OR p.entered_by = ?10)
-             ORDER BY p.id DESC LIMIT ?6"
-        ))
-        .bind(filter.tenant.as_ref().map(TenantId::as_str))
-        .bind(filter.order.as_ref().map(OrderId::as_str))
-        .bind(filter.state.map(State::name))
-        .bind(filter.since_ms)
-        .bind(filter.before.map(|id| id.to_string()))
-        .bind(filter.limit.unwrap_or(100).min(Filter::MAX))
-        .bind(filter.reference)
-        .bind(TRAINING)
-        .bind(filter.training)
-        .bind(filter.entered_by.map(EnteredBy::name))
-        .fetch_all(&self.reads)
-        .await?;
+        // What an index has stands in front by itself: behind an OR SQLite would walk through all payments.
+        macro_rules! search {
+            ($lead:literal) => {
+                select_payment!(
+                    "WHERE ",
+                    $lead,
+                    " (?1 IS NULL OR p.tenant = ?1) AND (?2 IS NULL OR p.order_id = ?2) AND (?3 IS NULL OR p.state = ?3)
+                       AND (?4 IS NULL OR p.created_ms >= ?4) AND (?5 IS NULL OR p.id < ?5) AND (?7 IS NULL OR p.reference = ?7)
+                       AND (p.connector = ?8) = ?9 AND (?10 IS NULL OR p.entered_by = ?10) AND (?11 IS NULL OR p.created_ms < ?11)
+                       AND (?12 IS NULL OR p.match_caller_number = ?12) AND (?13 IS NULL OR p.last4 = ?13) AND (?14 IS NULL OR p.approval_code = ?14)
+                       AND (?15 IS NULL OR p.operator = ?15) AND (?16 IS NULL OR p.site = ?16)
+                     ORDER BY p.id DESC LIMIT ?6"
+                )
+            };
+        }
+        let sql = match (
+            &filter.tenant,
+            &filter.order,
+            &filter.caller_number,
+            &filter.last4,
+        ) {
+            (Some(_), Some(_), _, _) => search!("p.tenant = ?1 AND p.order_id = ?2 AND"),
+            (Some(_), _, Some(_), _) => {
+                search!("p.tenant = ?1 AND p.match_caller_number = ?12 AND")
+            }
+            (Some(_), _, _, Some(_)) => search!("p.tenant = ?1 AND p.last4 = ?13 AND"),
+            _ => search!(""),
+        };
+        let rows = query(sql)
+            .bind(filter.tenant.as_ref().map(TenantId::as_str))
+            .bind(filter.order.as_ref().map(OrderId::as_str))
+            .bind(filter.state.map(State::name))
+            .bind(filter.since_ms)
+            .bind(filter.before.map(|id| id.to_string()))
+            .bind(filter.limit.unwrap_or(100).min(Filter::MAX))
+            .bind(filter.reference)
+            .bind(TRAINING)
+            .bind(filter.training)
+            .bind(filter.entered_by.map(EnteredBy::name))
+            .bind(filter.until_ms)
+            .bind(&filter.caller_number)
+            .bind(&filter.last4)
+            .bind(&filter.approval_code)
+            .bind(filter.operator.as_ref().map(OperatorId::as_str))
+            .bind(filter.site.as_ref().map(SiteId::as_str))
+            .fetch_all(&self.reads)
+            .await?;
         rows.iter().map(payment).collect()
     }
 
@@ -524,9 +563,9 @@ impl Tx<'_> {
             "INSERT INTO payments (id, tenant, order_id, part, operator, site, amount_minor, currency, state, mode, connector,
                 language, prompt_version, origin, entered_by, match_operator_extension, match_caller_number, request_key,
                 request_hash, created_ms, expires_ms, updated_ms, reference, desk, connector_named, transaction_type, token, token_brand, token_last4,
-                asked_plan)
+                asked_plan, description, parameters)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?20, ?22, ?23,
-                ?24, ?25, ?26, ?27, ?28, ?29)",
+                ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31)",
         )
         .bind(payment.id.to_string())
         .bind(payment.tenant.as_str())
@@ -561,6 +600,8 @@ impl Tx<'_> {
         .bind(payment.stored.as_ref().map(|stored| stored.card.brand.name()))
         .bind(payment.stored.as_ref().map(|stored| stored.card.last4_text()))
         .bind(payment.asked_plan.map(|plan| plan.to_string()))
+        .bind(&payment.attached.description)
+        .bind(parameters(&payment.attached))
         .execute(self.on())
         .await?;
         Ok(())
@@ -908,21 +949,23 @@ impl Tx<'_> {
         payment: &Payment,
     ) -> Result<(), Error> {
         let body = json!({
-            "payment_id": payment.id, "tenant": payment.tenant, "order": payment.order, "part": payment.part,
-            "state": payment.state.name(), "transaction_type": payment.transaction.name(), "amount_minor": payment.amount.minor(),
-            "currency": payment.amount.currency().code(), "mode": payment.mode.name(),
+            "payment_id": payment.id, "tenant": payment.tenant, "order_id": payment.order, "part": payment.part,
+            "state": payment.state.name(), "transaction_type": payment.transaction.name(), "amount": payment.amount.minor(),
+            "currency": payment.amount.currency().code(), "mode": payment.mode.name(), "operator": payment.operator, "site": payment.site,
             "brand": payment.card.map(|card| card.brand.name()), "last4": payment.card.map(Truncated::last4_text),
-            "approval_code": payment.approval_code, "decline_reason": payment.decline_reason, "at_ms": self.now_ms,
+            "approval_code": payment.approval_code, "decline_reason": payment.decline_reason,
+            "captured": payment.captured_minor, "refunded": payment.refunded_minor,
         });
         query(
-            "INSERT INTO outbox (id, payment, number, kind, body, created_ms, due_ms)
-             VALUES (?1, ?2, (SELECT coalesce(max(number), 0) + 1 FROM outbox WHERE payment = ?2), ?3, ?4, ?5, ?5)",
+            "INSERT INTO outbox (id, payment, number, kind, body, created_ms, due_ms, tenant)
+             VALUES (?1, ?2, (SELECT coalesce(max(number), 0) + 1 FROM outbox WHERE payment = ?2), ?3, ?4, ?5, ?5, ?6)",
         )
         .bind(id.to_string())
         .bind(payment.id.to_string())
         .bind(format!("payment.{}", payment.state.name()))
         .bind(body.to_string())
         .bind(self.now_ms)
+        .bind(payment.tenant.as_str())
         .execute(self.on())
         .await?;
         Ok(())
@@ -1164,7 +1207,21 @@ fn payment(row: &Row) -> Result<Payment, Error> {
         refunded_minor: row.try_get::<i64>("refunded_minor")?.cast_unsigned(),
         transaction: named(row, "transaction_type", Transaction::from_name)?,
         stored: stored(row)?,
+        attached: Attached {
+            description: row.try_get("description")?,
+            parameters: document(row, "parameters")?
+                .map(serde_json::from_value)
+                .transpose()
+                .map_err(|_| DAMAGED)?
+                .unwrap_or_default(),
+        },
     })
+}
+
+/// None at all are no column.
+fn parameters(attached: &Attached) -> Option<String> {
+    let parameters = &attached.parameters;
+    (!parameters.is_empty()).then(|| serde_json::json!(parameters).to_string())
 }
 
 fn stored(row: &Row) -> Result<Option<StoredCard>, Error> {

@@ -228,6 +228,26 @@ pub struct ApiRequest {
     pub hash: [u8; 32],
 }
 
+/// What the merchant's system says of a payment, for its people and for itself. No acquirer gets any of it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Attached {
+    /// In words.
+    pub description: Option<String>,
+    /// Given back as they came, by name.
+    pub parameters: BTreeMap<String, String>,
+}
+
+impl Attached {
+    /// Longest description, characters.
+    pub const DESCRIPTION_MAX: usize = 200;
+    /// Most parameters.
+    pub const PARAMETERS_MAX: usize = 20;
+    /// Longest name of one, characters.
+    pub const NAME_MAX: usize = 40;
+    /// Longest value of one, characters.
+    pub const VALUE_MAX: usize = 500;
+}
+
 /// A payment to be created.
 #[derive(Debug, Clone)]
 pub struct NewPayment {
@@ -272,6 +292,8 @@ pub struct NewPayment {
     pub transaction: Transaction,
     /// The card that is charged where the caller agrees, instead of one that he keys.
     pub stored: Option<StoredCard>,
+    /// What the merchant's system says of it.
+    pub attached: Attached,
 }
 
 names!(
@@ -418,6 +440,8 @@ pub struct Payment {
     /// The card that is charged where the caller agrees.
     #[serde(serialize_with = "stored")]
     pub stored: Option<StoredCard>,
+    /// What the merchant's system says of it.
+    pub attached: Attached,
 }
 
 impl Payment {
@@ -795,6 +819,18 @@ pub struct Filter {
     pub entered_by: Option<EnteredBy>,
     /// Created at or after this time, UTC milliseconds.
     pub since_ms: Option<i64>,
+    /// And before this one.
+    pub until_ms: Option<i64>,
+    /// Only those of this caller.
+    pub caller_number: Option<String>,
+    /// Only those whose card ends so.
+    pub last4: Option<String>,
+    /// Only those with this approval code.
+    pub approval_code: Option<String>,
+    /// Only those that this person leads, or has led.
+    pub operator: Option<OperatorId>,
+    /// Only those of this place or brand.
+    pub site: Option<SiteId>,
     /// Older than this payment: the next page.
     pub before: Option<PaymentId>,
     /// Practice ([`TRAINING`]) alone; else it is left out: no list of payments counts it among them.

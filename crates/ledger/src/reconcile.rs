@@ -18,7 +18,8 @@ pub struct Reconciled<'a> {
     pub missing_there: Vec<&'a Entry>,
     /// Both know the payment, and not this movement of it: the row, and what there is here of that kind.
     pub different: Vec<(&'a Settled, Vec<&'a Entry>)>,
-    /// Taken and undone within the period, and the file has neither: acquirers leave out what was cancelled before they settled it.
+    /// Taken within the period and undone then or later, and the file has neither: acquirers leave out what was cancelled before they settled it.
+    /// What undoes a sale of an earlier period is none of these: whether that was settled stands in the file of its own period.
     pub cancelled: Vec<&'a Entry>,
 }
 
@@ -99,15 +100,19 @@ pub fn reconcile<'a>(
     let open: Vec<&Entry> = entries
         .iter()
         .zip(&taken)
-        .filter(|(entry, taken)| !**taken && expected(entry))
+        .filter(|(_, taken)| !**taken)
         .map(|(entry, _)| entry)
         .filter(|entry| {
             kind(entry).is_some_and(|kind| !told.contains(&(entry.acquirer_order.as_str(), kind)))
         })
         .collect();
-    for entry in &open {
-        let is_undone = |e: &&&Entry| e.payment == entry.payment && e.payment_is_undone_by(entry);
-        if open.iter().any(|e| is_undone(&e)) {
+    for entry in open.iter().filter(|entry| expected(entry)) {
+        let cancels = |other: &&Entry| {
+            other.payment == entry.payment
+                && other.payment_is_undone_by(entry)
+                && (expected(other) || other.undoes())
+        };
+        if open.iter().any(cancels) {
             done.cancelled.push(entry);
         } else {
             done.missing_there.push(entry);
@@ -120,7 +125,10 @@ impl Entry {
     /// Whether of these two of one payment one is the void, or the refund, and the other what it undid, to the same amount. Acquirers make a
     /// cancellation of a refund that comes before they have settled.
     fn payment_is_undone_by(&self, other: &Entry) -> bool {
-        let undoes = |e: &Entry| matches!(e.kind, OperationKind::Void | OperationKind::Refund);
-        undoes(self) != undoes(other) && self.moved().saturating_add(other.moved()) == 0
+        self.undoes() != other.undoes() && self.moved().saturating_add(other.moved()) == 0
+    }
+
+    fn undoes(&self) -> bool {
+        matches!(self.kind, OperationKind::Void | OperationKind::Refund)
     }
 }

@@ -127,6 +127,12 @@ fn a_settlement_file_is_compared_to_the_yen() {
         // Voided here; the acquirer has settled the sale and not what undoes it.
         entry(8, Charge, 1000, DAY),
         void(8, 1000, DAY),
+        // Voided on the day behind, before it was settled: in no file either.
+        entry(10, Charge, 700, DAY),
+        void(10, 700, "2026-11-28"),
+        // Of the day before, which may have been settled then.
+        entry(11, Charge, 800, before),
+        void(11, 800, DAY),
     ];
     let rows = [
         row(2, 1, Kind::Sale, 1000),
@@ -163,10 +169,11 @@ fn a_settlement_file_is_compared_to_the_yen() {
         .collect();
     assert_eq!(
         there,
-        [(Charge, 1000), (Void, -1000)],
-        "of payments 2 and 8"
+        [(Charge, 1000), (Void, -1000), (Void, -800)],
+        "of payments 2, 8 and 11"
     );
-    assert_eq!(done.cancelled.len(), 2);
+    let cancelled: Vec<_> = done.cancelled.iter().map(|e| e.moved()).collect();
+    assert_eq!(cancelled, [1000, -1000, 700]);
     assert!(!done.is_even());
     // The refund of the day, and not that of last month.
     let (_, refund) = done.matched.iter().find(|(row, _)| row.line == 3).unwrap();

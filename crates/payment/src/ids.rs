@@ -168,6 +168,10 @@ uuid_id!(
     /// Something that a person must do.
     TaskId, "task id"
 );
+uuid_id!(
+    /// One event that a merchant's program is told, the same at each try.
+    EventId, "event id"
+);
 
 text_id!(
     /// A merchant on this installation.

@@ -23,7 +23,7 @@ pub use advice::Advice;
 pub use card_like::{CARD_LENGTHS, is_card_like};
 pub use durable::Durable;
 pub use ids::{
-    AcquirerOrder, AcquirerRef, CallId, CardToken, IdError, IdempotencyKey, OperationId,
+    AcquirerOrder, AcquirerRef, CallId, CardToken, EventId, IdError, IdempotencyKey, OperationId,
     OperatorId, OrderId, Owner, PaymentId, RecordingId, SiteId, TaskId, TenantId,
 };
 pub use inquiry::{believed_from_ms, inquiry_pause};

@@ -75,7 +75,8 @@ pub(crate) struct Args {
 const AFTER_HELP: &str = "\
 KEYS: 0-9 * # A-D are keys, `,` is a pause of 500 ms; words: wait:STEP[/ERROR] until the daemon announces that step (and \
 that error), heard until a prompt was heard and 600 ms of silence, hears:HZ[/MS] until the voice of that tone was heard for 200 ms, \
-not-hears:HZ[/MS] until it was not for 600 ms (MS: the longest wait), sleep:MS, hangup, until-end (what happens at the end anyway). The \
+not-hears:HZ[/MS] until it was not for 600 ms (MS: the longest wait), sleep:MS, hangup, until-end (what happens at the end anyway). Who \
+is asked to key more slowly while another step is waited for keys what belongs to that step again, twice at most. The \
 daemon's end of the call ends the script --linger later, unless it has a wait:call-ended[/RESULT]: then it goes on behind that.
 
 The last line is `call: RESULT`: the daemon's word, or `ended-without-result`, `hung-up`, `rejected STATUS`, `timeout waiting for ...`.

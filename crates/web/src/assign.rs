@@ -15,6 +15,8 @@ use crate::tasks::by;
 
 const NO_ORDER: &str = "no payment holds this order; announce one with POST /v1/payments";
 
+/// Gives a waiting payment to another operator.
+#[utoipa::path(post, path = "/v1/payments/{id}/operator", params(("id" = String, Path, format = "uuid")), request_body = api::AssignPayment, responses((status = 200, body = api::Payment)))]
 pub(crate) async fn payment(
     State(web): State<Web>,
     who: Who,
@@ -30,6 +32,8 @@ pub(crate) async fn payment(
     assign(&web, &who, &Which::Id(payment), to, body.by, NO_PAYMENT).await
 }
 
+/// The same, for the payment that holds an order.
+#[utoipa::path(post, path = "/v1/payments/operator", request_body = api::AssignOrder, responses((status = 200, body = api::Payment)))]
 pub(crate) async fn order(
     State(web): State<Web>,
     who: Who,

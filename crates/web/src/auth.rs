@@ -12,6 +12,8 @@ use subtle::ConstantTimeEq;
 
 use crate::Web;
 use crate::error::ApiError;
+use crate::limit::Left;
+use crate::request::AskedBy;
 
 /// What a key may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,6 +67,8 @@ pub struct ApiKey {
     pub hash: KeyHash,
     /// What it may do.
     pub scopes: Vec<Scope>,
+    /// How often it may ask; 0: as often as it likes.
+    pub requests_per_minute: u32,
 }
 
 /// All keys.
@@ -152,13 +156,23 @@ pub(crate) async fn bearer(State(web): State<Web>, mut request: Request, next: N
         .and_then(|value| value.split_once(' '))
         .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
         .and_then(|(_, key)| web.keys.find(key.trim()).cloned());
-    match key {
-        Some(key) => {
+    let Some(key) = key else {
+        return ApiError::unauthorized().into_response();
+    };
+    let (name, per_minute) = (key.name.clone(), key.requests_per_minute);
+    let left = (per_minute > 0).then(|| web.limits.take(&name, per_minute));
+    let mut response = match left {
+        Some(Err(wait)) => ApiError::rate_limited(per_minute, wait).into_response(),
+        _ => {
             request.extensions_mut().insert(Who::Key(key));
             next.run(request).await
         }
-        None => ApiError::unauthorized().into_response(),
+    };
+    if let Some(left) = left {
+        left.unwrap_or(Left::none(per_minute)).tell(&mut response);
     }
+    response.extensions_mut().insert(AskedBy(name));
+    response
 }
 
 pub(crate) async fn admin(mut request: Request, next: Next) -> Response {
@@ -183,6 +197,7 @@ mod tests {
             tenant: TenantId::new("demo").unwrap(),
             hash,
             scopes: vec![Scope::Payments],
+            requests_per_minute: 0,
         };
         let keys = Keys(vec![key]);
         assert!(keys.find("secret").is_some());

@@ -1,5 +1,7 @@
 //! `/v1/calls`: customers who are called.
 
+use std::collections::BTreeMap;
+
 use axum::Json;
 use axum::extract::rejection::{JsonRejection, PathRejection};
 use axum::extract::{Path, State};
@@ -18,6 +20,8 @@ use crate::payments::{
 };
 use crate::{NotCalled, Tenant, ToCall, Web};
 
+/// Calls a customer about a payment.
+#[utoipa::path(post, path = "/v1/calls", request_body = api::CallCustomer, responses((status = 201, body = api::CustomerCall)))]
 pub(crate) async fn create(
     State(web): State<Web>,
     who: Who,
@@ -124,6 +128,9 @@ async fn about(web: &Web, tenant: &Tenant, body: api::CallCustomer) -> Result<Ab
                 connector: None,
                 payment_plan: body.payment_plan,
                 payment_plan_count: body.payment_plan_count,
+                description: None,
+                parameters: BTreeMap::new(),
+                expires_at: None,
             };
             let payment = new_payment(web, tenant, payment, None).await?;
             Ok(About::New(Box::new(payment)))
@@ -159,16 +166,15 @@ fn refused(error: CallError) -> ApiError {
     }
 }
 
+/// A customer who is, or was, called.
+#[utoipa::path(get, path = "/v1/calls/{id}", params(("id" = String, Path, format = "uuid")), responses((status = 200, body = api::CustomerCall)))]
 pub(crate) async fn show(
     State(web): State<Web>,
     who: Who,
     call: Result<Path<String>, PathRejection>,
 ) -> Result<Json<api::CustomerCall>, ApiError> {
     who.need(Scope::Payments)?;
-    let Path(text) = call.map_err(|_| ApiError::invalid("the call's id is no text"))?;
-    let call: CallId = text
-        .parse()
-        .map_err(|e| ApiError::invalid(format!("{e}")))?;
+    let call = call_id(call)?;
     // Another tenant's call is not told from one that does not exist.
     web.journal
         .customer_call(call)
@@ -176,6 +182,12 @@ pub(crate) async fn show(
         .filter(|call| who.sees(call.tenant.as_str()))
         .map(|call| Json(view(&call)))
         .ok_or_else(|| ApiError::not_found("there is no such call"))
+}
+
+/// The id of a path.
+pub(crate) fn call_id(path: Result<Path<String>, PathRejection>) -> Result<CallId, ApiError> {
+    let Path(text) = path.map_err(|_| ApiError::invalid("the call's id is no text"))?;
+    text.parse().map_err(|e| ApiError::invalid(format!("{e}")))
 }
 
 fn view(call: &CustomerCall) -> api::CustomerCall {

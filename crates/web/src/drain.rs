@@ -26,6 +26,8 @@ pub trait Drains: Send + Sync {
     fn end(&self) -> BoxFuture<'static, api::Drained>;
 }
 
+/// No new call is taken, and the service leaves.
+#[utoipa::path(post, path = "/v1/drain", request_body = api::StartDrain, responses((status = 200, body = api::Drain)))]
 pub(crate) async fn begin(
     State(web): State<Web>,
     body: Result<Json<api::StartDrain>, JsonRejection>,
@@ -42,11 +44,15 @@ pub(crate) async fn begin(
     Ok(Json(web.drains.now()))
 }
 
+/// How far that is.
+#[utoipa::path(get, path = "/v1/drain", responses((status = 200, body = api::Drain)))]
 pub(crate) async fn show(State(web): State<Web>) -> Json<api::Drain> {
     Json(web.drains.now())
 }
 
 /// Answered when the service leaves.
+/// Answers when the service leaves.
+#[utoipa::path(get, path = "/v1/drain/end", responses((status = 200, body = api::Drained)))]
 pub(crate) async fn end(State(web): State<Web>) -> Json<api::Drained> {
     Json(web.drains.end().await)
 }

@@ -1,30 +1,45 @@
 //! Errors of the API, in one form.
 
-use axum::Json;
-use axum::extract::rejection::JsonRejection;
+use std::time::Duration;
+
+use axum::extract::rejection::{JsonRejection, QueryRejection};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use ivrpay_api::{ErrorBody, ErrorCode, ErrorDetail};
+use ivrpay_api::{ErrorCode, Problem};
 use ivrpay_payment::{CallId, PaymentId, TaskId};
+
+use crate::request;
+
+/// The form of every error.
+const PROBLEM: HeaderValue = HeaderValue::from_static("application/problem+json");
+/// How much alike two names must be for one to be a slip of the other (0 to 1).
+const ALIKE: f64 = 0.7;
 
 /// An error on its way to a client.
 #[derive(Debug)]
 pub(crate) struct ApiError {
     status: StatusCode,
-    detail: ErrorDetail,
+    code: ErrorCode,
+    detail: String,
+    payment_id: Option<PaymentId>,
+    call_id: Option<CallId>,
+    task_id: Option<TaskId>,
+    retry_after: Option<Duration>,
+    /// Of `WWW-Authenticate`.
+    scheme: &'static str,
 }
 
 impl ApiError {
     fn new(status: StatusCode, code: ErrorCode, message: impl Into<String>) -> Self {
         Self {
             status,
-            detail: ErrorDetail {
-                code,
-                message: message.into(),
-                payment_id: None,
-                call_id: None,
-                task_id: None,
-            },
+            code,
+            detail: message.into(),
+            payment_id: None,
+            call_id: None,
+            task_id: None,
+            retry_after: None,
+            scheme: "Bearer",
         }
     }
 
@@ -38,6 +53,52 @@ impl ApiError {
             StatusCode::UNAUTHORIZED,
             ErrorCode::Unauthorized,
             "send the header `Authorization: Bearer KEY` with a key of [[http.keys]]",
+        )
+    }
+
+    pub(crate) fn internal() -> Self {
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            ErrorCode::Internal,
+            "the request could not be brought to its end; look at what it was about before it is sent again",
+        )
+    }
+
+    /// Of an acquirer, whose messages have no bearer key.
+    pub(crate) fn unproven() -> Self {
+        let mut error = Self::new(
+            StatusCode::UNAUTHORIZED,
+            ErrorCode::Unauthorized,
+            "the signature, or user and password, are missing or wrong",
+        );
+        error.scheme = "Basic realm=\"webhook\"";
+        error
+    }
+
+    pub(crate) fn rate_limited(per_minute: u32, wait: Duration) -> Self {
+        let mut error = Self::new(
+            StatusCode::TOO_MANY_REQUESTS,
+            ErrorCode::RateLimited,
+            format!("this key may ask {per_minute} times a minute ([http] requests_per_minute)"),
+        );
+        error.retry_after = Some(wait);
+        error
+    }
+
+    pub(crate) fn in_flight() -> Self {
+        let mut error = Self::new(
+            StatusCode::CONFLICT,
+            ErrorCode::InFlight,
+            "a request with this Idempotency-Key came before and is not answered yet",
+        );
+        error.retry_after = Some(Duration::from_secs(1));
+        error
+    }
+
+    /// What came before under the same key ended with the service, and nobody can say whether it was done.
+    pub(crate) fn lost() -> Self {
+        Self::not_possible(
+            "a request with this Idempotency-Key was begun when the service ended, and may have been done or not: look first, then send what is missing with a new key",
         )
     }
 
@@ -56,7 +117,7 @@ impl ApiError {
     /// A payment that stands in the way.
     fn about(payment: PaymentId, code: ErrorCode, message: impl Into<String>) -> Self {
         let mut error = Self::new(StatusCode::CONFLICT, code, message);
-        error.detail.payment_id = Some(payment);
+        error.payment_id = Some(payment);
         error
     }
 
@@ -86,7 +147,7 @@ impl ApiError {
             ErrorCode::CallExists,
             "the customer is being called about this payment; it is in call_id",
         );
-        error.detail.call_id = Some(call);
+        error.call_id = Some(call);
         error
     }
 
@@ -108,7 +169,7 @@ impl ApiError {
 
     pub(crate) fn task_exists(message: impl Into<String>, task: TaskId) -> Self {
         let mut error = Self::new(StatusCode::CONFLICT, ErrorCode::TaskExists, message);
-        error.detail.task_id = Some(task);
+        error.task_id = Some(task);
         error
     }
 
@@ -130,7 +191,7 @@ impl ApiError {
 
     pub(crate) fn idempotency_reused() -> Self {
         Self::new(
-            StatusCode::CONFLICT,
+            StatusCode::UNPROCESSABLE_ENTITY,
             ErrorCode::IdempotencyReused,
             "this Idempotency-Key was used with another body; use a new key for a new request",
         )
@@ -156,7 +217,7 @@ impl From<JsonRejection> for ApiError {
         // The text of a JSON error may quote what was sent: a field name at most, since serde names unknown fields.
         // A body that is no JSON at all is not quoted.
         match rejection {
-            JsonRejection::JsonDataError(error) => Self::invalid(cut(&error.body_text())),
+            JsonRejection::JsonDataError(error) => Self::invalid(said(&error.body_text())),
             JsonRejection::JsonSyntaxError(_) => Self::invalid("the body is not JSON"),
             JsonRejection::MissingJsonContentType(_) => {
                 Self::invalid("send the header `Content-Type: application/json`")
@@ -165,6 +226,47 @@ impl From<JsonRejection> for ApiError {
             other => Self::invalid("the body could not be read").with_status(other.status()),
         }
     }
+}
+
+impl ApiError {
+    /// Parameters that are not those of the path.
+    pub(crate) fn parameters(rejection: &QueryRejection, known: &str) -> Self {
+        let text = rejection.body_text();
+        match unknown_name(&text) {
+            Some(text) => Self::invalid(text),
+            None => Self::invalid(format!("parameters are {known}")),
+        }
+    }
+}
+
+/// What serde says of a body, and where a name is unknown which one was meant.
+fn said(text: &str) -> String {
+    unknown_name(text).unwrap_or_else(|| cut(text))
+}
+
+/// "unknown field `amont`, expected one of `amount`, `order_id`", as serde writes it, with the nearest of them in front.
+fn unknown_name(text: &str) -> Option<String> {
+    let (_, rest) = text.split_once("unknown field `")?;
+    let (unknown, rest) = rest.split_once('`')?;
+    // Between two ticks each; what stands between them is ", " or " or ".
+    let known: Vec<&str> = rest.split('`').skip(1).step_by(2).collect();
+    let shown = cut(unknown);
+    let alike = known
+        .iter()
+        .map(|name| (strsim::jaro_winkler(unknown, name), name))
+        .filter(|(alike, _)| *alike >= ALIKE)
+        .max_by(|a, b| a.0.total_cmp(&b.0));
+    Some(match (alike, known.is_empty()) {
+        (Some((_, name)), _) => format!(
+            "{shown}: there is no such field; did you mean {name}? There are {}",
+            known.join(", ")
+        ),
+        (None, false) => format!(
+            "{shown}: there is no such field; there are {}",
+            known.join(", ")
+        ),
+        (None, true) => format!("{shown}: there is no such field, and no other"),
+    })
 }
 
 /// At most 200 characters, and no run of digits longer than eight: what was sent may have been a card number.
@@ -181,12 +283,86 @@ fn cut(text: &str) -> String {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let mut response = (self.status, Json(ErrorBody { error: self.detail })).into_response();
+        let problem = Problem {
+            kind: format!("/docs#{}", self.code.name()),
+            title: self.code.title().to_owned(),
+            status: self.status.as_u16(),
+            detail: self.detail,
+            code: self.code,
+            hint: self.code.hint().to_owned(),
+            request_id: request::id(),
+            payment_id: self.payment_id,
+            call_id: self.call_id,
+            task_id: self.task_id,
+        };
+        let body = serde_json::to_string(&problem).unwrap_or_default();
+        let mut response = (self.status, body).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, PROBLEM);
         if self.status == StatusCode::UNAUTHORIZED {
-            response
-                .headers_mut()
-                .insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            let scheme = HeaderValue::from_static(self.scheme);
+            headers.insert(header::WWW_AUTHENTICATE, scheme);
+        }
+        if let Some(wait) = self.retry_after {
+            headers.insert(header::RETRY_AFTER, whole_seconds(wait).into());
         }
         response
+    }
+}
+
+/// Rounded up: who waits so long has waited long enough.
+pub(crate) fn whole_seconds(wait: Duration) -> u64 {
+    wait.as_millis()
+        .div_ceil(1_000)
+        .try_into()
+        .unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slip_is_told_with_what_was_meant() {
+        let serde = |unknown: &str| {
+            format!(
+                "Failed to deserialize the JSON body into the target type: {unknown}: unknown field `{unknown}`, expected one of `amount`, `order_id` or `language` at line 1 column 9"
+            )
+        };
+        for (name, says) in [
+            (
+                "amont",
+                "amont: there is no such field; did you mean amount? There are amount, order_id, language",
+            ),
+            (
+                "orderId",
+                "orderId: there is no such field; did you mean order_id? There are amount, order_id, language",
+            ),
+            (
+                "xyz",
+                "xyz: there is no such field; there are amount, order_id, language",
+            ),
+            (
+                "4111111111111111",
+                "41111111........: there is no such field; there are amount, order_id, language",
+            ),
+        ] {
+            assert_eq!(said(&serde(name)), says);
+        }
+        assert_eq!(
+            said("invalid type: string, expected u64"),
+            "invalid type: string, expected u64"
+        );
+        assert_eq!(
+            said("unknown field `a`, there are no fields"),
+            "a: there is no such field, and no other"
+        );
+    }
+
+    #[test]
+    fn every_code_is_written_as_it_is_named() {
+        for code in ErrorCode::ALL {
+            assert_eq!(serde_json::to_value(code).ok(), Some(code.name().into()));
+        }
     }
 }

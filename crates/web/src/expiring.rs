@@ -18,7 +18,8 @@ const HOURS_MAX: u32 = 366 * 24;
 /// Three days.
 const HOURS: u32 = 72;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ExpiringQuery {
     within_hours: Option<u32>,
@@ -31,6 +32,8 @@ pub fn lapses_ms(since_ms: i64, days: u16) -> i64 {
     since_ms.saturating_add(i64::from(days).saturating_mul(DAY_MS))
 }
 
+/// What is reserved and not taken, and lapses within so many hours.
+#[utoipa::path(get, path = "/v1/payments/expiring", params(ExpiringQuery), responses((status = 200, body = api::Expiring)))]
 pub(crate) async fn list(
     State(web): State<Web>,
     who: Who,
@@ -38,7 +41,7 @@ pub(crate) async fn list(
 ) -> Result<Json<api::Expiring>, ApiError> {
     who.need(Scope::Payments)?;
     let Query(query) = query
-        .map_err(|_| ApiError::invalid("parameters are within_hours, and tenant for an admin"))?;
+        .map_err(|error| ApiError::parameters(&error, "within_hours, and tenant for an admin"))?;
     let hours = query.within_hours.unwrap_or(HOURS);
     if !(1..=HOURS_MAX).contains(&hours) {
         return Err(ApiError::invalid(format!("within_hours: 1 to {HOURS_MAX}")));

@@ -1,7 +1,6 @@
 //! `POST /hooks/CONNECTOR`: what an acquirer sends of itself. No bearer key: the message proves itself, and the connector looks at that.
 //! It is answered with 200 when the journal has it; with anything else the acquirer sends it again.
 
-use axum::Router;
 use axum::body::Bytes;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{DefaultBodyLimit, FromRequest as _, Path, Request, State};
@@ -11,6 +10,7 @@ use axum::routing::post;
 
 use crate::Web;
 use crate::error::ApiError;
+use crate::routes::Routes;
 
 /// Largest message that is read, bytes. One has a few thousand.
 pub const HOOK_BYTES_MAX: usize = 64 * 1024;
@@ -53,26 +53,19 @@ impl IntoResponse for HookRefused {
                 "no such connector takes webhooks: it has none, or the secret is missing by which they are proven",
             )
             .into_response(),
-            Self::Unproven => {
-                let realm = [(header::WWW_AUTHENTICATE, "Basic realm=\"webhook\"")];
-                let text = "the signature, or user and password, are missing or wrong\n";
-                (StatusCode::UNAUTHORIZED, realm, text).into_response()
-            }
+            Self::Unproven => ApiError::unproven().into_response(),
         }
     }
 }
 
-/// Longest that a body may take.
-const BODY_MAX: std::time::Duration = std::time::Duration::from_secs(10);
-
-pub(crate) fn routes() -> Router<Web> {
-    Router::new().route(
-        "/hooks/{connector}",
-        post(take).layer(DefaultBodyLimit::max(HOOK_BYTES_MAX)),
-    )
+pub(crate) fn routes() -> Routes {
+    let to = post(take).layer(DefaultBodyLimit::max(HOOK_BYTES_MAX));
+    Routes::default().add("post", "/hooks/{connector}", to)
 }
 
-async fn take(
+/// What an acquirer sends of itself; it proves itself in its own way.
+#[utoipa::path(post, path = "/hooks/{connector}", params(("connector" = String, Path)), request_body = String, responses((status = 200, body = String, content_type = "text/plain")))]
+pub(crate) async fn take(
     State(web): State<Web>,
     connector: Result<Path<String>, PathRejection>,
     headers: HeaderMap,
@@ -82,7 +75,7 @@ async fn take(
         return HookRefused::NoHook.into_response();
     };
     // Anybody may knock here: a body that does not come holds no place.
-    let read = tokio::time::timeout(BODY_MAX, Bytes::from_request(request, &())).await;
+    let read = tokio::time::timeout(web.body_max, Bytes::from_request(request, &())).await;
     let Ok(body) = read else {
         let status = StatusCode::REQUEST_TIMEOUT;
         return ApiError::invalid("the body did not come")

@@ -1,11 +1,10 @@
 //! `POST /v1/payments/{id}/capture|change|void|refund|inquire`: what is asked of the acquirer behind the call.
 
+use axum::Json;
 use axum::extract::rejection::{JsonRejection, PathRejection};
 use axum::extract::{Path, State};
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::post;
-use axum::{Json, Router};
 use futures_util::future::BoxFuture;
 use ivrpay_api as api;
 use ivrpay_journal::{ApiRequest, By, LaterDraft, LaterError, Operation, Payment, Planned};
@@ -143,21 +142,42 @@ impl From<LaterRefused> for ApiError {
     }
 }
 
-/// The five paths.
-pub(crate) fn routes() -> Router<Web> {
-    use OperationKind::{Capture, Change, Refund, Void};
-    let inquiry = Router::new().route("/v1/payments/{id}/inquire", post(inquire));
-    [Capture, Change, Void, Refund]
-        .into_iter()
-        .fold(inquiry, |routes, kind| {
-            let path = format!("/v1/payments/{{id}}/{}", kind.name());
-            routes.route(
-                &path,
-                post(move |web, who, headers, payment, body| {
-                    ask(kind, web, who, headers, payment, body)
-                }),
-            )
-        })
+type Wish = Result<Json<api::Later>, JsonRejection>;
+type Id = Result<Path<String>, PathRejection>;
+
+macro_rules! later {
+    ($($name:ident $path:literal $kind:ident $text:literal)*) => {$(
+        #[doc = $text]
+        #[utoipa::path(
+            post, path = $path, params(("id" = String, Path, format = "uuid")), request_body = api::Later,
+            responses((status = 200, body = LaterAnswer))
+        )]
+        pub(crate) async fn $name(
+            web: State<Web>,
+            who: Who,
+            headers: HeaderMap,
+            payment: Id,
+            body: Wish,
+        ) -> Result<Response, ApiError> {
+            ask(OperationKind::$kind, web, who, headers, payment, body).await
+        }
+    )*};
+}
+
+later! {
+    capture "/v1/payments/{id}/capture" Capture "Takes what was reserved, or a part of it."
+    change "/v1/payments/{id}/change" Change "Reserves another amount instead of the one that is reserved, where the acquirer does that."
+    void "/v1/payments/{id}/void" Void "Releases what was reserved, or takes a charge back that is not settled."
+    refund "/v1/payments/{id}/refund" Refund "Gives back what was taken, or a part of it, which needs an Idempotency-Key."
+}
+
+/// What came of it; with `dry_run` what would be done.
+#[derive(utoipa::ToSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "it only describes what is answered")]
+pub(crate) enum LaterAnswer {
+    Done(api::LaterDone),
+    Planned(api::LaterPlanned),
 }
 
 async fn ask(
@@ -165,8 +185,8 @@ async fn ask(
     State(web): State<Web>,
     who: Who,
     headers: HeaderMap,
-    payment: Result<Path<String>, PathRejection>,
-    body: Result<Json<api::Later>, JsonRejection>,
+    payment: Id,
+    body: Wish,
 ) -> Result<Response, ApiError> {
     who.need(Scope::Payments)?;
     let id = payment_id(payment)?;
@@ -221,10 +241,15 @@ async fn after(web: &Web, who: &Who, id: PaymentId) -> Result<Payment, LaterRefu
     own(web, who, id).await.map_err(|_| LaterRefused::NotRead)
 }
 
-async fn inquire(
+/// Asks the acquirer what became of what is unknown of a payment.
+#[utoipa::path(
+    post, path = "/v1/payments/{id}/inquire", params(("id" = String, Path, format = "uuid")), request_body = api::Inquire,
+    responses((status = 200, body = api::Inquired))
+)]
+pub(crate) async fn inquire(
     State(web): State<Web>,
     who: Who,
-    payment: Result<Path<String>, PathRejection>,
+    payment: Id,
     body: Result<Json<api::Inquire>, JsonRejection>,
 ) -> Result<Json<api::Inquired>, ApiError> {
     who.need(Scope::Payments)?;

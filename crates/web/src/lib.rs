@@ -2,52 +2,60 @@
 //!
 //! Knows `api`, `payment` and `journal`; cannot name card data. A function returns the [`Router`], so tests need no port.
 
+mod again;
 mod assign;
 mod auth;
 mod calls;
-mod cancel;
+mod captures;
+mod document;
 mod drain;
 mod error;
 mod expiring;
+mod feed;
 mod hooks;
 mod later;
+mod limit;
 mod listen;
 mod orders;
 mod payments;
 mod recordings;
+mod request;
+mod routes;
 mod tasks;
+mod webhooks;
 
 use std::collections::BTreeMap;
-use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use axum::extract::{DefaultBodyLimit, FromRef, Request, State};
-use axum::http::{HeaderValue, StatusCode, header};
-use axum::middleware::{self, Next};
-use axum::response::sse::{KeepAlive, Sse};
+use axum::extract::{DefaultBodyLimit, FromRef, State};
+use axum::http::{StatusCode, header};
+use axum::middleware;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
 use axum::{Json, Router};
 use futures_util::future::BoxFuture;
-use futures_util::{Stream, StreamExt};
 use ivrpay_api as api;
 use ivrpay_journal::{By, CustomerCall, Journal, Payment};
 use ivrpay_payment::{Currency, Money, Offers, OperatorId, PaymentId, Plan, TenantId, Transaction};
 use metrics_exporter_prometheus::PrometheusHandle;
-use tokio::sync::{Mutex, broadcast};
-use tokio_stream::wrappers::BroadcastStream;
-use tokio_stream::wrappers::errors::BroadcastStreamRecvError;
+use routes::Routes;
+use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
+pub use api::CaptureField as Field;
 pub use auth::{ApiKey, KeyHash, KeyHashError, Keys, Scope};
-pub use cancel::Cancelled;
+pub use captures::{Want, Wished};
+pub use document::openapi;
 pub use drain::Drains;
 use error::ApiError;
 pub use expiring::lapses_ms;
+pub use feed::Feed;
 pub use hooks::{HOOK_BYTES_MAX, HookRefused, Posted};
 pub use later::{Acquirers, LaterRefused};
+pub use limit::{Limits, Steady};
 pub use listen::{CONNECTIONS_MAX, HEAD_MAX, serve};
+pub use request::{Answered, BODY_MAX, RequestId};
+pub use webhooks::TestsWebhook;
 
 /// Largest body that is read, bytes. A payment is a few hundred.
 pub const BODY_BYTES_MAX: usize = 16 * 1024;
@@ -127,17 +135,25 @@ pub struct Web {
     /// Merchants by name.
     pub tenants: Arc<Vec<Tenant>>,
     /// What `GET /v1/events` streams.
-    pub events: broadcast::Sender<Arc<api::Event>>,
+    pub events: Feed,
+    /// Longest that a body may take.
+    pub body_max: Duration,
+    /// How often each key has asked.
+    pub limits: Limits,
+    /// Told of every request.
+    pub answered: Arc<dyn Fn(&Answered) + Send + Sync>,
     /// Asked for every `GET /healthz`.
     pub health: Arc<dyn Fn() -> api::Health + Send + Sync>,
     /// Asked for every `GET /readyz`; the journal is asked here.
     pub ready: Arc<dyn Fn() -> api::Ready + Send + Sync>,
     /// Who brings the service to its end.
     pub drains: Arc<dyn Drains>,
-    /// Ends the capture of the call that takes this payment.
-    pub cancel: Arc<dyn Fn(PaymentId, By) -> BoxFuture<'static, Cancelled> + Send + Sync>,
+    /// Hands a wish to the call that takes this payment.
+    pub wish: Arc<dyn Fn(PaymentId, Want, By) -> BoxFuture<'static, Wished> + Send + Sync>,
     /// Who asks acquirers behind the call.
     pub acquirers: Arc<dyn Acquirers>,
+    /// Tells a merchant's program something, to see whether it is taken.
+    pub tests_webhook: TestsWebhook,
     /// What `GET /v1/pools` shows.
     pub pools: Arc<dyn Fn() -> Vec<api::Pool> + Send + Sync>,
     /// What `GET /metrics` shows.
@@ -217,91 +233,119 @@ impl FromRef<Web> for Journal {
     }
 }
 
-/// Routes for order systems, each behind a bearer key but `/healthz` and `/readyz`, and for acquirers, who prove themselves in their own way.
+/// Routes for order systems, each behind a bearer key but `/healthz`, `/readyz` and the document, and for acquirers, who prove themselves in
+/// their own way.
 pub fn router(web: Web) -> Router {
-    let keyed = Router::new()
-        .route("/v1/payments", post(payments::create).get(payments::list))
-        .route("/v1/payments/operator", post(assign::order))
-        .route("/v1/payments/expiring", get(expiring::list))
-        .route("/v1/payments/{id}", get(payments::show))
-        .route("/v1/payments/{id}/operator", post(assign::payment))
-        .route("/v1/calls", post(calls::create))
-        .route("/v1/calls/{id}", get(calls::show))
-        .route("/v1/payments/{id}/cancel", post(cancel::payment))
-        .route("/v1/orders", get(orders::show))
-        .route("/v1/orders/split", post(orders::split))
-        .route("/v1/orders/additional", post(orders::add))
-        .merge(later::routes())
-        .route("/v1/tasks", post(tasks::promise).get(tasks::list))
-        .route("/v1/tasks/{id}", get(tasks::show))
-        .route("/v1/tasks/{id}/take", post(tasks::take))
-        .route("/v1/tasks/{id}/done", post(tasks::done))
-        .route("/v1/events", get(events))
-        .route("/v1/pools", get(pools))
-        .route("/metrics", get(metrics))
+    let keyed = keyed().into_router();
+    // From the outside in: who it is and how often, the body, whether it came before.
+    let keyed = keyed
+        .layer(middleware::from_fn_with_state(web.clone(), again::once))
+        .layer(middleware::from_fn_with_state(
+            web.clone(),
+            request::whole_body,
+        ))
         .layer(middleware::from_fn_with_state(web.clone(), auth::bearer));
-    finish(keyed.merge(hooks::routes()), web)
+    finish(keyed.merge(hooks::routes().into_router()), web)
 }
 
 /// The same routes for whoever may open the Unix socket (mode 0600): every tenant, no key.
 pub fn admin_router(web: Web) -> Router {
-    let open = Router::new()
-        .route("/v1/payments", get(payments::list))
-        .route("/v1/payments/operator", post(assign::order))
-        .route("/v1/payments/expiring", get(expiring::list))
-        .route("/v1/payments/{id}", get(payments::show))
-        .route("/v1/payments/{id}/operator", post(assign::payment))
-        .route("/v1/calls/{id}", get(calls::show))
-        .route("/v1/payments/{id}/cancel", post(cancel::payment))
-        .route("/v1/orders", get(orders::show))
-        .route("/v1/orders/split", post(orders::split))
-        .route("/v1/orders/additional", post(orders::add))
-        .merge(later::routes())
-        .route("/v1/tasks", get(tasks::list))
-        .route("/v1/tasks/{id}", get(tasks::show))
-        .route("/v1/tasks/{id}/take", post(tasks::take))
-        .route("/v1/tasks/{id}/done", post(tasks::done))
-        .route(
-            "/v1/recordings",
-            post(recordings::mark).get(recordings::list),
-        )
-        .route("/v1/recordings/{id}/resolve", post(recordings::resolve))
-        .route("/v1/drain", post(drain::begin).get(drain::show))
-        .route("/v1/drain/end", get(drain::end))
-        .route("/v1/events", get(events))
-        .route("/v1/pools", get(pools))
-        .route("/metrics", get(metrics))
+    let open = shared().merge(admins()).into_router();
+    let open = open
+        .layer(middleware::from_fn_with_state(
+            web.clone(),
+            request::whole_body,
+        ))
         .layer(middleware::from_fn(auth::admin));
     finish(open, web)
 }
 
+/// Behind a key alone: what only a merchant can begin.
+fn keyed() -> Routes {
+    shared()
+        .post("/v1/payments", payments::create)
+        .post("/v1/calls", calls::create)
+        .post("/v1/tasks", tasks::promise)
+}
+
+/// Behind a key, and on the Unix socket.
+fn shared() -> Routes {
+    Routes::default()
+        .get("/v1/payments", payments::list)
+        .post("/v1/payments/operator", assign::order)
+        .get("/v1/payments/expiring", expiring::list)
+        .get("/v1/payments/{id}", payments::show)
+        .post("/v1/payments/{id}/operator", assign::payment)
+        .post("/v1/payments/{id}/cancel", captures::cancel_payment)
+        .post("/v1/payments/{id}/capture", later::capture)
+        .post("/v1/payments/{id}/change", later::change)
+        .post("/v1/payments/{id}/void", later::void)
+        .post("/v1/payments/{id}/refund", later::refund)
+        .post("/v1/payments/{id}/inquire", later::inquire)
+        .get("/v1/calls/{id}", calls::show)
+        .post("/v1/calls/{id}/ask", captures::ask)
+        .post("/v1/calls/{id}/pause", captures::pause)
+        .post("/v1/calls/{id}/resume", captures::resume)
+        .post("/v1/calls/{id}/cancel", captures::cancel)
+        .get("/v1/orders", orders::show)
+        .post("/v1/orders/split", orders::split)
+        .post("/v1/orders/additional", orders::add)
+        .get("/v1/tasks", tasks::list)
+        .get("/v1/tasks/{id}", tasks::show)
+        .post("/v1/tasks/{id}/take", tasks::take)
+        .post("/v1/tasks/{id}/done", tasks::done)
+        .get("/v1/webhooks/events", webhooks::list)
+        .get("/v1/webhooks/events/{id}", webhooks::show)
+        .post("/v1/webhooks/events/{id}/resend", webhooks::resend)
+        .post("/v1/webhooks/test", webhooks::test)
+        .get("/v1/events", feed::events)
+        .get("/v1/pools", pools)
+        .get("/metrics", metrics)
+}
+
+/// On the Unix socket alone.
+fn admins() -> Routes {
+    Routes::default()
+        .post("/v1/recordings", recordings::mark)
+        .get("/v1/recordings", recordings::list)
+        .post("/v1/recordings/{id}/resolve", recordings::resolve)
+        .post("/v1/drain", drain::begin)
+        .get("/v1/drain", drain::show)
+        .get("/v1/drain/end", drain::end)
+}
+
+/// For everybody.
+fn open() -> Routes {
+    Routes::default()
+        .get("/healthz", health)
+        .get("/readyz", ready)
+        .get("/openapi.json", document::json)
+        .get("/docs", document::page)
+        .get("/docs/style.css", document::style)
+}
+
 fn finish(routes: Router<Web>, web: Web) -> Router {
     routes
-        .route("/healthz", get(health))
-        .route("/readyz", get(ready))
-        .fallback(|| async { ApiError::not_found("there is no such path; see docs/api.md") })
+        .merge(open().into_router())
+        .fallback(|| async { ApiError::not_found("there is no such path; /docs has all") })
         .method_not_allowed_fallback(|| async {
-            ApiError::invalid("this path does not take that method")
+            ApiError::invalid("this path does not take that method; /docs has those that it takes")
                 .with_status(StatusCode::METHOD_NOT_ALLOWED)
         })
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
-        .layer(middleware::from_fn(no_store))
+        .layer(middleware::from_fn_with_state(web.clone(), request::named))
         .with_state(web)
 }
 
-async fn no_store(request: Request, next: Next) -> Response {
-    let mut response = next.run(request).await;
-    response
-        .headers_mut()
-        .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    response
-}
-
+/// Whether the process lives; `calls` and `calls_max` say whether a place is free.
+#[utoipa::path(get, path = "/healthz", responses((status = 200, body = api::Health), (status = 503, body = api::Health)))]
 async fn health(State(web): State<Web>) -> Response {
     let health = (web.health)();
     (status(health.ok), Json(health)).into_response()
 }
 
+/// Whether a call could be taken now, and what is not well.
+#[utoipa::path(get, path = "/readyz", responses((status = 200, body = api::Ready), (status = 503, body = api::Ready)))]
 async fn ready(State(web): State<Web>) -> Response {
     let mut ready = (web.ready)();
     if !web.journal_health.is_good(&web.journal).await {
@@ -319,6 +363,8 @@ const fn status(good: bool) -> StatusCode {
     }
 }
 
+/// Metrics, as Prometheus reads them.
+#[utoipa::path(get, path = "/metrics", responses((status = 200, body = String, content_type = "text/plain")))]
 async fn metrics(State(web): State<Web>, who: auth::Who) -> Result<Response, ApiError> {
     who.need(Scope::Metrics)?;
     Ok((
@@ -328,7 +374,8 @@ async fn metrics(State(web): State<Web>, who: auth::Who) -> Result<Response, Api
         .into_response())
 }
 
-/// Of all merchants, as the metrics are.
+/// Places for calls by pool: of all merchants, as the metrics are.
+#[utoipa::path(get, path = "/v1/pools", responses((status = 200, body = api::Pools)))]
 async fn pools(State(web): State<Web>, who: auth::Who) -> Result<Json<api::Pools>, ApiError> {
     who.need(Scope::Metrics)?;
     let mut pools = (web.pools)();
@@ -336,29 +383,4 @@ async fn pools(State(web): State<Web>, who: auth::Who) -> Result<Json<api::Pools
         pool.tenants.retain(|tenant| who.sees(tenant));
     }
     Ok(Json(api::Pools { pools }))
-}
-
-async fn events(
-    State(web): State<Web>,
-    who: auth::Who,
-) -> Result<Sse<impl Stream<Item = Result<axum::response::sse::Event, Infallible>>>, ApiError> {
-    who.need(Scope::Events)?;
-    let stream = BroadcastStream::new(web.events.subscribe()).filter_map(move |item| {
-        let event = match item {
-            Ok(event) if who.sees(&event.tenant) => axum::response::sse::Event::default()
-                .json_data(event.as_ref())
-                .ok()
-                .map(Ok),
-            Ok(_) => None,
-            // A listener that does not read loses events, and is told so: it must list the payments anew.
-            Err(BroadcastStreamRecvError::Lagged(lost)) => {
-                Some(Ok(axum::response::sse::Event::default()
-                    .event("lost")
-                    .data(lost.to_string())))
-            }
-        };
-        std::future::ready(event)
-    });
-    let stream = stream.take_until(web.closing.cancelled_owned());
-    Ok(Sse::new(stream).keep_alive(KeepAlive::new().interval(Duration::from_secs(15))))
 }

@@ -18,6 +18,8 @@ use crate::tasks::by;
 /// Most payments of an order that are looked at: parts, and what was tried before.
 const PAYMENTS_MAX: u32 = 200;
 
+/// Several cards pay one order, a part each.
+#[utoipa::path(post, path = "/v1/orders/split", request_body = api::SplitOrder, responses((status = 201, body = api::Order)))]
 pub(crate) async fn split(
     State(web): State<Web>,
     who: Who,
@@ -38,6 +40,8 @@ pub(crate) async fn split(
     Ok((StatusCode::CREATED, view(&web, tenant, order).await?))
 }
 
+/// An order is paid once more.
+#[utoipa::path(post, path = "/v1/orders/additional", request_body = api::AddToOrder, responses((status = 201, body = api::OrderPart)))]
 pub(crate) async fn add(
     State(web): State<Web>,
     who: Who,
@@ -56,21 +60,25 @@ pub(crate) async fn add(
     Ok((StatusCode::CREATED, Json(part(added, None))))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Asked {
     order_id: String,
     tenant: Option<String>,
 }
 
+/// An order, and what is paid of it.
+#[utoipa::path(get, path = "/v1/orders", params(Asked), responses((status = 200, body = api::Order)))]
 pub(crate) async fn show(
     State(web): State<Web>,
     who: Who,
     query: Result<Query<Asked>, QueryRejection>,
 ) -> Result<Json<api::Order>, ApiError> {
     who.need(Scope::Payments)?;
-    let Query(asked) =
-        query.map_err(|_| ApiError::invalid("parameters are order_id, and tenant for an admin"))?;
+    let Query(asked) = query.map_err(|rejection| {
+        ApiError::parameters(&rejection, "order_id, and tenant for an admin")
+    })?;
     let (tenant, order) = payments::order(&who, asked.tenant, asked.order_id)?;
     view(&web, tenant, order).await
 }

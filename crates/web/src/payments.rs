@@ -7,7 +7,8 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use ivrpay_api as api;
 use ivrpay_journal::{
-    ApiRequest, CreateError, Created, EnteredBy, Filter, Mode, NewPayment, Origin, Payment,
+    ApiRequest, Attached, CreateError, Created, EnteredBy, Filter, Mode, NewPayment, Origin,
+    Payment,
 };
 use ivrpay_payment::{
     Brand, CardToken, Currency, Decline, IdError, Money, OperationKind, OperatorId, OrderId,
@@ -24,6 +25,8 @@ use crate::{Tenant, Web};
 /// Longest `Idempotency-Key`, characters.
 const IDEMPOTENCY_KEY_MAX: usize = 255;
 
+/// Announces a payment, before or during its call.
+#[utoipa::path(post, path = "/v1/payments", request_body = api::CreatePayment, responses((status = 201, body = api::Payment)))]
 pub(crate) async fn create(
     State(web): State<Web>,
     who: Who,
@@ -153,6 +156,8 @@ pub(crate) async fn new_payment(
     if !["ja", "en"].contains(&language.as_str()) {
         return Err(ApiError::invalid("language: ja or en"));
     }
+    let expires_ms = expires(web, tenant, body.expires_at.as_deref())?;
+    attached(&body)?;
     Ok(NewPayment {
         tenant: tenant.id.clone(),
         order: Some(id("order_id", OrderId::new(body.order_id))?),
@@ -182,10 +187,64 @@ pub(crate) async fn new_payment(
         request,
         transaction,
         stored,
-        expires_ms: Some(
-            web.now_ms()
-                .saturating_add(i64::try_from(tenant.waiting_max.as_millis()).unwrap_or(i64::MAX)),
-        ),
+        expires_ms: Some(expires_ms),
+        attached: Attached {
+            description: body.description,
+            parameters: body.parameters,
+        },
+    })
+}
+
+/// Until when it waits.
+fn expires(web: &Web, tenant: &Tenant, asked: Option<&str>) -> Result<i64, ApiError> {
+    let now_ms = web.now_ms();
+    let most = i64::try_from(tenant.waiting_max.as_millis()).unwrap_or(i64::MAX);
+    let last_ms = now_ms.saturating_add(most);
+    let Some(asked) = asked else {
+        return Ok(last_ms);
+    };
+    let asked_ms = time("expires_at", asked)?;
+    if asked_ms <= now_ms || asked_ms > last_ms {
+        return Err(ApiError::invalid(format!(
+            "expires_at: from now until {}, by waiting_max of this tenant",
+            rfc3339(last_ms)
+        )));
+    }
+    Ok(asked_ms)
+}
+
+/// What the journal would refuse too, and does not say why.
+fn attached(body: &api::CreatePayment) -> Result<(), ApiError> {
+    let is_line =
+        |text: &str, max| text.chars().count() <= max && !text.chars().any(char::is_control);
+    let told = body.description.as_deref();
+    if told.is_some_and(|told| told.is_empty() || !is_line(told, Attached::DESCRIPTION_MAX)) {
+        return Err(ApiError::invalid(format!(
+            "description: one line of 1 to {} characters",
+            Attached::DESCRIPTION_MAX
+        )));
+    }
+    let is_good = |(name, value): (&String, &String)| {
+        !name.is_empty() && is_line(name, Attached::NAME_MAX) && is_line(value, Attached::VALUE_MAX)
+    };
+    if body.parameters.len() > Attached::PARAMETERS_MAX || !body.parameters.iter().all(is_good) {
+        return Err(ApiError::invalid(format!(
+            "parameters: at most {}, names of 1 to {} characters, values of one line of at most {}",
+            Attached::PARAMETERS_MAX,
+            Attached::NAME_MAX,
+            Attached::VALUE_MAX
+        )));
+    }
+    Ok(())
+}
+
+/// A time in a body or parameter, milliseconds.
+pub(crate) fn time(field: &str, text: &str) -> Result<i64, ApiError> {
+    let parsed: Result<jiff::Timestamp, _> = text.parse();
+    parsed.map(|at| at.as_millisecond()).map_err(|_| {
+        ApiError::invalid(format!(
+            "{field}: a time as RFC 3339 has it, 2026-11-24T09:00:00Z or 2026-11-24T18:00:00+09:00"
+        ))
     })
 }
 
@@ -304,30 +363,49 @@ fn asked_plan(
     )))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ListQuery {
     order_id: Option<String>,
     reference: Option<u32>,
+    #[param(value_type = Option<api::names::State>)]
     state: Option<PaymentState>,
     entered_by: Option<String>,
+    caller_number: Option<String>,
+    last4: Option<String>,
+    approval_code: Option<String>,
+    operator: Option<String>,
+    site: Option<String>,
+    /// Announced at this time or later, RFC 3339.
+    created_from: Option<String>,
+    /// Announced before this time, RFC 3339.
+    created_to: Option<String>,
+    /// For an admin.
     tenant: Option<String>,
     training: Option<bool>,
+    /// The `next` of the page before.
+    #[param(format = "uuid")]
+    after: Option<String>,
+    #[param(minimum = 1, maximum = 200)]
     limit: Option<u32>,
 }
 
 /// Most things of one answer.
 const LIST_MAX: u32 = 200;
 
+/// Payments, newest first, by any of these; `next` of the answer is `after` of the next page.
+#[utoipa::path(get, path = "/v1/payments", params(ListQuery), responses((status = 200, body = api::Payments)))]
 pub(crate) async fn list(
     State(web): State<Web>,
     who: Who,
     query: Result<Query<ListQuery>, QueryRejection>,
 ) -> Result<Json<api::Payments>, ApiError> {
     who.need(Scope::Payments)?;
-    let Query(query) = query.map_err(|_| {
-        ApiError::invalid(
-            "parameters are order_id, reference, state, entered_by, training (true or false), limit (1 to 200), and tenant for an admin",
+    let Query(query) = query.map_err(|rejection| {
+        ApiError::parameters(
+            &rejection,
+            "order_id, reference, state, entered_by, caller_number, last4, approval_code, operator, site, created_from, created_to, training (true or false), after (the next of the page before), limit (1 to 200), and tenant for an admin",
         )
     })?;
     let limit = limit(query.limit)?;
@@ -347,14 +425,46 @@ pub(crate) async fn list(
                     .ok_or_else(|| ApiError::invalid("entered_by: caller or operator"))
             })
             .transpose()?,
+        caller_number: query
+            .caller_number
+            .map(|n| number("caller_number", n))
+            .transpose()?,
+        last4: query.last4.map(last4).transpose()?,
+        approval_code: query.approval_code,
+        operator: query
+            .operator
+            .map(|o| id("operator", OperatorId::new(o)))
+            .transpose()?,
+        site: query.site.map(|s| id("site", SiteId::new(s))).transpose()?,
+        since_ms: query
+            .created_from
+            .map(|t| time("created_from", &t))
+            .transpose()?,
+        until_ms: query
+            .created_to
+            .map(|t| time("created_to", &t))
+            .transpose()?,
+        before: query.after.map(|a| id("after", a.parse())).transpose()?,
         training: query.training.unwrap_or(false),
-        limit: Some(limit),
-        ..Filter::default()
+        // One more than is shown says whether there is another page.
+        limit: Some(limit + 1),
     };
-    let payments = web.journal.payments(&filter).await?;
+    let mut payments = web.journal.payments(&filter).await?;
+    let shown = usize::try_from(limit).unwrap_or(usize::MAX);
+    let more = payments.len() > shown;
+    payments.truncate(shown);
     Ok(Json(api::Payments {
+        next: payments.last().filter(|_| more).map(|payment| payment.id),
         payments: payments.iter().map(view).collect(),
     }))
+}
+
+/// The end of a card's number: no more of it is ever looked for.
+fn last4(text: String) -> Result<String, ApiError> {
+    let is_last4 = text.len() == 4 && text.bytes().all(|b| b.is_ascii_digit());
+    is_last4
+        .then_some(text)
+        .ok_or_else(|| ApiError::invalid("last4: four digits"))
 }
 
 /// How many things a list shows.
@@ -376,6 +486,8 @@ pub(crate) fn own_tenant(who: &Who, asked: Option<String>) -> Result<Option<Tena
     }
 }
 
+/// One payment.
+#[utoipa::path(get, path = "/v1/payments/{id}", params(("id" = String, Path, format = "uuid")), responses((status = 200, body = api::Payment)))]
 pub(crate) async fn show(
     State(web): State<Web>,
     who: Who,
@@ -462,6 +574,9 @@ pub(crate) fn view(payment: &Payment) -> api::Payment {
         reserved: payment.reserved_minor,
         captured: payment.captured_minor,
         refunded: payment.refunded_minor,
+        description: payment.attached.description.clone(),
+        parameters: payment.attached.parameters.clone(),
+        expires_at: payment.expires_ms.map(rfc3339),
         created_at: rfc3339(payment.created_ms),
         updated_at: rfc3339(payment.updated_ms),
     }
@@ -471,12 +586,14 @@ pub(crate) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Api
     let Some(value) = headers.get("idempotency-key") else {
         return Ok(None);
     };
-    let key = value
-        .to_str()
-        .ok()
-        .filter(|k| !k.is_empty() && k.len() <= IDEMPOTENCY_KEY_MAX);
+    let is_key = |k: &&str| {
+        // The hash of a card number is a card number. A UUID is none, whatever its digits.
+        let is_card = uuid::Uuid::parse_str(k).is_err() && ivrpay_journal::looks_like_card(k);
+        !k.is_empty() && k.len() <= IDEMPOTENCY_KEY_MAX && !is_card
+    };
+    let key = value.to_str().ok().filter(is_key);
     key.map(|k| Some(k.to_owned()))
-        .ok_or_else(|| ApiError::invalid("Idempotency-Key: 1 to 255 visible ASCII characters"))
+        .ok_or_else(|| ApiError::invalid("Idempotency-Key: 1 to 255 visible ASCII characters, and nothing that could be a card number"))
 }
 
 pub(crate) fn rfc3339(ms: i64) -> String {

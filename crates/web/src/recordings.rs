@@ -13,6 +13,8 @@ use crate::error::ApiError;
 /// Its file is about to be deleted, or is, and its task is open.
 const DELETING: &str = "deleting";
 
+/// Marks a recording in which a card was spoken or keyed.
+#[utoipa::path(post, path = "/v1/recordings", request_body = api::MarkRecording, responses((status = 200, body = api::Recording)))]
 pub(crate) async fn mark(
     State(web): State<Web>,
     body: Result<Json<api::MarkRecording>, JsonRejection>,
@@ -32,6 +34,8 @@ pub(crate) async fn mark(
         .map_err(refused)
 }
 
+/// Recordings in which a card was spoken or keyed.
+#[utoipa::path(get, path = "/v1/recordings", responses((status = 200, body = api::Recordings)))]
 pub(crate) async fn list(State(web): State<Web>) -> Result<Json<api::Recordings>, ApiError> {
     let recordings = web.journal.recordings().await?;
     Ok(Json(api::Recordings {
@@ -39,6 +43,8 @@ pub(crate) async fn list(State(web): State<Web>) -> Result<Json<api::Recordings>
     }))
 }
 
+/// Ends the matter: it is deleted or redacted.
+#[utoipa::path(post, path = "/v1/recordings/{id}/resolve", params(("id" = String, Path, format = "uuid")), request_body = api::ResolveRecording, responses((status = 200, body = api::Recording)))]
 pub(crate) async fn resolve(
     State(web): State<Web>,
     id: Result<Path<RecordingId>, PathRejection>,

@@ -13,8 +13,10 @@ use serde::Deserialize;
 use crate::Web;
 use crate::auth::{Scope, Who};
 use crate::error::ApiError;
-use crate::payments::{NO_PAYMENT, id, limit, merchant, number, own_tenant, rfc3339};
+use crate::payments::{NO_PAYMENT, id, limit, merchant, number, own_tenant, rfc3339, time};
 
+/// Keeps that a customer was promised a call.
+#[utoipa::path(post, path = "/v1/tasks", request_body = api::PromiseCall, responses((status = 201, body = api::Task)))]
 pub(crate) async fn promise(
     State(web): State<Web>,
     who: Who,
@@ -24,11 +26,7 @@ pub(crate) async fn promise(
     let tenant = merchant(&web, &who, "calls are promised with a tenant's key")?;
     let Json(body) = body?;
     let by = by(&who, body.by)?;
-    let due: jiff::Timestamp = body.due_at.parse().map_err(|_| {
-        ApiError::invalid(
-            "due_at: a time as RFC 3339 has it, 2026-11-24T09:00:00Z or 2026-11-24T18:00:00+09:00",
-        )
-    })?;
+    let due_ms = time("due_at", &body.due_at)?;
     let new = Promise {
         tenant: tenant.id.clone(),
         payment: body
@@ -44,7 +42,7 @@ pub(crate) async fn promise(
             .map(|n| number("caller_number", n))
             .transpose()?,
         owner: id("owner", Owner::new(body.owner))?,
-        due_ms: due.as_millisecond(),
+        due_ms,
         reason: body.reason,
     };
     if new.payment.is_some() && new.order.is_some() {
@@ -62,7 +60,8 @@ pub(crate) async fn promise(
         .into_response())
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ListQuery {
     state: Option<String>,
@@ -72,15 +71,18 @@ pub(crate) struct ListQuery {
     limit: Option<u32>,
 }
 
+/// What people must do, the most urgent first.
+#[utoipa::path(get, path = "/v1/tasks", params(ListQuery), responses((status = 200, body = api::Tasks)))]
 pub(crate) async fn list(
     State(web): State<Web>,
     who: Who,
     query: Result<Query<ListQuery>, QueryRejection>,
 ) -> Result<Json<api::Tasks>, ApiError> {
     who.need(Scope::Tasks)?;
-    let Query(query) = query.map_err(|_| {
-        ApiError::invalid(
-            "parameters are state (open, taken or done), owner, after (the next of the page before), limit (1 to 200), and tenant for an admin",
+    let Query(query) = query.map_err(|rejection| {
+        ApiError::parameters(
+            &rejection,
+            "state (open, taken or done), owner, after (the next of the page before), limit (1 to 200), and tenant for an admin",
         )
     })?;
     let limit = limit(query.limit)?;
@@ -116,6 +118,8 @@ pub(crate) async fn list(
     }))
 }
 
+/// One task.
+#[utoipa::path(get, path = "/v1/tasks/{id}", params(("id" = String, Path, format = "uuid")), responses((status = 200, body = api::Task)))]
 pub(crate) async fn show(
     State(web): State<Web>,
     who: Who,
@@ -126,6 +130,8 @@ pub(crate) async fn show(
     Ok(Json(view(&web, task)))
 }
 
+/// Somebody is at it.
+#[utoipa::path(post, path = "/v1/tasks/{id}/take", params(("id" = String, Path, format = "uuid")), request_body = api::TakeTask, responses((status = 200, body = api::Task)))]
 pub(crate) async fn take(
     State(web): State<Web>,
     who: Who,
@@ -141,6 +147,8 @@ pub(crate) async fn take(
     Ok(Json(view(&web, task)))
 }
 
+/// Closes it with a note.
+#[utoipa::path(post, path = "/v1/tasks/{id}/done", params(("id" = String, Path, format = "uuid")), request_body = api::FinishTask, responses((status = 200, body = api::Task)))]
 pub(crate) async fn done(
     State(web): State<Web>,
     who: Who,

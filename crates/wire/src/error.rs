@@ -64,6 +64,9 @@ pub enum Unreached {
     /// The host's name has no address.
     #[error("the host name is unknown")]
     UnknownHost,
+    /// An address of ours, or of nobody else's network, that no setting allows.
+    #[error("its address is not one of the internet, and not allowed")]
+    Forbidden,
     /// No route, no permission, or another error of the network.
     #[error("the network cannot reach it")]
     Unreachable,
@@ -89,6 +92,9 @@ impl Unreached {
             Self::TimedOut => "check the firewall towards the acquirer, or raise connect_timeout",
             Self::Tls(_) => "check that the url's port speaks HTTPS with TLS 1.2 or 1.3",
             Self::UnknownHost => "check the host in the acquirer's url, and this machine's DNS",
+            Self::Forbidden => {
+                "if it stands in a network of yours, name that in networks, as networks = [\"192.168.10.0/24\"]"
+            }
             Self::Unreachable => "check this machine's network and its firewall",
         }
     }
@@ -98,6 +104,9 @@ impl Unreached {
         let mut found = Self::Unreachable;
         let mut next = Some(error);
         while let Some(error) = next {
+            if error.is::<crate::webhook::Forbidden>() {
+                return Self::Forbidden;
+            }
             if let Some(io) = error.downcast_ref::<io::Error>() {
                 found = Self::from_io(io);
                 // `io::Error::source` skips the error inside; TLS is there.
@@ -242,6 +251,9 @@ pub enum ConfigError {
     /// The HTTP client could not be made.
     #[error("the HTTPS client could not be set up")]
     Client,
+    /// An address that is none of the internet's.
+    #[error("the address in the url is not one of the internet")]
+    Forbidden,
     /// A secret for signatures that is none.
     #[error(
         "the secret is not of the form whsec_… with 24 to 64 bytes as Base64 (Standard Webhooks)"
@@ -279,6 +291,9 @@ impl ConfigError {
             }
             Self::Credentials => "set both user and password_file, or neither",
             Self::Client => "this is a bug of ivrpay: please report it",
+            Self::Forbidden => {
+                "if it stands in a network of yours, name that in networks, as networks = [\"192.168.10.0/24\"]"
+            }
             Self::Identity { .. } => {
                 "both are PEM files that the daemon's user can read; the key is not encrypted and belongs to the certificate"
             }

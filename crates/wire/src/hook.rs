@@ -61,17 +61,7 @@ impl Hook {
     /// [`ConfigError`].
     pub fn new(config: &HookConfig) -> Result<Self, ConfigError> {
         let (client, url) = reach(&config.url, config.ca_file.as_deref(), config.timeout)?;
-        let authorization = config
-            .bearer
-            .as_ref()
-            .map(|bearer| {
-                let text = SecretString::from(format!("Bearer {}", bearer.expose_secret()));
-                let mut value = HeaderValue::from_str(text.expose_secret())
-                    .map_err(|_| ConfigError::Credentials)?;
-                value.set_sensitive(true);
-                Ok(value)
-            })
-            .transpose()?;
+        let authorization = config.bearer.as_ref().map(authorization).transpose()?;
         Ok(Self {
             client,
             url,
@@ -119,6 +109,15 @@ impl Hook {
     }
 }
 
+/// `Authorization: Bearer …` (RFC 6750).
+pub(crate) fn authorization(bearer: &SecretString) -> Result<HeaderValue, ConfigError> {
+    let text = SecretString::from(format!("Bearer {}", bearer.expose_secret()));
+    let value = HeaderValue::from_str(text.expose_secret());
+    let mut value = value.map_err(|_| ConfigError::Credentials)?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
 /// The host of an address, without brackets.
 pub(crate) fn host(url: &Url) -> &str {
     url.host_str().unwrap_or_default().trim_matches(['[', ']'])
@@ -163,7 +162,7 @@ pub(crate) fn unreached(error: &reqwest::Error) -> Option<Unreached> {
 }
 
 /// `https://…`, or `http://` at a loopback address: what leaves this machine is encrypted.
-fn address(text: &str) -> Result<Url, ConfigError> {
+pub(crate) fn address(text: &str) -> Result<Url, ConfigError> {
     let url = Url::parse(text).map_err(|_| ConfigError::Url)?;
     let ip = host(&url).parse::<IpAddr>();
     let loopback = ip.is_ok_and(|ip| ip.is_loopback());

@@ -8,7 +8,7 @@
 //! the same request again under the same key (`again`). HTTP/1.1 only: HTTP/2 copies small bodies into a buffer of the connection.
 //!
 //! A [`Hook`] is something else: card-free words to a recorder, over HTTP on this machine too; and so is a [`Lookup`], which asks a
-//! merchant what an order costs.
+//! merchant what an order costs, and a [`Webhook`], which tells him what became of it.
 //!
 //! [`run_from`] drives a connector's steps over a sender; the card goes before the last request that needs it leaves.
 
@@ -22,9 +22,11 @@ mod probe;
 mod resumed;
 mod run;
 mod send;
+mod signed;
 #[cfg(test)]
 mod tests;
 mod tls;
+mod webhook;
 
 pub use error::{Certificate, ConfigError, SendError, Unreached};
 pub use hook::{Hook, HookConfig, HookError};
@@ -32,3 +34,4 @@ pub use lookup::{ANSWER_MAX, Lookup, LookupConfig, LookupError};
 pub use probe::Reached;
 pub use run::{Checkpoint, Kept, NotWritten, Ran, Trouble, hint, run_from};
 pub use send::{Sender, Wiped};
+pub use webhook::{Network, Webhook, WebhookConfig, WebhookError};

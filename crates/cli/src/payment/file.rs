@@ -520,7 +520,7 @@ async fn payment(asks: &Asks<'_>, about: &About) -> anyhow::Result<Result<String
         Answer::Good(text) => text,
         Answer::Refused(why) => return Ok(Err(why)),
     };
-    let Payments { payments } = serde_json::from_str(&text)?;
+    let Payments { payments, .. } = serde_json::from_str(&text)?;
     let of_part = payments.iter().filter(|payment| payment.part == *part);
     // One that was voided may have been by an earlier run of the same file.
     let charged = of_part.filter(|payment| {

@@ -239,6 +239,10 @@ impl Runner {
     fn input(&mut self, input: Input) {
         let (before, sent) = (self.dialogue.stage(), self.sent.len());
         let cancels = matches!(input, Input::Command(Command::Cancel));
+        let told = match &input {
+            Input::Command(command) => Some((*command, self.dialogue.takes(self.now, *command))),
+            _ => None,
+        };
         self.dialogue.handle(self.now, input);
         self.drain();
         // What is told to whoever wants to cancel is so.
@@ -246,6 +250,18 @@ impl Runner {
         assert_eq!(after == Stage::Charging, self.answered.is_some());
         if cancels && before == Stage::Open {
             assert_eq!((after, self.sent.len()), (Stage::Ending, sent));
+        }
+        // And so is what is told to whoever wants a field asked anew, or a pause.
+        match told {
+            // A menu with one choice is none.
+            Some((Command::ReAsk(Step::PaymentPlan), true)) => {
+                let asked = [Some(Step::PaymentPlan), Some(Step::Confirmation)];
+                assert!(asked.contains(&self.step), "{:?}", self.step);
+            }
+            Some((Command::ReAsk(step), true)) => assert_eq!(self.step, Some(step)),
+            Some((Command::Pause, true)) => assert_eq!(self.step, Some(Step::Paused)),
+            Some((Command::Resume, true)) => assert_ne!(self.step, Some(Step::Paused)),
+            _ => {}
         }
     }
 

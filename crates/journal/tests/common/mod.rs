@@ -138,7 +138,13 @@ impl Place {
 }
 
 /// What takes the columns of the eighth migration and of those behind it away again.
-pub const UNDO_EIGHTH: [&str; 37] = [
+pub const UNDO_EIGHTH: [&str; 43] = [
+    "DROP INDEX outbox_open",
+    "DROP INDEX outbox_given_up",
+    "ALTER TABLE outbox DROP COLUMN tenant",
+    "ALTER TABLE outbox DROP COLUMN error",
+    "ALTER TABLE outbox DROP COLUMN tried_ms",
+    "ALTER TABLE outbox DROP COLUMN again_ms",
     "DROP INDEX records_by_operation",
     "DROP INDEX records_anchored",
     "DROP INDEX operations_by_parent",
@@ -210,6 +216,7 @@ pub fn order(text: &str) -> NewPayment {
         request: None,
         transaction: Transaction::Charge,
         stored: None,
+        attached: ivrpay_journal::Attached::default(),
     }
 }
 

@@ -91,6 +91,7 @@ fn new(new: New) -> NewPayment {
         request: None,
         transaction: new.transaction,
         stored: None,
+        attached: ivrpay_journal::Attached::default(),
     }
 }
 

@@ -739,6 +739,46 @@ async fn waits_for_steps_and_ends_with_the_result() {
 }
 
 #[tokio::test]
+async fn keys_that_were_doubted_are_keyed_again_and_twice_at_most() {
+    let uas = Uas::start(Far::default()).await;
+    let (url, send) = daemon("200 OK").await;
+    let feed = Feed::connect(&url, Some("open-sesame")).await.unwrap();
+    let mut plan = plan(
+        uas.at,
+        "wait:payment-amount 1 wait:payment-card-number 23 wait:confirmation 4",
+    );
+    plan.timeout = Duration::from_millis(1500);
+    let (seen, mut seen_by_daemon) = mpsc::unbounded_channel();
+    let call = place(&plan, Some(&feed), move |_, s| {
+        seen.send(format!("{s:?}")).unwrap();
+    });
+    let lead = async {
+        let mut keys = 0;
+        while let Some(line) = seen_by_daemon.recv().await {
+            keys += usize::from(line.starts_with("Keys"));
+            let step = match (line.as_str(), keys) {
+                ("Answered", _) => "payment-amount",
+                (line, 1) if line.starts_with("Keys") => "payment-card-number",
+                (line, _) if line.starts_with("Keys") => {
+                    r#"payment-card-number","error":"duplicate-tone-suspected"#
+                }
+                _ => continue,
+            };
+            let step = format!(r#","step":"{step}""#);
+            send.send(event(&feed.only_call(), "step", &step)).unwrap();
+        }
+    };
+    let (report, ()) = tokio::join!(call, lead);
+    check_end(
+        &report.unwrap(),
+        "timeout waiting for step confirmation",
+        Exit::TimedOut,
+    );
+    let signs = uas.got().await.events.into_iter().map(|(sign, _)| sign);
+    assert_eq!(signs.collect::<String>(), "1232323");
+}
+
+#[tokio::test]
 async fn a_step_that_never_comes() {
     let uas = Uas::start(Far::default()).await;
     let (url, _send) = daemon("200 OK").await;

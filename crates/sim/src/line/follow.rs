@@ -16,6 +16,10 @@ const PROMPT_MIN: Duration = Duration::from_millis(100);
 const LISTEN: Duration = Duration::from_millis(20);
 /// Steps of one call that are kept.
 const STEPS_MAX: usize = 10_000;
+/// What the daemon says when it doubts the rhythm of keys, as it may on a machine that is late.
+const DOUBTED: &str = "duplicate-tone-suspected";
+/// How often keys that were doubted are keyed again: a caller who is asked a third time gives up.
+const AGAIN_MAX: usize = 2;
 
 /// What the owner of the call has to do.
 #[derive(Debug)]
@@ -89,6 +93,16 @@ impl Steps {
         self.used += at + 1;
         true
     }
+
+    /// Uses the first one that says that keys were doubted, and all before it: which.
+    fn doubted(&mut self) -> Option<String> {
+        let unused = self.all.get(self.used..).unwrap_or_default();
+        let doubted = |s: &Step| s.error.as_deref() == Some(DOUBTED);
+        let at = unused.iter().position(doubted)?;
+        let step = unused.get(at).map(|s| s.step.clone());
+        self.used += at + 1;
+        step
+    }
 }
 
 /// A script and where it stands.
@@ -99,6 +113,8 @@ pub(crate) struct Follower<'a> {
     doing: Doing,
     /// Longest wait for each.
     timeout: Duration,
+    /// How often keys were keyed again.
+    again: usize,
 }
 
 impl<'a> Follower<'a> {
@@ -108,6 +124,7 @@ impl<'a> Follower<'a> {
             at: 0,
             doing: Doing::Next,
             timeout,
+            again: 0,
         }
     }
 
@@ -137,7 +154,10 @@ impl<'a> Follower<'a> {
                 (Doing::Keys { over }, _) if now >= leg.moment(over) => {}
                 (Doing::Pause { until }, _) if now >= until => {}
                 (Doing::Step { until }, Some(Action::Step { step, error })) => {
-                    if !steps.used_up_to(step, error.as_ref()) {
+                    if steps.used_up_to(step, error.as_ref()) {
+                    } else if self.keys_again(steps) {
+                        continue;
+                    } else {
                         let error = error.as_ref().map_or(String::new(), |e| format!("/{e}"));
                         return in_vain(now >= until, || format!("step {step}{error}"));
                     }
@@ -166,6 +186,26 @@ impl<'a> Follower<'a> {
             }
             self.doing = Doing::Next;
         }
+    }
+
+    /// Asked to key more slowly, which no script expects: goes back to the keys of that step, as a caller would.
+    fn keys_again(&mut self, steps: &mut Steps) -> bool {
+        if self.again >= AGAIN_MAX {
+            return false;
+        }
+        let Some(doubted) = steps.doubted() else {
+            return false;
+        };
+        let done = self.script.get(..self.at.saturating_sub(1));
+        let of_it =
+            |action: &Action| matches!(action, Action::Step { step, .. } if *step == doubted);
+        let Some(at) = done.unwrap_or_default().iter().rposition(of_it) else {
+            return false;
+        };
+        self.again += 1;
+        self.at = at + 1;
+        self.doing = Doing::Next;
+        true
     }
 
     /// `None`: the owner's to do.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::ops::AddAssign;
 use std::path::PathBuf;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions as _, PgConnection, Row as _, SqliteConnection};
 
@@ -36,7 +36,7 @@ impl Told {
     }
 }
 
-/// The three books about one order.
+/// The three books about one order, or about one part of it.
 #[derive(Debug)]
 pub(crate) struct Books {
     pub(crate) told: Option<Told>,
@@ -46,13 +46,20 @@ pub(crate) struct Books {
     pub(crate) orders: Vec<Order>,
 }
 
-#[derive(Debug)]
+/// Of an order that is not split, or of one part: what the journal has of its payment.
+#[derive(Debug, Default)]
 pub(crate) struct Journal {
-    /// State of each payment, and how much of it is taken.
-    payments: Vec<(String, u64)>,
+    /// State of the payment that there is, or was last, and how much of it is taken.
+    payment: Option<(String, u64)>,
+    /// Payments before it, which came to nothing.
+    before: usize,
+    /// What they have left open.
+    open_before: usize,
+    /// More than one that did not come to nothing.
+    several: bool,
     /// Kind and state of each operation.
     operations: Vec<(String, String)>,
-    claims: i64,
+    claims: usize,
     /// What the merchant is told of, in its order.
     told: Vec<(i64, String)>,
     /// Kinds of what a person is to do.
@@ -60,52 +67,85 @@ pub(crate) struct Journal {
     /// Whether the service itself has found out that it was approved.
     found_out: bool,
     /// What is to be done by itself still.
-    due: i64,
+    due: usize,
+}
+
+/// Of these, only one keeps others of its order away.
+const CAME_TO_NOTHING: [&str; 4] = ["declined", "cancelled", "expired", "voided"];
+
+/// Id, payment, sequence, kind and whether it was delivered, of every event, in the order of their payments.
+pub(crate) async fn events(at: &At) -> anyhow::Result<Vec<[String; 5]>> {
+    let mut book = at.open().await?;
+    let sql = "SELECT id, payment, CAST(number AS text), kind, CASE WHEN delivered_ms IS NULL THEN 'no' ELSE 'yes' END
+               FROM outbox ORDER BY payment, outbox.number";
+    let rows = book.read(sql).await?.into_iter();
+    rows.map(|row| row.try_into().map_err(|row| anyhow!("{row:?}")))
+        .collect()
 }
 
 impl Journal {
-    pub(crate) async fn read(at: &At) -> anyhow::Result<Self> {
+    /// By part; 0 is the order itself where it is not split.
+    pub(crate) async fn read(at: &At) -> anyhow::Result<BTreeMap<u32, Self>> {
         let mut book = at.open().await?;
-        // Each as text, which both stores give.
-        let mut texts = async |sql: &'static str| book.read(sql).await.context(sql);
-        let first = |rows: Vec<Vec<String>>| rows.into_iter().filter_map(|mut row| row.pop());
-        let count = |rows: Vec<Vec<String>>| -> anyhow::Result<i64> {
-            Ok(first(rows).next().context("no count")?.parse()?)
+        let mut parts: BTreeMap<u32, Self> = BTreeMap::new();
+        let mut all = Vec::new();
+        let payments = "SELECT id, CAST(part AS text), state, CAST(coalesce(captured_minor, 0) AS text) FROM payments ORDER BY created_ms, id";
+        for row in book.read(payments).await? {
+            let [id, part, state, captured] = row.try_into().map_err(|row| anyhow!("{row:?}"))?;
+            let journal: &mut Self = parts.entry(part.parse()?).or_default();
+            if let Some((before, _)) = &journal.payment {
+                journal.several |= !CAME_TO_NOTHING.contains(&before.as_str());
+                journal.before += 1;
+            }
+            journal.payment = Some((state, captured.parse()?));
+            all.push((part.parse::<u32>()?, id));
+        }
+        // Each as text, which both stores give; each store has words of its own for what stands in a document.
+        let mut rows = async |sql: &'static str| -> anyhow::Result<Vec<[String; 3]>> {
+            let rows = book.read(sql).await.context(sql)?.into_iter();
+            let rows = rows.map(|row| row.try_into().map_err(|row| anyhow!("{row:?}")));
+            rows.collect()
         };
-        let pair = |row: &Vec<String>| match row.as_slice() {
-            [one, other] => Ok((one.clone(), other.clone())),
-            row => bail!("{row:?}"),
-        };
-        let operations = texts("SELECT kind, state FROM operations ORDER BY id").await?;
-        let outbox =
-            texts("SELECT CAST(number AS text), kind FROM outbox ORDER BY outbox.number").await?;
-        let told = outbox.iter().map(|row| {
-            let (number, kind) = pair(row)?;
-            Ok((number.parse()?, kind))
-        });
-        let payments =
-            texts("SELECT state, CAST(coalesce(captured_minor, 0) AS text) FROM payments").await?;
-        let payments = payments.iter().map(|row| {
-            let (state, captured) = pair(row)?;
-            Ok((state, captured.parse()?))
-        });
-        // Each store has words of its own for what stands in a document.
+        let operations = rows("SELECT payment, kind, state FROM operations ORDER BY id").await?;
+        let told = "SELECT payment, CAST(number AS text), kind FROM outbox ORDER BY payment, outbox.number";
+        let told = rows(told).await?;
         let settled =
-            first(texts("SELECT CAST(body AS text) FROM records WHERE kind = 'settled'").await?);
-        let settled = settled.map(|body| serde_json::from_str::<Value>(&body));
-        let settled = settled.collect::<Result<Vec<_>, _>>()?;
-        let found_out = settled
-            .iter()
-            .any(|body| body["by"] == "recovery" && body["outcome"]["result"] == "approved");
-        Ok(Self {
-            payments: payments.collect::<anyhow::Result<_>>()?,
-            found_out,
-            operations: operations.iter().map(pair).collect::<Result<_, _>>()?,
-            claims: count(texts("SELECT CAST(count(*) AS text) FROM claims").await?)?,
-            told: told.collect::<anyhow::Result<_>>()?,
-            tasks: first(texts("SELECT kind FROM tasks WHERE state <> 'done'").await?).collect(),
-            due: count(texts("SELECT CAST(count(*) AS text) FROM releases").await?)?,
-        })
+            "SELECT payment, kind, CAST(body AS text) FROM records WHERE kind = 'settled'";
+        let settled = rows(settled).await?;
+        let tasks = rows("SELECT payment, kind, state FROM tasks WHERE state <> 'done'").await?;
+        let claims = rows("SELECT payment, '', '' FROM claims").await?;
+        let due = rows("SELECT payment, '', '' FROM releases").await?;
+        for (part, payment) in &all {
+            // The last one of its part comes last; of those before it stays only what they left.
+            let Some(journal) = parts.get_mut(part) else {
+                continue;
+            };
+            let of = |rows: &[[String; 3]]| {
+                let rows = rows.iter().filter(|[of, ..]| of == payment);
+                let rows = rows.map(|[_, one, other]| (one.clone(), other.clone()));
+                rows.collect::<Vec<_>>()
+            };
+            // A question without an answer is no open one: what it was about says whether that is known.
+            let open = |(kind, state): &&(String, String)| {
+                state == "in-flight" || state == "unknown" && kind != "query"
+            };
+            journal.open_before += journal.operations.iter().filter(open).count();
+            journal.operations = of(&operations);
+            journal.told = Vec::new();
+            for (number, kind) in of(&told) {
+                journal.told.push((number.parse()?, kind));
+            }
+            for (_, body) in of(&settled) {
+                let body: Value = serde_json::from_str(&body)?;
+                journal.found_out |=
+                    body["by"] == "recovery" && body["outcome"]["result"] == "approved";
+            }
+            let tasks = of(&tasks).into_iter().map(|(kind, _)| kind);
+            journal.tasks.extend(tasks);
+            journal.claims += of(&claims).len();
+            journal.due += of(&due).len();
+        }
+        Ok(parts)
     }
 
     fn has_task(&self, kind: &str) -> bool {
@@ -114,6 +154,7 @@ impl Journal {
 }
 
 /// Where a journal is: a file of SQLite, or a database of PostgreSQL by its URL.
+#[derive(Clone)]
 pub(crate) enum At {
     File(PathBuf),
     Server(String),
@@ -191,12 +232,37 @@ impl Found {
         }
     }
 
+    /// Compares the three books of an order: part by part, and where it is split, as a whole.
+    pub(crate) fn judge_all(&mut self, place: &str, case: &Case, parts: Vec<Books>) {
+        if case.split {
+            // I1 over the order: no part is more than its amount, which `judge` sees; and while some are paid and others not, a person has it.
+            let paid = |books: &&Books| books.orders.iter().any(|order| order.booked);
+            let known = |books: &Books| {
+                let state = books.journal.payment.as_ref().map(|(state, _)| state);
+                state.is_none_or(|state| state != "unknown")
+            };
+            let paid = parts.iter().filter(paid).count();
+            let task = |books: &Books| books.journal.has_task("unfinished-split");
+            let tasks = parts.iter().filter(|books| task(books)).count();
+            let wanted = usize::from(0 < paid && paid < parts.len());
+            if parts.iter().all(known) && tasks != wanted {
+                self.stuck += 1;
+                self.says.push(format!(
+                    "killed at {place}: {paid} of the parts are paid, and {tasks} tasks say that the rest is not: {parts:?}"
+                ));
+            }
+        }
+        for books in parts {
+            self.judge(place, case, books);
+        }
+    }
+
     /// Compares the three books.
     #[allow(
         clippy::needless_pass_by_value,
         reason = "they are of no use to anybody behind it"
     )]
-    pub(crate) fn judge(&mut self, place: &str, case: &Case, books: Books) {
+    fn judge(&mut self, place: &str, case: &Case, books: Books) {
         let Books {
             told,
             later,
@@ -213,17 +279,15 @@ impl Found {
         let twice = orders
             .iter()
             .any(|order| order.requests.is_some_and(|n| n > 1));
-        if effective > 1 || orders.len() > 1 || twice {
+        if effective > 1 || orders.len() > journal.before + 1 || twice {
             wrong(|f| &mut f.double, "charged, or sent, more than once");
         }
-        let state = match journal.payments.as_slice() {
-            [] => None,
-            [(state, _)] => Some(state.as_str()),
-            _ => {
-                wrong(|f| &mut f.stuck, "more than one payment of one order");
-                return;
-            }
-        };
+        // Who may call again may well pay again what came to nothing.
+        if journal.several || journal.before > 0 && !case.split {
+            wrong(|f| &mut f.stuck, "more than one payment of one order");
+            return;
+        }
+        let state = journal.payment.as_ref().map(|(state, _)| state.as_str());
         let waits_for_a_person = journal.has_task("unknown-outcome");
         let undone = matches!(case.then, Some("void" | "refund"));
         // I2: what the acquirer has is what the journal has.
@@ -259,7 +323,7 @@ impl Found {
         }
         // I7: as much is taken as the journal has.
         let taken = orders.first().and_then(|order| order.taken);
-        if let (Some(taken), [(state, captured)]) = (taken, journal.payments.as_slice())
+        if let (Some(taken), Some((state, captured))) = (taken, &journal.payment)
             && state == "approved"
             && !(undone || waits_for_a_person)
             && taken != *captured
@@ -287,7 +351,8 @@ impl Found {
             state == "in-flight" || unknown && !waits_for_a_person
         });
         let mid = state == Some("in-flight");
-        if left || mid || journal.claims != 0 || journal.due != 0 {
+        let before = journal.open_before != 0;
+        if left || mid || before || journal.claims != 0 || journal.due != 0 {
             wrong(|f| &mut f.stuck, "something is left open");
         }
         // Where the acquirer can be asked, it was, until it was known.

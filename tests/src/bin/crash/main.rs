@@ -2,6 +2,7 @@
 //! starts again, what is open is looked after, and an auditor with a model of his own compares three books: the journal, the
 //! acquirer's, and what the caller was told and the merchant is to be told.
 //!
+//! `crash --webhooks` kills it while the merchant's program is told, and compares that one's ledger.
 //! `crash [--all] [--postgres] [--filter TEXT] [--keep FOLDER]`; the last line is `crash: N kills, N double charges, N lost, N stuck`. It needs the build with
 //! the feature `plant`, `ivrpay-planted` beside it (`scripts/crash` makes it), and `ivrpay-sim`. `crash --plants`: with each mistake on purpose
 //! in turn, which has to be found; ends with `plants: found N of N`.
@@ -14,6 +15,7 @@
 
 mod audit;
 mod books;
+mod webhooks;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -66,6 +68,8 @@ pub(crate) struct Case {
     pub(crate) person: bool,
     /// Its merchant has what nobody knows of released.
     pub(crate) releases: bool,
+    /// An order in two parts, a card for each. What is not paid behind a kill is paid in a second visit.
+    pub(crate) split: bool,
     /// In `make test` too.
     few: bool,
 }
@@ -79,7 +83,15 @@ const fn case(acquirer: &'static str, fault: u64) -> Case {
         then: None,
         person: false,
         releases: false,
+        split: false,
         few: false,
+    }
+}
+
+const fn split(case: Case) -> Case {
+    Case {
+        split: true,
+        ..case
     }
 }
 
@@ -148,6 +160,14 @@ const CASES: &[Case] = &[
     case("hyperswitch", 9003),
     releasing(case("gmo", GOOD)),
     few(releasing(case("gmo", 9003))),
+    few(split(case("gmo", GOOD))),
+    split(case("gmo", 9003)),
+    split(declined("gmo")),
+    split(Case {
+        then: Some("void"),
+        ..declined("gmo")
+    }),
+    split(case("stripe", GOOD)),
     releasing(case("veritrans", 9011)),
     few(person(case("generic", GOOD))),
     few(person(case("generic", 9003))),
@@ -156,6 +176,7 @@ const CASES: &[Case] = &[
 impl Case {
     fn name(&self) -> String {
         let what = match (self.declined, self.reserve) {
+            (true, _) if self.split => "the second declined",
             (true, _) => "declined",
             (_, true) => "reserved",
             _ => "charged",
@@ -164,8 +185,9 @@ impl Case {
         let fault = Some(self.fault).filter(|fault| *fault != GOOD);
         let fault = fault.map(|fault| format!(", fault {fault}"));
         let releases = if self.releases { ", releasing" } else { "" };
+        let split = if self.split { "two parts, " } else { "" };
         format!(
-            "{}: {what}{}{}{releases}",
+            "{}: {split}{what}{}{}{releases}",
             self.acquirer,
             then.unwrap_or_default(),
             fault.unwrap_or_default()
@@ -177,6 +199,8 @@ struct Args {
     all: bool,
     /// The journal is at a PostgreSQL, in place of a file.
     postgres: bool,
+    /// The merchant's program is told, alone.
+    webhooks: bool,
     filter: String,
     /// Mistakes on purpose, one after the other.
     plants: Vec<String>,
@@ -188,6 +212,7 @@ fn args() -> anyhow::Result<Args> {
     let mut args = Args {
         all: false,
         postgres: false,
+        webhooks: false,
         filter: String::new(),
         plants: Vec::new(),
         keep: None,
@@ -198,12 +223,13 @@ fn args() -> anyhow::Result<Args> {
         match arg.as_str() {
             "--all" => args.all = true,
             "--postgres" => args.postgres = true,
+            "--webhooks" => args.webhooks = true,
             "--filter" => args.filter = value()?,
             "--plant" => args.plants = vec![value()?],
             "--plants" => args.plants = PLANTS.map(str::to_owned).to_vec(),
             "--keep" => args.keep = Some(value()?.into()),
             _ => bail!(
-                "usage: crash [--all] [--postgres] [--filter TEXT] [--plants | --plant NAME] [--keep FOLDER]"
+                "usage: crash [--all | --webhooks] [--postgres] [--filter TEXT] [--plants | --plant NAME] [--keep FOLDER]"
             ),
         }
     }
@@ -291,6 +317,20 @@ async fn run(args: &Args, plant: Option<&str>) -> anyhow::Result<Ran> {
         plant: plant.map(str::to_owned),
         numbers: Mutex::default(),
     });
+    if args.webhooks {
+        let (kills, wrong) = webhooks::run(&ground).await?;
+        for line in &wrong {
+            println!("WRONG {line}");
+        }
+        println!("webhooks: {kills} kills, {} wrong", wrong.len());
+        println!(
+            "{} passed; {} failed;",
+            if wrong.is_empty() { kills } else { 0 },
+            wrong.len()
+        );
+        let good = wrong.is_empty();
+        return Ok(Ran { good, found: !good });
+    }
     let wanted = CASES.iter().filter(|case| args.all || case.few);
     let wanted = wanted.filter(|case| case.name().contains(&args.filter));
     let places = Arc::new(Semaphore::new(SIDE_BY_SIDE));
@@ -344,7 +384,7 @@ async fn each(ground: &Arc<Ground>, case: &Case) -> anyhow::Result<Found> {
     let points = whole.pay(None).await?;
     ensure!(points.ended, "without a kill it was killed");
     whole.settle(None).await?;
-    found.judge("no kill", case, whole.look().await?);
+    found.judge_all("no kill", case, whole.look().await?);
     let mut at = 1;
     loop {
         ensure!(at < PLACES_MAX, "it passes more places than there can be");
@@ -355,7 +395,8 @@ async fn each(ground: &Arc<Ground>, case: &Case) -> anyhow::Result<Found> {
         }
         found.killed(&died.place);
         payment.settle(None).await?;
-        found.judge(&died.place, case, payment.look().await?);
+        payment.again().await?;
+        found.judge_all(&died.place, case, payment.look().await?);
         at += 1;
     }
     // K13: the start itself, while it looks after what was left behind a request.
@@ -374,7 +415,8 @@ async fn each(ground: &Arc<Ground>, case: &Case) -> anyhow::Result<Found> {
         let place = format!("recovery: {}", died.place);
         found.killed(&place);
         payment.settle(None).await?;
-        found.judge(&place, case, payment.look().await?);
+        payment.again().await?;
+        found.judge_all(&place, case, payment.look().await?);
         at += 1;
     }
     Ok(found)
@@ -396,7 +438,8 @@ struct Payment {
     config: PathBuf,
     journal: audit::At,
     case: Case,
-    amount: u64,
+    /// Of its parts; one where it is not split.
+    amounts: Vec<u64>,
     number: u64,
 }
 
@@ -422,27 +465,55 @@ impl Payment {
         };
         std::fs::write(&config, toml::to_string(&text)?)?;
         secret(&folder.join("ari-password"), "none\n")?;
-        let pan = if case.declined {
-            "4000000000000002"
-        } else {
-            "4242424242424242"
+        let (good, bad) = ("4242424242424242", "4000000000000002");
+        let cards = match (case.split, case.declined) {
+            (false, false) => vec![good],
+            (false, true) => vec![bad],
+            (true, false) => vec![good, good],
+            (true, true) => vec![good, bad],
         };
-        std::fs::write(folder.join("card"), format!("{pan} 1230 123\n"))?;
+        let cards = cards.iter().map(|pan| format!("{pan} 1230 123\n"));
+        std::fs::write(folder.join("card"), cards.collect::<String>())?;
+        let mut amounts = vec![number * 10_000 + case.fault];
+        if case.split {
+            amounts.push(ground.number(case.acquirer)? * 10_000 + GOOD);
+        }
         Ok(Self {
             ground: Arc::clone(ground),
             config,
             folder,
             journal,
             case: *case,
-            amount: number * 10_000 + case.fault,
+            amounts,
             number,
         })
+    }
+
+    /// Another payment in the same journal.
+    fn another(&self, case: &Case) -> anyhow::Result<Self> {
+        let number = self.ground.number(case.acquirer)?;
+        Ok(Self {
+            ground: Arc::clone(&self.ground),
+            folder: self.folder.clone(),
+            config: self.config.clone(),
+            journal: self.journal.clone(),
+            case: *case,
+            amounts: vec![number * 10_000 + case.fault],
+            number,
+        })
+    }
+
+    /// The merchant's program is told of what waits.
+    async fn deliver(&self, kill: Option<u64>) -> anyhow::Result<Died> {
+        self.run(self.teller("deliver")?, "delivered", kill).await
     }
 
     async fn pay(&self, kill: Option<u64>) -> anyhow::Result<Died> {
         let mut pay = self.teller("pay")?;
         pay.args(["--order", &format!("A-{}", self.number)]);
-        pay.args(["--amount", &self.amount.to_string()]);
+        for amount in &self.amounts {
+            pay.args(["--amount", &amount.to_string()]);
+        }
         pay.arg("--card").arg(self.folder.join("card"));
         if self.case.reserve {
             pay.arg("--reserve");
@@ -451,6 +522,15 @@ impl Payment {
             pay.args(["--then", then]);
         }
         self.run(pay, "told", kill).await
+    }
+
+    /// The customer calls again, and pays what is not paid; where a part was given back on purpose, nobody does.
+    async fn again(&self) -> anyhow::Result<()> {
+        if self.case.split && self.case.then.is_none() {
+            self.pay(None).await?;
+            self.settle(None).await?;
+        }
+        Ok(())
     }
 
     async fn settle(&self, kill: Option<u64>) -> anyhow::Result<Died> {
@@ -517,28 +597,34 @@ impl Payment {
         })
     }
 
-    /// The three books.
-    async fn look(&self) -> anyhow::Result<audit::Books> {
+    /// The three books, of each part.
+    async fn look(&self) -> anyhow::Result<Vec<audit::Books>> {
         let said = std::fs::read_to_string(self.folder.join("told"))?;
         let said: Vec<Value> = said
             .lines()
             .filter_map(|line| serde_json::from_str(line).ok())
             .collect();
-        let told = |name: &str| said.iter().find_map(|line| line[name].as_str());
-        let journal = audit::Journal::read(&self.journal).await?;
+        let mut journal = audit::Journal::read(&self.journal).await?;
         if let audit::At::Server(url) = &self.journal {
             postgres::drop_database(url).await;
         }
-        Ok(audit::Books {
-            told: told("told").map(Told::named).transpose()?,
-            later: told("later").map(str::to_owned),
-            journal,
-            orders: self
-                .ground
-                .acquirer
-                .orders(self.case.acquirer, self.amount)
-                .await?,
-        })
+        let mut parts = Vec::with_capacity(self.amounts.len());
+        for (part, amount) in (0..).zip(&self.amounts) {
+            // The last word counts: who calls again hears another one.
+            let told = said.iter().rev().filter(|line| line["part"] == part);
+            let told = told.filter_map(|line| line["told"].as_str()).next();
+            let later = said.iter().filter(|_| part == 0);
+            let later = later.filter_map(|line| line["later"].as_str()).next();
+            let acquirer = &self.ground.acquirer;
+            parts.push(audit::Books {
+                told: told.map(Told::named).transpose()?,
+                later: later.map(str::to_owned),
+                journal: journal.remove(&part).unwrap_or_default(),
+                orders: acquirer.orders(self.case.acquirer, *amount).await?,
+            });
+        }
+        ensure!(journal.is_empty(), "parts that nobody paid: {journal:?}");
+        Ok(parts)
     }
 }
 

@@ -288,7 +288,7 @@ impl Acquirers<'_> {
         let order = "620251126";
         let mut body = json!({"amount": ANNOUNCED, "order_id": order, "payment_plan": "installments", "payment_plan_count": 4});
         let (status, refused) = self.service.post("/v1/payments", &body, None).await?;
-        let says = refused["error"]["message"].as_str().unwrap_or_default();
+        let says = refused["detail"].as_str().unwrap_or_default();
         ensure!(
             status == 400 && says.contains("installments with payment_plan_count 5"),
             "{status}: {refused}"

@@ -1297,7 +1297,7 @@ impl Floor<'_> {
         ran?;
         let (status, answer) = self.cancel(&payment?).await?;
         ensure!(
-            status == 409 && answer["error"]["code"] == "not-in-call",
+            status == 409 && answer["code"] == "not-in-call",
             "behind the call, cancelling answered {status}: {answer}"
         );
         Ok(())
@@ -1322,9 +1322,9 @@ impl Floor<'_> {
             // The step begins with the intent; the charge follows when that is on disk.
             tokio::time::sleep(Duration::from_millis(800)).await;
             let (status, answer) = self.cancel(&payment).await?;
-            let says = answer["error"]["message"].as_str().unwrap_or_default();
+            let says = answer["detail"].as_str().unwrap_or_default();
             ensure!(
-                status == 409 && answer["error"]["code"] == "charge-sent" && says.contains("sent"),
+                status == 409 && answer["code"] == "charge-sent" && says.contains("sent"),
                 "in flight, cancelling answered {status}: {answer}"
             );
             anyhow::Ok(payment)
@@ -1332,9 +1332,9 @@ impl Floor<'_> {
         let (ran, payment) = tokio::join!(self.run(&case, operator), late);
         ran?;
         let (status, answer) = self.cancel(&payment?).await?;
-        let says = answer["error"]["message"].as_str().unwrap_or_default();
+        let says = answer["detail"].as_str().unwrap_or_default();
         ensure!(
-            status == 409 && answer["error"]["code"] == "charge-sent" && says.contains("approved"),
+            status == 409 && answer["code"] == "charge-sent" && says.contains("approved"),
             "when it is paid, cancelling answered {status}: {answer}"
         );
         Ok(())

@@ -1,0 +1,211 @@
+//! What may be wanted of a live capture: by its call (`POST /v1/calls/{id}/ask|pause|resume|cancel`) or by its payment
+//! (`POST /v1/payments/{id}/cancel`).
+
+use axum::Json;
+use axum::extract::rejection::{JsonRejection, PathRejection};
+use axum::extract::{Path, State};
+use ivrpay_api as api;
+use ivrpay_api::CaptureField as Field;
+use ivrpay_payment::{CallId, PaymentId, State as PaymentState};
+
+use crate::Web;
+use crate::auth::{Scope, Who};
+use crate::calls::call_id;
+use crate::error::ApiError;
+use crate::payments::{own, payment_id};
+use crate::tasks::by;
+
+/// What is wanted of the call that takes a payment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Want {
+    /// The field is asked anew.
+    Ask(Field),
+    /// The capture ends, and nothing is charged.
+    Cancel,
+    /// Customer and operator talk; the capture stands still.
+    Pause,
+    /// It goes on where it stood.
+    Resume,
+}
+
+/// What became of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wished {
+    /// It is done, in this call.
+    Done(CallId),
+    /// The acquirer is being asked: too late.
+    ChargeSent,
+    /// No call takes the payment, or its result is decided.
+    NotInCall,
+    /// Not from where the call stands.
+    NotNow,
+    /// The call did not answer in time, and goes on.
+    NoAnswer,
+}
+
+type Id = Result<Path<String>, PathRejection>;
+
+/// Ends the capture of the call that takes the payment, before anything is charged.
+#[utoipa::path(post, path = "/v1/payments/{id}/cancel", params(("id" = String, Path, format = "uuid")), request_body = api::CancelPayment, responses((status = 200, body = api::Cancelled)))]
+pub(crate) async fn cancel_payment(
+    State(web): State<Web>,
+    who: Who,
+    payment: Id,
+    body: Result<Json<api::CancelPayment>, JsonRejection>,
+) -> Result<Json<api::Cancelled>, ApiError> {
+    who.need(Scope::Payments)?;
+    let Json(body) = body?;
+    let id = payment_id(payment)?;
+    let call_id = wish(&web, &who, id, Want::Cancel, body.by).await?;
+    Ok(Json(cancelled(id, call_id)))
+}
+
+/// Ends the capture of the call, before anything is charged.
+#[utoipa::path(post, path = "/v1/calls/{id}/cancel", params(("id" = String, Path, format = "uuid")), request_body = api::CancelPayment, responses((status = 200, body = api::Cancelled)))]
+pub(crate) async fn cancel(
+    State(web): State<Web>,
+    who: Who,
+    call: Id,
+    body: Result<Json<api::CancelPayment>, JsonRejection>,
+) -> Result<Json<api::Cancelled>, ApiError> {
+    who.need(Scope::Payments)?;
+    let Json(body) = body?;
+    let payment = of_call(&web, &who, call).await?;
+    let call_id = wish(&web, &who, payment, Want::Cancel, body.by).await?;
+    Ok(Json(cancelled(payment, call_id)))
+}
+
+/// Asks one field of the card anew: what was keyed of it, and of those behind it, is wiped. In a pause that goes on, too.
+#[utoipa::path(post, path = "/v1/calls/{id}/ask", params(("id" = String, Path, format = "uuid")), request_body = api::AskField, responses((status = 200, body = api::CaptureDone)))]
+pub(crate) async fn ask(
+    State(web): State<Web>,
+    who: Who,
+    call: Id,
+    body: Result<Json<api::AskField>, JsonRejection>,
+) -> Result<Json<api::CaptureDone>, ApiError> {
+    who.need(Scope::Payments)?;
+    let Json(body) = body?;
+    let payment = of_call(&web, &who, call).await?;
+    done(&web, &who, payment, Want::Ask(body.field), body.by).await
+}
+
+/// Stops the capture, so that customer and operator talk; the customer's keys are nobody's then.
+#[utoipa::path(post, path = "/v1/calls/{id}/pause", params(("id" = String, Path, format = "uuid")), request_body = api::CaptureWish, responses((status = 200, body = api::CaptureDone)))]
+pub(crate) async fn pause(
+    State(web): State<Web>,
+    who: Who,
+    call: Id,
+    body: Result<Json<api::CaptureWish>, JsonRejection>,
+) -> Result<Json<api::CaptureDone>, ApiError> {
+    who.need(Scope::Payments)?;
+    let Json(body) = body?;
+    let payment = of_call(&web, &who, call).await?;
+    done(&web, &who, payment, Want::Pause, body.by).await
+}
+
+/// Goes on after a pause, at the same field.
+#[utoipa::path(post, path = "/v1/calls/{id}/resume", params(("id" = String, Path, format = "uuid")), request_body = api::CaptureWish, responses((status = 200, body = api::CaptureDone)))]
+pub(crate) async fn resume(
+    State(web): State<Web>,
+    who: Who,
+    call: Id,
+    body: Result<Json<api::CaptureWish>, JsonRejection>,
+) -> Result<Json<api::CaptureDone>, ApiError> {
+    who.need(Scope::Payments)?;
+    let Json(body) = body?;
+    let payment = of_call(&web, &who, call).await?;
+    done(&web, &who, payment, Want::Resume, body.by).await
+}
+
+fn cancelled(payment_id: PaymentId, call_id: CallId) -> api::Cancelled {
+    api::Cancelled {
+        payment_id,
+        call_id,
+        result: "agent-cancelled".into(),
+    }
+}
+
+/// The payment that a call of this key's merchant takes now.
+async fn of_call(web: &Web, who: &Who, call: Id) -> Result<PaymentId, ApiError> {
+    let found = web.journal.payment_of_call(call_id(call)?).await?;
+    found
+        .filter(|payment| who.sees(payment.tenant.as_str()))
+        .map(|payment| payment.id)
+        .ok_or_else(|| {
+            ApiError::not_found(
+                "no call of this id takes a payment now; call_id of /v1/events has those that do",
+            )
+        })
+}
+
+async fn done(
+    web: &Web,
+    who: &Who,
+    payment_id: PaymentId,
+    want: Want,
+    person: String,
+) -> Result<Json<api::CaptureDone>, ApiError> {
+    let call_id = wish(web, who, payment_id, want, person).await?;
+    Ok(Json(api::CaptureDone {
+        payment_id,
+        call_id,
+    }))
+}
+
+/// Hands it to the call, and says in which it was done.
+async fn wish(
+    web: &Web,
+    who: &Who,
+    id: PaymentId,
+    want: Want,
+    person: String,
+) -> Result<CallId, ApiError> {
+    let by = by(who, person)?;
+    own(web, who, id).await?;
+    let state = match (web.wish)(id, want, by).await {
+        Wished::Done(call) => return Ok(call),
+        Wished::ChargeSent => PaymentState::InFlight,
+        Wished::NoAnswer => {
+            return Err(ApiError::unavailable(
+                "the call is busy and goes on; try again",
+            ));
+        }
+        Wished::NotNow => {
+            return Err(ApiError::not_possible(match want {
+                Want::Ask(field) => format!(
+                    "{} has not been keyed yet in this call, or is no part of it; what is asked now comes in /v1/events",
+                    field.name()
+                ),
+                Want::Pause => "the capture is paused already, or nobody could resume it: no operator is in the call".to_owned(),
+                Want::Resume => "the capture is not paused".to_owned(),
+                Want::Cancel => "the capture can't be ended now".to_owned(),
+            }));
+        }
+        Wished::NotInCall => own(web, who, id).await?.state,
+    };
+    Err(match state {
+        PaymentState::InFlight => ApiError::charge_sent(
+            "the charge has been sent to the acquirer and can't be called back; its answer decides, wait for it",
+            id,
+        ),
+        PaymentState::Unknown => ApiError::charge_sent(
+            "the charge has been sent and its outcome is not known; it may have been charged, do not charge again",
+            id,
+        ),
+        PaymentState::Approved => ApiError::charge_sent(
+            "the payment is approved: the card is charged, and there is nothing left to cancel",
+            id,
+        ),
+        PaymentState::Waiting => ApiError::not_in_call(
+            "the payment waits and no call takes it now, or its call is ending already; nothing has been charged",
+            id,
+        ),
+        state => ApiError::not_in_call(
+            format!(
+                "the payment is {}; there is nothing to cancel",
+                state.name()
+            ),
+            id,
+        ),
+    })
+}
