@@ -35,6 +35,11 @@ pub trait Connector: Send + Sync {
         true
     }
 
+    /// Whether it can be released, though nobody knows what became of it.
+    fn releases(&self, _about: &Parent) -> bool {
+        self.about().capabilities.void_unknown
+    }
+
     /// Whether this answer says nothing of the operation, and by the acquirer's own document the same request may be sent again under the
     /// same key. Asked of those alone that [`Capabilities::resend`] allows it.
     fn asks_again(&self, _reply: &Reply) -> bool {
@@ -151,6 +156,15 @@ pub(crate) fn never(early: bool) -> Outcome {
     }
 }
 
+/// What it means that a charge is reserved and not taken.
+pub(crate) fn half_done(early: bool) -> Outcome {
+    Outcome::Unknown(if early {
+        Doubt::Pending
+    } else {
+        Doubt::HalfDone
+    })
+}
+
 /// Whether a request of ours may still be on its way, or be worked on.
 pub(crate) const fn is_early(about: &Parent, settled_after_s: i64, now_unix_s: i64) -> bool {
     now_unix_s.saturating_sub(about.at_unix_s) < settled_after_s
@@ -189,6 +203,8 @@ pub struct Capabilities {
     pub capture: bool,
     /// Take a part of what was reserved.
     pub partial_capture: bool,
+    /// Reserve another amount instead of the one that is reserved, a smaller or a larger one.
+    pub change: bool,
     /// Release what was reserved.
     pub void: bool,
     /// Release by our order number what may have been reserved or not: its documents say that this is safe where the answer was lost.
@@ -263,6 +279,7 @@ impl Capabilities {
         authorise_without_capture: false,
         capture: false,
         partial_capture: false,
+        change: false,
         void: false,
         void_unknown: false,
         refund: false,
@@ -286,6 +303,7 @@ impl Capabilities {
             OperationKind::Charge => self.charge,
             OperationKind::Authorise => self.authorise_without_capture,
             OperationKind::Capture => self.capture,
+            OperationKind::Change => self.change,
             OperationKind::Void => self.void,
             OperationKind::Refund => self.refund,
             OperationKind::Query => self.query,

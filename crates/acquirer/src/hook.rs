@@ -6,6 +6,10 @@ use ivrpay_payment::Notice;
 pub struct Posted<'a> {
     /// The header `Authorization`.
     pub authorization: Option<&'a [u8]>,
+    /// The header in which the signature over the body is, where it is none of the message's own: `Stripe-Signature`.
+    pub signature: Option<&'a [u8]>,
+    /// When it came, seconds since 1970.
+    pub now_unix_s: i64,
     /// The body.
     pub body: &'a [u8],
 }
@@ -36,6 +40,11 @@ pub enum HookError {
     /// It is not of the acquirer's form.
     #[error("this is no message of the acquirer's form")]
     Malformed,
+    /// It was signed at another time: it is a copy, or a clock is wrong.
+    #[error(
+        "it was signed more than five minutes ago, or ahead, by our clock: a copy, or our clock is wrong"
+    )]
+    Old,
     /// Its signature, or its user and password, are missing or wrong.
     #[error("its signature, or its user and password, are missing or wrong")]
     Unproven,

@@ -154,7 +154,7 @@ fn a_signed_message_is_read() {
 fn answer() -> impl Strategy<Value = Answer> {
     let body = prop::collection::vec(any::<u8>(), 0..300);
     let status = prop_oneof![3 => Just(200_u16), 1 => Just(201), 1 => any::<u16>()];
-    (0..8_u8, 0..8_u8, 0..9_u8, 0..12_u8, status, body).prop_map(
+    (0..9_u8, 0..9_u8, 0..9_u8, 0..12_u8, status, body).prop_map(
         |(kind, about, stage, reference, status, body)| Answer {
             kind,
             about,
@@ -240,7 +240,7 @@ proptest! {
     fn a_changed_answer_is_approved_only_by_the_document_s_word(
         at in any::<prop::sample::Index>(),
         changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
-        place in prop::option::of((0..8_u8, 0..8_u8, 0..9_u8, 0..12_u8)),
+        place in prop::option::of((0..9_u8, 0..9_u8, 0..9_u8, 0..12_u8)),
     ) {
         for name in names() {
             let corpus = corpus(name);

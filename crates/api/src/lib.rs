@@ -147,6 +147,9 @@ pub struct Payment {
     /// In how many instalments, where it is in some.
     #[serde(default)]
     pub payment_plan_count: Option<u8>,
+    /// What is reserved instead of `amount`, where that was changed before anything was taken, minor units.
+    #[serde(default)]
+    pub reserved: Option<u64>,
     /// What has been taken, minor units; null for nothing.
     #[serde(default)]
     pub captured: Option<u64>,
@@ -837,11 +840,11 @@ pub struct Cancelled {
     pub result: String,
 }
 
-/// Body of `POST /v1/payments/{id}/capture`, `void` and `refund`.
+/// Body of `POST /v1/payments/{id}/capture`, `change`, `void` and `refund`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Later {
-    /// Minor units; all that there is when absent.
+    /// Minor units; all that there is when absent. Of a change, what is to be reserved: it can't be absent.
     #[serde(default)]
     pub amount: Option<u64>,
     /// Who says so.
@@ -854,7 +857,7 @@ pub struct Later {
 /// What would be asked of an acquirer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct LaterPlanned {
-    /// `capture`, `void` or `refund`.
+    /// `capture`, `change`, `void` or `refund`.
     pub kind: String,
     /// How much, minor units.
     pub amount: u64,
@@ -896,7 +899,7 @@ pub struct Inquire {
 pub struct Operation {
     /// Its id.
     pub id: String,
-    /// `authorize`, `capture`, `charge`, `refund`, `void`.
+    /// `authorize`, `capture`, `change`, `charge`, `refund`, `void`.
     pub kind: String,
     /// `in-flight`, `approved`, `declined`, `not-charged` (it was not done; of a void or refund that means that what was charged stays
     /// charged), or `unknown`: it may have been done.

@@ -1,4 +1,4 @@
-//! `ivrpay payment list|show|assign|cancel|capture|void|refund|inquire`: asks the running service over its Unix socket.
+//! `ivrpay payment list|show|assign|cancel|capture|change|void|refund|inquire`: asks the running service over its Unix socket.
 
 mod expiring;
 mod file;
@@ -90,6 +90,12 @@ pub(crate) enum Command {
     },
     /// Take a reserved amount, or a part of it (実売上).
     Capture(later::Args),
+    /// Reserve another amount instead of the one that is reserved, a smaller or a larger one (金額変更): GMO and Yamato. The customer has
+    /// agreed to a larger one. A file has a column amount.
+    #[command(mut_arg("amount", |arg| arg.required_unless_present("file").help(
+        "What is to be reserved from now on, minor units (yen, cents)"
+    )))]
+    Change(later::Args),
     /// Release what was reserved, or undo a charge as a whole; where the acquirer does that by our order number (Adyen), also what may
     /// have been charged or not.
     #[command(mut_arg("amount", |arg| arg.help(
@@ -283,6 +289,7 @@ pub(crate) fn run(command: Command) -> ExitCode {
             from.show(&path, Some(json(&CancelPayment { by })), cancelled)
         }
         Command::Capture(args) => later::run("capture", &args),
+        Command::Change(args) => later::run("change", &args),
         Command::Void(args) => later::run("void", &args),
         Command::Refund(args) => later::run("refund", &args),
         Command::Inquire { from, id, by } => {
@@ -543,6 +550,12 @@ fn show(p: Payment) -> anyhow::Result<()> {
         ),
         ("stored as", p.payment_token.clone().unwrap_or_default()),
         ("plan", plan(&p)),
+        (
+            "reserved",
+            p.reserved
+                .map(|minor| money(minor, &p.currency))
+                .unwrap_or_default(),
+        ),
         (
             "captured",
             p.captured

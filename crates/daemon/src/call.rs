@@ -413,7 +413,7 @@ impl Call {
                     return Err(internal(language));
                 }
                 if args.mode != Mode::Training {
-                    self.has_room(tenant, order::only(&payment), payment.amount)?;
+                    self.has_room(order::refused(tenant, &payment))?;
                 }
                 self.claim(&payment, language).await?
             }
@@ -439,9 +439,9 @@ impl Call {
         })
     }
 
-    /// Whether whoever is to be asked has room for the amount: else no card is asked for.
-    fn has_room(&self, tenant: &Tenant, named: Option<&str>, amount: Money) -> Result<(), Refused> {
-        match tenant.routing.refuses(named, amount) {
+    /// Whether whoever is to be asked has room for the payment: else no card is asked for.
+    fn has_room(&self, refused: Option<String>) -> Result<(), Refused> {
+        match refused {
             None => Ok(()),
             Some(why) => {
                 events::arguments_refused(&self.about, &why);
@@ -564,7 +564,7 @@ impl Call {
         }
         if args.mode != Mode::Training {
             let named = (!transaction.moves_money()).then_some(connector);
-            self.has_room(tenant, named, amount)?;
+            self.has_room(order::refused_new(tenant, transaction, named, amount))?;
         }
         let new = NewPayment {
             tenant: tenant.id.clone(),
@@ -1005,19 +1005,18 @@ impl Call {
         None
     }
 
-    /// What the merchant offers today for this payment; of what a connector that is named can carry.
+    /// What the merchant offers today for this payment, of what whoever is asked can carry. Practice goes nowhere.
     fn offers(&self, order: &Order) -> Offers {
         let payment = order.claim.payment();
         let tenants = &self.shared.tenants;
         let Some(tenant) = tenants.iter().find(|t| t.id == payment.tenant) else {
             return Offers::NONE;
         };
-        let offers = plans::today_of(tenant).of(payment.amount);
-        if !payment.connector_named {
-            let routing = &tenant.routing;
-            return offers.carried(|plan, brand| routing.takes(brand, payment.amount, plan));
+        let offers = plans::today_for(tenant, payment.transaction);
+        if order.mode == Mode::Training {
+            return offers.of(payment.amount);
         }
-        offers.carried(|plan, _| self.shared.settle.carries(&payment.connector, plan))
+        tenant.routing.offers(order::wish(payment, &offers))
     }
 
     /// The brands by which it can be taken. Practice goes nowhere.
@@ -1030,7 +1029,8 @@ impl Call {
         if order.mode == Mode::Training {
             return tenant.brands.clone();
         }
-        tenant.routing.brands(order::only(payment), payment.amount)
+        let offers = plans::today_for(tenant, payment.transaction);
+        tenant.routing.brands(order::wish(payment, &offers))
     }
 
     /// Whether the merchant offers the plan, for this card and amount and today: asked once more before anything is written, and what

@@ -34,6 +34,7 @@ use crate::keypad::{self, Happens, Leg as _};
 use crate::order;
 use crate::paykey;
 use crate::plans;
+use crate::routing::Wish;
 use crate::spies::Policy;
 use crate::spoken;
 
@@ -362,7 +363,8 @@ impl Leg {
         if self.arguments.mode == Mode::Training {
             return most;
         }
-        most.min(tenant.routing.most(currency))
+        let offers = plans::today_for(tenant, tenant.transaction);
+        most.min(tenant.routing.most(currency, &offers))
     }
 
     /// The payment that was keyed; it waits for the operator's extension.
@@ -371,7 +373,14 @@ impl Leg {
         let practice = args.mode == Mode::Training;
         // It is always asked.
         let amount = keyed.amount.ok_or(Refusal::ServiceAway)?;
-        if !practice && let Some(why) = tenant.routing.refuses(None, amount) {
+        let offers = plans::today_for(tenant, tenant.transaction);
+        let wish = Wish {
+            named: None,
+            amount,
+            plan: keyed.plan,
+            offers: &offers,
+        };
+        if !practice && let Some(why) = tenant.routing.refuses(wish) {
             events::arguments_refused(&self.about, &why);
             return Err(Refusal::NothingWaiting);
         }

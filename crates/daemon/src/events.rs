@@ -886,6 +886,25 @@ pub(crate) fn not_released(payment: PaymentId, refused: &ivrpay_web::LaterRefuse
     );
 }
 
+/// A charge that was reserved and never taken, and what came of its release.
+pub(crate) fn half_done(
+    payment: PaymentId,
+    released: Result<ivrpay_journal::Operation, ivrpay_web::LaterRefused>,
+) {
+    match released {
+        Ok(void) => warn!(
+            payment_id = %payment, operation_id = %void.id, outcome = void.state.name(),
+            hint = "its caller was told that it is being checked: he has paid nothing",
+            "a charge that stopped in the middle was to be released"
+        ),
+        Err(refused) => warn!(
+            payment_id = %payment, reason = %refused,
+            hint = "its task is a person's: `ivrpay payment void` releases it",
+            "a charge that stopped in the middle can't be released now"
+        ),
+    }
+}
+
 /// What is open could not be looked after now; the next second tries again.
 pub(crate) fn recovery_failed(refused: &ivrpay_web::LaterRefused) {
     if let ivrpay_web::LaterRefused::Stopping = refused {

@@ -2,10 +2,12 @@
 
 use ivrpay_dialogue::operator::Refusal;
 use ivrpay_journal::{Error, Journal, Match, Payment, TRAINING};
-use ivrpay_payment::{PaymentId, State};
+use ivrpay_payment::{Money, Offers, PaymentId, State, Transaction};
 
 use crate::arguments::{Arguments, Mode};
 use crate::config::Tenant;
+use crate::plans;
+use crate::routing::Wish;
 
 /// Why there is no payment to be taken.
 pub(crate) enum NotFound {
@@ -43,6 +45,39 @@ pub(crate) fn named<'a>(tenants: &'a [Tenant], name: &str) -> Option<&'a Tenant>
 /// The connector that a payment goes through whatever the routes say.
 pub(crate) fn only(payment: &Payment) -> Option<&str> {
     payment.connector_named.then_some(&*payment.connector)
+}
+
+/// Why no acquirer of a waiting payment has room for it; `None` where one has.
+pub(crate) fn refused(tenant: &Tenant, payment: &Payment) -> Option<String> {
+    let offers = plans::today_for(tenant, payment.transaction);
+    tenant.routing.refuses(wish(payment, &offers))
+}
+
+/// The same of one that is not made yet; `named`: the connector that it goes through whatever the routes say.
+pub(crate) fn refused_new(
+    tenant: &Tenant,
+    transaction: Transaction,
+    named: Option<&str>,
+    amount: Money,
+) -> Option<String> {
+    let offers = &plans::today_for(tenant, transaction);
+    let plan = None;
+    tenant.routing.refuses(Wish {
+        named,
+        amount,
+        plan,
+        offers,
+    })
+}
+
+/// What is known of a payment before its card, where its merchant offers that today.
+pub(crate) fn wish<'a>(payment: &'a Payment, offers: &'a Offers) -> Wish<'a> {
+    Wish {
+        named: only(payment),
+        amount: payment.amount,
+        plan: payment.asked_plan,
+        offers,
+    }
 }
 
 /// An announced payment; `None` where nothing was announced.

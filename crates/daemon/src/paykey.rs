@@ -15,7 +15,7 @@ use ivrpay_ari::{Bridge, Channel, ChannelId, Client};
 use ivrpay_dialogue::operator::{self, Refusal};
 use ivrpay_dialogue::{Prompt, Waits};
 use ivrpay_journal::Payment;
-use ivrpay_payment::{Money, Transaction};
+use ivrpay_payment::Transaction;
 use ivrpay_prompts::Language;
 use tokio_util::sync::CancellationToken;
 
@@ -108,9 +108,9 @@ impl<Lost> From<NoPlace> for No<Lost> {
     }
 }
 
-/// Whether whoever is to be asked has room for the amount: else nobody is moved for it.
-fn has_room(tenant: &Tenant, named: Option<&str>, amount: Money) -> Result<(), Refusal> {
-    tenant.routing.refuses(named, amount).map_or(Ok(()), |why| {
+/// Whether whoever is to be asked has room for the payment: else nobody is moved for it.
+fn has_room(refused: Option<String>) -> Result<(), Refusal> {
+    refused.map_or(Ok(()), |why| {
         events::pay_key_unusable(&why);
         Err(Refusal::NothingWaiting)
     })
@@ -234,7 +234,7 @@ impl PayKey {
         let (extension, caller) = (args.operator_extension.as_deref(), &customer.caller.number);
         match order::find(journal, tenant, args, extension, caller).await {
             Ok(Some(payment)) => {
-                has_room(tenant, order::only(&payment), payment.amount)?;
+                has_room(order::refused(tenant, &payment))?;
                 // What was found and spoken of is what is taken, whatever is announced in the next second.
                 args.payment = Some(payment.id);
                 Ok(())
@@ -242,7 +242,7 @@ impl PayKey {
             Ok(None) => {
                 let (transaction, amount) = begins.ok_or(Refusal::NothingWaiting)?;
                 let usual = (!transaction.moves_money()).then_some(&*tenant.connector);
-                has_room(tenant, usual, amount)?;
+                has_room(order::refused_new(tenant, transaction, usual, amount))?;
                 Ok(())
             }
             Err(NotFound::Foreign) => Err(Refusal::NothingWaiting.into()),
@@ -255,7 +255,7 @@ impl PayKey {
                 let waits: Vec<_> = waiting.iter().map(waits).collect();
                 let chosen = choose(ear, language, &waits).await?;
                 if let Some(payment) = waiting.get(chosen) {
-                    has_room(tenant, order::only(payment), payment.amount)?;
+                    has_room(order::refused(tenant, payment))?;
                     args.payment = Some(payment.id);
                 }
                 Ok(())

@@ -3,7 +3,9 @@
 //! What can't be said, or what the acquirer has no place for, is told at the start. Amount, brand and day are looked at for the dialogue,
 //! and once more before an intent is written: money does not rest on what a dialogue remembers.
 
-use ivrpay_payment::{Brand, Count, Currency, Day, Money, Offer, Offers, Period, Plan};
+use ivrpay_payment::{
+    Brand, Count, Currency, Day, Money, Offer, Offers, Period, Plan, Transaction,
+};
 use serde::Deserialize;
 
 use crate::config::{Config, ConfigError, Tenant};
@@ -196,6 +198,15 @@ const NEW_YEAR: Day = match Day::new(1, 1) {
 /// What the merchant offers today, for one amount or another.
 pub(crate) fn today_of(tenant: &Tenant) -> Offers {
     tenant.plans.on(today())
+}
+
+/// The same of what is for: where no money moves, nothing is paid back.
+pub(crate) fn today_for(tenant: &Tenant, transaction: Transaction) -> Offers {
+    if transaction.moves_money() {
+        today_of(tenant)
+    } else {
+        Offers::NONE
+    }
 }
 
 /// For people: each table in a few words.

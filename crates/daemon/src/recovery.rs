@@ -1,5 +1,5 @@
-//! Makes good what is open, from the start of the service on: the acquirer is asked what became of what is unknown, and an approval that
-//! nobody knows of is released, where its merchant wants that.
+//! Makes good what is open, from the start of the service on: the acquirer is asked what became of what is unknown, a charge that has stopped
+//! in the middle is released, and so is an approval that nobody knows of, where its merchant wants that.
 //!
 //! When each is due stands in the journal, so that a start after a crash goes on where the one before it was. Nothing here charges anybody.
 
@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use ivrpay_journal::{Journal, LaterError, Operation, OperationState, Unheard};
-use ivrpay_payment::{Outcome, Why};
+use ivrpay_payment::{Outcome, PaymentId, Why};
 use ivrpay_web::LaterRefused;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
@@ -118,6 +118,10 @@ async fn one(settle: &Settle, operation: Operation) -> Result<(), LaterRefused> 
                 None
             }
             Found::Nothing => None,
+            Found::HalfDone => {
+                half_done(settle, payment).await?;
+                None
+            }
             Found::NotKnown => {
                 settle.journal().inquire_no_more(id).await?;
                 None
@@ -127,6 +131,18 @@ async fn one(settle: &Settle, operation: Operation) -> Result<(), LaterRefused> 
     };
     if let Some(at_ms) = again {
         settle.journal().inquire_at(id, at_ms).await?;
+    }
+    Ok(())
+}
+
+/// Releases a charge that is reserved and was never taken: its caller was told that it is being checked. Where that does not come about, the
+/// next question finds it as it is.
+async fn half_done(settle: &Settle, payment: PaymentId) -> Result<(), LaterRefused> {
+    let key = format!("half-done-{}", settle.journal().now_ms());
+    match settle.release_by_itself(payment, key).await {
+        Err(LaterRefused::Stopping) => {}
+        // A person sees to it, or a release before this one has no outcome yet.
+        released => events::half_done(payment, released),
     }
     Ok(())
 }

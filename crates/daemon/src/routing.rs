@@ -6,7 +6,7 @@ use std::fmt;
 
 use ivrpay_acquirer::{Capabilities, Kind, Mode};
 use ivrpay_journal::TRAINING;
-use ivrpay_payment::{Brand, Currency, Money, Plan, Transaction};
+use ivrpay_payment::{Brand, Currency, Money, Offers, Plan, Transaction};
 use serde::Deserialize;
 
 use crate::config::{ConfigError, Connector};
@@ -67,6 +67,18 @@ pub struct Routing {
     can: BTreeMap<String, Capabilities>,
     /// What the tenant takes.
     brands: Vec<Brand>,
+}
+
+/// What is known of a payment before there is a card.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Wish<'a> {
+    /// The connector that is named for it; else the routes say it.
+    pub(crate) named: Option<&'a str>,
+    pub(crate) amount: Money,
+    /// Where that was settled before the call.
+    pub(crate) plan: Option<Plan>,
+    /// What may be chosen beside one payment.
+    pub(crate) offers: &'a Offers,
 }
 
 /// A row, checked. What is empty fits everything.
@@ -139,65 +151,105 @@ impl Routing {
         // The last row fits.
         let row = row.or(self.rows.last());
         let ways = row.map_or_else(|| Ways(Vec::new()), |row| row.ways.clone());
-        ways.open(|name| self.has_room(name, brand, amount))
+        ways.open(|name| self.has_room(name, brand, amount, plan))
     }
 
-    fn has_room(&self, connector: &str, brand: Brand, amount: Money) -> bool {
+    fn has_room(&self, connector: &str, brand: Brand, amount: Money, plan: Plan) -> bool {
         let can = self.can.get(connector);
-        can.is_some_and(|can| can.takes(amount) && can.takes_brand(brand))
+        can.is_some_and(|can| can.takes(amount) && can.takes_brand(brand) && can.plans.has(plan))
     }
 
-    /// Whether who is asked for such a payment has room for it.
-    #[must_use]
-    pub(crate) fn takes(&self, brand: Brand, amount: Money, plan: Plan) -> bool {
-        let ways = self.ways(brand, amount, plan);
-        ways.0.iter().any(|name| self.has_room(name, brand, amount))
+    /// Whether who is asked for such a payment has room for it: the connector that is `named`, else whom the routes name.
+    fn takes(&self, named: Option<&str>, brand: Brand, amount: Money, plan: Plan) -> bool {
+        let has_room = |name: &str| self.has_room(name, brand, amount, plan);
+        match named {
+            Some(named) => has_room(named),
+            None => {
+                let ways = self.ways(brand, amount, plan);
+                ways.0.iter().any(|name| has_room(name))
+            }
+        }
     }
 
-    /// The brands by which the amount can be taken, at once, since every caller may choose that: of the connector that is `named`, else of
-    /// whom the routes name.
+    /// What the caller may choose.
     #[must_use]
-    pub(crate) fn brands(&self, named: Option<&str>, amount: Money) -> Vec<Brand> {
-        let takes = |brand: &Brand| match named {
-            Some(named) => self.has_room(named, *brand, amount),
-            None => self.takes(*brand, amount, Plan::LumpSum),
+    pub(crate) fn offers(&self, wish: Wish<'_>) -> Offers {
+        let offers = wish.offers.of(wish.amount);
+        offers.carried(&self.brands, |plan, brand| {
+            self.takes(wish.named, brand, wish.amount, plan)
+        })
+    }
+
+    /// The brands by which it can be taken, in one plan or another: where what was settled before is none that a card has, its caller
+    /// chooses.
+    #[must_use]
+    pub(crate) fn brands(&self, wish: Wish<'_>) -> Vec<Brand> {
+        let offers = self.offers(wish);
+        let takes = |brand: &Brand| {
+            let with = offers.with(*brand);
+            match wish.plan {
+                Some(Plan::LumpSum) => with.allows(Plan::LumpSum),
+                _ => !with.plans().is_empty(),
+            }
         };
         self.brands.iter().copied().filter(takes).collect()
     }
 
-    /// Why an amount can be taken by no card, in words for whoever asks for it; `None` where it can.
+    /// Why it can be taken by no card, in words for whoever asks for it; `None` where it can. The plan that was settled before is the one
+    /// that counts, where it is offered at all.
     #[must_use]
-    pub(crate) fn refuses(&self, named: Option<&str>, amount: Money) -> Option<String> {
-        if !self.brands(named, amount).is_empty() {
+    pub(crate) fn refuses(&self, wish: Wish<'_>) -> Option<String> {
+        let offered = wish.offers.of(wish.amount);
+        let plan = wish.plan.filter(|plan| offered.allows(*plan));
+        let takes = match plan {
+            Some(plan) => self.offers(wish).carries(plan, &self.brands),
+            None => !self.brands(wish).is_empty(),
+        };
+        if takes {
             return None;
         }
-        let ways = self.brands.first().map(|brand| {
-            let ways = self.ways(*brand, amount, Plan::LumpSum);
+        let plan = plan.unwrap_or_default();
+        let with = |brand: &&Brand| offered.with(**brand).allows(plan);
+        let ways = self.brands.iter().find(with).map(|brand| {
+            let ways = self.ways(*brand, wish.amount, plan);
             ways.first().to_owned()
         });
-        let name = named.map(str::to_owned).or(ways).unwrap_or_default();
+        let name = wish.named.map(str::to_owned).or(ways).unwrap_or_default();
         Some(match self.can.get(&name) {
-            Some(can) if !can.takes_currency(amount.currency()) => {
+            Some(can) if !can.takes_currency(wish.amount.currency()) => {
                 format!("currency: the connector {name} takes JPY alone")
             }
-            Some(can) if !can.takes(amount) => format!(
+            Some(can) if !can.takes(wish.amount) => format!(
                 "amount: the connector {name} takes at most {} minor units",
                 can.amount_max
             ),
+            Some(can) if !can.plans.has(plan) => {
+                format!("payment_plan: the connector {name} has no {plan}")
+            }
             _ => format!("connector: {name} takes none of the tenant's valid_card_types"),
         })
     }
 
     /// The largest amount of this currency that can be taken, minor units; 0 where none can.
     #[must_use]
-    pub(crate) fn most(&self, currency: Currency) -> u64 {
+    pub(crate) fn most(&self, currency: Currency, offers: &Offers) -> u64 {
         // Whether one can be taken changes there, and nowhere in between.
         let rows = self.rows.iter().map(|row| row.amount);
+        let rows = rows.chain(offers.rows().iter().map(|row| row.amount));
         let ends = rows.flat_map(|(min, max)| [min.saturating_sub(1), max]);
         let most = self.can.values().map(|can| can.amount_max);
         let taken = ends.chain(most).filter(|minor| {
             let amount = Money::new(*minor, currency);
-            amount.is_ok_and(|amount| self.refuses(None, amount).is_none())
+            amount.is_ok_and(|amount| {
+                let (named, plan) = (None, None);
+                let wish = Wish {
+                    named,
+                    amount,
+                    plan,
+                    offers,
+                };
+                self.refuses(wish).is_none()
+            })
         });
         taken.max().unwrap_or(0)
     }
@@ -597,6 +649,8 @@ fn plan(name: &str) -> Option<Plan> {
 
 #[cfg(test)]
 mod tests {
+    use ivrpay_payment::Offer;
+
     use super::*;
     use crate::config::tests::{Folder, SAMPLE};
 
@@ -612,9 +666,10 @@ mod tests {
         let more = ["b", "c", "d", "e"].map(|name| format!("\n[connectors.{name}]{generic}"));
         let yen = "\n[connectors.yen]\nkind = \"gmo\"\nmode = \"test\"\nraw_pan = \"contracted\"\nparameters = { shop_id = \"tshop00012345\", site_id = \"tsite00012345\" }\nsecrets = { shop_pass = \"acquirer-password\", site_pass = \"acquirer-password\" }\n";
         let live = "\n[connectors.live]\nkind = \"adyen\"\nmode = \"live\"\nurl = \"https://a.example.com/v72\"\nraw_pan = \"contracted\"\nparameters = { merchant_account = \"M\" }\nsecrets = { api_key = \"acquirer-password\" }\n";
+        let many = "\n[connectors.many]\nkind = \"adyen\"\nmode = \"test\"\nraw_pan = \"contracted\"\nparameters = { merchant_account = \"M\" }\nsecrets = { api_key = \"acquirer-password\" }\n";
         let yamato = "\n[connectors.yamato]\nkind = \"kuroneko\"\nmode = \"test\"\nraw_pan = \"contracted\"\nparameters = { trader_code = \"888885555\", goods_name = \"g\", buyer_name = \"b\", buyer_tel = \"0312345678\", buyer_email = \"a@example.jp\" }\n";
         let practice = "\n[connectors.training]\nkind = \"null\"\n";
-        let text = format!("{text}{}{yen}{yamato}{live}{practice}", more.concat());
+        let text = format!("{text}{}{yen}{many}{yamato}{live}{practice}", more.concat());
         let loaded = Folder::new().load(&text);
         loaded
             .map(|config| config.tenants.first().unwrap().routing.clone())
@@ -720,6 +775,8 @@ amount_max = 999
         let (most, more) = (yen(9_999_999), yen(10_000_000));
         let dollar = Money::new(1, Currency::Usd).unwrap();
         let alone = load("connector = \"yen\"", "").unwrap();
+        const NONE: &Offers = &Offers::NONE;
+        let of = |named, amount| wish(named, amount, None, NONE);
         for (amount, says) in [
             (most, None),
             (
@@ -729,13 +786,17 @@ amount_max = 999
             (dollar, Some("currency: the connector yen takes JPY alone")),
         ] {
             for named in [None, Some("yen")] {
-                assert_eq!(alone.refuses(named, amount).as_deref(), says, "{amount}");
+                assert_eq!(
+                    alone.refuses(of(named, amount)).as_deref(),
+                    says,
+                    "{amount}"
+                );
             }
         }
         // Who stands in may have room; then he is the one who is asked.
         let helped = load("connector = \"yen\"\nfallback = [\"b\"]", "").unwrap();
-        assert_eq!(helped.refuses(None, more), None);
-        assert!(helped.refuses(Some("yen"), more).is_some());
+        assert_eq!(helped.refuses(of(None, more)), None);
+        assert!(helped.refuses(of(Some("yen"), more)).is_some());
         let asked = |amount| helped.ways(Brand::Visa, amount, Plan::LumpSum).0;
         assert_eq!(
             (asked(most), asked(more)),
@@ -747,16 +808,102 @@ amount_max = 999
             "[[tenants.routes]]\nconnector = \"b\"\nbrands = [\"amex\"]\n",
         )
         .unwrap();
-        assert_eq!(amex.refuses(None, more), None);
-        assert_eq!(amex.brands(None, more), [Brand::Amex]);
-        assert_eq!(amex.brands(None, most).len(), 5);
-        let largest = |routing: &Routing| routing.most(Currency::Jpy);
+        assert_eq!(amex.refuses(of(None, more)), None);
+        assert_eq!(amex.brands(of(None, more)), [Brand::Amex]);
+        assert_eq!(amex.brands(of(None, most)).len(), 5);
+        let largest = |routing: &Routing| routing.most(Currency::Jpy, &Offers::NONE);
         assert_eq!(
             (largest(&alone), largest(&helped), largest(&amex)),
             (9_999_999, Money::MAX, Money::MAX)
         );
-        assert_eq!(alone.most(Currency::Usd), 0);
-        assert!(!amex.takes(Brand::Visa, more, Plan::Revolving));
+        assert_eq!(alone.most(Currency::Usd, &Offers::NONE), 0);
+        assert!(!amex.takes(None, Brand::Visa, more, Plan::Revolving));
+    }
+
+    const fn wish<'a>(
+        named: Option<&'a str>,
+        amount: Money,
+        plan: Option<Plan>,
+        offers: &'a Offers,
+    ) -> Wish<'a> {
+        Wish {
+            named,
+            amount,
+            plan,
+            offers,
+        }
+    }
+
+    /// Instalments go another way than one payment does: each is judged by its own.
+    #[test]
+    fn a_plan_is_judged_by_the_way_that_it_takes() {
+        let yen = |minor| Money::new(minor, Currency::Jpy).unwrap();
+        let (most, more) = (yen(9_999_999), yen(10_000_000));
+        let three: Plan = "installments:3".parse().unwrap();
+        let offers = Offers::new(
+            Currency::Jpy,
+            vec![Offer {
+                plan: three,
+                brands: vec![Brand::Visa, Brand::Jcb],
+                amount: (1, 20_000_000),
+                periods: vec![],
+            }],
+        );
+        let rows = |to: &str| {
+            format!("[[tenants.routes]]\nconnector = \"{to}\"\nplans = [\"installments\"]\n")
+        };
+        // Adyen carries instalments, of what GMO has no room for; and the other way round.
+        let by_plan = load("connector = \"yen\"", &rows("many")).unwrap();
+        let at_once = load("connector = \"b\"", &rows("yen")).unwrap();
+        let (lump, all) = (Plan::LumpSum, at_once.brands.len());
+        for (routing, amount, plan, brands, refuses) in [
+            (&by_plan, most, None, all, None),
+            (&by_plan, more, None, 2, None),
+            (&by_plan, more, Some(three), 2, None),
+            (
+                &by_plan,
+                more,
+                Some(lump),
+                0,
+                Some("amount: the connector yen takes at most 9999999 minor units"),
+            ),
+            (
+                &by_plan,
+                yen(20_000_001),
+                None,
+                0,
+                Some("amount: the connector yen takes at most 9999999 minor units"),
+            ),
+            (&at_once, most, Some(three), all, None),
+            (&at_once, more, None, all, None),
+            (&at_once, more, Some(lump), all, None),
+            (
+                &at_once,
+                more,
+                Some(three),
+                all,
+                Some("amount: the connector yen takes at most 9999999 minor units"),
+            ),
+        ] {
+            let wish = wish(None, amount, plan, &offers);
+            let way = (amount, plan);
+            assert_eq!(routing.brands(wish).len(), brands, "{way:?}");
+            assert_eq!(routing.refuses(wish).as_deref(), refuses, "{way:?}");
+        }
+        // What may be chosen is what somebody has room for.
+        let plans = |routing: &Routing, amount, brand| {
+            let offers = routing.offers(wish(None, amount, None, &offers));
+            offers.with(brand).plans()
+        };
+        assert_eq!(plans(&by_plan, more, Brand::Visa), [three]);
+        assert_eq!(plans(&by_plan, most, Brand::Visa), [lump, three]);
+        assert_eq!(plans(&at_once, more, Brand::Visa), [lump]);
+        // One that is named is asked whatever the routes say.
+        let named = |plan| by_plan.refuses(wish(Some("yen"), more, Some(plan), &offers));
+        assert!(named(lump).is_some() && named(three).is_some());
+        // What the keypad takes.
+        let keyed = |routing: &Routing| routing.most(Currency::Jpy, &offers);
+        assert_eq!((keyed(&by_plan), keyed(&at_once)), (20_000_000, Money::MAX));
     }
 
     #[test]

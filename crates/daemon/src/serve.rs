@@ -39,6 +39,7 @@ use crate::paykey::{self, PayKey};
 use crate::pools::{NoPlace, Pools};
 use crate::quarantine;
 use crate::recorders::Recorders;
+use crate::routing::Wish;
 use crate::settle::{Route, Settle};
 use crate::spies::{self, Spies};
 use crate::tasks;
@@ -643,8 +644,16 @@ fn web(
                     customer_calls_max: t.calls.at_once_max,
                     plans: t.plans.clone(),
                     refuses: Arc::new({
-                        let routing = t.routing.clone();
-                        move |named, amount| routing.refuses(named, amount)
+                        let (routing, offers) = (t.routing.clone(), t.plans.clone());
+                        move |named, amount, plan| {
+                            // What is offered at one time of the year is announced at any: its call may come then.
+                            routing.refuses(Wish {
+                                named,
+                                amount,
+                                plan,
+                                offers: &offers,
+                            })
+                        }
                     }),
                 })
                 .collect(),

@@ -21,7 +21,7 @@ use ivrpay_journal::{
 };
 use ivrpay_payment::{
     CallId, Decline, Doubt, Durable, Intent, Notice, OperationId, OperationKind, OperatorId,
-    Outcome, PaymentId, Plan, Reason, State, TenantId, Why,
+    Outcome, PaymentId, Reason, State, TenantId, Why,
 };
 use ivrpay_web::{Acquirers, HookRefused, LaterRefused};
 use ivrpay_wire::{Checkpoint, Ran, Sender, Trouble};
@@ -52,6 +52,8 @@ pub(crate) enum Found {
     Out(Outcome),
     /// Nothing that can be told yet.
     Nothing,
+    /// A charge that has stopped in the middle: it is reserved, and no request of ours will take it.
+    HalfDone,
     /// The acquirer can't be asked about it: a person finds out.
     NotKnown,
     /// That it was not charged, which nobody may believe before that time, UTC milliseconds.
@@ -280,18 +282,12 @@ impl Settle {
         self.capabilities(connector).is_some_and(|c| c.has(kind))
     }
 
-    /// Whether this connector has a place for the plan.
-    pub(crate) fn carries(&self, connector: &str, plan: Plan) -> bool {
-        let capabilities = self.capabilities(connector);
-        capabilities.is_some_and(|c| c.plans.has(plan))
-    }
-
     fn capabilities(&self, connector: &str) -> Option<&Capabilities> {
         let route = self.routes.get(connector)?;
         Some(&route.connector.about().capabilities)
     }
 
-    /// Asks the acquirer for a capture, a void or a refund.
+    /// Asks the acquirer for a capture, a change, a void or a refund.
     ///
     /// # Errors
     /// [`LaterRefused`]; nothing was sent then.
@@ -333,12 +329,23 @@ impl Settle {
         let kind = draft.kind;
         let found = self.payment(payment).await?;
         let about = self.route(&found.connector)?.connector.about();
+        if kind == OperationKind::Change {
+            let most = about.capabilities.amount_max;
+            let wanted = draft.amount_minor.unwrap_or_default();
+            return match about.capabilities.change {
+                true if wanted <= most => Ok(found),
+                true => Err(LaterRefused::TooMuch { most }),
+                false => Err(LaterRefused::NoChange {
+                    parts: about.capabilities.partial_capture,
+                }),
+            };
+        }
         if !about.capabilities.has(kind) {
             return Err(LaterRefused::Unsupported { kind });
         }
         // One that is in flight may be unknown when it is written.
         let is_open = matches!(found.state, State::Unknown | State::InFlight);
-        if kind == OperationKind::Void && is_open && !about.capabilities.void_unknown {
+        if kind == OperationKind::Void && is_open && !self.releases(&found).await? {
             return Err(LaterRefused::InquireFirst);
         }
         let (whole, parts) = match kind {
@@ -355,6 +362,17 @@ impl Settle {
             return Err(LaterRefused::WholeOnly { kind });
         }
         Ok(found)
+    }
+
+    /// Whether its acquirer releases what it may have taken or not.
+    async fn releases(&self, payment: &Payment) -> Result<bool, LaterRefused> {
+        let all = self.journal.operations(payment.id).await?;
+        let takes = |o: &&Operation| !o.kind.is_later() && o.state == OperationState::Unknown;
+        let connector = &self.route(&payment.connector)?.connector;
+        Ok(match all.iter().rfind(takes) {
+            Some(root) => connector.releases(&root.as_parent(&all)),
+            None => connector.about().capabilities.void_unknown,
+        })
     }
 
     /// Asks the acquirer what became of what is unknown of a payment, and settles what it says.
@@ -404,8 +422,10 @@ impl Settle {
         }
         let query = self.journal.write_query(operation.id, by).await?;
         let outcome = self.answered(&operation.connector, &query).await;
-        if matches!(outcome, Outcome::Unknown(_)) {
-            return Ok(Found::Nothing);
+        match outcome {
+            Outcome::Unknown(Doubt::HalfDone) => return Ok(Found::HalfDone),
+            Outcome::Unknown(_) => return Ok(Found::Nothing),
+            _ => {}
         }
         // What a person has asked for, a person knows.
         let found_by = if by.person.as_str() == RECOVERY {
@@ -433,7 +453,7 @@ impl Settle {
         self.apart(async move { this.ask_about(&operation, &by_recovery()).await })
     }
 
-    /// Releases an approval, by nobody's wish; once under each `key`.
+    /// Releases an approval, or a charge that has stopped in the middle, by nobody's wish; once under each `key`.
     pub(crate) fn release_by_itself(
         &self,
         payment: PaymentId,
@@ -471,13 +491,15 @@ impl Settle {
         let hook = hook.ok_or(HookRefused::NoHook)?;
         let posted = Posted {
             authorization: posted.authorization.as_deref(),
+            signature: posted.signature.as_deref(),
+            now_unix_s: jiff::Timestamp::now().as_second(),
             body: &posted.body,
         };
         let heard = hook.read(&posted).map_err(|error| {
             events::hook_refused(connector, &error);
             match error {
                 HookError::Malformed => HookRefused::Malformed,
-                HookError::Unproven => HookRefused::Unproven,
+                HookError::Old | HookError::Unproven => HookRefused::Unproven,
             }
         })?;
         for heard in &heard {
@@ -951,8 +973,8 @@ pub(crate) mod tests {
     use ivrpay_card::{Digits, Expiry, Month, Pan, Rules};
     use ivrpay_journal::{EnteredBy, Mode, NewPayment, OpenOptions, Origin, TaskFilter};
     use ivrpay_payment::{
-        AcquirerRef, Approval, Brand, Currency, Money, Noticed, OperatorId, Sum, TenantId,
-        Transaction, Truncated,
+        AcquirerRef, Approval, Brand, Currency, Money, Noticed, OperatorId, Parent, Plan, Sum,
+        TenantId, Transaction, Truncated,
     };
 
     use super::*;
@@ -1127,12 +1149,22 @@ pub(crate) mod tests {
 
     /// A payment of 1200 yen in its call.
     async fn made(connector: Box<dyn Connector>) -> Place {
+        made_of(connector, Transaction::Charge).await
+    }
+
+    async fn made_of(connector: Box<dyn Connector>, transaction: Transaction) -> Place {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("journal.db");
         let journal = Journal::open(path, OpenOptions::new("test")).await.unwrap();
         let call = CallId::new(uuid::Uuid::now_v7());
         let claim = journal
-            .create_claimed(payment_of("odd"), call)
+            .create_claimed(
+                NewPayment {
+                    transaction,
+                    ..payment_of("odd")
+                },
+                call,
+            )
             .await
             .unwrap();
         let payment = claim.payment().id;
@@ -1295,9 +1327,85 @@ pub(crate) mod tests {
         }
     }
 
+    /// Reserves, and changes what is reserved where its acquirer is one of those that do.
+    struct Reserves(&'static About);
+
+    impl Connector for Reserves {
+        fn about(&self) -> &'static About {
+            self.0
+        }
+
+        fn step(
+            &self,
+            _asked: &Asked<'_>,
+            _progress: &Progress,
+            _last: Option<&Reply>,
+        ) -> Result<Step, BuildError> {
+            let reference = AcquirerRef::new("1").unwrap();
+            Ok(Step::Done(Outcome::Approved(Approval {
+                acquirer_ref: reference,
+                code: None,
+                card: None,
+            })))
+        }
+    }
+
+    /// Who can't change what is reserved says what there is instead, and is not asked; who can has room for so much.
+    #[tokio::test]
+    async fn what_is_reserved_is_changed_where_the_acquirer_does_that() {
+        let change = |minor| LaterDraft {
+            kind: OperationKind::Change,
+            amount_minor: Some(minor),
+            ..refund()
+        };
+        for (about, minor, says) in [
+            (&ivrpay_acquirer::gmo::ABOUT, 1500, None),
+            (
+                &ivrpay_acquirer::gmo::ABOUT,
+                10_000_000,
+                Some("room for 9999999 minor units"),
+            ),
+            (
+                &ivrpay_acquirer::stripe::ABOUT,
+                900,
+                Some("capture a part of it"),
+            ),
+            (
+                &ivrpay_acquirer::zeus::ABOUT,
+                900,
+                Some("take the payment anew"),
+            ),
+        ] {
+            let place = made_of(Box::new(Reserves(about)), Transaction::Authorise).await;
+            let intent = place.intent().await;
+            let answer = place
+                .settle
+                .authorise(Ways::only("odd"), intent, None, None);
+            answer.await.unwrap();
+            let asked = place.settle.later(place.payment, change(minor)).await;
+            let planned = place.settle.plan(place.payment, &change(minor)).await;
+            let payment = place.journal.payment(place.payment).await.unwrap();
+            let reserved = payment.unwrap().reserved_minor;
+            match says {
+                None => {
+                    assert_eq!(asked.unwrap().state, OperationState::Approved);
+                    assert_eq!(reserved, Some(minor));
+                    assert!(planned.is_err(), "it is reserved already");
+                }
+                Some(says) => {
+                    let why = asked.err().unwrap().to_string();
+                    assert!(why.contains(says), "{why}");
+                    assert_eq!(planned.err().unwrap().to_string(), why);
+                    assert_eq!(reserved, None);
+                }
+            }
+        }
+    }
+
     fn posted(text: String) -> ivrpay_web::Posted {
         ivrpay_web::Posted {
             authorization: None,
+            signature: None,
             body: text.into_bytes(),
         }
     }
@@ -1329,6 +1437,60 @@ pub(crate) mod tests {
             let answer = place.settle.hook(connector, &posted(text.into())).await;
             assert_eq!(answer, Err(refused));
         }
+    }
+
+    /// Stripe's message settles what is unknown, once, however often it comes; a forged one and a copy of an old one settle nothing.
+    #[tokio::test]
+    async fn a_signed_message_settles_what_is_unknown() {
+        use hmac::{Hmac, KeyInit as _, Mac as _};
+        let mut settings = ivrpay_acquirer::Settings::new(ivrpay_acquirer::Mode::Test);
+        settings.raw_pan = true;
+        for (name, value) in [("secret_key", "sk_test_1"), ("webhook_secret", "whsec_1")] {
+            settings.secrets.insert(name.to_owned(), value.into());
+        }
+        let stripe = ivrpay_acquirer::configured("stripe".parse().unwrap(), &settings);
+        let place = made(stripe.map_err(|e| e.to_string()).unwrap()).await;
+        let intent = place.intent().await;
+        let unknown = Outcome::Unknown(Doubt::NoReply);
+        let journal = &place.journal;
+        journal.write_outcome(&intent, &unknown).await.unwrap();
+        let order = intent.get().acquirer_order.to_string();
+        let body = serde_json::json!({
+            "object": "event", "type": "payment_intent.succeeded", "livemode": false, "data": {"object": {
+                "id": "pi_1", "object": "payment_intent", "status": "succeeded", "amount": 1200, "amount_received": 1200, "currency": "jpy",
+                "capture_method": "automatic", "metadata": {"order_id": order, "operation_id": intent.get().operation_id},
+            }},
+        });
+        let posted = |secret: &str, at: i64| {
+            let mut mac = Hmac::<sha2::Sha256>::new_from_slice(secret.as_bytes()).unwrap();
+            mac.update(format!("{at}.{body}").as_bytes());
+            let bytes = mac.finalize().into_bytes();
+            let hex: String = bytes.iter().map(|b| format!("{b:02x}")).collect();
+            ivrpay_web::Posted {
+                signature: Some(format!("t={at},v1={hex}").into_bytes()),
+                ..posted(body.to_string())
+            }
+        };
+        let now = jiff::Timestamp::now().as_second();
+        let state = async || {
+            let payment = journal.payment(place.payment).await.unwrap();
+            let written = journal.operations(place.payment).await.unwrap().len();
+            (payment.unwrap().state, written)
+        };
+        for (secret, at) in [("whsec_2", now), ("whsec_1", now - 600)] {
+            let refused = place.settle.hook("odd", &posted(secret, at)).await;
+            assert_eq!(refused, Err(HookRefused::Unproven));
+            assert_eq!(state().await, (State::Unknown, 1));
+        }
+        for _ in 0..2 {
+            let taken = place.settle.hook("odd", &posted("whsec_1", now)).await;
+            assert_eq!((taken, state().await), (Ok(()), (State::Approved, 1)));
+        }
+        let tasks = journal.tasks(&TaskFilter::default()).await.unwrap();
+        let contradicts = |task: &&ivrpay_journal::Task| {
+            task.kind == ivrpay_journal::TaskKind::AcquirerContradicts
+        };
+        assert_eq!(tasks.iter().find(contradicts), None);
     }
 
     /// ZEUS is asked by a number that was in the answer which was lost: no question is written, then or later, and who asks is told so.
@@ -1364,6 +1526,86 @@ pub(crate) mod tests {
         assert_eq!(operations.len(), 1, "nothing was asked");
         let tasks = journal.tasks(&TaskFilter::default()).await.unwrap();
         assert_eq!(tasks.len(), 1, "{tasks:?}");
+    }
+
+    /// As Yamato, of a charge whose shipment was never entered.
+    struct Half;
+
+    impl Connector for Half {
+        fn about(&self) -> &'static About {
+            &ivrpay_acquirer::kuroneko::ABOUT
+        }
+
+        fn step(
+            &self,
+            asked: &Asked<'_>,
+            _progress: &Progress,
+            _last: Option<&Reply>,
+        ) -> Result<Step, BuildError> {
+            Ok(Step::Done(match asked.op.get().kind {
+                OperationKind::Void => Outcome::Approved(Approval {
+                    acquirer_ref: AcquirerRef::new("v-1").unwrap(),
+                    code: None,
+                    card: None,
+                }),
+                _ => Outcome::Unknown(Doubt::HalfDone),
+            }))
+        }
+
+        fn releases(&self, _about: &Parent) -> bool {
+            true
+        }
+    }
+
+    /// What is reserved and was never taken is released by the question that finds it so, where no person sees to it; its order is free
+    /// again, and nothing is asked any more.
+    #[tokio::test]
+    async fn a_charge_that_stopped_in_the_middle_is_released() {
+        for taken in [false, true] {
+            let place = made(Box::new(Half)).await;
+            let intent = place.intent().await;
+            let (journal, operation) = (&place.journal, intent.get().operation_id);
+            let unknown = Outcome::Unknown(Doubt::NoReply);
+            journal.write_outcome(&intent, &unknown).await.unwrap();
+            let (claim, nothing) = (&place.claim, serde_json::Value::Null);
+            journal
+                .release(claim, "outcome-unknown", nothing)
+                .await
+                .unwrap();
+            if taken {
+                let tasks = journal.tasks(&TaskFilter::default()).await.unwrap();
+                journal.take_task(tasks[0].id, &refund().by).await.unwrap();
+            }
+            journal.inquire_at(operation, 1).await.unwrap();
+            crate::recovery::once(&place.settle).await.unwrap();
+            let payment = journal.payment(place.payment).await.unwrap().unwrap();
+            let operations = journal.operations(place.payment).await.unwrap();
+            let kinds: Vec<_> = operations.iter().map(|o| (o.kind, o.state)).collect();
+            let (charge, asked) = (OperationKind::Charge, OperationKind::Query);
+            let unknown = OperationState::Unknown;
+            if taken {
+                assert_eq!(payment.state, State::Unknown);
+                assert_eq!(kinds, [(charge, unknown), (asked, unknown)]);
+                // He may do so himself.
+                let void = LaterDraft {
+                    kind: OperationKind::Void,
+                    amount_minor: None,
+                    ..refund()
+                };
+                let void = place.settle.later(place.payment, void).await;
+                assert_eq!(void.unwrap().state, OperationState::Approved);
+            } else {
+                assert_eq!(payment.state, State::Voided);
+                let done = (OperationKind::Void, OperationState::Approved);
+                let not = (charge, OperationState::NotCharged);
+                assert_eq!(kinds, [not, (asked, unknown), done]);
+            }
+            let left = journal.to_inquire("odd", 9).await.unwrap();
+            assert!(left.is_empty(), "{left:?}");
+            let tasks = journal.tasks(&TaskFilter::default()).await.unwrap();
+            let open = tasks.iter().filter(|task| task.done_ms.is_none());
+            assert_eq!(open.count(), 0, "{tasks:?}");
+        }
     }
 
     /// What an acquirer was never asked says nothing about it.

@@ -463,7 +463,7 @@ pub enum Say {
     Stored(Truncated, Money),
     /// `confirmation-plan`: the same, with another plan.
     ConfirmPlan(Truncated, Money, Plan),
-    /// `payment-plan`: one payment, and these, each with its key.
+    /// `payment-plan`: these, each with its key.
     Plans(PlanKinds),
     /// `payment-plan-count`: in how many instalments, of these.
     PlanCounts(Counts),

@@ -16,10 +16,11 @@ use crate::menu::{Answer, Menu};
 use crate::writing::With;
 use crate::{State, What, confirm, ending, paused};
 
-/// The plans of a menu beside one payment, each with its key.
+/// The plans of a menu, each with its key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the names of `Plan`")]
 pub struct PlanKinds {
+    pub lump_sum: bool,
     pub instalments: bool,
     pub revolving: bool,
     pub bonus: bool,
@@ -31,6 +32,7 @@ impl PlanKinds {
     pub fn of(plans: &[Plan]) -> Self {
         let has = |wanted: fn(&Plan) -> bool| plans.iter().any(wanted);
         Self {
+            lump_sum: has(Plan::is_lump_sum),
             instalments: has(|plan| matches!(plan, Plan::Instalments(_))),
             revolving: has(|plan| matches!(plan, Plan::Revolving)),
             bonus: has(|plan| matches!(plan, Plan::BonusLumpSum)),
@@ -39,7 +41,7 @@ impl PlanKinds {
 
     /// The keys: 1 one payment, 2 instalments, 3 revolving, 4 bonus.
     pub fn keys(self) -> impl Iterator<Item = u8> {
-        let all = [true, self.instalments, self.revolving, self.bonus];
+        let all = [self.lump_sum, self.instalments, self.revolving, self.bonus];
         (1..)
             .zip(all)
             .filter_map(|(key, there)| there.then_some(key))
@@ -139,7 +141,7 @@ fn choose(call: &mut Call, now: At, with: With, mut before: Vec<Say>) -> State {
     let plans = offers(call, &with).plans();
     let kinds = PlanKinds::of(&plans);
     let keys: Vec<u8> = kinds.keys().collect();
-    if let [_] = keys.as_slice() {
+    if let [] | [1] = keys.as_slice() {
         if !call.setup.offers.is_empty() || !before.is_empty() {
             before.push(Say::Line(Line::PaymentPlanSingle));
             // Whoever expects a menu, in which 1 is one payment, has not heard what this 1 pays.

@@ -76,6 +76,11 @@ fn play(name: &str, script: &str) -> String {
                     settings = keyed::settings(&settings);
                 }
                 "plans" => call_setup.offers = offers(),
+                "not-at-once" => {
+                    let brands = call_setup.rules.brands.clone();
+                    let carried = offers().carried(&brands, |plan, _| !plan.is_lump_sum());
+                    call_setup.offers = carried;
+                }
                 "reference" => call_setup.reference = Some(4_711),
                 "tokenize" => call_setup.transaction = Transaction::Tokenise,
                 "verify" => call_setup.transaction = Transaction::Verify,

@@ -390,8 +390,14 @@ pub enum LaterError {
     #[error("the Idempotency-Key holds what could be a card number")]
     Key,
     /// No later operation.
-    #[error("behind the call there is capture, void and refund")]
+    #[error("behind the call there is capture, change, void and refund")]
     Kind,
+    /// A change to nothing, or to what is reserved already.
+    #[error("{reserved} minor units are reserved: name another amount")]
+    NoChange {
+        /// What is reserved.
+        reserved: u64,
+    },
     /// Only approved payments are captured, voided, refunded.
     #[error("the payment is {}, not approved", state.name())]
     NotApproved {

@@ -600,6 +600,7 @@ pub(crate) async fn create(tx: &mut Tx<'_>, mut new: NewPayment) -> Result<Creat
         call: None,
         asked_plan: new.asked_plan,
         plan: Plan::LumpSum,
+        reserved_minor: None,
         captured_minor: None,
         refunded_minor: 0,
         transaction: new.transaction,

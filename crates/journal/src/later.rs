@@ -1,5 +1,5 @@
-//! What is asked of an acquirer behind the call: capture, void and refund of an approved payment, and the question what became of an
-//! operation. Written and synced before it is sent, as the charge is; of the first three one at a time is open. Each is asked of the
+//! What is asked of an acquirer behind the call: capture, change, void and refund of an approved payment, and the question what became of
+//! an operation. Written and synced before it is sent, as the charge is; of the first four one at a time is open. Each is asked of the
 //! connector that the charge was asked of.
 
 use ivrpay_payment::{
@@ -15,7 +15,7 @@ use crate::types::{By, Later, LaterDraft, Operation, OperationState, Payment, Pl
 use crate::{Error, LaterError, chain};
 
 impl Journal {
-    /// Writes and syncs a capture, a void or a refund, unless the same request did so before.
+    /// Writes and syncs a capture, a change, a void or a refund, unless the same request did so before.
     ///
     /// # Errors
     /// [`LaterError`]; nothing may be sent then.
@@ -120,8 +120,14 @@ async fn planned(
     let standing = payment.standing(operations.iter().find_map(Operation::open));
     let minor = standing.allows(draft.kind, draft.amount_minor)?;
     // Taken since it was read what is due.
-    if draft.by.person.as_str() == RECOVERY && tx.is_a_persons(payment.id).await? {
-        return Err(LaterError::Taken);
+    if draft.by.person.as_str() == RECOVERY {
+        let taken = match payment.state {
+            State::Unknown => tx.is_looked_up(payment.id).await?,
+            _ => tx.is_a_persons(payment.id).await?,
+        };
+        if taken {
+            return Err(LaterError::Taken);
+        }
     }
     let amount = Money::new(minor, payment.amount.currency())
         .map_err(|_| LaterError::Amount { left: minor })?;
@@ -155,7 +161,11 @@ async fn later(
         Allowed::Before(operation) => return Ok(Later::Existing(operation)),
         Allowed::New(new) => new,
     };
-    let intent = intent(tx, &payment, &root, &root, draft.kind, amount);
+    let mut intent = intent(tx, &payment, &root, &root, draft.kind, amount);
+    if let (Some(parent), Some(reserved)) = (&mut intent.parent, payment.reserved_minor) {
+        let currency = payment.amount.currency();
+        parent.amount = Money::new(reserved, currency).unwrap_or(parent.amount);
+    }
     let asked = payment
         .standing(None)
         .after(Entry::Intent(Asked::of(&intent)));
@@ -173,6 +183,7 @@ impl From<NotAllowed> for LaterError {
             NotAllowed::Amount(left) => Self::Amount { left },
             NotAllowed::Captured => Self::Captured,
             NotAllowed::Kind => Self::Kind,
+            NotAllowed::NoChange(reserved) => Self::NoChange { reserved },
             NotAllowed::NoMoney => Self::NoMoney,
             NotAllowed::NotApproved(state) => Self::NotApproved { state },
             NotAllowed::NotCaptured => Self::NotCaptured,

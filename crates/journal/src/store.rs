@@ -629,7 +629,7 @@ impl Tx<'_> {
         query(
             "UPDATE payments SET state = ?2, updated_ms = ?3, brand = ?4, last4 = ?5, approval_code = ?6, acquirer_ref = ?7,
                 decline_reason = ?8, result = ?9, evidence = ?10, entered_by = ?11, plan = ?12, captured_minor = ?13,
-                refunded_minor = ?14, connector = ?15 WHERE id = ?1",
+                refunded_minor = ?14, connector = ?15, reserved_minor = ?16 WHERE id = ?1",
         )
         .bind(payment.id.to_string())
         .bind(payment.state.name())
@@ -646,6 +646,7 @@ impl Tx<'_> {
         .bind(payment.captured_minor.map(u64::cast_signed))
         .bind(payment.refunded_minor.cast_signed())
         .bind(&payment.connector)
+        .bind(payment.reserved_minor.map(u64::cast_signed))
         .execute(self.on())
         .await?;
         Ok(())
@@ -673,12 +674,16 @@ impl Tx<'_> {
     ) -> Result<(), Error> {
         query(
             "INSERT INTO operations (id, payment, kind, amount_minor, currency, idempotency_key, acquirer_order, state, brand,
-                last4, writer, epoch, created_ms, updated_ms, parent, connector)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 'in-flight', ?8, ?9, ?10, ?11, ?12, ?12, ?13, ?14)",
+                last4, writer, epoch, created_ms, updated_ms, parent, connector, changes)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 'in-flight', ?8, ?9, ?10, ?11, ?12, ?12, ?13, ?14, ?15)",
         )
         .bind(intent.operation_id.to_string())
         .bind(intent.payment_id.to_string())
-        .bind(intent.kind.name())
+        .bind(match intent.kind {
+            // It reserves, with a mark of its own, what a capture will take.
+            OperationKind::Change => OperationKind::Capture.name(),
+            other => other.name(),
+        })
         .bind(minor(intent.amount))
         .bind(intent.amount.currency().code())
         .bind(intent.idempotency_key.to_string())
@@ -690,6 +695,7 @@ impl Tx<'_> {
         .bind(self.now_ms)
         .bind(intent.parent.as_ref().map(|p| p.operation_id.to_string()))
         .bind(connector)
+        .bind(intent.kind == OperationKind::Change)
         .execute(self.on())
         .await?;
         Ok(())
@@ -1192,6 +1198,9 @@ fn payment(row: &Row) -> Result<Payment, Error> {
         call: parsed(row, "call")?,
         asked_plan: parsed(row, "asked_plan")?,
         plan: parsed(row, "plan")?.ok_or(DAMAGED)?,
+        reserved_minor: row
+            .try_get::<Option<i64>>("reserved_minor")?
+            .map(i64::cast_unsigned),
         captured_minor: row
             .try_get::<Option<i64>>("captured_minor")?
             .map(i64::cast_unsigned),
@@ -1233,7 +1242,11 @@ fn operation(row: &Row) -> Result<Operation, Error> {
         parent: parsed(row, "parent")?,
         by: row.try_get("by_whom")?,
         progress: document(row, "progress")?,
-        kind: named(row, "kind", kind)?,
+        kind: if row.try_get("changes")? {
+            OperationKind::Change
+        } else {
+            named(row, "kind", kind)?
+        },
         amount: money(row)?,
         idempotency_key: parsed::<IdempotencyKey>(row, "idempotency_key")?.ok_or(DAMAGED)?,
         acquirer_order: AcquirerOrder::new(order.cast_unsigned()).ok_or(DAMAGED)?,

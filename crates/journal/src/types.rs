@@ -429,6 +429,8 @@ pub struct Payment {
     pub asked_plan: Option<Plan>,
     /// How it is paid back, by the last card that was sent.
     pub plan: Plan,
+    /// What is reserved instead of [`Self::amount`], where that was changed before anything was taken, minor units.
+    pub reserved_minor: Option<u64>,
     /// What of it has been taken, minor units; `None` for nothing: waiting, or authorised alone.
     pub captured_minor: Option<u64>,
     /// What of that has been given back, minor units.
@@ -449,6 +451,7 @@ impl Payment {
             state: self.state,
             transaction: self.transaction,
             amount: self.amount.minor(),
+            reserved: self.reserved_minor,
             captured: self.captured_minor,
             refunded: self.refunded_minor,
             in_call: self.call.is_some(),
@@ -461,6 +464,7 @@ impl Payment {
     pub(crate) fn advance(&mut self, open: Option<Open>, entry: Entry) -> Result<Step, Illegal> {
         let step = self.standing(open).after(entry)?;
         self.state = step.standing.state;
+        self.reserved_minor = step.standing.reserved;
         self.captured_minor = step.standing.captured;
         self.refunded_minor = step.standing.refunded;
         Ok(step)

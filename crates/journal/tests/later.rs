@@ -129,6 +129,60 @@ async fn what_is_left_decides_what_may_be_asked(place: Place) {
     assert!(journal.verify().await.unwrap().is_sound());
 }
 
+/// What is reserved is changed up and down, also by what is found out later; that much is taken, and the acquirer is told of that much.
+async fn what_is_reserved_may_be_changed(place: Place) {
+    use OperationKind::{Authorise, Capture, Change, Charge, Refund, Void};
+    let journal = place.open().await;
+    let reserved = async |id| {
+        let payment = journal.payment(id).await.unwrap().unwrap();
+        (payment.amount.minor(), payment.reserved_minor)
+    };
+    let id = paid(&journal, Authorise).await;
+    for amount in [None, Some(0), Some(1200)] {
+        let refused = written(&journal, id, Change, amount).await;
+        let same = matches!(refused, Err(LaterError::NoChange { reserved: 1200 }));
+        assert!(same, "{amount:?}");
+    }
+    assert_eq!(done(&journal, id, Change, Some(900)).await, State::Approved);
+    assert_eq!(reserved(id).await, (1200, Some(900)));
+    let intent = written(&journal, id, Change, Some(1500)).await.unwrap();
+    assert_eq!(intent.get().parent.as_ref().unwrap().amount.minor(), 900);
+    journal.write_outcome(&intent, &declined()).await.unwrap();
+    assert_eq!(reserved(id).await, (1200, Some(900)));
+
+    let intent = written(&journal, id, Change, Some(1500)).await.unwrap();
+    journal.write_outcome(&intent, &UNKNOWN).await.unwrap();
+    for kind in [Capture, Change, Void] {
+        let refused = written(&journal, id, kind, (kind == Change).then_some(1)).await;
+        let open = matches!(refused, Err(LaterError::Open { kind: Change }));
+        assert!(open, "{kind:?}");
+    }
+    let about = intent.get().operation_id;
+    let query = journal.write_query(about, &by()).await.unwrap();
+    assert_eq!(query.get().parent.as_ref().unwrap().kind, Change);
+    journal.write_outcome(&query, &approved()).await.unwrap();
+    journal.settle(about, &approved(), "inquiry").await.unwrap();
+    assert_eq!(reserved(id).await, (1200, Some(1500)));
+
+    let refused = written(&journal, id, Capture, Some(1501)).await;
+    assert!(matches!(refused, Err(LaterError::Amount { left: 1500 })));
+    let intent = written(&journal, id, Capture, None).await.unwrap();
+    let asked = (intent.get().amount, intent.get().parent.clone().unwrap());
+    assert_eq!((asked.0.minor(), asked.1.amount.minor()), (1500, 1500));
+    journal.write_outcome(&intent, &approved()).await.unwrap();
+    let refused = written(&journal, id, Change, Some(1)).await;
+    assert!(matches!(refused, Err(LaterError::Captured)));
+    assert_eq!(done(&journal, id, Refund, None).await, State::Voided);
+
+    // What is taken at once is changed by nothing but a refund.
+    let id = paid(&journal, Charge).await;
+    let refused = written(&journal, id, Change, Some(900)).await;
+    assert!(matches!(refused, Err(LaterError::Captured)));
+    let told = journal.operations(id).await.unwrap().len();
+    assert_eq!(told, 1, "nothing was written");
+    assert!(journal.verify().await.unwrap().is_sound());
+}
+
 /// The acquirer is told of the payment by the number and the reference that it has.
 async fn a_later_operation_names_the_one_before(place: Place) {
     let journal = place.open().await;
@@ -286,6 +340,7 @@ async fn what_was_open_when_the_process_died_is_unknown(place: Place) {
 
 on_both!(
     what_is_left_decides_what_may_be_asked,
+    what_is_reserved_may_be_changed,
     a_later_operation_names_the_one_before,
     an_unknown_refund_keeps_others_away_until_it_is_settled,
     a_refused_refund_leaves_the_payment_as_it_is,

@@ -16,6 +16,8 @@ pub struct Standing {
     pub transaction: Transaction,
     /// The whole amount, minor units.
     pub amount: u64,
+    /// What is reserved instead of it, where that was changed before anything was taken.
+    pub reserved: Option<u64>,
     /// What of it was taken.
     pub captured: Option<u64>,
     /// What of that was given back.
@@ -28,7 +30,7 @@ pub struct Standing {
     pub open: Option<Open>,
 }
 
-/// An operation behind the call: capture, void or refund.
+/// An operation behind the call: capture, change, void or refund.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Open {
     /// What was asked.
@@ -156,15 +158,17 @@ pub struct Illegal {
     pub entry: Entry,
 }
 
-/// Why a capture, a void or a refund is not allowed.
+/// Why a capture, a change, a void or a refund is not allowed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NotAllowed {
     /// Nothing, or more than so many minor units are left.
     Amount(u64),
     /// Taken already.
     Captured,
-    /// None of the three.
+    /// None of the four.
     Kind,
+    /// A change to nothing, or to what is reserved already.
+    NoChange(u64),
     /// Nothing has moved, nor will.
     NoMoney,
     /// Only what is approved, or, for a void, unknown.
@@ -185,7 +189,7 @@ impl OperationKind {
     pub const fn is_later(self) -> bool {
         matches!(
             self,
-            Self::Capture | Self::Void | Self::Refund | Self::Query
+            Self::Capture | Self::Change | Self::Void | Self::Refund | Self::Query
         )
     }
 }
@@ -198,6 +202,7 @@ impl Standing {
             state: State::Waiting,
             transaction,
             amount,
+            reserved: None,
             captured: None,
             refunded: 0,
             in_call: false,
@@ -308,7 +313,7 @@ impl Standing {
         Some((next, Duty::Send))
     }
 
-    /// How much a capture, a void or a refund would be of; `wanted`, or all that is left.
+    /// How much a capture, a void or a refund would be of; `wanted`, or all that is left. What a change would be to.
     ///
     /// # Errors
     /// [`NotAllowed`].
@@ -321,13 +326,19 @@ impl Standing {
         if !self.transaction.moves_money() {
             return Err(NotAllowed::NoMoney);
         }
+        let reserved = self.reserved.unwrap_or(self.amount);
         let left = match (kind, self.captured) {
-            (OperationKind::Capture, None) => self.amount,
+            (OperationKind::Capture, None) => reserved,
+            (OperationKind::Change, None) => {
+                let other = wanted.filter(|wanted| *wanted > 0 && *wanted != reserved);
+                other.ok_or(NotAllowed::NoChange(reserved))?
+            }
+            (OperationKind::Change, Some(_)) => return Err(NotAllowed::Captured),
             (OperationKind::Capture, Some(_)) if plant::is("captured-twice") => self.amount,
             (OperationKind::Capture, Some(_)) => return Err(NotAllowed::Captured),
             (OperationKind::Void, _) if self.refunded > 0 => return Err(NotAllowed::Refunded),
             (OperationKind::Void, captured) => {
-                let left = captured.unwrap_or(self.amount);
+                let left = captured.unwrap_or(reserved);
                 if wanted.is_some_and(|wanted| wanted != left) {
                     return Err(NotAllowed::WholeOnly);
                 }
@@ -412,6 +423,10 @@ impl Standing {
         match asked.kind {
             OperationKind::Charge | OperationKind::Capture => Self {
                 captured: Some(asked.amount),
+                ..self
+            },
+            OperationKind::Change => Self {
+                reserved: Some(asked.amount),
                 ..self
             },
             // What was found out meanwhile to have taken nothing stays so.
@@ -523,9 +538,10 @@ mod tests {
         }
     }
 
-    const KINDS: [OperationKind; 8] = [
+    const KINDS: [OperationKind; 9] = [
         OperationKind::Authorise,
         OperationKind::Capture,
+        OperationKind::Change,
         OperationKind::Charge,
         OperationKind::Query,
         OperationKind::Refund,
@@ -585,7 +601,13 @@ mod tests {
             assert!(all.len() > 8, "{}", transaction.name());
             for (standing, way) in all {
                 let captured = standing.captured.unwrap_or_default();
-                assert!(captured <= 1000 && standing.refunded <= captured, "{way:?}");
+                let reserved = standing.reserved.unwrap_or(1000);
+                let given = standing.refunded;
+                assert!(captured <= reserved && given <= captured, "{way:?}");
+                assert!(
+                    reserved == 1000 || transaction == Transaction::Authorise,
+                    "{way:?}"
+                );
                 assert!(captured == 0 || transaction.moves_money(), "{way:?}");
                 for entry in entries() {
                     let Ok(step) = standing.after(entry) else {
@@ -678,6 +700,59 @@ mod tests {
             let over = closed(found.standing, true);
             assert_eq!((over.standing.state, over.tells), (state, false));
         }
+    }
+
+    /// What is reserved is what may be taken and released, however often it was changed; what is taken is changed no more.
+    #[test]
+    fn a_changed_amount_is_the_one_that_is_taken() {
+        use OperationKind::{Capture, Change, Refund, Void};
+        let mut standing = Standing {
+            state: State::Approved,
+            ..Standing::new(Transaction::Authorise, 1000)
+        };
+        let done = |standing: Standing, kind, amount, answer| {
+            let asked = Asked { kind, amount };
+            let open = standing.after(Entry::Intent(asked)).unwrap().standing;
+            let other = Asked {
+                kind: Capture,
+                amount: 1,
+            };
+            assert!(open.after(Entry::Intent(other)).is_err());
+            let ended = open.after(Entry::Outcome(asked, answer)).unwrap();
+            assert!(!ended.tells);
+            ended.standing
+        };
+        for amount in [0, 1000] {
+            let refused = standing.allows(Change, Some(amount));
+            assert_eq!(refused, Err(NotAllowed::NoChange(1000)));
+        }
+        assert_eq!(
+            standing.allows(Change, None),
+            Err(NotAllowed::NoChange(1000))
+        );
+        standing = done(standing, Change, 1200, Answer::Declined);
+        assert_eq!(standing.allows(Capture, None), Ok(1000));
+        standing = done(standing, Change, 1200, Answer::Approved);
+        standing = done(standing, Change, 700, Answer::Approved);
+        standing = done(standing, Change, 1500, Answer::Unknown);
+        let asked = Asked {
+            kind: Change,
+            amount: 1500,
+        };
+        assert_eq!(
+            standing.allows(Capture, None),
+            Err(NotAllowed::Open(Change))
+        );
+        let found = Entry::Settled(asked, Answer::Approved);
+        standing = standing.after(found).unwrap().standing;
+        assert_eq!(standing.allows(Void, None), Ok(1500));
+        assert_eq!(
+            standing.allows(Capture, Some(1501)),
+            Err(NotAllowed::Amount(1500))
+        );
+        standing = done(standing, Capture, 1500, Answer::Approved);
+        assert_eq!(standing.allows(Change, Some(1)), Err(NotAllowed::Captured));
+        assert_eq!(standing.allows(Refund, None), Ok(1500));
     }
 
     /// An error names where the payment stands and what was to be written.

@@ -103,6 +103,10 @@ pub struct Offer {
 pub struct Offers {
     currency: Currency,
     rows: Vec<Offer>,
+    /// Brands with which nobody can carry one payment, but perhaps another plan.
+    never_at_once: Vec<Brand>,
+    /// Whether it is what is left for a brand of those.
+    no_lump_sum: bool,
 }
 
 impl Offers {
@@ -110,12 +114,19 @@ impl Offers {
     pub const NONE: Self = Self {
         currency: Currency::Jpy,
         rows: Vec::new(),
+        never_at_once: Vec::new(),
+        no_lump_sum: false,
     };
 
     /// These; a row of [`Plan::LumpSum`] says nothing.
     #[must_use]
     pub const fn new(currency: Currency, rows: Vec<Offer>) -> Self {
-        Self { currency, rows }
+        Self {
+            currency,
+            rows,
+            never_at_once: Vec::new(),
+            no_lump_sum: false,
+        }
     }
 
     /// Every row.
@@ -145,13 +156,16 @@ impl Offers {
         self.only(|row| row.periods.is_empty() || row.periods.iter().any(|p| p.contains(day)))
     }
 
-    /// What of it somebody can carry, for the brands with which he can.
+    /// What of it somebody can carry, for those of `brands` with which he can; of one payment too.
     #[must_use]
-    pub fn carried(&self, by: impl Fn(Plan, Brand) -> bool) -> Self {
+    pub fn carried(&self, brands: &[Brand], by: impl Fn(Plan, Brand) -> bool) -> Self {
         let mut offers = self.clone();
+        let never = |brand: &Brand| !by(Plan::LumpSum, *brand);
+        offers.never_at_once = brands.iter().copied().filter(never).collect();
         for row in &mut offers.rows {
             let plan = row.plan;
-            row.brands.retain(|brand| by(plan, *brand));
+            row.brands
+                .retain(|brand| brands.contains(brand) && by(plan, *brand));
         }
         offers.only(|row| !row.brands.is_empty())
     }
@@ -159,20 +173,33 @@ impl Offers {
     /// What of it is for this brand.
     #[must_use]
     pub fn with(&self, brand: Brand) -> Self {
-        self.only(|row| row.brands.contains(&brand))
+        Self {
+            no_lump_sum: self.never_at_once.contains(&brand),
+            ..self.only(|row| row.brands.contains(&brand))
+        }
     }
 
     /// Whether the plan may be taken, with one brand at least.
     #[must_use]
     pub fn allows(&self, plan: Plan) -> bool {
-        plan.is_lump_sum() || self.rows.iter().any(|row| row.plan == plan)
+        if plan.is_lump_sum() {
+            return !self.no_lump_sum;
+        }
+        self.rows.iter().any(|row| row.plan == plan)
+    }
+
+    /// Whether the plan may be taken with one of these brands.
+    #[must_use]
+    pub fn carries(&self, plan: Plan, brands: &[Brand]) -> bool {
+        brands.iter().any(|brand| self.with(*brand).allows(plan))
     }
 
     /// The plans, each once, one payment first.
     #[must_use]
     pub fn plans(&self) -> Vec<Plan> {
+        let at_once = (!self.no_lump_sum).then_some(Plan::LumpSum);
         let others = self.rows.iter().map(|row| row.plan);
-        let mut plans: Vec<Plan> = [Plan::LumpSum].into_iter().chain(others).collect();
+        let mut plans: Vec<Plan> = at_once.into_iter().chain(others).collect();
         plans.sort();
         plans.dedup();
         plans
@@ -182,6 +209,8 @@ impl Offers {
         Self {
             currency: self.currency,
             rows: self.rows.iter().filter(|row| keep(row)).cloned().collect(),
+            never_at_once: self.never_at_once.clone(),
+            no_lump_sum: self.no_lump_sum,
         }
     }
 }
@@ -287,5 +316,31 @@ mod tests {
             }
         }
         assert!(Offers::NONE.allows(Plan::LumpSum) && !Offers::NONE.allows(three));
+    }
+
+    /// Where one payment has no room, it is none of what is allowed; with the other brands it is.
+    #[test]
+    fn what_nobody_carries_is_not_allowed() {
+        let three = Plan::Instalments(Count::new(3).unwrap());
+        let brands = [Brand::Visa, Brand::Jcb, Brand::Amex];
+        let row = Offer {
+            plan: three,
+            brands: brands.to_vec(),
+            amount: (1, Money::MAX),
+            periods: vec![],
+        };
+        let offers = Offers::new(Currency::Jpy, vec![row]);
+        let left = offers.carried(&brands, |plan, brand| {
+            plan.is_lump_sum() == (brand == Brand::Jcb) && brand != Brand::Amex
+        });
+        for (brand, wanted) in [
+            (Brand::Visa, vec![three]),
+            (Brand::Jcb, vec![Plan::LumpSum]),
+            (Brand::Amex, vec![]),
+        ] {
+            let with = left.with(brand);
+            assert_eq!(with.plans(), wanted, "{brand}");
+            assert_eq!(with.allows(Plan::LumpSum), brand == Brand::Jcb, "{brand}");
+        }
     }
 }

@@ -16,6 +16,8 @@ pub enum OperationKind {
     Authorise,
     /// Take a reserved amount (実売上).
     Capture,
+    /// Reserve another amount instead of the one that is reserved (金額変更).
+    Change,
     /// Authorise and capture at once (即時売上).
     Charge,
     /// Read what became of an operation.
@@ -37,6 +39,7 @@ impl OperationKind {
         match self {
             Self::Authorise => "authorize",
             Self::Capture => "capture",
+            Self::Change => "change",
             Self::Charge => "charge",
             Self::Query => "query",
             Self::Refund => "refund",

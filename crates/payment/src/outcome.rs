@@ -318,6 +318,8 @@ impl Why {
 #[serde(tag = "doubt", rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Doubt {
+    /// A payment of several requests that has stopped in the middle: the amount is reserved, and no request of ours will take it any more.
+    HalfDone,
     /// An answer that can't be read: not the contract's form, too long, broken.
     Malformed,
     /// Amount, currency or order of the answer differ from what was asked (I7).

@@ -108,7 +108,7 @@ fn instalments(counts: &[u8]) -> Vec<Plan> {
 /// Every plan that can be offered.
 fn plans() -> Vec<Plan> {
     let mut plans = instalments(&[2, 3, 5, 6, 10, 12, 15, 18, 20, 24, 30, 36]);
-    plans.extend([Plan::Revolving, Plan::BonusLumpSum]);
+    plans.extend([Plan::LumpSum, Plan::Revolving, Plan::BonusLumpSum]);
     plans
 }
 

@@ -459,6 +459,7 @@ fn paid_is_whispered_with_amount_and_last_four() {
 #[test]
 fn plans_are_offered_by_key_and_read_back() {
     let all: Vec<Plan> = [
+        "lump_sum",
         "installments:3",
         "installments:6",
         "installments:10",
@@ -467,7 +468,7 @@ fn plans_are_offered_by_key_and_read_back() {
     ]
     .map(|plan| plan.parse().unwrap())
     .into();
-    let some = &all[3..4];
+    let some = [all[0], all[4]];
     let card = Truncated::new(Brand::Visa, [1, 2, 0, 5]).unwrap();
     let amount = money(12_800, Currency::Jpy);
     for (say, ja, en) in [
@@ -477,9 +478,14 @@ fn plans_are_offered_by_key_and_read_back() {
             "Choose how to pay: 1 single payment, 2 instalments, 3 revolving, 4 bonus.",
         ),
         (
-            Say::Plans(PlanKinds::of(some)),
+            Say::Plans(PlanKinds::of(&some)),
             "お支払い方法をお選びください。1回払いは1、リボ払いは3を押してください。",
             "Choose how to pay: 1 single payment, 3 revolving.",
+        ),
+        (
+            Say::Plans(PlanKinds::of(&all[4..])),
+            "お支払い方法をお選びください。リボ払いは3、ボーナス払いは4を押してください。",
+            "Choose how to pay: 3 revolving, 4 bonus.",
         ),
         (
             Say::PlanCounts(Counts::of(&all)),
@@ -487,12 +493,12 @@ fn plans_are_offered_by_key_and_read_back() {
             "Enter the number of instalments, then pound. You may choose three, six or ten.",
         ),
         (
-            Say::PlanRead(all[2]),
+            Say::PlanRead(all[3]),
             "10回払いでよろしければ1、選び直すときは2を押してください。",
             "It will be paid in 10 instalments. Press 1 if this is right, 2 to choose again.",
         ),
         (
-            Say::ConfirmPlan(card, amount, all[0]),
+            Say::ConfirmPlan(card, amount, all[1]),
             "しもよんけた、1205のカードで、12,800円、3回払いでお支払いします。よろしければ1、入れ直すときは2を押してください。",
             "12,800 yen will be paid in 3 instalments, by the card ending in 1205. Press 1 to pay, 2 to enter it again.",
         ),

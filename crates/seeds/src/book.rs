@@ -39,6 +39,8 @@ impl Payment {
             state: self.state,
             transaction: self.transaction,
             amount: self.amount.minor(),
+            // Nobody here changes an amount.
+            reserved: None,
             captured: self.captured,
             refunded: self.refunded,
             in_call: self.call.is_some(),
@@ -206,6 +208,15 @@ impl Book {
             task.payment == payment
                 && task.kind == TaskKind::CallBack
                 && task.state != TaskState::Open
+        })
+    }
+
+    /// Whether a person sees to what is unknown of a payment.
+    pub(crate) fn is_looked_up(&self, payment: usize) -> bool {
+        self.tasks.iter().any(|task| {
+            task.payment == payment
+                && task.kind == TaskKind::UnknownOutcome
+                && task.state == TaskState::Taken
         })
     }
 

@@ -13,7 +13,7 @@ use ivrpay_payment::{
 
 use crate::audit;
 use crate::bank::{Effect, Kind, Packet, Protocol, Tag, forged};
-use crate::book::{By, OpState, Release, TaskKind, TaskState};
+use crate::book::{By, OpState, Operation, Release, TaskKind, TaskState};
 use crate::points::Crash;
 use crate::store::{self, Later, No, Noted, durable, serial};
 use crate::world::{Event, Hook, Posting, World, again_later, digest_of, first, kind, reply};
@@ -591,6 +591,7 @@ impl World<'_> {
             Waits::Nobody => Ok(()),
             Waits::About { operation, uid, by } => {
                 self.asking.retain(|asking| *asking != uid);
+                // A charge that has stopped in the middle is released by the service: none of these acquirers takes it by two requests.
                 if matches!(outcome, Outcome::Unknown(_)) {
                     return Ok(());
                 }
@@ -612,7 +613,7 @@ impl World<'_> {
                         self.note("found out", uid, outcome_number(&outcome));
                     }
                     Err(No::TooEarly(sure_ms)) if by == By::Recovery => {
-                        self.store.inquire_at(operation, sure_ms)?.ok();
+                        self.store.inquire_at(operation, Some(sure_ms))?.ok();
                     }
                     Err(_) => {}
                 }
@@ -670,6 +671,12 @@ impl World<'_> {
         if self.asking.contains(&uid) {
             return Ok(());
         }
+        if !self.can_ask(operation) {
+            if by == By::Recovery {
+                self.store.inquire_at(operation, None)?.ok();
+            }
+            return Ok(());
+        }
         let Ok(query) = self.store.query(operation, by)? else {
             return Ok(());
         };
@@ -689,6 +696,17 @@ impl World<'_> {
             },
         );
         Ok(())
+    }
+
+    /// Whether its acquirer can tell what became of that one.
+    fn can_ask(&self, operation: usize) -> bool {
+        let about = self.store.book().operations.get(operation);
+        let line = about.and_then(|about| self.lines.get(about.connector));
+        let parent = self.store.as_parent(operation);
+        line.zip(parent).is_some_and(|(line, parent)| {
+            let connector = self.lab.of(line.bank.protocol);
+            connector.can_ask(&parent)
+        })
     }
 
     fn release_one(&mut self, release: Release, wanted: bool) -> Result<(), Crash> {
@@ -848,7 +866,7 @@ impl World<'_> {
         };
         let about = self.lab.of(line.bank.protocol).about();
         let is_open = matches!(found.state, State::Unknown | State::InFlight);
-        if kind == OperationKind::Void && is_open && !about.capabilities.void_unknown {
+        if kind == OperationKind::Void && is_open && !self.releases(payment) {
             return Ok(());
         }
         let parts = match kind {
@@ -871,6 +889,19 @@ impl World<'_> {
             self.begin(at, intent, VecDeque::new(), None, Waits::Nobody);
         }
         Ok(())
+    }
+
+    /// Whether its acquirer releases what it may have taken or not.
+    fn releases(&self, payment: usize) -> bool {
+        let book = self.store.book();
+        let takes = |o: &&Operation| !o.kind.is_later() && o.state == OpState::Unknown;
+        let root = book.of(payment).rfind(takes);
+        let line = root.and_then(|root| self.lines.get(root.connector));
+        let parent = root.and_then(|root| self.store.as_parent(root.at));
+        line.zip(parent).is_some_and(|(line, parent)| {
+            let connector = self.lab.of(line.bank.protocol);
+            connector.releases(&parent)
+        })
     }
 
     /// Ends a task, by what the acquirer's books say.
@@ -987,6 +1018,8 @@ impl World<'_> {
         {
             let posted = Posted {
                 authorization: None,
+                signature: None,
+                now_unix_s: self.now.div_euclid(1000),
                 body: posting.body.as_bytes(),
             };
             match hook.read(&posted) {

@@ -462,10 +462,11 @@ impl Store {
             let standing = payment.standing(tx.open(payment.at));
             let minor = standing.allows(kind, wanted)?;
             // Taken since it was read what is due.
-            if by == By::Recovery
-                && !plant::is("released-over-a-person")
-                && tx.book.is_a_persons(payment.at)
-            {
+            let taken = match payment.state {
+                State::Unknown => tx.book.is_looked_up(payment.at),
+                _ => tx.book.is_a_persons(payment.at),
+            };
+            if by == By::Recovery && !plant::is("released-over-a-person") && taken {
                 return Err(No::NotAllowed);
             }
             let amount = Money::new(minor, payment.amount.currency());
@@ -582,14 +583,23 @@ impl Store {
         due.map(|o| o.at).collect()
     }
 
-    pub(crate) fn inquire_at(&mut self, operation: usize, at_ms: i64) -> Done<()> {
+    /// What an acquirer would be told of an operation that is asked about it.
+    pub(crate) fn as_parent(&self, operation: usize) -> Option<Parent> {
+        let all = &self.book().operations;
+        let about = all.get(operation)?;
+        let root = about.parent.and_then(|at| all.get(at));
+        Some(parent(root.unwrap_or(about), about))
+    }
+
+    /// At that time; never by itself where there is none.
+    pub(crate) fn inquire_at(&mut self, operation: usize, at_ms: Option<i64>) -> Done<()> {
         #[cfg(test)]
         self.trail
             .says(|| crate::tests::Said::InquireAt(operation, at_ms));
         self.tx(Durability::Rides, |tx| {
             let mut operation = tx.operation(operation)?;
             if operation.state == OpState::Unknown {
-                operation.inquire_ms = Some(at_ms);
+                operation.inquire_ms = at_ms;
                 tx.rows.push(Row::Operation(operation));
             }
             Ok(())
@@ -849,15 +859,7 @@ impl Tx<'_> {
             operator: None,
             plan: Plan::LumpSum,
             token: None,
-            parent: Some(Box::new(Parent {
-                operation_id: about.intent.operation_id,
-                kind: about.kind,
-                amount: about.amount,
-                acquirer_order: root.intent.acquirer_order,
-                idempotency_key: about.intent.idempotency_key,
-                acquirer_ref: reference(about).or_else(|| reference(root)),
-                at_unix_s: about.created_ms.div_euclid(1000),
-            })),
+            parent: Some(Box::new(parent(root, about))),
         };
         self.rows.push(Row::Operation(Operation {
             at,
@@ -1125,6 +1127,18 @@ fn is_overdue(payment: &Payment, now: i64) -> bool {
 fn next_ms(now: i64, asked: u32) -> Option<i64> {
     let pause = inquiry_pause(asked)?;
     Some(now.saturating_add(i64::try_from(pause.as_millis()).unwrap_or(i64::MAX)))
+}
+
+fn parent(root: &Operation, about: &Operation) -> Parent {
+    Parent {
+        operation_id: about.intent.operation_id,
+        kind: about.kind,
+        amount: about.amount,
+        acquirer_order: root.intent.acquirer_order,
+        idempotency_key: about.intent.idempotency_key,
+        acquirer_ref: reference(about).or_else(|| reference(root)),
+        at_unix_s: about.created_ms.div_euclid(1000),
+    }
 }
 
 /// What the acquirer has said of an operation: in its approval, else before its last request.

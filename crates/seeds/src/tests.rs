@@ -56,7 +56,7 @@ pub(crate) enum Said {
     Query(usize, By),
     Finish(usize, Closes, Heard),
     Recover,
-    InquireAt(usize, i64),
+    InquireAt(usize, Option<i64>),
     ToRelease(Vec<(usize, i64, bool)>),
     ReleaseAt(usize, i64),
     Released(usize),

@@ -22,6 +22,8 @@ const ACCEPTED: &str = "[accepted]";
 pub struct Posted {
     /// The header `Authorization`.
     pub authorization: Option<Vec<u8>>,
+    /// The header `Stripe-Signature`.
+    pub signature: Option<Vec<u8>>,
     /// The body.
     pub body: Vec<u8>,
 }
@@ -88,9 +90,10 @@ pub(crate) async fn take(
                 .into_response();
         }
     };
-    let authorization = headers.get(header::AUTHORIZATION);
+    let header = |name: &str| headers.get(name).map(|value| value.as_bytes().to_vec());
     let posted = Posted {
-        authorization: authorization.map(|value| value.as_bytes().to_vec()),
+        authorization: header(header::AUTHORIZATION.as_str()),
+        signature: header("stripe-signature"),
         body,
     };
     match web.acquirers.hook(connector, posted).await {

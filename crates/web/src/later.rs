@@ -1,4 +1,4 @@
-//! `POST /v1/payments/{id}/capture|void|refund|inquire`: what is asked of the acquirer behind the call.
+//! `POST /v1/payments/{id}/capture|change|void|refund|inquire`: what is asked of the acquirer behind the call.
 
 use axum::Json;
 use axum::extract::rejection::{JsonRejection, PathRejection};
@@ -22,7 +22,7 @@ pub trait Acquirers: Send + Sync {
     /// Whether this connector's acquirer has such an operation.
     fn can(&self, connector: &str, kind: OperationKind) -> bool;
 
-    /// Captures, voids or refunds; comes back with the operation as the journal has it, answered or not.
+    /// Captures, changes, voids or refunds; comes back with the operation as the journal has it, answered or not.
     fn later(
         &self,
         payment: PaymentId,
@@ -69,6 +69,18 @@ pub enum LaterRefused {
         /// Which.
         kind: OperationKind,
     },
+    /// It has room for less.
+    #[error("this acquirer has room for {most} minor units at most")]
+    TooMuch {
+        /// The largest amount.
+        most: u64,
+    },
+    /// What is reserved there stays as it is.
+    #[error("this acquirer does not change what is reserved: {}", if *parts { "capture a part of it; for more, void it and take the payment anew" } else { "void it, and take the payment anew" })]
+    NoChange {
+        /// Whether a part can be captured.
+        parts: bool,
+    },
     /// Whether it was charged is not known, and this acquirer is asked that first.
     #[error(
         "whether the payment was charged is not known, and this acquirer releases only what it has a reference of: inquire first, or close its task with what the acquirer shows"
@@ -112,13 +124,17 @@ impl From<LaterRefused> for ApiError {
                 LaterError::NotFound => Self::not_found(NO_PAYMENT),
                 LaterError::IdempotencyReused => Self::idempotency_reused(),
                 LaterError::Journal(error) => error.into(),
-                LaterError::Key | LaterError::Amount { .. } => Self::invalid(message),
+                LaterError::Key | LaterError::Amount { .. } | LaterError::NoChange { .. } => {
+                    Self::invalid(message)
+                }
                 _ => Self::not_possible(message),
             },
             LaterRefused::NoConnector { .. } | LaterRefused::NotRead | LaterRefused::Stopping => {
                 Self::unavailable(message)
             }
+            LaterRefused::TooMuch { .. } => Self::invalid(message),
             LaterRefused::InquireFirst
+            | LaterRefused::NoChange { .. }
             | LaterRefused::NotKnown { .. }
             | LaterRefused::Unsupported { .. }
             | LaterRefused::WholeOnly { .. } => Self::not_possible(message),
@@ -150,6 +166,7 @@ macro_rules! later {
 
 later! {
     capture "/v1/payments/{id}/capture" Capture "Takes what was reserved, or a part of it."
+    change "/v1/payments/{id}/change" Change "Reserves another amount instead of the one that is reserved, where the acquirer does that."
     void "/v1/payments/{id}/void" Void "Releases what was reserved, or takes a charge back that is not settled."
     refund "/v1/payments/{id}/refund" Refund "Gives back what was taken, or a part of it, which needs an Idempotency-Key."
 }
@@ -180,6 +197,11 @@ async fn ask(
         // Who asks is no part of what is asked.
         hash: hash(&(kind.name(), body.amount)),
     });
+    if kind == OperationKind::Change && body.amount.is_none() {
+        return Err(ApiError::invalid(
+            "amount: what is to be reserved from now on, minor units",
+        ));
+    }
     if kind == OperationKind::Refund && body.amount.is_some() && request.is_none() {
         return Err(ApiError::invalid(
             "send the header Idempotency-Key with a refund of a part: asked twice without, it would be given back twice",

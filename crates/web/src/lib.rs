@@ -36,7 +36,7 @@ use axum::{Json, Router};
 use futures_util::future::BoxFuture;
 use ivrpay_api as api;
 use ivrpay_journal::{By, CustomerCall, Journal, Payment};
-use ivrpay_payment::{Currency, Money, Offers, OperatorId, PaymentId, TenantId, Transaction};
+use ivrpay_payment::{Currency, Money, Offers, OperatorId, PaymentId, Plan, TenantId, Transaction};
 use metrics_exporter_prometheus::PrometheusHandle;
 use routes::Routes;
 use tokio::sync::Mutex;
@@ -60,9 +60,9 @@ pub use webhooks::TestsWebhook;
 /// Largest body that is read, bytes. A payment is a few hundred.
 pub const BODY_BYTES_MAX: usize = 16 * 1024;
 
-/// Why an amount can't be asked for, in words for people: of a connector that is named, else of those that the routes name. `None` where
-/// it can.
-pub type Refuses = Arc<dyn Fn(Option<&str>, Money) -> Option<String> + Send + Sync>;
+/// Why an amount can't be asked for, in words for people: of a connector that is named, else of those that the routes name for the plan,
+/// where one is settled, else for any that may be chosen. `None` where it can.
+pub type Refuses = Arc<dyn Fn(Option<&str>, Money, Option<Plan>) -> Option<String> + Send + Sync>;
 
 /// What the API needs to know of a merchant.
 #[derive(Clone)]
@@ -278,6 +278,7 @@ fn shared() -> Routes {
         .post("/v1/payments/{id}/operator", assign::payment)
         .post("/v1/payments/{id}/cancel", captures::cancel_payment)
         .post("/v1/payments/{id}/capture", later::capture)
+        .post("/v1/payments/{id}/change", later::change)
         .post("/v1/payments/{id}/void", later::void)
         .post("/v1/payments/{id}/refund", later::refund)
         .post("/v1/payments/{id}/inquire", later::inquire)

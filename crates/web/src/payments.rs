@@ -143,10 +143,12 @@ pub(crate) async fn new_payment(
             transaction.name()
         )));
     }
-    if let Some(why) = (tenant.refuses)(only.as_deref(), amount) {
+    let asked_plan = asked_plan(&body, tenant, transaction, amount)?;
+    // Where no money moves, nothing is paid back.
+    let plan = asked_plan.or_else(|| (!transaction.moves_money()).then_some(Plan::LumpSum));
+    if let Some(why) = (tenant.refuses)(only.as_deref(), amount, plan) {
         return Err(ApiError::invalid(why));
     }
-    let asked_plan = asked_plan(&body, tenant, transaction, amount)?;
     let language = body
         .language
         .clone()
@@ -569,6 +571,7 @@ pub(crate) fn view(payment: &Payment) -> api::Payment {
         connector: payment.connector.clone(),
         payment_plan: plan.map(|plan| plan.name().into()),
         payment_plan_count: plan.and_then(Plan::count),
+        reserved: payment.reserved_minor,
         captured: payment.captured_minor,
         refunded: payment.refunded_minor,
         description: payment.attached.description.clone(),

@@ -113,7 +113,10 @@ fn tenant(name: &str, currency: &str, language: &str) -> Tenant {
         } else {
             Offers::NONE
         },
-        refuses: Arc::new(|named, amount| {
+        refuses: Arc::new(|named, amount, plan| {
+            if plan.is_some_and(|plan| !plan.is_lump_sum()) && amount.minor() > 5_000_000 {
+                return Some("amount: the connector second takes at most 5000000".to_owned());
+            }
             let many = amount.minor() > 9_999_999 && named != Some("second");
             many.then(|| "amount: the connector sandbox takes at most 9999999".to_owned())
         }),
@@ -236,6 +239,7 @@ impl Acquirers for Yes {
             (_, b"again") => Err(HookRefused::Later),
             (_, b"not json") => Err(HookRefused::Malformed),
             _ if posted.authorization.as_deref() == Some(b"Basic dTpw") => Ok(()),
+            _ if posted.signature.as_deref() == Some(b"t=1,v1=00") => Ok(()),
             _ => Err(HookRefused::Unproven),
         };
         std::future::ready(answer).boxed()
@@ -500,6 +504,12 @@ async fn a_plan_is_one_that_the_merchant_offers_for_the_amount() {
             "{body}"
         );
         assert_eq!(refused.message(), format!("payment_plan: {says}"), "{body}");
+    }
+    // Whoever is asked for plans has less room than who is asked for one payment.
+    for (plan, status) in [("bonus", 400), ("lump_sum", 201)] {
+        let body = json!({"amount": 5_000_001, "order_id": "P-9", "payment_plan": plan});
+        let asked = server.post("tokyo-key", "", &body.to_string()).await;
+        assert_eq!(asked.status, status, "{asked:?}");
     }
     // And of a customer who is called.
     let call = json!({"to": "0312345678", "first": "customer", "amount": 10_000, "order_id": "P-10", "payment_plan": "revolving"});
@@ -1508,6 +1518,14 @@ async fn a_payment_is_inquired_and_refunded_behind_its_call() {
             409,
             "not-possible",
         ),
+        // What is taken is not changed; and to nothing, nothing is.
+        (
+            "change",
+            json!({"by": "mori", "amount": 900}),
+            409,
+            "not-possible",
+        ),
+        ("change", json!({"by": "mori"}), 400, "invalid-request"),
         ("refund", json!({}), 400, "invalid-request"),
         (
             "refund",
@@ -2273,6 +2291,18 @@ async fn an_acquirer_posts_without_a_key() {
         ("/hooks/adyen", good, &*fits, 200),
         ("/hooks/adyen", good, &*long, 413),
         ("/hooks/adyen", "", "{}", 401),
+        (
+            "/hooks/stripe",
+            "stripe-signature: t=1,v1=00\r\n",
+            "{}",
+            200,
+        ),
+        (
+            "/hooks/stripe",
+            "stripe-signature: t=1,v1=01\r\n",
+            "{}",
+            401,
+        ),
         ("/hooks/adyen", good, "not json", 400),
         ("/hooks/adyen", good, "again", 503),
         ("/hooks/none", good, "{}", 404),

@@ -33,6 +33,7 @@ pub const ABOUT: About = About {
         charge: true,
         authorise_without_capture: true,
         capture: true,
+        change: true,
         void: true,
         refund: true,
         partial_refund: true,
@@ -293,7 +294,12 @@ impl Gmo {
         let op = asked.op.get();
         let parent = asked.parent()?;
         match (progress.stage, last) {
-            (0, None) => Ok(Step::ask(self.search(op)?, 1, None)),
+            (0, None) => {
+                if op.kind == OperationKind::Change {
+                    japan::fits(op, fields::AMOUNT, fields::AMOUNT_MAX)?;
+                }
+                Ok(Step::ask(self.search(op)?, 1, None))
+            }
             (1, Some(reply)) => {
                 let answer = match Answer::of(reply) {
                     Ok(answer) => answer,
@@ -314,8 +320,13 @@ impl Gmo {
                 else {
                     return Ok(Step::Done(Outcome::NotCharged(Why::Rejected)));
                 };
-                let left = held.checked_sub(op.amount.minor());
-                let note = left.filter(|_| op.kind == OperationKind::Refund);
+                let wanted = op.amount.minor();
+                let left = held.checked_sub(wanted);
+                let note = match op.kind {
+                    OperationKind::Refund => left,
+                    OperationKind::Change => Some(wanted),
+                    _ => None,
+                };
                 let access = Access {
                     note: note.map(|left| Change { held, left }),
                     ..access
@@ -329,13 +340,10 @@ impl Gmo {
                     // What is left after a part is given back; GMO cancels and sells anew, which it calls a change of the amount. Of what is only
                     // reserved it would be the sale of the rest.
                     (OperationKind::Refund, Standing::Taken, Some(left)) if left > 0 => {
-                        let request = self.request(fields::CHANGE, |form| {
-                            self.shop(form)?;
-                            access.write(form)?;
-                            form.text(fields::JOB, "CAPTURE")?;
-                            form.text(fields::AMOUNT, &left.to_string())
-                        })?;
-                        Ok(Step::send(request, 2, access.reference()))
+                        self.changed(&access, "CAPTURE", left)
+                    }
+                    (OperationKind::Change, Standing::Reserved, left) if left != Some(0) => {
+                        self.changed(&access, "AUTH", wanted)
                     }
                     (OperationKind::Refund, Standing::Taken, Some(_)) => {
                         self.altered(&access, "VOID", None, 3)
@@ -351,6 +359,7 @@ impl Gmo {
                     }
                     // Somebody has done it in GMO's screens.
                     (OperationKind::Capture, Standing::Taken, Some(0))
+                    | (OperationKind::Change, Standing::Reserved, Some(0))
                     | (OperationKind::Void, Standing::GivenBack, _) => {
                         let reference = answer.get(fields::TRANSACTION);
                         Ok(Step::Done(approved(op, reference, &answer)))
@@ -373,6 +382,17 @@ impl Gmo {
             }
             (stage, _) => Err(BuildError::Stage { stage }),
         }
+    }
+
+    /// Another amount: GMO cancels, and authorises or sells anew, in the same order.
+    fn changed(&self, access: &Access, job: &str, amount: u64) -> Result<Step, BuildError> {
+        let request = self.request(fields::CHANGE, |form| {
+            self.shop(form)?;
+            access.write(form)?;
+            form.text(fields::JOB, job)?;
+            form.text(fields::AMOUNT, &amount.to_string())
+        })?;
+        Ok(Step::send(request, 2, access.reference()))
     }
 
     fn altered(
@@ -466,7 +486,10 @@ impl Connector for Gmo {
             OperationKind::Charge | OperationKind::Authorise | OperationKind::Verify => {
                 self.pay(asked, progress, last)
             }
-            OperationKind::Capture | OperationKind::Void | OperationKind::Refund => {
+            OperationKind::Capture
+            | OperationKind::Change
+            | OperationKind::Void
+            | OperationKind::Refund => {
                 self.alter(asked, progress, last)
             }
             OperationKind::Query => self.query(asked, progress, last),
@@ -505,11 +528,11 @@ fn number(form: &mut Form<'_>, card: &Card) -> Result<(), Full> {
 struct Access {
     id: String,
     pass: String,
-    /// Of a refund, by which a query can tell whether it was done.
+    /// Of a refund or a change, by which a query can tell whether it was done.
     note: Option<Change>,
 }
 
-/// What an order held, and what of it a refund is to leave.
+/// What an order held, and what of it a refund is to leave, or what a change is to make of it.
 #[derive(Clone, Copy)]
 struct Change {
     held: u64,
@@ -702,6 +725,15 @@ fn found(op: &Intent, about: &Parent, now_unix_s: i64, reply: &Reply) -> Outcome
     let Some(standing) = Standing::of(&answer) else {
         return Outcome::Unknown(Doubt::Malformed);
     };
+    if about.kind == OperationKind::Change {
+        return match (standing, change, amount) {
+            // It had not been sent.
+            (Standing::Reserved, None, Some(_)) => never,
+            (Standing::Reserved, Some(change), Some(amount)) if amount == change.left => yes(),
+            (Standing::Reserved, Some(change), Some(amount)) if amount == change.held => never,
+            _ => Outcome::Unknown(Doubt::Mismatch),
+        };
+    }
     // What a refund was to leave was written down before it was sent.
     if let (OperationKind::Refund, Some(change)) = (about.kind, change) {
         return match (standing, amount) {

@@ -304,6 +304,8 @@ fn later_operations_find_the_order_first() {
             vec!["AlterTran VOID", "AlterTran RETURN", "AlterTran RETURNX"],
         ),
         (OperationKind::Refund, 400, vec![&*taken, &*done], vec!["ChangeTran CAPTURE&Amount=1100"]),
+        (OperationKind::Change, 1100, vec![&*reserved, &*done], vec!["ChangeTran AUTH&Amount=1100"]),
+        (OperationKind::Change, 1800, vec![&*reserved, &*done], vec!["ChangeTran AUTH&Amount=1800"]),
     ] {
         let op = after(kind, amount, Some("1"));
         let (sent, outcome) = jobs(&op, &answers);
@@ -319,6 +321,9 @@ fn later_operations_find_the_order_first() {
         (OperationKind::Refund, 1500, vec![&*given_back], Why::Rejected),
         (OperationKind::Void, 1500, vec![&*opened], Why::Rejected),
         (OperationKind::Refund, 1501, vec![&*taken], Why::Rejected),
+        (OperationKind::Change, 1800, vec![&*taken], Why::Rejected),
+        (OperationKind::Change, 1500, vec![&*taken], Why::Rejected),
+        (OperationKind::Change, 1800, vec![&*given_back], Why::Rejected),
         (OperationKind::Void, 1500, vec!["ErrCode=E01&ErrInfo=E01110002"], Why::Rejected),
         (OperationKind::Void, 1500, vec!["ErrCode=E92&ErrInfo=E92000002"], Why::Busy),
         (OperationKind::Void, 1500, vec![&*reserved, too_late, too_late, too_late], Why::Rejected),
@@ -327,7 +332,11 @@ fn later_operations_find_the_order_first() {
         assert_eq!(outcome, Outcome::NotCharged(expected), "{kind:?} {answers:?}");
     }
     // Somebody has done it in GMO's screens: nothing more is sent.
-    for (kind, stands) in [(OperationKind::Capture, &taken), (OperationKind::Void, &given_back)] {
+    for (kind, stands) in [
+        (OperationKind::Capture, &taken),
+        (OperationKind::Change, &reserved),
+        (OperationKind::Void, &given_back),
+    ] {
         let (sent, outcome) = later(&after(kind, 1500, Some("1")), &[stands]);
         assert!(sent.len() == 1 && matches!(outcome, Outcome::Approved(_)), "{kind:?}: {outcome:?}");
     }
@@ -378,6 +387,8 @@ fn a_query_says_what_became_of_the_operation() {
         (OperationKind::Void, search("VOID", 1500), NOW, None),
         (OperationKind::Void, search("AUTH", 1500), old, Some(never)),
         (OperationKind::Refund, search("RETURN", 1500), NOW, None),
+        // It had not been sent when its process ended.
+        (OperationKind::Change, search("AUTH", 1500), old, Some(Outcome::NotCharged(Why::NotArrived))),
         (OperationKind::Refund, search("CAPTURE", 1100), old, Some(unknown(Doubt::Mismatch))),
     ] {
         let mut about = *after(OperationKind::Query, 1500, None).get().parent.clone().unwrap();
@@ -393,30 +404,39 @@ fn a_query_says_what_became_of_the_operation() {
     assert_eq!(sent.len(), 1);
 }
 
-/// What a refund is to leave stands in its record before it is sent: the amount tells afterwards whether it was done.
+/// What a refund is to leave, or a change to make, stands in its record before it is sent: the amount tells afterwards whether it was done.
 #[test]
-fn a_refund_is_known_by_what_it_was_to_leave() {
+fn a_refund_or_a_change_is_known_by_what_it_was_to_leave() {
+    use OperationKind::{Change, Refund};
     let old = NOW + SETTLED_AFTER_S;
     let never = Outcome::NotCharged(Why::NotArrived);
     let unknown = |doubt| Outcome::Unknown(doubt);
-    for (amount, answer, at, expected) in [
-        (400, search("CAPTURE", 1100), NOW, None),
-        (400, search("SALES", 1500), old, Some(never.clone())),
-        (400, search("SALES", 1500), NOW, Some(unknown(Doubt::Pending))),
+    for (kind, amount, answer, at, expected) in [
+        (Refund, 400, search("CAPTURE", 1100), NOW, None),
+        (Refund, 400, search("SALES", 1500), old, Some(never.clone())),
+        (Refund, 400, search("SALES", 1500), NOW, Some(unknown(Doubt::Pending))),
         // Another part, or all of it: by hand.
-        (400, search("CAPTURE", 700), old, Some(unknown(Doubt::Mismatch))),
-        (400, search("RETURN", 1500), old, Some(unknown(Doubt::Mismatch))),
+        (Refund, 400, search("CAPTURE", 700), old, Some(unknown(Doubt::Mismatch))),
+        (Refund, 400, search("RETURN", 1500), old, Some(unknown(Doubt::Mismatch))),
         // Half of it: what is left is as much as was given back.
-        (750, search("CAPTURE", 750), NOW, None),
-        (1500, search("RETURN", 1500), NOW, None),
-        (1500, search("CAPTURE", 1500), old, Some(never)),
-        (1500, search("CAPTURE", 1500), NOW, Some(unknown(Doubt::Pending))),
-        (1500, search("RETURN", 1400), old, Some(unknown(Doubt::Mismatch))),
+        (Refund, 750, search("CAPTURE", 750), NOW, None),
+        (Refund, 1500, search("RETURN", 1500), NOW, None),
+        (Refund, 1500, search("CAPTURE", 1500), old, Some(never.clone())),
+        (Refund, 1500, search("CAPTURE", 1500), NOW, Some(unknown(Doubt::Pending))),
+        (Refund, 1500, search("RETURN", 1400), old, Some(unknown(Doubt::Mismatch))),
+        (Change, 1800, search("AUTH", 1800), NOW, None),
+        (Change, 1100, search("SAUTH", 1100), NOW, None),
+        (Change, 1800, search("AUTH", 1500), old, Some(never)),
+        (Change, 1800, search("AUTH", 1500), NOW, Some(unknown(Doubt::Pending))),
+        (Change, 1800, search("AUTH", 1600), old, Some(unknown(Doubt::Mismatch))),
+        (Change, 1800, search("SALES", 1800), old, Some(unknown(Doubt::Mismatch))),
+        (Change, 1800, search("VOID", 1800), old, Some(unknown(Doubt::Mismatch))),
     ] {
-        let refund = after(OperationKind::Refund, amount, Some("1"));
+        let refund = after(kind, amount, Some("1"));
         let gmo = gmo();
         let (_, progress) = sends(gmo.as_ref(), &asked(&refund, None), &Progress::default(), None);
-        let found = reply(&search("CAPTURE", 1500));
+        let stood = if kind == Change { "AUTH" } else { "CAPTURE" };
+        let found = reply(&search(stood, 1500));
         let (_, progress) = sends(gmo.as_ref(), &asked(&refund, None), &progress, Some(&found));
         let reference = progress.reference.unwrap();
         let mut parent = refund.get().as_parent(Some(reference), NOW);
@@ -433,8 +453,8 @@ fn a_refund_is_known_by_what_it_was_to_leave() {
         let (_, progress) = sends(gmo.as_ref(), &asked, &Progress::default(), None);
         let outcome = ended(gmo.step(&asked, &progress, Some(&reply(&answer))));
         match expected {
-            None => assert!(matches!(outcome, Outcome::Approved(_)), "{amount} {answer}"),
-            Some(expected) => assert_eq!(outcome, expected, "{amount} {answer}"),
+            None => assert!(matches!(outcome, Outcome::Approved(_)), "{kind:?} {amount} {answer}"),
+            Some(expected) => assert_eq!(outcome, expected, "{kind:?} {amount} {answer}"),
         }
     }
 }

@@ -15,7 +15,7 @@ use ivrpay_payment::{
 use ivrpay_secret::{Buffer, Full};
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::connector::{SETTLED_AFTER_S, is_early, never};
+use crate::connector::{SETTLED_AFTER_S, half_done, is_early, never};
 use crate::codes::soft;
 use crate::form::Form;
 use crate::xml::Element;
@@ -35,6 +35,7 @@ pub const ABOUT: About = About {
         charge: true,
         authorise_without_capture: true,
         capture: true,
+        change: true,
         void: true,
         refund: true,
         partial_refund: true,
@@ -219,6 +220,13 @@ impl Kuroneko {
         })
     }
 
+    fn changed(&self, order: &str, price: u64) -> Result<Request, BuildError> {
+        self.request(fields::CHANGE, |form| {
+            form.text(fields::ORDER_NO, order)?;
+            form.text(fields::NEW_PRICE, &price.to_string())
+        })
+    }
+
     /// Reserves; of a charge, enters the shipment behind it.
     fn pay(
         &self,
@@ -327,11 +335,14 @@ impl Kuroneko {
                     }
                     // Yamato cancels and authorises anew, which it calls a change of the amount.
                     (OperationKind::Refund, Status::Authorised | Status::Shipped, Some(left)) => {
-                        let request = self.request(fields::CHANGE, |form| {
-                            form.text(fields::ORDER_NO, &order)?;
-                            form.text(fields::NEW_PRICE, &left.to_string())
-                        })?;
-                        (request, left)
+                        (self.changed(&order, left)?, left)
+                    }
+                    // Somebody has done it in Yamato's screens.
+                    (OperationKind::Change, Status::Authorised, Some(0)) => {
+                        return Ok(Step::Done(approved(&order, trade.approval.as_deref())));
+                    }
+                    (OperationKind::Change, Status::Authorised, _) if yen => {
+                        (self.changed(&order, wanted)?, wanted)
                     }
                     _ => return refused(Why::Rejected),
                 };
@@ -438,13 +449,21 @@ impl Connector for Kuroneko {
     ) -> Result<Step, BuildError> {
         match asked.op.get().kind {
             OperationKind::Charge | OperationKind::Authorise => self.pay(asked, progress, last),
-            OperationKind::Capture | OperationKind::Void | OperationKind::Refund => {
+            OperationKind::Capture
+            | OperationKind::Change
+            | OperationKind::Void
+            | OperationKind::Refund => {
                 self.alter(asked, progress, last)
             }
             OperationKind::Query => self.query(asked, progress, last),
             OperationKind::Tokenise => self.tokenise(asked, progress, last),
             kind => Err(BuildError::Unsupported { kind }),
         }
+    }
+
+    fn releases(&self, _about: &Parent) -> bool {
+        // The order is looked for by our number first.
+        true
     }
 }
 
@@ -515,7 +534,7 @@ struct Stored {
     last_used: String,
 }
 
-/// An order's price, and what a change leaves of it.
+/// An order's price, and what a change makes of it.
 #[derive(Clone, Copy)]
 struct Change {
     price: u64,
@@ -687,8 +706,8 @@ fn found(about: &Parent, now_unix_s: i64, reply: &Reply) -> Outcome {
             Status::Misused => Outcome::NotCharged(Why::Rejected),
             Status::Shipped if same => yes(),
             Status::Authorised if same && about.kind == OperationKind::Authorise => yes(),
-            // A charge that is reserved and not taken: its shipment may still be on its way; else a person enters it, or cancels.
-            Status::Authorised if same && early => Outcome::Unknown(Doubt::Pending),
+            // A charge that is reserved and not taken: its shipment may still be on its way.
+            Status::Authorised if same => half_done(early),
             _ => mismatch,
         },
         (OperationKind::Tokenise, Status::Refused) => {
@@ -701,6 +720,13 @@ fn found(about: &Parent, now_unix_s: i64, reply: &Reply) -> Outcome {
         }
         (OperationKind::Capture, Status::Shipped) if same => yes(),
         (OperationKind::Capture, Status::Authorised) => never,
+        (OperationKind::Change, Status::Authorised) => match change {
+            // It had not been sent.
+            None => never,
+            Some(change) if trade.price == change.left => yes(),
+            Some(change) if trade.price == change.price => never,
+            Some(_) => mismatch,
+        },
         (OperationKind::Void, Status::Cancelled) => yes(),
         // A refund of a part leaves an order that stands: one that is gone altogether was cancelled by something else.
         (OperationKind::Refund, Status::Cancelled) if change.is_some_and(|c| c.left == 0) => yes(),

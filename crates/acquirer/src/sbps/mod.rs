@@ -19,7 +19,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use self::cipher::Cipher;
 use crate::codes::Class;
-use crate::connector::{is_early, never};
+use crate::connector::{half_done, is_early, never};
 use crate::xml::{Element, Writer};
 use crate::{
     About, Asked, BuildError, Capabilities, Connector, Hosts, Plans, Progress, Reply,
@@ -346,7 +346,7 @@ impl Sbps {
                     return Err(BuildError::Stage { stage: 2 });
                 };
                 if Answer::of(reply, fields::COMMIT).is_err() {
-                    return Ok(Step::Done(half_done(reply)));
+                    return Ok(Step::Done(stopped(reply)));
                 }
                 if self.automatic || op.kind == OperationKind::Authorise {
                     return Ok(Step::Done(pair.approval()));
@@ -361,7 +361,7 @@ impl Sbps {
                 };
                 Ok(Step::Done(match Answer::of(reply, fields::SALES) {
                     Ok(_) => pair.approval(),
-                    Err(_) => half_done(reply),
+                    Err(_) => stopped(reply),
                 }))
             }
             (stage, _) => Err(BuildError::Stage { stage }),
@@ -423,10 +423,14 @@ impl Sbps {
         let op = asked.op.get();
         let parent = asked.parent()?;
         let whole = op.amount.minor() == parent.amount.minor();
+        let pair = || progress.reference.as_ref().and_then(Pair::from);
         let function = match op.kind {
             OperationKind::Capture => fields::SALES,
             // What was reserved alone can be cancelled so, and no sale.
             OperationKind::Void if parent.kind == OperationKind::Authorise => {
+                fields::CANCEL_AUTHORISATION
+            }
+            OperationKind::Void if pair().is_some_and(|pair| pair.is(HALF)) => {
                 fields::CANCEL_AUTHORISATION
             }
             OperationKind::Refund if !whole => fields::REFUND_PART,
@@ -450,14 +454,28 @@ impl Sbps {
                     Err(Outcome::NotCharged(Why::Rejected)) => return refused(Why::Rejected),
                     Err(_) => return refused(Why::Busy),
                 };
-                let possible = match self.state(&answer) {
+                let state = self.state(&answer);
+                // A charge that has stopped in the middle.
+                let half = op.kind == OperationKind::Void
+                    && match state {
+                        Some((0, 1)) => true,
+                        Some((1, 1)) => !self.automatic,
+                        _ => false,
+                    };
+                let function = if half {
+                    fields::CANCEL_AUTHORISATION
+                } else {
+                    function
+                };
+                let possible = match state {
+                    Some((0, 1)) => half,
                     Some((1, 1)) => true,
                     Some((1, 2)) => op.kind == OperationKind::Refund || function == fields::CANCEL,
                     // A part has been given back, perhaps.
                     Some((1, 4)) => function == fields::REFUND_PART,
                     _ => false,
                 };
-                let Some(pair) = progress.reference.as_ref().and_then(Pair::from) else {
+                let Some(pair) = pair() else {
                     return Err(BuildError::Stage { stage: 1 });
                 };
                 if !possible {
@@ -466,15 +484,19 @@ impl Sbps {
                 let with_amount = matches!(function, fields::SALES | fields::REFUND_PART);
                 let amount = with_amount.then(|| op.amount.minor());
                 let request = self.later(function, asked.now_unix_s, &pair, amount)?;
-                let part = function == fields::REFUND_PART;
+                let note = match function {
+                    fields::REFUND_PART => PART,
+                    _ if half => HALF,
+                    _ => WHOLE,
+                };
                 let pair = Pair {
-                    note: Some(if part { PART } else { WHOLE }.to_owned()),
+                    note: Some(note.to_owned()),
                     ..pair
                 };
                 Ok(Step::send(request, 2, pair.reference()))
             }
             (2, Some(reply)) => {
-                let Some(pair) = progress.reference.as_ref().and_then(Pair::from) else {
+                let Some(pair) = pair() else {
                     return Err(BuildError::Stage { stage: 2 });
                 };
                 // Later operations go by the authorisation's ids.
@@ -535,7 +557,8 @@ impl Sbps {
         let Some(state) = self.state(&answer) else {
             return Outcome::Unknown(Doubt::Malformed);
         };
-        let never = never(is_early(about, SETTLED_AFTER_S, now_unix_s));
+        let early = is_early(about, SETTLED_AFTER_S, now_unix_s);
+        let never = never(early);
         let code = self.approval_code(&answer);
         let yes = || Pair {
             note: code.or_else(|| pair.code()),
@@ -550,14 +573,12 @@ impl Sbps {
             (OperationKind::Charge | OperationKind::Authorise, (1, 2)) => yes(),
             (OperationKind::Authorise, (1, 1)) => yes(),
             (OperationKind::Charge, (1, 1)) if self.automatic => yes(),
-            // Reserved, and not taken, or not even committed: whether that lapses by itself is not known. A person decides.
-            (OperationKind::Charge | OperationKind::Authorise, (0 | 1, 1)) => {
-                Outcome::Unknown(Doubt::Pending)
-            }
+            // Reserved, and not taken, or not even committed: whether that lapses by itself is not known.
+            (OperationKind::Charge | OperationKind::Authorise, (0 | 1, 1)) => half_done(early),
             (OperationKind::Capture, (1, 2)) => yes(),
             (OperationKind::Capture, (1, 1)) => never,
             (OperationKind::Void, (2 | 3, _) | (1, 3)) => yes(),
-            (OperationKind::Void, (1, 1 | 2)) => never,
+            (OperationKind::Void, (0, 1) | (1, 1 | 2)) => never,
             // It stood at 1 or 2 when all of it was asked for.
             (OperationKind::Void, (1, 4)) | (OperationKind::Refund, (1, 3 | 4))
                 if pair.is(WHOLE) =>
@@ -626,10 +647,21 @@ impl Connector for Sbps {
         }
     }
 
+    fn releases(&self, about: &Parent) -> bool {
+        // How it stands is asked first, and what is reserved or sold is known by its ids.
+        about.acquirer_ref.as_ref().and_then(Pair::from).is_some()
+    }
+
     fn can_ask(&self, about: &Parent) -> bool {
-        // Stored cards are another list; no money hangs on it. Where the answer with the tracking id was lost, nothing else is a key.
         let pair = about.acquirer_ref.as_ref().and_then(Pair::from);
-        about.kind != OperationKind::Tokenise && pair.is_some()
+        match about.kind {
+            // Stored cards are another list; no money hangs on it.
+            OperationKind::Tokenise => false,
+            // How much has been given back is not told.
+            OperationKind::Refund => pair.is_some_and(|pair| pair.is(WHOLE)),
+            // Where the answer with the tracking id was lost, nothing else is a key.
+            _ => pair.is_some(),
+        }
     }
 }
 
@@ -644,9 +676,10 @@ const fn dealings(plan: Plan) -> Result<(&'static str, Option<u8>), BuildError> 
     }
 }
 
-/// A refund of the whole amount, and of a part, as [`Pair::note`].
+/// A refund of the whole amount, and of a part, and the release of what was only reserved, as [`Pair::note`].
 const WHOLE: &str = "whole";
 const PART: &str = "part";
+const HALF: &str = "half";
 
 /// What an authorisation answered and every later request names; and a note for ourselves: the approval code, or how much is given back.
 #[derive(Clone)]
@@ -682,7 +715,7 @@ impl Pair {
 
     fn code(&self) -> Option<String> {
         let code = self.note.clone();
-        code.filter(|note| ![WHOLE, PART].contains(&note.as_str()))
+        code.filter(|note| ![WHOLE, PART, HALF].contains(&note.as_str()))
     }
 
     fn approval(&self) -> Outcome {
@@ -702,7 +735,7 @@ fn approval(reference: &str, code: Option<String>) -> Outcome {
 }
 
 /// A commit or a sale that was not done, or not clearly: what is authorised stays so, and an inquiry says how it stands.
-fn half_done(reply: &Reply) -> Outcome {
+fn stopped(reply: &Reply) -> Outcome {
     match reply.status() {
         200 => Outcome::Unknown(Doubt::Pending),
         status => Outcome::Unknown(Doubt::Status { status }),

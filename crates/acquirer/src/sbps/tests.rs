@@ -307,13 +307,18 @@ fn a_query_says_what_became_of_the_operation() {
     let never = Outcome::NotCharged(Why::NotArrived);
     let reversed = Outcome::NotCharged(Why::Reversed);
     let pending = Outcome::Unknown(Doubt::Pending);
+    let half = Outcome::Unknown(Doubt::HalfDone);
     let mismatch = Outcome::Unknown(Doubt::Mismatch);
     let yes = approved(Some("123456"));
     for (sales, kind, note, state, at, expected) in [
         ("requested", Charge, "", (1, 2), NOW, &yes),
-        ("requested", Charge, "", (1, 1), old, &pending),
+        ("requested", Charge, "", (1, 1), NOW, &pending),
+        ("requested", Charge, "", (1, 1), old, &half),
+        ("requested", Authorise, "", (0, 1), old, &half),
         ("automatic", Charge, "", (1, 1), NOW, &yes),
-        ("requested", Charge, "", (0, 1), old, &pending),
+        ("requested", Charge, "", (0, 1), NOW, &pending),
+        ("requested", Charge, "", (0, 1), old, &half),
+        ("automatic", Charge, "", (0, 1), old, &half),
         ("requested", Charge, "", (1, 3), NOW, &reversed),
         ("requested", Charge, "", (3, 3), NOW, &reversed),
         ("requested", Charge, "", (7, 7), old, &mismatch),
@@ -328,6 +333,8 @@ fn a_query_says_what_became_of_the_operation() {
         ("requested", Void, ":whole", (1, 3), NOW, &yes),
         ("requested", Void, ":whole", (1, 1), old, &never),
         ("requested", Void, ":whole", (1, 4), NOW, &yes),
+        ("requested", Void, ":half", (3, 3), NOW, &yes),
+        ("requested", Void, ":half", (0, 1), old, &never),
         ("requested", Void, "", (1, 4), NOW, &mismatch),
         ("requested", Refund, ":whole", (1, 4), NOW, &yes),
         ("requested", Refund, ":whole", (1, 2), NOW, &pending),
@@ -341,6 +348,9 @@ fn a_query_says_what_became_of_the_operation() {
         let pair = Pair::from(about.acquirer_ref.as_ref().unwrap()).unwrap();
         let outcome = sbps(sales).found(&about, &pair, at, &reply(&stands(state.0, state.1)));
         assert_eq!(outcome, *expected, "{sales} {kind:?} {state:?}");
+        // What no answer settles is not asked about.
+        let known = kind != Refund || note == ":whole";
+        assert_eq!(sbps(sales).can_ask(&about), known, "{kind:?} {note}");
     }
     let op = after(OperationKind::Query, 1500, Some(PAIR));
     let unknown = |answer: &str| run(&sbps("requested"), &op, &[answer]).1;

@@ -38,6 +38,15 @@ pub(super) const CANCELLATION_REASON: &str = "cancellation_reason";
 pub(super) const REASON: &str = "reason";
 pub(super) const PAYMENT_INTENT: &str = "payment_intent";
 
+/// Places in a webhook; below its object those of [`at`].
+pub(super) mod told {
+    pub(crate) const TYPE: &str = "/type";
+    pub(crate) const LIVE: &str = "/livemode";
+    pub(crate) const DATA: &str = "/data/object";
+    /// `automatic` or `manual`.
+    pub(crate) const CAPTURE_METHOD: &str = "/capture_method";
+}
+
 /// Places in an answer (JSON pointers).
 pub(super) mod at {
     pub(crate) const ID: &str = "/id";

@@ -6,6 +6,7 @@
 
 mod codes;
 mod fields;
+mod webhook;
 
 use ivrpay_payment::{
     AcquirerOrder, AcquirerRef, Doubt, Intent, Money, OperationId, OperationKind, Outcome, Parent,
@@ -19,9 +20,10 @@ use crate::codes::{Class, soft};
 use crate::connector::{SETTLED_AFTER_S, is_early, never};
 use crate::form::Form;
 use crate::{
-    About, Asked, BuildError, Capabilities, Connector, Hosts, Method, Mode, Progress, Reply,
+    About, Asked, BuildError, Capabilities, Connector, Hook, Hosts, Method, Mode, Progress, Reply,
     Request, Resend, Setting, SettingError, Settings, Step, json, text, Sandbox, TestCard};
 use fields::at;
+use webhook::Webhook;
 
 /// Room for a request, bytes: the longest has under 600.
 const REQUEST_MAX: usize = 1_024;
@@ -65,11 +67,20 @@ pub const ABOUT: About = About {
     }),
     basic: false,
     raw_pan: true,
-    settings: &[Setting::secret(
-        "secret_key",
-        255,
-        "the account's secret key: sk_test_… or rk_test_… for tests, sk_live_… or rk_live_… where money moves",
-    )],
+    settings: &[
+        Setting::secret(
+            "secret_key",
+            255,
+            "the account's secret key: sk_test_… or rk_test_… for tests, sk_live_… or rk_live_… where money moves",
+        ),
+        Setting::secret(
+            "webhook_secret",
+            255,
+            "the signing secret of the webhook's endpoint, whsec_…; without it none is taken",
+        )
+        .optional()
+        .checked(webhook::is_secret),
+    ],
     sandbox: Sandbox {
         approved: Some(TestCard::new("4242424242424242", "123")),
         declined: Some(TestCard::new("4000000000000002", "123")),
@@ -82,6 +93,7 @@ pub const ABOUT: About = About {
 pub struct Stripe {
     /// `Bearer …`.
     authorization: SecretString,
+    webhook: Option<Webhook>,
 }
 
 impl Stripe {
@@ -103,6 +115,7 @@ impl Stripe {
         }
         Ok(Self {
             authorization: format!("Bearer {text}").into(),
+            webhook: Webhook::new(settings),
         })
     }
 
@@ -444,6 +457,10 @@ impl Connector for Stripe {
             OperationKind::Tokenise => self.tokenise(asked, progress, last),
             kind => Err(BuildError::Unsupported { kind }),
         }
+    }
+
+    fn hook(&self) -> Option<&dyn Hook> {
+        self.webhook.as_ref().map(|webhook| webhook as &dyn Hook)
     }
 
     /// One of before is still being worked on, or nothing was done for this one. An answer of 500 is kept with the key, and would come

@@ -384,7 +384,9 @@ impl Connector for Zeus {
 
     fn can_ask(&self, about: &Parent) -> bool {
         // ZEUS's number was in the answer that was lost, and nothing else is a key.
-        known(about.acquirer_ref.as_ref()).is_some()
+        let known = known(about.acquirer_ref.as_ref()).is_some();
+        // What is sold anew has another number.
+        known && (about.kind != OperationKind::Refund || is_whole(about))
     }
 }
 
@@ -530,6 +532,12 @@ fn stands(reply: &Reply) -> Result<(Standing, u64), Doubt> {
     Ok((standing, amount.ok_or(Doubt::Malformed)?))
 }
 
+/// Whether all of it was asked to be given back.
+fn is_whole(about: &Parent) -> bool {
+    let note = about.acquirer_ref.as_ref().map(AcquirerRef::as_str);
+    note.is_some_and(|note| note.ends_with(WHOLE))
+}
+
 /// What an inquiry says of the operation that was asked about. Total.
 fn found(about: &Parent, number: &str, now_unix_s: i64, reply: &Reply) -> Outcome {
     let (standing, amount) = match stands(reply) {
@@ -539,8 +547,7 @@ fn found(about: &Parent, number: &str, now_unix_s: i64, reply: &Reply) -> Outcom
     let never = never(is_early(about, SETTLED_AFTER_S, now_unix_s));
     let same = amount == about.amount.minor();
     // Of a refund, only one of the whole amount leaves an order that says so.
-    let note = about.acquirer_ref.as_ref().map(AcquirerRef::as_str);
-    let whole = note.is_some_and(|note| note.ends_with(WHOLE));
+    let whole = is_whole(about);
     match (about.kind, standing) {
         (OperationKind::Charge, Standing::Sold) if same => approved(number, None),
         (OperationKind::Charge, Standing::Cancelled) => Outcome::NotCharged(Why::Reversed),

@@ -279,6 +279,9 @@ fn a_query_says_what_became_of_the_operation() {
         about.kind = kind;
         let outcome = found(&about, ORDER, at, &stood(result, king));
         assert_eq!(outcome, *expected, "{kind:?} {result} {king}");
+        // What no answer settles is not asked about.
+        let known = kind != Refund || note == ":whole";
+        assert_eq!(zeus().can_ask(&about), known, "{kind:?} {note}");
     }
     let op = after(OperationKind::Query, 1500, Some(ORDER));
     let (sent, outcome) = later(&op, vec![stood("決済完了", 1500)]);

@@ -19,7 +19,7 @@ const HMAC_KEY: &str = "44782DEF547AAA06C910C43932B1EB0C71FC68D9D0C057550C48EC2A
 const NOW: i64 = 1_775_012_400;
 
 /// What is asked, and asked about.
-pub(crate) const KINDS: [OperationKind; 8] = [
+pub(crate) const KINDS: [OperationKind; 9] = [
     OperationKind::Charge,
     OperationKind::Authorise,
     OperationKind::Capture,
@@ -28,6 +28,7 @@ pub(crate) const KINDS: [OperationKind; 8] = [
     OperationKind::Query,
     OperationKind::Tokenise,
     OperationKind::Verify,
+    OperationKind::Change,
 ];
 
 /// References as a step before, or the operation that is asked about, may have left them.
@@ -117,7 +118,10 @@ pub(crate) fn connector(name: &str) -> Box<dyn Connector> {
                 ("des_iv", "abcdefgh"),
             ],
         ),
-        "stripe" => (&[], &[("secret_key", "sk_test_1")]),
+        "stripe" => (
+            &[],
+            &[("secret_key", "sk_test_1"), ("webhook_secret", "whsec_1")],
+        ),
         "veritrans" => (
             &[("merchant_ccid", "A100000000000000000000cc")],
             &[("merchant_secret_key", "secret_key_example")],
@@ -268,6 +272,8 @@ pub(crate) fn hook(name: &str, body: &[u8]) -> Option<Vec<Heard>> {
     let connector = connector(name);
     let posted = Posted {
         authorization: None,
+        signature: None,
+        now_unix_s: 0,
         body,
     };
     let heard = connector.hook()?.read(&posted).ok()?;

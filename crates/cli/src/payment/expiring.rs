@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use ivrpay_api::{Expiring, ExpiringPayment};
 
-use super::{From, amount, encode};
+use super::{From, amount, encode, money};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -62,7 +62,9 @@ fn show(Expiring { payments }: Expiring) -> anyhow::Result<()> {
             "{:<36}  {:<24}  {:>14}  {:<20}  {}",
             payment.id.to_string(),
             lapses_at.as_deref().unwrap_or("not known"),
-            amount(payment),
+            payment
+                .reserved
+                .map_or_else(|| amount(payment), |minor| money(minor, &payment.currency)),
             payment.order_id.as_deref().unwrap_or("-"),
             payment.connector
         );

@@ -1,4 +1,4 @@
-//! `ivrpay payment capture|void|refund`: one payment, or the rows of a file ([`super::file`]).
+//! `ivrpay payment capture|change|void|refund`: one payment, or the rows of a file ([`super::file`]).
 //!
 //! Every wish goes out under an `Idempotency-Key` made of what is wished, so that the same one twice is done once, also where the first
 //! answer was lost. One that was not done, and certainly so, is asked anew under the next key of a row.
@@ -195,9 +195,10 @@ async fn one(asks: &Asks<'_>, args: &Args, wish: &Wish) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// `refund of 400 JPY`
+/// `refund of 400 JPY`, `change to 1800 JPY`
 pub(super) fn what(kind: &str, minor: u64, currency: &str) -> String {
-    format!("{kind} of {}", money(minor, currency))
+    let of = if kind == "change" { "to" } else { "of" };
+    format!("{kind} {of} {}", money(minor, currency))
 }
 
 pub(super) fn would(planned: &LaterPlanned) -> String {

@@ -30,7 +30,7 @@ impl Store {
                     "SELECT ",
                     $what,
                     " FROM operations o JOIN payments p ON p.id = o.payment LEFT JOIN claims c ON c.payment = p.id
-                      WHERE o.state = 'approved' AND o.kind IN ('authorize', 'capture', 'charge', 'refund', 'void')
+                      WHERE o.state = 'approved' AND o.kind IN ('authorize', 'capture', 'charge', 'refund', 'void') AND NOT o.changes
                         AND o.updated_ms >= ?1 AND o.updated_ms < ?2 AND p.mode = ?3 AND p.connector <> ?4
                         AND (?5 IS NULL OR p.tenant = ?5) AND (?6 IS NULL OR o.connector = ?6) ",
                     $order

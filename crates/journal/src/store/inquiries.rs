@@ -90,6 +90,17 @@ impl Tx<'_> {
         .await?)
     }
 
+    /// Whether a person sees to what is unknown of a payment.
+    pub(crate) async fn is_looked_up(&mut self, payment: PaymentId) -> Result<bool, Error> {
+        Ok(query(
+            "SELECT EXISTS (SELECT 1 FROM tasks WHERE payment = ?1 AND kind = ?2 AND state = 'taken')",
+        )
+        .bind(payment.to_string())
+        .bind(TaskKind::UnknownOutcome.name())
+        .scalar(self.on())
+        .await?)
+    }
+
     /// The next question about an operation is counted, and the one behind it put off.
     pub(crate) async fn inquired(&mut self, about: OperationId) -> Result<(), Error> {
         let row = query(

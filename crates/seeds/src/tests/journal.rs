@@ -439,10 +439,14 @@ impl Real {
                 done.is_ok()
             }
             Said::Recover => journal.recover().await.is_ok(),
-            Said::InquireAt(at, ms) => journal
-                .inquire_at(self.operations[&operation(*at)], *ms)
-                .await
-                .is_ok(),
+            Said::InquireAt(at, ms) => {
+                let about = self.operations[&operation(*at)];
+                let written = match ms {
+                    Some(ms) => journal.inquire_at(about, *ms).await,
+                    None => journal.inquire_no_more(about).await,
+                };
+                written.is_ok()
+            }
             Said::ToRelease(due) => {
                 let found = journal.to_release(100).await.unwrap();
                 let found: BTreeSet<_> = found

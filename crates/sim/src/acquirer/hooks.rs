@@ -29,6 +29,17 @@ pub(crate) struct Outgoing {
     pub(crate) body: String,
     /// The same, signed with another key.
     pub(crate) forged: String,
+    /// The line of the header that signs it, made anew for each attempt; where the body is not signed itself.
+    pub(crate) signature: Option<fn(&str, Signing) -> String>,
+}
+
+/// How an attempt is signed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Signing {
+    Good,
+    Forged,
+    /// As one of some time ago.
+    Old,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -38,21 +49,26 @@ enum Wrong {
     /// Behind the next one.
     OutOfOrder,
     Signature,
+    /// A copy of an old one, where its time is signed.
+    Old,
     Never,
 }
 
-const WRONGS: [(&str, Wrong); 5] = [
+const WRONGS: [(&str, Wrong); 6] = [
     ("late", Wrong::Late),
     ("twice", Wrong::Twice),
     ("out-of-order", Wrong::OutOfOrder),
     ("wrong-signature", Wrong::Signature),
+    ("old", Wrong::Old),
     ("never", Wrong::Never),
 ];
 
 /// What may go wrong with a message, for people.
 pub(crate) fn help() -> String {
     let names = WRONGS.map(|row| row.0).join(", ");
-    format!("{{\"acquirer\": \"adyen\", \"fault\", \"times\"}}: of the next ones, one of {names}")
+    format!(
+        "{{\"acquirer\": \"adyen\" or \"stripe\", \"fault\", \"times\"}}: of the next ones, one of {names}"
+    )
 }
 
 #[derive(Clone)]
@@ -139,12 +155,19 @@ impl Hooks {
             Some(Wrong::Signature) => (1, &one.forged),
             _ => (1, &one.body),
         };
+        let signing = match wrong {
+            Some(Wrong::Signature) => Signing::Forged,
+            Some(Wrong::Old) => Signing::Old,
+            _ => Signing::Good,
+        };
         if wrong == Some(Wrong::Late) {
             tokio::time::sleep(LATE).await;
         }
         for _ in 0..times {
             for attempt in 0..ATTEMPTS {
-                let answer = tokio::time::timeout(ANSWER_MAX, to.post(body)).await;
+                let signature = one.signature.map(|sign| sign(body, signing));
+                let posted = to.post(body, signature.as_deref().unwrap_or_default());
+                let answer = tokio::time::timeout(ANSWER_MAX, posted).await;
                 let answer = answer.ok().flatten();
                 let status = answer.as_ref().map_or(0, |(status, _)| *status);
                 let sent = json!({"message": one.name, "status": status});
@@ -181,13 +204,13 @@ impl Target {
     }
 
     /// Status and body of the answer.
-    async fn post(&self, body: &str) -> Option<(u16, String)> {
+    async fn post(&self, body: &str, signature: &str) -> Option<(u16, String)> {
         let mut stream = TcpStream::connect(self.address).await.ok()?;
         let authorization = self.authorization.as_ref();
         let authorization =
             authorization.map_or_else(String::new, |value| format!("authorization: {value}\r\n"));
         let request = format!(
-            "POST {} HTTP/1.1\r\nhost: {}\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n{authorization}\r\n{body}",
+            "POST {} HTTP/1.1\r\nhost: {}\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n{authorization}{signature}\r\n{body}",
             self.path,
             self.address,
             body.len()

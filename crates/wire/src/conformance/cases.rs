@@ -16,6 +16,8 @@ pub enum Case {
     AuthoriseCapture,
     /// Reserve and take a part.
     CapturePart,
+    /// Reserve, reserve more instead, and release.
+    Change,
     /// Take and release.
     ChargeVoid,
     /// Take and give back.
@@ -96,6 +98,7 @@ pub const CASES: &[Listed] = &[
     listed(Case::AuthoriseVoid, "authorize-void", "reserves 1,000 and releases it", "both approved"),
     listed(Case::AuthoriseCapture, "authorize-capture", "reserves 1,000 and takes it", "both approved"),
     listed(Case::CapturePart, "capture-part", "reserves 1,000 and takes 400", "both approved"),
+    listed(Case::Change, "change", "reserves 1,000, 1,200 instead of it, and releases that", "all approved"),
     listed(Case::ChargeVoid, "charge-void", "takes 1,000 and voids it, where nothing can be reserved", "both approved"),
     listed(Case::ChargeRefund, "charge-refund", "takes 1,000 and gives it back", "both approved"),
     listed(Case::RefundPart, "refund-part", "takes 1,000 and gives 400 back", "both approved"),
@@ -120,6 +123,7 @@ impl Case {
             Self::AuthoriseVoid => can.authorise_without_capture && can.void,
             Self::AuthoriseCapture => can.authorise_without_capture && can.capture,
             Self::CapturePart => can.authorise_without_capture && can.partial_capture,
+            Self::Change => can.authorise_without_capture && can.change && can.void,
             Self::ChargeVoid => can.void && !can.authorise_without_capture,
             Self::ChargeRefund => can.has(OperationKind::Refund),
             Self::RefundPart => can.partial_refund,

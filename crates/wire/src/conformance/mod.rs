@@ -36,6 +36,7 @@ use report::words;
 /// Yen of a charge, of a part of it, and of a payment plan: issuers take none for less than some thousands.
 const AMOUNT: u64 = 1_000;
 const PART: u64 = 400;
+const MORE: u64 = 1_200;
 const PLAN_AMOUNT: u64 = cases::PLAN_AMOUNT;
 
 /// From then on no further case is begun.
@@ -142,6 +143,8 @@ struct Held {
     left: u64,
     /// Whether what was reserved has been taken since.
     captured: bool,
+    /// Whether another amount was reserved instead of the first.
+    changed: bool,
     /// What the last refund of a part was told: some acquirers go on with another number.
     moved_to: Option<AcquirerRef>,
 }
@@ -356,6 +359,12 @@ impl<'a> Kit<'a> {
             Case::AuthoriseVoid => self.both(Authorise, (Void, AMOUNT)).await,
             Case::AuthoriseCapture => self.both(Authorise, (Capture, AMOUNT)).await,
             Case::CapturePart => self.both(Authorise, (Capture, PART)).await,
+            Case::Change => {
+                let op = self.intent(Authorise, AMOUNT);
+                let at = self.pay(op).await?;
+                self.later(OperationKind::Change, MORE, at).await?;
+                self.later(Void, MORE, at).await
+            }
             Case::ChargeVoid => self.both(Charge, (Void, AMOUNT)).await,
             Case::ChargeRefund => self.both(Charge, (Refund, AMOUNT)).await,
             Case::RefundPart => self.refund_part().await,
@@ -678,6 +687,7 @@ impl<'a> Kit<'a> {
             first: done,
             left: amount,
             captured: false,
+            changed: false,
             moved_to: None,
         });
         if !unknown || !self.can().query {
@@ -746,11 +756,12 @@ impl<'a> Kit<'a> {
         }
         if let Some(held) = self.held.get_mut(at) {
             held.left = match kind {
-                OperationKind::Capture => amount,
+                OperationKind::Capture | OperationKind::Change => amount,
                 OperationKind::Refund => held.left.saturating_sub(amount),
                 _ => 0,
             };
             held.captured |= kind == OperationKind::Capture;
+            held.changed |= kind == OperationKind::Change;
             held.moved_to = done.reference.clone();
         }
         let came = Came::of(Verdict::Ok, &done);
@@ -775,7 +786,7 @@ impl<'a> Kit<'a> {
             if held.left == 0 {
                 continue;
             }
-            let whole = held.left == held.first.op.get().amount.minor();
+            let whole = held.changed || held.left == held.first.op.get().amount.minor();
             let mut why = "the acquirer has neither void nor refund".to_owned();
             let tries = [
                 // A release of what is captured is accepted, and not done, where results come by webhook.

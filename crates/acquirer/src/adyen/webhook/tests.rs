@@ -31,6 +31,8 @@ fn read(webhook: &Webhook, message: &Value) -> Result<Vec<Heard>, HookError> {
     let body = message.to_string();
     webhook.read(&Posted {
         authorization: None,
+        signature: None,
+        now_unix_s: 0,
         body: body.as_bytes(),
     })
 }
@@ -311,6 +313,8 @@ fn user_and_password_are_asked_for_beside_the_signature() {
     ] {
         let read = adyen.hook().unwrap().read(&Posted {
             authorization: authorization.map(str::as_bytes),
+            signature: None,
+            now_unix_s: 0,
             body: body.as_bytes(),
         });
         assert_eq!(read.is_ok(), good, "{authorization:?}");
@@ -342,6 +346,8 @@ fn another_form_is_no_message() {
     ] {
         let posted = Posted {
             authorization: None,
+            signature: None,
+            now_unix_s: 0,
             body: body.as_bytes(),
         };
         assert_eq!(webhook.read(&posted), Err(HookError::Malformed), "{body}");

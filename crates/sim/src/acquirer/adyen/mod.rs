@@ -7,6 +7,8 @@
 mod calls;
 mod webhook;
 
+pub(in crate::acquirer) use webhook::hmac;
+
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::{
     Done, Fields, Intent, Method, Refund, Stripe, amount, get, known, metadata, missing, refused,
-    wrong,
+    webhook, wrong,
 };
 use crate::acquirer::http::Received;
 use crate::acquirer::{cards, fault};
@@ -153,6 +153,11 @@ impl Stripe {
                 "requires_payment_method"
             } else {
                 status
+            },
+            capture: if status == "requires_capture" {
+                "manual"
+            } else {
+                "automatic"
             },
             created: now(),
             metadata: metadata(fields),
@@ -401,7 +406,10 @@ impl Stripe {
             return self.get(path, fields);
         }
         let Some(key) = request.header("idempotency-key") else {
-            return self.post(path, fields);
+            let done = self.post(path, fields);
+            self.outgoing
+                .extend(webhook::told(path, &done, self.serial));
+            return done;
         };
         if key.is_empty() || key.len() > 255 {
             return Err(wrong("parameter_invalid_string", "Idempotency-Key"));
@@ -417,6 +425,8 @@ impl Stripe {
             };
         }
         let done = self.post(path, fields);
+        self.outgoing
+            .extend(webhook::told(path, &done, self.serial));
         let (status, answer) = match &done {
             Ok(answer) => (200, answer),
             Err((status, answer)) => (*status, answer),
@@ -435,7 +445,7 @@ fn shown(id: &str, intent: &Intent) -> Value {
     };
     json!({
         "id": id, "object": "payment_intent", "status": intent.status, "amount": intent.amount, "amount_capturable": capturable,
-        "amount_received": intent.received, "currency": intent.currency, "created": intent.created, "metadata": intent.metadata,
+        "amount_received": intent.received, "capture_method": intent.capture, "currency": intent.currency, "created": intent.created, "metadata": intent.metadata,
         "last_payment_error": intent.error, "latest_charge": id.replacen("pi", "ch", 1), "livemode": false,
     })
 }

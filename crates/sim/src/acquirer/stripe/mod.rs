@@ -2,16 +2,19 @@
 //! docs.stripe.com (errors, idempotency, declines, MOTO, testing). Cards: its published test numbers, with what they are for.
 
 mod calls;
+mod webhook;
 
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
+use super::hooks::Outgoing;
 use super::http::{Received, form};
 use super::protocol::{Answered, Protocol};
 use super::trouble::{Cut, Faults, Trouble};
 
 const KEY: &str = "sk_test_ivrpay0000000000";
+const WEBHOOK_SECRET: &str = "whsec_ivrpay0000000000";
 
 /// What a card stands for, behind a payment method.
 #[derive(Clone)]
@@ -26,6 +29,7 @@ struct Intent {
     received: u64,
     currency: String,
     status: &'static str,
+    capture: &'static str,
     created: u64,
     metadata: Value,
     error: Value,
@@ -48,6 +52,7 @@ pub(crate) struct Stripe {
     /// By idempotency key: a digest of the request, and its answer.
     keys: BTreeMap<String, (u64, u16, Value)>,
     serial: u64,
+    outgoing: Vec<Outgoing>,
 }
 
 type Fields = Vec<(String, String)>;
@@ -172,7 +177,11 @@ impl Protocol for Stripe {
     }
 
     fn settings(&self) -> Value {
-        json!({"parameters": {}, "secrets": {"secret_key": KEY}})
+        json!({"parameters": {}, "secrets": {"secret_key": KEY, "webhook_secret": WEBHOOK_SECRET}})
+    }
+
+    fn outgoing(&mut self) -> Vec<Outgoing> {
+        std::mem::take(&mut self.outgoing)
     }
 
     fn answer(&mut self, request: &Received, faults: &Faults) -> Answered {

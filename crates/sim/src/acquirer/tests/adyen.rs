@@ -341,6 +341,8 @@ impl Inbox {
 fn read(shop: &Shop<'_>, body: &[u8]) -> Result<Vec<Heard>, HookError> {
     let posted = Posted {
         authorization: None,
+        signature: None,
+        now_unix_s: 0,
         body,
     };
     shop.connector.hook().unwrap().read(&posted)

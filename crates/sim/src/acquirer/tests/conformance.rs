@@ -94,6 +94,7 @@ async fn every_simulator_passes() {
         (
             "adyen",
             &[
+                "change",
                 "charge-void",
                 "query",
                 "query-never",
@@ -105,6 +106,7 @@ async fn every_simulator_passes() {
             "hyperswitch",
             &[
                 "verify",
+                "change",
                 "charge-void",
                 "plan-installments",
                 "plan-bonus",
@@ -128,6 +130,7 @@ async fn every_simulator_passes() {
             "sbps",
             &[
                 "verify",
+                "change",
                 "charge-void",
                 "query-never",
                 "plan-bonus-installments",
@@ -136,6 +139,7 @@ async fn every_simulator_passes() {
         (
             "stripe",
             &[
+                "change",
                 "charge-void",
                 "plan-installments",
                 "plan-bonus",
@@ -145,7 +149,7 @@ async fn every_simulator_passes() {
         ),
         (
             "veritrans",
-            &["verify", "charge-void", "plan-bonus-installments"],
+            &["verify", "change", "charge-void", "plan-bonus-installments"],
         ),
         (
             "zeus",
@@ -154,6 +158,7 @@ async fn every_simulator_passes() {
                 "authorize-void",
                 "authorize-capture",
                 "capture-part",
+                "change",
                 "query-never",
                 "double",
                 "plan-bonus-installments",

@@ -23,17 +23,19 @@ struct Tried {
     name: &'static str,
     /// The requests by which each operation moves money, as the acquirer calls them. One that is not here, it does not have.
     requests: &'static [(OperationKind, &'static str)],
-    /// The same of what is asked of a charge: its release, and a part of it given back.
-    of_charges: &'static [(OfCharge, &'static str)],
+    /// The same of what else is asked behind a charge or an authorisation.
+    more: &'static [(More, &'static str)],
     /// Cards that are refused, and the neutral reason.
     declines: &'static [(&'static str, &'static str)],
 }
 
-/// What is asked of a charge besides its refund as a whole.
+/// What is asked of a charge besides its refund as a whole, and of an authorisation besides its capture and its release.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum OfCharge {
+enum More {
     Void,
     Part,
+    Less,
+    Greater,
 }
 
 /// What is tried: an operation, the one before it, and how much of it.
@@ -46,16 +48,19 @@ struct Trial {
     amount: u64,
 }
 
-impl OfCharge {
+impl More {
     fn trial(self) -> Trial {
-        let (name, kind, amount) = match self {
-            Self::Void => ("void-charge", OperationKind::Void, 1500),
-            Self::Part => ("refund-part", OperationKind::Refund, 400),
+        use OperationKind::{Authorise, Change, Charge, Refund, Void};
+        let (name, kind, first, amount) = match self {
+            Self::Void => ("void-charge", Void, Charge, 1500),
+            Self::Part => ("refund-part", Refund, Charge, 400),
+            Self::Less => ("change-less", Change, Authorise, 1100),
+            Self::Greater => ("change-more", Change, Authorise, 1800),
         };
         Trial {
             name,
             kind,
-            first: Some(OperationKind::Charge),
+            first: Some(first),
             amount,
         }
     }
@@ -73,7 +78,7 @@ const TRIED: &[Tried] = &[
             (OperationKind::Tokenise, "payments"),
             (OperationKind::Verify, "payments"),
         ],
-        of_charges: &[(OfCharge::Void, "reversals"), (OfCharge::Part, "refunds")],
+        more: &[(More::Void, "reversals"), (More::Part, "refunds")],
         declines: &[
             ("4000000000000002", "card_unusable"),
             ("4000000000009995", "insufficient_funds"),
@@ -87,7 +92,7 @@ const TRIED: &[Tried] = &[
     Tried {
         name: "generic",
         requests: &[(OperationKind::Charge, "charge")],
-        of_charges: &[],
+        more: &[],
         declines: &[
             ("4000000000000002", "card_unusable"),
             ("4000000000009995", "insufficient_funds"),
@@ -110,9 +115,11 @@ const TRIED: &[Tried] = &[
             (OperationKind::Tokenise, "SaveCard"),
             (OperationKind::Verify, "ExecTran"),
         ],
-        of_charges: &[
-            (OfCharge::Void, "AlterTran"),
-            (OfCharge::Part, "ChangeTran"),
+        more: &[
+            (More::Void, "AlterTran"),
+            (More::Part, "ChangeTran"),
+            (More::Less, "ChangeTran"),
+            (More::Greater, "ChangeTran"),
         ],
         declines: &[
             ("4000000000000002", "card_unusable"),
@@ -131,7 +138,7 @@ const TRIED: &[Tried] = &[
             (OperationKind::Void, "cancel"),
             (OperationKind::Refund, "refunds"),
         ],
-        of_charges: &[(OfCharge::Part, "refunds")],
+        more: &[(More::Part, "refunds")],
         declines: &[
             ("4000000000000002", "card_unusable"),
             ("4000000000009995", "insufficient_funds"),
@@ -152,7 +159,7 @@ const TRIED: &[Tried] = &[
             (OperationKind::Tokenise, "attach"),
             (OperationKind::Verify, "setup_intents"),
         ],
-        of_charges: &[(OfCharge::Part, "refunds")],
+        more: &[(More::Part, "refunds")],
         declines: &[
             ("4000000000000002", "card_unusable"),
             ("4000000000009995", "insufficient_funds"),
@@ -175,9 +182,11 @@ const TRIED: &[Tried] = &[
             (OperationKind::Refund, "creditCancel"),
             (OperationKind::Tokenise, "credit"),
         ],
-        of_charges: &[
-            (OfCharge::Void, "creditCancel"),
-            (OfCharge::Part, "creditChangePrice"),
+        more: &[
+            (More::Void, "creditCancel"),
+            (More::Part, "creditChangePrice"),
+            (More::Less, "creditChangePrice"),
+            (More::Greater, "creditChangePrice"),
         ],
         declines: &[
             ("4000000000000002", "card_unusable"),
@@ -198,7 +207,7 @@ const TRIED: &[Tried] = &[
             (OperationKind::Refund, "Cancel"),
             (OperationKind::Tokenise, "Add/cardinfo"),
         ],
-        of_charges: &[(OfCharge::Void, "Cancel"), (OfCharge::Part, "Cancel")],
+        more: &[(More::Void, "Cancel"), (More::Part, "Cancel")],
         declines: &[
             ("4000000000000002", "card_unusable"),
             ("4000000000009995", "limit_exceeded"),
@@ -219,9 +228,9 @@ const TRIED: &[Tried] = &[
             (OperationKind::Refund, "ST02-00303-101"),
             (OperationKind::Tokenise, "MG02-00101-101"),
         ],
-        of_charges: &[
-            (OfCharge::Void, "ST02-00303-101"),
-            (OfCharge::Part, "ST02-00307-101"),
+        more: &[
+            (More::Void, "ST02-00303-101"),
+            (More::Part, "ST02-00307-101"),
         ],
         declines: &[
             ("4000000000000002", "card_unusable"),
@@ -238,7 +247,7 @@ const TRIED: &[Tried] = &[
             (OperationKind::Void, "payment_return"),
             (OperationKind::Refund, "payment_return"),
         ],
-        of_charges: &[(OfCharge::Part, "price_change")],
+        more: &[(More::Part, "price_change")],
         declines: &[
             ("4000000000000002", "card_unusable"),
             ("4000000000000069", "expired_card"),
@@ -486,6 +495,10 @@ async fn cell(shop: &Shop<'_>, trial: Trial, request: &str, fault: Option<&str>)
         Outcome::Unknown(_) => {}
     }
     let mut said = word(&done.outcome);
+    if let (OperationKind::Change, Some(before)) = (kind, &before) {
+        let held = if booked { trial.amount } else { 1500 };
+        assert_eq!(shop.order(before).await["amount"], held, "{at}");
+    }
     if !matches!(done.outcome, Outcome::Unknown(_)) {
         return said;
     }
@@ -510,12 +523,13 @@ async fn cell(shop: &Shop<'_>, trial: Trial, request: &str, fault: Option<&str>)
         }
         return said;
     }
-    let asked = shop
-        .run(
-            shop.intent(OperationKind::Query, trial.amount, Some(&done)),
-            None,
-        )
-        .await;
+    let query = shop.intent(OperationKind::Query, trial.amount, Some(&done));
+    let about = query.parent.as_deref();
+    if !about.is_some_and(|about| shop.connector.can_ask(about)) {
+        said += " -> a person (it can't be asked about)";
+        return said;
+    }
+    let asked = shop.run(query, None).await;
     match &asked.outcome {
         Outcome::Approved(_) => assert!(booked, "{at}: found {:?}", asked.outcome),
         Outcome::Declined(_) | Outcome::NotCharged(_) => {
@@ -524,6 +538,15 @@ async fn cell(shop: &Shop<'_>, trial: Trial, request: &str, fault: Option<&str>)
         Outcome::Unknown(_) => {}
     }
     write!(said, " -> query: {}", word(&asked.outcome)).unwrap();
+    // It is reserved and not taken: the service releases it by itself.
+    if asked.outcome == Outcome::Unknown(Doubt::HalfDone) {
+        let void = shop.intent(OperationKind::Void, trial.amount, Some(&done));
+        assert!(shop.connector.releases(void.parent.as_deref().unwrap()));
+        let void = shop.run(void, None).await.outcome;
+        assert!(matches!(void, Outcome::Approved(_)), "{at}: {void:?}");
+        assert_ne!(shop.order(&done).await["booked"], true, "{at}");
+        said += ", and released";
+    }
     said
 }
 
@@ -589,10 +612,20 @@ async fn matrix_of_connectors_operations_and_faults() {
                 table += &row(tried.name, trial.name, "decline", reason);
             }
         }
-        let parts = tried.of_charges.iter().any(|row| row.0 == OfCharge::Part);
-        assert_eq!(parts, capabilities.partial_refund, "{}", tried.name);
-        for (of_charge, request) in tried.of_charges {
-            table += &rows(&shop, of_charge.trial(), &[*request]).await;
+        for (more, can) in [
+            (More::Part, capabilities.partial_refund),
+            (More::Less, capabilities.change),
+            (More::Greater, capabilities.change),
+        ] {
+            let tries = tried.more.iter().any(|row| row.0 == more);
+            assert_eq!(tries, can, "{} {}", tried.name, more.trial().name);
+            if !can {
+                let none = "the acquirer has no such operation";
+                table += &row(tried.name, more.trial().name, "-", none);
+            }
+        }
+        for (more, request) in tried.more {
+            table += &rows(&shop, more.trial(), &[*request]).await;
         }
         assert_eq!(
             shop.wrong().await,

@@ -1,6 +1,11 @@
 //! What Stripe refuses, and what it does twice: with a plain client.
 
+use ivrpay_acquirer::{Heard, HookError, Posted};
+use ivrpay_payment::{Notice, OperationKind, Outcome, Sum};
+use tokio::sync::mpsc;
+
 use super::ask::{ask, books};
+use super::matrix::Shop;
 use super::*;
 
 const BEARER: (&str, &str) = ("authorization", "Bearer sk_test_ivrpay0000000000");
@@ -196,4 +201,116 @@ async fn a_key_is_answered_once_and_states_are_kept() {
         (&json!("7"), &json!(1200), &json!(1200), &Value::Null)
     );
     assert!(!lab.log().await.to_string().contains(VISA));
+}
+
+/// Where its webhooks go: each with the header that signs it.
+async fn inbox(lab: &Lab) -> mpsc::UnboundedReceiver<(Vec<u8>, Vec<u8>)> {
+    let (sender, messages) = mpsc::unbounded_channel();
+    let take = move |headers: axum::http::HeaderMap, body: axum::body::Bytes| {
+        let signature = headers.get("stripe-signature");
+        let signature = signature.map(|h| h.as_bytes().to_vec());
+        drop(sender.send((signature.unwrap_or_default(), body.to_vec())));
+        std::future::ready("[accepted]")
+    };
+    let router = axum::Router::new().route("/hooks/stripe", axum::routing::post(take));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/hooks/stripe", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+    control(lab, json!({ "url": url })).await;
+    messages
+}
+
+async fn control(lab: &Lab, mut asked: Value) {
+    asked["acquirer"] = "stripe".into();
+    let url = format!("http://{}/webhook", lab.running.control);
+    let answer = lab.client.post(url).body(asked.to_string()).send().await;
+    assert_eq!(answer.unwrap().status().as_u16(), 200);
+}
+
+/// The next one, as our connector reads it.
+async fn next(
+    messages: &mut mpsc::UnboundedReceiver<(Vec<u8>, Vec<u8>)>,
+    shop: &Shop<'_>,
+) -> Result<Notice, HookError> {
+    let message = tokio::time::timeout(Duration::from_secs(20), messages.recv()).await;
+    let (signature, body) = message.expect("a webhook").unwrap();
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    let posted = Posted {
+        authorization: None,
+        signature: Some(&signature),
+        now_unix_s: i64::try_from(now.unwrap().as_secs()).unwrap(),
+        body: &body,
+    };
+    let mut heard = shop.connector.hook().unwrap().read(&posted)?;
+    match heard.remove(0) {
+        Heard::Notice(notice) => Ok(notice),
+        Heard::Nothing(event) => panic!("{event} says nothing"),
+    }
+}
+
+/// What is asked is told, of the amount and with the outcome that were asked; forged, old and repeated ones are known as such.
+#[tokio::test]
+async fn what_is_asked_is_told_by_webhook() {
+    use OperationKind::{Authorise, Capture, Charge, Refund, Void};
+    const VISA: &str = "4242424242424242";
+    let lab = Lab::start().await;
+    let shop = Shop::open(&lab, "stripe").await;
+    let mut messages = inbox(&lab).await;
+    let mut before = None;
+    for (kind, amount, card, event, done) in [
+        (Charge, 1500, Some(VISA), "payment_intent.succeeded", true),
+        (Refund, 400, None, "refund.created", true),
+        (
+            Charge,
+            1500,
+            Some("4000000000009995"),
+            "payment_intent.payment_failed",
+            false,
+        ),
+        (
+            Authorise,
+            1500,
+            Some(VISA),
+            "payment_intent.amount_capturable_updated",
+            true,
+        ),
+        (Capture, 900, None, "payment_intent.succeeded", true),
+        (
+            Authorise,
+            1500,
+            Some(VISA),
+            "payment_intent.amount_capturable_updated",
+            true,
+        ),
+        (Void, 1500, None, "payment_intent.canceled", true),
+    ] {
+        let parent = before.as_ref().filter(|_| card.is_none());
+        let intent = shop.intent(kind, amount, parent);
+        let (of, sum) = (intent.kind, intent.amount);
+        let asked = shop.run(intent, card).await;
+        let notice = next(&mut messages, &shop).await.unwrap();
+        assert_eq!((notice.event, notice.kinds), (event, &[of][..]));
+        let told = if kind == Void {
+            Sum::Untold
+        } else {
+            Sum::Is(sum)
+        };
+        assert_eq!(notice.sum, told, "{event}");
+        assert_eq!(matches!(notice.outcome, Outcome::Approved(_)), done);
+        assert_eq!(matches!(asked.outcome, Outcome::Approved(_)), done);
+        before = Some(asked);
+    }
+    for (fault, expected) in [
+        ("wrong-signature", Err(HookError::Unproven)),
+        ("old", Err(HookError::Old)),
+        ("twice", Ok("payment_intent.succeeded")),
+    ] {
+        control(&lab, json!({ "fault": fault })).await;
+        shop.run(shop.intent(Charge, 1500, None), Some(VISA)).await;
+        let times = if fault == "twice" { 2 } else { 1 };
+        for _ in 0..times {
+            let notice = next(&mut messages, &shop).await;
+            assert_eq!(notice.map(|notice| notice.event), expected, "{fault}");
+        }
+    }
 }
