@@ -210,6 +210,7 @@ pub(crate) async fn run(
         listeners: None,
         dtmf_mode: None,
         talk: None,
+        danger: None,
     };
     let replaced = start.replaced.as_ref();
     if replaced.is_some() {
@@ -310,6 +311,8 @@ struct Call {
     dtmf_mode: Option<String>,
     /// Of a call in which the operator keys: the talk that nobody may record.
     talk: Option<keyed::Talk>,
+    /// For what it had to be ended, in the middle.
+    danger: Option<Danger>,
 }
 
 /// By what a recorder outside Asterisk finds the call.
@@ -734,14 +737,24 @@ impl Call {
             (payment.amount, payment.transaction)
         };
         self.release(order.claim, end.result, Some(&end)).await;
-        let whisper = match &self.talk {
-            Some(talk) => talk.whisper(&end, amount, transaction),
-            None => ivrpay_dialogue::operator::whisper(&end, amount, transaction),
-        };
+        let whisper = self.told_of(&end, amount, transaction);
         Box::pin(self.whisper(whisper)).await;
         self.give_back(end.result, Some(&end)).await;
         Box::pin(self.see_off_operator()).await;
         end.result
+    }
+
+    /// How it ended, and before it for what it had to.
+    fn told_of(&self, end: &End, amount: Money, transaction: Transaction) -> Prompt {
+        let danger = self.danger.map(|danger| danger.refusal());
+        let mut says = danger.map_or_else(Vec::new, |why| ivrpay_dialogue::operator::reason(why).0);
+        let ended = if self.talk.is_some() {
+            ivrpay_dialogue::keyed::whisper(end, amount, transaction)
+        } else {
+            ivrpay_dialogue::operator::whisper(end, amount, transaction)
+        };
+        says.extend(ended.0);
+        Prompt(says)
     }
 
     /// One change into the dialogue, then its outputs until there are none, then the next event or its deadline.
@@ -947,6 +960,9 @@ impl Call {
                     self.shared.events.progress(&self.about, &progress);
                     if let Some(danger) = Box::pin(self.follow(&progress)).await {
                         self.shared.events.capture_refused(&self.about, danger);
+                        // A pause without an operator is no danger that the next one should hear of.
+                        let is_there = self.operator.as_ref().is_some_and(|o| !o.gone);
+                        self.danger = Some(danger).filter(|_| is_there);
                         dialogue.handle(self.now(), Input::Command(Command::Cancel));
                     }
                 }
