@@ -671,9 +671,17 @@ impl Call {
         match safe {
             Ok(excepted) => events::captured_by_exception(&self.about, &excepted),
             Err(danger) => {
-                shared.events.capture_refused(&self.about, danger);
-                self.release(order.claim, CallResult::InternalError, None)
-                    .await;
+                if matches!(danger, Danger::NotKnown | Danger::NotMuted) {
+                    // Of a channel that is no more Asterisk answers nothing, and perhaps before it tells its end.
+                    Box::pin(self.await_end()).await;
+                }
+                let result = if self.gone {
+                    CallResult::CallerHungUp
+                } else {
+                    shared.events.capture_refused(&self.about, danger);
+                    CallResult::InternalError
+                };
+                self.release(order.claim, result, None).await;
                 let refused = Refused::internal(order.language).because(danger.refusal());
                 return Box::pin(self.refuse(refused)).await;
             }
@@ -1161,9 +1169,29 @@ impl Call {
         }
     }
 
+    /// Waits a moment for the end of the channel.
+    async fn await_end(&mut self) {
+        let limit = tokio::time::Instant::now() + END_WAIT;
+        while !self.gone && !self.overflowed {
+            tokio::select! {
+                event = self.inbox.recv() => drop(self.input(event)),
+                () = tokio::time::sleep_until(limit) => return,
+            }
+        }
+    }
+
     /// Says why there is no payment, then gives the caller back.
-    async fn refuse(&mut self, refused: Refused) -> CallResult {
+    async fn refuse(&mut self, mut refused: Refused) -> CallResult {
         self.language = refused.language;
+        let mut whisper = ivrpay_dialogue::operator::reason(refused.why);
+        while let Some(event) = self.inbox.try_recv() {
+            drop(self.input(Some(event)));
+        }
+        if self.gone && refused.result == CallResult::InternalError {
+            // He hung up, and that is why: what was asked of his channel could not be answered.
+            refused.result = CallResult::CallerHungUp;
+            whisper = Prompt::from(Line::WhisperHungUp);
+        }
         if !refused.say.is_empty() {
             let says = refused.say.iter().copied().map(Say::Line);
             self.play_to_customer(&Prompt(says.collect())).await;
@@ -1175,7 +1203,7 @@ impl Call {
                 () = tokio::time::sleep_until(limit) => break,
             }
         }
-        Box::pin(self.whisper(ivrpay_dialogue::operator::reason(refused.why))).await;
+        Box::pin(self.whisper(whisper)).await;
         self.give_back(refused.result, None).await;
         Box::pin(self.see_off_operator()).await;
         refused.result
@@ -1335,6 +1363,9 @@ pub(crate) async fn not_taken(client: Client, channel: ivrpay_ari::ChannelId) {
     say_not_taken(&client, &channel).await;
     go_on(&client, &channel).await;
 }
+
+/// How long the end of a channel may be told behind an answer which says that it is gone.
+const END_WAIT: Duration = Duration::from_millis(500);
 
 /// Longest wait for a refusal to be spoken.
 const REFUSAL_MAX: Duration = Duration::from_secs(15);

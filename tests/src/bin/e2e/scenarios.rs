@@ -761,6 +761,7 @@ pub(crate) async fn judge(
         return Ok(());
     }
     OtherResult::judge(report, scenario.results)?;
+    report.never_silent()?;
     if let Some(state) = scenario.state {
         ensure!(
             payment["state"] == state,
