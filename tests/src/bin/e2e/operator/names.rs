@@ -55,8 +55,25 @@ impl Floor<'_> {
                 report.shown, operator.shown
             )
         };
-        println!("{}", told());
-        Ok(())
+        let [before, during, behind] = &lines;
+        let line = |number: &str| json!({"name": format!("Operator {number}"), "number": number});
+        ensure!(
+            before.operator[1]["number"] == seat.from.as_str()
+                && before.customer[1] == line(&SHOWS.to_string()),
+            "before the payment: {}",
+            told()
+        );
+        ensure!(during == before && behind == before, "{}", told());
+        // Told once, when they came together.
+        let shows =
+            |shown: &[(u64, String)], who: &str| shown.len() == 1 && shown[0].1.contains(who);
+        ensure!(
+            shows(&report.shown, &format!("Operator {SHOWS} <{SHOWS}>"))
+                && shows(&operator.shown, &format!("<{}>", seat.from)),
+            "{}",
+            told()
+        );
+        self.nothing_left(&seat, report.call_id.as_deref()).await
     }
 
     /// What Asterisk has of the two, and whether both are in a bridge.
