@@ -185,10 +185,10 @@ impl Fit {
     fn new() -> Self {
         let tones = ROWS.into_iter().chain(COLUMNS);
         let mut waves = [[0.0; PIECE]; 16];
-        for (pair, hz) in waves.as_chunks_mut::<2>().0.iter_mut().zip(tones) {
-            for at in 0..PIECE {
+        for ([sine, cosine], hz) in waves.as_chunks_mut::<2>().0.iter_mut().zip(tones) {
+            for (at, (sine, cosine)) in sine.iter_mut().zip(cosine).enumerate() {
                 let angle = TAU * hz * at as f64 / RATE as f64;
-                (pair[0][at], pair[1][at]) = angle.sin_cos();
+                (*sine, *cosine) = angle.sin_cos();
             }
         }
         let dot = |one: usize, other: usize| -> f64 {
