@@ -133,7 +133,7 @@ fn stretches(voices: &std::collections::BTreeMap<u32, Vec<(u64, u64)>>, hz: u32)
 
 fn result(report: &Report, wanted: &str) -> anyhow::Result<()> {
     OtherResult::judge(report, &[wanted]).with_context(|| format!("not {wanted}"))?;
-    report.never_silent()
+    OtherResult::never_silent(report)
 }
 
 fn left(report: &PhoneReport, wanted: &str) -> anyhow::Result<()> {

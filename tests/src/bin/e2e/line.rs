@@ -178,7 +178,7 @@ fn keyed(order: &str) -> String {
 
 fn ended(report: &Report, result: &str) -> anyhow::Result<()> {
     OtherResult::judge(report, &[result]).with_context(|| format!("instead of {result}"))?;
-    report.never_silent()
+    OtherResult::never_silent(report)
 }
 
 /// All that a caller can meet on the line, with one merchant.

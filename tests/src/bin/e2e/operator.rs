@@ -725,7 +725,7 @@ impl Floor<'_> {
                 "the operator heard the customer between the key ({began}) and the result ({result}): {by_operator:?}"
             );
         }
-        report.never_silent().context("the customer")?;
+        OtherResult::never_silent(report).context("the customer")?;
         let music = heard_at(&report.voices, MUSIC, report.began_unix_ms);
         let music = music
             .iter()
