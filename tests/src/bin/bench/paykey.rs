@@ -290,11 +290,13 @@ pub(crate) async fn at_once(
         if crowd.failed == 0 || Some(&pairs) == AT_ONCE.last() {
             return Ok((crowd, too_many));
         }
-        too_many += &format!(
+        let why = format!(
             "{pairs} are too many for this machine ({} failed, {}); ",
             crowd.failed,
             crowd.load()
         );
+        eprintln!("bench: {why}");
+        too_many += &why;
         while crate::gauge(service, "ivrpay_calls").await? > 0.0 {
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
