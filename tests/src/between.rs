@@ -22,6 +22,8 @@ pub enum Rest {
     Waits(Duration),
     /// It is answered so, and Asterisk never has it.
     Is(u16),
+    /// Asterisk has it; of a bridge that is asked for by its id is said that it is native RTP.
+    Native,
 }
 
 /// What becomes of an event.
@@ -159,7 +161,7 @@ impl State {
         }
         let rest = *lock(&self.rest);
         match rest {
-            Rest::Passes => {}
+            Rest::Passes | Rest::Native => {}
             Rest::Waits(wait) => tokio::time::sleep(wait).await,
             Rest::Is(status) => {
                 let answer = format!(
@@ -177,7 +179,13 @@ impl State {
         asterisk
             .write_all(read.get(head..).unwrap_or_default())
             .await?;
-        tokio::io::copy(&mut asterisk, &mut stream).await?;
+        if rest == Rest::Native && line.starts_with("GET /ari/bridges/") {
+            let mut answer = Vec::new();
+            asterisk.read_to_end(&mut answer).await?;
+            stream.write_all(&as_native(answer)).await?;
+        } else {
+            tokio::io::copy(&mut asterisk, &mut stream).await?;
+        }
         stream.shutdown().await?;
         Ok(())
     }
@@ -237,6 +245,15 @@ impl State {
             done = read => done,
         }
     }
+}
+
+/// The same answer, as long, with another technology.
+fn as_native(mut answer: Vec<u8>) -> Vec<u8> {
+    let (simple, native) = (br#""simple_bridge""#, br#""native_rtp"   "#);
+    if let Some(at) = answer.windows(simple.len()).position(|w| w == simple) {
+        answer.splice(at..at + simple.len(), *native);
+    }
+    answer
 }
 
 /// One frame, whole.

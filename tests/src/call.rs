@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, bail, ensure};
 use serde::Deserialize;
 use tokio::process::Command;
 
@@ -51,15 +51,58 @@ pub struct Report {
     /// Begin and end, ms, of each time that a voice was heard (`--voice` of the other side, `hears:` or `--hear` here), by its Hz.
     #[serde(default)]
     pub voices: BTreeMap<u32, Vec<(u64, u64)>>,
+    /// Begin and end, ms, of each time of 2 s or more in which nothing was heard and no key pressed, from the answer to the end.
+    #[serde(default)]
+    pub quiet: Vec<(u64, u64)>,
     /// Telephone-events that reached the caller.
     #[serde(default)]
     pub telephone_events_received: usize,
+    /// Whom the display showed as the far end, `NAME <NUMBER>`, and from when on; where Asterisk tells it.
+    #[serde(default)]
+    pub shown: Vec<(u64, String)>,
     /// The steps that were announced, as JSON.
     #[serde(default)]
     pub steps: serde_json::Value,
 }
 
+/// How long nobody hears anything whom something waits for, with [`SHORT_WAITS`](crate::service::SHORT_WAITS): 3 s behind the one
+/// reminder of a field, and what a busy machine takes to begin the next prompt.
+pub const SILENCE_MAX: Duration = Duration::from_millis(4_500);
+
+/// The same while an acquirer is asked: until it is said that it takes longer.
+const PROCESSING_MAX: Duration = Duration::from_millis(9_000);
+
+/// That none of these times without sound, ms, is too long.
+///
+/// # Errors
+/// One is; when.
+pub fn not_silent(quiet: &[(u64, u64)]) -> anyhow::Result<()> {
+    let long = |(from, to): &&(u64, u64)| Duration::from_millis(to - from) > SILENCE_MAX;
+    match quiet.iter().find(long) {
+        Some((from, to)) => bail!("nothing was heard from {from} to {to} ms"),
+        None => Ok(()),
+    }
+}
+
 impl Report {
+    /// That the caller was never left in silence, from the answer to the end.
+    ///
+    /// # Errors
+    /// He was; when.
+    pub fn never_silent(&self) -> anyhow::Result<()> {
+        let steps = self.steps.as_array().map(Vec::as_slice).unwrap_or_default();
+        let begins = |step: &serde_json::Value| step["ms"].as_u64().unwrap_or(u64::MAX);
+        let asking = |at: u64| {
+            let now = steps.iter().rfind(|step| begins(step) <= at);
+            now.is_some_and(|step| step["step"] == "payment-processing")
+        };
+        let quiet = self.quiet.iter().copied();
+        let (asked, other): (Vec<_>, Vec<_>) = quiet.partition(|(_, to)| asking(*to));
+        let long = |(from, to): &(u64, u64)| Duration::from_millis(to - from) > PROCESSING_MAX;
+        ensure!(!asked.iter().any(long), "while asked: {asked:?} ms");
+        not_silent(&other).with_context(|| self.way())
+    }
+
     /// The steps in one line, as `payment-card-number/invalid-card-number@3524`.
     #[must_use]
     pub fn way(&self) -> String {

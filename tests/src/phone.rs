@@ -50,6 +50,9 @@ pub struct PhoneReport {
     pub heard_ms: u64,
     /// Begin and end of each time that a voice was heard, by its Hz.
     pub voices: BTreeMap<u32, Vec<(u64, u64)>>,
+    /// Begin and end of each time of 2 s or more in which nothing was heard and no key pressed, from the answer to the end.
+    #[serde(default)]
+    pub quiet: Vec<(u64, u64)>,
     /// Telephone-events that reached it.
     pub telephone_events_received: usize,
     /// When each did.
@@ -58,6 +61,9 @@ pub struct PhoneReport {
     pub keys_sent: usize,
     /// When the last of them was released.
     pub last_key_ms: Option<u64>,
+    /// Whom its display showed as the far end, `NAME <NUMBER>`, and from when on; where Asterisk tells it.
+    #[serde(default)]
+    pub shown: Vec<(u64, String)>,
     /// The latest that a packet of it left after its time.
     pub late_ms_max: u64,
 }

@@ -210,6 +210,7 @@ pub(crate) async fn run(
         listeners: None,
         dtmf_mode: None,
         talk: None,
+        danger: None,
     };
     let replaced = start.replaced.as_ref();
     if replaced.is_some() {
@@ -310,6 +311,8 @@ struct Call {
     dtmf_mode: Option<String>,
     /// Of a call in which the operator keys: the talk that nobody may record.
     talk: Option<keyed::Talk>,
+    /// For what it had to be ended, in the middle.
+    danger: Option<Danger>,
 }
 
 /// By what a recorder outside Asterisk finds the call.
@@ -669,9 +672,17 @@ impl Call {
         match safe {
             Ok(excepted) => events::captured_by_exception(&self.about, &excepted),
             Err(danger) => {
-                shared.events.capture_refused(&self.about, danger);
-                self.release(order.claim, CallResult::InternalError, None)
-                    .await;
+                if matches!(danger, Danger::NotKnown | Danger::NotMuted) {
+                    // Of a channel that is no more Asterisk answers nothing, and perhaps before it tells its end.
+                    Box::pin(self.await_end()).await;
+                }
+                let result = if self.gone {
+                    CallResult::CallerHungUp
+                } else {
+                    shared.events.capture_refused(&self.about, danger);
+                    CallResult::InternalError
+                };
+                self.release(order.claim, result, None).await;
                 let refused = Refused::internal(order.language).because(danger.refusal());
                 return Box::pin(self.refuse(refused)).await;
             }
@@ -735,14 +746,24 @@ impl Call {
             (payment.amount, payment.transaction)
         };
         self.release(order.claim, end.result, Some(&end)).await;
-        let whisper = match &self.talk {
-            Some(talk) => talk.whisper(&end, amount, transaction),
-            None => ivrpay_dialogue::operator::whisper(&end, amount, transaction),
-        };
+        let whisper = self.told_of(&end, amount, transaction);
         Box::pin(self.whisper(whisper)).await;
         self.give_back(end.result, Some(&end)).await;
         Box::pin(self.see_off_operator()).await;
         end.result
+    }
+
+    /// How it ended, and before it for what it had to.
+    fn told_of(&self, end: &End, amount: Money, transaction: Transaction) -> Prompt {
+        let danger = self.danger.map(|danger| danger.refusal());
+        let mut says = danger.map_or_else(Vec::new, |why| ivrpay_dialogue::operator::reason(why).0);
+        let ended = if self.talk.is_some() {
+            ivrpay_dialogue::keyed::whisper(end, amount, transaction)
+        } else {
+            ivrpay_dialogue::operator::whisper(end, amount, transaction)
+        };
+        says.extend(ended.0);
+        Prompt(says)
     }
 
     /// One change into the dialogue, then its outputs until there are none, then the next event or its deadline.
@@ -970,6 +991,9 @@ impl Call {
                     self.shared.events.progress(&self.about, &progress);
                     if let Some(danger) = Box::pin(self.follow(&progress)).await {
                         self.shared.events.capture_refused(&self.about, danger);
+                        // A pause without an operator is no danger that the next one should hear of.
+                        let is_there = self.operator.as_ref().is_some_and(|o| !o.gone);
+                        self.danger = Some(danger).filter(|_| is_there);
                         dialogue.handle(self.now(), Input::Command(Command::Cancel));
                     }
                 }
@@ -1168,9 +1192,29 @@ impl Call {
         }
     }
 
+    /// Waits a moment for the end of the channel.
+    async fn await_end(&mut self) {
+        let limit = tokio::time::Instant::now() + END_WAIT;
+        while !self.gone && !self.overflowed {
+            tokio::select! {
+                event = self.inbox.recv() => drop(self.input(event)),
+                () = tokio::time::sleep_until(limit) => return,
+            }
+        }
+    }
+
     /// Says why there is no payment, then gives the caller back.
-    async fn refuse(&mut self, refused: Refused) -> CallResult {
+    async fn refuse(&mut self, mut refused: Refused) -> CallResult {
         self.language = refused.language;
+        let mut whisper = ivrpay_dialogue::operator::reason(refused.why);
+        while let Some(event) = self.inbox.try_recv() {
+            drop(self.input(Some(event)));
+        }
+        if self.gone && refused.result == CallResult::InternalError {
+            // He hung up, and that is why: what was asked of his channel could not be answered.
+            refused.result = CallResult::CallerHungUp;
+            whisper = Prompt::from(Line::WhisperHungUp);
+        }
         if !refused.say.is_empty() {
             let says = refused.say.iter().copied().map(Say::Line);
             self.play_to_customer(&Prompt(says.collect())).await;
@@ -1182,7 +1226,7 @@ impl Call {
                 () = tokio::time::sleep_until(limit) => break,
             }
         }
-        Box::pin(self.whisper(ivrpay_dialogue::operator::reason(refused.why))).await;
+        Box::pin(self.whisper(whisper)).await;
         self.give_back(refused.result, None).await;
         Box::pin(self.see_off_operator()).await;
         refused.result
@@ -1342,6 +1386,9 @@ pub(crate) async fn not_taken(client: Client, channel: ivrpay_ari::ChannelId) {
     say_not_taken(&client, &channel).await;
     go_on(&client, &channel).await;
 }
+
+/// How long the end of a channel may be told behind an answer which says that it is gone.
+const END_WAIT: Duration = Duration::from_millis(500);
 
 /// Longest wait for a refusal to be spoken.
 const REFUSAL_MAX: Duration = Duration::from_secs(15);

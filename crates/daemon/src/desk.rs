@@ -135,8 +135,8 @@ struct Leg {
     arguments: Arguments,
 }
 
-/// Leads an operator's leg to its end, and the customer's payment where he took its place. `moved`: the call is on that channel now. Whether a
-/// payment waits for a customer who is yet to come.
+/// Leads an operator's leg to its end, and the customer's payment where he took its place. `moved`: the call is on that channel now. `keep`
+/// has the call's place: it is kept for a customer who is yet to come, of that name where it is known, before anything sends him.
 pub(crate) async fn run(
     shared: Arc<Shared>,
     desks: Desks,
@@ -144,7 +144,8 @@ pub(crate) async fn run(
     start: Start,
     commands: mpsc::Receiver<Command>,
     moved: impl FnOnce(&ChannelId),
-) -> bool {
+    keep: impl FnOnce(Option<String>),
+) {
     let channel = start.channel.id.clone();
     let read = arguments(&start.args, shared.edge.extension_of(&start.channel));
     let mut leg = Leg {
@@ -196,18 +197,24 @@ pub(crate) async fn run(
     let customer = match led {
         Ok(()) | Err(Left::Unheard) => {
             events::desk_ended(&leg.about, "given back");
-            call::go_on(&shared.client, &channel).await;
-            return waits;
+            // He has heard that a payment can be taken.
+            if waits {
+                keep(None);
+            }
+            return call::go_on(&shared.client, &channel).await;
         }
         Err(Left::Gone) => {
             events::desk_ended(&leg.about, "hung up");
-            return waits;
+            if waits {
+                keep(None);
+            }
+            return;
         }
         Err(Left::Behind(customer)) => {
             events::desk_ended(&leg.about, "transferred");
             leg.send_for(&customer).await;
-            call::go_on(&shared.client, &channel).await;
-            return waits;
+            keep(Some(customer));
+            return call::go_on(&shared.client, &channel).await;
         }
         Err(Left::Customer(start)) => *start,
     };
@@ -228,7 +235,7 @@ pub(crate) async fn run(
     }
     let keyed = bad.map_or(Ok(arguments), Err);
     Box::pin(call::run(shared, id, customer, commands, Some(keyed))).await;
-    false
+    drop(keep);
 }
 
 impl Leg {

@@ -66,13 +66,20 @@ struct Inner {
     /// What the journal has of ours. Whoever counts has it.
     told: tokio::sync::Mutex<Vec<Told>>,
     /// For customers whom an operator is about to send.
-    kept: Mutex<Vec<Place>>,
+    kept: Mutex<Vec<Kept>>,
     /// What other services had when the journal was last asked.
     elsewhere: Mutex<Vec<u32>>,
     /// Where several services count; `None` where this is the only one.
     shared: Option<Journal>,
     /// A place is back.
     changed: Notify,
+}
+
+/// A place for a customer whom an operator sends.
+struct Kept {
+    place: Place,
+    /// His channel's name, where it is known.
+    whom: Option<String>,
 }
 
 #[derive(Default)]
@@ -207,14 +214,19 @@ impl Pools {
             .inspect_err(|why| self.refused(which, *why))
     }
 
-    /// The same; where there is none, one that is kept for a caller whom an operator sends: others come by where something is free.
+    /// The same for a channel of that name: the place that is kept for it; where nothing is free, one that is kept for a caller whom an
+    /// operator sends, since others come by where something is.
     ///
     /// # Errors
     /// There is none.
-    pub(crate) fn take_or_kept(&self, tenant: &str) -> Result<Place, Full> {
+    pub(crate) fn take_or_kept(&self, tenant: &str, channel: &str) -> Result<Place, Full> {
         let which = self.pool_of(tenant);
+        let own = |kept: &Kept| kept.place.which == which && kept.whom.as_deref() == Some(channel);
+        if let Some(place) = self.take_kept(own) {
+            return Ok(place);
+        }
         let free = self.free(which);
-        free.or_else(|why| self.take_kept(|place| place.which == which).ok_or(why))
+        free.or_else(|why| self.take_kept(|kept| kept.place.which == which).ok_or(why))
             .inspect_err(|why| self.refused(which, *why))
     }
 
@@ -236,26 +248,26 @@ impl Pools {
         })
     }
 
-    /// Keeps a place for a while, for the next caller of its pool: an operator is about to send him.
-    pub(crate) fn keep(&self, place: Place) {
+    /// Keeps a place for a while, for the next caller of its pool: an operator is about to send him, `whom` where that is known.
+    pub(crate) fn keep(&self, place: Place, whom: Option<String>) {
         let number = place.number;
-        self.kept().push(place);
+        self.kept().push(Kept { place, whom });
         let this = self.clone();
         tokio::spawn(async move {
             tokio::time::sleep(KEPT).await;
-            let over = this.take_kept(|place| place.number == number);
+            let over = this.take_kept(|kept| kept.place.number == number);
             drop(over);
         });
     }
 
-    fn kept(&self) -> MutexGuard<'_, Vec<Place>> {
+    fn kept(&self) -> MutexGuard<'_, Vec<Kept>> {
         self.0.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn take_kept(&self, is: impl Fn(&Place) -> bool) -> Option<Place> {
+    fn take_kept(&self, is: impl Fn(&Kept) -> bool) -> Option<Place> {
         let mut kept = self.kept();
         let found = kept.iter().position(is)?;
-        Some(kept.remove(found))
+        Some(kept.remove(found).place)
     }
 
     fn refused(&self, which: usize, why: Full) {
@@ -533,16 +545,25 @@ mod tests {
     async fn a_place_is_kept_for_who_is_on_his_way() {
         let pools = pools(None);
         let mut shared: Vec<_> = (0..3).map(|_| pools.take("four").ok().unwrap()).collect();
-        pools.keep(pools.take("four").ok().unwrap());
+        pools.keep(pools.take("four").ok().unwrap(), None);
         assert_eq!(pools.take("four").err(), Some(Full::Rest));
-        let other = pools.take_or_kept("one").ok().unwrap();
+        let other = pools.take_or_kept("one", "PJSIP/a-1").ok().unwrap();
         assert_eq!(used(&pools)[0].1, 1, "of its own pool");
         // Who comes by where something is free leaves it.
         shared.pop();
-        shared.push(pools.take_or_kept("four").ok().unwrap());
-        let transferred = pools.take_or_kept("four").ok().unwrap();
-        assert_eq!(pools.take_or_kept("four").err(), Some(Full::Rest));
-        drop((other, transferred, shared));
+        shared.push(pools.take_or_kept("four", "PJSIP/a-2").ok().unwrap());
+        let transferred = pools.take_or_kept("four", "PJSIP/a-3").ok().unwrap();
+        assert_eq!(
+            pools.take_or_kept("four", "PJSIP/a-4").err(),
+            Some(Full::Rest)
+        );
+        // One that is kept for somebody is his, though another is free: both would be taken else.
+        let whom = "PJSIP/a-5";
+        pools.keep(transferred, Some(whom.to_owned()));
+        shared.pop();
+        shared.push(pools.take_or_kept("four", whom).ok().unwrap());
+        assert_eq!(used(&pools)[2].1, 3);
+        drop((other, shared));
         assert_eq!(used(&pools)[2].1, 0);
     }
 

@@ -388,7 +388,7 @@ pub async fn serve(
             None => {
                 let tenant = arguments::values(&start.args, "tenant").last();
                 let tenant = tenant.unwrap_or_default().trim();
-                match pools.take_or_kept(tenant) {
+                match pools.take_or_kept(tenant, &start.channel.name) {
                     Ok(place) => (None, Some(place)),
                     Err(_) => {
                         events::capacity(&start.channel.id);
@@ -415,29 +415,31 @@ pub async fn serve(
                 None => Ok(None),
             };
             let channel = start.channel.id.clone();
-            let ended = match &place {
+            let ended = match place {
                 Err(why) => {
-                    if *why == NoPlace::Full {
+                    if why == NoPlace::Full {
                         events::capacity(&channel);
                     }
-                    no_place(client.clone(), channel, *why).await;
-                    Ok(false)
+                    no_place(client.clone(), channel, why).await;
+                    Ok(())
                 }
-                Ok(_) if desk::is_leg(&start.args) && start.replaced.is_none() => {
+                Ok(place) if desk::is_leg(&start.args) && start.replaced.is_none() => {
                     let moving = Arc::clone(&live);
                     let moved =
                         move |channel: &ivrpay_ari::ChannelId| moving.moved(number, channel);
-                    tokio::spawn(desk::run(shared, desks, id, start, receiver, moved)).await
+                    let keep = move |whom| {
+                        if let Some(place) = place {
+                            pools.keep(place, whom);
+                        }
+                    };
+                    let leg = desk::run(shared, desks, id, start, receiver, moved, keep);
+                    tokio::spawn(leg).await
                 }
-                Ok(_) => {
+                Ok(_place) => {
                     let call = call::run(shared, id, start, receiver, None);
-                    tokio::spawn(call).await.map(|()| false)
+                    tokio::spawn(call).await
                 }
             };
-            if let (Ok(true), Ok(Some(place))) = (&ended, place) {
-                // The operator has heard that a payment can be taken.
-                pools.keep(place);
-            }
             if ended.is_err()
                 && let Some(channel) = live.channel(number)
             {

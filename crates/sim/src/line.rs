@@ -88,12 +88,16 @@ pub(crate) struct Heard {
     pub(crate) heard_ms: u64,
     /// Begin and end of each stretch, by voice in Hz.
     pub(crate) voices: BTreeMap<u32, Vec<(u64, u64)>>,
+    /// Begin and end of each time of 2 s or more in which nothing was heard and no key pressed, from the answer to the end.
+    pub(crate) quiet: Vec<(u64, u64)>,
     pub(crate) telephone_events_received: usize,
     /// When each began to arrive; which keys they were is not kept.
     pub(crate) telephone_events_at_ms: Vec<u64>,
     pub(crate) keys_sent: usize,
     /// When the last of them was released.
     pub(crate) last_key_ms: Option<u64>,
+    /// Whom the display showed as the far end, `NAME <NUMBER>`, and from when on; where Asterisk tells it (P-Asserted-Identity).
+    pub(crate) shown: Vec<(u64, String)>,
     /// The latest that a packet of ours left after its time: over some 20 ms, this machine is too slow for the test.
     pub(crate) late_ms_max: u64,
 }

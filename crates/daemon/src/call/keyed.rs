@@ -7,10 +7,8 @@
 use std::time::{Duration, Instant};
 
 use ivrpay_ari::CallEvent;
-use ivrpay_dialogue::operator::reason;
-use ivrpay_dialogue::{Command, End, Input, Prompt, keyed};
+use ivrpay_dialogue::{Command, Input, Prompt, keyed};
 use ivrpay_journal::EnteredBy;
-use ivrpay_payment::{Money, Transaction};
 use tokio::time::{Interval, MissedTickBehavior};
 
 use super::Call;
@@ -27,11 +25,10 @@ const RECORDED_BY: [&str; 2] = [MIXMONITOR_FILENAME, "MONITORED"];
 
 /// The talk of the two.
 pub(super) struct Talk {
-    look: Interval,
+    /// Nothing where it was ended for what was found.
+    look: Option<Interval>,
     /// The operator hung up, and the dialogue has not been told.
     left: bool,
-    /// For which it was ended.
-    danger: Option<Danger>,
 }
 
 /// What happens beside the events of the two legs.
@@ -47,8 +44,10 @@ pub(super) async fn happens(talk: &mut Option<Talk>) -> Happens {
             talk.left = false;
             Happens::Left
         }
-        Some(talk) if talk.danger.is_none() => {
-            talk.look.tick().await;
+        Some(Talk {
+            look: Some(look), ..
+        }) => {
+            look.tick().await;
             Happens::Look
         }
         _ => std::future::pending().await,
@@ -61,20 +60,9 @@ impl Talk {
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         look.reset();
         Self {
-            look,
+            look: Some(look),
             left: false,
-            danger: None,
         }
-    }
-
-    /// How it ended, and before it for what it had to.
-    pub(super) fn whisper(&self, end: &End, amount: Money, transaction: Transaction) -> Prompt {
-        let mut says = match self.danger {
-            Some(danger) => reason(danger.refusal()).0,
-            None => Vec::new(),
-        };
-        says.extend(keyed::whisper(end, amount, transaction).0);
-        Prompt(says)
     }
 }
 
@@ -182,7 +170,8 @@ impl Call {
             }
             let danger = self.unrecorded().await.err()?;
             self.shared.events.capture_refused(&self.about, danger);
-            self.talk.as_mut()?.danger = Some(danger);
+            self.danger = Some(danger);
+            self.talk.as_mut()?.look = None;
         }
         Some(Input::Command(Command::Cancel))
     }

@@ -22,8 +22,8 @@ use crate::line::{self, Answer, ENTRY_MAX};
 use crate::order;
 
 /// How long a key is waited for behind "press 1", and how often that is said, until it is taken for a machine that answered.
-const HUMAN_WAIT: Duration = Duration::from_secs(10);
-const HUMAN_TRIES: u32 = 2;
+const HUMAN_WAIT: Duration = Duration::from_secs(6);
+const HUMAN_TRIES: u32 = 3;
 /// Longest that the prompt may take.
 const HUMAN_PROMPT_MAX: Duration = Duration::from_secs(15);
 

@@ -16,6 +16,8 @@ const EVENTS_MIN: u64 = 3;
 const HELD_MAX_MS: u64 = 1_500;
 /// Shortest that Asterisk takes without doubling it at speed (`mindtmfduration`).
 const HELD_MIN_MS: u64 = 40;
+/// Asterisk's detector of tones measures in blocks of so many µs (main/dsp.c: 102 samples of 8 kHz), and tells whole ms.
+const BLOCK_US: u64 = 12_750;
 /// What Asterisk's detector of tones can hear.
 const DETECTABLE: [&str; 4] = ["ulaw", "alaw", "slin", "signed linear"];
 
@@ -156,9 +158,16 @@ fn way(measured: &Measured, sound: Sound) -> Way {
         .max();
     let tones = sound.decoded.max(sound.like) >= TONES_MIN;
     let in_rtp = events.is_some_and(|events| events >= EVENTS_MIN);
-    // Asterisk takes what it detects out of the sound, all but a piece at the beginning (main/dsp.c, squelch).
-    let detects =
-        matches!(measured.mode.as_deref(), Some("inband" | "auto")) && sound.decoded < TONES_MIN;
+    // Asterisk takes what it detects out of the sound, all but a piece at the beginning (main/dsp.c, squelch). Asterisk 16 takes away the
+    // sound under a key of SIP INFO too: there how long it was held tells the two apart.
+    let pressed = measured.slow.keys.iter().chain(&measured.fast.keys);
+    let in_blocks = |held_ms: u64| {
+        let blocks = (held_ms + 1) * 1_000 / BLOCK_US;
+        blocks * BLOCK_US / 1_000 == held_ms
+    };
+    let detects = matches!(measured.mode.as_deref(), Some("inband" | "auto"))
+        && sound.decoded < TONES_MIN
+        && pressed.into_iter().all(|key| in_blocks(key.lasted_ms));
     match (keys > 0, in_rtp, tones) {
         (true, _, _) if events.is_none() => Way::NotTold,
         (true, true, true) => Way::Rfc4733AndSound,
@@ -434,6 +443,13 @@ mod tests {
             like: 9,
         };
         let all = || keys(KEYS, 800);
+        // As they were measured: seven blocks, or eight.
+        let detected = || -> Vec<Pressed> {
+            let held = [89, 102].into_iter().cycle();
+            let held = all().into_iter().zip(held);
+            held.map(|(key, lasted_ms)| Pressed { lasted_ms, ..key })
+                .collect()
+        };
         let nothing = Vec::new;
         // What came, telephone-events, dtmf_mode, sound; way, whether something is bad, a piece of the hint.
         for (pressed, events, mode, sound, expected, bad, hint) in [
@@ -484,9 +500,18 @@ mod tests {
                 "dtmf_mode = auto",
             ),
             (
-                all(),
+                detected(),
                 Some(0),
                 "inband",
+                pieces,
+                Way::Inband,
+                false,
+                "ask the provider",
+            ),
+            (
+                detected(),
+                Some(0),
+                "auto",
                 pieces,
                 Way::Inband,
                 false,
@@ -497,9 +522,9 @@ mod tests {
                 Some(0),
                 "auto",
                 pieces,
-                Way::Inband,
+                Way::InfoAndSound,
                 false,
-                "ask the provider",
+                "dtmf_mode = auto",
             ),
             (
                 nothing(),

@@ -108,7 +108,14 @@ pub(crate) struct Ear {
     kept: Option<Vec<i16>>,
     voices: Vec<Voice>,
     began: Instant,
+    /// When something was heard, or a key pressed, last.
+    stirred: Instant,
+    /// From one of these to the next one, where that was long.
+    quiet: Vec<(Instant, Instant)>,
 }
+
+/// Shortest time without a sound that is told: pauses of speech are shorter.
+const QUIET_MIN: Duration = Duration::from_secs(2);
 
 /// Root mean square of a packet that counts as heard: about -47 dBm0. Idle lines and comfort noise are under it, speech is at -30 to -15.
 const LOUD_RMS: i64 = 100;
@@ -125,6 +132,16 @@ impl Ear {
             kept: keep.then(Vec::new),
             voices: voices.iter().map(|hz| Voice::new(*hz)).collect(),
             began: now,
+            stirred: now,
+            quiet: Vec::new(),
+        }
+    }
+
+    /// Something was heard, or a key was pressed: whoever keys waits for nothing.
+    pub(crate) fn stir(&mut self, now: Instant) {
+        let last = std::mem::replace(&mut self.stirred, now);
+        if now.saturating_duration_since(last) >= QUIET_MIN && self.quiet.len() < STRETCHES_MAX {
+            self.quiet.push((last, now));
         }
     }
 
@@ -142,6 +159,7 @@ impl Ear {
         if energy > LOUD_RMS.pow(2) * i64::try_from(samples).unwrap_or(i64::MAX) {
             self.loud += samples;
             self.last_loud = Some(now);
+            self.stir(now);
         }
         if let Some(kept) = &mut self.kept {
             // Asterisk sends nothing when it plays nothing: a gap over 60 ms is written as silence.
@@ -159,6 +177,15 @@ impl Ear {
 
     pub(crate) fn heard(&self) -> Duration {
         Duration::from_micros(self.loud * 1_000_000 / RATE)
+    }
+
+    /// The long times between these two in which nothing was heard and no key pressed.
+    pub(crate) fn quiet(&self, from: Instant, to: Instant) -> Vec<(Instant, Instant)> {
+        let last = (self.stirred, to);
+        let all = self.quiet.iter().copied().chain([last]);
+        all.map(|(begin, end)| (begin.max(from), end.min(to)))
+            .filter(|(begin, end)| end.saturating_duration_since(*begin) >= QUIET_MIN)
+            .collect()
     }
 
     pub(crate) fn last_loud(&self) -> Option<Instant> {
@@ -344,6 +371,33 @@ mod tests {
         ear.hear(&speech, now);
         assert_eq!(ear.heard(), Duration::from_millis(20));
         assert_eq!(ear.last_loud(), Some(now));
+    }
+
+    #[test]
+    fn long_times_without_sound_are_told() {
+        let began = Instant::now();
+        let mut ear = Ear::new(false, &[], began);
+        let at = |ms| began + Duration::from_millis(ms);
+        let speech: Vec<u8> = (0..160)
+            .map(|at| tone(Key::parse('5').unwrap(), at))
+            .collect();
+        for ms in [3_000, 4_900, 9_000] {
+            ear.hear(&speech, at(ms));
+            ear.hear(&[SILENCE; 160], at(ms + 20));
+        }
+        // From the answer, not from before it; the time to the end counts.
+        let quiet = |from, to| ear.quiet(at(from), at(to));
+        assert_eq!(
+            quiet(500, 12_000),
+            [
+                (at(500), at(3_000)),
+                (at(4_900), at(9_000)),
+                (at(9_000), at(12_000))
+            ]
+        );
+        assert_eq!(quiet(2_000, 9_500), [(at(4_900), at(9_000))]);
+        ear.stir(at(10_500));
+        assert_eq!(ear.quiet(at(9_000), at(12_400)), []);
     }
 
     /// What comes in 20 ms packets from `begin` ms on: the sum of these voices.

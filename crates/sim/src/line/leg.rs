@@ -28,6 +28,8 @@ const GLARE_CALLED: Duration = Duration::from_millis(1000);
 const GLARE_CALLING: Duration = Duration::from_millis(2500);
 /// Errors of SIP that one call keeps.
 const ERRORS_MAX: usize = 100;
+/// Changes of its display that one call keeps.
+const SHOWN_MAX: usize = 100;
 
 /// What happened to the call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -144,6 +146,8 @@ pub(crate) struct Leg {
 
     pub(crate) ear: Ear,
     leaked: Leaked,
+    /// What its display showed of the far end, and since when.
+    shown: Vec<(Instant, String)>,
 }
 
 /// A SIP or media socket at an address of ours; the system chooses the port.
@@ -177,6 +181,7 @@ impl Leg {
         }
         let mut leg = Self::new(dialog, handset, from, ear, false);
         leg.take_media(&invite.body);
+        leg.show(&invite);
         leg.answer_invite(&invite, from, "180 Ringing", false);
         leg.invite = Some((invite, from));
         leg
@@ -221,6 +226,7 @@ impl Leg {
             late_max: Duration::ZERO,
             ear,
             leaked: Leaked::default(),
+            shown: Vec::new(),
         }
     }
 
@@ -246,14 +252,26 @@ impl Leg {
     pub(crate) fn heard(&self) -> Heard {
         let ms = |at: Instant| millis(at.saturating_duration_since(self.began));
         let voices = self.ear.voices().iter();
+        let ended = self.ended.unwrap_or_else(Instant::now);
+        let quiet = self.answered.map(|from| self.ear.quiet(from, ended));
         Heard {
             began_unix_ms: unix_ms(self.began),
             heard_ms: millis(self.ear.heard()),
             voices: voices.map(|v| (v.hz, v.in_ms(self.began))).collect(),
+            quiet: quiet
+                .into_iter()
+                .flatten()
+                .map(|(from, to)| (ms(from), ms(to)))
+                .collect(),
             telephone_events_received: self.leaked.times().len(),
             telephone_events_at_ms: self.leaked.times().map(ms).collect(),
             keys_sent: self.keys_sent,
             last_key_ms: self.last_key.map(ms),
+            shown: self
+                .shown
+                .iter()
+                .map(|(at, who)| (ms(*at), who.clone()))
+                .collect(),
             late_ms_max: millis(self.late_max),
         }
     }
@@ -421,6 +439,7 @@ impl Leg {
             pressed += 1;
         }
         if pressed > 0 {
+            self.ear.stir(now);
             self.keys_sent += pressed;
             self.events.push_back(Event::Keys(pressed));
         }
@@ -470,8 +489,19 @@ impl Leg {
         message.header("call-id") == Some(&self.dialog.call_id)
     }
 
+    /// What the message says of the far end, on the display.
+    fn show(&mut self, message: &Message) {
+        if let Some(who) = message.shows()
+            && self.shown.last().is_none_or(|(_, last)| *last != who)
+            && self.shown.len() < SHOWN_MAX
+        {
+            self.shown.push((Instant::now(), who));
+        }
+    }
+
     /// Takes a message of this call.
     pub(crate) fn handle_sip(&mut self, message: &Message, from: SocketAddr, now: Instant) {
+        self.show(message);
         match message.start {
             Start::Response { status } => self.handle_response(status, message, now),
             Start::Request { ref method } => self.handle_request(method, message, from, now),

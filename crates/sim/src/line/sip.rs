@@ -90,6 +90,17 @@ impl Message {
         uri.split_once('@').map_or("", |(user, _)| user)
     }
 
+    /// Whom the other side is to be shown as, `NAME <NUMBER>` (RFC 3325); without it a telephone shows what it has shown before.
+    pub(crate) fn shows(&self) -> Option<String> {
+        let identity = self.header("p-asserted-identity")?;
+        let name = identity.split('<').next().unwrap_or_default();
+        let name = name.trim().trim_matches('"');
+        let uri = uri(identity);
+        let uri = uri.strip_prefix("sip:").unwrap_or(uri);
+        let number = uri.split('@').next().unwrap_or_default();
+        Some(format!("{name} <{number}>").trim_start().to_owned())
+    }
+
     fn headers<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
         self.headers
             .iter()

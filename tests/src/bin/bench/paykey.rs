@@ -120,8 +120,10 @@ pub(crate) struct Crowd {
     result_to_talk: Vec<u64>,
     last_word_to_talk: Vec<u64>,
     late_max: u64,
-    /// Share of this machine's CPU time that was used.
+    /// Share of this machine's CPU time that was used, and by the service and by Asterisk alone: the rest is telephones.
     busy: f64,
+    ours: f64,
+    asterisk: f64,
     pub(crate) failed: usize,
     /// What each minute of a capture took of us and of Asterisk, ms.
     capture: Option<(f64, f64)>,
@@ -138,6 +140,9 @@ fn rank(all: &[u64], p: usize) -> u64 {
 fn p50_p99(all: &[u64]) -> String {
     format!("{} and {} ms", rank(all, 50), rank(all, 99))
 }
+
+/// In a second, on every Linux of ours.
+const JIFFIES: f64 = 100.0;
 
 /// Jiffies that this machine worked, and all, since it was started.
 fn jiffies() -> anyhow::Result<(u64, u64)> {
@@ -175,7 +180,7 @@ impl Crowd {
         };
         // Not one by one beside the calls: fifty processes that start are work too.
         let desks = try_join_all((0..pairs).map(|n| desk(lab, service, FIRST + n))).await?;
-        let before = jiffies()?;
+        let (before, used_before) = (jiffies()?, Used::now(service.pid(), asterisk)?);
         let mut all = Box::pin(join_all(desks.into_iter().enumerate().map(
             |(n, (payment, desk))| async move {
                 tokio::time::sleep(ARRIVE.mul_f64(n as f64 / pairs as f64)).await;
@@ -188,10 +193,14 @@ impl Crowd {
                 event = events.next() => watch.see(&event?)?,
             }
         };
-        let after = jiffies()?;
+        let (after, used) = (jiffies()?, Used::now(service.pid(), asterisk)?);
+        let all = (after.1 - before.1) as f64;
+        let share = |used: Duration| used.as_secs_f64() * JIFFIES / all;
         let mut crowd = Self {
             pairs,
-            busy: (after.0 - before.0) as f64 / (after.1 - before.1) as f64,
+            busy: (after.0 - before.0) as f64 / all,
+            ours: share(used.ours - used_before.ours),
+            asterisk: share(used.asterisk - used_before.asterisk),
             capture: watch
                 .all
                 .zip(watch.one_paid)
@@ -248,6 +257,15 @@ impl Crowd {
         Ok(())
     }
 
+    /// What this machine had to do: packets that leave late make telephones that are.
+    fn load(&self) -> String {
+        let [busy, ours, asterisk] = [self.busy, self.ours, self.asterisk].map(|p| 100.0 * p);
+        format!(
+            "{busy:.0} % of its CPU time used, {ours:.1} by the service, {asterisk:.0} by Asterisk, packets of telephones up to {} ms late",
+            self.late_max
+        )
+    }
+
     fn text(&self, who: &str) -> String {
         format!(
             "{} from the key to the first prompt, {} from the result to both talking again, {} of that behind the last word ({} pairs at once, operators who {who})",
@@ -272,12 +290,13 @@ pub(crate) async fn at_once(
         if crowd.failed == 0 || Some(&pairs) == AT_ONCE.last() {
             return Ok((crowd, too_many));
         }
-        too_many += &format!(
-            "{pairs} are too many for this machine ({} failed, {:.0} % of its CPU time used, packets up to {} ms late); ",
+        let why = format!(
+            "{pairs} are too many for this machine ({} failed, {}); ",
             crowd.failed,
-            100.0 * crowd.busy,
-            crowd.late_max
+            crowd.load()
         );
+        eprintln!("bench: {why}");
+        too_many += &why;
         while crate::gauge(service, "ivrpay_calls").await? > 0.0 {
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
@@ -357,6 +376,10 @@ async fn pair(
         desk.report().await?
     } else {
         drop(desk.stop().await);
+        // The next call of this operator is not asked which it means.
+        let path = format!("/v1/payments/{payment}/operator");
+        let body = json!({"operator_extension": "999", "by": "bench"});
+        drop(service.post(&path, &body, None).await);
         anyhow::bail!(
             "the payment is {state}, the customer's call ended with {}",
             customer.result
@@ -513,12 +536,11 @@ impl Stay {
 /// The line about the key.
 pub(crate) fn line(crowd: &Crowd, too_many: &str, stay: &Stay) -> String {
     format!(
-        "p50 and p99 {}; {}; {too_many}{} of {} pairs failed, {:.0} % of this machine's CPU time used, telephones with it, packets up to {} ms late",
+        "p50 and p99 {}; {}; {too_many}{} of {} pairs failed, {}",
         crowd.text("wait"),
         stay.together().text("stay"),
         crowd.failed,
         crowd.pairs,
-        100.0 * crowd.busy,
-        crowd.late_max
+        crowd.load()
     )
 }

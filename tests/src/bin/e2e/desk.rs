@@ -368,7 +368,13 @@ pub(crate) async fn hang_ups(lab: &Lab, service: &Service, books: &Books) -> any
     );
     one.context("the operator")?;
     two.context("the customer on hold")?;
-    three.context("the customer in the payment")
+    three.with_context(|| {
+        // For what a card could not be asked for, should that be why.
+        let log = std::fs::read_to_string(service.folder.join("log")).unwrap_or_default();
+        let refused = log.lines().filter(|line| line.contains("capture refused"));
+        let refused: Vec<_> = refused.collect();
+        format!("the customer in the payment; {}", refused.join(" "))
+    })
 }
 
 /// Practice, attended and blind: the whole flow, and nobody is charged. Neither is taken for the other.
@@ -411,6 +417,22 @@ pub(crate) async fn practice(lab: &Lab, service: &Service, books: &Books) -> any
         ensure!(report.payment_id.is_none(), "{other} took what is not its");
     }
     Ok(())
+}
+
+/// Asterisk's own attended transfer (`atxfer`), with one place for calls: the customer, who comes on his own channel, has the one that the
+/// keypad had.
+pub(crate) async fn by_atxfer(lab: &Lab, books: &Books) -> anyhow::Result<()> {
+    let service = Service::start(lab, "desk-atxfer", true, |config| {
+        crate::short(config);
+        set(config, "limits.calls_max", 1);
+    })
+    .await?;
+    let order = order();
+    let script = format!("*2 sleep:2500 {DESK} {} hangup", ready("6789", &order));
+    let (report, operator) = meet_at(lab, "54237", "237", &script, &payer()).await?;
+    ended(&report, &operator, ("success", "hung-up"))?;
+    paid(&service, books, &report, &order, 6789).await?;
+    nothing_is_left(lab, Some(&service)).await
 }
 
 /// The daemon is away: the operator is told so, and is with his customer again.
@@ -528,6 +550,12 @@ pub(crate) async fn all(
         left,
     );
     drop(service);
+    let name = "keypad: Asterisk's own attended transfer, with one place: the customer has it";
+    if wanted(name) {
+        let began = Instant::now();
+        let result = by_atxfer(lab, books).await;
+        count(name, began.elapsed(), result);
+    }
     let name = "keypad: the daemon away, the operator is told so";
     if wanted(name) {
         let began = Instant::now();

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
-use ivrpay_tests::call::{Call, Report};
+use ivrpay_tests::call::{Call, Report, not_silent};
 use ivrpay_tests::lab::Lab;
 use ivrpay_tests::phone::{PhoneReport, heard};
 use ivrpay_tests::recording::Recording;
@@ -162,6 +162,8 @@ async fn approved(
         event?["entered_by"] == "operator",
         "the events do not say it"
     );
+    report.never_silent()?;
+    not_silent(&last.quiet).context("the operator")?;
     let payment = talk.state_is("approved", "operator").await?;
     // Not the customer's 99 among them.
     let last4 = payment["last4"]

@@ -132,7 +132,8 @@ fn stretches(voices: &std::collections::BTreeMap<u32, Vec<(u64, u64)>>, hz: u32)
 }
 
 fn result(report: &Report, wanted: &str) -> anyhow::Result<()> {
-    OtherResult::judge(report, &[wanted]).with_context(|| format!("not {wanted}"))
+    OtherResult::judge(report, &[wanted]).with_context(|| format!("not {wanted}"))?;
+    OtherResult::never_silent(report)
 }
 
 fn left(report: &PhoneReport, wanted: &str) -> anyhow::Result<()> {
@@ -788,7 +789,7 @@ async fn fifty_seats(lab: &Lab) -> anyhow::Result<()> {
                 rung == [from.as_str()],
                 "telephone {number} was rung for {rung:?}, not {from}"
             );
-            OtherResult::judge(&report, &["success"])
+            result(&report, "success")
         })
         .await
     };

@@ -10,7 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use futures_util::FutureExt as _;
 use futures_util::future::LocalBoxFuture;
 use hmac::{Hmac, KeyInit as _, Mac as _};
-use ivrpay_tests::call::{Call, Report};
+use ivrpay_tests::call::{Call, Report, not_silent};
 use ivrpay_tests::lab::Lab;
 use ivrpay_tests::phone::Phone;
 use ivrpay_tests::service::{Service, set, tenant};
@@ -177,7 +177,8 @@ fn keyed(order: &str) -> String {
 }
 
 fn ended(report: &Report, result: &str) -> anyhow::Result<()> {
-    OtherResult::judge(report, &[result]).with_context(|| format!("instead of {result}"))
+    OtherResult::judge(report, &[result]).with_context(|| format!("instead of {result}"))?;
+    OtherResult::never_silent(report)
 }
 
 /// All that a caller can meet on the line, with one merchant.
@@ -473,6 +474,7 @@ async fn called_and_paid(lab: &Lab, service: &Service) -> anyhow::Result<()> {
         report.with == "0312345678" && report.ended_by == "far" && report.errors.is_empty(),
         "the customer's telephone saw {report:?}"
     );
+    not_silent(&report.quiet)?;
     // Called again about what is paid: not even begun.
     let body = json!({"to": CUSTOMER, "first": "customer", "payment_id": payment["id"]});
     let (status, refused) = service.post("/v1/calls", &body, None).await?;
@@ -581,6 +583,13 @@ async fn machine(lab: &Lab, service: &Service) -> anyhow::Result<()> {
         report.ended_ms,
         report.ended_by
     );
+    // It may be a person after all: asked again each 6 s.
+    let quiet = report.quiet.iter().map(|(from, to)| to - from).max();
+    ensure!(
+        quiet.is_none_or(|ms| ms < 7_000),
+        "nothing was heard at {:?}",
+        report.quiet
+    );
     // Not one step of a payment was entered.
     let either = |e: &Value| e["event"] == "step" || e["event"] == "customer-call-ended";
     let event = events.within(Duration::from_secs(5), either).await?;
@@ -670,6 +679,8 @@ async fn operator_first(lab: &Lab, service: &Service) -> anyhow::Result<()> {
         desk.voices,
         phone.voices
     );
+    not_silent(&phone.quiet).context("the customer")?;
+    not_silent(&desk.quiet).context("the operator")?;
 
     let desk = operator("232", "until-end").start(lab).await?;
     let phone = customer(lab, "busy")?.start(lab).await?;
@@ -725,6 +736,7 @@ async fn brought_back(lab: &Lab, service: &Service) -> anyhow::Result<()> {
         desk.voices,
         phone.voices
     );
+    not_silent(&phone.quiet)?;
     lab.no_channel(LEFT_MAX).await
 }
 
@@ -741,6 +753,7 @@ async fn unreadable(lab: &Lab, service: &Service) -> anyhow::Result<()> {
         report.ended_by == "far" && report.heard_ms > 500,
         "the customer's telephone saw {report:?}"
     );
+    not_silent(&report.quiet)?;
     lab.no_channel(LEFT_MAX).await
 }
 

@@ -300,11 +300,7 @@ fn part(args: &Args, lab: anyhow::Result<Lab>, parts: &[Part]) -> Tally {
                             let all = args.full || args.filter.starts_with("ladder: ");
                             ladder::run(&mut tally, &lab, wanted, all).await?;
                             let all = args.full || args.filter.starts_with("edge");
-                            // On Asterisk 16 the search for tones finds two on the link behind a transfer, which nobody has
-                            // looked into yet.
-                            if args.suite != "bullseye" || args.filter.starts_with("edge") {
-                                edge::run(&mut tally, &lab, wanted, all).await?;
-                            }
+                            edge::run(&mut tally, &lab, wanted, all).await?;
                         }
                         Part::Records => records(args, &mut tally, &lab, &books).await?,
                         Part::Faults => faults(args, &mut tally, &lab, &books).await?,

@@ -700,6 +700,17 @@ impl OtherResult {
         }
     }
 
+    /// That the caller was never left in silence; of a machine that was late another try says more.
+    pub(crate) fn never_silent(report: &Report) -> anyhow::Result<()> {
+        report.never_silent().map_err(|error| {
+            if report.late_ms_max > LATE_MS_MAX {
+                anyhow::Error::from(Self(report.clone())).context(format!("{error:#}"))
+            } else {
+                error
+            }
+        })
+    }
+
     /// Whether the machine may be why: it was late, or the service doubted the rhythm of keys that were sent in a good one. Such a call
     /// is worth another try; what came to money, to a card or to a telephone stands.
     pub(crate) fn is_late(error: &anyhow::Error) -> bool {
@@ -761,6 +772,7 @@ pub(crate) async fn judge(
         return Ok(());
     }
     OtherResult::judge(report, scenario.results)?;
+    OtherResult::never_silent(report)?;
     if let Some(state) = scenario.state {
         ensure!(
             payment["state"] == state,

@@ -65,6 +65,7 @@ fn case_of(operator: usize, customer: usize, by: By) -> Case {
         .operator(&format!("{PRESS} wait:{} {leaves}", his.1))
         .ends(results, states);
     case.together = false;
+    case.brief = customer == 0;
     if operator == SENT || customer == SENT {
         // Answered after 3 s.
         case.amounts = vec![9001];

@@ -86,6 +86,7 @@ impl Floor<'_> {
         let (report, other, operators) = (report?, other?, desk.reports().await?);
         OtherResult::judge(&report, &["success"])?;
         OtherResult::judge(&other, &["ended-without-result"])?;
+        OtherResult::never_silent(&report)?;
         same?;
         let [paid, next] = &operators[..] else {
             bail!("the queue rang the operator {} times", operators.len());

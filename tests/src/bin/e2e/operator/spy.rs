@@ -80,10 +80,14 @@ async fn refused(lab: &Lab, service: &Service, by: &str, why: &str) -> anyhow::R
         Ok(())
     };
     let script = format!("{PRESS_WHISPERED} sleep:1000 hears:1000 hears:2000 sleep:700 hangup");
-    let place = Refused {
+    let mut place = Refused {
         script: Some(script),
         ..Refused::new(lab, operator)
     };
+    if by == INTO_THE_TALK && lab.get("SUITE")? == "bullseye" {
+        // Asterisk 16 plays none in a talk of three.
+        place.music = 0;
+    }
     let refused = place.place(comes).await;
     let supervisor = stopped(supervisor).await;
     refused?;
