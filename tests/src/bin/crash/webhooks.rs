@@ -227,7 +227,7 @@ fn compare(ledger: &Ledger, sent: &[[String; 5]], paid: usize) -> Vec<String> {
             let data = &said["data"];
             if said["type"] != kind.as_str()
                 || data["payment_id"] != payment.as_str()
-                || data["sequence"].to_string() != *sequence
+                || data["sequence"].as_i64() != sequence.parse().ok()
             {
                 wrong.push(format!("under the id of {kind} of {payment} came {said}"));
             }
