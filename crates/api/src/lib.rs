@@ -257,7 +257,7 @@ pub enum ErrorCode {
     IdempotencyReused,
     /// The first request of this `Idempotency-Key` is not answered yet.
     InFlight,
-    /// Something on our side; nothing was changed.
+    /// Something on our side, perhaps in the middle of it.
     Internal,
     /// The body or a parameter is wrong.
     InvalidRequest,
@@ -368,7 +368,7 @@ impl ErrorCode {
             Self::Internal => (
                 "internal",
                 "Something is wrong on our side",
-                "report the request_id; nothing was changed",
+                "look at what it was about; the same request under the same Idempotency-Key is safe; report the request_id",
             ),
             Self::InvalidRequest => (
                 "invalid-request",
@@ -827,16 +827,17 @@ pub struct CaptureDone {
     pub call_id: CallId,
 }
 
-/// Its answer: the capture is over, what was keyed is wiped, and the caller is being given back.
+/// Its answer: the capture is over, what was keyed is wiped, and the caller is being given back; or no call had the payment, and none will.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Cancelled {
     /// The payment.
     #[schema(value_type = String, format = "uuid")]
     pub payment_id: PaymentId,
-    /// The call that took it.
-    #[schema(value_type = String, format = "uuid")]
-    pub call_id: CallId,
-    /// How that call ends: `agent-cancelled`.
+    /// The call that took it; absent where none did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = "uuid")]
+    pub call_id: Option<CallId>,
+    /// How that call, or the payment, ends: `agent-cancelled`.
     pub result: String,
 }
 

@@ -430,12 +430,11 @@ fn assigned(p: Payment) -> anyhow::Result<()> {
 }
 
 fn cancelled(c: Cancelled) -> anyhow::Result<()> {
-    say!(
-        "call {} ends ({}); nothing is charged for payment {}",
-        c.call_id,
-        c.result,
-        c.payment_id
-    );
+    let (payment, result) = (c.payment_id, c.result);
+    match c.call_id {
+        Some(call) => say!("call {call} ends ({result}); nothing is charged for payment {payment}"),
+        None => say!("payment {payment} is cancelled; no call had it"),
+    }
     Ok(())
 }
 

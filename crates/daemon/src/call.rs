@@ -878,7 +878,9 @@ impl Call {
                 Field::Confirmation => Step::Confirmation,
             }),
         };
-        if !dialogue.takes(self.now(), command) {
+        // Who pauses has to be able to talk.
+        let alone = want == Want::Pause && self.operator.as_ref().is_none_or(|o| o.gone);
+        if alone || !dialogue.takes(self.now(), command) {
             wish.answer(Wished::NotNow);
             return None;
         }

@@ -226,7 +226,9 @@ impl Pools {
             return Ok(place);
         }
         let free = self.free(which);
-        free.or_else(|why| self.take_kept(|kept| kept.place.which == which).ok_or(why))
+        // One that is somebody's is his until it is kept no more.
+        let nobodys = |kept: &Kept| kept.place.which == which && kept.whom.is_none();
+        free.or_else(|why| self.take_kept(nobodys).ok_or(why))
             .inspect_err(|why| self.refused(which, *why))
     }
 

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use ivrpay_journal::{Journal, LaterError, Operation, OperationState, Unheard};
+use ivrpay_journal::{HALF_DONE, Journal, LaterError, Operation, OperationState, Unheard};
 use ivrpay_payment::{Outcome, PaymentId, Why};
 use ivrpay_web::LaterRefused;
 use tokio::time::MissedTickBehavior;
@@ -15,7 +15,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::events;
 use crate::recorders::Recorders;
-use crate::settle::{Found, Settle};
+use crate::settle::{BY_ITSELF, Found, Settle};
 
 /// How often is looked whether another service is gone.
 const TAKE_OVER: Duration = Duration::from_secs(2);
@@ -139,7 +139,7 @@ async fn one(settle: &Settle, operation: Operation) -> Result<(), LaterRefused> 
 /// next question finds it as it is.
 async fn half_done(settle: &Settle, payment: PaymentId) -> Result<(), LaterRefused> {
     let key = format!("half-done-{}", settle.journal().now_ms());
-    match settle.release_by_itself(payment, key).await {
+    match settle.release_by_itself(payment, HALF_DONE, key).await {
         Err(LaterRefused::Stopping) => {}
         // A person sees to it, or a release before this one has no outcome yet.
         released => events::half_done(payment, released),
@@ -174,7 +174,7 @@ async fn release_one(settle: &Settle, unheard: Unheard) -> Result<(), LaterRefus
     } else {
         // Its own key at each time: one that was cut off behind the journal's write is not asked for twice.
         let key = format!("release-{at_ms}");
-        match settle.release_by_itself(payment, key).await {
+        match settle.release_by_itself(payment, BY_ITSELF, key).await {
             Ok(void) => {
                 events::released(payment, &void);
                 was_not_reached(&void)

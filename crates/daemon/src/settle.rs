@@ -64,10 +64,13 @@ pub(crate) enum Found {
 }
 
 /// In whose name open payments are made good.
+/// The door of what is done by nobody's wish.
+pub(crate) const BY_ITSELF: &str = "daemon";
+
 fn by_recovery() -> By {
     By {
         person: OperatorId::new(RECOVERY).expect("letters"),
-        via: "daemon".to_owned(),
+        via: BY_ITSELF.to_owned(),
     }
 }
 /// How long a message of an acquirer waits here for the answer that it is about, and how often it looks. Most are a moment ahead; one
@@ -351,7 +354,7 @@ impl Settle {
         let (whole, parts) = match kind {
             OperationKind::Refund => (found.captured_minor, about.capabilities.partial_refund),
             _ => (
-                Some(found.amount.minor()),
+                Some(found.reserved_minor.unwrap_or(found.amount.minor())),
                 about.capabilities.partial_capture,
             ),
         };
@@ -423,7 +426,11 @@ impl Settle {
         let query = self.journal.write_query(operation.id, by).await?;
         let outcome = self.answered(&operation.connector, &query).await;
         match outcome {
-            Outcome::Unknown(Doubt::HalfDone) => return Ok(Found::HalfDone),
+            Outcome::Unknown(Doubt::HalfDone) => {
+                // Its second request may be on its way.
+                let until = self.journal.is_on_its_way_until(operation);
+                return Ok(until.map_or(Found::HalfDone, |sure_ms| Found::TooEarly { sure_ms }));
+            }
             Outcome::Unknown(_) => return Ok(Found::Nothing),
             _ => {}
         }
@@ -453,17 +460,21 @@ impl Settle {
         self.apart(async move { this.ask_about(&operation, &by_recovery()).await })
     }
 
-    /// Releases an approval, or a charge that has stopped in the middle, by nobody's wish; once under each `key`.
+    /// Releases an approval, or a charge that has stopped in the middle (`via` says which), by nobody's wish; once under each `key`.
     pub(crate) fn release_by_itself(
         &self,
         payment: PaymentId,
+        via: &str,
         key: String,
     ) -> BoxFuture<'static, Result<Operation, LaterRefused>> {
         let this = self.clone();
         let draft = LaterDraft {
             kind: OperationKind::Void,
             amount_minor: None,
-            by: by_recovery(),
+            by: By {
+                via: via.to_owned(),
+                ..by_recovery()
+            },
             request: Some(ApiRequest { key, hash: [0; 32] }),
         };
         self.apart(async move { Self::later(&this, payment, draft).await })
@@ -968,6 +979,8 @@ mod fail_over;
 
 #[cfg(test)]
 pub(crate) mod tests {
+    use std::sync::atomic::AtomicI64;
+
     use ivrpay_acquirer::null::Null;
     use ivrpay_acquirer::{About, Asked, BuildError, Hook, Reply, Step};
     use ivrpay_card::{Digits, Expiry, Month, Pan, Rules};
@@ -1080,6 +1093,8 @@ pub(crate) mod tests {
         settle: Settle,
         payment: PaymentId,
         claim: Claim,
+        /// How far the journal's clock is ahead, ms.
+        ahead: Arc<AtomicI64>,
     }
 
     impl Place {
@@ -1155,7 +1170,13 @@ pub(crate) mod tests {
     async fn made_of(connector: Box<dyn Connector>, transaction: Transaction) -> Place {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("journal.db");
-        let journal = Journal::open(path, OpenOptions::new("test")).await.unwrap();
+        let mut options = OpenOptions::new("test");
+        let ahead = Arc::new(AtomicI64::new(0));
+        let by = Arc::clone(&ahead);
+        options.steady = None;
+        options.clock =
+            Arc::new(move || jiff::Timestamp::now().as_millisecond() + by.load(Ordering::Relaxed));
+        let journal = Journal::open(path, options).await.unwrap();
         let call = CallId::new(uuid::Uuid::now_v7());
         let claim = journal
             .create_claimed(
@@ -1177,6 +1198,7 @@ pub(crate) mod tests {
             settle,
             payment,
             claim,
+            ahead,
         }
     }
 
@@ -1578,6 +1600,14 @@ pub(crate) mod tests {
             }
             journal.inquire_at(operation, 1).await.unwrap();
             crate::recovery::once(&place.settle).await.unwrap();
+            let early = journal.payment(place.payment).await.unwrap().unwrap();
+            assert_eq!(
+                early.state,
+                State::Unknown,
+                "its second request may be on its way"
+            );
+            place.ahead.fetch_add(11 * 60_000, Ordering::Relaxed);
+            crate::recovery::once(&place.settle).await.unwrap();
             let payment = journal.payment(place.payment).await.unwrap().unwrap();
             let operations = journal.operations(place.payment).await.unwrap();
             let kinds: Vec<_> = operations.iter().map(|o| (o.kind, o.state)).collect();
@@ -1585,7 +1615,10 @@ pub(crate) mod tests {
             let unknown = OperationState::Unknown;
             if taken {
                 assert_eq!(payment.state, State::Unknown);
-                assert_eq!(kinds, [(charge, unknown), (asked, unknown)]);
+                assert_eq!(
+                    kinds,
+                    [(charge, unknown), (asked, unknown), (asked, unknown)]
+                );
                 // He may do so himself.
                 let void = LaterDraft {
                     kind: OperationKind::Void,
@@ -1598,7 +1631,7 @@ pub(crate) mod tests {
                 assert_eq!(payment.state, State::Voided);
                 let done = (OperationKind::Void, OperationState::Approved);
                 let not = (charge, OperationState::NotCharged);
-                assert_eq!(kinds, [not, (asked, unknown), done]);
+                assert_eq!(kinds, [not, (asked, unknown), (asked, unknown), done]);
             }
             let left = journal.to_inquire("odd", 9).await.unwrap();
             assert!(left.is_empty(), "{left:?}");

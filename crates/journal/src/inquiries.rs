@@ -20,6 +20,8 @@ const TAKEN_MS: i64 = 60_000;
 
 /// Who settles what the service has found out by itself.
 pub const RECOVERY: &str = "recovery";
+/// By which door what is half done is released: only while nobody knows more of it.
+pub const HALF_DONE: &str = "half-done";
 /// Who settles an operation whose answer came after its call had been closed.
 pub const LATE_ANSWER: &str = "late answer";
 

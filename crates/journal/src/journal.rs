@@ -17,7 +17,7 @@ use crate::location::Location;
 use crate::store::{Durability, Holder, Store, Tx};
 use crate::tasks::{Rules, task};
 use crate::types::{
-    ApiRequest, Attached, Claim, Clock, Created, EnteredBy, Filter, IntentDraft, Match, Mode,
+    ApiRequest, Attached, By, Claim, Clock, Created, EnteredBy, Filter, IntentDraft, Match, Mode,
     NewPayment, OpenOptions, Operation, OperationState, Origin, Payment, Record, Recovered,
     TRAINING, TaskKind, VerifyReport,
 };
@@ -235,8 +235,18 @@ impl Journal {
     /// The journal's own.
     pub async fn withdraw(&self, payment_id: PaymentId) -> Result<bool, Error> {
         let mut tx = self.begin(Durability::Rides).await?;
-        let withdrawn = withdraw(&mut tx, payment_id).await;
+        let withdrawn = withdraw(&mut tx, payment_id, None).await;
         tx.end(withdrawn).await
+    }
+
+    /// The same by the wish of whoever announced it.
+    ///
+    /// # Errors
+    /// The journal's own.
+    pub async fn cancel(&self, payment_id: PaymentId, by: &By) -> Result<bool, Error> {
+        let mut tx = self.begin(Durability::Synced).await?;
+        let cancelled = withdraw(&mut tx, payment_id, Some(by)).await;
+        tx.end(cancelled).await
     }
 
     /// Gives a waiting payment to one call.
@@ -471,6 +481,15 @@ impl Journal {
         self.0.jumped_ms()
     }
 
+    /// From when on nothing of ours that is about this operation can be on its way any more, UTC milliseconds; `None`: it is so now.
+    #[must_use]
+    pub fn is_on_its_way_until(&self, operation: &Operation) -> Option<i64> {
+        // A clock that has jumped ahead makes it look older than it is.
+        let written_ms = operation.created_ms.saturating_add(self.jumped_ms());
+        let not_there = Outcome::NotCharged(Why::LookedUp);
+        believed_from_ms(&not_there, written_ms).filter(|sure_ms| self.now_ms() < *sure_ms)
+    }
+
     /// How far the clock of PostgreSQL's machine is before this one's, milliseconds; `None` for a file.
     ///
     /// # Errors
@@ -553,7 +572,7 @@ pub(crate) async fn create(tx: &mut Tx<'_>, mut new: NewPayment) -> Result<Creat
     if let (Origin::Desk, Some(extension)) = (new.origin, &new.operator_extension) {
         // He keys anew what he had keyed wrong, or the next customer's: of two nobody could tell which is meant.
         for payment in tx.keyed_by(&new.tenant, extension).await? {
-            withdraw_one(tx, payment).await?;
+            withdraw_one(tx, payment, None).await?;
         }
     }
     if let Some(order) = &new.order
@@ -679,11 +698,15 @@ pub(crate) async fn expire_one(tx: &mut Tx<'_>, mut payment: Payment) -> Result<
 }
 
 /// A waiting payment that no call has is over, by a person's wish.
-async fn withdraw_one(tx: &mut Tx<'_>, mut payment: Payment) -> Result<(), Error> {
+async fn withdraw_one(tx: &mut Tx<'_>, mut payment: Payment, by: Option<&By>) -> Result<(), Error> {
     let step = payment.advance(None, Entry::Withdrawn)?;
     payment.result = Some(AGENT_CANCELLED.to_owned());
     tx.update_payment(&mut payment).await?;
-    let body = json!({ "result": AGENT_CANCELLED });
+    let mut body = json!({ "result": AGENT_CANCELLED });
+    if let Some(by) = by {
+        body["by"] = json!(by.person);
+        body["via"] = json!(by.via);
+    }
     tx.append("closed", &payment, None, body).await?;
     tell(tx, &payment, step).await
 }
@@ -705,12 +728,16 @@ async fn tell(tx: &mut Tx<'_>, payment: &Payment, step: Step) -> Result<(), Erro
     Ok(())
 }
 
-async fn withdraw(tx: &mut Tx<'_>, payment_id: PaymentId) -> Result<bool, Error> {
+async fn withdraw(tx: &mut Tx<'_>, payment_id: PaymentId, by: Option<&By>) -> Result<bool, Error> {
     let found = tx.payment(payment_id).await?;
     let Some(payment) = found.filter(|p| p.state == State::Waiting && p.call.is_none()) else {
         return Ok(false);
     };
-    withdraw_one(tx, payment).await?;
+    if let Some(by) = by {
+        let who = by.person.as_str();
+        tx.insert_audit(who, "cancel", &payment).await?;
+    }
+    withdraw_one(tx, payment, by).await?;
     Ok(true)
 }
 

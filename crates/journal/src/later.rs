@@ -8,7 +8,7 @@ use ivrpay_payment::{
 };
 use serde_json::{Value, json};
 
-use crate::inquiries::RECOVERY;
+use crate::inquiries::{HALF_DONE, RECOVERY};
 use crate::journal::{Journal, check_key, fresh_id};
 use crate::store::{Durability, Tx};
 use crate::types::{By, Later, LaterDraft, Operation, OperationState, Payment, Planned};
@@ -123,6 +123,8 @@ async fn planned(
     if draft.by.person.as_str() == RECOVERY {
         let taken = match payment.state {
             State::Unknown => tx.is_looked_up(payment.id).await?,
+            // Meanwhile somebody has found out that it is taken.
+            _ if draft.by.via == HALF_DONE => true,
             _ => tx.is_a_persons(payment.id).await?,
         };
         if taken {

@@ -43,7 +43,7 @@ pub use error::{
     PartError, RecordingError, TaskError,
 };
 pub use expiring::Reserved;
-pub use inquiries::{LATE_ANSWER, RECOVERY, Unheard, Unknowns};
+pub use inquiries::{HALF_DONE, LATE_ANSWER, RECOVERY, Unheard, Unknowns};
 pub use journal::Journal;
 pub use location::{Location, Server, ServerError};
 pub use notices::Told;

@@ -156,31 +156,30 @@ impl Journal {
                 return Ok(None);
             };
             event.error = None;
-            event.attempts = event.attempts.saturating_add(1);
+            let tried = event.attempts;
+            event.attempts = tried.saturating_add(1);
             event.tried_ms = Some(tx.now_ms);
             let hold = i64::try_from(hold.as_millis()).unwrap_or(i64::MAX);
             event.due_ms = tx.now_ms.saturating_add(hold);
-            tx.update_event(&event).await?;
+            tx.update_event(&event, tried).await?;
             Ok(Some(event))
         };
         let taken = taken.await;
         tx.end(taken).await
     }
 
-    /// The receiver has it. What else waits for that receiver after a failure is due now.
+    /// The receiver has it. What else waits for that receiver after a failure a minute ago and more is due now.
     ///
     /// # Errors
     /// The journal's own.
     pub async fn event_delivered(&self, mut event: Event) -> Result<(), Error> {
         let mut tx = self.begin(Durability::Rides).await?;
         let done = async {
+            let tried = event.attempts;
             event.delivered_ms = Some(tx.now_ms);
             event.error = None;
-            tx.update_event(&event).await?;
-            if event.attempts > 1 {
-                tx.wake_events(&event.tenant).await?;
-            }
-            Ok(())
+            tx.update_event(&event, tried).await?;
+            tx.wake_events(&event.tenant).await
         };
         let done = done.await;
         tx.end(done).await
@@ -203,7 +202,7 @@ impl Journal {
                 Some(next_ms) => event.due_ms = next_ms,
                 None => event.given_up_ms = Some(tx.now_ms),
             }
-            tx.update_event(&event).await
+            tx.update_event(&event, event.attempts).await
         };
         let failed = failed.await;
         tx.end(failed).await
@@ -244,8 +243,9 @@ impl Journal {
                 return Ok(None);
             };
             (event.delivered_ms, event.given_up_ms, event.error) = (None, None, None);
+            let tried = event.attempts;
             (event.attempts, event.due_ms, event.again_ms) = (0, tx.now_ms, Some(tx.now_ms));
-            tx.update_event(&event).await?;
+            tx.update_event(&event, tried).await?;
             Ok(Some(event))
         };
         let resent = resent.await;

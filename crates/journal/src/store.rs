@@ -954,7 +954,7 @@ impl Tx<'_> {
             "currency": payment.amount.currency().code(), "mode": payment.mode.name(), "operator": payment.operator, "site": payment.site,
             "brand": payment.card.map(|card| card.brand.name()), "last4": payment.card.map(Truncated::last4_text),
             "approval_code": payment.approval_code, "decline_reason": payment.decline_reason,
-            "captured": payment.captured_minor, "refunded": payment.refunded_minor,
+            "reserved": payment.reserved_minor, "captured": payment.captured_minor, "refunded": payment.refunded_minor,
         });
         query(
             "INSERT INTO outbox (id, payment, number, kind, body, created_ms, due_ms, tenant)

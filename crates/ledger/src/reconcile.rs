@@ -18,7 +18,8 @@ pub struct Reconciled<'a> {
     pub missing_there: Vec<&'a Entry>,
     /// Both know the payment, and not this movement of it: the row, and what there is here of that kind.
     pub different: Vec<(&'a Settled, Vec<&'a Entry>)>,
-    /// Taken within the period and undone then or later, and the file has neither: acquirers leave out what was cancelled before they settled it.
+    /// Taken within the period and undone then, or voided later, and the file has neither: acquirers leave out what was cancelled before they
+    /// settled it.
     /// What undoes a sale of an earlier period is none of these: whether that was settled stands in the file of its own period.
     pub cancelled: Vec<&'a Entry>,
 }
@@ -110,7 +111,8 @@ pub fn reconcile<'a>(
         let cancels = |other: &&Entry| {
             other.payment == entry.payment
                 && other.payment_is_undone_by(entry)
-                && (expected(other) || other.undoes())
+                // A refund behind the period stands in a file of its own: what it is of was settled.
+                && (expected(other) || other.kind == OperationKind::Void)
         };
         if open.iter().any(cancels) {
             done.cancelled.push(entry);

@@ -8,7 +8,7 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
-use ivrpay_journal::{ApiRequest, Begun, GivenAnswer};
+use ivrpay_journal::{ApiRequest, Begun, GivenAnswer, looks_like_card};
 use ivrpay_payment::TenantId;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
@@ -48,19 +48,24 @@ pub(crate) async fn once(
         return ApiError::invalid("the body could not be read").into_response();
     };
     let value = serde_json::from_slice::<Value>(&body).ok();
+    let is_card = std::str::from_utf8(&body).is_ok_and(looks_like_card);
     let asked = ApiRequest {
         key,
         hash: fingerprint(&path, value.as_ref(), &body),
     };
     let request = Request::from_parts(parts, Body::from(body));
-    // What would be done under a key may be asked before it is.
-    if value.is_some_and(|value| value["dry_run"] == true) {
+    // What would be done under a key may be asked before it is. And of what looks like a card not even a hash is written: the rest of a body
+    // can be guessed.
+    if value.is_some_and(|value| value["dry_run"] == true) || is_card {
         return next.run(request).await;
     }
     match web.journal.begin_request(tenant, &asked).await {
         Ok(Begun::New) => {}
         Ok(Begun::Lost) if path != ONLY_ONCE => {}
-        Ok(Begun::Lost) => return ApiError::lost().into_response(),
+        Ok(Begun::Lost) => {
+            let answer = ApiError::lost().into_response();
+            return kept(&web, tenant, &asked, answer).await;
+        }
         Ok(Begun::Answered(answer)) => return replayed(answer),
         Ok(Begun::InFlight) => return ApiError::in_flight().into_response(),
         Ok(Begun::Reused) => return ApiError::idempotency_reused().into_response(),

@@ -160,7 +160,9 @@ pub(crate) async fn bearer(State(web): State<Web>, mut request: Request, next: N
         return ApiError::unauthorized().into_response();
     };
     let (name, per_minute) = (key.name.clone(), key.requests_per_minute);
-    let left = (per_minute > 0).then(|| web.limits.take(&name, per_minute));
+    // Names are each merchant's own.
+    let whose = format!("{}/{name}", key.tenant);
+    let left = (per_minute > 0).then(|| web.limits.take(&whose, per_minute));
     let mut response = match left {
         Some(Err(wait)) => ApiError::rate_limited(per_minute, wait).into_response(),
         _ => {

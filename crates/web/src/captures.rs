@@ -56,8 +56,20 @@ pub(crate) async fn cancel_payment(
     who.need(Scope::Payments)?;
     let Json(body) = body?;
     let id = payment_id(payment)?;
-    let call_id = wish(&web, &who, id, Want::Cancel, body.by).await?;
-    Ok(Json(cancelled(id, call_id)))
+    let person = by(&who, body.by.clone())?;
+    // Nobody's but this merchant's is looked at at all.
+    own(&web, &who, id).await?;
+    match wish(&web, &who, id, Want::Cancel, body.by).await {
+        Ok(call_id) => Ok(Json(cancelled(id, Some(call_id)))),
+        // One that only waits is over with that.
+        Err(refused) => {
+            if web.journal.cancel(id, &person).await? {
+                Ok(Json(cancelled(id, None)))
+            } else {
+                Err(refused)
+            }
+        }
+    }
 }
 
 /// Ends the capture of the call, before anything is charged.
@@ -72,7 +84,7 @@ pub(crate) async fn cancel(
     let Json(body) = body?;
     let payment = of_call(&web, &who, call).await?;
     let call_id = wish(&web, &who, payment, Want::Cancel, body.by).await?;
-    Ok(Json(cancelled(payment, call_id)))
+    Ok(Json(cancelled(payment, Some(call_id))))
 }
 
 /// Asks one field of the card anew: what was keyed of it, and of those behind it, is wiped. In a pause that goes on, too.
@@ -117,7 +129,7 @@ pub(crate) async fn resume(
     done(&web, &who, payment, Want::Resume, body.by).await
 }
 
-fn cancelled(payment_id: PaymentId, call_id: CallId) -> api::Cancelled {
+fn cancelled(payment_id: PaymentId, call_id: Option<CallId>) -> api::Cancelled {
     api::Cancelled {
         payment_id,
         call_id,
@@ -162,6 +174,7 @@ async fn wish(
 ) -> Result<CallId, ApiError> {
     let by = by(who, person)?;
     own(web, who, id).await?;
+    let mut call = None;
     let state = match (web.wish)(id, want, by).await {
         Wished::Done(call) => return Ok(call),
         Wished::ChargeSent => PaymentState::InFlight,
@@ -181,7 +194,11 @@ async fn wish(
                 Want::Cancel => "the capture can't be ended now".to_owned(),
             }));
         }
-        Wished::NotInCall => own(web, who, id).await?.state,
+        Wished::NotInCall => {
+            let payment = own(web, who, id).await?;
+            call = payment.call;
+            payment.state
+        }
     };
     Err(match state {
         PaymentState::InFlight => ApiError::charge_sent(
@@ -195,6 +212,9 @@ async fn wish(
         PaymentState::Approved => ApiError::charge_sent(
             "the payment is approved: the card is charged, and there is nothing left to cancel",
             id,
+        ),
+        PaymentState::Waiting if call.is_some() => ApiError::not_possible(
+            "its call is led by another service, or is ending already: ask there; it may still be charged",
         ),
         PaymentState::Waiting => ApiError::not_in_call(
             "the payment waits and no call takes it now, or its call is ending already; nothing has been charged",

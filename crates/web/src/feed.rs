@@ -51,6 +51,8 @@ struct Missed {
     events: Vec<Arc<api::Event>>,
     /// Why that is not all.
     gap: Option<api::GapReason>,
+    /// The last number that he has heard of when he has heard these: where there is none, he has one to come back with all the same.
+    before: Option<u64>,
 }
 
 impl Feed {
@@ -101,10 +103,12 @@ impl Feed {
             None => Missed {
                 events: Vec::new(),
                 gap: None,
+                before: kept.next.checked_sub(1),
             },
             Some(None) => Missed {
                 events: kept.all().collect(),
                 gap: Some(api::GapReason::OtherService),
+                before: None,
             },
             Some(Some(seq)) => {
                 let first = kept.all().next().map_or(kept.next, |event| event.seq);
@@ -112,6 +116,7 @@ impl Feed {
                 Missed {
                     events: kept.all().filter(|event| event.seq > seq).collect(),
                     gap,
+                    before: Some(seq),
                 }
             }
         };
@@ -151,6 +156,11 @@ pub(crate) async fn events(
     let last = last.map(|id| id.to_str().unwrap_or_default());
     let (missed, live) = web.events.listen(last);
     let feed = web.events.clone();
+    let hello = Event::default().retry(RETRY);
+    let hello = match missed.before {
+        Some(seq) => hello.id(feed.id(seq)),
+        None => hello,
+    };
     let gap = |why, lost| {
         Event::default()
             .event("gap")
@@ -164,11 +174,12 @@ pub(crate) async fn events(
             .id(feed.id(event.seq))
             .json_data(event.as_ref())
             .ok(),
-        Ok(_) => None,
+        // Another merchant's: its number alone, so that whoever comes back later has missed nothing of it.
+        Ok(event) => Some(Event::default().id(feed.id(event.seq))),
         // A listener that does not read.
         Err(BroadcastStreamRecvError::Lagged(lost)) => gap(api::GapReason::Slow, Some(lost)),
     });
-    let all = stream::iter([Some(Event::default().retry(RETRY))])
+    let all = stream::iter([Some(hello)])
         .chain(stream::iter(first))
         .chain(told)
         .filter_map(|event| std::future::ready(event.map(Ok)))

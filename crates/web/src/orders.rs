@@ -111,6 +111,7 @@ fn paid(payment: &Payment) -> u64 {
     }
     let taken = payment.captured_minor.filter(|taken| *taken > 0);
     taken
+        .or(payment.reserved_minor)
         .unwrap_or(payment.amount.minor())
         .saturating_sub(payment.refunded_minor)
 }

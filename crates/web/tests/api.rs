@@ -2252,21 +2252,20 @@ async fn a_capture_is_cancelled_until_its_charge_is_sent() {
     let unknown = unknown(&server, "A-2").await;
     for (payment, said, status, code, says) in [
         (
-            id,
-            Wished::NotInCall,
-            409,
-            "not-in-call",
-            "nothing has been charged",
-        ),
-        (id, Wished::ChargeSent, 409, "charge-sent", "wait for it"),
-        (
             unknown,
             Wished::NotInCall,
             409,
             "charge-sent",
             "do not charge again",
         ),
-        (id, Wished::NoAnswer, 503, "unavailable", "try again"),
+        (unknown, Wished::NoAnswer, 503, "unavailable", "try again"),
+        (
+            unknown,
+            Wished::ChargeSent,
+            409,
+            "charge-sent",
+            "wait for it",
+        ),
     ] {
         server.call.lock().unwrap().0 = said;
         let path = format!("/v1/payments/{payment}/cancel");
@@ -2277,6 +2276,20 @@ async fn a_capture_is_cancelled_until_its_charge_is_sent() {
             assert_eq!(answer.body["payment_id"], json!(payment));
         }
     }
+    // One that waits, and no call has it: it is over, and a second time is too late. It is nobody else's to end.
+    server.call.lock().unwrap().0 = Wished::NotInCall;
+    let answer = server.send("paris-key", &path, mori.clone()).await;
+    assert_eq!(answer.status, 404, "{answer:?}");
+    let answer = server.send("tokyo-key", &path, mori.clone()).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    assert_eq!(
+        answer.body,
+        json!({"payment_id": id, "result": "agent-cancelled"})
+    );
+    let shown = server.get("tokyo-key", &format!("/v1/payments/{id}")).await;
+    assert_eq!(shown.body["state"], "cancelled");
+    let answer = server.send("tokyo-key", &path, mori).await;
+    assert_eq!((answer.status, answer.code()), (409, "not-in-call"));
 }
 
 /// What an acquirer sends proves itself: no bearer key is asked for, and none helps. It is accepted when the journal has it.

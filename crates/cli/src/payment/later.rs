@@ -109,7 +109,17 @@ impl Asks<'_> {
                 Answer::Good(text) => serde_json::from_str(&text)?,
                 Answer::Refused(why) => return Ok(Plan::Refused(why)),
             };
-            let not_done = |before: &ivrpay_api::Operation| before.state == "not-charged";
+            let not_done = |before: &ivrpay_api::Operation| match before.state.as_str() {
+                "not-charged" => true,
+                // Another amount is reserved by now, or still: it is wished anew.
+                "approved" | "declined" if self.operation == "change" => {
+                    let payment = &planned.payment;
+                    let reserved = payment.reserved.unwrap_or(payment.amount);
+                    payment.captured.is_none_or(|taken| taken == 0)
+                        && wish.amount.is_some_and(|amount| amount != reserved)
+                }
+                _ => false,
+            };
             if !planned.before.as_ref().is_some_and(not_done) {
                 return Ok(Plan::May(Box::new(planned), key));
             }

@@ -4,7 +4,8 @@ ALTER TABLE outbox ADD COLUMN error text COLLATE "C" CHECK (length(error) <= 200
 ALTER TABLE outbox ADD COLUMN tried_ms bigint;
 ALTER TABLE outbox ADD COLUMN again_ms bigint;            -- when somebody had it delivered again
 
-UPDATE outbox SET tenant = (SELECT tenant FROM payments WHERE id = outbox.payment);
+-- Nobody was told anything before: what is there waits for nobody, and has older names.
+UPDATE outbox SET tenant = (SELECT tenant FROM payments WHERE id = outbox.payment), given_up_ms = created_ms, error = 'older than webhooks';
 
 -- A merchant who is told nothing has all of his for ever: the others do not look through them.
 DROP INDEX IF EXISTS outbox_due;

@@ -95,7 +95,8 @@ impl Store {
         let row = query(
             "SELECT (SELECT count(*) FROM outbox WHERE tenant = ?1 AND delivered_ms IS NULL AND given_up_ms IS NULL) AS open,
                     (SELECT min(created_ms) FROM outbox WHERE tenant = ?1 AND delivered_ms IS NULL AND given_up_ms IS NULL) AS oldest_ms,
-                    (SELECT count(*) FROM outbox WHERE tenant = ?1 AND delivered_ms IS NULL AND given_up_ms IS NOT NULL) AS given_up",
+                    (SELECT count(*) FROM outbox
+                      WHERE tenant = ?1 AND delivered_ms IS NULL AND given_up_ms IS NOT NULL AND tried_ms IS NOT NULL) AS given_up",
         )
         .bind(tenant.as_str())
         .fetch_one(&self.reads)
@@ -134,10 +135,11 @@ impl Tx<'_> {
         Ok(given_up)
     }
 
-    pub(crate) async fn update_event(&mut self, event: &Event) -> Result<(), Error> {
+    /// What came of the try that was the `tried`-th; nothing where somebody has had it begun anew since.
+    pub(crate) async fn update_event(&mut self, event: &Event, tried: u32) -> Result<(), Error> {
         query(
             "UPDATE outbox SET due_ms = ?2, attempts = ?3, tried_ms = ?4, error = ?5, delivered_ms = ?6, given_up_ms = ?7, again_ms = ?8
-             WHERE id = ?1",
+             WHERE id = ?1 AND attempts = ?9",
         )
         .bind(event.id.to_string())
         .bind(event.due_ms)
@@ -147,15 +149,17 @@ impl Tx<'_> {
         .bind(event.delivered_ms)
         .bind(event.given_up_ms)
         .bind(event.again_ms)
+        .bind(tried)
         .execute(self.on())
         .await?;
         Ok(())
     }
 
-    /// What waits behind a failure is due now. One that somebody has taken has no error since, and is left to him.
+    /// What waits behind a failure is due now; one that fails each time not more often than once a minute. One that somebody has taken has no
+    /// error since, and is left to him.
     pub(crate) async fn wake_events(&mut self, tenant: &TenantId) -> Result<(), Error> {
         query(
-            "UPDATE outbox SET due_ms = ?2 WHERE delivered_ms IS NULL AND given_up_ms IS NULL AND due_ms > ?2 AND error IS NOT NULL
+            "UPDATE outbox SET due_ms = ?2 WHERE delivered_ms IS NULL AND given_up_ms IS NULL AND due_ms > ?2 AND error IS NOT NULL AND tried_ms < ?2 - 60000
                AND tenant = ?1",
         )
         .bind(tenant.as_str())
