@@ -186,8 +186,8 @@ fn what_is_asked_of_the_service() {
 
 #[test]
 fn what_is_refused_says_why() {
-    let taken =
-        json!({"error": {"code": "task-taken", "message": "the task is taken by mori; ask them"}});
+    let taken = json!({"type": "/docs#task-taken", "title": "taken", "status": 409, "detail": "the task is taken by mori; ask them",
+        "code": "task-taken", "hint": "ask them", "request_id": ID});
     let (_, out, err, code) = ivrpay(&["task", "take", ID, "--by", "sato"], 409, &taken);
     assert_eq!((code, out.as_str()), (1, ""));
     assert!(err.contains("taken by mori"), "{err}");

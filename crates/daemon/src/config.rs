@@ -1255,6 +1255,19 @@ pub(crate) fn span(
 
 /// Reads a secret from a file of its own, which nobody else may read (PCI DSS v4.0.1, 8.6.2).
 pub(crate) fn secret(key: &str, path: &Path) -> Result<SecretString, ConfigError> {
+    let text = secret_text(key, path)?;
+    if text.expose_secret().contains(['\n', '\r']) {
+        return Err(ConfigError::Secret {
+            key: key.to_owned(),
+            path: path.to_owned(),
+            message: "has more than one line; it should hold the secret alone".into(),
+        });
+    }
+    Ok(text)
+}
+
+/// What a file holds that nobody else may read; of one line or several.
+fn secret_text(key: &str, path: &Path) -> Result<SecretString, ConfigError> {
     use std::os::unix::fs::PermissionsExt as _;
     let bad = |message: String| ConfigError::Secret {
         key: key.to_owned(),
@@ -1280,11 +1293,6 @@ pub(crate) fn secret(key: &str, path: &Path) -> Result<SecretString, ConfigError
     let text = text.trim_end_matches(['\n', '\r']);
     if text.is_empty() {
         return Err(bad("is empty".into()));
-    }
-    if text.contains(['\n', '\r']) {
-        return Err(bad(
-            "has more than one line; it should hold the secret alone".into(),
-        ));
     }
     Ok(SecretString::from(text.to_owned()))
 }
@@ -1644,7 +1652,7 @@ fn webhook(at: &str, raw: RawWebhook, folder: &Path) -> Result<Webhook, ConfigEr
         })
     });
     // A line each: the one that comes, and the one that goes.
-    let secrets = read("secret_file", &raw.secret_file)?;
+    let secrets = secret_text(&key("secret_file"), &folder.join(&raw.secret_file))?;
     let secrets = secrets.expose_secret().lines().map(str::trim);
     let secrets = secrets.filter(|line| !line.is_empty()).map(Into::into);
     let config = WebhookConfig {

@@ -240,7 +240,7 @@ mod tests {
             now = next;
         }
         assert_eq!(now, BEGAN + 72 * HOUR, "the last try is at the end");
-        assert_eq!(tries, 18);
+        assert_eq!(tries, 17);
         assert_eq!(pauses[0], 5_500);
         let growing = &pauses[..pauses.len() - 1];
         assert!(growing.windows(2).all(|two| two[0] <= two[1]), "{pauses:?}");

@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use common::{Place, approved, by, call, declined, draft, order};
 use ivrpay_journal::{
-    Claim, Journal, Later, LaterDraft, LaterError, NewPayment, OpenOptions, RECOVERY, TRAINING,
-    TaskFilter, TaskKind, TaskRules, Unknowns,
+    By, Claim, HALF_DONE, Journal, Later, LaterDraft, LaterError, NewPayment, OpenOptions,
+    RECOVERY, TRAINING, TaskFilter, TaskKind, TaskRules, Unknowns,
 };
 use ivrpay_payment::{Doubt, OperationId, OperationKind, Outcome, State, TenantId, Why};
 use serde_json::json;
@@ -296,6 +296,34 @@ async fn a_release_is_done_once_and_never_over_a_person(given: Place) {
     }
 }
 
+/// What looked half done may be taken by now, as somebody has found out: it is not released then.
+async fn what_is_half_done_is_released_only_while_nobody_knows_more(place: Place) {
+    let journal = place.open().await;
+    for known in [false, true] {
+        let operation = lost(&journal, if known { "H-1" } else { "H-2" }).await;
+        if known {
+            let found = journal.settle(operation, &approved(), "mori").await;
+            found.unwrap();
+        }
+        let of = format!("SELECT payment FROM operations WHERE id = '{operation}'");
+        let payment = place.texts(&of).await[0].parse().unwrap();
+        let draft = LaterDraft {
+            kind: OperationKind::Void,
+            amount_minor: None,
+            by: By {
+                via: HALF_DONE.into(),
+                ..by(RECOVERY)
+            },
+            request: None,
+        };
+        match journal.write_later(payment, draft).await {
+            Ok(Later::New(_)) if !known => {}
+            Err(LaterError::Taken) if known => {}
+            other => panic!("{known}: {other:?}"),
+        }
+    }
+}
+
 /// How much is unknown, and since when; neither practice nor the questions about it.
 async fn what_is_unknown_is_counted_with_its_age(place: Place) {
     let journal = place.open().await;
@@ -318,5 +346,6 @@ on_both!(
     nothing_known_is_asked_about,
     an_approval_that_nobody_knows_of_is_released_where_its_merchant_wants_that,
     a_release_is_done_once_and_never_over_a_person,
+    what_is_half_done_is_released_only_while_nobody_knows_more,
     what_is_unknown_is_counted_with_its_age,
 );

@@ -138,7 +138,9 @@ impl Place {
 }
 
 /// What takes the columns of the eighth migration and of those behind it away again.
-pub const UNDO_EIGHTH: [&str; 48] = [
+pub const UNDO_EIGHTH: [&str; 50] = [
+    "ALTER TABLE payments DROP COLUMN reserved_minor",
+    "ALTER TABLE operations DROP COLUMN changes",
     "DROP INDEX outbox_open",
     "DROP INDEX outbox_given_up",
     "ALTER TABLE outbox DROP COLUMN tenant",
