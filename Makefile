@@ -28,6 +28,7 @@ leakcheck: setup ## every card of real calls is looked for everywhere, with a co
 crash: setup ## kill -9 at every place of a payment, three books compared, on SQLite and on PostgreSQL; each ends with `crash: N kills, 0 double charges, 0 lost, 0 stuck`
 	@scripts/crash --all
 	@scripts/crash --all --postgres
+	@scripts/crash --webhooks
 
 test: setup ## what CI runs; ends with `N passed, N failed`
 	@scripts/test all
