@@ -1279,7 +1279,7 @@ impl Floor<'_> {
         Ok(())
     }
 
-    /// The API ends the capture in the middle of the card number; again, and behind the call, it says what is so.
+    /// The API ends the capture in the middle of the card number, and behind the call the payment that waits again.
     async fn cancelled_by_api(&self, operator: usize) -> anyhow::Result<()> {
         let case = case("by the API", By::Hold)
             .customer("hears:500 wait:greeting 1 wait:payment-card-number 42424242 wait:call-ended hears:500 until-end")
@@ -1303,10 +1303,17 @@ impl Floor<'_> {
         };
         let (ran, payment) = tokio::join!(self.run(&case, operator), cancel);
         ran?;
-        let (status, answer) = self.cancel(&payment?).await?;
+        // It waits again behind the call, until that is cancelled too.
+        let payment = payment?;
+        let (status, answer) = self.cancel(&payment).await?;
+        ensure!(
+            status == 200 && answer["call_id"].is_null(),
+            "behind the call, cancelling answered {status}: {answer}"
+        );
+        let (status, answer) = self.cancel(&payment).await?;
         ensure!(
             status == 409 && answer["code"] == "not-in-call",
-            "behind the call, cancelling answered {status}: {answer}"
+            "once more, cancelling answered {status}: {answer}"
         );
         Ok(())
     }

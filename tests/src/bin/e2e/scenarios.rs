@@ -29,6 +29,8 @@ pub(crate) struct Scenario {
     booked: Option<u64>,
     /// A second chance that is as good: the caller was asked to key more slowly, and nothing was charged.
     or_slower: bool,
+    /// Asterisk hands on for seconds what was sent at once: keys come while the caller's telephone is still.
+    keys_come_later: bool,
     /// Speech that the caller must have heard, ms.
     heard_ms: u64,
     /// Why the journal says that the card was declined.
@@ -63,6 +65,7 @@ pub(crate) fn scenario(
         last4: None,
         booked: None,
         or_slower: false,
+        keys_come_later: false,
         heard_ms: 200,
         reason: None,
         either: false,
@@ -95,6 +98,11 @@ impl Scenario {
 
     fn options(mut self, options: &[&str]) -> Self {
         self.call = self.call.with(options);
+        self
+    }
+
+    fn keys_come_later(mut self) -> Self {
+        self.keys_come_later = true;
         self
     }
 
@@ -362,7 +370,8 @@ pub(crate) fn corrections() -> Vec<Scenario> {
     all.push(
         scenario("40 keys at once", extension(1, 1200), "wait:payment-amount 1 wait:payment-card-number 4242424242424242424242424242424242424242 sleep:8000 hangup".into(), HUNG_UP)
             .not_charged("cancelled")
-            .options(&["--dtmf", "info", "--on", "1", "--off", "1"]),
+            .options(&["--dtmf", "info", "--on", "1", "--off", "1"])
+            .keys_come_later(),
     );
     all
 }
@@ -772,7 +781,9 @@ pub(crate) async fn judge(
         return Ok(());
     }
     OtherResult::judge(report, scenario.results)?;
-    OtherResult::never_silent(report)?;
+    if !scenario.keys_come_later {
+        OtherResult::never_silent(report)?;
+    }
     if let Some(state) = scenario.state {
         ensure!(
             payment["state"] == state,
