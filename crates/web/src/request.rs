@@ -137,6 +137,11 @@ pub(crate) async fn whole_body(State(web): State<Web>, request: Request, next: N
     let (parts, body) = request.into_parts();
     let read = tokio::time::timeout(web.body_max, to_bytes(body, BODY_BYTES_MAX)).await;
     match read {
+        // A list would be taken for the fields in their order, without their names.
+        Ok(Ok(bytes)) if bytes.trim_ascii_start().starts_with(b"[") => {
+            ApiError::invalid("the body is to be a JSON object, {\"…\": …}, not a list")
+                .into_response()
+        }
         Ok(Ok(bytes)) => {
             next.run(Request::from_parts(parts, Body::from(bytes)))
                 .await

@@ -885,7 +885,7 @@ async fn bad_bodies_are_refused_with_what_to_do() {
     let table: &[(&str, u16, &str)] = &[
         ("", 400, "the body is not JSON"),
         ("{", 400, "the body is not JSON"),
-        ("[]", 400, "invalid"),
+        ("[]", 400, "a JSON object"),
         (r#"{"order_id": "A"}"#, 400, "amount"),
         (r#"{"amount": 1}"#, 400, "order_id"),
         (r#"{"amount": "1", "order_id": "A"}"#, 400, "amount"),
