@@ -1,4 +1,4 @@
-//! Signatures over requests that hold a card: nothing of it stays in hash state or on the stack.
+//! Signatures over requests that hold a card: nothing of it stays in hash state or on the stack. And hexadecimal digits.
 
 use ivrpay_secret::leaving_nothing;
 use sha2::Digest;
@@ -34,6 +34,15 @@ fn hex(bytes: &[u8]) -> String {
         write!(text, "{byte:02x}").unwrap_or_default();
         text
     })
+}
+
+/// What 64 hexadecimal digits say: a key of 32 bytes, or an HMAC-SHA256.
+pub(crate) fn unhex32(text: &str) -> Option<Vec<u8>> {
+    if text.len() != 64 || !text.bytes().all(|b| b.is_ascii_hexdigit()) {
+        return None;
+    }
+    let byte = |pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
+    text.as_bytes().chunks_exact(2).map(byte).collect()
 }
 
 #[cfg(test)]

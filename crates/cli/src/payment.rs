@@ -231,17 +231,13 @@ pub(crate) fn run(command: Command) -> ExitCode {
             if training {
                 path.push_str("&training=true");
             }
-            for (key, value) in [
+            let filters = [
                 ("tenant", tenant),
                 ("order_id", order),
                 ("state", state),
                 ("entered_by", entered_by),
-            ] {
-                if let Some(value) = value {
-                    path.push_str(&format!("&{key}={}", encode(&value)));
-                }
-            }
-            from.show(&path, None, list)
+            ];
+            from.show(&filtered(path, filters), None, list)
         }
         Command::Expiring(args) => expiring::run(&args),
         Command::Show { from, id } => {
@@ -611,6 +607,19 @@ fn card(p: &Payment) -> String {
         (Some(brand), Some(last4)) => format!("{brand} {last4}"),
         _ => "-".into(),
     }
+}
+
+/// A path that has parameters already, with those of these that there are.
+pub(crate) fn filtered<const N: usize>(
+    mut path: String,
+    filters: [(&str, Option<String>); N],
+) -> String {
+    for (key, value) in filters {
+        if let Some(value) = value {
+            path.push_str(&format!("&{key}={}", encode(&value)));
+        }
+    }
+    path
 }
 
 /// Percent-encodes all but letters, digits and `-_.~` (RFC 3986, 2.3).

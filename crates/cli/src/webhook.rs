@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use ivrpay_api::{TestWebhook, TestedWebhook, WebhookEvent, WebhookEvents};
 
-use crate::payment::{From, encode, json};
+use crate::payment::{From, encode, filtered, json};
 
 #[derive(clap::Subcommand)]
 pub(crate) enum Command {
@@ -61,17 +61,13 @@ pub(crate) fn run(command: Command) -> ExitCode {
             after,
             limit,
         } => {
-            let mut path = format!("/v1/webhooks/events?limit={limit}");
-            for (key, value) in [
+            let filters = [
                 ("state", state),
                 ("payment_id", payment),
                 ("tenant", tenant),
                 ("after", after),
-            ] {
-                if let Some(value) = value {
-                    path.push_str(&format!("&{key}={}", encode(&value)));
-                }
-            }
+            ];
+            let path = filtered(format!("/v1/webhooks/events?limit={limit}"), filters);
             from.show(&path, None, list)
         }
         Command::Show { from, id } => {

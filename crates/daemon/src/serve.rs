@@ -167,9 +167,7 @@ pub async fn serve(
     crate::expiring::watch(&config, journal.clone(), &stopping, &servers);
     crate::recovery::watch(&settle, &stopping, &servers);
     crate::anchor::watch(journal.clone(), stopping.clone(), &servers);
-    let webhooks = config.tenants.iter();
-    let webhooks = webhooks.filter_map(|t| Some((t.id.clone(), t.webhook.clone()?)));
-    crate::webhooks::watch(&journal, webhooks.collect(), &stopping, &servers);
+    crate::webhooks::watch(&config, &journal, &stopping, &servers);
     crate::retention::watch(journal.clone(), config.terms, stopping.clone(), &servers);
 
     let recorders = Recorders::new(

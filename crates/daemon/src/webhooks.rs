@@ -36,14 +36,23 @@ pub(crate) const LIFE: Duration = Duration::from_secs(72 * 3600);
 /// Pauses behind each try, in seconds; the last one is repeated. Those of Standard Webhooks' example, begun sooner: an order waits for it.
 const PAUSES: [u64; 10] = [5, 30, 120, 600, 1800, 3600, 7200, 14_400, 28_800, 28_800];
 
+/// The merchants who have a program that is told.
+fn all(config: &Config) -> BTreeMap<TenantId, Webhook> {
+    let tenants = config.tenants.iter();
+    tenants
+        .filter_map(|tenant| Some((tenant.id.clone(), tenant.webhook.clone()?)))
+        .collect()
+}
+
 /// From now on until the service stops.
 pub(crate) fn watch(
+    config: &Config,
     journal: &Journal,
-    webhooks: Vec<(TenantId, Webhook)>,
     stopping: &CancellationToken,
     servers: &TaskTracker,
 ) {
-    let tenants: Vec<_> = webhooks.iter().map(|(tenant, _)| tenant.clone()).collect();
+    let webhooks = all(config);
+    let tenants: Vec<_> = webhooks.keys().cloned().collect();
     if tenants.is_empty() {
         return;
     }
@@ -143,9 +152,7 @@ async fn one(journal: Journal, webhook: Webhook, event: Event) {
 
 /// Sends a merchant's program an event that is about nothing.
 pub(crate) fn tests(config: &Config) -> ivrpay_web::TestsWebhook {
-    let webhooks = config.tenants.iter();
-    let webhooks = webhooks.filter_map(|t| Some((t.id.clone(), t.webhook.clone()?)));
-    let webhooks: BTreeMap<_, _> = webhooks.collect();
+    let webhooks = all(config);
     Arc::new(move |tenant| {
         let webhook = webhooks.get(&tenant)?.clone();
         let sent = async move {

@@ -6,6 +6,7 @@ use axum::extract::rejection::{JsonRejection, PathRejection};
 use axum::extract::{Path, State};
 use ivrpay_api as api;
 use ivrpay_api::CaptureField as Field;
+use ivrpay_journal::By;
 use ivrpay_payment::{CallId, PaymentId, State as PaymentState};
 
 use crate::Web;
@@ -56,14 +57,13 @@ pub(crate) async fn cancel_payment(
     who.need(Scope::Payments)?;
     let Json(body) = body?;
     let id = payment_id(payment)?;
-    let person = by(&who, body.by.clone())?;
-    // Nobody's but this merchant's is looked at at all.
+    let by = by(&who, body.by)?;
     own(&web, &who, id).await?;
-    match wish(&web, &who, id, Want::Cancel, body.by).await {
+    match wish(&web, &who, id, Want::Cancel, by.clone()).await {
         Ok(call_id) => Ok(Json(cancelled(id, Some(call_id)))),
         // One that only waits is over with that.
         Err(refused) => {
-            if web.journal.cancel(id, &person).await? {
+            if web.journal.cancel(id, &by).await? {
                 Ok(Json(cancelled(id, None)))
             } else {
                 Err(refused)
@@ -83,7 +83,8 @@ pub(crate) async fn cancel(
     who.need(Scope::Payments)?;
     let Json(body) = body?;
     let payment = of_call(&web, &who, call).await?;
-    let call_id = wish(&web, &who, payment, Want::Cancel, body.by).await?;
+    let by = by(&who, body.by)?;
+    let call_id = wish(&web, &who, payment, Want::Cancel, by).await?;
     Ok(Json(cancelled(payment, Some(call_id))))
 }
 
@@ -157,23 +158,15 @@ async fn done(
     want: Want,
     person: String,
 ) -> Result<Json<api::CaptureDone>, ApiError> {
-    let call_id = wish(web, who, payment_id, want, person).await?;
+    let call_id = wish(web, who, payment_id, want, by(who, person)?).await?;
     Ok(Json(api::CaptureDone {
         payment_id,
         call_id,
     }))
 }
 
-/// Hands it to the call, and says in which it was done.
-async fn wish(
-    web: &Web,
-    who: &Who,
-    id: PaymentId,
-    want: Want,
-    person: String,
-) -> Result<CallId, ApiError> {
-    let by = by(who, person)?;
-    own(web, who, id).await?;
+/// Hands it to the call, and says in which it was done. The payment is one that this key sees.
+async fn wish(web: &Web, who: &Who, id: PaymentId, want: Want, by: By) -> Result<CallId, ApiError> {
     let mut call = None;
     let state = match (web.wish)(id, want, by).await {
         Wished::Done(call) => return Ok(call),

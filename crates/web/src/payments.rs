@@ -450,9 +450,7 @@ pub(crate) async fn list(
         limit: Some(limit + 1),
     };
     let mut payments = web.journal.payments(&filter).await?;
-    let shown = usize::try_from(limit).unwrap_or(usize::MAX);
-    let more = payments.len() > shown;
-    payments.truncate(shown);
+    let more = cut(&mut payments, limit);
     Ok(Json(api::Payments {
         next: payments.last().filter(|_| more).map(|payment| payment.id),
         payments: payments.iter().map(view).collect(),
@@ -474,6 +472,14 @@ pub(crate) fn limit(asked: Option<u32>) -> Result<u32, ApiError> {
         return Err(ApiError::invalid("limit: 1 to 200"));
     }
     Ok(limit)
+}
+
+/// Leaves a page of what one more than that was asked for; says whether there is another one behind it.
+pub(crate) fn cut<T>(found: &mut Vec<T>, limit: u32) -> bool {
+    let shown = usize::try_from(limit).unwrap_or(usize::MAX);
+    let more = found.len() > shown;
+    found.truncate(shown);
+    more
 }
 
 /// Whose things a list shows: those of the key's tenant, or of the one that an admin names; `None` for all.

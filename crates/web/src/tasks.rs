@@ -13,7 +13,7 @@ use serde::Deserialize;
 use crate::Web;
 use crate::auth::{Scope, Who};
 use crate::error::ApiError;
-use crate::payments::{NO_PAYMENT, id, limit, merchant, number, own_tenant, rfc3339, time};
+use crate::payments::{NO_PAYMENT, cut, id, limit, merchant, number, own_tenant, rfc3339, time};
 
 /// Keeps that a customer was promised a call.
 #[utoipa::path(post, path = "/v1/tasks", request_body = api::PromiseCall, responses((status = 201, body = api::Task)))]
@@ -109,9 +109,7 @@ pub(crate) async fn list(
         seen(&web, &who, after).await?;
     }
     let mut tasks = web.journal.tasks(&filter).await?;
-    let shown = usize::try_from(limit).unwrap_or(usize::MAX);
-    let more = tasks.len() > shown;
-    tasks.truncate(shown);
+    let more = cut(&mut tasks, limit);
     Ok(Json(api::Tasks {
         next: tasks.last().filter(|_| more).map(|task| task.id),
         tasks: tasks.into_iter().map(|task| view(&web, task)).collect(),

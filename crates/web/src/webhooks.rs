@@ -12,7 +12,7 @@ use serde::Deserialize;
 use crate::Web;
 use crate::auth::{Scope, Who};
 use crate::error::ApiError;
-use crate::payments::{id, limit, own_tenant, rfc3339};
+use crate::payments::{cut, id, limit, own_tenant, rfc3339};
 
 /// Sends a merchant's program an event that is about nothing; `None` where he has no program.
 pub type TestsWebhook = std::sync::Arc<
@@ -66,9 +66,7 @@ pub(crate) async fn list(
         limit: Some(limit + 1),
     };
     let mut events = web.journal.events(&filter).await?;
-    let shown = usize::try_from(limit).unwrap_or(usize::MAX);
-    let more = events.len() > shown;
-    events.truncate(shown);
+    let more = cut(&mut events, limit);
     Ok(Json(api::WebhookEvents {
         next: events.last().filter(|_| more).map(|event| event.id),
         events: events.into_iter().map(view).collect(),

@@ -19,6 +19,7 @@ use subtle::ConstantTimeEq as _;
 
 use super::fields::told;
 use super::is_reference;
+use crate::digest::unhex32;
 use crate::codes::{Class, adyen, listed, soft};
 use crate::{Heard, Hook, HookError, Mode, Posted, SettingError, Settings, json, text};
 
@@ -105,20 +106,12 @@ pub(super) fn is_key(text: &str) -> bool {
 }
 
 fn keys(text: &str) -> Vec<SecretSlice<u8>> {
-    let keys: Option<Vec<_>> = text.split_whitespace().map(decoded).collect();
+    let keys: Option<Vec<_>> = text.split_whitespace().map(unhex32).collect();
     let mut keys = keys.unwrap_or_default();
     if keys.len() > 2 {
         keys.clear();
     }
     keys.into_iter().map(SecretSlice::from).collect()
-}
-
-fn decoded(text: &str) -> Option<Vec<u8>> {
-    if text.len() != 64 || !text.bytes().all(|b| b.is_ascii_hexdigit()) {
-        return None;
-    }
-    let byte = |pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
-    text.as_bytes().chunks_exact(2).map(byte).collect()
 }
 
 impl Webhook {

@@ -16,6 +16,7 @@ use sha2::Sha256;
 
 use super::fields::{at, told};
 use super::{codes, id};
+use crate::digest::unhex32;
 use crate::{Heard, Hook, HookError, Mode, Posted, Settings, json};
 
 /// How far the time of a message may be from ours, seconds: what Stripe's own libraries take.
@@ -76,7 +77,7 @@ impl Webhook {
         let signed = parts()
             .filter(|(name, _)| *name == "v1")
             .take(SIGNATURES_MAX)
-            .filter_map(|(_, signature)| decoded(signature))
+            .filter_map(|(_, signature)| unhex32(signature))
             .any(|signature| {
                 let key = self.secret.expose_secret().as_bytes();
                 let mac = Hmac::<Sha256>::new_from_slice(key);
@@ -123,15 +124,6 @@ impl Hook for Webhook {
         }
         Ok(vec![self.heard(&message)])
     }
-}
-
-/// 64 hexadecimal digits.
-fn decoded(text: &str) -> Option<Vec<u8>> {
-    if text.len() != 64 || !text.bytes().all(|b| b.is_ascii_hexdigit()) {
-        return None;
-    }
-    let byte = |pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
-    text.as_bytes().chunks_exact(2).map(byte).collect()
 }
 
 /// The operation that made it.

@@ -46,7 +46,7 @@ fn message(items: &[Value]) -> Value {
 }
 
 fn signed(mut item: Value) -> Value {
-    let mut mac = Hmac::<Sha256>::new_from_slice(&decoded(KEY).unwrap()).unwrap();
+    let mut mac = Hmac::<Sha256>::new_from_slice(&unhex32(KEY).unwrap()).unwrap();
     mac.update(Fields::of(&item).joined(false).as_bytes());
     item["additionalData"]["hmacSignature"] = STANDARD.encode(mac.finalize().into_bytes()).into();
     item
