@@ -15,6 +15,7 @@ use std::path::Path;
 use ivrpay_acquirer::CardKept;
 use ivrpay_ari::{ChannelId, RequestError};
 use ivrpay_journal::{Journal, Location, TaskFilter, TaskKind};
+use ivrpay_wire::WebhookError;
 use serde::Serialize;
 
 use crate::config::{Config, ConfigError};
@@ -668,7 +669,7 @@ impl<'a> Check<'a> {
                 Err(error) => self.bad(
                     "webhook",
                     format!("{name}: {host}: {error}; its events wait, for 72 hours at most"),
-                    error.hint(),
+                    WebhookError::Unreached(error).hint(),
                 ),
             }
         }

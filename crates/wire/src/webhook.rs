@@ -88,7 +88,10 @@ impl WebhookError {
     #[must_use]
     pub const fn hint(&self) -> &'static str {
         match self {
-            Self::Unreached(cause) => cause.hint(),
+            Self::Unreached(cause @ Unreached::Forbidden) => cause.hint(),
+            Self::Unreached(_) => {
+                "check host and port of [tenants.webhook] url, its certificate, and that the receiver runs"
+            }
             Self::Refused {
                 status: 300..=399, ..
             } => "a redirect is never followed: put the address that it leads to into url",
