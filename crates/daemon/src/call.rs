@@ -211,6 +211,7 @@ pub(crate) async fn run(
         dtmf_mode: None,
         talk: None,
         danger: None,
+        begun: None,
     };
     let replaced = start.replaced.as_ref();
     if replaced.is_some() {
@@ -221,7 +222,8 @@ pub(crate) async fn run(
     Box::pin(call.close_window()).await;
     // The place of a pair is kept to the end of the call; that of any other one by whoever has begun it.
     let (arguments, _place) = match (pair, keyed, replaced) {
-        (Some((pair, arrival)), ..) => {
+        (Some((mut pair, arrival)), ..) => {
+            call.begun = pair.wanted.take().map(|wanted| wanted.begun);
             Box::pin(call.welcome(arrival, &pair)).await;
             (Ok(pair.arguments), Some(pair.place))
         }
@@ -313,6 +315,8 @@ struct Call {
     talk: Option<keyed::Talk>,
     /// For what it had to be ended, in the middle.
     danger: Option<Danger>,
+    /// Who asked for the capture by the API and has not been told yet.
+    begun: Option<oneshot::Sender<Result<(), Refusal>>>,
 }
 
 /// By what a recorder outside Asterisk finds the call.
@@ -337,6 +341,14 @@ impl Call {
     fn started(&mut self) {
         if !std::mem::replace(&mut self.told, true) {
             self.shared.events.call_started(&self.about);
+        }
+    }
+
+    /// Tells whoever asked for the capture by the API whether a card is asked for.
+    fn told_begun(&mut self, begins: Result<(), Refusal>) {
+        if let Some(begun) = self.begun.take() {
+            // Who waits no longer finds the call by its payment.
+            begun.send(begins).ok();
         }
     }
 
@@ -724,6 +736,7 @@ impl Call {
         let Ok(mut dialogue) = Dialogue::new(settings, setup) else {
             events::capacity(&self.about.channel_id);
             let result = CallResult::CapacityExceeded;
+            self.told_begun(Err(Refusal::NoPlace));
             self.release(order.claim, result, None).await;
             // The dialplan speaks: it does so too where the daemon has no place to lead a call.
             self.give_back(result, None).await;
@@ -731,6 +744,7 @@ impl Call {
             return result;
         };
         let mut wishes = shared.cancels.take(order.claim.payment().id);
+        self.told_begun(Ok(()));
         let mut end = self.drive(&mut dialogue, &order, &mut wishes).await;
         // Before the payment is free for another call.
         drop(wishes);
@@ -1216,7 +1230,9 @@ impl Call {
             // He hung up, and that is why: what was asked of his channel could not be answered.
             refused.result = CallResult::CallerHungUp;
             whisper = Prompt::from(Line::WhisperHungUp);
+            refused.why = Refusal::NoCustomer;
         }
+        self.told_begun(Err(refused.why));
         if !refused.say.is_empty() {
             let says = refused.say.iter().copied().map(Say::Line);
             self.play_to_customer(&Prompt(says.collect())).await;

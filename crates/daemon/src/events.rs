@@ -568,6 +568,18 @@ pub(crate) fn pay_key_undecided(operator: &str) {
     counter!("ivrpay_pay_keys_total", "result" => "undecided").increment(1);
 }
 
+/// The API has a talk taken over.
+pub(crate) fn capture_started(operator: &str, call: CallId, by: &By) {
+    let (by, via) = (by.person.as_str(), by.via.as_str());
+    info!(operator, call_id = %call, by, via, "the API begins a capture: both are on their way");
+    counter!("ivrpay_captures_started_total", "result" => "taken").increment(1);
+}
+
+pub(crate) fn capture_not_started(operator: &str, why: Refusal) {
+    info!(operator, why = ?why, "the API asked for a capture that can't be begun; both go on talking");
+    counter!("ivrpay_captures_started_total", "result" => "refused").increment(1);
+}
+
 /// What the dialplan says of the payment can't be used.
 pub(crate) fn pay_key_unusable(why: &str) {
     warn!(

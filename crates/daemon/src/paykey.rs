@@ -2,11 +2,12 @@
 //!
 //! The dialplan (`ivrpay-key`) asks here, with the customer on hold, whether a payment can be taken now, and of which customer: over AGI on
 //! the operator's own channel ([`agi`]), or, where AGI can't be used, over ARI on a Local channel that he hears ([`ami`]). What can be taken is
-//! decided here, once for both. A refusal is spoken to the operator at once, and the two are talking again: nobody has been moved. Else a
+//! decided here, once for both, and for the API, which takes a talk over without a key ([`api`]). A refusal is spoken to the operator at once, and the two are talking again: nobody has been moved. Else a
 //! token is announced with which both come into Stasis ([`crate::pairs`]).
 
 mod agi;
 mod ami;
+mod api;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -25,7 +26,7 @@ use crate::config::Tenant;
 use crate::events;
 use crate::guard::{Danger, Legs};
 use crate::order::{self, NotFound};
-use crate::pairs::{ARRIVAL_MAX, Company, Pair};
+use crate::pairs::{ARRIVAL_MAX, Company, Pair, Wanted};
 use crate::pools::{NoPlace, Pools};
 use crate::spies::Policy;
 
@@ -57,6 +58,8 @@ struct Press<'a> {
     /// The number of its caller id.
     number: &'a str,
     arguments: &'a [String],
+    /// Where it was no key that was pressed.
+    wanted: Option<Wanted>,
 }
 
 /// The way on which the operator hears us, and we his keys.
@@ -201,6 +204,7 @@ impl PayKey {
             company,
             arguments: args,
             place,
+            wanted: press.wanted,
         };
         let token = shared.pairs.announce(pair).ok_or(Refusal::NoPlace)?;
         self.forget_later(token.clone());

@@ -14,7 +14,7 @@ use ivrpay_api as api;
 use ivrpay_dialogue::{CallResult, Command};
 use ivrpay_journal::{Journal, OpenOptions};
 use ivrpay_payment::{CallId, PaymentId, TenantId};
-use ivrpay_web::{Drains as _, NotCalled, Web};
+use ivrpay_web::{Drains as _, NotCalled, NotStarted, ToStart, Web};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::signal::unix;
@@ -124,6 +124,7 @@ pub async fn serve(
     let cancels = Cancels::default();
     // The API listens before Asterisk is reached.
     let caller = Arc::new(Caller::default());
+    let talks = Arc::new(Talks::default());
     let web = web(
         &config,
         &journal,
@@ -138,6 +139,7 @@ pub async fn serve(
         &pulse,
         &closing,
         &caller,
+        &talks,
         secret_memory.backing.name(),
     );
     listen(&config, web, &servers, &closing).await?;
@@ -228,6 +230,7 @@ pub async fn serve(
         draining: drain.begun().clone(),
         ami: config.pay_key.clone(),
     });
+    drop(talks.0.set((Arc::clone(&key), Arc::clone(&connected))));
     if let Some(listener) = keys {
         let key = Arc::clone(&key);
         let closed = closing.clone().cancelled_owned();
@@ -400,7 +403,9 @@ pub async fn serve(
         let number = live.add(start.channel.id.clone(), sender);
         on.fetch_add(1, Ordering::Relaxed);
         events::call_on(true);
-        let id = called.unwrap_or_else(|| CallId::new(uuid::Uuid::now_v7()));
+        let wanted = || Leg::of(&start.args).and_then(|leg| pairs.call(leg.token));
+        let id = called.or_else(wanted);
+        let id = id.unwrap_or_else(|| CallId::new(uuid::Uuid::now_v7()));
         let outbound = outbound.clone();
         let (shared, on, live) = (Arc::clone(&shared), Arc::clone(&on), Arc::clone(&live));
         let recorders = recorders.clone();
@@ -611,6 +616,7 @@ fn web(
     pulse: &Pulse,
     closing: &CancellationToken,
     caller: &Arc<Caller>,
+    talks: &Arc<Talks>,
     secret_memory: &'static str,
 ) -> Web {
     let (on, calls_max) = (Arc::clone(on), config.limits.calls_max);
@@ -699,6 +705,7 @@ fn web(
         closing: closing.clone(),
         journal_health: ivrpay_web::JournalHealth::default(),
         caller: Arc::clone(caller) as Arc<dyn ivrpay_web::Caller>,
+        talks: Arc::clone(talks) as Arc<dyn ivrpay_web::Talks>,
     }
 }
 
@@ -751,6 +758,28 @@ impl ivrpay_web::Caller for Caller {
             let (place, outbound) = (outbound.ready(tenant).await?, outbound.clone());
             let rings: ivrpay_web::Rings = Box::new(move |call| outbound.call(call, place));
             Ok(rings)
+        }
+        .boxed()
+    }
+}
+
+/// Who takes talks over, when Asterisk is there.
+#[derive(Default)]
+struct Talks(OnceLock<(Arc<PayKey>, Arc<AtomicBool>)>);
+
+impl ivrpay_web::Talks for Talks {
+    fn start(&self, start: ToStart) -> BoxFuture<'static, Result<CallId, NotStarted>> {
+        let there = self.0.get();
+        let there = there.filter(|(_, connected)| connected.load(Ordering::Relaxed));
+        let Some((key, _)) = there else {
+            let why = NotStarted::away("Asterisk is not connected; nobody was moved");
+            return std::future::ready(Err(why)).boxed();
+        };
+        // To its end, also where whoever asked goes away: two people are on their way.
+        let started = tokio::spawn(Arc::clone(key).start(start));
+        async move {
+            let lost = NotStarted::away("the talk could not be taken over");
+            started.await.unwrap_or(Err(lost))
         }
         .boxed()
     }

@@ -21,6 +21,7 @@ mod payments;
 mod recordings;
 mod request;
 mod routes;
+mod starts;
 mod tasks;
 mod webhooks;
 
@@ -42,7 +43,7 @@ use routes::Routes;
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
-pub use api::CaptureField as Field;
+pub use api::{CaptureField as Field, CaptureMode};
 pub use auth::{ApiKey, KeyHash, KeyHashError, Keys, Scope};
 pub use captures::{Want, Wished};
 pub use document::openapi;
@@ -55,6 +56,7 @@ pub use later::{Acquirers, LaterRefused};
 pub use limit::{Limits, Steady};
 pub use listen::{CONNECTIONS_MAX, HEAD_MAX, serve};
 pub use request::{Answered, BODY_MAX, RequestId};
+pub use starts::{NotStarted, TalkLeg, Talks, ToStart};
 pub use webhooks::TestsWebhook;
 
 /// Largest body that is read, bytes. A payment is a few hundred.
@@ -172,6 +174,8 @@ pub struct Web {
     pub journal_health: JournalHealth,
     /// Who calls customers.
     pub caller: Arc<dyn Caller>,
+    /// Who takes talks over.
+    pub talks: Arc<dyn Talks>,
 }
 
 /// Whose task a recording is in which a card was spoken or keyed, and by when it has to be deleted or redacted.
@@ -265,6 +269,7 @@ fn keyed() -> Routes {
     shared()
         .post("/v1/payments", payments::create)
         .post("/v1/calls", calls::create)
+        .post("/v1/captures", starts::create)
         .post("/v1/tasks", tasks::promise)
 }
 

@@ -24,7 +24,8 @@ use ivrpay_payment::{
 };
 use ivrpay_web::{
     Acquirers, Answered, ApiKey, Caller, Feed, HOOK_BYTES_MAX, HookRefused, JournalHealth, Keys,
-    LaterRefused, Limits, NotCalled, Posted, Rings, Scope, Tenant, ToCall, Want, Web, Wished,
+    LaterRefused, Limits, NotCalled, NotStarted, Posted, Rings, Scope, Talks, Tenant, ToCall, ToStart,
+    Want, Web, Wished,
 };
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -155,6 +156,19 @@ fn pool() -> api::Pool {
 struct Notes {
     called: Arc<Mutex<Vec<ToCall>>>,
     away: Mutex<Option<NotCalled>>,
+    started: Mutex<Vec<ToStart>>,
+    not_started: Mutex<Option<NotStarted>>,
+}
+
+impl Talks for Notes {
+    fn start(&self, start: ToStart) -> BoxFuture<'static, Result<CallId, NotStarted>> {
+        self.started.lock().unwrap().push(start);
+        let begun = match &*self.not_started.lock().unwrap() {
+            Some(why) => Err(why.clone()),
+            None => Ok(CallId::new(uuid::Uuid::now_v7())),
+        };
+        std::future::ready(begun).boxed()
+    }
 }
 
 impl Caller for Notes {
@@ -350,6 +364,7 @@ impl Server {
             closing: CancellationToken::new(),
             journal_health: JournalHealth::default(),
             caller: Arc::clone(&notes) as Arc<dyn Caller>,
+            talks: Arc::clone(&notes) as Arc<dyn Talks>,
         };
         Self {
             api: serve(ivrpay_web::router(web.clone())).await,
