@@ -848,6 +848,19 @@ pub enum CaptureMode {
     Hold,
     /// He stays and talks the customer through it; he hears nothing of him.
     Stay,
+    /// He stays, and his program says which field is keyed (`POST /v1/calls/{id}/ask`), and when all is charged (`…/complete`). Until the
+    /// first field the two talk.
+    Led,
+}
+
+/// Body of `POST /v1/calls/{id}/switch`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SwitchCapture {
+    /// `hold` or `stay`.
+    pub mode: CaptureMode,
+    /// Who says so.
+    pub by: String,
 }
 
 /// Body of `POST /v1/captures`: the talk of an operator is taken over, as by his pay key.

@@ -21,7 +21,7 @@ use ivrpay_ari::{
 use ivrpay_card::{Month, Rules};
 use ivrpay_dialogue::operator::Refusal;
 use ivrpay_dialogue::{
-    At, CallResult, Command, Dialogue, Draft, End, Input, Line, NotWritten, Output, Prompt, Say,
+    Ask, At, CallResult, CardField, Command, Dialogue, Draft, End, Input, Line, NotWritten, Output, Prompt, Say,
     Setup, Stage, Step,
 };
 use ivrpay_journal::{
@@ -33,7 +33,7 @@ use ivrpay_payment::{
     Transaction,
 };
 use ivrpay_prompts::Language;
-use ivrpay_web::{Field, Want, Wished};
+use ivrpay_web::{CaptureMode, Field, Want, Wished};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::arguments::{Arguments, Mode};
@@ -55,6 +55,7 @@ use crate::routing::Ways;
 use crate::settle::Settle;
 use crate::spies::{self, Spies};
 use crate::spoken;
+use crate::twilio::Led;
 
 pub(crate) use operator::BRIDGE;
 use operator::Operator;
@@ -212,6 +213,10 @@ pub(crate) async fn run(
         talk: None,
         danger: None,
         begun: None,
+        lead: None,
+        switching: None,
+        switched: false,
+        completed: None,
     };
     let replaced = start.replaced.as_ref();
     if replaced.is_some() {
@@ -223,7 +228,9 @@ pub(crate) async fn run(
     // The place of a pair is kept to the end of the call; that of any other one by whoever has begun it.
     let (arguments, _place) = match (pair, keyed, replaced) {
         (Some((mut pair, arrival)), ..) => {
-            call.begun = pair.wanted.take().map(|wanted| wanted.begun);
+            if let Some(wanted) = pair.wanted.take() {
+                (call.begun, call.lead) = (Some(wanted.begun), wanted.lead);
+            }
             Box::pin(call.welcome(arrival, &pair)).await;
             (Ok(pair.arguments), Some(pair.place))
         }
@@ -317,6 +324,14 @@ struct Call {
     danger: Option<Danger>,
     /// Who asked for the capture by the API and has not been told yet.
     begun: Option<oneshot::Sender<Result<(), Refusal>>>,
+    /// A program leads the capture.
+    lead: Option<Led>,
+    /// Where the operator is to be, when the field stands still.
+    switching: Option<Company>,
+    /// He is there, and it goes on.
+    switched: bool,
+    /// Who had it charged by the API, and when.
+    completed: Option<(By, At)>,
 }
 
 /// By what a recorder outside Asterisk finds the call.
@@ -714,13 +729,18 @@ impl Call {
                 .map(|stored| stored.card),
             attended: order.mode != Mode::SelfService,
             rules: Rules {
-                brands: self.brands(&order),
+                brands: match &self.lead {
+                    Some(lead) => lead.brands(self.brands(&order)),
+                    None => self.brands(&order),
+                },
                 luhn: true,
             },
             month: this_month(),
             training: order.mode == Mode::Training,
             reference: order.claim.payment().reference,
-            security_code: tenant.is_none_or(|t| t.security_code),
+            security_code: tenant.is_none_or(|t| t.security_code)
+                && self.lead.as_ref().is_none_or(Led::wants_code),
+            led: self.lead.as_ref().map(Led::leading),
             can_pause: self.operator.is_some() && !self.operator_keys(),
             greeting: !self.operator_keys(),
             operator_keys: self.operator_keys(),
@@ -730,6 +750,8 @@ impl Call {
         };
         let settings = if self.operator_keys() {
             Arc::new(ivrpay_dialogue::keyed::settings(&shared.settings))
+        } else if let Some(lead) = &self.lead {
+            Arc::new(lead.settings(&shared.settings))
         } else {
             Arc::clone(&shared.settings)
         };
@@ -754,6 +776,9 @@ impl Call {
         }
         // The digits are gone before anybody hears of the caller again.
         drop(dialogue);
+        if let Some(lead) = &self.lead {
+            lead.ended(&end);
+        }
         self.keys_told(end.keys);
         let (amount, transaction) = {
             let payment = order.claim.payment();
@@ -880,6 +905,22 @@ impl Call {
             }
         }
         let command = match want {
+            Want::Switch(mode) => {
+                let (answer, input) = self.wish_switch(dialogue, mode);
+                if matches!(answer, Wished::Done(_)) {
+                    events::wished(&self.about, want, &by);
+                }
+                wish.answer(answer);
+                return input;
+            }
+            Want::Capture(field, again) => match card_field(field) {
+                Some(field) => Command::Capture(Ask { field, again }),
+                None => {
+                    wish.answer(Wished::NotNow);
+                    return None;
+                }
+            },
+            Want::Complete => Command::Complete,
             Want::Cancel => Command::Cancel,
             Want::Pause => Command::Pause,
             Want::Resume => Command::Resume,
@@ -899,11 +940,35 @@ impl Call {
             return None;
         }
         events::wished(&self.about, want, &by);
-        if want == Want::Cancel {
-            self.cancelled = Some((by, self.now()));
+        match want {
+            Want::Cancel => self.cancelled = Some((by, self.now())),
+            Want::Complete => self.completed = Some((by, self.now())),
+            _ => {}
         }
         wish.answer(Wished::Done(self.about.call_id));
         Some(Input::Command(command))
+    }
+
+    /// Where the operator is to be from here on. While a field is keyed it stands still for that, and goes on by itself.
+    fn wish_switch(&mut self, dialogue: &Dialogue, mode: CaptureMode) -> (Wished, Option<Input>) {
+        let (now, done) = (self.now(), Wished::Done(self.about.call_id));
+        let company = match mode {
+            CaptureMode::Hold => Company::Hold,
+            CaptureMode::Stay => Company::Stay,
+            CaptureMode::Led => return (Wished::NotNow, None),
+        };
+        let fixed = self.operator_keys() || self.lead.is_some() || self.switching.is_some();
+        let Some(operator) = self.operator.as_mut().filter(|o| !o.gone && !fixed) else {
+            return (Wished::NotNow, None);
+        };
+        if operator.is_already(company) {
+            return (done, None);
+        }
+        if !dialogue.takes(now, Command::Pause) {
+            return (Wished::NotNow, None);
+        }
+        self.switching = Some(company);
+        (done, Some(Input::Command(Command::Pause)))
     }
 
     /// The end of a prompt may have been told while nobody heard it: whoever waits for it would wait in silence.
@@ -1011,6 +1076,13 @@ impl Call {
                         let is_there = self.operator.as_ref().is_some_and(|o| !o.gone);
                         self.danger = Some(danger).filter(|_| is_there);
                         dialogue.handle(self.now(), Input::Command(Command::Cancel));
+                    } else if std::mem::take(&mut self.switched) {
+                        dialogue.handle(self.now(), Input::Command(Command::Resume));
+                    }
+                }
+                Output::Taken(taken) => {
+                    if let Some(lead) = &self.lead {
+                        lead.taken(taken);
                     }
                 }
                 Output::Write(draft) => {
@@ -1254,9 +1326,12 @@ impl Call {
         let mut evidence = end
             .and_then(|end| serde_json::to_value(&end.evidence).ok())
             .unwrap_or_default();
-        if let (Some(evidence), Some((by, at))) = (evidence.as_array_mut(), &self.cancelled) {
-            let at_ms = u64::try_from(at.0.as_millis()).unwrap_or(u64::MAX);
-            evidence.push(serde_json::json!({"is": "cancelled", "by": by.person.as_str(), "via": by.via, "at_ms": at_ms}));
+        let wishes = [("cancelled", &self.cancelled), ("completed", &self.completed)];
+        for (is, done) in wishes {
+            if let (Some(evidence), Some((by, at))) = (evidence.as_array_mut(), done) {
+                let at_ms = u64::try_from(at.0.as_millis()).unwrap_or(u64::MAX);
+                evidence.push(serde_json::json!({"is": is, "by": by.person.as_str(), "via": by.via, "at_ms": at_ms}));
+            }
         }
         // Heard is what was played, not what was meant to be.
         let heard = !end.is_some_and(|end| end.hung_up || self.unheard);
@@ -1352,6 +1427,16 @@ impl Call {
 
     fn now(&self) -> At {
         At(self.began.elapsed())
+    }
+}
+
+/// `None` for what is no field of a card.
+fn card_field(field: Field) -> Option<CardField> {
+    match field {
+        Field::PaymentCardNumber => Some(CardField::PaymentCardNumber),
+        Field::ExpirationDate => Some(CardField::ExpirationDate),
+        Field::SecurityCode => Some(CardField::SecurityCode),
+        Field::PaymentAmount | Field::PaymentPlan | Field::Confirmation => None,
     }
 }
 

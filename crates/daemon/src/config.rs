@@ -29,6 +29,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
 use crate::breaker::{FAILURES, Maintenance};
+use crate::twilio::{Account, RawAccount, accounts_of};
 use crate::edge::{Edge, RawEdge};
 use crate::guard::{Danger, EXCEPTION_DAYS_MAX, Exception};
 use crate::ladder::{Ending, Ladder, RUNGS_MAX, Rung};
@@ -123,6 +124,8 @@ pub struct Config {
     pub pay_key: Option<ivrpay_ami::Config>,
     /// HTTP API.
     pub http: Http,
+    /// Who may ask in Twilio's form.
+    pub twilio: Vec<Account>,
     /// Unix socket of the CLI.
     pub admin_socket: PathBuf,
     /// The journal's file; where it is at a server, the file beside which the others are.
@@ -382,6 +385,8 @@ struct RawConfig {
     pay_key: Option<RawAmi>,
     #[serde(default)]
     http: RawHttp,
+    #[serde(default)]
+    twilio: Vec<RawAccount>,
     #[serde(default)]
     admin: RawAdmin,
     #[serde(default)]
@@ -975,6 +980,7 @@ impl Config {
             .enumerate()
             .map(|(index, raw)| api_key(index, raw, requests_per_minute, &tenants))
             .collect::<Result<Vec<_>, _>>()?;
+        let twilio = accounts_of(raw.twilio, &keys, folder)?;
         let limits = raw.limits;
         if !(1..=2_000).contains(&limits.calls_max) {
             return Err(ConfigError::value("limits.calls_max", "1 to 2000"));
@@ -1024,6 +1030,7 @@ impl Config {
                 listen: raw.http.listen,
                 keys,
             },
+            twilio,
             admin_socket,
             journal,
             journal_at,

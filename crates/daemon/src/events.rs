@@ -681,11 +681,30 @@ pub(crate) fn wished(about: &About, want: Want, by: &By) {
         }
         Want::Pause => info!(%call_id, by, via, "the API pauses the capture"),
         Want::Resume => info!(%call_id, by, via, "the API goes on with the capture"),
+        Want::Complete => info!(%call_id, by, via, "the API has what was keyed charged"),
+        Want::Capture(field, again) => {
+            let field = field.name();
+            info!(%call_id, by, via, field, again, "the API has a field keyed");
+        }
+        Want::Switch(mode) => {
+            info!(%call_id, by, via, ?mode, "the API has the operator wait apart, or stay");
+        }
         Want::Ask(field) => {
             let field = field.name();
             info!(%call_id, by, via, field, "the API has a field asked anew");
         }
     }
+}
+
+/// A program that leads a capture was not told how far it is.
+pub(crate) fn status_callback_failed(call: CallId, error: &ivrpay_wire::CallbackError) {
+    warn!(call_id = %call, reason = %error, "a status callback did not arrive; the capture goes on");
+    counter!("ivrpay_status_callbacks_total", "result" => "failed").increment(1);
+}
+
+pub(crate) fn status_callback_sent(call: CallId) {
+    debug!(call_id = %call, "a status callback was taken");
+    counter!("ivrpay_status_callbacks_total", "result" => "taken").increment(1);
 }
 
 pub(crate) fn listener_off(channel: &ChannelId, call: CallId) {

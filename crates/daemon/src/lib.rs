@@ -40,6 +40,7 @@ mod tasks;
 #[cfg(feature = "plant")]
 pub mod teller;
 pub mod tries;
+mod twilio;
 pub mod trunk;
 mod webhooks;
 

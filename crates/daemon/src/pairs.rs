@@ -15,6 +15,7 @@ use tokio::sync::oneshot;
 
 use crate::arguments::{Arguments, values};
 use crate::pools::Place;
+use crate::twilio::Led;
 
 /// Pairs that may be on their way at once; more come only from a mistake.
 const PAIRS_MAX: usize = 250;
@@ -62,6 +63,8 @@ pub(crate) struct Wanted {
     pub(crate) call: CallId,
     /// Told when a card may be asked for, or why not. Dropped: neither came.
     pub(crate) begun: oneshot::Sender<Result<(), Refusal>>,
+    /// A program leads it.
+    pub(crate) lead: Option<Led>,
 }
 
 /// The operator's leg, when it comes.

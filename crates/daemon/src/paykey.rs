@@ -29,6 +29,7 @@ use crate::order::{self, NotFound};
 use crate::pairs::{ARRIVAL_MAX, Company, Pair, Wanted};
 use crate::pools::{NoPlace, Pools};
 use crate::spies::Policy;
+use crate::twilio::Account;
 
 pub(crate) use ami::asks;
 
@@ -45,6 +46,8 @@ pub(crate) struct PayKey {
     pub(crate) pools: Pools,
     /// No new call is taken.
     pub(crate) draining: CancellationToken,
+    /// Who may lead captures in Twilio's form.
+    pub(crate) twilio: Vec<Account>,
     /// Who moves both legs, where the dialplan can't.
     pub(crate) ami: Option<ivrpay_ami::Config>,
 }

@@ -14,7 +14,7 @@ use ivrpay_api as api;
 use ivrpay_dialogue::{CallResult, Command};
 use ivrpay_journal::{Journal, OpenOptions};
 use ivrpay_payment::{CallId, PaymentId, TenantId};
-use ivrpay_web::{Drains as _, NotCalled, NotStarted, ToStart, Web};
+use ivrpay_web::{CallbackRefused, Drains as _, NotCalled, NotStarted, ToStart, Web};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::signal::unix;
@@ -124,7 +124,10 @@ pub async fn serve(
     let cancels = Cancels::default();
     // The API listens before Asterisk is reached.
     let caller = Arc::new(Caller::default());
-    let talks = Arc::new(Talks::default());
+    let talks = Arc::new(Talks {
+        there: OnceLock::new(),
+        accounts: config.twilio.clone(),
+    });
     let web = web(
         &config,
         &journal,
@@ -228,9 +231,10 @@ pub async fn serve(
         shared: Arc::clone(&shared),
         pools: pools.clone(),
         draining: drain.begun().clone(),
+        twilio: config.twilio.clone(),
         ami: config.pay_key.clone(),
     });
-    drop(talks.0.set((Arc::clone(&key), Arc::clone(&connected))));
+    drop(talks.there.set((Arc::clone(&key), Arc::clone(&connected))));
     if let Some(listener) = keys {
         let key = Arc::clone(&key);
         let closed = closing.clone().cancelled_owned();
@@ -706,6 +710,7 @@ fn web(
         journal_health: ivrpay_web::JournalHealth::default(),
         caller: Arc::clone(caller) as Arc<dyn ivrpay_web::Caller>,
         talks: Arc::clone(talks) as Arc<dyn ivrpay_web::Talks>,
+        twilio: Arc::new(crate::twilio::accounts(&config.twilio)),
     }
 }
 
@@ -764,24 +769,49 @@ impl ivrpay_web::Caller for Caller {
 }
 
 /// Who takes talks over, when Asterisk is there.
-#[derive(Default)]
-struct Talks(OnceLock<(Arc<PayKey>, Arc<AtomicBool>)>);
+struct Talks {
+    there: OnceLock<(Arc<PayKey>, Arc<AtomicBool>)>,
+    accounts: Vec<crate::twilio::Account>,
+}
+
+impl Talks {
+    fn key(&self) -> Result<Arc<PayKey>, NotStarted> {
+        let there = self.there.get();
+        let there = there.filter(|(_, connected)| connected.load(Ordering::Relaxed));
+        let key = there.map(|(key, _)| Arc::clone(key));
+        key.ok_or(NotStarted::away(
+            "Asterisk is not connected; nobody was moved",
+        ))
+    }
+}
 
 impl ivrpay_web::Talks for Talks {
     fn start(&self, start: ToStart) -> BoxFuture<'static, Result<CallId, NotStarted>> {
-        let there = self.0.get();
-        let there = there.filter(|(_, connected)| connected.load(Ordering::Relaxed));
-        let Some((key, _)) = there else {
-            let why = NotStarted::away("Asterisk is not connected; nobody was moved");
-            return std::future::ready(Err(why)).boxed();
+        let key = match self.key() {
+            Ok(key) => key,
+            Err(why) => return std::future::ready(Err(why)).boxed(),
         };
         // To its end, also where whoever asked goes away: two people are on their way.
-        let started = tokio::spawn(Arc::clone(key).start(start));
+        let started = tokio::spawn(key.start(start));
         async move {
             let lost = NotStarted::away("the talk could not be taken over");
             started.await.unwrap_or(Err(lost))
         }
         .boxed()
+    }
+
+    fn calls(
+        &self,
+        tenant: TenantId,
+    ) -> BoxFuture<'static, Result<Vec<ivrpay_web::LiveCall>, NotStarted>> {
+        match self.key() {
+            Ok(key) => key.calls(tenant).boxed(),
+            Err(why) => std::future::ready(Err(why)).boxed(),
+        }
+    }
+
+    fn may_call_back(&self, account: &str, url: &str) -> Result<(), CallbackRefused> {
+        crate::twilio::may_call_back(&self.accounts, account, url)
     }
 }
 

@@ -33,6 +33,19 @@ pub enum Scope {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyHash([u8; 32]);
 
+impl KeyHash {
+    /// That of a key.
+    #[must_use]
+    pub fn of(key: &str) -> Self {
+        Self(Sha256::digest(key.as_bytes()).into())
+    }
+
+    /// Whether it is the key's, compared in constant time.
+    pub(crate) fn is_of(&self, key: &str) -> bool {
+        bool::from(self.0.as_slice().ct_eq(Self::of(key).0.as_slice()))
+    }
+}
+
 /// Not 64 hexadecimal digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
@@ -76,6 +89,11 @@ pub struct ApiKey {
 pub struct Keys(pub Vec<ApiKey>);
 
 impl Keys {
+    /// By its name, which no other one has.
+    pub(crate) fn named(&self, name: &str) -> Option<&ApiKey> {
+        self.0.iter().find(|key| key.name == name)
+    }
+
     fn find(&self, key: &str) -> Option<&ApiKey> {
         let hash = Sha256::digest(key.as_bytes());
         // Every key is compared, whether one was found or not.

@@ -43,6 +43,11 @@ impl ApiError {
         }
     }
 
+    /// Its status and its sentence, for another form of errors.
+    pub(crate) fn told(self) -> (StatusCode, String) {
+        (self.status, self.detail)
+    }
+
     pub(crate) fn with_status(mut self, status: StatusCode) -> Self {
         self.status = status;
         self

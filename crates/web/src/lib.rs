@@ -23,6 +23,7 @@ mod request;
 mod routes;
 mod starts;
 mod tasks;
+mod twilio;
 mod webhooks;
 
 use std::collections::BTreeMap;
@@ -57,6 +58,7 @@ pub use limit::{Limits, Steady};
 pub use listen::{CONNECTIONS_MAX, HEAD_MAX, serve};
 pub use request::{Answered, BODY_MAX, RequestId};
 pub use starts::{NotStarted, TalkLeg, Talks, ToStart};
+pub use twilio::{CallbackRefused, Lead, LiveCall, Twilio, TwilioAccount};
 pub use webhooks::TestsWebhook;
 
 /// Largest body that is read, bytes. A payment is a few hundred.
@@ -176,6 +178,8 @@ pub struct Web {
     pub caller: Arc<dyn Caller>,
     /// Who takes talks over.
     pub talks: Arc<dyn Talks>,
+    /// Who may ask in Twilio's form.
+    pub twilio: Arc<Twilio>,
 }
 
 /// Whose task a recording is in which a card was spoken or keyed, and by when it has to be deleted or redacted.
@@ -249,7 +253,8 @@ pub fn router(web: Web) -> Router {
             request::whole_body,
         ))
         .layer(middleware::from_fn_with_state(web.clone(), auth::bearer));
-    finish(keyed.merge(hooks::routes().into_router()), web)
+    let others = hooks::routes().into_router().merge(twilio::router());
+    finish(keyed.merge(others), web)
 }
 
 /// The same routes for whoever may open the Unix socket (mode 0600): every tenant, no key.
@@ -292,6 +297,8 @@ fn shared() -> Routes {
         .post("/v1/calls/{id}/pause", captures::pause)
         .post("/v1/calls/{id}/resume", captures::resume)
         .post("/v1/calls/{id}/cancel", captures::cancel)
+        .post("/v1/calls/{id}/switch", captures::switch)
+        .post("/v1/calls/{id}/complete", captures::complete)
         .get("/v1/orders", orders::show)
         .post("/v1/orders/split", orders::split)
         .post("/v1/orders/additional", orders::add)

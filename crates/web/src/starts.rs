@@ -19,7 +19,7 @@ use crate::payments::{
     hash, id, idempotency_key, merchant, new_payment, not_created, number, own,
 };
 use crate::tasks::by;
-use crate::{Tenant, Web};
+use crate::{CallbackRefused, Lead, LiveCall, Tenant, Web};
 
 /// Longest name of a channel, bytes (`AST_CHANNEL_NAME`).
 const CHANNEL_MAX: usize = 80;
@@ -28,6 +28,15 @@ const CHANNEL_MAX: usize = 80;
 pub trait Talks: Send + Sync {
     /// Brings the two of a talk into a capture, and says when a card may be asked for. Goes on to its end, whoever waits for it.
     fn start(&self, start: ToStart) -> BoxFuture<'static, Result<CallId, NotStarted>>;
+
+    /// The talks of a merchant that are on now, each leg of each.
+    fn calls(&self, tenant: TenantId) -> BoxFuture<'static, Result<Vec<LiveCall>, NotStarted>>;
+
+    /// Whether status callbacks of that account may go to this address.
+    ///
+    /// # Errors
+    /// Why not.
+    fn may_call_back(&self, account: &str, url: &str) -> Result<(), CallbackRefused>;
 }
 
 /// A capture that is to begin.
@@ -41,6 +50,8 @@ pub struct ToStart {
     pub leg: TalkLeg,
     /// What the operator does meanwhile; as his key has it when absent.
     pub mode: Option<api::CaptureMode>,
+    /// How a program leads, where it does.
+    pub lead: Option<Lead>,
     /// Who says so.
     pub by: By,
 }
@@ -52,6 +63,8 @@ pub enum TalkLeg {
     Extension(String),
     /// His channel, by name or unique id.
     Channel(String),
+    /// The customer's channel, by its `CallSid`.
+    Customer(String),
 }
 
 /// Why a capture was not begun.
@@ -112,6 +125,7 @@ pub(crate) async fn create(
         payment: payment.id,
         leg,
         mode,
+        lead: (mode == Some(api::CaptureMode::Led)).then(Lead::default),
         by: by.clone(),
     };
     match web.talks.start(start).await {

@@ -6,6 +6,10 @@
 mod attacks;
 #[path = "api/requests.rs"]
 mod requests;
+#[path = "api/starts.rs"]
+mod starts;
+#[path = "api/twilio.rs"]
+mod twilio;
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -23,11 +27,13 @@ use ivrpay_payment::{
     Outcome, PaymentId, Plan, TenantId, Transaction, Truncated,
 };
 use ivrpay_web::{
-    Acquirers, Answered, ApiKey, Caller, Feed, HOOK_BYTES_MAX, HookRefused, JournalHealth, Keys,
-    LaterRefused, Limits, NotCalled, NotStarted, Posted, Rings, Scope, Talks, Tenant, ToCall, ToStart,
-    Want, Web, Wished,
+    Acquirers, Answered, ApiKey, CallbackRefused, Caller, CaptureMode, Feed, HOOK_BYTES_MAX,
+    HookRefused, JournalHealth, KeyHash, Keys, LaterRefused, Limits, LiveCall, NotCalled,
+    NotStarted, Posted, Rings, Scope, TalkLeg, Talks, Tenant, ToCall, ToStart, Twilio,
+    TwilioAccount, Want, Web, Wished,
 };
 use serde_json::{Value, json};
+use twilio::{ACCOUNT, API_KEY, CALL, TOKEN};
 use sha2::{Digest as _, Sha256};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -168,6 +174,26 @@ impl Talks for Notes {
             None => Ok(CallId::new(uuid::Uuid::now_v7())),
         };
         std::future::ready(begun).boxed()
+    }
+
+    fn calls(&self, tenant: TenantId) -> BoxFuture<'static, Result<Vec<LiveCall>, NotStarted>> {
+        let calls = (tenant.as_str() == "tokyo").then(|| LiveCall {
+            sid: CALL.into(),
+            with: None,
+            from: "0312345678".into(),
+            to: "201".into(),
+            channel: "PJSIP/trunk-00000001".into(),
+            began_ms: NOW_MS,
+        });
+        std::future::ready(Ok(calls.into_iter().collect())).boxed()
+    }
+
+    fn may_call_back(&self, _account: &str, url: &str) -> Result<(), CallbackRefused> {
+        if url.starts_with("https://cti.example.com/") {
+            Ok(())
+        } else {
+            Err(CallbackRefused("an address that is not allowed".into()))
+        }
     }
 }
 
@@ -365,6 +391,12 @@ impl Server {
             journal_health: JournalHealth::default(),
             caller: Arc::clone(&notes) as Arc<dyn Caller>,
             talks: Arc::clone(&notes) as Arc<dyn Talks>,
+            twilio: Arc::new(Twilio::new(vec![TwilioAccount {
+                sid: ACCOUNT.into(),
+                key: "tokyo-key".into(),
+                token: KeyHash::of(TOKEN),
+                api_keys: [(API_KEY.to_owned(), "watcher-key".to_owned())].into(),
+            }])),
         };
         Self {
             api: serve(ivrpay_web::router(web.clone())).await,

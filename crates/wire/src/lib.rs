@@ -14,6 +14,7 @@
 
 mod again;
 pub mod conformance;
+mod callback;
 mod error;
 mod hook;
 mod lookup;
@@ -28,6 +29,7 @@ mod tests;
 mod tls;
 mod webhook;
 
+pub use callback::{Callback, CallbackConfig, CallbackError};
 pub use error::{Certificate, ConfigError, SendError, Unreached};
 pub use hook::{Hook, HookConfig, HookError};
 pub use lookup::{ANSWER_MAX, Lookup, LookupConfig, LookupError};

@@ -14,12 +14,12 @@ use ivrpay_dialogue::Prompt;
 use ivrpay_dialogue::operator::Refusal;
 use ivrpay_payment::{CallId, TenantId};
 use ivrpay_prompts::Language;
-use ivrpay_web::{CaptureMode, NotStarted, TalkLeg, ToStart};
+use ivrpay_web::{CaptureMode, LiveCall, NotStarted, TalkLeg, ToStart};
 use tokio::sync::oneshot;
 
 use super::{Ear, No, PayKey, Press, Ready, other_half, partner, spoken};
 use crate::edge::Edge;
-use crate::events;
+use crate::{events, twilio};
 use crate::pairs::{ARRIVAL_MAX, Wanted};
 
 /// Context and extension of the dialplan that move both.
@@ -29,6 +29,8 @@ const EXTENSION: &str = "taken";
 const MOVE_SECONDS: u32 = 5;
 /// From the move until a card may be asked for: both have to come, recorders to pause, Asterisk to be looked at.
 const BEGUN_MAX: Duration = Duration::from_secs(ARRIVAL_MAX.as_secs() + 15);
+/// Legs of talks that are listed.
+const CALLS_MAX: usize = 1_000;
 /// Set by the dialplan on a talk, inherited: whose it is, and what the operator does meanwhile.
 const TENANT: &str = "IVRPAY_TENANT";
 const COMPANY: &str = "IVRPAY_COMPANY";
@@ -68,13 +70,20 @@ impl PayKey {
             .await?;
         let call = CallId::new(uuid::Uuid::now_v7());
         let (begun, begins) = oneshot::channel();
+        let (lead, reports) = match start.lead.clone() {
+            Some(lead) => {
+                let (led, reports) = twilio::led(lead, &self.twilio);
+                (Some(led), Some(reports))
+            }
+            None => (None, None),
+        };
         let arguments = self.said(&start, operator).await;
         let press = Press {
             operator: operator.id.as_str(),
             name: &operator.name,
             number: &operator.caller.number,
             arguments: &arguments,
-            wanted: Some(Wanted { call, begun }),
+            wanted: Some(Wanted { call, begun, lead }),
         };
         let mut language = spoken(&operator.language);
         let decided = self.decide(&mut Nobody, press, &mut language).await;
@@ -90,7 +99,14 @@ impl PayKey {
         self.take(operator, &ready).await?;
         events::capture_started(&operator.name, call, &start.by);
         match tokio::time::timeout(BEGUN_MAX, begins).await {
-            Ok(Ok(Ok(()))) => Ok(call),
+            Ok(Ok(Ok(()))) => {
+                if let (Some(lead), Some(reports)) = (start.lead, reports) {
+                    let journal = self.shared.settle.journal().clone();
+                    let session = twilio::Session::new(lead, call, start.payment, journal);
+                    tokio::spawn(twilio::tell(session, self.twilio.clone(), reports));
+                }
+                Ok(call)
+            }
             Ok(Ok(Err(why))) => Err(refused(why)),
             // The pair is forgotten, or the call has ended before it had begun.
             Ok(Err(_)) => Err(NotStarted::new(
@@ -107,7 +123,7 @@ impl PayKey {
     async fn said(&self, start: &ToStart, operator: &Channel) -> Vec<String> {
         let mode = match start.mode {
             Some(CaptureMode::Hold) => "hold",
-            Some(CaptureMode::Stay) => "stay",
+            Some(CaptureMode::Stay | CaptureMode::Led) => "stay",
             // As the operator's key has it.
             None => {
                 let client = &self.shared.client;
@@ -153,6 +169,31 @@ impl PayKey {
         Err(no_talk())
     }
 
+    /// The talks of a merchant: each leg of each.
+    pub(crate) async fn calls(
+        self: Arc<Self>,
+        tenant: TenantId,
+    ) -> Result<Vec<LiveCall>, NotStarted> {
+        let client = &self.shared.client;
+        let Ok((channels, bridges)) = tokio::try_join!(client.channels(), client.bridges()) else {
+            return Err(NotStarted::away("Asterisk did not say who is talking"));
+        };
+        let mut calls = Vec::new();
+        for channel in &channels {
+            if calls.len() == CALLS_MAX || other_half(&channel.name).is_some() {
+                continue;
+            }
+            let Ok(other) = partner(&channels, &bridges, channel.id.as_str()) else {
+                continue;
+            };
+            let of = self.is_of(&tenant, channel, &channels, &bridges).await;
+            if of.is_ok() {
+                calls.push(twilio::live_call(channel, other));
+            }
+        }
+        Ok(calls)
+    }
+
     async fn take(&self, operator: &Channel, ready: &Ready) -> Result<(), NotStarted> {
         let variables = [
             ("IVRPAY_PAIR", ready.token.as_str()),
@@ -192,6 +233,14 @@ fn talking<'c>(
             let is_his = |channel: &&Channel| edge.extension_of(channel) == Some(extension);
             let his = channels.iter().filter(own).filter(is_his);
             his.filter(is_in_a_talk).collect()
+        }
+        TalkLeg::Customer(sid) => {
+            let is_his = |channel: &&Channel| twilio::call_sid(channel.id.as_str()) == *sid;
+            let customer = channels.iter().filter(own).find(is_his).ok_or_else(|| {
+                NotStarted::new(ErrorCode::NotFound, "no call of this sid is on now")
+            })?;
+            let operator = partner(channels, bridges, customer.id.as_str()).map_err(refused)?;
+            vec![operator]
         }
         TalkLeg::Channel(name) => {
             let named = |channel: &&Channel| channel.name == *name || channel.id.as_str() == name;
