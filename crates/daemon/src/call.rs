@@ -21,8 +21,8 @@ use ivrpay_ari::{
 use ivrpay_card::{Month, Rules};
 use ivrpay_dialogue::operator::Refusal;
 use ivrpay_dialogue::{
-    Ask, At, CallResult, CardField, Command, Dialogue, Draft, End, Input, Line, NotWritten, Output, Prompt, Say,
-    Setup, Stage, Step,
+    Ask, At, CallResult, CardField, Command, Dialogue, Draft, End, Input, Line, NotWritten, Output,
+    Prompt, Say, Setup, Stage, Step,
 };
 use ivrpay_journal::{
     By, Claim, ClaimError, CreateError, EnteredBy, Mode as PaymentMode, NewPayment, Origin,
@@ -1326,7 +1326,10 @@ impl Call {
         let mut evidence = end
             .and_then(|end| serde_json::to_value(&end.evidence).ok())
             .unwrap_or_default();
-        let wishes = [("cancelled", &self.cancelled), ("completed", &self.completed)];
+        let wishes = [
+            ("cancelled", &self.cancelled),
+            ("completed", &self.completed),
+        ];
         for (is, done) in wishes {
             if let (Some(evidence), Some((by, at))) = (evidence.as_array_mut(), done) {
                 let at_ms = u64::try_from(at.0.as_millis()).unwrap_or(u64::MAX);

@@ -29,7 +29,6 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
 use crate::breaker::{FAILURES, Maintenance};
-use crate::twilio::{Account, RawAccount, accounts_of};
 use crate::edge::{Edge, RawEdge};
 use crate::guard::{Danger, EXCEPTION_DAYS_MAX, Exception};
 use crate::ladder::{Ending, Ladder, RUNGS_MAX, Rung};
@@ -41,6 +40,7 @@ use crate::recorders::{RawRecorder, Recorder};
 use crate::routing::{Merchant, RawRoute, Routing};
 use crate::spies;
 use crate::tries::{TRIES_DEFAULT, TRIES_MAX};
+use crate::twilio::{Account, RawAccount, accounts_of};
 
 /// Why a configuration can't be used. Each says where and what to do.
 #[derive(Debug, thiserror::Error)]

@@ -40,8 +40,8 @@ mod tasks;
 #[cfg(feature = "plant")]
 pub mod teller;
 pub mod tries;
-mod twilio;
 pub mod trunk;
+mod twilio;
 mod webhooks;
 
 pub use reach::reach;

@@ -9,9 +9,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use ivrpay_ari::Channel;
-use ivrpay_dialogue::{
-    Ask, CallResult, End, ErrorType, Fields, Leading, Settings, Taken,
-};
+use ivrpay_dialogue::{Ask, CallResult, End, ErrorType, Fields, Leading, Settings, Taken};
 use ivrpay_journal::Journal;
 use ivrpay_payment::{Brand, CallId, Outcome, PaymentId, Truncated};
 use ivrpay_web::{CallbackRefused, Field, Lead, LiveCall, Twilio, TwilioAccount};
@@ -84,8 +82,7 @@ impl Led {
     pub(crate) fn settings(&self, of: &Settings) -> Settings {
         let mut settings = of.clone();
         if let Some(timeout) = self.lead.timeout {
-            settings.first_key = timeout;
-            settings.first_key_card_number = timeout;
+            settings.inter_digit_timeout = timeout;
         }
         settings
     }
@@ -244,12 +241,7 @@ impl Session {
 }
 
 /// The number by its last four, the rest by what does not tell its length.
-fn masks(
-    add: &mut impl FnMut(&str, String),
-    card: Option<Truncated>,
-    expiry: bool,
-    code: bool,
-) {
+fn masks(add: &mut impl FnMut(&str, String), card: Option<Truncated>, expiry: bool, code: bool) {
     if let Some(card) = card {
         let last4 = card.last4_text();
         add("PaymentCardNumber", format!("xxxxxxxxxxxx{last4}"));
@@ -371,6 +363,26 @@ mod tests {
     }
 
     #[test]
+    fn a_leg_is_shown_with_its_number_and_the_other_ones() {
+        let channel = |id: &str, number: &str, connected: &str| -> Channel {
+            let json = serde_json::json!({"id": id, "name": format!("PJSIP/x-{id}"), "state": "Up",
+                "creationtime": "2026-11-27T18:00:00.000+0900", "caller": {"number": number}, "connected": {"number": connected}});
+            serde_json::from_value(json).unwrap()
+        };
+        let (customer, operator) = (channel("1", "0312345678", "201"), channel("2", "201", ""));
+        let shown = live_call(&customer, &operator);
+        assert_eq!(
+            (shown.from.as_str(), shown.to.as_str()),
+            ("0312345678", "201")
+        );
+        assert_eq!(shown.with, Some(call_sid("2")));
+        assert_eq!(
+            written(Timestamp::from_millisecond(shown.began_ms).unwrap()),
+            "Fri, 27 Nov 2026 09:00:00 +0000"
+        );
+    }
+
+    #[test]
     fn masks_tell_no_length() {
         let mut told = Vec::new();
         let card = Truncated::new(Brand::Amex, [0, 0, 0, 5]).unwrap();
@@ -394,10 +406,7 @@ mod tests {
             ask(CardField::PaymentCardNumber, false),
             "payment-card-number"
         );
-        assert_eq!(
-            ask(CardField::SecurityCode, true),
-            "security-code-matcher"
-        );
+        assert_eq!(ask(CardField::SecurityCode, true), "security-code-matcher");
         assert_eq!(error_name(ErrorType::KeysNotHeard), "input-timeout");
     }
 }

@@ -387,10 +387,9 @@ impl Led {
                         let brands = crate::io::Brands::of(&rules.brands);
                         (ErrorType::InvalidCardType, Say::Brands(brands))
                     }
-                    PanError::Short => line(
-                        ErrorType::InvalidCardNumber,
-                        Line::InvalidCardNumberShort,
-                    ),
+                    PanError::Short => {
+                        line(ErrorType::InvalidCardNumber, Line::InvalidCardNumberShort)
+                    }
                     PanError::Long => {
                         line(ErrorType::InvalidCardNumber, Line::InvalidCardNumberLong)
                     }
@@ -470,14 +469,7 @@ impl Led {
         writing::enter(call, With::Card(card), plan)
     }
 
-    fn tell(
-        &self,
-        call: &mut Call,
-        asked: Ask,
-        open: bool,
-        attempt: u8,
-        error: Option<ErrorType>,
-    ) {
+    fn tell(&self, call: &mut Call, asked: Ask, open: bool, attempt: u8, error: Option<ErrorType>) {
         let taken = Taken {
             asked,
             open,

@@ -6,8 +6,8 @@
 
 use crate::call::Call;
 use crate::io::{At, CallResult, Say, Step};
-use crate::line::Line;
 use crate::led::{Ask, Led};
+use crate::line::Line;
 use crate::{State, What, collect_pan, ending};
 
 pub(crate) struct Paused {

@@ -8,8 +8,8 @@ use ivrpay_payment::{Plan, Truncated};
 
 use crate::call::Call;
 use crate::io::{At, CallResult, Draft, NotWritten, Output, Step};
-use crate::line::Line;
 use crate::led::CardField;
+use crate::line::Line;
 use crate::{State, What, authorise, collect_code, collect_expiry, collect_pan, ending, led};
 
 pub(crate) struct Writing {

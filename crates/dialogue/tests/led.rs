@@ -57,19 +57,27 @@ fn keyed(runner: &mut Runner, command: Command, keys: &str) {
 
 fn required(runner: &Runner) -> Vec<&'static str> {
     let taken = runner.taken.as_ref().unwrap();
-    let names = taken.required.iter().map(|ask| match (ask.field, ask.again) {
-        (CardField::PaymentCardNumber, false) => "number",
-        (CardField::PaymentCardNumber, true) => "number-matcher",
-        (CardField::ExpirationDate, false) => "expiry",
-        (CardField::ExpirationDate, true) => "expiry-matcher",
-        (CardField::SecurityCode, false) => "code",
-        (CardField::SecurityCode, true) => "code-matcher",
-    });
+    let names = taken
+        .required
+        .iter()
+        .map(|ask| match (ask.field, ask.again) {
+            (CardField::PaymentCardNumber, false) => "number",
+            (CardField::PaymentCardNumber, true) => "number-matcher",
+            (CardField::ExpirationDate, false) => "expiry",
+            (CardField::ExpirationDate, true) => "expiry-matcher",
+            (CardField::SecurityCode, false) => "code",
+            (CardField::SecurityCode, true) => "code-matcher",
+        });
     names.collect()
 }
 
 fn error(runner: &Runner) -> Option<&'static str> {
-    runner.taken.as_ref().unwrap().error.map(|error| error.name())
+    runner
+        .taken
+        .as_ref()
+        .unwrap()
+        .error
+        .map(|error| error.name())
 }
 
 fn ends(runner: &mut Runner) -> CallResult {
@@ -121,7 +129,10 @@ fn what_is_wrong_is_asked_again_and_then_left_to_whoever_leads() {
     assert!(!taken.open && taken.attempt == 3 && taken.card.is_none());
     assert_eq!(runner.step, Some(Step::AwaitingCapture));
     keyed(&mut runner, NUMBER, &format!("{VISA}#"));
-    assert_eq!((error(&runner), required(&runner)), (None, vec!["expiry", "code"]));
+    assert_eq!(
+        (error(&runner), required(&runner)),
+        (None, vec!["expiry", "code"])
+    );
     // A date that has passed, and silence.
     keyed(&mut runner, EXPIRY, "0120");
     assert_eq!(error(&runner), Some("invalid-date"));
@@ -155,10 +166,16 @@ fn what_is_keyed_twice_has_to_be_alike() {
         },
         ..Leading::default()
     });
-    let (number, code) = (again(CardField::PaymentCardNumber), again(CardField::SecurityCode));
+    let (number, code) = (
+        again(CardField::PaymentCardNumber),
+        again(CardField::SecurityCode),
+    );
     assert!(!runner.takes(number));
     keyed(&mut runner, NUMBER, &format!("{VISA}#"));
-    assert_eq!(required(&runner), ["number-matcher", "expiry", "code", "code-matcher"]);
+    assert_eq!(
+        required(&runner),
+        ["number-matcher", "expiry", "code", "code-matcher"]
+    );
     keyed(&mut runner, number, "5555555555554444#");
     assert_eq!(error(&runner), Some("input-matching-failed"));
     keyed(&mut runner, number, &format!("{VISA}#"));
@@ -254,7 +271,12 @@ fn with_prompts_and_a_confirmation_the_customer_hears_both() {
     assert!(runner.until(|r| r.step == Some(Step::Confirmation) && !r.playing()));
     runner.key(GAP, key('1'), HELD);
     assert_eq!(ends(&mut runner), CallResult::Success);
-    assert!(runner.said.iter().any(|say| matches!(say, Say::Confirm(..))));
+    assert!(
+        runner
+            .said
+            .iter()
+            .any(|say| matches!(say, Say::Confirm(..)))
+    );
 }
 
 #[test]

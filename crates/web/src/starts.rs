@@ -15,9 +15,7 @@ use ivrpay_payment::{CallId, PaymentId, State as PaymentState, TenantId};
 
 use crate::auth::{Scope, Who};
 use crate::error::ApiError;
-use crate::payments::{
-    hash, id, idempotency_key, merchant, new_payment, not_created, number, own,
-};
+use crate::payments::{hash, id, idempotency_key, merchant, new_payment, not_created, number, own};
 use crate::tasks::by;
 use crate::{CallbackRefused, Lead, LiveCall, Tenant, Web};
 

@@ -23,16 +23,16 @@ use ivrpay_payment::{CallId, PaymentId, State as PaymentState};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-pub use crate::twilio::fields::{CallbackRefused, Lead, LiveCall};
 use crate::auth::{Scope, Who};
 use crate::captures::{Want, Wished};
 use crate::payments::{hash, merchant, new_payment};
 use crate::starts::{TalkLeg, ToStart};
 use crate::tasks::by;
 use crate::twilio::fault::Fault;
+pub use crate::twilio::fields::{CallbackRefused, Lead, LiveCall};
 use crate::twilio::fields::{Form, Update};
-use crate::twilio::who::account;
 pub use crate::twilio::who::TwilioAccount;
+use crate::twilio::who::account;
 use crate::{BODY_BYTES_MAX, Web, request};
 
 /// Payments that are remembered; of more the oldest is forgotten, whose call is over long ago.
@@ -136,7 +136,10 @@ fn payment_sid(call: CallId) -> String {
 }
 
 fn call_of(sid: &str) -> Option<CallId> {
-    let hex = sid.strip_suffix(".json").unwrap_or(sid).strip_prefix("PK")?;
+    let hex = sid
+        .strip_suffix(".json")
+        .unwrap_or(sid)
+        .strip_prefix("PK")?;
     (hex.len() == 32).then(|| hex.parse().ok())?
 }
 
@@ -288,7 +291,11 @@ async fn begin(
     web.talks
         .may_call_back(account, &asked.callback)
         .map_err(Fault::callback)?;
-    let by = by(who, asked.person.clone().unwrap_or_else(|| who.name().into())).map_err(Fault::of)?;
+    let by = by(
+        who,
+        asked.person.clone().unwrap_or_else(|| who.name().into()),
+    )
+    .map_err(Fault::of)?;
     // The order's number is the program's, or follows from its key: the same request never makes two.
     let request = Some(ApiRequest {
         key: asked.key.clone(),
@@ -387,7 +394,10 @@ async fn led(
         .may_call_back(account, &asked.callback)
         .map_err(Fault::callback)?;
     {
-        let mut callback = session.callback.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut callback = session
+            .callback
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         callback.clone_from(&asked.callback);
     }
     done(web, session.payment, &asked, by).await?;

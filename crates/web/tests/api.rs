@@ -33,11 +33,11 @@ use ivrpay_web::{
     TwilioAccount, Want, Web, Wished,
 };
 use serde_json::{Value, json};
-use twilio::{ACCOUNT, API_KEY, CALL, TOKEN};
 use sha2::{Digest as _, Sha256};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
+use twilio::{ACCOUNT, API_KEY, CALL, TOKEN};
 
 /// The time of every clock here: what was announced does not run out while a test is at it.
 const NOW_MS: i64 = 1_795_000_000_000;

@@ -231,7 +231,9 @@ mod tests {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let closed = callback(&[], &[port]);
-        let sent = closed.send(&format!("https://localhost:{port}/x"), &[]).await;
+        let sent = closed
+            .send(&format!("https://localhost:{port}/x"), &[])
+            .await;
         assert_eq!(sent, Err(CallbackError::Unreached(Unreached::Forbidden)));
         let knocked = tokio::time::timeout(Duration::from_millis(50), listener.accept()).await;
         assert!(knocked.is_err(), "somebody was connected to");

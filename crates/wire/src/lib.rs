@@ -13,8 +13,8 @@
 //! [`run_from`] drives a connector's steps over a sender; the card goes before the last request that needs it leaves.
 
 mod again;
-pub mod conformance;
 mod callback;
+pub mod conformance;
 mod error;
 mod hook;
 mod lookup;

@@ -19,8 +19,8 @@ use tokio::sync::oneshot;
 
 use super::{Ear, No, PayKey, Press, Ready, other_half, partner, spoken};
 use crate::edge::Edge;
-use crate::{events, twilio};
 use crate::pairs::{ARRIVAL_MAX, Wanted};
+use crate::{events, twilio};
 
 /// Context and extension of the dialplan that move both.
 const CONTEXT: &str = "ivrpay-key";
@@ -228,17 +228,22 @@ fn talking<'c>(
         bridges.any(|b| b.channels.iter().any(|id| id == channel.id.as_str()))
     };
     let own = |channel: &&Channel| other_half(&channel.name).is_none();
+    // Whose call of ours is on talks in no other, whatever bridge he is in.
+    let running = |channel: &Channel| channel.dialplan.app_name.eq_ignore_ascii_case("Stasis");
     let found: Vec<&Channel> = match leg {
         TalkLeg::Extension(extension) => {
             let is_his = |channel: &&Channel| edge.extension_of(channel) == Some(extension);
             let his = channels.iter().filter(own).filter(is_his);
-            his.filter(is_in_a_talk).collect()
+            his.filter(|c| is_in_a_talk(c) || running(c)).collect()
         }
         TalkLeg::Customer(sid) => {
             let is_his = |channel: &&Channel| twilio::call_sid(channel.id.as_str()) == *sid;
             let customer = channels.iter().filter(own).find(is_his).ok_or_else(|| {
                 NotStarted::new(ErrorCode::NotFound, "no call of this sid is on now")
             })?;
+            if running(customer) {
+                return Err(refused(Refusal::Running));
+            }
             let operator = partner(channels, bridges, customer.id.as_str()).map_err(refused)?;
             vec![operator]
         }
@@ -248,6 +253,7 @@ fn talking<'c>(
         }
     };
     match found[..] {
+        [one] if running(one) => Err(refused(Refusal::Running)),
         [one] => Ok(one),
         [] => Err(no_talk()),
         ref several => {
@@ -331,7 +337,10 @@ fn refused(why: Refusal) -> NotStarted {
             Code::NotSafe,
             "Asterisk is not safe for card data now; the service's log says what would betray a card, and `ivrpay check` too",
         ),
-        _ => (Code::NotPossible, "a payment can't be taken in this talk now"),
+        _ => (
+            Code::NotPossible,
+            "a payment can't be taken in this talk now",
+        ),
     };
     NotStarted::new(code, says)
 }
@@ -365,7 +374,9 @@ mod tests {
         let bridges = [bridge(&["1", "2"]), bridge(&["4", "6"]), bridge(&["5"])];
         let find = |leg: TalkLeg| {
             let found = talking(&channels, &bridges, &Edge::default(), &leg);
-            found.map(|c| c.id.as_str().to_owned()).map_err(|no| no.says)
+            found
+                .map(|c| c.id.as_str().to_owned())
+                .map_err(|no| no.says)
         };
         let by = |extension: &str| find(TalkLeg::Extension(extension.into()));
         let named = |name: &str| find(TalkLeg::Channel(name.into()));
@@ -377,6 +388,22 @@ mod tests {
         assert_eq!(named("PJSIP/203-00000005"), Ok("5".into()));
         assert_eq!(named("5"), Ok("5".into()));
         assert!(named("PJSIP/203").is_err());
+        // In a capture, beside the customer or apart from him.
+        let in_stasis = serde_json::json!({"id": "9", "name": "PJSIP/209-00000009", "state": "Up",
+            "dialplan": {"context": "ivrpay-key", "exten": "operator-x", "priority": 3, "app_name": "Stasis", "app_data": "ivrpay,pair=x"}});
+        let channels = [serde_json::from_value(in_stasis).unwrap()];
+        let edge = Edge::default();
+        let leg = TalkLeg::Extension("209".into());
+        let code = |bridges: &[Bridge]| {
+            talking(&channels, bridges, &edge, &leg)
+                .err()
+                .map(|no| no.code)
+        };
+        assert_eq!(code(&[]), Some(ErrorCode::CaptureRunning));
+        assert_eq!(
+            code(&[bridge(&["8", "9"])]),
+            Some(ErrorCode::CaptureRunning)
+        );
     }
 
     #[test]

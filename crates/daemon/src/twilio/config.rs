@@ -82,8 +82,9 @@ fn account(
     }
     let named = |key: &str, name: &str| {
         let of = keys.iter().find(|known| known.name == name);
-        of.map(|known| &known.tenant)
-            .ok_or_else(|| ConfigError::value(at(key), "there is no key of this name in [[http.keys]]"))
+        of.map(|known| &known.tenant).ok_or_else(|| {
+            ConfigError::value(at(key), "there is no key of this name in [[http.keys]]")
+        })
     };
     let tenant = named("key", &raw.key)?;
     for (sid, name) in &raw.api_keys {

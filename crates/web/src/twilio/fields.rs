@@ -23,7 +23,8 @@ const KEY_MAX: usize = 255;
 const TIMEOUT_MAX: u64 = 600;
 /// What this service has no keypad for.
 const NO_POSTAL_CODE: &str = "postal codes are not captured here";
-const NO_BANK: &str = "bank accounts are not captured here; cards alone are (PaymentMethod=credit-card)";
+const NO_BANK: &str =
+    "bank accounts are not captured here; cards alone are (PaymentMethod=credit-card)";
 
 /// Why no status callback goes to an address, in words for people.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,7 +55,7 @@ pub struct Lead {
     pub without_code: bool,
     /// Brands that are taken; the tenant's when empty.
     pub brands: Vec<Brand>,
-    /// Wait for a key.
+    /// Wait between two keys.
     pub timeout: Option<Duration>,
 }
 
@@ -139,7 +140,10 @@ impl Form {
             if name.contains('\u{fffd}') || value.contains('\u{fffd}') {
                 return Err(Fault::invalid("the body is to be UTF-8"));
             }
-            if fields.insert(name.into_owned(), value.into_owned()).is_some() {
+            if fields
+                .insert(name.into_owned(), value.into_owned())
+                .is_some()
+            {
                 return Err(Fault::invalid("a field stands twice in the body"));
             }
         }
@@ -202,8 +206,14 @@ impl Form {
         match self.0.keys().next() {
             None => Ok(()),
             Some(name) => {
-                let shown: String = name.chars().take(40).filter(|c| !c.is_ascii_digit()).collect();
-                Err(Fault::invalid(format!("{shown}: there is no such field here")))
+                let shown: String = name
+                    .chars()
+                    .take(40)
+                    .filter(|c| !c.is_ascii_digit())
+                    .collect();
+                Err(Fault::invalid(format!(
+                    "{shown}: there is no such field here"
+                )))
             }
         }
     }
@@ -298,7 +308,9 @@ impl Form {
             return Err(Fault::invalid(format!("PaymentMethod: {NO_BANK}")));
         }
         if self.take("PostalCode").is_some_and(|code| code != "false")
-            || self.take("MinPostalCodeLength").is_some_and(|least| least != "0")
+            || self
+                .take("MinPostalCodeLength")
+                .is_some_and(|least| least != "0")
         {
             return Err(Fault::invalid(format!(
                 "PostalCode: {NO_POSTAL_CODE}; send PostalCode=false, or leave it out"
@@ -340,7 +352,9 @@ impl Form {
             }
         }
         if brands.is_empty() {
-            return Err(Fault::invalid("ValidCardTypes: none is left that is taken here"));
+            return Err(Fault::invalid(
+                "ValidCardTypes: none is left that is taken here",
+            ));
         }
         Ok(brands)
     }
@@ -361,7 +375,9 @@ impl Form {
             return Ok(BTreeMap::new());
         };
         let bad = || {
-            Fault::invalid("Parameter: a JSON object of texts, numbers and truths, as {\"order_id\": \"A-1\"}")
+            Fault::invalid(
+                "Parameter: a JSON object of texts, numbers and truths, as {\"order_id\": \"A-1\"}",
+            )
         };
         let object: BTreeMap<String, Value> = serde_json::from_str(&text).map_err(|_| bad())?;
         let texts = object.into_iter().map(|(name, value)| match value {
@@ -420,9 +436,17 @@ fn field(name: &str, at: &str) -> Result<(CaptureField, bool), Fault> {
 /// An order number where the program has none: its own, by the request's key.
 fn order_of(key: &str) -> String {
     let hash = Sha256::digest(key.as_bytes());
-    let hex: String = hash.iter().take(9).map(|byte| format!("{byte:02x}")).collect();
+    let hex: String = hash
+        .iter()
+        .take(9)
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
     // No row of digits that could be a card's.
-    let parts: Vec<_> = hex.as_bytes().chunks(6).map(String::from_utf8_lossy).collect();
+    let parts: Vec<_> = hex
+        .as_bytes()
+        .chunks(6)
+        .map(String::from_utf8_lossy)
+        .collect();
     format!("twilio-{}", parts.join("-"))
 }
 
@@ -474,17 +498,38 @@ mod tests {
     fn what_is_not_there_is_an_error_that_names_it() {
         let ends = "&IdempotencyKey=k&StatusCallback=https%3A%2F%2Fx.example%2F";
         for (form, says) in [
-            ("Capture=payment-card-number", Ok(Want::Capture(CaptureField::PaymentCardNumber, false))),
-            ("Capture=expiration-date-matcher", Ok(Want::Capture(CaptureField::ExpirationDate, true))),
+            (
+                "Capture=payment-card-number",
+                Ok(Want::Capture(CaptureField::PaymentCardNumber, false)),
+            ),
+            (
+                "Capture=expiration-date-matcher",
+                Ok(Want::Capture(CaptureField::ExpirationDate, true)),
+            ),
             ("Status=complete", Ok(Want::Complete)),
             ("Status=cancel", Ok(Want::Cancel)),
             ("Status=pause", Err("Status: complete or cancel")),
-            ("Capture=postal-code", Err("postal codes are not captured here")),
-            ("Capture=bank-account-number", Err("bank accounts are not captured")),
-            ("Capture=pin", Err("Capture: payment-card-number, expiration-date")),
-            ("Capture=security-code&Status=complete", Err("one of the two")),
+            (
+                "Capture=postal-code",
+                Err("postal codes are not captured here"),
+            ),
+            (
+                "Capture=bank-account-number",
+                Err("bank accounts are not captured"),
+            ),
+            (
+                "Capture=pin",
+                Err("Capture: payment-card-number, expiration-date"),
+            ),
+            (
+                "Capture=security-code&Status=complete",
+                Err("one of the two"),
+            ),
             ("", Err("one of the two")),
-            ("Status=complete&Colour=red", Err("Colour: there is no such field")),
+            (
+                "Status=complete&Colour=red",
+                Err("Colour: there is no such field"),
+            ),
             ("Status=complete&Status=cancel", Err("stands twice")),
             ("Status=%ff", Err("UTF-8")),
         ] {
@@ -499,7 +544,10 @@ mod tests {
                 (read, _) => panic!("{form}: {read:?}"),
             }
         }
-        for missing in ["Status=complete&IdempotencyKey=k", "Status=complete&StatusCallback=x"] {
+        for missing in [
+            "Status=complete&IdempotencyKey=k",
+            "Status=complete&StatusCallback=x",
+        ] {
             assert!(Form::read(missing.as_bytes()).unwrap().update().is_err());
         }
     }

@@ -6,9 +6,9 @@ use axum::http::{HeaderMap, header};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
+use crate::Web;
 use crate::auth::{KeyHash, Who};
 use crate::twilio::fault::Fault;
-use crate::Web;
 
 /// One `[[twilio]]`.
 #[derive(Debug, Clone)]
