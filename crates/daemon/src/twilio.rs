@@ -10,9 +10,9 @@ use std::time::Duration;
 
 use ivrpay_ari::Channel;
 use ivrpay_dialogue::{Ask, CallResult, End, ErrorType, Fields, Leading, Settings, Taken};
-use ivrpay_journal::Journal;
-use ivrpay_payment::{Brand, CallId, Outcome, PaymentId, Truncated};
-use ivrpay_web::{CallbackRefused, Field, Lead, LiveCall, Twilio, TwilioAccount};
+use ivrpay_journal::{By, Journal};
+use ivrpay_payment::{Brand, CallId, Outcome, PaymentId, State, Truncated};
+use ivrpay_web::{CallbackRefused, Field, Lead, LiveCall, ToStart, Twilio, TwilioAccount};
 use ivrpay_wire::CallbackError;
 use jiff::Timestamp;
 use md5::{Digest as _, Md5};
@@ -26,6 +26,9 @@ const REPORTS_MAX: usize = 128;
 /// Times that a callback is sent where nobody was reached, and the pause between.
 const TRIES: u32 = 2;
 const PAUSE: Duration = Duration::from_secs(2);
+
+/// Longest that a call which is over may take to give its payment up.
+const RELEASED_MAX: Duration = Duration::from_secs(3);
 
 /// What a call reports.
 pub(crate) enum Report {
@@ -148,18 +151,40 @@ pub(crate) struct Session {
     lead: Lead,
     call: CallId,
     payment: PaymentId,
+    by: By,
     journal: Journal,
     began: Timestamp,
 }
 
 impl Session {
-    pub(crate) fn new(lead: Lead, call: CallId, payment: PaymentId, journal: Journal) -> Self {
+    pub(crate) fn new(start: ToStart, lead: Lead, call: CallId, journal: Journal) -> Self {
         Self {
             lead,
             call,
-            payment,
+            payment: start.payment,
+            by: start.by,
             began: now(&journal),
             journal,
+        }
+    }
+
+    /// A payment of which nothing came ends with its capture: in Twilio's form it was made for that alone, and the next one may be of the
+    /// same order. What may have been charged stays.
+    async fn withdraw(&self) {
+        let until = tokio::time::Instant::now() + RELEASED_MAX;
+        while tokio::time::Instant::now() < until {
+            match self.journal.payment(self.payment).await {
+                Ok(Some(payment)) if payment.state == State::Waiting => {
+                    let cancelled = self.journal.cancel(self.payment, &self.by).await;
+                    if cancelled.unwrap_or(false) {
+                        return;
+                    }
+                }
+                Ok(_) => return,
+                Err(error) => events::journal_failed(Some(self.payment), "cancel", &error),
+            }
+            // Its call has it still.
+            tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
 
@@ -310,7 +335,10 @@ pub(crate) async fn tell(
                 last = Some(taken);
                 (fields, false)
             }
-            Report::Ended(end) => (session.ended(&end, last.as_ref()).await, true),
+            Report::Ended(end) => {
+                session.withdraw().await;
+                (session.ended(&end, last.as_ref()).await, true)
+            }
         };
         let callback = Arc::clone(&session.lead.callback);
         let url = callback

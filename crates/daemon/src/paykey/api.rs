@@ -100,9 +100,9 @@ impl PayKey {
         events::capture_started(&operator.name, call, &start.by);
         match tokio::time::timeout(BEGUN_MAX, begins).await {
             Ok(Ok(Ok(()))) => {
-                if let (Some(lead), Some(reports)) = (start.lead, reports) {
+                if let (Some(lead), Some(reports)) = (start.lead.clone(), reports) {
                     let journal = self.shared.settle.journal().clone();
-                    let session = twilio::Session::new(lead, call, start.payment, journal);
+                    let session = twilio::Session::new(start, lead, call, journal);
                     tokio::spawn(twilio::tell(session, self.twilio.clone(), reports));
                 }
                 Ok(call)
