@@ -28,6 +28,7 @@ use jiff::tz::TimeZone;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
+use crate::access::{Access, RawAccess};
 use crate::breaker::{FAILURES, Maintenance};
 use crate::edge::{Edge, RawEdge};
 use crate::guard::{Danger, EXCEPTION_DAYS_MAX, Exception};
@@ -123,6 +124,8 @@ pub struct Config {
     pub pay_key: Option<ivrpay_ami::Config>,
     /// HTTP API.
     pub http: Http,
+    /// How people and programs are let in there.
+    pub access: Access,
     /// Unix socket of the CLI.
     pub admin_socket: PathBuf,
     /// The journal's file; where it is at a server, the file beside which the others are.
@@ -383,6 +386,8 @@ struct RawConfig {
     #[serde(default)]
     http: RawHttp,
     #[serde(default)]
+    access: RawAccess,
+    #[serde(default)]
     admin: RawAdmin,
     #[serde(default)]
     journal: RawJournal,
@@ -501,6 +506,7 @@ fn default_agi_calls_max() -> usize {
 struct RawHttp {
     listen: Option<SocketAddr>,
     requests_per_minute: u32,
+    behind_proxy: bool,
     keys: Vec<RawKey>,
 }
 
@@ -509,6 +515,7 @@ impl Default for RawHttp {
         Self {
             listen: None,
             requests_per_minute: 600,
+            behind_proxy: false,
             keys: Vec::new(),
         }
     }
@@ -520,17 +527,8 @@ struct RawKey {
     name: String,
     tenant: String,
     sha256: String,
-    scopes: Vec<RawScope>,
+    scopes: Vec<String>,
     requests_per_minute: Option<u32>,
-}
-
-#[derive(Deserialize, Clone, Copy)]
-#[serde(rename_all = "kebab-case")]
-enum RawScope {
-    Events,
-    Metrics,
-    Payments,
-    Tasks,
 }
 
 #[derive(Deserialize, Default)]
@@ -1020,6 +1018,12 @@ impl Config {
                 .transpose()?,
             agi: raw.agi.map(agi).transpose()?,
             pay_key: raw.pay_key.map(|raw| pay_key(raw, folder)).transpose()?,
+            access: Access::checked(
+                raw.access,
+                folder,
+                raw.http.behind_proxy,
+                requests_per_minute,
+            )?,
             http: Http {
                 listen: raw.http.listen,
                 keys,
@@ -1267,7 +1271,7 @@ pub(crate) fn secret(key: &str, path: &Path) -> Result<SecretString, ConfigError
 }
 
 /// What a file holds that nobody else may read; of one line or several.
-fn secret_text(key: &str, path: &Path) -> Result<SecretString, ConfigError> {
+pub(crate) fn secret_text(key: &str, path: &Path) -> Result<SecretString, ConfigError> {
     use std::os::unix::fs::PermissionsExt as _;
     let bad = |message: String| ConfigError::Secret {
         key: key.to_owned(),
@@ -1323,13 +1327,13 @@ fn api_key(
     let scopes = raw
         .scopes
         .into_iter()
-        .map(|s| match s {
-            RawScope::Events => Scope::Events,
-            RawScope::Metrics => Scope::Metrics,
-            RawScope::Payments => Scope::Payments,
-            RawScope::Tasks => Scope::Tasks,
+        .map(|name| {
+            Scope::from_name(&name).ok_or_else(|| {
+                let known: Vec<_> = Scope::ALL.iter().map(|scope| scope.name()).collect();
+                ConfigError::value(at("scopes"), format!("there are {}", known.join(", ")))
+            })
         })
-        .collect();
+        .collect::<Result<Vec<_>, _>>()?;
     Ok(ApiKey {
         name: word(&at("name"), raw.name)?,
         tenant: tenant.id.clone(),

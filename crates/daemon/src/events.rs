@@ -1311,3 +1311,30 @@ pub(crate) fn plan_refused(about: &About, plan: Plan, brand: Brand) {
 pub(crate) fn intent_refused(payment: PaymentId, error: &ivrpay_journal::IntentError) {
     error!(payment_id = %payment, error = %error, "an intent was refused; nothing was sent");
 }
+
+/// Who comes in at the API, and who does not. No name: what was typed as one may be a password.
+pub(crate) fn security(what: ivrpay_web::Security) {
+    use ivrpay_web::Security;
+    let result = match what {
+        Security::SignedIn => "signed-in",
+        Security::SignInFailed => "failed",
+        Security::Locked => "locked",
+        Security::Refused => "refused",
+        Security::NotKept | Security::ResultNotKept => "not-kept",
+    };
+    counter!("ivrpay_access_total", "result" => result).increment(1);
+    match what {
+        Security::Locked => warn!(
+            hint = "`ivrpay audit-log list` says who and from where; `ivrpay person unlock` lets him try again",
+            "ten tries to sign in under one name were not good: nobody of that name may for half an hour"
+        ),
+        Security::NotKept => error!(
+            hint = "see the journal: what changes something is refused as long as nobody can say who did it",
+            "what somebody wanted to do could not be kept, and was not done"
+        ),
+        Security::SignedIn
+        | Security::SignInFailed
+        | Security::Refused
+        | Security::ResultNotKept => {}
+    }
+}

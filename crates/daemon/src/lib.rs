@@ -1,5 +1,6 @@
 //! The service: configuration, checks, calls, settlement. Joins every crate but `cli` and `sim`.
 
+mod access;
 mod anchor;
 mod arguments;
 pub mod audit;

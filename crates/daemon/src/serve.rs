@@ -664,6 +664,7 @@ fn web(
             let began = Instant::now();
             move || began.elapsed()
         })),
+        access: config.access.at_work(),
         answered: Arc::new(events::asked_of_api),
         health: Arc::new({
             let (drain, pulse) = (drain.clone(), pulse.clone());
@@ -784,9 +785,12 @@ async fn listen(
     let admin = ivrpay_web::admin_router(web.clone());
     servers.spawn(async move {
         drop(
-            axum::serve(unix, admin)
-                .with_graceful_shutdown(stopped.cancelled_owned())
-                .await,
+            axum::serve(
+                unix,
+                admin.into_make_service_with_connect_info::<ivrpay_web::Peer>(),
+            )
+            .with_graceful_shutdown(stopped.cancelled_owned())
+            .await,
         );
     });
     if let Some(address) = config.http.listen {

@@ -8,14 +8,17 @@ mod calls;
 mod connectors;
 mod expiring;
 mod inquiries;
+mod keys;
 mod outbox;
 mod parts;
+mod people;
 mod places;
 mod postgres;
 mod recordings;
 mod retention;
 mod sqlite;
 mod tasks;
+mod trail;
 
 use std::sync::Arc;
 use std::time::Duration;

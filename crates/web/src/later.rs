@@ -188,7 +188,7 @@ async fn ask(
     payment: Id,
     body: Wish,
 ) -> Result<Response, ApiError> {
-    who.need(Scope::Payments)?;
+    who.need(Scope::Refunds)?;
     let id = payment_id(payment)?;
     let Json(body) = body?;
     own(&web, &who, id).await?;
@@ -252,7 +252,7 @@ pub(crate) async fn inquire(
     payment: Id,
     body: Result<Json<api::Inquire>, JsonRejection>,
 ) -> Result<Json<api::Inquired>, ApiError> {
-    who.need(Scope::Payments)?;
+    who.need(Scope::Refunds)?;
     let id = payment_id(payment)?;
     let Json(body) = body?;
     own(&web, &who, id).await?;

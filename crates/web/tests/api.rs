@@ -2,13 +2,15 @@
 
 #![allow(clippy::unwrap_used, reason = "a test")]
 
+#[path = "api/access.rs"]
+mod access;
 #[path = "api/attacks.rs"]
 mod attacks;
 #[path = "api/requests.rs"]
 mod requests;
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -23,8 +25,9 @@ use ivrpay_payment::{
     Outcome, PaymentId, Plan, TenantId, Transaction, Truncated,
 };
 use ivrpay_web::{
-    Acquirers, Answered, ApiKey, Caller, Feed, HOOK_BYTES_MAX, HookRefused, JournalHealth, Keys,
-    LaterRefused, Limits, NotCalled, Posted, Rings, Scope, Tenant, ToCall, Want, Web, Wished,
+    Access, AccessOptions, Acquirers, Answered, ApiKey, Caller, Feed, HOOK_BYTES_MAX, HookRefused,
+    JournalHealth, Keys, LaterRefused, Limits, NotCalled, Posted, Rings, Scope, Seal, Tenant,
+    ToCall, Want, Web, Wished,
 };
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -50,6 +53,8 @@ struct Server {
     answered: Arc<Mutex<Vec<Answered>>>,
     /// What the limits take for the time.
     steady_ms: Arc<AtomicU64>,
+    /// The time of every other clock.
+    now_ms: Arc<AtomicI64>,
     notes: Arc<Notes>,
     _folder: tempfile::TempDir,
 }
@@ -265,7 +270,13 @@ impl Server {
     async fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut options = OpenOptions::new("test");
-        options.clock = Arc::new(|| NOW_MS);
+        let now_ms = Arc::new(AtomicI64::new(NOW_MS));
+        let clock = || {
+            let now_ms = Arc::clone(&now_ms);
+            Arc::new(move || now_ms.load(Ordering::SeqCst))
+        };
+        options.clock = clock();
+        options.steady = None;
         let journal = Journal::open(folder.path().join("journal.db"), options)
             .await
             .unwrap();
@@ -277,7 +288,7 @@ impl Server {
         let up = Arc::clone(&connected);
         let call = Arc::new(Mutex::new((Wished::NotInCall, None)));
         let asked = Arc::clone(&call);
-        let all = [Scope::Events, Scope::Metrics, Scope::Payments, Scope::Tasks];
+        let all = Scope::ALL;
         let notes = Arc::new(Notes::default());
         let web = Web {
             quarantine: ivrpay_web::Quarantine {
@@ -304,6 +315,10 @@ impl Server {
                 let ms = Arc::clone(&steady_ms);
                 move || Duration::from_millis(ms.load(Ordering::Relaxed))
             })),
+            access: Access::new(AccessOptions {
+                seal: Some(Seal::new("a key that is for tests alone, and long").unwrap()),
+                ..AccessOptions::default()
+            }),
             answered: Arc::new(move |answer| told.lock().unwrap().push(answer.clone())),
             body_max: Duration::from_millis(300),
             wish: Arc::new(move |_, want, by| {
@@ -344,7 +359,7 @@ impl Server {
             metrics: metrics_exporter_prometheus::PrometheusBuilder::new()
                 .build_recorder()
                 .handle(),
-            clock: Arc::new(|| NOW_MS),
+            clock: clock(),
             authorisation_days: Arc::new([("sandbox".to_owned(), 7)].into()),
             prompt_version: "1".into(),
             closing: CancellationToken::new(),
@@ -360,6 +375,7 @@ impl Server {
             events,
             answered,
             steady_ms,
+            now_ms,
             notes,
             _folder: folder,
         }

@@ -1,0 +1,4 @@
+//! Single sign-on.
+
+/// Not built yet.
+pub struct Oidc;
