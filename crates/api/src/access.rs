@@ -408,4 +408,8 @@ pub struct Approval {
 pub struct Approvals {
     /// The newest first.
     pub approvals: Vec<Approval>,
+    /// `after` of the next page; absent: that was all.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, format = "uuid")]
+    pub next: Option<ApprovalId>,
 }

@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use ivrpay_web::{AccessOptions, Seal};
+use ivrpay_journal::Role;
+use ivrpay_payment::OperationKind;
+use ivrpay_web::{AccessOptions, RoleLimits, Seal};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 
@@ -97,5 +99,44 @@ impl Access {
             oidc: None,
             told: Arc::new(events::security),
         })
+    }
+}
+
+/// `[tenants.roles.ROLE]`: minor units that a person of this role may ask of an acquirer alone.
+#[derive(Deserialize, Default, Clone, Copy)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct RawLimits {
+    capture_max: Option<u64>,
+    change_max: Option<u64>,
+    void_max: Option<u64>,
+    refund_max: Option<u64>,
+}
+
+#[derive(Deserialize, Default, Clone, Copy)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct RawRoles {
+    operator: RawLimits,
+    supervisor: RawLimits,
+    admin: RawLimits,
+}
+
+impl From<RawRoles> for RoleLimits {
+    fn from(raw: RawRoles) -> Self {
+        let roles = [
+            (Role::Operator, raw.operator),
+            (Role::Supervisor, raw.supervisor),
+            (Role::Admin, raw.admin),
+        ];
+        let all = roles.into_iter().flat_map(|(role, limits)| {
+            [
+                (OperationKind::Capture, limits.capture_max),
+                (OperationKind::Change, limits.change_max),
+                (OperationKind::Void, limits.void_max),
+                (OperationKind::Refund, limits.refund_max),
+            ]
+            .into_iter()
+            .filter_map(move |(kind, most)| Some((role, kind, most?)))
+        });
+        Self(all.collect())
     }
 }

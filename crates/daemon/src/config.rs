@@ -22,13 +22,13 @@ use ivrpay_payment::{
     Brand, Currency, Money, Offers, OperationKind, Owner, SiteId, TenantId, Transaction,
 };
 use ivrpay_prompts::Language;
-use ivrpay_web::{ApiKey, KeyHash, Scope};
+use ivrpay_web::{ApiKey, KeyHash, RoleLimits, Scope, TlsFiles};
 use ivrpay_wire::{Lookup, LookupConfig, Network, Webhook, WebhookConfig};
 use jiff::tz::TimeZone;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
-use crate::access::{Access, RawAccess};
+use crate::access::{Access, RawAccess, RawRoles};
 use crate::breaker::{FAILURES, Maintenance};
 use crate::edge::{Edge, RawEdge};
 use crate::guard::{Danger, EXCEPTION_DAYS_MAX, Exception};
@@ -183,6 +183,8 @@ pub struct Http {
     pub listen: Option<SocketAddr>,
     /// Keys.
     pub keys: Vec<ApiKey>,
+    /// The certificate; `None` = in clear.
+    pub tls: Option<TlsFiles>,
 }
 
 /// A merchant, checked.
@@ -236,6 +238,8 @@ pub struct Tenant {
     pub lookup: Option<Arc<Lookup>>,
     /// Where the merchant's program is told what became of payments; `None` = nobody is told.
     pub webhook: Option<Webhook>,
+    /// What people may ask of an acquirer alone.
+    pub role_limits: RoleLimits,
     /// Customers who are called.
     pub calls: CallLimits,
     /// Whose places its calls take; `None`: what all share.
@@ -507,7 +511,45 @@ struct RawHttp {
     listen: Option<SocketAddr>,
     requests_per_minute: u32,
     behind_proxy: bool,
+    certificate_file: Option<PathBuf>,
+    key_file: Option<PathBuf>,
+    client_ca_file: Option<PathBuf>,
     keys: Vec<RawKey>,
+}
+
+impl RawHttp {
+    /// Keys, passwords and sessions do not go over a network in clear.
+    fn tls(&self, folder: &Path) -> Result<Option<TlsFiles>, ConfigError> {
+        let path = |path: &PathBuf| folder.join(path);
+        let files = match (&self.certificate_file, &self.key_file) {
+            (Some(certificate), Some(key)) => Some(TlsFiles {
+                certificate: path(certificate),
+                key: path(key),
+                client_ca: self.client_ca_file.as_ref().map(path),
+            }),
+            (None, None) if self.client_ca_file.is_none() => None,
+            (Some(_), None) => {
+                return Err(ConfigError::value(
+                    "http.key_file",
+                    "the key of http.certificate_file is missing",
+                ));
+            }
+            _ => {
+                return Err(ConfigError::value(
+                    "http.certificate_file",
+                    "the certificate is missing",
+                ));
+            }
+        };
+        let beyond = self.listen.is_some_and(|a| !a.ip().to_canonical().is_loopback());
+        if beyond && files.is_none() && !self.behind_proxy {
+            return Err(ConfigError::value(
+                "http.listen",
+                "beyond this machine keys would go in clear: name certificate_file and key_file, or listen on 127.0.0.1; behind_proxy = true where a proxy of yours has TLS and a network of its own leads here",
+            ));
+        }
+        Ok(files)
+    }
 }
 
 impl Default for RawHttp {
@@ -516,6 +558,9 @@ impl Default for RawHttp {
             listen: None,
             requests_per_minute: 600,
             behind_proxy: false,
+            certificate_file: None,
+            key_file: None,
+            client_ca_file: None,
             keys: Vec::new(),
         }
     }
@@ -725,6 +770,8 @@ struct RawTenant {
     #[serde(default)]
     stay_prompts: Hearers,
     operator_keyed: Option<toml::Value>,
+    #[serde(default)]
+    roles: RawRoles,
 }
 
 #[derive(Deserialize, Default)]
@@ -966,6 +1013,7 @@ impl Config {
             "http.requests_per_minute".into(),
             raw.http.requests_per_minute,
         )?;
+        let tls = raw.http.tls(folder)?;
         let keys = raw
             .http
             .keys
@@ -1027,6 +1075,7 @@ impl Config {
             http: Http {
                 listen: raw.http.listen,
                 keys,
+                tls,
             },
             admin_socket,
             journal,
@@ -1501,6 +1550,7 @@ fn tenant(
             .webhook
             .map(|raw| webhook(&at("webhook"), raw, folder))
             .transpose()?,
+        role_limits: raw.roles.into(),
         calls: calls(&at("calls"), &raw.calls)?,
         pool: raw.pool,
     })

@@ -1338,3 +1338,24 @@ pub(crate) fn security(what: ivrpay_web::Security) {
         | Security::ResultNotKept => {}
     }
 }
+
+/// Until when the HTTP API's certificate is good.
+pub(crate) fn certificate(ends_ms: i64) {
+    // Seconds of this century fit.
+    let seconds = u32::try_from(ends_ms / 1_000).unwrap_or(u32::MAX);
+    gauge!("ivrpay_certificate_ends_seconds").set(f64::from(seconds));
+}
+
+pub(crate) fn certificate_renewed() {
+    counter!("ivrpay_certificate_reloads_total", "result" => "renewed").increment(1);
+    info!("the HTTP API has a new certificate");
+}
+
+pub(crate) fn certificate_refused(error: &ivrpay_web::TlsError) {
+    counter!("ivrpay_certificate_reloads_total", "result" => "refused").increment(1);
+    error!(
+        error = %error,
+        hint = "put a certificate and its key, both in PEM, where [http] names them; the old ones stay until then",
+        "the HTTP API's new certificate is no good"
+    );
+}

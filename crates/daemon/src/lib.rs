@@ -41,6 +41,7 @@ mod tasks;
 #[cfg(feature = "plant")]
 pub mod teller;
 pub mod tries;
+mod tls;
 pub mod trunk;
 mod webhooks;
 

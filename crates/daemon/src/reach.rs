@@ -32,6 +32,8 @@ pub fn reach(config: &Config) -> Reach {
         read.push(identity.certificate_file.clone());
         read.push(identity.key_file.clone());
     }
+    // A certificate that is renewed is another file in the same folder.
+    read.extend(config.http.tls.iter().flat_map(ivrpay_web::Tls::folders));
     read.extend(
         AUTHORITIES
             .iter()

@@ -168,7 +168,13 @@ pub async fn serve(
     crate::recovery::watch(&settle, &stopping, &servers);
     crate::anchor::watch(journal.clone(), stopping.clone(), &servers);
     crate::webhooks::watch(&config, &journal, &stopping, &servers);
-    crate::retention::watch(journal.clone(), config.terms, stopping.clone(), &servers);
+    crate::retention::watch(
+        journal.clone(),
+        config.terms,
+        config.access.audit,
+        stopping.clone(),
+        &servers,
+    );
 
     let recorders = Recorders::new(
         Arc::new(config.recorders),
@@ -643,6 +649,7 @@ fn web(
                     waiting_max: t.waiting_max,
                     customer_calls_max: t.calls.at_once_max,
                     plans: t.plans.clone(),
+                    role_limits: t.role_limits.clone(),
                     refuses: Arc::new({
                         let (routing, offers) = (t.routing.clone(), t.plans.clone());
                         move |named, amount, plan| {
@@ -798,7 +805,8 @@ async fn listen(
             format!("[http] listen = \"{address}\": the address can't be used; is another ivrpay running?")
         })?;
         let stopped = closing.clone().cancelled_owned();
-        servers.spawn(ivrpay_web::serve(tcp, ivrpay_web::router(web), stopped));
+        let tls = crate::tls::open(config, closing, servers)?;
+        servers.spawn(ivrpay_web::serve_tls(tcp, ivrpay_web::router(web), tls, stopped));
     }
     Ok(())
 }
@@ -1006,7 +1014,7 @@ fn tell_manager(what: &str) {
     }
 }
 
-fn now_ms() -> i64 {
+pub(crate) fn now_ms() -> i64 {
     jiff::Timestamp::now().as_millisecond()
 }
 

@@ -11,6 +11,7 @@
 
 mod accounts;
 mod answers;
+mod approvals;
 mod calls;
 mod chain;
 mod connectors;
@@ -39,6 +40,7 @@ mod trail;
 mod types;
 
 pub use accounts::{ChainHead, Held, Period};
+pub use approvals::{Approval, ApprovalError, ApprovalFilter, ApprovalState, NewApproval};
 pub use answers::{Begun, GivenAnswer};
 pub use connectors::{LiveConnector, Standing};
 pub use error::{

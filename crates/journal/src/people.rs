@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use crate::Error;
 use crate::chain;
+use crate::inquiries::RECOVERY;
 use crate::journal::Journal;
 use crate::store::{Durability, Tx};
 
@@ -428,6 +429,13 @@ async fn create(tx: &mut Tx<'_>, new: NewPerson, by: &str) -> Result<Person, Per
         field: "name",
         wants: "letters, digits and - _ . @ : /, at most 64",
     })?;
+    // Under that name the service does what nobody has asked for.
+    if name.as_str() == RECOVERY {
+        return Err(PersonError::Field {
+            field: "name",
+            wants: "another one: that is the service's own",
+        });
+    }
     let email = new.email.map(|email| email.to_lowercase());
     if tx.has_person(name.as_str()).await? {
         return Err(PersonError::NameTaken);

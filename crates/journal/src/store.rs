@@ -3,6 +3,7 @@
 
 mod accounts;
 mod answers;
+mod approvals;
 mod batch;
 mod calls;
 mod connectors;

@@ -17,7 +17,7 @@ use utoipa::openapi::{
 use utoipa::{Modify, OpenApi as _};
 
 use crate::{
-    assign, calls, captures, drain, expiring, feed, hooks, keys, later, orders, payments, people,
+    approvals, assign, calls, captures, drain, expiring, feed, hooks, keys, later, orders, payments, people,
     recordings, sessions, tasks, trail, webhooks,
 };
 
@@ -48,7 +48,7 @@ const ADMIN: [&str; 2] = ["/v1/recordings", "/v1/drain"];
         tasks::promise, tasks::list, tasks::show, tasks::take, tasks::done, webhooks::list, webhooks::show, webhooks::resend, webhooks::test, feed::events, crate::pools, crate::metrics,
         sessions::create, sessions::show, sessions::end, sessions::password,
         people::list, people::create, people::show, people::disable, people::enable, people::unlock, people::password, people::second_factor, people::confirm,
-        keys::list, keys::create, keys::show, keys::rotate, keys::revoke, trail::list,
+        keys::list, keys::create, keys::show, keys::rotate, keys::revoke, trail::list, approvals::list, approvals::show, approvals::approve, approvals::refuse,
         recordings::mark, recordings::list, recordings::resolve, drain::begin, drain::show, drain::end, hooks::take,
         crate::health, crate::ready, json, page
     ),

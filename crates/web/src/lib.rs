@@ -4,6 +4,7 @@
 
 mod access;
 mod again;
+mod approvals;
 mod assign;
 mod auth;
 mod calls;
@@ -28,6 +29,7 @@ mod routes;
 mod secrets;
 mod sessions;
 mod tasks;
+mod tls;
 mod trail;
 mod webhooks;
 
@@ -51,6 +53,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use access::{Access, AccessOptions, Peer, Security};
 pub use api::CaptureField as Field;
+pub use approvals::RoleLimits;
 pub use auth::{ApiKey, KeyHash, KeyHashError, Keys, Scope};
 pub use captures::{Want, Wished};
 pub use document::openapi;
@@ -61,10 +64,11 @@ pub use feed::Feed;
 pub use hooks::{HOOK_BYTES_MAX, HookRefused, Posted};
 pub use later::{Acquirers, LaterRefused};
 pub use limit::{Limits, Steady};
-pub use listen::{CONNECTIONS_MAX, HEAD_MAX, serve};
+pub use listen::{CONNECTIONS_MAX, HEAD_MAX, serve, serve_tls};
 pub use oidc::Oidc;
 pub use request::{Answered, BODY_MAX, RequestId};
 pub use secrets::{Seal, SealError};
+pub use tls::{Tls, TlsError, TlsFiles};
 pub use webhooks::TestsWebhook;
 
 /// Largest body that is read, bytes. A payment is a few hundred.
@@ -97,6 +101,8 @@ pub struct Tenant {
     pub customer_calls_max: u32,
     /// How else than at once may be paid.
     pub plans: Offers,
+    /// What people may ask of an acquirer alone.
+    pub role_limits: RoleLimits,
     /// What its acquirers have no room for.
     pub refuses: Refuses,
 }
@@ -339,6 +345,10 @@ fn shared() -> Routes {
         .post("/v1/keys/{id}/rotate", keys::rotate)
         .post("/v1/keys/{id}/revoke", keys::revoke)
         .get("/v1/audit", trail::list)
+        .get("/v1/approvals", approvals::list)
+        .get("/v1/approvals/{id}", approvals::show)
+        .post("/v1/approvals/{id}/approve", approvals::approve)
+        .post("/v1/approvals/{id}/refuse", approvals::refuse)
         .get("/v1/events", feed::events)
         .get("/v1/pools", pools)
         .get("/metrics", metrics)

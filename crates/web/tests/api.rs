@@ -6,6 +6,8 @@
 mod access;
 #[path = "api/attacks.rs"]
 mod attacks;
+#[path = "api/tls.rs"]
+mod tls;
 #[path = "api/requests.rs"]
 mod requests;
 
@@ -18,7 +20,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use ivrpay_api as api;
 use ivrpay_journal::{
-    By, Claim, IntentDraft, Journal, Later, LaterDraft, OpenOptions, Operation, Planned,
+    By, Claim, IntentDraft, Journal, Later, LaterDraft, OpenOptions, Operation, Planned, Role,
 };
 use ivrpay_payment::{
     AcquirerRef, Approval, Brand, CallId, Currency, Doubt, Money, Offer, Offers, OperationKind,
@@ -26,7 +28,7 @@ use ivrpay_payment::{
 };
 use ivrpay_web::{
     Access, AccessOptions, Acquirers, Answered, ApiKey, Caller, Feed, HOOK_BYTES_MAX, HookRefused,
-    JournalHealth, Keys, LaterRefused, Limits, NotCalled, Posted, Rings, Scope, Seal, Tenant,
+    JournalHealth, Keys, LaterRefused, Limits, NotCalled, Posted, Rings, RoleLimits, Scope, Seal, Tenant,
     ToCall, Want, Web, Wished,
 };
 use serde_json::{Value, json};
@@ -49,6 +51,7 @@ struct Server {
     connected: Arc<AtomicBool>,
     call: Arc<Mutex<Asked>>,
     journal: Journal,
+    web: Web,
     events: Feed,
     answered: Arc<Mutex<Vec<Answered>>>,
     /// What the limits take for the time.
@@ -118,6 +121,10 @@ fn tenant(name: &str, currency: &str, language: &str) -> Tenant {
         } else {
             Offers::NONE
         },
+        role_limits: RoleLimits(vec![
+            (Role::Operator, OperationKind::Refund, 1_000),
+            (Role::Supervisor, OperationKind::Refund, 5_000),
+        ]),
         refuses: Arc::new(|named, amount, plan| {
             if plan.is_some_and(|plan| !plan.is_lump_sum()) && amount.minor() > 5_000_000 {
                 return Some("amount: the connector second takes at most 5000000".to_owned());
@@ -368,7 +375,8 @@ impl Server {
         };
         Self {
             api: serve(ivrpay_web::router(web.clone())).await,
-            admin: serve(ivrpay_web::admin_router(web)).await,
+            admin: serve(ivrpay_web::admin_router(web.clone())).await,
+            web,
             connected,
             call,
             journal,

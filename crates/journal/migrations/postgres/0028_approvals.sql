@@ -11,7 +11,7 @@ CREATE TABLE approvals (
     asked_by      text COLLATE "C"    NOT NULL CHECK (length(asked_by) BETWEEN 1 AND 64),
     asked_ms      bigint NOT NULL,
     until_ms      bigint NOT NULL,
-    state         text COLLATE "C"    NOT NULL CHECK (state IN ('open', 'approved', 'refused', 'done')),
+    state         text COLLATE "C"    NOT NULL CHECK (state IN ('open', 'approved', 'refused', 'done', 'lapsed')),
     decided_by    text COLLATE "C"    CHECK (length(decided_by) BETWEEN 1 AND 64),
     decided_ms    bigint,
     operation     text COLLATE "C"    CHECK (length(operation) = 36)

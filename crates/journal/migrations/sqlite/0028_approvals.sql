@@ -11,7 +11,7 @@ CREATE TABLE approvals (
     asked_by      TEXT    NOT NULL CHECK (length(asked_by) BETWEEN 1 AND 64),
     asked_ms      INTEGER NOT NULL,
     until_ms      INTEGER NOT NULL,
-    state         TEXT    NOT NULL CHECK (state IN ('open', 'approved', 'refused', 'done')),
+    state         TEXT    NOT NULL CHECK (state IN ('open', 'approved', 'refused', 'done', 'lapsed')),
     decided_by    TEXT    CHECK (length(decided_by) BETWEEN 1 AND 64),
     decided_ms    INTEGER,
     operation     TEXT    CHECK (length(operation) = 36)

@@ -482,3 +482,85 @@ async fn everything_that_somebody_does_is_kept_without_a_secret() {
     assert!(!own.is_empty() && own.iter().all(|e| e["tenant"] == "tokyo"));
     assert!(server.journal.verify().await.unwrap().is_sound());
 }
+
+/// A payment of tokyo's that is paid, whole or over the limits of its people.
+async fn paid(server: &Server, order: &str, amount: u64) -> String {
+    let body = json!({"amount": amount, "order_id": order});
+    let made = server.send("tokyo-key", "/v1/payments", body).await;
+    let id: PaymentId = made.body["id"].as_str().unwrap().parse().unwrap();
+    let claim = server.journal.claim(id, call_id()).await.unwrap();
+    let draft = IntentDraft {
+        amount: Money::new(amount, Currency::Jpy).unwrap(),
+        ..draft(&claim)
+    };
+    let intent = server.journal.write_intent(&claim, draft).await.unwrap();
+    server.journal.write_outcome(&intent, &yes()).await.unwrap();
+    server.journal.release(&claim, "success", json!([])).await.unwrap();
+    id.to_string()
+}
+
+#[tokio::test]
+async fn above_the_limit_of_a_role_a_second_person_decides() {
+    let server = Server::start().await;
+    let sato = server.someone("sato", "operator", Some("tokyo")).await;
+    let suzuki = server.someone("suzuki", "supervisor", Some("tokyo")).await;
+    let admin = server.someone("admin", "admin", Some("tokyo")).await;
+    let eve = server.someone("eve", "admin", Some("paris")).await;
+    let (sato, suzuki) = (server.sign_in(&sato).await, server.sign_in(&suzuki).await);
+    let (admin, eve) = (server.sign_in(&admin).await, server.sign_in(&eve).await);
+    let small = paid(&server, "A-1", 1_000).await;
+    let large = paid(&server, "A-2", 3_000).await;
+    let huge = paid(&server, "A-3", 9_000).await;
+    let refund = async |who: &str, id: &str| {
+        server.send(who, &format!("/v1/payments/{id}/refund"), json!({})).await
+    };
+    let refunded = async |id: &str| {
+        let payment = server.get("tokyo-key", &format!("/v1/payments/{id}")).await;
+        payment.body["refunded"].as_u64().unwrap_or_default()
+    };
+    assert_eq!(refund(&sato, &small).await.status, 200);
+    let asked = refund(&sato, &large).await;
+    assert_eq!(asked.status, 202, "{asked:?}");
+    // The same wish is the same.
+    assert_eq!(refund(&sato, &large).await.body, asked.body);
+    assert_eq!(refunded(&large).await, 0);
+    let id = asked.body["approval_id"].as_str().unwrap();
+    let approve = format!("/v1/approvals/{id}/approve");
+    for (who, body, status) in [
+        (&*sato, json!({}), 403),
+        (&*eve, json!({}), 404),
+        ("tokyo-key", json!({"by": "tanaka"}), 403),
+    ] {
+        assert_eq!(server.send(who, &approve, body).await.status, status, "{who}");
+    }
+    // On the machine too nobody allows what he has asked for.
+    let own = server.send("", &approve, json!({"by": "sato"})).await;
+    assert_eq!(own.status, 403);
+    let shown = server.get(&suzuki, "/v1/approvals?state=open").await;
+    assert_eq!(shown.body["approvals"][0]["amount"], 3_000);
+    let done = server.send(&suzuki, &approve, json!({})).await;
+    assert_eq!(done.status, 200, "{done:?}");
+    assert_eq!(done.body["operation"]["by"], "sato");
+    assert_eq!(refunded(&large).await, 3_000);
+    // Once.
+    assert_eq!(server.send(&admin, &approve, json!({})).await.status, 409);
+    assert_eq!(refunded(&large).await, 3_000);
+    // Above the supervisor's own limit an admin decides.
+    let asked = refund(&suzuki, &huge).await;
+    assert_eq!(asked.status, 202);
+    let id = asked.body["approval_id"].as_str().unwrap();
+    let approve = format!("/v1/approvals/{id}/approve");
+    assert_eq!(server.send(&sato, &approve, json!({})).await.status, 403);
+    let refuse = format!("/v1/approvals/{id}/refuse");
+    let refused = server.send(&admin, &refuse, json!({})).await;
+    assert_eq!(refused.body["state"], "refused");
+    assert_eq!(server.send(&admin, &approve, json!({})).await.status, 409);
+    // What nobody has decided in time is over.
+    let asked = refund(&sato, &huge).await;
+    let id = asked.body["approval_id"].as_str().unwrap();
+    server.wait(24 * 3_600 + 1);
+    let late = server.send("", &format!("/v1/approvals/{id}/approve"), json!({"by": "root"})).await;
+    assert_eq!((late.status, late.code()), (409, "not-possible"));
+    assert_eq!(refunded(&huge).await, 0);
+    assert!(server.journal.verify().await.unwrap().is_sound());
+}
