@@ -10,6 +10,7 @@ macro_rules! say {
     ($($text:tt)*) => { $crate::print(&format!($($text)*)) };
 }
 
+mod approval;
 mod audit;
 mod audit_log;
 mod card;
@@ -127,6 +128,11 @@ enum Command {
         #[command(subcommand)]
         command: key::Command,
     },
+    /// What people may not ask of an acquirer alone: a second person allows or refuses it.
+    Approval {
+        #[command(subcommand)]
+        command: approval::Command,
+    },
     /// Who did what at the HTTP API and on the socket.
     AuditLog {
         #[command(subcommand)]
@@ -229,6 +235,7 @@ fn main() -> ExitCode {
         Command::Journal { command } => journal::run(command),
         Command::Person { command } => person::run(command),
         Command::Key { command } => key::run(command),
+        Command::Approval { command } => approval::run(command),
         Command::AuditLog { command } => audit_log::run(command),
         Command::Pools(args) => pools::run(&args),
         Command::Webhook { command } => webhook::run(command),

@@ -63,6 +63,9 @@ pub fn reach(config: &Config) -> Reach {
     connect.extend(lookups.filter_map(|lookup| lookup.port()));
     let webhooks = config.tenants.iter().filter_map(|t| t.webhook.as_ref());
     connect.extend(webhooks.filter_map(ivrpay_wire::Webhook::port));
+    let (issuer, authority) = config.access.reach();
+    connect.extend(issuer);
+    read.extend(authority.cloned());
     if let Location::Server(server) = &config.journal_at {
         connect.extend(server.address().map(|(_, port)| port));
         read.extend(server.files().iter().cloned());

@@ -17,20 +17,22 @@ use utoipa::openapi::{
 use utoipa::{Modify, OpenApi as _};
 
 use crate::{
-    approvals, assign, calls, captures, drain, expiring, feed, hooks, keys, later, orders, payments, people,
+    approvals, assign, calls, captures, drain, expiring, feed, hooks, keys, later, oidc, orders, payments, people,
     recordings, sessions, tasks, trail, webhooks,
 };
 
 /// The key's scheme in the document.
 const KEY: &str = "key";
 /// What nobody needs a key for; `/hooks/` has keys of its own.
-const OPEN: [&str; 6] = [
+const OPEN: [&str; 8] = [
     "/healthz",
     "/readyz",
     "/openapi.json",
     "/docs",
     "/hooks/{connector}",
     "/v1/sessions",
+    "/v1/sessions/oidc",
+    "/v1/sign-in/oidc",
 ];
 /// What the Unix socket alone has.
 const ADMIN: [&str; 2] = ["/v1/recordings", "/v1/drain"];
@@ -46,7 +48,7 @@ const ADMIN: [&str; 2] = ["/v1/recordings", "/v1/drain"];
         payments::create, payments::list, payments::show, assign::payment, assign::order, expiring::list, captures::cancel_payment,
         later::capture, later::change, later::void, later::refund, later::inquire, calls::create, calls::show, captures::ask, captures::pause, captures::resume, captures::cancel, orders::show, orders::split, orders::add,
         tasks::promise, tasks::list, tasks::show, tasks::take, tasks::done, webhooks::list, webhooks::show, webhooks::resend, webhooks::test, feed::events, crate::pools, crate::metrics,
-        sessions::create, sessions::show, sessions::end, sessions::password,
+        sessions::create, oidc::begin, oidc::end, sessions::show, sessions::end, sessions::password,
         people::list, people::create, people::show, people::disable, people::enable, people::unlock, people::password, people::second_factor, people::confirm,
         keys::list, keys::create, keys::show, keys::rotate, keys::revoke, trail::list, approvals::list, approvals::show, approvals::approve, approvals::refuse,
         recordings::mark, recordings::list, recordings::resolve, drain::begin, drain::show, drain::end, hooks::take,

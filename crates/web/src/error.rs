@@ -88,6 +88,14 @@ impl ApiError {
         )
     }
 
+    /// Of what an issuer says: it is not a person who guesses, and he is told what is wrong.
+    pub(crate) fn sign_in_failed_since(why: &'static str) -> Self {
+        Self::not_known(
+            ErrorCode::SignInFailed,
+            format!("what the issuer says is not taken: {why}"),
+        )
+    }
+
     pub(crate) fn code_required() -> Self {
         Self::not_known(
             ErrorCode::CodeRequired,

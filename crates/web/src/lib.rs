@@ -65,7 +65,7 @@ pub use hooks::{HOOK_BYTES_MAX, HookRefused, Posted};
 pub use later::{Acquirers, LaterRefused};
 pub use limit::{Limits, Steady};
 pub use listen::{CONNECTIONS_MAX, HEAD_MAX, serve, serve_tls};
-pub use oidc::Oidc;
+pub use oidc::{Oidc, OidcAsk, OidcAsks, OidcOptions};
 pub use request::{Answered, BODY_MAX, RequestId};
 pub use secrets::{Seal, SealError};
 pub use tls::{Tls, TlsError, TlsFiles};
@@ -297,7 +297,10 @@ fn keyed() -> Routes {
 
 /// Where people sign in.
 fn doors() -> Routes {
-    Routes::default().post("/v1/sessions", sessions::create)
+    Routes::default()
+        .post("/v1/sessions", sessions::create)
+        .get("/v1/sign-in/oidc", oidc::begin)
+        .post("/v1/sessions/oidc", oidc::end)
 }
 
 /// Behind a key, and on the Unix socket.

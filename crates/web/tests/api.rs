@@ -6,6 +6,8 @@
 mod access;
 #[path = "api/attacks.rs"]
 mod attacks;
+#[path = "api/oidc.rs"]
+mod oidc;
 #[path = "api/tls.rs"]
 mod tls;
 #[path = "api/requests.rs"]
@@ -28,7 +30,7 @@ use ivrpay_payment::{
 };
 use ivrpay_web::{
     Access, AccessOptions, Acquirers, Answered, ApiKey, Caller, Feed, HOOK_BYTES_MAX, HookRefused,
-    JournalHealth, Keys, LaterRefused, Limits, NotCalled, Posted, Rings, RoleLimits, Scope, Seal, Tenant,
+    JournalHealth, Keys, LaterRefused, Limits, NotCalled, Oidc, Posted, Rings, RoleLimits, Scope, Seal, Tenant,
     ToCall, Want, Web, Wished,
 };
 use serde_json::{Value, json};
@@ -52,6 +54,7 @@ struct Server {
     call: Arc<Mutex<Asked>>,
     journal: Journal,
     web: Web,
+    issuer: Arc<oidc::Issuer>,
     events: Feed,
     answered: Arc<Mutex<Vec<Answered>>>,
     /// What the limits take for the time.
@@ -296,6 +299,7 @@ impl Server {
         let call = Arc::new(Mutex::new((Wished::NotInCall, None)));
         let asked = Arc::clone(&call);
         let all = Scope::ALL;
+        let issuer = oidc::Issuer::new();
         let notes = Arc::new(Notes::default());
         let web = Web {
             quarantine: ivrpay_web::Quarantine {
@@ -323,6 +327,7 @@ impl Server {
                 move || Duration::from_millis(ms.load(Ordering::Relaxed))
             })),
             access: Access::new(AccessOptions {
+                oidc: Some(Oidc::new(issuer.options())),
                 seal: Some(Seal::new("a key that is for tests alone, and long").unwrap()),
                 ..AccessOptions::default()
             }),
@@ -377,6 +382,7 @@ impl Server {
             api: serve(ivrpay_web::router(web.clone())).await,
             admin: serve(ivrpay_web::admin_router(web.clone())).await,
             web,
+            issuer,
             connected,
             call,
             journal,
@@ -399,6 +405,12 @@ impl Server {
         let to = if key.is_empty() { self.admin } else { self.api };
         let head = "content-type: application/json\r\n";
         ask(to, "POST", path, key, head, &body.to_string()).await
+    }
+
+    /// To a path that nobody needs a key for.
+    async fn send_open(&self, path: &str, body: Value) -> Answer {
+        let head = "content-type: application/json\r\n";
+        ask(self.api, "POST", path, "", head, &body.to_string()).await
     }
 
     async fn get(&self, key: &str, path: &str) -> Answer {

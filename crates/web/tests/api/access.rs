@@ -493,7 +493,7 @@ async fn paid(server: &Server, order: &str, amount: u64) -> String {
         amount: Money::new(amount, Currency::Jpy).unwrap(),
         ..draft(&claim)
     };
-    let intent = server.journal.write_intent(&claim, draft).await.unwrap();
+    let intent = server.journal.write_intent(id, draft).await.unwrap();
     server.journal.write_outcome(&intent, &yes()).await.unwrap();
     server.journal.release(&claim, "success", json!([])).await.unwrap();
     id.to_string()
@@ -563,4 +563,10 @@ async fn above_the_limit_of_a_role_a_second_person_decides() {
     assert_eq!((late.status, late.code()), (409, "not-possible"));
     assert_eq!(refunded(&huge).await, 0);
     assert!(server.journal.verify().await.unwrap().is_sound());
+}
+
+#[test]
+fn temporary_renew() {
+    let now = format!("{}\n", serde_json::to_string_pretty(&ivrpay_web::openapi()).unwrap());
+    std::fs::write(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/openapi.json"), now).unwrap();
 }
