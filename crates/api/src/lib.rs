@@ -794,6 +794,22 @@ pub enum CaptureField {
 }
 
 impl CaptureField {
+    /// All of them.
+    pub const ALL: [Self; 6] = [
+        Self::PaymentAmount,
+        Self::PaymentCardNumber,
+        Self::ExpirationDate,
+        Self::SecurityCode,
+        Self::PaymentPlan,
+        Self::Confirmation,
+    ];
+
+    /// By the name of a step.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|field| field.name() == name)
+    }
+
     /// As it is written.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -806,6 +822,71 @@ impl CaptureField {
             Self::Confirmation => "confirmation",
         }
     }
+}
+
+/// A capture that is on now: what somebody knows who has heard all events of its call.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Capture {
+    /// Our id of the call.
+    #[schema(value_type = String, format = "uuid")]
+    pub call_id: CallId,
+    /// The payment that it takes.
+    #[schema(value_type = String, format = "uuid")]
+    pub payment_id: PaymentId,
+    /// The merchant.
+    pub tenant: String,
+    /// The merchant's order.
+    pub order_id: Option<String>,
+    /// Minor units.
+    pub amount: u64,
+    /// ISO 4217.
+    pub currency: String,
+    /// `charge`, `authorize`, `tokenize` or `verify`.
+    #[schema(value_type = names::Transaction)]
+    pub transaction_type: Transaction,
+    /// What it is about, as it was announced.
+    pub description: Option<String>,
+    /// The person who leads it.
+    pub operator: Option<String>,
+    /// Extension of the operator whose call it is.
+    pub operator_extension: Option<String>,
+    /// `hold` (he waits apart), `stay` (he stays and hears nothing of the customer), `keys` (he keys the card), `caller` (no operator's leg is
+    /// here; he has the customer back), `self-service`.
+    pub mode: String,
+    /// Nobody is charged.
+    pub practice: bool,
+    /// Where the call is, as `step` of `/v1/events`.
+    pub step: String,
+    /// The field that is open, in a pause the one that stands still, where it may be asked anew.
+    pub field: Option<String>,
+    /// Digits keyed in this field; null for the security code.
+    pub digits: Option<u8>,
+    /// Attempt at this field, from 1.
+    pub attempt: Option<u8>,
+    /// What was wrong with the last attempt, or the danger for which no card is asked for.
+    pub error: Option<String>,
+    /// Until it ends by itself, unless a key comes; null where nothing but an answer ends it.
+    pub seconds_left: Option<u64>,
+    /// Brand of the card, once its number was keyed.
+    #[schema(value_type = Option<names::Brand>)]
+    pub brand: Option<Brand>,
+    /// Last four digits of that card.
+    pub last4: Option<String>,
+    /// How it is paid back, where that was asked for or is being confirmed.
+    pub payment_plan: Option<String>,
+    /// In how many instalments, where it is in some.
+    pub payment_plan_count: Option<u8>,
+    /// When the capture began, RFC 3339.
+    pub began_at: String,
+    /// Who keys the card: `caller` or `operator`.
+    pub entered_by: String,
+}
+
+/// Captures that are on now, of this service.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Captures {
+    /// Oldest first.
+    pub captures: Vec<Capture>,
 }
 
 /// Body of `POST /v1/calls/{id}/pause` and `resume`.

@@ -527,9 +527,14 @@ struct RawKey {
 #[derive(Deserialize, Clone, Copy)]
 #[serde(rename_all = "kebab-case")]
 enum RawScope {
+    Disputes,
     Events,
+    Health,
     Metrics,
     Payments,
+    #[serde(rename = "payments:read")]
+    PaymentsRead,
+    Receipts,
     Tasks,
 }
 
@@ -1324,9 +1329,13 @@ fn api_key(
         .scopes
         .into_iter()
         .map(|s| match s {
+            RawScope::Disputes => Scope::Disputes,
             RawScope::Events => Scope::Events,
+            RawScope::Health => Scope::Health,
             RawScope::Metrics => Scope::Metrics,
             RawScope::Payments => Scope::Payments,
+            RawScope::PaymentsRead => Scope::PaymentsRead,
+            RawScope::Receipts => Scope::Receipts,
             RawScope::Tasks => Scope::Tasks,
         })
         .collect();

@@ -7,6 +7,7 @@ pub mod breaker;
 mod call;
 pub mod canary;
 mod cancels;
+mod captures;
 pub mod check;
 pub mod config;
 mod desk;

@@ -659,6 +659,10 @@ fn web(
                 .collect(),
         ),
         events: stream.feed(),
+        captures: Arc::new({
+            let captures = stream.captures().clone();
+            move || captures.now()
+        }),
         body_max: ivrpay_web::BODY_MAX,
         limits: ivrpay_web::Limits::new(Arc::new({
             let began = Instant::now();

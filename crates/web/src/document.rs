@@ -43,7 +43,7 @@ const ADMIN: [&str; 2] = ["/v1/recordings", "/v1/drain"];
     ),
     paths(
         payments::create, payments::list, payments::show, assign::payment, assign::order, expiring::list, captures::cancel_payment,
-        later::capture, later::change, later::void, later::refund, later::inquire, calls::create, calls::show, captures::ask, captures::pause, captures::resume, captures::cancel, orders::show, orders::split, orders::add,
+        later::capture, later::change, later::void, later::refund, later::inquire, calls::create, calls::show, captures::list, captures::show, captures::ask, captures::pause, captures::resume, captures::cancel, orders::show, orders::split, orders::add,
         tasks::promise, tasks::list, tasks::show, tasks::take, tasks::done, webhooks::list, webhooks::show, webhooks::resend, webhooks::test, feed::events, crate::pools, crate::metrics,
         recordings::mark, recordings::list, recordings::resolve, drain::begin, drain::show, drain::end, hooks::take,
         crate::health, crate::ready, json, page

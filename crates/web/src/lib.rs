@@ -136,6 +136,8 @@ pub struct Web {
     pub tenants: Arc<Vec<Tenant>>,
     /// What `GET /v1/events` streams.
     pub events: Feed,
+    /// Captures that are on now, for `GET /v1/captures`.
+    pub captures: Arc<dyn Fn() -> Vec<api::Capture> + Send + Sync>,
     /// Longest that a body may take.
     pub body_max: Duration,
     /// How often each key has asked.
@@ -282,6 +284,8 @@ fn shared() -> Routes {
         .post("/v1/payments/{id}/void", later::void)
         .post("/v1/payments/{id}/refund", later::refund)
         .post("/v1/payments/{id}/inquire", later::inquire)
+        .get("/v1/captures", captures::list)
+        .get("/v1/captures/{id}", captures::show)
         .get("/v1/calls/{id}", calls::show)
         .post("/v1/calls/{id}/ask", captures::ask)
         .post("/v1/calls/{id}/pause", captures::pause)

@@ -47,6 +47,7 @@ struct Server {
     call: Arc<Mutex<Asked>>,
     journal: Journal,
     events: Feed,
+    captures: Arc<Mutex<Vec<api::Capture>>>,
     answered: Arc<Mutex<Vec<Answered>>>,
     /// What the limits take for the time.
     steady_ms: Arc<AtomicU64>,
@@ -271,6 +272,8 @@ impl Server {
             .unwrap();
         let connected = Arc::new(AtomicBool::new(true));
         let events = Feed::new("life", 4);
+        let captures = Arc::<Mutex<Vec<api::Capture>>>::default();
+        let shown = Arc::clone(&captures);
         let answered = Arc::<Mutex<Vec<Answered>>>::default();
         let told = Arc::clone(&answered);
         let steady_ms = Arc::<AtomicU64>::default();
@@ -289,6 +292,7 @@ impl Server {
                 key("tokyo-key", "tokyo", &all),
                 key("paris-key", "paris", &all),
                 key("watcher-key", "tokyo", &[Scope::Metrics]),
+                key("reader-key", "tokyo", &[Scope::PaymentsRead, Scope::Health]),
                 key("ghost-key", "ghost", &all),
                 ApiKey {
                     requests_per_minute: 3,
@@ -300,6 +304,7 @@ impl Server {
                 tenant("paris", "EUR", "en"),
             ]),
             events: events.clone(),
+            captures: Arc::new(move || captures.lock().unwrap().clone()),
             limits: Limits::new(Arc::new({
                 let ms = Arc::clone(&steady_ms);
                 move || Duration::from_millis(ms.load(Ordering::Relaxed))
@@ -358,6 +363,7 @@ impl Server {
             call,
             journal,
             events,
+            captures: shown,
             answered,
             steady_ms,
             notes,
@@ -2189,6 +2195,53 @@ async fn another_operator_takes_a_waiting_payment_over() {
     );
     let shown = server.get("tokyo-key", &format!("/v1/payments/{id}")).await;
     assert_eq!(shown.body["operator"], "tanaka");
+}
+
+/// What is on is shown to its merchant, by a key that may read, in whole and by its call.
+#[tokio::test]
+async fn what_is_on_now_is_shown() {
+    let server = Server::start().await;
+    let call = "01890000-0000-7000-8000-000000000009";
+    let capture = |call: &str, tenant: &str, extension: &str| {
+        serde_json::from_value::<api::Capture>(json!({
+            "call_id": call, "payment_id": call, "tenant": tenant, "order_id": "A-1", "amount": 1200, "currency": "JPY",
+            "transaction_type": "charge", "operator_extension": extension, "mode": "stay", "practice": false, "step": "expiration-date",
+            "field": "expiration-date", "digits": 2, "attempt": 1, "seconds_left": 90, "brand": "jcb", "last4": "0000",
+            "began_at": "2026-11-24T00:00:00Z", "entered_by": "caller",
+        }))
+        .unwrap()
+    };
+    let other = "01890000-0000-7000-8000-000000000008";
+    *server.captures.lock().unwrap() = vec![
+        capture(call, "tokyo", "201"),
+        capture(other, "paris", "301"),
+    ];
+    let all = server.get("reader-key", "/v1/captures").await;
+    assert_eq!(all.status, 200, "{}", all.body);
+    assert_eq!(all.body["captures"].as_array().unwrap().len(), 1);
+    assert_eq!(all.body["captures"][0]["last4"], "0000");
+    for (query, count) in [
+        ("?operator_extension=201", 1),
+        ("?operator_extension=202", 0),
+        (&*format!("?payment_id={call}"), 1),
+    ] {
+        let some = server
+            .get("tokyo-key", &format!("/v1/captures{query}"))
+            .await;
+        assert_eq!(
+            some.body["captures"].as_array().unwrap().len(),
+            count,
+            "{query}"
+        );
+    }
+    let one = server
+        .get("reader-key", &format!("/v1/captures/{call}"))
+        .await;
+    assert_eq!((one.status, &one.body["digits"]), (200, &json!(2)));
+    let foreign = server
+        .get("tokyo-key", &format!("/v1/captures/{other}"))
+        .await;
+    assert_eq!(foreign.status, 404);
 }
 
 #[tokio::test]
