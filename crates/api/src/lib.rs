@@ -882,6 +882,143 @@ pub struct Capture {
     pub entered_by: String,
 }
 
+/// What happened to a payment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Story {
+    /// Of which.
+    #[schema(value_type = String, format = "uuid")]
+    pub payment_id: PaymentId,
+    /// Oldest first.
+    pub entries: Vec<StoryEntry>,
+}
+
+/// One thing that happened to a payment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct StoryEntry {
+    /// When, RFC 3339. Of what was spoken and pressed in a call: as its clock counts from its beginning, to a second or so.
+    pub at: String,
+    /// Who: a person, `caller`, the name of a connector that has answered, or `ivrpay`.
+    pub who: String,
+    /// By which door a person came: the name of a key, `admin` for the Unix socket.
+    pub via: Option<String>,
+    /// What: `created`, `assigned`, `called`, `call-ended`, `claimed`, `spoken`, `pressed`, `asked` (an acquirer), `progress`, `failed-over`, `answered`,
+    /// `settled`, `closed`, `expired`, `contradicted`, `task-made`, `task-taken`, `task-done`, `event`, `event-delivered`, `event-given-up`,
+    /// `receipt-issued`, `disputed`, `dispute-ended`, `removed` (its time was over).
+    pub what: String,
+    /// The rest, as far as there is any.
+    pub detail: StoryDetail,
+}
+
+/// The rest of a [`StoryEntry`].
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(default)]
+pub struct StoryDetail {
+    /// In English, one line.
+    pub text: String,
+    /// Where the payment stood behind it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<names::State>)]
+    pub state: Option<State>,
+    /// The call.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub call_id: Option<String>,
+    /// The operation at an acquirer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub operation_id: Option<String>,
+    /// What was asked: `charge`, `authorize`, `capture`, `void`, `refund`, `query`, `tokenize`, `verify`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
+    /// Minor units.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub amount: Option<u64>,
+    /// Of which connector.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub connector: Option<String>,
+    /// Our order number at the acquirer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub acquirer_order: Option<String>,
+    /// The answer: `approved`, `declined`, `not-charged`, `unknown`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<String>,
+    /// The acquirer's reference.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub acquirer_ref: Option<String>,
+    /// The issuer's approval code.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub approval_code: Option<String>,
+    /// Why it was declined, or not charged, or is not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// The acquirer's own code.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub acquirer_code: Option<String>,
+    /// Result of a call.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub result: Option<String>,
+    /// Step of the call in which a key was pressed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub step: Option<String>,
+    /// The key of a menu: never one of a card.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<u8>,
+    /// The prompt that was spoken.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prompt: Option<String>,
+    /// The task.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub task_id: Option<String>,
+    /// Which kind of task or event it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub about: Option<String>,
+    /// The event.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub event_id: Option<String>,
+    /// What a person wrote, or what went wrong.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+    /// The receipt.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub number: Option<String>,
+}
+
+/// What `ivrpay check` and `ivrpay audit` find, without what needs root.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct HealthFindings {
+    /// When it was looked, RFC 3339; at most a minute ago.
+    pub checked_at: String,
+    /// False: not all could be looked at in time.
+    pub whole: bool,
+    /// The worst first.
+    pub findings: Vec<HealthFinding>,
+}
+
+/// One of them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct HealthFinding {
+    /// Which: `check/RING`, as `ivrpay check` names its rings, or `audit/NAME`, as `ivrpay audit` names its findings.
+    pub code: String,
+    /// How bad.
+    pub severity: HealthSeverity,
+    /// What was found.
+    pub what: String,
+    /// What to do.
+    pub hint: Option<String>,
+}
+
+/// How bad a finding is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum HealthSeverity {
+    /// Calls fail, or a card is at risk.
+    Danger,
+    /// Works, and somebody should do something.
+    Warning,
+    /// Worth knowing.
+    Note,
+    /// As it should be.
+    Ok,
+}
+
 /// Captures that are on now, of this service.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Captures {

@@ -16,6 +16,7 @@ pub mod edge;
 mod events;
 mod expiring;
 mod guard;
+mod health;
 mod keypad;
 pub mod ladder;
 mod lamps;
