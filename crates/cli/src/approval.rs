@@ -65,7 +65,12 @@ pub(crate) fn run(command: Command) -> ExitCode {
             let body = json(&WhoAsks { by: Some(by) });
             from.show(&path, Some(body), |done: LaterDone| {
                 let operation = &done.operation;
-                say!("{} of {}: {}", operation.kind, operation.amount, operation.state);
+                say!(
+                    "{} of {}: {}",
+                    operation.kind,
+                    operation.amount,
+                    operation.state
+                );
                 Ok(())
             })
         }

@@ -162,7 +162,10 @@ impl Access {
                 "366 to 36500, or 0 for ever",
             ));
         }
-        let oidc = raw.oidc.map(|raw| SignOn::checked(raw, folder)).transpose()?;
+        let oidc = raw
+            .oidc
+            .map(|raw| SignOn::checked(raw, folder))
+            .transpose()?;
         Ok(Self {
             seal,
             oidc,

@@ -159,7 +159,7 @@ pub struct Config {
     /// Which numbers belong to which brand, and the file that says so; `None`: as built in.
     pub card_ranges: Option<(PathBuf, Ranges)>,
     /// Recorders outside Asterisk.
-    pub recorders: Vec<Recorder>,
+    pub recorders: Arc<Vec<Recorder>>,
     /// Folder for recordings in which a card was spoken or keyed.
     pub quarantine_folder: PathBuf,
     /// Whose task they are, and by when.
@@ -541,7 +541,9 @@ impl RawHttp {
                 ));
             }
         };
-        let beyond = self.listen.is_some_and(|a| !a.ip().to_canonical().is_loopback());
+        let beyond = self
+            .listen
+            .is_some_and(|a| !a.ip().to_canonical().is_loopback());
         if beyond && files.is_none() && !self.behind_proxy {
             return Err(ConfigError::value(
                 "http.listen",
@@ -1108,7 +1110,7 @@ impl Config {
             },
             dialogue: dialogue(&raw.dialogue)?,
             sounds: raw.sounds.path.map(|p| folder.join(p)),
-            recorders: crate::recorders::checked(raw.recorders, &tenants, folder)?,
+            recorders: Arc::new(crate::recorders::checked(raw.recorders, &tenants, folder)?),
             card_ranges: card_ranges(raw.cards, &tenants, folder)?,
             tenants,
             connectors,

@@ -8,6 +8,7 @@ pub mod breaker;
 mod call;
 pub mod canary;
 mod cancels;
+mod captures;
 pub mod check;
 pub mod config;
 mod desk;
@@ -16,6 +17,7 @@ pub mod edge;
 mod events;
 mod expiring;
 mod guard;
+mod health;
 mod keypad;
 pub mod ladder;
 mod lamps;
@@ -40,8 +42,8 @@ mod spoken;
 mod tasks;
 #[cfg(feature = "plant")]
 pub mod teller;
-pub mod tries;
 mod tls;
+pub mod tries;
 pub mod trunk;
 mod webhooks;
 

@@ -1,6 +1,8 @@
 //! What a person may not ask of an acquirer alone: kept until a second one says yes or no, or the time is over.
 
-use ivrpay_payment::{ApprovalId, Money, OperationId, OperationKind, OperatorId, PaymentId, TenantId};
+use ivrpay_payment::{
+    ApprovalId, Money, OperationId, OperationKind, OperatorId, PaymentId, TenantId,
+};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -168,11 +170,7 @@ impl Journal {
     ///
     /// # Errors
     /// The journal's own.
-    pub async fn approval_done(
-        &self,
-        id: ApprovalId,
-        operation: OperationId,
-    ) -> Result<(), Error> {
+    pub async fn approval_done(&self, id: ApprovalId, operation: OperationId) -> Result<(), Error> {
         let mut tx = self.begin(Durability::Rides).await?;
         let done = tx.approval_done(id, operation).await;
         tx.end(done).await
@@ -247,7 +245,17 @@ async fn decide(
                 decided_ms: Some(tx.now_ms),
                 ..approval
             };
-            record(tx, &decided, if yes { "approval-given" } else { "approval-refused" }, by).await?;
+            record(
+                tx,
+                &decided,
+                if yes {
+                    "approval-given"
+                } else {
+                    "approval-refused"
+                },
+                by,
+            )
+            .await?;
             Ok(decided)
         }
         // What was to come of it may have been lost with the service.

@@ -40,8 +40,8 @@ mod trail;
 mod types;
 
 pub use accounts::{ChainHead, Held, Period};
-pub use approvals::{Approval, ApprovalError, ApprovalFilter, ApprovalState, NewApproval};
 pub use answers::{Begun, GivenAnswer};
+pub use approvals::{Approval, ApprovalError, ApprovalFilter, ApprovalState, NewApproval};
 pub use connectors::{LiveConnector, Standing};
 pub use error::{
     AssignError, CallError, ClaimError, CreateError, Error, IntentError, LaterError, OutcomeError,

@@ -47,7 +47,10 @@ fn somebody(called: &str) -> NewPerson {
 
 async fn a_person_signs_in_and_every_proof_is_good_once(place: Place) {
     let journal = place.open().await;
-    let sato = journal.create_person(somebody("Sato"), "root").await.unwrap();
+    let sato = journal
+        .create_person(somebody("Sato"), "root")
+        .await
+        .unwrap();
     assert_eq!((sato.name.as_str(), sato.has_factor), ("sato", false));
     let again = journal.create_person(somebody("sAto"), "root").await;
     assert!(matches!(again, Err(PersonError::NameTaken)));
@@ -128,12 +131,21 @@ async fn a_person_signs_in_and_every_proof_is_good_once(place: Place) {
     journal.tidy_people().await.unwrap();
     let people = journal.people(Some(&tenant("acme"))).await.unwrap();
     assert_eq!(people.len(), 1);
-    assert!(journal.people(Some(&tenant("other"))).await.unwrap().is_empty());
+    assert!(
+        journal
+            .people(Some(&tenant("other")))
+            .await
+            .unwrap()
+            .is_empty()
+    );
 }
 
 async fn tries_are_counted_before_they_are_looked_at(place: Place) {
     let journal = place.open().await;
-    let sato = journal.create_person(somebody("sato"), "root").await.unwrap();
+    let sato = journal
+        .create_person(somebody("sato"), "root")
+        .await
+        .unwrap();
     let tried = async || journal.try_sign_in("Sato").await.unwrap();
     for _ in 0..10 {
         assert_eq!(tried().await, MayTry::Yes);
@@ -143,7 +155,10 @@ async fn tries_are_counted_before_they_are_looked_at(place: Place) {
     assert_eq!(tried().await, locked(true));
     assert_eq!(tried().await, locked(false));
     assert_eq!(journal.try_sign_in("mori").await.unwrap(), MayTry::Yes);
-    assert_eq!(journal.locked_until(&sato.name).await.unwrap(), Some(until_ms));
+    assert_eq!(
+        journal.locked_until(&sato.name).await.unwrap(),
+        Some(until_ms)
+    );
     journal.unlock(&sato.name).await.unwrap();
     assert_eq!(tried().await, MayTry::Yes);
     for _ in 0..9 {
@@ -174,20 +189,44 @@ async fn a_key_is_kept_rotated_and_revoked(place: Place) {
     assert_eq!(live[0].expires_ms, Some(NOON + HOUR));
     assert_eq!(live[1].scopes, ["payments", "events"]);
     journal.key_used(second.id, NOON + 7).await.unwrap();
-    assert_eq!(journal.key(second.id).await.unwrap().unwrap().used_ms, Some(NOON + 7));
+    assert_eq!(
+        journal.key(second.id).await.unwrap().unwrap().used_ms,
+        Some(NOON + 7)
+    );
     let revoked = journal.revoke_key(second.id).await.unwrap().unwrap();
     assert_eq!(revoked.revoked_ms, Some(NOON));
     assert_eq!(journal.live_keys().await.unwrap().len(), 1);
-    assert!(journal.rotate_key(second.id, new(3), HOUR, "root").await.unwrap().is_none());
+    assert!(
+        journal
+            .rotate_key(second.id, new(3), HOUR, "root")
+            .await
+            .unwrap()
+            .is_none()
+    );
     place.now.fetch_add(2 * HOUR, Ordering::SeqCst);
-    assert!(journal.rotate_key(first.id, new(3), HOUR, "root").await.unwrap().is_none());
+    assert!(
+        journal
+            .rotate_key(first.id, new(3), HOUR, "root")
+            .await
+            .unwrap()
+            .is_none()
+    );
     assert_eq!(journal.keys(Some(&tenant("acme"))).await.unwrap().len(), 2);
-    assert!(journal.keys(Some(&tenant("other"))).await.unwrap().is_empty());
+    assert!(
+        journal
+            .keys(Some(&tenant("other")))
+            .await
+            .unwrap()
+            .is_empty()
+    );
 }
 
 async fn a_second_person_decides_once(place: Place) {
     let journal = place.open().await;
-    let payment = journal.create(announced("A-1", NOON + 100 * HOUR)).await.unwrap();
+    let payment = journal
+        .create(announced("A-1", NOON + 100 * HOUR))
+        .await
+        .unwrap();
     let payment = payment.payment().clone();
     let new = || NewApproval {
         tenant: payment.tenant.clone(),
@@ -204,7 +243,10 @@ async fn a_second_person_decides_once(place: Place) {
     let own = journal.decide(asked.id, &name("sato"), true).await;
     assert!(matches!(own, Err(ApprovalError::Own)));
     let yes = journal.decide(asked.id, &name("mori"), true).await.unwrap();
-    assert_eq!((yes.state, yes.kind), (ApprovalState::Approved, OperationKind::Change));
+    assert_eq!(
+        (yes.state, yes.kind),
+        (ApprovalState::Approved, OperationKind::Change)
+    );
     // Once more, since nobody knows whether it was done.
     journal.decide(asked.id, &name("mori"), true).await.unwrap();
     let operation = OperationId::new(uuid::Uuid::now_v7());
@@ -218,7 +260,12 @@ async fn a_second_person_decides_once(place: Place) {
     assert_ne!(late.id, asked.id);
     place.now.fetch_add(HOUR, Ordering::SeqCst);
     let over = journal.decide(late.id, &name("mori"), true).await;
-    assert!(matches!(over, Err(ApprovalError::Over { state: ApprovalState::Lapsed })));
+    assert!(matches!(
+        over,
+        Err(ApprovalError::Over {
+            state: ApprovalState::Lapsed
+        })
+    ));
     let in_state = async |state| {
         let filter = ApprovalFilter {
             tenant: Some(payment.tenant.clone()),
@@ -238,7 +285,10 @@ async fn a_second_person_decides_once(place: Place) {
     assert_eq!(again.await.unwrap().state, ApprovalState::Open);
     let kinds = journal.records(payment.id).await.unwrap();
     let kinds: Vec<_> = kinds.iter().map(|record| record.kind.as_str()).collect();
-    assert!(kinds.contains(&"approval-asked") && kinds.contains(&"approval-given"), "{kinds:?}");
+    assert!(
+        kinds.contains(&"approval-asked") && kinds.contains(&"approval-given"),
+        "{kinds:?}"
+    );
     assert!(journal.verify().await.unwrap().is_sound());
 }
 
@@ -252,7 +302,12 @@ async fn who_did_what_is_chained_and_goes_at_the_end_of_its_time(place: Place) {
         tenant: of.map(tenant),
         ..Deed::default()
     };
-    for (who, of) in [("a", Some("acme")), ("b", Some("other")), ("c", None), ("a", Some("acme"))] {
+    for (who, of) in [
+        ("a", Some("acme")),
+        ("b", Some("other")),
+        ("c", None),
+        ("a", Some("acme")),
+    ] {
         journal.note_deed(&deed(who, of)).await.unwrap();
     }
     let found = async |filter| journal.deeds(&filter).await.unwrap();
@@ -263,12 +318,28 @@ async fn who_did_what_is_chained_and_goes_at_the_end_of_its_time(place: Place) {
     let all = found(filter()).await;
     assert_eq!(all.len(), 4);
     assert!(all.iter().all(|done| !done.deed.what.contains("4111")));
-    let own = found(DeedFilter { tenant: Some(tenant("acme")), ..filter() }).await;
+    let own = found(DeedFilter {
+        tenant: Some(tenant("acme")),
+        ..filter()
+    })
+    .await;
     assert_eq!(own.len(), 2);
-    let rest = found(DeedFilter { after: Some(all[3].sequence), ..filter() }).await;
+    let rest = found(DeedFilter {
+        after: Some(all[3].sequence),
+        ..filter()
+    })
+    .await;
     assert_eq!(rest.len(), 3);
     assert!(rest.windows(2).all(|two| two[0].sequence < two[1].sequence));
-    assert_eq!(found(DeedFilter { who: Some("c".into()), ..filter() }).await.len(), 1);
+    assert_eq!(
+        found(DeedFilter {
+            who: Some("c".into()),
+            ..filter()
+        })
+        .await
+        .len(),
+        1
+    );
     // A clock that has jumped takes nothing out.
     let term = Duration::from_secs(366 * 24 * 3_600);
     place.now.fetch_add(400 * 24 * HOUR, Ordering::SeqCst);
@@ -287,5 +358,10 @@ async fn who_did_what_is_chained_and_goes_at_the_end_of_its_time(place: Place) {
     // No payment was taken out with them.
     assert_eq!(journal.removed_before(None).await.unwrap(), None);
     // And one that is changed is found.
-    assert!(place.run("UPDATE records SET body = '{}' WHERE kind = 'access'").await.is_err());
+    assert!(
+        place
+            .run("UPDATE records SET body = '{}' WHERE kind = 'access'")
+            .await
+            .is_err()
+    );
 }

@@ -118,7 +118,8 @@ impl Scope {
     }
 
     /// Whether who has this one may what the other one says.
-    const fn is(self, other: Self) -> bool {
+    #[must_use]
+    pub const fn includes(self, other: Self) -> bool {
         let of_payments = matches!(
             other,
             Self::PaymentsRead | Self::Captures | Self::Refunds | Self::Receipts | Self::Disputes
@@ -241,10 +242,10 @@ impl Who {
     pub(crate) fn may(&self, scope: Scope) -> bool {
         match self {
             Self::Admin(_) => true,
-            Self::Key(key) => key.scopes.iter().any(|has| has.is(scope)),
+            Self::Key(key) => key.scopes.iter().any(|has| has.includes(scope)),
             Self::Person(session) => {
                 let mut has = Scope::of(session.person.role).iter();
-                has.any(|has| has.is(scope))
+                has.any(|has| has.includes(scope))
             }
         }
     }
@@ -408,8 +409,13 @@ mod tests {
         for scope in Scope::ALL {
             assert_eq!(Scope::from_name(scope.name()), Some(scope));
         }
-        assert!(Scope::Payments.is(Scope::Refunds) && !Scope::Refunds.is(Scope::Payments));
-        assert!(!Scope::Payments.is(Scope::People) && !Scope::PaymentsRead.is(Scope::Captures));
+        assert!(
+            Scope::Payments.includes(Scope::Refunds) && !Scope::Refunds.includes(Scope::Payments)
+        );
+        assert!(
+            !Scope::Payments.includes(Scope::People)
+                && !Scope::PaymentsRead.includes(Scope::Captures)
+        );
     }
 
     #[test]

@@ -49,9 +49,8 @@ pub enum OidcAsks {
 }
 
 /// Who asks it; the error is for people.
-pub type OidcAsk = Arc<
-    dyn Fn(OidcAsks) -> BoxFuture<'static, Result<Vec<u8>, Cow<'static, str>>> + Send + Sync,
->;
+pub type OidcAsk =
+    Arc<dyn Fn(OidcAsks) -> BoxFuture<'static, Result<Vec<u8>, Cow<'static, str>>> + Send + Sync>;
 
 /// How single sign-on is set up.
 pub struct OidcOptions {
@@ -240,7 +239,10 @@ impl Oidc {
 
     /// Whether the issuer says that it has looked at a second factor.
     fn is_proven(&self, claims: &Claims) -> bool {
-        let amr = claims.amr.iter().any(|word| self.options.amr.contains(word));
+        let amr = claims
+            .amr
+            .iter()
+            .any(|word| self.options.amr.contains(word));
         let acr = claims.acr.as_ref();
         amr || acr.is_some_and(|word| self.options.acr.contains(word))
     }
@@ -423,7 +425,9 @@ async fn sign_in(
     let email = claims.email.filter(|_| claims.email_verified);
     let person = web.journal.person_of(&claims.sub, email.as_deref()).await?;
     let person = person.ok_or_else(|| {
-        ApiError::sign_in_failed_since("nobody here has this subject or email: make that person first")
+        ApiError::sign_in_failed_since(
+            "nobody here has this subject or email: make that person first",
+        )
     })?;
     open(web, address, person, SecondProof::SingleSignOn)
         .await?
@@ -438,18 +442,18 @@ mod tests {
 
     /// Made with openssl; its private key is gone.
     const N: &str = concat!(
-            "qLcGr_n55Z9xA8D7llwXu6NCRBcLJ66CAc614U6AbVn2CczbMwuHd4aC_W53XIE6JVka6UiUqwJjN849PEuEaHC-ksRd4Qo6hMTr",
-            "jdxVcu5WHdcOVvhQM01FpgJh4So5quO63k3P4T5l1hjaIl7yQK--dX9t-sICz5WrRpix4JWsEMf4o4G65fgdZHIzt13kRQDWarH1",
-            "1g0NaDvRG5vgSmnWnezSi32L5paEYMCw1BDQBNaNc_fUyX6co6c0YXS2vA-sIiW-MKVmf7aG09peBXpaGKGMhqKY72t5m_OL4CCX",
-            "AUBPGB4wmy443VoIoNVWIxZlLbreTJf5gQCXHUTZ-Q",
-        );
+        "qLcGr_n55Z9xA8D7llwXu6NCRBcLJ66CAc614U6AbVn2CczbMwuHd4aC_W53XIE6JVka6UiUqwJjN849PEuEaHC-ksRd4Qo6hMTr",
+        "jdxVcu5WHdcOVvhQM01FpgJh4So5quO63k3P4T5l1hjaIl7yQK--dX9t-sICz5WrRpix4JWsEMf4o4G65fgdZHIzt13kRQDWarH1",
+        "1g0NaDvRG5vgSmnWnezSi32L5paEYMCw1BDQBNaNc_fUyX6co6c0YXS2vA-sIiW-MKVmf7aG09peBXpaGKGMhqKY72t5m_OL4CCX",
+        "AUBPGB4wmy443VoIoNVWIxZlLbreTJf5gQCXHUTZ-Q",
+    );
     const TOKEN: &str = concat!(
-            "eyJhbGciOiAiUlMyNTYiLCAia2lkIjogInIifQ.eyJpc3MiOiAiaSIsICJzdWIiOiAicyIsICJhdWQiOiAiYSIsICJleHAiOiAxL",
-            "CAiaWF0IjogMX0.Ogw5C4iKs2-ey6XwvqYDScmuICatAjaTyepGyQ91dWPvKObpJk-zKCga9jJx5HfTSH3cr08Fa5kICmHaI5Bb1",
-            "TwEFuChZuElJESo1zh8DBk_1tOlDZA-Q32WNkFgqXceiWlre09r-XVbwBvge9HTcKY_E3GnZLyaYhtzzUYj9NfK3Gl2AIK-4lMo_",
-            "7W_CVArGrVzHFvi8_NZ4FOFMto5ThGO-YEwO0zDO-ffnI9JLvaS0z6ida_G0SKqL_5lbNve8A2U-z4xAERQ2wyNApa8NHlUyA0UP",
-            "qJEaLE_iM_TOM9ZIDIlXs2IXTb7X2x-1GmmG8_GJ-X2TqP5or8-S9qugg",
-        );
+        "eyJhbGciOiAiUlMyNTYiLCAia2lkIjogInIifQ.eyJpc3MiOiAiaSIsICJzdWIiOiAicyIsICJhdWQiOiAiYSIsICJleHAiOiAxL",
+        "CAiaWF0IjogMX0.Ogw5C4iKs2-ey6XwvqYDScmuICatAjaTyepGyQ91dWPvKObpJk-zKCga9jJx5HfTSH3cr08Fa5kICmHaI5Bb1",
+        "TwEFuChZuElJESo1zh8DBk_1tOlDZA-Q32WNkFgqXceiWlre09r-XVbwBvge9HTcKY_E3GnZLyaYhtzzUYj9NfK3Gl2AIK-4lMo_",
+        "7W_CVArGrVzHFvi8_NZ4FOFMto5ThGO-YEwO0zDO-ffnI9JLvaS0z6ida_G0SKqL_5lbNve8A2U-z4xAERQ2wyNApa8NHlUyA0UP",
+        "qJEaLE_iM_TOM9ZIDIlXs2IXTb7X2x-1GmmG8_GJ-X2TqP5or8-S9qugg",
+    );
 
     fn key(kid: &str, kty: &str) -> Jwk {
         Jwk {

@@ -99,7 +99,11 @@ impl Tls {
     /// Folders that it is read from, wherever links lead: a new one may lie beside the old one.
     #[must_use]
     pub fn folders(files: &TlsFiles) -> Vec<PathBuf> {
-        let all = [Some(&files.certificate), Some(&files.key), files.client_ca.as_ref()];
+        let all = [
+            Some(&files.certificate),
+            Some(&files.key),
+            files.client_ca.as_ref(),
+        ];
         let mut folders: Vec<PathBuf> = all
             .into_iter()
             .flatten()
@@ -166,10 +170,9 @@ fn read(files: &TlsFiles, now_ms: i64) -> Result<Now, TlsError> {
             let pem = bytes(path)?;
             let mut roots = RootCertStore::empty();
             roots.add_parsable_certificates(chain(path, &pem)?);
-            let verifier =
-                WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
-                    .build()
-                    .map_err(|_| bad(path, "it holds no authority"))?;
+            let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
+                .build()
+                .map_err(|_| bad(path, "it holds no authority"))?;
             read.push(pem);
             config.with_client_cert_verifier(verifier)
         }

@@ -8,10 +8,12 @@ mod access;
 mod attacks;
 #[path = "api/oidc.rs"]
 mod oidc;
-#[path = "api/tls.rs"]
-mod tls;
+#[path = "api/papers.rs"]
+mod papers;
 #[path = "api/requests.rs"]
 mod requests;
+#[path = "api/tls.rs"]
+mod tls;
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
@@ -30,8 +32,8 @@ use ivrpay_payment::{
 };
 use ivrpay_web::{
     Access, AccessOptions, Acquirers, Answered, ApiKey, Caller, Feed, HOOK_BYTES_MAX, HookRefused,
-    JournalHealth, Keys, LaterRefused, Limits, NotCalled, Oidc, Posted, Rings, RoleLimits, Scope, Seal, Tenant,
-    ToCall, Want, Web, Wished,
+    JournalHealth, Keys, LaterRefused, Limits, NotCalled, Oidc, Posted, Rings, RoleLimits, Scope,
+    Seal, Tenant, ToCall, Want, Web, Wished,
 };
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -56,6 +58,7 @@ struct Server {
     web: Web,
     issuer: Arc<oidc::Issuer>,
     events: Feed,
+    captures: Arc<Mutex<Vec<api::Capture>>>,
     answered: Arc<Mutex<Vec<Answered>>>,
     /// What the limits take for the time.
     steady_ms: Arc<AtomicU64>,
@@ -292,6 +295,8 @@ impl Server {
             .unwrap();
         let connected = Arc::new(AtomicBool::new(true));
         let events = Feed::new("life", 4);
+        let captures = Arc::<Mutex<Vec<api::Capture>>>::default();
+        let shown = Arc::clone(&captures);
         let answered = Arc::<Mutex<Vec<Answered>>>::default();
         let told = Arc::clone(&answered);
         let steady_ms = Arc::<AtomicU64>::default();
@@ -311,6 +316,7 @@ impl Server {
                 key("tokyo-key", "tokyo", &all),
                 key("paris-key", "paris", &all),
                 key("watcher-key", "tokyo", &[Scope::Metrics]),
+                key("reader-key", "tokyo", &[Scope::PaymentsRead, Scope::Health]),
                 key("ghost-key", "ghost", &all),
                 ApiKey {
                     requests_per_minute: 3,
@@ -322,6 +328,15 @@ impl Server {
                 tenant("paris", "EUR", "en"),
             ]),
             events: events.clone(),
+            findings: Arc::new(|| {
+                let findings = api::HealthFindings {
+                    checked_at: "2026-11-24T00:00:00Z".into(),
+                    whole: true,
+                    findings: Vec::new(),
+                };
+                std::future::ready(findings).boxed()
+            }),
+            captures: Arc::new(move || captures.lock().unwrap().clone()),
             limits: Limits::new(Arc::new({
                 let ms = Arc::clone(&steady_ms);
                 move || Duration::from_millis(ms.load(Ordering::Relaxed))
@@ -387,6 +402,7 @@ impl Server {
             call,
             journal,
             events,
+            captures: shown,
             answered,
             steady_ms,
             now_ms,

@@ -124,6 +124,9 @@ mod tests {
 
     #[test]
     fn a_form_is_encoded() {
-        assert_eq!(encode(&[("a", "b c&d=e"), ("f", "é")]), "a=b+c%26d%3De&f=%C3%A9");
+        assert_eq!(
+            encode(&[("a", "b c&d=e"), ("f", "é")]),
+            "a=b+c%26d%3De&f=%C3%A9"
+        );
     }
 }

@@ -1,6 +1,8 @@
 //! SQL of what a second person allows.
 
-use ivrpay_payment::{ApprovalId, Money, OperationId, OperationKind, OperatorId, PaymentId, TenantId};
+use ivrpay_payment::{
+    ApprovalId, Money, OperationId, OperationKind, OperatorId, PaymentId, TenantId,
+};
 
 use super::{DAMAGED, Store, Tx, named, parsed};
 use crate::Error;
@@ -58,13 +60,12 @@ impl Tx<'_> {
         request: &str,
     ) -> Result<Option<Approval>, Error> {
         let now_ms = self.now_ms;
-        let row = query(
-            "SELECT * FROM approvals WHERE payment = ?1 AND request = ?2 AND state = 'open'",
-        )
-        .bind(payment.to_string())
-        .bind(request)
-        .fetch_optional(self.on())
-        .await?;
+        let row =
+            query("SELECT * FROM approvals WHERE payment = ?1 AND request = ?2 AND state = 'open'")
+                .bind(payment.to_string())
+                .bind(request)
+                .fetch_optional(self.on())
+                .await?;
         row.map(|row| approval(&row, now_ms)).transpose()
     }
 

@@ -495,7 +495,11 @@ async fn paid(server: &Server, order: &str, amount: u64) -> String {
     };
     let intent = server.journal.write_intent(id, draft).await.unwrap();
     server.journal.write_outcome(&intent, &yes()).await.unwrap();
-    server.journal.release(&claim, "success", json!([])).await.unwrap();
+    server
+        .journal
+        .release(&claim, "success", json!([]))
+        .await
+        .unwrap();
     id.to_string()
 }
 
@@ -512,7 +516,9 @@ async fn above_the_limit_of_a_role_a_second_person_decides() {
     let large = paid(&server, "A-2", 3_000).await;
     let huge = paid(&server, "A-3", 9_000).await;
     let refund = async |who: &str, id: &str| {
-        server.send(who, &format!("/v1/payments/{id}/refund"), json!({})).await
+        server
+            .send(who, &format!("/v1/payments/{id}/refund"), json!({}))
+            .await
     };
     let refunded = async |id: &str| {
         let payment = server.get("tokyo-key", &format!("/v1/payments/{id}")).await;
@@ -531,7 +537,11 @@ async fn above_the_limit_of_a_role_a_second_person_decides() {
         (&*eve, json!({}), 404),
         ("tokyo-key", json!({"by": "tanaka"}), 403),
     ] {
-        assert_eq!(server.send(who, &approve, body).await.status, status, "{who}");
+        assert_eq!(
+            server.send(who, &approve, body).await.status,
+            status,
+            "{who}"
+        );
     }
     // On the machine too nobody allows what he has asked for.
     let own = server.send("", &approve, json!({"by": "sato"})).await;
@@ -559,7 +569,13 @@ async fn above_the_limit_of_a_role_a_second_person_decides() {
     let asked = refund(&sato, &huge).await;
     let id = asked.body["approval_id"].as_str().unwrap();
     server.wait(24 * 3_600 + 1);
-    let late = server.send("", &format!("/v1/approvals/{id}/approve"), json!({"by": "root"})).await;
+    let late = server
+        .send(
+            "",
+            &format!("/v1/approvals/{id}/approve"),
+            json!({"by": "root"}),
+        )
+        .await;
     assert_eq!((late.status, late.code()), (409, "not-possible"));
     assert_eq!(refunded(&huge).await, 0);
     assert!(server.journal.verify().await.unwrap().is_sound());
@@ -567,6 +583,13 @@ async fn above_the_limit_of_a_role_a_second_person_decides() {
 
 #[test]
 fn temporary_renew() {
-    let now = format!("{}\n", serde_json::to_string_pretty(&ivrpay_web::openapi()).unwrap());
-    std::fs::write(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/openapi.json"), now).unwrap();
+    let now = format!(
+        "{}\n",
+        serde_json::to_string_pretty(&ivrpay_web::openapi()).unwrap()
+    );
+    std::fs::write(
+        concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/openapi.json"),
+        now,
+    )
+    .unwrap();
 }

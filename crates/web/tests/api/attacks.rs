@@ -62,7 +62,7 @@ fn routes(ids: &Ids) -> Vec<Route> {
     all.map(|(path, method, operation)| {
         let id = match path.split('/').nth(2) {
             Some("tasks") => &ids.task,
-            Some("calls") => &ids.call,
+            Some("calls" | "captures") => &ids.call,
             Some("people") => &ids.person,
             Some("keys") => &ids.key,
             _ => &ids.payment,
@@ -208,7 +208,12 @@ async fn strangers(server: &Server, ids: &Ids, table: &mut Table) {
             table.note(&format!("reads alone: {shown}"), &answer, good);
         }
         let admins = ["people", "keys", "audit", "webhooks"];
-        if route.path.split('/').nth(2).is_some_and(|of| admins.contains(&of)) {
+        if route
+            .path
+            .split('/')
+            .nth(2)
+            .is_some_and(|of| admins.contains(&of))
+        {
             // A person who may less, and says nothing of who he is.
             let answer = knock(server, &route, &ids.operator, head, &body).await;
             let good = answer.status == 403;
@@ -428,7 +433,15 @@ async fn lines(server: &Server, table: &mut Table) {
 async fn guesses(server: &Server, ids: &Ids, table: &mut Table) {
     let door = async |body: Value, head: &str| {
         let head = format!("{JSON}{head}");
-        ask(server.api, "POST", "/v1/sessions", "", &head, &body.to_string()).await
+        ask(
+            server.api,
+            "POST",
+            "/v1/sessions",
+            "",
+            &head,
+            &body.to_string(),
+        )
+        .await
     };
     let right = "correct horse battery";
     for (what, password, code) in [
@@ -452,9 +465,15 @@ async fn guesses(server: &Server, ids: &Ids, table: &mut Table) {
         let body = json!({"person": format!("nobody{at}"), "password": right});
         let answer = door(body, "").await;
         locked += usize::from(answer.status == 429);
-        table.note("a name is guessed", &answer, [401, 429].contains(&answer.status));
+        table.note(
+            "a name is guessed",
+            &answer,
+            [401, 429].contains(&answer.status),
+        );
     }
-    table.passed.extend((locked < 20).then(|| format!("names are guessed: {locked} locked")));
+    table
+        .passed
+        .extend((locked < 20).then(|| format!("names are guessed: {locked} locked")));
     server.wait(120);
     // Nobody is given a token that he has chosen.
     let chosen = format!("ivs_{}", "a".repeat(43));
@@ -484,7 +503,11 @@ async fn guesses(server: &Server, ids: &Ids, table: &mut Table) {
     ] {
         let answer = door(body, "").await;
         let quoted = answer.body.to_string().contains("4111111111111111");
-        table.note("what is none at the door", &answer, answer.status == 400 && !quoted);
+        table.note(
+            "what is none at the door",
+            &answer,
+            answer.status == 400 && !quoted,
+        );
     }
 }
 

@@ -105,15 +105,25 @@ async fn an_issuer_says_who_it_is_and_that_it_has_looked_twice() {
         (url, begun.body["state"].as_str().unwrap().to_owned())
     };
     let (url, state) = begin().await;
-    assert!(url.starts_with("https://id.example.com/ask?response_type=code&"), "{url}");
-    assert!(url.contains("redirect_uri=https%3A%2F%2Fpay.example.com%2Fback"), "{url}");
+    assert!(
+        url.starts_with("https://id.example.com/ask?response_type=code&"),
+        "{url}"
+    );
+    assert!(
+        url.contains("redirect_uri=https%3A%2F%2Fpay.example.com%2Fback"),
+        "{url}"
+    );
     assert_eq!(part(&url, "state"), state);
     let answer = end(&state).await;
     assert_eq!(answer.status, 201, "{answer:?}");
     assert_eq!(answer.body["person"], "sato");
     // We were the ones who began.
     let asked = server.issuer.asked.lock().unwrap().clone();
-    let verifier = &asked.iter().find(|(name, _)| *name == "code_verifier").unwrap().1;
+    let verifier = &asked
+        .iter()
+        .find(|(name, _)| *name == "code_verifier")
+        .unwrap()
+        .1;
     let challenge = URL_SAFE_NO_PAD.encode(Sha256::digest(verifier.as_bytes()));
     assert_eq!(part(&url, "code_challenge"), challenge);
     let token = answer.body["token"].as_str().unwrap();
@@ -137,8 +147,14 @@ async fn an_issuer_says_who_it_is_and_that_it_has_looked_twice() {
         (json!({"nonce": null}), "sign-in-failed"),
         (json!({"sub": "nobody"}), "sign-in-failed"),
         // An address that it has not looked at is nobody's, and one of who has a subject is not his.
-        (json!({"sub": "m-1", "email": "mori@example.com"}), "sign-in-failed"),
-        (json!({"sub": "m-1", "email": "mori@example.com", "email_verified": true}), ""),
+        (
+            json!({"sub": "m-1", "email": "mori@example.com"}),
+            "sign-in-failed",
+        ),
+        (
+            json!({"sub": "m-1", "email": "mori@example.com", "email_verified": true}),
+            "",
+        ),
     ] {
         *server.issuer.other.lock().unwrap() = other.clone();
         let (_, state) = begin().await;
@@ -148,7 +164,11 @@ async fn an_issuer_says_who_it_is_and_that_it_has_looked_twice() {
             "second-factor-missing" => 403,
             _ => 401,
         };
-        assert_eq!((answer.status, answer.code()), (status, code), "{other}: {answer:?}");
+        assert_eq!(
+            (answer.status, answer.code()),
+            (status, code),
+            "{other}: {answer:?}"
+        );
         server.steady_ms.fetch_add(10_000, Ordering::Relaxed);
     }
     *server.issuer.other.lock().unwrap() = json!({});

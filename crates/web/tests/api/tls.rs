@@ -27,7 +27,9 @@ async fn connect(to: SocketAddr, trusted: &CertificateDer<'static>) -> std::io::
         .with_no_client_auth();
     let tcp = TcpStream::connect(to).await?;
     let name = ServerName::try_from("localhost").unwrap();
-    tokio_rustls::TlsConnector::from(Arc::new(config)).connect(name, tcp).await
+    tokio_rustls::TlsConnector::from(Arc::new(config))
+        .connect(name, tcp)
+        .await
 }
 
 async fn is_alive(stream: &mut Stream) -> bool {
@@ -84,12 +86,18 @@ async fn a_certificate_is_renewed_and_a_bad_one_is_none() {
     assert!(!clear.starts_with(b"HTTP"), "{clear:?}");
     drop(old);
     stop.cancel();
-    tokio::time::timeout(Duration::from_secs(10), serving).await.unwrap().unwrap();
+    tokio::time::timeout(Duration::from_secs(10), serving)
+        .await
+        .unwrap()
+        .unwrap();
 }
 
 async fn ask_clear(at: SocketAddr) -> Vec<u8> {
     let mut stream = TcpStream::connect(at).await.unwrap();
-    stream.write_all(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
+    stream
+        .write_all(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n")
+        .await
+        .unwrap();
     let mut bytes = Vec::new();
     drop(stream.read_to_end(&mut bytes).await);
     bytes
@@ -109,11 +117,18 @@ async fn a_client_without_a_certificate_stays_outside_where_one_is_asked_for() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let at = listener.local_addr().unwrap();
     let router = ivrpay_web::router(server.web.clone());
-    tokio::spawn(ivrpay_web::serve_tls(listener, router, Some(tls), std::future::pending()));
+    tokio::spawn(ivrpay_web::serve_tls(
+        listener,
+        router,
+        Some(tls),
+        std::future::pending(),
+    ));
     // By TLS 1.3 the client hears of it when it first reads.
     let heard = async {
         let mut stream = connect(at, &trusted).await?;
-        stream.write_all(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n").await?;
+        stream
+            .write_all(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n")
+            .await?;
         let mut bytes = [0; 1];
         stream.read_exact(&mut bytes).await
     };
