@@ -9,7 +9,10 @@ use ivrpay_payment::{Brand, CallId, EventId, PaymentId, State, TaskId, Transacti
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+mod access;
 pub mod names;
+
+pub use access::*;
 
 /// Body of `POST /v1/payments`: announces a payment before or during the call.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -255,6 +258,8 @@ pub enum ErrorCode {
     CaptureRunning,
     /// The charge is on its way to the acquirer, or has been answered.
     ChargeSent,
+    /// The password is right; the second factor's code is missing.
+    CodeRequired,
     /// The key may not do this.
     Forbidden,
     /// The same `Idempotency-Key` came with another body.
@@ -265,6 +270,10 @@ pub enum ErrorCode {
     Internal,
     /// The body or a parameter is wrong.
     InvalidRequest,
+    /// The key was good until some time ago.
+    KeyExpired,
+    /// Nobody of this name, or from this address, may try to sign in for a while.
+    Locked,
     /// No such thing, or not yours.
     NotFound,
     /// No call takes the payment now.
@@ -281,6 +290,12 @@ pub enum ErrorCode {
     OrderTaken,
     /// The key asks too often.
     RateLimited,
+    /// Who signs in has no second factor that is confirmed.
+    SecondFactorMissing,
+    /// The session is over.
+    SessionEnded,
+    /// Name, password or code is wrong.
+    SignInFailed,
     /// The task is done already.
     TaskDone,
     /// The payment or order has such a task that is to be done.
@@ -299,17 +314,20 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// All of them, as [`Self::name`] orders them.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 31] = [
         Self::AcquirerAway,
         Self::CallExists,
         Self::CapacityExceeded,
         Self::CaptureRunning,
         Self::ChargeSent,
+        Self::CodeRequired,
         Self::Forbidden,
         Self::IdempotencyReused,
         Self::InFlight,
         Self::Internal,
         Self::InvalidRequest,
+        Self::KeyExpired,
+        Self::Locked,
         Self::NoTalk,
         Self::NotFound,
         Self::NotInCall,
@@ -318,6 +336,9 @@ impl ErrorCode {
         Self::NotWaiting,
         Self::OrderTaken,
         Self::RateLimited,
+        Self::SecondFactorMissing,
+        Self::SessionEnded,
+        Self::SignInFailed,
         Self::TaskDone,
         Self::TaskExists,
         Self::TaskTaken,
@@ -382,10 +403,15 @@ impl ErrorCode {
                 "The charge has been sent",
                 "wait for its answer, or look at the payment; do not charge again",
             ),
+            Self::CodeRequired => (
+                "code-required",
+                "The second factor is asked for",
+                "send the same once more with code: the six digits of the authenticator, or a recovery code",
+            ),
             Self::Forbidden => (
                 "forbidden",
-                "This key may not do this",
-                "use a key that may, or have its scopes changed",
+                "This key or person may not do this",
+                "use a key that may, or have the scopes of the key or the role of the person changed",
             ),
             Self::IdempotencyReused => (
                 "idempotency-reused",
@@ -406,6 +432,16 @@ impl ErrorCode {
                 "invalid-request",
                 "The request is wrong",
                 "change it as detail says; the same one would be refused again",
+            ),
+            Self::KeyExpired => (
+                "key-expired",
+                "The key has expired",
+                "use the key that was made for it, or have one made: ivrpay key create",
+            ),
+            Self::Locked => (
+                "locked",
+                "Nobody may try to sign in for a while",
+                "wait as long as Retry-After says, or have an admin run: ivrpay person unlock",
             ),
             Self::NotFound => (
                 "not-found",
@@ -437,6 +473,17 @@ impl ErrorCode {
                 "The key asks too often",
                 "wait as long as Retry-After says; listen to /v1/events instead of asking again and again",
             ),
+            Self::SecondFactorMissing => (
+                "second-factor-missing",
+                "There is no second factor",
+                "have an admin set one up with you: ivrpay person second-factor",
+            ),
+            Self::SessionEnded => ("session-ended", "The session is over", "sign in again"),
+            Self::SignInFailed => (
+                "sign-in-failed",
+                "Name, password or code is wrong",
+                "try again; after ten times nobody of this name may for half an hour",
+            ),
             Self::TaskDone => (
                 "task-done",
                 "The task is done already",
@@ -465,7 +512,7 @@ impl ErrorCode {
             Self::Unauthorized => (
                 "unauthorized",
                 "No key, or a wrong one",
-                "send the header `Authorization: Bearer KEY` with a key of [[http.keys]]",
+                "send the header `Authorization: Bearer KEY` with a key of [[http.keys]] or of `ivrpay key`, or a session's token",
             ),
             Self::Unavailable => (
                 "unavailable",
@@ -758,7 +805,8 @@ pub struct PromiseCall {
     /// Why, 1 to 500 characters.
     pub reason: String,
     /// Who promised it.
-    pub by: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
 }
 
 /// Body of `POST /v1/tasks/{id}/take`.
@@ -766,7 +814,8 @@ pub struct PromiseCall {
 #[serde(deny_unknown_fields)]
 pub struct TakeTask {
     /// Who is at it from now on.
-    pub by: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
 }
 
 /// Body of `POST /v1/tasks/{id}/done`.
@@ -774,7 +823,8 @@ pub struct TakeTask {
 #[serde(deny_unknown_fields)]
 pub struct FinishTask {
     /// Who did it.
-    pub by: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
     /// What was done, 1 to 500 characters.
     pub note: String,
     /// Of an unknown outcome, and of nothing else: `charged` or `not-charged`, as the acquirer says.
@@ -793,7 +843,8 @@ pub struct FinishTask {
 #[serde(deny_unknown_fields)]
 pub struct CancelPayment {
     /// Who says so.
-    pub by: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
 }
 
 /// Body of `POST /v1/calls/{id}/ask`: one field of a live capture is asked anew.
@@ -804,7 +855,8 @@ pub struct AskField {
     #[serde(rename = "for")]
     pub field: CaptureField,
     /// Who says so.
-    pub by: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
 }
 
 /// What may be asked anew, as steps of `/v1/events` name it.
@@ -826,6 +878,22 @@ pub enum CaptureField {
 }
 
 impl CaptureField {
+    /// All of them.
+    pub const ALL: [Self; 6] = [
+        Self::PaymentAmount,
+        Self::PaymentCardNumber,
+        Self::ExpirationDate,
+        Self::SecurityCode,
+        Self::PaymentPlan,
+        Self::Confirmation,
+    ];
+
+    /// By the name of a step.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|field| field.name() == name)
+    }
+
     /// As it is written.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -860,7 +928,8 @@ pub struct SwitchCapture {
     /// `hold` or `stay`.
     pub mode: CaptureMode,
     /// Who says so.
-    pub by: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
 }
 
 /// Body of `POST /v1/captures`: the talk of an operator is taken over, as by his pay key.
@@ -915,12 +984,215 @@ pub struct StartCapture {
     pub by: Option<String>,
 }
 
+/// A capture that is on now: what somebody knows who has heard all events of its call.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Capture {
+    /// Our id of the call.
+    #[schema(value_type = String, format = "uuid")]
+    pub call_id: CallId,
+    /// The payment that it takes.
+    #[schema(value_type = String, format = "uuid")]
+    pub payment_id: PaymentId,
+    /// The merchant.
+    pub tenant: String,
+    /// The merchant's order.
+    pub order_id: Option<String>,
+    /// Minor units.
+    pub amount: u64,
+    /// ISO 4217.
+    pub currency: String,
+    /// `charge`, `authorize`, `tokenize` or `verify`.
+    #[schema(value_type = names::Transaction)]
+    pub transaction_type: Transaction,
+    /// What it is about, as it was announced.
+    pub description: Option<String>,
+    /// The person who leads it.
+    pub operator: Option<String>,
+    /// Extension of the operator whose call it is.
+    pub operator_extension: Option<String>,
+    /// `hold` (he waits apart), `stay` (he stays and hears nothing of the customer), `led` (his program asks for each field), `keys` (he keys the card), `caller` (no operator's leg is
+    /// here; he has the customer back), `self-service`.
+    pub mode: String,
+    /// Nobody is charged.
+    pub practice: bool,
+    /// Where the call is, as `step` of `/v1/events`.
+    pub step: String,
+    /// The field that is open, in a pause the one that stands still, where it may be asked anew.
+    pub field: Option<String>,
+    /// Digits keyed in this field; null for the security code.
+    pub digits: Option<u8>,
+    /// Attempt at this field, from 1.
+    pub attempt: Option<u8>,
+    /// What was wrong with the last attempt, or the danger for which no card is asked for.
+    pub error: Option<String>,
+    /// Until it ends by itself, unless a key comes; null where nothing but an answer ends it.
+    pub seconds_left: Option<u64>,
+    /// Brand of the card, once its number was keyed.
+    #[schema(value_type = Option<names::Brand>)]
+    pub brand: Option<Brand>,
+    /// Last four digits of that card.
+    pub last4: Option<String>,
+    /// How it is paid back, where that was asked for or is being confirmed.
+    pub payment_plan: Option<String>,
+    /// In how many instalments, where it is in some.
+    pub payment_plan_count: Option<u8>,
+    /// When the capture began, RFC 3339.
+    pub began_at: String,
+    /// Who keys the card: `caller` or `operator`.
+    pub entered_by: String,
+}
+
+/// What happened to a payment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Story {
+    /// Of which.
+    #[schema(value_type = String, format = "uuid")]
+    pub payment_id: PaymentId,
+    /// Oldest first.
+    pub entries: Vec<StoryEntry>,
+}
+
+/// One thing that happened to a payment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct StoryEntry {
+    /// When, RFC 3339. Of what was spoken and pressed in a call: as its clock counts from its beginning, to a second or so.
+    pub at: String,
+    /// Who: a person, `caller`, the name of a connector that has answered, or `ivrpay`.
+    pub who: String,
+    /// By which door a person came: the name of a key, `admin` for the Unix socket.
+    pub via: Option<String>,
+    /// What: `created`, `assigned`, `called`, `call-ended`, `claimed`, `spoken`, `pressed`, `asked` (an acquirer), `progress`, `failed-over`, `answered`,
+    /// `settled`, `closed`, `expired`, `contradicted`, `task-made`, `task-taken`, `task-done`, `event`, `event-delivered`, `event-given-up`,
+    /// `receipt-issued`, `disputed`, `dispute-ended`, `removed` (its time was over).
+    pub what: String,
+    /// The rest, as far as there is any.
+    pub detail: StoryDetail,
+}
+
+/// The rest of a [`StoryEntry`].
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(default)]
+pub struct StoryDetail {
+    /// In English, one line.
+    pub text: String,
+    /// Where the payment stood behind it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<names::State>)]
+    pub state: Option<State>,
+    /// The call.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub call_id: Option<String>,
+    /// The operation at an acquirer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub operation_id: Option<String>,
+    /// What was asked: `charge`, `authorize`, `capture`, `void`, `refund`, `query`, `tokenize`, `verify`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
+    /// Minor units.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub amount: Option<u64>,
+    /// Of which connector.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub connector: Option<String>,
+    /// Our order number at the acquirer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub acquirer_order: Option<String>,
+    /// The answer: `approved`, `declined`, `not-charged`, `unknown`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<String>,
+    /// The acquirer's reference.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub acquirer_ref: Option<String>,
+    /// The issuer's approval code.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub approval_code: Option<String>,
+    /// Why it was declined, or not charged, or is not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// The acquirer's own code.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub acquirer_code: Option<String>,
+    /// Result of a call.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub result: Option<String>,
+    /// Step of the call in which a key was pressed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub step: Option<String>,
+    /// The key of a menu: never one of a card.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<u8>,
+    /// The prompt that was spoken.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prompt: Option<String>,
+    /// The task.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub task_id: Option<String>,
+    /// Which kind of task or event it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub about: Option<String>,
+    /// The event.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub event_id: Option<String>,
+    /// What a person wrote, or what went wrong.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+    /// The receipt.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub number: Option<String>,
+}
+
+/// What `ivrpay check` and `ivrpay audit` find, without what needs root.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct HealthFindings {
+    /// When it was looked, RFC 3339; at most a minute ago.
+    pub checked_at: String,
+    /// False: not all could be looked at in time.
+    pub whole: bool,
+    /// The worst first.
+    pub findings: Vec<HealthFinding>,
+}
+
+/// One of them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct HealthFinding {
+    /// Which: `check/RING`, as `ivrpay check` names its rings, or `audit/NAME`, as `ivrpay audit` names its findings.
+    pub code: String,
+    /// How bad.
+    pub severity: HealthSeverity,
+    /// What was found.
+    pub what: String,
+    /// What to do.
+    pub hint: Option<String>,
+}
+
+/// How bad a finding is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum HealthSeverity {
+    /// Calls fail, or a card is at risk.
+    Danger,
+    /// Works, and somebody should do something.
+    Warning,
+    /// Worth knowing.
+    Note,
+    /// As it should be.
+    Ok,
+}
+
+/// Captures that are on now, of this service.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Captures {
+    /// Oldest first.
+    pub captures: Vec<Capture>,
+}
+
 /// Body of `POST /v1/calls/{id}/pause` and `resume`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CaptureWish {
     /// Who says so.
-    pub by: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
 }
 
 /// Their answer: it is done.
@@ -956,7 +1228,8 @@ pub struct Later {
     #[serde(default)]
     pub amount: Option<u64>,
     /// Who says so.
-    pub by: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
     /// Only say what would be done ([`LaterPlanned`]).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub dry_run: bool,
@@ -999,7 +1272,8 @@ pub struct ExpiringPayment {
 #[serde(deny_unknown_fields)]
 pub struct Inquire {
     /// Who asks.
-    pub by: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
 }
 
 /// What was asked of an acquirer, and what came of it.
@@ -1124,7 +1398,8 @@ pub struct AssignPayment {
     #[serde(default)]
     pub operator_extension: Option<String>,
     /// Who says so.
-    pub by: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
 }
 
 /// Body of `POST /v1/payments/operator`: the same, for the payment that holds an order.
@@ -1146,7 +1421,8 @@ pub struct AssignOrder {
     #[serde(default)]
     pub operator_extension: Option<String>,
     /// Who says so.
-    pub by: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
 }
 
 /// Body of `POST /v1/orders/split`: an order is paid by several cards.
@@ -1164,7 +1440,8 @@ pub struct SplitOrder {
     #[serde(default)]
     pub currency: Option<String>,
     /// Who says so.
-    pub by: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
 }
 
 /// Body of `POST /v1/orders/additional`: an order is paid once more.
@@ -1184,7 +1461,8 @@ pub struct AddToOrder {
     /// Why.
     pub reason: String,
     /// Who says so.
-    pub by: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
 }
 
 /// An order, and what is paid of it.

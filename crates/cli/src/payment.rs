@@ -1,8 +1,9 @@
-//! `ivrpay payment list|show|assign|cancel|capture|change|void|refund|inquire`: asks the running service over its Unix socket.
+//! `ivrpay payment list|show|story|assign|cancel|capture|change|void|refund|inquire`: asks the running service over its Unix socket.
 
 mod expiring;
 mod file;
 mod later;
+mod story;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -47,6 +48,13 @@ pub(crate) enum Command {
     Expiring(expiring::Args),
     /// One payment, whole.
     Show {
+        #[command(flatten)]
+        from: From,
+        /// Its id.
+        id: String,
+    },
+    /// What happened to a payment, oldest first: who did what, when, and what came of it.
+    Story {
         #[command(flatten)]
         from: From,
         /// Its id.
@@ -243,6 +251,10 @@ pub(crate) fn run(command: Command) -> ExitCode {
         Command::Show { from, id } => {
             from.show(&format!("/v1/payments/{}", encode(&id)), None, show)
         }
+        Command::Story { from, id } => {
+            let path = format!("/v1/payments/{}/story", encode(&id));
+            from.show(&path, None, story::show)
+        }
         Command::Assign {
             from,
             id: Some(id),
@@ -254,7 +266,7 @@ pub(crate) fn run(command: Command) -> ExitCode {
             let body = AssignPayment {
                 operator,
                 operator_extension: extension,
-                by,
+                by: Some(by),
             };
             let path = format!("/v1/payments/{}/operator", encode(&id));
             from.show(&path, Some(json(&body)), assigned)
@@ -276,13 +288,17 @@ pub(crate) fn run(command: Command) -> ExitCode {
                 part: part.unwrap_or_default(),
                 operator,
                 operator_extension: extension,
-                by,
+                by: Some(by),
             };
             from.show("/v1/payments/operator", Some(json(&body)), assigned)
         }
         Command::Cancel { from, id, by } => {
             let path = format!("/v1/payments/{}/cancel", encode(&id));
-            from.show(&path, Some(json(&CancelPayment { by })), cancelled)
+            from.show(
+                &path,
+                Some(json(&CancelPayment { by: Some(by) })),
+                cancelled,
+            )
         }
         Command::Capture(args) => later::run("capture", &args),
         Command::Change(args) => later::run("change", &args),
@@ -290,7 +306,12 @@ pub(crate) fn run(command: Command) -> ExitCode {
         Command::Refund(args) => later::run("refund", &args),
         Command::Inquire { from, id, by } => {
             let path = format!("/v1/payments/{}/inquire", encode(&id));
-            from.judge(&path, Some(json(&Inquire { by })), inquired, is_known)
+            from.judge(
+                &path,
+                Some(json(&Inquire { by: Some(by) })),
+                inquired,
+                is_known,
+            )
         }
     }
 }

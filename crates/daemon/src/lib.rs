@@ -1,5 +1,6 @@
 //! The service: configuration, checks, calls, settlement. Joins every crate but `cli` and `sim`.
 
+mod access;
 mod anchor;
 mod arguments;
 pub mod audit;
@@ -7,6 +8,7 @@ pub mod breaker;
 mod call;
 pub mod canary;
 mod cancels;
+mod captures;
 pub mod check;
 pub mod config;
 mod desk;
@@ -15,6 +17,7 @@ pub mod edge;
 mod events;
 mod expiring;
 mod guard;
+mod health;
 mod keypad;
 pub mod ladder;
 mod lamps;
@@ -39,6 +42,7 @@ mod spoken;
 mod tasks;
 #[cfg(feature = "plant")]
 pub mod teller;
+mod tls;
 pub mod tries;
 pub mod trunk;
 mod twilio;

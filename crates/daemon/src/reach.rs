@@ -32,6 +32,8 @@ pub fn reach(config: &Config) -> Reach {
         read.push(identity.certificate_file.clone());
         read.push(identity.key_file.clone());
     }
+    // A certificate that is renewed is another file in the same folder.
+    read.extend(config.http.tls.iter().flat_map(ivrpay_web::Tls::folders));
     read.extend(
         AUTHORITIES
             .iter()
@@ -55,6 +57,9 @@ pub fn reach(config: &Config) -> Reach {
             .filter_map(|e| Url::parse(&e.url).ok())
             .filter_map(|url| url.port_or_known_default()),
     );
+    // Asked by `GET /v1/health/findings`, as our own port of the pay key is tried.
+    connect.extend(config.ami.iter().filter_map(|ami| ami.port()));
+    connect.extend(config.agi.iter().map(|agi| agi.listen.port()));
     connect.extend(config.pay_key.iter().filter_map(|ami| ami.port()));
     connect.extend(config.recorders.iter().flat_map(Recorder::ports));
     let lookups = config.tenants.iter().filter_map(|t| t.lookup.as_ref());
@@ -63,6 +68,9 @@ pub fn reach(config: &Config) -> Reach {
     connect.extend(webhooks.filter_map(ivrpay_wire::Webhook::port));
     let accounts = config.twilio.iter();
     connect.extend(accounts.flat_map(|account| account.callback.ports().iter().copied()));
+    let (issuer, authority) = config.access.reach();
+    connect.extend(issuer);
+    read.extend(authority.cloned());
     if let Location::Server(server) = &config.journal_at {
         connect.extend(server.address().map(|(_, port)| port));
         read.extend(server.files().iter().cloned());

@@ -32,6 +32,7 @@ use crate::desk::{self, Desks};
 use crate::drain::{BEAT, Drain, Pulse};
 use crate::events::{self, Events};
 use crate::guard::Guard;
+use crate::health::Health;
 use crate::lamps::Lamps;
 use crate::outbound::{self, Mark, Outbound};
 use crate::pairs::{Leg, Pairs};
@@ -70,6 +71,8 @@ pub async fn serve(
     protections: &[ivrpay_secret::Protection],
 ) -> anyhow::Result<()> {
     crate::install_crypto();
+    let config = Arc::new(config);
+    let health = Health::new(Arc::clone(&config), &secret_memory, protections);
     let metrics = metrics_recorder()?;
     let instance = uuid::Uuid::now_v7().to_string();
     events::starting(&instance, secret_memory.backing.name());
@@ -143,6 +146,7 @@ pub async fn serve(
         &closing,
         &caller,
         &talks,
+        &health,
         secret_memory.backing.name(),
     );
     listen(&config, web, &servers, &closing).await?;
@@ -173,10 +177,16 @@ pub async fn serve(
     crate::recovery::watch(&settle, &stopping, &servers);
     crate::anchor::watch(journal.clone(), stopping.clone(), &servers);
     crate::webhooks::watch(&config, &journal, &stopping, &servers);
-    crate::retention::watch(journal.clone(), config.terms, stopping.clone(), &servers);
+    crate::retention::watch(
+        journal.clone(),
+        config.terms.clone(),
+        config.access.audit,
+        stopping.clone(),
+        &servers,
+    );
 
     let recorders = Recorders::new(
-        Arc::new(config.recorders),
+        Arc::clone(&config.recorders),
         journal.clone(),
         client.clone(),
         config.ari.app.clone(),
@@ -621,6 +631,7 @@ fn web(
     closing: &CancellationToken,
     caller: &Arc<Caller>,
     talks: &Arc<Talks>,
+    health: &Health,
     secret_memory: &'static str,
 ) -> Web {
     let (on, calls_max) = (Arc::clone(on), config.limits.calls_max);
@@ -653,6 +664,7 @@ fn web(
                     waiting_max: t.waiting_max,
                     customer_calls_max: t.calls.at_once_max,
                     plans: t.plans.clone(),
+                    role_limits: t.role_limits.clone(),
                     refuses: Arc::new({
                         let (routing, offers) = (t.routing.clone(), t.plans.clone());
                         move |named, amount, plan| {
@@ -669,11 +681,20 @@ fn web(
                 .collect(),
         ),
         events: stream.feed(),
+        findings: Arc::new({
+            let health = health.clone();
+            move || health.findings()
+        }),
+        captures: Arc::new({
+            let captures = stream.captures().clone();
+            move || captures.now()
+        }),
         body_max: ivrpay_web::BODY_MAX,
         limits: ivrpay_web::Limits::new(Arc::new({
             let began = Instant::now();
             move || began.elapsed()
         })),
+        access: config.access.at_work(),
         answered: Arc::new(events::asked_of_api),
         health: Arc::new({
             let (drain, pulse) = (drain.clone(), pulse.clone());
@@ -843,9 +864,12 @@ async fn listen(
     let admin = ivrpay_web::admin_router(web.clone());
     servers.spawn(async move {
         drop(
-            axum::serve(unix, admin)
-                .with_graceful_shutdown(stopped.cancelled_owned())
-                .await,
+            axum::serve(
+                unix,
+                admin.into_make_service_with_connect_info::<ivrpay_web::Peer>(),
+            )
+            .with_graceful_shutdown(stopped.cancelled_owned())
+            .await,
         );
     });
     if let Some(address) = config.http.listen {
@@ -853,7 +877,13 @@ async fn listen(
             format!("[http] listen = \"{address}\": the address can't be used; is another ivrpay running?")
         })?;
         let stopped = closing.clone().cancelled_owned();
-        servers.spawn(ivrpay_web::serve(tcp, ivrpay_web::router(web), stopped));
+        let tls = crate::tls::open(config, closing, servers)?;
+        servers.spawn(ivrpay_web::serve_tls(
+            tcp,
+            ivrpay_web::router(web),
+            tls,
+            stopped,
+        ));
     }
     Ok(())
 }
@@ -1061,7 +1091,7 @@ fn tell_manager(what: &str) {
     }
 }
 
-fn now_ms() -> i64 {
+pub(crate) fn now_ms() -> i64 {
     jiff::Timestamp::now().as_millisecond()
 }
 

@@ -233,6 +233,10 @@ impl Led {
         Some(field.deadline(call))
     }
 
+    pub(crate) fn card(&self) -> Option<Truncated> {
+        self.pan.as_ref().map(Pan::truncated)
+    }
+
     /// Whether there is anything of a card in it.
     pub(crate) const fn holds_card(&self) -> bool {
         self.pan.is_some() || self.expiry.is_some() || self.code.is_some() || self.asked.is_some()
@@ -475,7 +479,7 @@ impl Led {
             open,
             attempt,
             error,
-            card: self.pan.as_ref().map(Pan::truncated),
+            card: self.card(),
             expiration_date: self.expiry.is_some(),
             security_code: self.code.is_some(),
             required: self.required(call),

@@ -4,6 +4,8 @@
 //! (the wait goes on after the wipe: people talk). Holds what the step held, but card data no longer than `Settings::pause`: then
 //! it is wiped for certain, and the resumption asks from where nothing is missing.
 
+use ivrpay_payment::Truncated;
+
 use crate::call::Call;
 use crate::io::{At, CallResult, Say, Step};
 use crate::led::{Ask, Led};
@@ -105,6 +107,13 @@ impl Paused {
 
     pub(crate) fn completes(&self, call: &Call) -> bool {
         matches!(&self.held, Held::Step(state) if state.completes(call))
+    }
+
+    pub(crate) fn card(&self) -> Option<Truncated> {
+        match &self.held {
+            Held::Step(state) => state.card(),
+            Held::Nothing => None,
+        }
     }
 
     pub(crate) fn is_stored(&self) -> bool {

@@ -3,19 +3,23 @@
 
 mod accounts;
 mod answers;
+mod approvals;
 mod batch;
 mod calls;
 mod connectors;
 mod expiring;
 mod inquiries;
+mod keys;
 mod outbox;
 mod parts;
+mod people;
 mod places;
 mod postgres;
 mod recordings;
 mod retention;
 mod sqlite;
 mod tasks;
+mod trail;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -409,8 +413,16 @@ impl Store {
                     kind: row.try_get("kind")?,
                     body: document(row, "body")?.unwrap_or(Value::Null),
                     writer: row.try_get("writer")?,
+                    number: row.try_get("number")?,
                     epoch: row.try_get("epoch")?,
+                    version: row.try_get("version")?,
                     at_ms: row.try_get("at_ms")?,
+                    text: row
+                        .try_get::<Option<&str>>("body")?
+                        .unwrap_or_default()
+                        .to_owned(),
+                    hash: bytes32(row, "hash")?,
+                    before: bytes32(row, "prev_hash")?,
                 })
             })
             .collect()

@@ -98,15 +98,18 @@ pub(crate) async fn create(
     headers: HeaderMap,
     body: Result<Json<api::StartCapture>, JsonRejection>,
 ) -> Result<Response, ApiError> {
-    who.need(Scope::Payments)?;
+    who.need(Scope::Captures)?;
     let tenant = merchant(&web, &who, "captures are begun with a tenant's key")?;
     let Json(body) = body?;
     let request = idempotency_key(&headers)?.map(|key| ApiRequest {
         key,
         hash: hash(&body),
     });
-    let person = body.by.clone().unwrap_or_else(|| who.name().to_owned());
-    let by = by(&who, person)?;
+    let named = body.by.clone();
+    let by = by(
+        &who,
+        named.or_else(|| who.person().is_none().then(|| who.name().to_owned())),
+    )?;
     let (leg, mode) = (leg(&body)?, body.mode);
     let (payment, is_new) = payment(&web, tenant, &who, body, request).await?;
     if let (PaymentState::Waiting, Some(call)) = (payment.state, payment.call) {

@@ -33,7 +33,7 @@ pub use crate::twilio::fields::{CallbackRefused, Lead, LiveCall};
 use crate::twilio::fields::{Form, Update};
 pub use crate::twilio::who::TwilioAccount;
 use crate::twilio::who::account;
-use crate::{BODY_BYTES_MAX, Web, request};
+use crate::{BODY_BYTES_MAX, Security, Web, request};
 
 /// Payments that are remembered; of more the oldest is forgotten, whose call is over long ago.
 const SESSIONS_MAX: usize = 2_000;
@@ -212,7 +212,12 @@ where
     };
     let who = match account(&web, &headers, part(&paths, "account")) {
         Ok(who) => who,
-        Err(fault) => return fault.into_response(),
+        Err(fault) => {
+            if fault.is_about_who() {
+                web.access.tell(Security::Refused);
+            }
+            return fault.into_response();
+        }
     };
     let name = who.name().to_owned();
     let mut response = match work(web, who, paths).await {
@@ -225,7 +230,7 @@ where
 
 async fn calls(State(web): State<Web>, paths: Paths, headers: HeaderMap) -> Response {
     answered(web, paths, headers, async |web: Web, who: Who, paths| {
-        who.need(Scope::Payments).map_err(Fault::of)?;
+        who.need(Scope::Captures).map_err(Fault::of)?;
         let account = part(&paths, "account").to_owned();
         let on = live(&web, &who).await?;
         let page: Vec<_> = on.iter().map(|one| one.shown(&account)).collect();
@@ -242,7 +247,7 @@ async fn calls(State(web): State<Web>, paths: Paths, headers: HeaderMap) -> Resp
 
 async fn call(State(web): State<Web>, paths: Paths, headers: HeaderMap) -> Response {
     answered(web, paths, headers, async |web: Web, who: Who, paths| {
-        who.need(Scope::Payments).map_err(Fault::of)?;
+        who.need(Scope::Captures).map_err(Fault::of)?;
         let sid = part(&paths, "call");
         let on = live(&web, &who).await?;
         let found = on.iter().find(|one| one.sid == sid);
@@ -265,7 +270,7 @@ async fn create(
     request: Request,
 ) -> Response {
     answered(web, paths, headers, async |web: Web, who: Who, paths| {
-        who.need(Scope::Payments).map_err(Fault::of)?;
+        who.need(Scope::Captures).map_err(Fault::of)?;
         let form = form(&web, request).await?;
         Box::pin(begin(&web, &who, &paths, form)).await
     })
@@ -293,7 +298,10 @@ async fn begin(
         .map_err(Fault::callback)?;
     let by = by(
         who,
-        asked.person.clone().unwrap_or_else(|| who.name().into()),
+        asked
+            .person
+            .clone()
+            .unwrap_or_else(|| who.name().to_owned()),
     )
     .map_err(Fault::of)?;
     // The order's number is the program's, or follows from its key: the same request never makes two.
@@ -362,7 +370,7 @@ async fn update(
     request: Request,
 ) -> Response {
     answered(web, paths, headers, async |web: Web, who: Who, paths| {
-        who.need(Scope::Payments).map_err(Fault::of)?;
+        who.need(Scope::Captures).map_err(Fault::of)?;
         let form = form(&web, request).await?;
         Box::pin(led(&web, &who, &paths, form)).await
     })
@@ -389,7 +397,7 @@ async fn led(
         Some(_) => return Err(Fault::reused()),
         None => {}
     }
-    let by = by(who, who.name().into()).map_err(Fault::of)?;
+    let by = by(who, who.name().to_owned()).map_err(Fault::of)?;
     web.talks
         .may_call_back(account, &asked.callback)
         .map_err(Fault::callback)?;

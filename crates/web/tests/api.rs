@@ -2,17 +2,25 @@
 
 #![allow(clippy::unwrap_used, reason = "a test")]
 
+#[path = "api/access.rs"]
+mod access;
 #[path = "api/attacks.rs"]
 mod attacks;
+#[path = "api/oidc.rs"]
+mod oidc;
+#[path = "api/papers.rs"]
+mod papers;
 #[path = "api/requests.rs"]
 mod requests;
 #[path = "api/starts.rs"]
 mod starts;
+#[path = "api/tls.rs"]
+mod tls;
 #[path = "api/twilio.rs"]
 mod twilio;
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -20,17 +28,17 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use ivrpay_api as api;
 use ivrpay_journal::{
-    By, Claim, IntentDraft, Journal, Later, LaterDraft, OpenOptions, Operation, Planned,
+    By, Claim, IntentDraft, Journal, Later, LaterDraft, OpenOptions, Operation, Planned, Role,
 };
 use ivrpay_payment::{
     AcquirerRef, Approval, Brand, CallId, Currency, Doubt, Money, Offer, Offers, OperationKind,
     Outcome, PaymentId, Plan, TenantId, Transaction, Truncated,
 };
 use ivrpay_web::{
-    Acquirers, Answered, ApiKey, CallbackRefused, Caller, CaptureMode, Feed, HOOK_BYTES_MAX,
-    HookRefused, JournalHealth, KeyHash, Keys, LaterRefused, Limits, LiveCall, NotCalled,
-    NotStarted, Posted, Rings, Scope, TalkLeg, Talks, Tenant, ToCall, ToStart, Twilio,
-    TwilioAccount, Want, Web, Wished,
+    Access, AccessOptions, Acquirers, Answered, ApiKey, CallbackRefused, Caller, CaptureMode, Feed,
+    HOOK_BYTES_MAX, HookRefused, JournalHealth, KeyHash, Keys, LaterRefused, Limits, LiveCall,
+    NotCalled, NotStarted, Oidc, Posted, Rings, RoleLimits, Scope, Seal, TalkLeg, Talks, Tenant,
+    ToCall, ToStart, Twilio, TwilioAccount, Want, Web, Wished,
 };
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -53,10 +61,15 @@ struct Server {
     connected: Arc<AtomicBool>,
     call: Arc<Mutex<Asked>>,
     journal: Journal,
+    web: Web,
+    issuer: Arc<oidc::Issuer>,
     events: Feed,
+    captures: Arc<Mutex<Vec<api::Capture>>>,
     answered: Arc<Mutex<Vec<Answered>>>,
     /// What the limits take for the time.
     steady_ms: Arc<AtomicU64>,
+    /// The time of every other clock.
+    now_ms: Arc<AtomicI64>,
     notes: Arc<Notes>,
     _folder: tempfile::TempDir,
 }
@@ -120,6 +133,10 @@ fn tenant(name: &str, currency: &str, language: &str) -> Tenant {
         } else {
             Offers::NONE
         },
+        role_limits: RoleLimits(vec![
+            (Role::Operator, OperationKind::Refund, 1_000),
+            (Role::Supervisor, OperationKind::Refund, 5_000),
+        ]),
         refuses: Arc::new(|named, amount, plan| {
             if plan.is_some_and(|plan| !plan.is_lump_sum()) && amount.minor() > 5_000_000 {
                 return Some("amount: the connector second takes at most 5000000".to_owned());
@@ -305,19 +322,28 @@ impl Server {
     async fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut options = OpenOptions::new("test");
-        options.clock = Arc::new(|| NOW_MS);
+        let now_ms = Arc::new(AtomicI64::new(NOW_MS));
+        let clock = || {
+            let now_ms = Arc::clone(&now_ms);
+            Arc::new(move || now_ms.load(Ordering::SeqCst))
+        };
+        options.clock = clock();
+        options.steady = None;
         let journal = Journal::open(folder.path().join("journal.db"), options)
             .await
             .unwrap();
         let connected = Arc::new(AtomicBool::new(true));
         let events = Feed::new("life", 4);
+        let captures = Arc::<Mutex<Vec<api::Capture>>>::default();
+        let shown = Arc::clone(&captures);
         let answered = Arc::<Mutex<Vec<Answered>>>::default();
         let told = Arc::clone(&answered);
         let steady_ms = Arc::<AtomicU64>::default();
         let up = Arc::clone(&connected);
         let call = Arc::new(Mutex::new((Wished::NotInCall, None)));
         let asked = Arc::clone(&call);
-        let all = [Scope::Events, Scope::Metrics, Scope::Payments, Scope::Tasks];
+        let all = Scope::ALL;
+        let issuer = oidc::Issuer::new();
         let notes = Arc::new(Notes::default());
         let web = Web {
             quarantine: ivrpay_web::Quarantine {
@@ -329,6 +355,7 @@ impl Server {
                 key("tokyo-key", "tokyo", &all),
                 key("paris-key", "paris", &all),
                 key("watcher-key", "tokyo", &[Scope::Metrics]),
+                key("reader-key", "tokyo", &[Scope::PaymentsRead, Scope::Health]),
                 key("ghost-key", "ghost", &all),
                 ApiKey {
                     requests_per_minute: 3,
@@ -340,10 +367,24 @@ impl Server {
                 tenant("paris", "EUR", "en"),
             ]),
             events: events.clone(),
+            findings: Arc::new(|| {
+                let findings = api::HealthFindings {
+                    checked_at: "2026-11-24T00:00:00Z".into(),
+                    whole: true,
+                    findings: Vec::new(),
+                };
+                std::future::ready(findings).boxed()
+            }),
+            captures: Arc::new(move || captures.lock().unwrap().clone()),
             limits: Limits::new(Arc::new({
                 let ms = Arc::clone(&steady_ms);
                 move || Duration::from_millis(ms.load(Ordering::Relaxed))
             })),
+            access: Access::new(AccessOptions {
+                oidc: Some(Oidc::new(issuer.options())),
+                seal: Some(Seal::new("a key that is for tests alone, and long").unwrap()),
+                ..AccessOptions::default()
+            }),
             answered: Arc::new(move |answer| told.lock().unwrap().push(answer.clone())),
             body_max: Duration::from_millis(300),
             wish: Arc::new(move |_, want, by| {
@@ -384,7 +425,7 @@ impl Server {
             metrics: metrics_exporter_prometheus::PrometheusBuilder::new()
                 .build_recorder()
                 .handle(),
-            clock: Arc::new(|| NOW_MS),
+            clock: clock(),
             authorisation_days: Arc::new([("sandbox".to_owned(), 7)].into()),
             prompt_version: "1".into(),
             closing: CancellationToken::new(),
@@ -400,13 +441,17 @@ impl Server {
         };
         Self {
             api: serve(ivrpay_web::router(web.clone())).await,
-            admin: serve(ivrpay_web::admin_router(web)).await,
+            admin: serve(ivrpay_web::admin_router(web.clone())).await,
+            web,
+            issuer,
             connected,
             call,
             journal,
             events,
+            captures: shown,
             answered,
             steady_ms,
+            now_ms,
             notes,
             _folder: folder,
         }
@@ -422,6 +467,12 @@ impl Server {
         let to = if key.is_empty() { self.admin } else { self.api };
         let head = "content-type: application/json\r\n";
         ask(to, "POST", path, key, head, &body.to_string()).await
+    }
+
+    /// To a path that nobody needs a key for.
+    async fn send_open(&self, path: &str, body: Value) -> Answer {
+        let head = "content-type: application/json\r\n";
+        ask(self.api, "POST", path, "", head, &body.to_string()).await
     }
 
     async fn get(&self, key: &str, path: &str) -> Answer {

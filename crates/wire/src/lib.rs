@@ -17,6 +17,7 @@ mod callback;
 pub mod conformance;
 mod error;
 mod hook;
+mod issuer;
 mod lookup;
 mod probe;
 #[cfg(test)]
@@ -32,6 +33,7 @@ mod webhook;
 pub use callback::{Callback, CallbackConfig, CallbackError};
 pub use error::{Certificate, ConfigError, SendError, Unreached};
 pub use hook::{Hook, HookConfig, HookError};
+pub use issuer::{Issuer, IssuerError};
 pub use lookup::{ANSWER_MAX, Lookup, LookupConfig, LookupError};
 pub use probe::Reached;
 pub use run::{Checkpoint, Kept, NotWritten, Ran, Trouble, hint, run_from};

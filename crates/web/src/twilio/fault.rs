@@ -59,6 +59,11 @@ impl Fault {
         )
     }
 
+    /// Whether nobody is known who asks.
+    pub(super) fn is_about_who(&self) -> bool {
+        self.status == StatusCode::UNAUTHORIZED
+    }
+
     pub(super) fn too_many(per_minute: u32) -> Self {
         Self::new(
             StatusCode::TOO_MANY_REQUESTS,
