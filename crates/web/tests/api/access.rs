@@ -28,7 +28,7 @@ impl Server {
         self.now_ms.load(Ordering::SeqCst)
     }
 
-    fn wait(&self, seconds: i64) {
+    pub(super) fn wait(&self, seconds: i64) {
         self.now_ms.fetch_add(seconds * 1_000, Ordering::SeqCst);
         // Tries by address have a limit of their own.
         let ms = u64::try_from(seconds * 1_000).unwrap();
@@ -579,17 +579,4 @@ async fn above_the_limit_of_a_role_a_second_person_decides() {
     assert_eq!((late.status, late.code()), (409, "not-possible"));
     assert_eq!(refunded(&huge).await, 0);
     assert!(server.journal.verify().await.unwrap().is_sound());
-}
-
-#[test]
-fn temporary_renew() {
-    let now = format!(
-        "{}\n",
-        serde_json::to_string_pretty(&ivrpay_web::openapi()).unwrap()
-    );
-    std::fs::write(
-        concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/openapi.json"),
-        now,
-    )
-    .unwrap();
 }
