@@ -36,6 +36,7 @@ use crate::line::Line;
 use crate::pairs::Hearers;
 use crate::plans::{self, RawPlan};
 use crate::pools::{Pool, REST};
+use crate::receipts::{self, RawReceipt};
 use crate::recorders::{RawRecorder, Recorder};
 use crate::routing::{Merchant, RawRoute, Routing};
 use crate::spies;
@@ -233,6 +234,8 @@ pub struct Tenant {
     pub lookup: Option<Arc<Lookup>>,
     /// Where the merchant's program is told what became of payments; `None` = nobody is told.
     pub webhook: Option<Webhook>,
+    /// How it issues receipts; `None`: it issues none.
+    pub receipts: Option<Arc<ivrpay_web::Receipts>>,
     /// Customers who are called.
     pub calls: CallLimits,
     /// Whose places its calls take; `None`: what all share.
@@ -722,6 +725,7 @@ struct RawTenant {
     line: RawLine,
     lookup: Option<RawLookup>,
     webhook: Option<RawWebhook>,
+    receipt: Option<RawReceipt>,
     #[serde(default)]
     calls: RawCalls,
     #[serde(default)]
@@ -1387,6 +1391,7 @@ fn tenant(
             "a name of the tz database, as \"Asia/Tokyo\" or \"Europe/Berlin\"",
         )
     })?;
+    let zone = time_zone.clone();
     let merchant = Merchant {
         at: format!("tenants[{index}]"),
         live,
@@ -1505,6 +1510,10 @@ fn tenant(
         webhook: raw
             .webhook
             .map(|raw| webhook(&at("webhook"), raw, folder))
+            .transpose()?,
+        receipts: raw
+            .receipt
+            .map(|raw| receipts::checked(&at("receipt"), raw, &zone, folder))
             .transpose()?,
         calls: calls(&at("calls"), &raw.calls)?,
         pool: raw.pool,

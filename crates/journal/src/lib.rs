@@ -15,6 +15,7 @@ mod calls;
 mod chain;
 mod connectors;
 mod db;
+mod disputes;
 mod error;
 mod expiring;
 mod inquiries;
@@ -27,6 +28,7 @@ mod parts;
 mod places;
 #[cfg(feature = "plant")]
 pub mod plant;
+mod receipts;
 mod recordings;
 mod rehearsal;
 mod retention;
@@ -38,9 +40,10 @@ mod types;
 pub use accounts::{ChainHead, Held, Period};
 pub use answers::{Begun, GivenAnswer};
 pub use connectors::{LiveConnector, Standing};
+pub use disputes::Dispute;
 pub use error::{
-    AssignError, CallError, ClaimError, CreateError, Error, IntentError, LaterError, OutcomeError,
-    PartError, RecordingError, TaskError,
+    AssignError, CallError, ClaimError, CreateError, DisputeError, Error, IntentError, LaterError,
+    OutcomeError, PartError, ReceiptError, RecordingError, TaskError,
 };
 pub use expiring::Reserved;
 pub use inquiries::{HALF_DONE, LATE_ANSWER, RECOVERY, Unheard, Unknowns};
@@ -50,6 +53,7 @@ pub use notices::Told;
 pub use outbox::{Event, EventCount, EventFilter, EventStanding};
 pub use parts::Part;
 pub use places::Places;
+pub use receipts::{IssuedReceipt, MadeReceipt, ReceiptOf};
 pub use rehearsal::Rehearsal;
 pub use retention::{Over, Retained, Terms};
 pub use scrub::looks_like_card;

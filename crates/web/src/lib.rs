@@ -7,9 +7,11 @@ mod assign;
 mod auth;
 mod calls;
 mod captures;
+mod disputes;
 mod document;
 mod drain;
 mod error;
+mod evidence;
 mod expiring;
 mod feed;
 mod hooks;
@@ -18,6 +20,7 @@ mod limit;
 mod listen;
 mod orders;
 mod payments;
+mod receipts;
 mod recordings;
 mod request;
 mod routes;
@@ -55,6 +58,7 @@ pub use hooks::{HOOK_BYTES_MAX, HookRefused, Posted};
 pub use later::{Acquirers, LaterRefused};
 pub use limit::{Limits, Steady};
 pub use listen::{CONNECTIONS_MAX, HEAD_MAX, serve};
+pub use receipts::Receipts;
 pub use request::{Answered, BODY_MAX, RequestId};
 pub use webhooks::TestsWebhook;
 
@@ -90,6 +94,8 @@ pub struct Tenant {
     pub plans: Offers,
     /// What its acquirers have no room for.
     pub refuses: Refuses,
+    /// How it issues receipts; `None`: it issues none.
+    pub receipts: Option<Arc<Receipts>>,
 }
 
 /// Who calls customers.
@@ -281,6 +287,12 @@ fn shared() -> Routes {
         .get("/v1/payments/expiring", expiring::list)
         .get("/v1/payments/{id}", payments::show)
         .get("/v1/payments/{id}/story", story::show)
+        .get("/v1/payments/{id}/evidence", evidence::show)
+        .get("/v1/payments/{id}/receipts/{number}", receipts::show)
+        .get("/v1/payments/{id}/receipts", receipts::list)
+        .post("/v1/payments/{id}/receipts", receipts::issue)
+        .post("/v1/payments/{id}/dispute", disputes::begin)
+        .post("/v1/payments/{id}/dispute/end", disputes::end)
         .post("/v1/payments/{id}/operator", assign::payment)
         .post("/v1/payments/{id}/cancel", captures::cancel_payment)
         .post("/v1/payments/{id}/capture", later::capture)

@@ -116,6 +116,7 @@ fn tenant(name: &str, currency: &str, language: &str) -> Tenant {
         } else {
             Offers::NONE
         },
+        receipts: (name == "tokyo").then(papers::receipts),
         refuses: Arc::new(|named, amount, plan| {
             if plan.is_some_and(|plan| !plan.is_lump_sum()) && amount.minor() > 5_000_000 {
                 return Some("amount: the connector second takes at most 5000000".to_owned());
