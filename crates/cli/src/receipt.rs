@@ -110,7 +110,7 @@ pub(crate) fn run(command: Command) -> ExitCode {
                     "en" => ReceiptLanguage::En,
                     _ => ReceiptLanguage::Ja,
                 }),
-                by,
+                by: Some(by),
             };
             let path = format!("/v1/payments/{}/receipts", encode(&payment));
             from.show(&path, Some(json(&body)), show)

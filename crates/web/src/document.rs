@@ -7,6 +7,7 @@ use axum::Json;
 use axum::http::{HeaderName, header};
 use axum::response::{Html, IntoResponse, Response};
 use ivrpay_api as api;
+use ivrpay_payment::{OperatorId, OrderId};
 use serde_json::Value;
 use utoipa::openapi::header::HeaderBuilder;
 use utoipa::openapi::path::{Operation, ParameterBuilder, ParameterIn};
@@ -17,19 +18,23 @@ use utoipa::openapi::{
 use utoipa::{Modify, OpenApi as _};
 
 use crate::{
-    assign, calls, captures, disputes, drain, evidence, expiring, feed, hooks, later, orders,
-    payments, receipts, recordings, story, tasks, webhooks,
+    approvals, assign, calls, captures, disputes, drain, evidence, expiring, feed, hooks, keys,
+    later, oidc, orders, payments, people, receipts, recordings, sessions, story, tasks, trail,
+    webhooks,
 };
 
 /// The key's scheme in the document.
 const KEY: &str = "key";
 /// What nobody needs a key for; `/hooks/` has keys of its own.
-const OPEN: [&str; 5] = [
+const OPEN: [&str; 8] = [
     "/healthz",
     "/readyz",
     "/openapi.json",
     "/docs",
     "/hooks/{connector}",
+    "/v1/sessions",
+    "/v1/sessions/oidc",
+    "/v1/sign-in/oidc",
 ];
 /// What the Unix socket alone has.
 const ADMIN: [&str; 2] = ["/v1/recordings", "/v1/drain"];
@@ -45,6 +50,9 @@ const ADMIN: [&str; 2] = ["/v1/recordings", "/v1/drain"];
         payments::create, payments::list, payments::show, story::show, evidence::show, receipts::issue, receipts::list, receipts::show, disputes::begin, disputes::end, assign::payment, assign::order, expiring::list, captures::cancel_payment,
         later::capture, later::change, later::void, later::refund, later::inquire, calls::create, calls::show, captures::list, captures::show, captures::ask, captures::pause, captures::resume, captures::cancel, orders::show, orders::split, orders::add,
         tasks::promise, tasks::list, tasks::show, tasks::take, tasks::done, webhooks::list, webhooks::show, webhooks::resend, webhooks::test, feed::events, crate::pools, crate::findings, crate::metrics,
+        sessions::create, oidc::begin, oidc::end, sessions::show, sessions::end, sessions::password,
+        people::list, people::create, people::show, people::disable, people::enable, people::unlock, people::password, people::second_factor, people::confirm,
+        keys::list, keys::create, keys::show, keys::rotate, keys::revoke, trail::list, approvals::list, approvals::show, approvals::approve, approvals::refuse,
         recordings::mark, recordings::list, recordings::resolve, drain::begin, drain::show, drain::end, hooks::take,
         crate::health, crate::ready, json, page
     ),
@@ -100,6 +108,8 @@ fn one(path: &str, posts: bool, operation: &mut Operation) {
         {
             answer.description = match status.as_str() {
                 "201" => "Made",
+                "202" => "A second person is asked",
+                "204" => "Done",
                 "503" => "Not now",
                 _ => "As asked",
             }
@@ -153,7 +163,49 @@ fn one(path: &str, posts: bool, operation: &mut Operation) {
 /// The document, as it is committed in `docs/openapi.json`.
 #[must_use]
 pub fn openapi() -> Value {
-    serde_json::to_value(Document::openapi()).unwrap_or_default()
+    let mut document = serde_json::to_value(Document::openapi()).unwrap_or_default();
+    bound(&mut document);
+    document
+}
+
+/// Adds what no type says: names that are bounded alike wherever they stand, and that a number which is not negative has 32 bits
+/// of its own, where `int32` would end at half of it.
+fn bound(value: &mut Value) {
+    match value {
+        Value::Array(values) => values.iter_mut().for_each(bound),
+        Value::Object(object) => {
+            if object.get("format").is_some_and(|format| format == "int32")
+                && object.get("minimum").is_some_and(|least| least == 0)
+            {
+                object.insert("format".to_owned(), "int64".into());
+            }
+            if let Some(Value::Object(properties)) = object.get_mut("properties") {
+                for (name, schema) in properties {
+                    bound_as(name, schema);
+                }
+            }
+            let name = object
+                .get("name")
+                .and_then(Value::as_str)
+                .map(str::to_owned);
+            if let (Some(name), Some(schema)) = (name, object.get_mut("schema")) {
+                bound_as(&name, schema);
+            }
+            object.values_mut().for_each(bound);
+        }
+        _ => {}
+    }
+}
+
+fn bound_as(name: &str, schema: &mut Value) {
+    let bounds: [(&str, usize); 2] = match name {
+        "by" => [("minLength", 1), ("maxLength", OperatorId::MAX)],
+        "order_id" => [("minLength", 1), ("maxLength", OrderId::MAX)],
+        _ => return,
+    };
+    if let Value::Object(schema) = schema {
+        schema.extend(bounds.map(|(bound, at)| (bound.to_owned(), at.into())));
+    }
 }
 
 static WHOLE: LazyLock<Value> = LazyLock::new(openapi);
@@ -372,6 +424,7 @@ mod tests {
         let routes = crate::keyed()
             .merge(crate::admins())
             .merge(crate::open())
+            .merge(crate::doors())
             .merge(hooks::routes());
         let known: BTreeSet<(String, String)> = routes
             .known()

@@ -22,6 +22,7 @@ const HOURS: u32 = 72;
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ExpiringQuery {
+    #[param(minimum = 1, maximum = 8784)]
     within_hours: Option<u32>,
     tenant: Option<String>,
 }
@@ -39,7 +40,7 @@ pub(crate) async fn list(
     who: Who,
     query: Result<Query<ExpiringQuery>, QueryRejection>,
 ) -> Result<Json<api::Expiring>, ApiError> {
-    who.need(Scope::Payments)?;
+    who.need(Scope::PaymentsRead)?;
     let Query(query) = query
         .map_err(|error| ApiError::parameters(&error, "within_hours, and tenant for an admin"))?;
     let hours = query.within_hours.unwrap_or(HOURS);

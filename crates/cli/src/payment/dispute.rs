@@ -24,7 +24,7 @@ pub(crate) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> ExitCode {
-    let by = args.by.clone();
+    let by = Some(args.by.clone());
     let path = format!("/v1/payments/{}/dispute", encode(&args.id));
     match &args.end {
         Some(outcome) => {

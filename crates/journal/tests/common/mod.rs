@@ -138,7 +138,7 @@ impl Place {
 }
 
 /// What takes the columns of the eighth migration and of those behind it away again.
-pub const UNDO_EIGHTH: [&str; 57] = [
+pub const UNDO_EIGHTH: [&str; 65] = [
     "DROP INDEX payments_disputed",
     "ALTER TABLE payments DROP COLUMN disputed_ms",
     "ALTER TABLE payments DROP COLUMN disputed_by",
@@ -146,6 +146,14 @@ pub const UNDO_EIGHTH: [&str; 57] = [
     "DROP TABLE receipts",
     "DROP TABLE receipt_templates",
     "DROP TABLE receipt_numbers",
+    "DROP TABLE approvals",
+    "DROP TABLE sign_ins",
+    "DROP TABLE keys",
+    "DROP TABLE tries",
+    "DROP TABLE sessions",
+    "DROP TABLE recovery_codes",
+    "DROP TABLE people",
+    "DROP INDEX records_access",
     "ALTER TABLE payments DROP COLUMN reserved_minor",
     "ALTER TABLE operations DROP COLUMN changes",
     "DROP INDEX outbox_open",
