@@ -214,6 +214,7 @@ pub(crate) async fn run(
         dtmf_mode: None,
         talk: None,
         danger: None,
+        guarded: None,
     };
     let replaced = start.replaced.as_ref();
     if replaced.is_some() {
@@ -318,6 +319,8 @@ struct Call {
     talk: Option<keyed::Talk>,
     /// For what it had to be ended, in the middle.
     danger: Option<Danger>,
+    /// What was seen to before the card was asked for: evidence.
+    guarded: Option<serde_json::Value>,
 }
 
 /// By what a recorder outside Asterisk finds the call.
@@ -682,7 +685,15 @@ impl Call {
             safe = Box::pin(self.begin_talk()).await;
         }
         match safe {
-            Ok(excepted) => events::captured_by_exception(&self.about, &excepted),
+            Ok(excepted) => {
+                events::captured_by_exception(&self.about, &excepted);
+                let excepted: Vec<_> = excepted.iter().map(|danger| danger.name()).collect();
+                let at_ms = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
+                self.guarded = Some(serde_json::json!({
+                    "is": "guarded", "mode": self.company(&order), "muted": self.muted, "recorders_paused": self.seat.is_some(),
+                    "excepted": excepted, "at_ms": at_ms,
+                }));
+            }
             Err(danger) => {
                 if matches!(danger, Danger::NotKnown | Danger::NotMuted) {
                     // Of a channel that is no more Asterisk answers nothing, and perhaps before it tells its end.
@@ -1267,6 +1278,9 @@ impl Call {
         if let (Some(evidence), Some((by, at))) = (evidence.as_array_mut(), &self.cancelled) {
             let at_ms = u64::try_from(at.0.as_millis()).unwrap_or(u64::MAX);
             evidence.push(serde_json::json!({"is": "cancelled", "by": by.person.as_str(), "via": by.via, "at_ms": at_ms}));
+        }
+        if let (Some(evidence), Some(guarded)) = (evidence.as_array_mut(), &self.guarded) {
+            evidence.push(guarded.clone());
         }
         // Heard is what was played, not what was meant to be.
         let heard = !end.is_some_and(|end| end.hung_up || self.unheard);
