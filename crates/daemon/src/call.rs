@@ -220,6 +220,7 @@ pub(crate) async fn run(
         switching: None,
         switched: false,
         completed: None,
+        guarded: None,
     };
     let replaced = start.replaced.as_ref();
     if replaced.is_some() {
@@ -337,6 +338,8 @@ struct Call {
     switched: bool,
     /// Who had it charged by the API, and when.
     completed: Option<(By, At)>,
+    /// What was seen to before the card was asked for: evidence.
+    guarded: Option<serde_json::Value>,
 }
 
 /// By what a recorder outside Asterisk finds the call.
@@ -709,7 +712,15 @@ impl Call {
             safe = Box::pin(self.begin_talk()).await;
         }
         match safe {
-            Ok(excepted) => events::captured_by_exception(&self.about, &excepted),
+            Ok(excepted) => {
+                events::captured_by_exception(&self.about, &excepted);
+                let excepted: Vec<_> = excepted.iter().map(|danger| danger.name()).collect();
+                let at_ms = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
+                self.guarded = Some(serde_json::json!({
+                    "is": "guarded", "mode": self.company(&order), "muted": self.muted, "recorders_paused": self.seat.is_some(),
+                    "excepted": excepted, "at_ms": at_ms,
+                }));
+            }
             Err(danger) => {
                 if matches!(danger, Danger::NotKnown | Danger::NotMuted) {
                     // Of a channel that is no more Asterisk answers nothing, and perhaps before it tells its end.
@@ -1362,6 +1373,9 @@ impl Call {
                 let at_ms = u64::try_from(at.0.as_millis()).unwrap_or(u64::MAX);
                 evidence.push(serde_json::json!({"is": is, "by": by.person.as_str(), "via": by.via, "at_ms": at_ms}));
             }
+        }
+        if let (Some(evidence), Some(guarded)) = (evidence.as_array_mut(), &self.guarded) {
+            evidence.push(guarded.clone());
         }
         // Heard is what was played, not what was meant to be.
         let heard = !end.is_some_and(|end| end.hung_up || self.unheard);

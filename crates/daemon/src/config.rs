@@ -37,6 +37,7 @@ use crate::line::Line;
 use crate::pairs::Hearers;
 use crate::plans::{self, RawPlan};
 use crate::pools::{Pool, REST};
+use crate::receipts::{self, RawReceipt};
 use crate::recorders::{RawRecorder, Recorder};
 use crate::routing::{Merchant, RawRoute, Routing};
 use crate::spies;
@@ -241,6 +242,8 @@ pub struct Tenant {
     pub lookup: Option<Arc<Lookup>>,
     /// Where the merchant's program is told what became of payments; `None` = nobody is told.
     pub webhook: Option<Webhook>,
+    /// How it issues receipts; `None`: it issues none.
+    pub receipts: Option<Arc<ivrpay_web::Receipts>>,
     /// What people may ask of an acquirer alone.
     pub role_limits: RoleLimits,
     /// Customers who are called.
@@ -767,6 +770,7 @@ struct RawTenant {
     line: RawLine,
     lookup: Option<RawLookup>,
     webhook: Option<RawWebhook>,
+    receipt: Option<RawReceipt>,
     #[serde(default)]
     calls: RawCalls,
     #[serde(default)]
@@ -1440,6 +1444,7 @@ fn tenant(
             "a name of the tz database, as \"Asia/Tokyo\" or \"Europe/Berlin\"",
         )
     })?;
+    let zone = time_zone.clone();
     let merchant = Merchant {
         at: format!("tenants[{index}]"),
         live,
@@ -1558,6 +1563,10 @@ fn tenant(
         webhook: raw
             .webhook
             .map(|raw| webhook(&at("webhook"), raw, folder))
+            .transpose()?,
+        receipts: raw
+            .receipt
+            .map(|raw| receipts::checked(&at("receipt"), raw, &zone, folder))
             .transpose()?,
         role_limits: raw.roles.into(),
         calls: calls(&at("calls"), &raw.calls)?,

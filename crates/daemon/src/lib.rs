@@ -31,6 +31,7 @@ mod plans;
 pub mod pools;
 mod quarantine;
 mod reach;
+mod receipts;
 pub mod recorders;
 mod recovery;
 mod retention;

@@ -661,6 +661,7 @@ fn web(
                         .into_iter()
                         .map(str::to_owned)
                         .collect(),
+                    receipts: t.receipts.clone(),
                     waiting_max: t.waiting_max,
                     customer_calls_max: t.calls.at_once_max,
                     plans: t.plans.clone(),

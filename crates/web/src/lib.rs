@@ -9,9 +9,11 @@ mod assign;
 mod auth;
 mod calls;
 mod captures;
+mod disputes;
 mod document;
 mod drain;
 mod error;
+mod evidence;
 mod expiring;
 mod feed;
 mod hooks;
@@ -23,6 +25,7 @@ mod oidc;
 mod orders;
 mod payments;
 mod people;
+mod receipts;
 mod recordings;
 mod request;
 mod routes;
@@ -69,6 +72,7 @@ pub use later::{Acquirers, LaterRefused};
 pub use limit::{Limits, Steady};
 pub use listen::{CONNECTIONS_MAX, HEAD_MAX, serve, serve_tls};
 pub use oidc::{Oidc, OidcAsk, OidcAsks, OidcOptions};
+pub use receipts::Receipts;
 pub use request::{Answered, BODY_MAX, RequestId};
 pub use secrets::{Seal, SealError};
 pub use starts::{NotStarted, TalkLeg, Talks, ToStart};
@@ -110,6 +114,8 @@ pub struct Tenant {
     pub role_limits: RoleLimits,
     /// What its acquirers have no room for.
     pub refuses: Refuses,
+    /// How it issues receipts; `None`: it issues none.
+    pub receipts: Option<Arc<Receipts>>,
 }
 
 /// Who calls customers.
@@ -326,6 +332,12 @@ fn shared() -> Routes {
         .get("/v1/payments/expiring", expiring::list)
         .get("/v1/payments/{id}", payments::show)
         .get("/v1/payments/{id}/story", story::show)
+        .get("/v1/payments/{id}/evidence", evidence::show)
+        .get("/v1/payments/{id}/receipts/{number}", receipts::show)
+        .get("/v1/payments/{id}/receipts", receipts::list)
+        .post("/v1/payments/{id}/receipts", receipts::issue)
+        .post("/v1/payments/{id}/dispute", disputes::begin)
+        .post("/v1/payments/{id}/dispute/end", disputes::end)
         .post("/v1/payments/{id}/operator", assign::payment)
         .post("/v1/payments/{id}/cancel", captures::cancel_payment)
         .post("/v1/payments/{id}/capture", later::capture)

@@ -133,6 +133,7 @@ fn tenant(name: &str, currency: &str, language: &str) -> Tenant {
         } else {
             Offers::NONE
         },
+        receipts: (name == "tokyo").then(papers::receipts),
         role_limits: RoleLimits(vec![
             (Role::Operator, OperationKind::Refund, 1_000),
             (Role::Supervisor, OperationKind::Refund, 5_000),
