@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand};
 
 /// Crates of ours, by their folder, and the crates of ours that each may name. The order is that of ARCHITECTURE.md.
-const RINGS: [(&str, &[&str]); 20] = [
+const RINGS: [(&str, &[&str]); 21] = [
     ("ivrpay-secret", &[]),
     ("ivrpay-payment", &[]),
     ("ivrpay-card", &["ivrpay-secret", "ivrpay-payment"]),
@@ -35,6 +35,7 @@ const RINGS: [(&str, &[&str]); 20] = [
     ("ivrpay-api", &["ivrpay-payment"]),
     ("ivrpay-audit", &[]),
     ("ivrpay-ledger", &["ivrpay-payment"]),
+    ("ivrpay-receipt", &["ivrpay-payment"]),
     ("ivrpay-ari", &["ivrpay-secret"]),
     ("ivrpay-agi", &[]),
     ("ivrpay-ami", &[]),
@@ -50,7 +51,12 @@ const RINGS: [(&str, &[&str]); 20] = [
     ("ivrpay-journal", &["ivrpay-payment"]),
     (
         "ivrpay-web",
-        &["ivrpay-api", "ivrpay-payment", "ivrpay-journal"],
+        &[
+            "ivrpay-api",
+            "ivrpay-payment",
+            "ivrpay-journal",
+            "ivrpay-receipt",
+        ],
     ),
     (
         "ivrpay-daemon",
@@ -68,6 +74,7 @@ const RINGS: [(&str, &[&str]); 20] = [
             "ivrpay-ami",
             "ivrpay-wire",
             "ivrpay-journal",
+            "ivrpay-receipt",
             "ivrpay-web",
         ],
     ),
@@ -95,7 +102,7 @@ const RINGS: [(&str, &[&str]); 20] = [
 ];
 
 /// No tokio, no clock, no randomness, no I/O. `secret` talks to the kernel about memory, and to nothing else.
-const PURE: [&str; 10] = [
+const PURE: [&str; 11] = [
     "ivrpay-payment",
     "ivrpay-card",
     "ivrpay-dialogue",
@@ -106,6 +113,7 @@ const PURE: [&str; 10] = [
     "ivrpay-api",
     "ivrpay-audit",
     "ivrpay-ledger",
+    "ivrpay-receipt",
 ];
 
 /// What makes a crate an edge.
@@ -126,12 +134,13 @@ const EFFECTS: [&str; 13] = [
 ];
 
 /// These can't name card data: not even through a dependency.
-const CARD_FREE: [&str; 6] = [
+const CARD_FREE: [&str; 7] = [
     "ivrpay-payment",
     "ivrpay-journal",
     "ivrpay-api",
     "ivrpay-audit",
     "ivrpay-ledger",
+    "ivrpay-receipt",
     "ivrpay-web",
 ];
 

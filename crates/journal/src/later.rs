@@ -119,6 +119,13 @@ async fn planned(
     let operations = tx.operations(payment.id).await?;
     let standing = payment.standing(operations.iter().find_map(Operation::open));
     let minor = standing.allows(draft.kind, draft.amount_minor)?;
+    let gives_back = matches!(
+        draft.kind,
+        OperationKind::Refund | OperationKind::Void | OperationKind::Change
+    );
+    if payment.disputed.is_some() && gives_back {
+        return Err(LaterError::Disputed);
+    }
     // Taken since it was read what is due.
     if draft.by.person.as_str() == RECOVERY {
         let taken = match payment.state {

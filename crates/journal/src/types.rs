@@ -14,6 +14,8 @@ use ivrpay_payment::{
 };
 use serde::{Serialize, Serializer};
 
+use crate::disputes::Dispute;
+
 /// UTC milliseconds since 1970, injected so that tests and simulations own the time.
 pub type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;
 
@@ -442,6 +444,8 @@ pub struct Payment {
     pub stored: Option<StoredCard>,
     /// What the merchant's system says of it.
     pub attached: Attached,
+    /// That it is disputed.
+    pub disputed: Option<Dispute>,
 }
 
 impl Payment {
@@ -848,6 +852,8 @@ pub struct Filter {
     pub site: Option<SiteId>,
     /// Older than this payment: the next page.
     pub before: Option<PaymentId>,
+    /// Only those that are disputed, or only those that are not.
+    pub disputed: Option<bool>,
     /// Practice ([`TRAINING`]) alone; else it is left out: no list of payments counts it among them.
     pub training: bool,
     /// At most so many; 100 when `None`, never above [`Filter::MAX`].

@@ -279,7 +279,7 @@ pub(crate) async fn inquire(
     }))
 }
 
-fn shown(operation: &Operation) -> api::Operation {
+pub(crate) fn shown(operation: &Operation) -> api::Operation {
     let outcome = operation.outcome.as_ref();
     let (reason, code) = match outcome {
         Some(Outcome::Declined(decline)) => (

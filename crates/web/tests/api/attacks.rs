@@ -74,7 +74,10 @@ fn routes(ids: &Ids) -> Vec<Route> {
         });
         Route {
             method: method.to_uppercase(),
-            path: path.replace("{id}", id).replace("{connector}", "sandbox"),
+            path: path
+                .replace("{id}", id)
+                .replace("{connector}", "sandbox")
+                .replace("{number}", "R-000001"),
             keyed: operation["security"].is_array(),
             admin: path.starts_with("/v1/recordings") || path.starts_with("/v1/drain"),
             schema,
