@@ -21,10 +21,10 @@ use crate::{BODY_BYTES_MAX, Web, request};
 /// Longest text of what was done.
 const WHAT_MAX: usize = 160;
 /// What stands there before it is done.
-pub(crate) const BEGUN: &str = "begun";
+const BEGUN: &str = "begun";
 
 /// What somebody wants to do.
-pub(crate) fn deed(who: &Who, address: &Address, what: &str) -> Deed {
+fn deed(who: &Who, address: &Address, what: &str) -> Deed {
     Deed {
         address: Some(address.0.to_string()).filter(|address| !address.is_empty()),
         request: request::id(),
@@ -47,9 +47,7 @@ pub(crate) async fn kept(
     if request.method() != Method::POST {
         return next.run(request).await;
     }
-    let address = request.extensions().get::<Address>().cloned();
-    let address = address.unwrap_or_else(|| Address("".into()));
-    let mut deed = deed(&who, &address, &format!("POST {}", request.uri().path()));
+    let mut deed = asked(&who, &request);
     let (parts, body) = request.into_parts();
     // It is in memory already: `whole_body`.
     let Ok(body) = to_bytes(body, BODY_BYTES_MAX).await else {
@@ -57,16 +55,43 @@ pub(crate) async fn kept(
     };
     deed.by = named(&body);
     let request = Request::from_parts(parts, Body::from(body));
-    if let Err(error) = web.journal.note_deed(&deed).await {
-        web.access.tell(Security::NotKept);
-        return ApiError::from(error).into_response();
+    if let Err(error) = begun(&web, &deed).await {
+        return error.into_response();
     }
     let answer = next.run(request).await;
-    deed.result = result(&answer);
-    if web.journal.note_deed(&deed).await.is_err() {
-        web.access.tell(Security::ResultNotKept);
-    }
+    ended(&web, deed, &answer).await;
     answer
+}
+
+/// What a request wants to have done.
+pub(crate) fn asked(who: &Who, request: &Request) -> Deed {
+    let address = request.extensions().get::<Address>().cloned();
+    let address = address.unwrap_or_else(|| Address("".into()));
+    let what = format!("{} {}", request.method(), request.uri().path());
+    deed(who, &address, &what)
+}
+
+/// Keeps it before it is done.
+pub(crate) async fn begun(web: &Web, deed: &Deed) -> Result<(), ApiError> {
+    web.journal.note_deed(deed).await.map_err(|error| {
+        web.access.tell(Security::NotKept);
+        ApiError::from(error)
+    })
+}
+
+/// And what came of it.
+pub(crate) fn ended<'w>(
+    web: &'w Web,
+    mut deed: Deed,
+    answer: &Response,
+) -> impl Future<Output = ()> + use<'w> {
+    // An answer's body may not be lent to another thread.
+    deed.result = result(answer);
+    async move {
+        if web.journal.note_deed(&deed).await.is_err() {
+            web.access.tell(Security::ResultNotKept);
+        }
+    }
 }
 
 /// The person whom a body names.
