@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::body::{Body, to_bytes};
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{Query, Request, State};
+use axum::extract::{MatchedPath, Query, Request, State};
 use axum::http::{Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
@@ -11,6 +11,7 @@ use ivrpay_api as api;
 use ivrpay_journal::{Deed, DeedFilter, Done};
 use ivrpay_payment::OperatorId;
 use serde::Deserialize;
+use uuid::Uuid;
 
 use crate::access::{Address, Security};
 use crate::auth::{Scope, Who};
@@ -55,20 +56,42 @@ pub(crate) async fn kept(
     };
     deed.by = named(&body);
     let request = Request::from_parts(parts, Body::from(body));
-    if let Err(error) = begun(&web, &deed).await {
-        return error.into_response();
-    }
-    let answer = next.run(request).await;
-    ended(&web, deed, &answer).await;
-    answer
+    // Whoever hangs up hides nothing, and leaves nothing half done.
+    let done = request::to_its_end(async move {
+        if let Err(error) = begun(&web, &deed).await {
+            return error.into_response();
+        }
+        let answer = Box::pin(next.run(request)).await;
+        ended(&web, deed, &answer).await;
+        answer
+    });
+    done.await
+        .unwrap_or_else(|_| ApiError::internal().into_response())
+}
+
+/// What a request asks for, as the routes have it: of what was sent only ids of ours stand in it, since a path may hold anything, a card
+/// number too.
+pub(crate) fn path(request: &Request) -> String {
+    let route = request.extensions().get::<MatchedPath>();
+    let route = route.map_or("", MatchedPath::as_str);
+    let mut sent = request.uri().path().split('/');
+    let parts = route.split('/').map(|part| {
+        let sent = sent.next().unwrap_or_default();
+        let id = Uuid::try_parse(sent).ok().filter(|_| part.starts_with('{'));
+        id.map_or_else(|| part.to_owned(), |id| id.hyphenated().to_string())
+    });
+    format!(
+        "{} {}",
+        request.method(),
+        parts.collect::<Vec<_>>().join("/")
+    )
 }
 
 /// What a request wants to have done.
 pub(crate) fn asked(who: &Who, request: &Request) -> Deed {
     let address = request.extensions().get::<Address>().cloned();
     let address = address.unwrap_or_else(|| Address("".into()));
-    let what = format!("{} {}", request.method(), request.uri().path());
-    deed(who, &address, &what)
+    deed(who, &address, &path(request))
 }
 
 /// Keeps it before it is done.
