@@ -262,10 +262,14 @@ pub struct Problem {
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum ErrorCode {
+    /// The acquirer can't be asked now.
+    AcquirerAway,
     /// The customer is being called about this payment already.
     CallExists,
     /// No place is free for another call.
     CapacityExceeded,
+    /// The talk is in a capture already.
+    CaptureRunning,
     /// The charge is on its way to the acquirer, or has been answered.
     ChargeSent,
     /// The password is right; the second factor's code is missing.
@@ -290,8 +294,12 @@ pub enum ErrorCode {
     NotInCall,
     /// The payment's state, or its acquirer, does not allow it.
     NotPossible,
+    /// A card that is keyed now might be heard, seen or kept.
+    NotSafe,
     /// The payment is in a call, or over.
     NotWaiting,
+    /// The operator and one customer are not talking.
+    NoTalk,
     /// Another payment of the same order is open or approved.
     OrderTaken,
     /// The key asks too often.
@@ -320,9 +328,11 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// All of them, as [`Self::name`] orders them.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 31] = [
+        Self::AcquirerAway,
         Self::CallExists,
         Self::CapacityExceeded,
+        Self::CaptureRunning,
         Self::ChargeSent,
         Self::CodeRequired,
         Self::Forbidden,
@@ -332,9 +342,11 @@ impl ErrorCode {
         Self::InvalidRequest,
         Self::KeyExpired,
         Self::Locked,
+        Self::NoTalk,
         Self::NotFound,
         Self::NotInCall,
         Self::NotPossible,
+        Self::NotSafe,
         Self::NotWaiting,
         Self::OrderTaken,
         Self::RateLimited,
@@ -370,6 +382,26 @@ impl ErrorCode {
 
     const fn words(self) -> (&'static str, &'static str, &'static str) {
         match self {
+            Self::AcquirerAway => (
+                "acquirer-away",
+                "The acquirer can't be asked now",
+                "try again later; nobody was moved, and nothing was charged",
+            ),
+            Self::CaptureRunning => (
+                "capture-running",
+                "The talk is in a capture already",
+                "follow that one in /v1/events, or cancel it first",
+            ),
+            Self::NoTalk => (
+                "no-talk",
+                "There is no talk of two in which a payment could be taken",
+                "let operator and customer talk, the two alone, then ask again; nothing was charged",
+            ),
+            Self::NotSafe => (
+                "not-safe",
+                "Card data would not be safe now",
+                "look into the service's log and at `ivrpay check`, and end what is named there; nothing was charged",
+            ),
             Self::CallExists => (
                 "call-exists",
                 "The customer is being called already",
@@ -890,6 +922,82 @@ impl CaptureField {
     }
 }
 
+/// What the operator does while the customer keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum CaptureMode {
+    /// He waits apart, with music.
+    Hold,
+    /// He stays and talks the customer through it; he hears nothing of him.
+    Stay,
+    /// He stays, and his program says which field is keyed (`POST /v1/calls/{id}/ask`), and when all is charged (`…/complete`). Until the
+    /// first field the two talk.
+    Led,
+}
+
+/// Body of `POST /v1/calls/{id}/switch`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SwitchCapture {
+    /// `hold` or `stay`.
+    pub mode: CaptureMode,
+    /// Who says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
+}
+
+/// Body of `POST /v1/captures`: the talk of an operator is taken over, as by his pay key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct StartCapture {
+    /// The payment that waits; then amount, currency, order and the rest are its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payment_id: Option<String>,
+    /// Amount of a new one, in minor units; none for `tokenize` and `verify`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub amount: Option<u64>,
+    /// ISO 4217; the tenant's currency when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub currency: Option<String>,
+    /// The merchant's own number of the order.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub order_id: Option<String>,
+    /// As in `POST /v1/payments`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<names::Transaction>)]
+    pub transaction_type: Option<Transaction>,
+    /// `ja` or `en`; the tenant's language when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub language: Option<String>,
+    /// The person who leads the payment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub operator: Option<String>,
+    /// How a new one is to be paid back, as in `POST /v1/payments`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payment_plan: Option<String>,
+    /// In how many instalments.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payment_plan_count: Option<u8>,
+    /// What a new one is about, for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// Your own, given back with the payment.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub parameters: BTreeMap<String, String>,
+    /// The operator, by his extension: the talk in which he is now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub operator_extension: Option<String>,
+    /// The operator's channel instead, by its name or its unique id in Asterisk (`PJSIP/201-0000002a`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub channel: Option<String>,
+    /// What the operator does meanwhile; as the dialplan has it for his key (`IVRPAY_COMPANY`) when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<CaptureMode>,
+    /// Who says so; the key's name when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
+}
+
 /// A capture that is on now: what somebody knows who has heard all events of its call.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Capture {
@@ -916,7 +1024,7 @@ pub struct Capture {
     pub operator: Option<String>,
     /// Extension of the operator whose call it is.
     pub operator_extension: Option<String>,
-    /// `hold` (he waits apart), `stay` (he stays and hears nothing of the customer), `keys` (he keys the card), `caller` (no operator's leg is
+    /// `hold` (he waits apart), `stay` (he stays and hears nothing of the customer), `led` (his program asks for each field), `keys` (he keys the card), `caller` (no operator's leg is
     /// here; he has the customer back), `self-service`.
     pub mode: String,
     /// Nobody is charged.

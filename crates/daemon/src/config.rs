@@ -42,6 +42,7 @@ use crate::recorders::{RawRecorder, Recorder};
 use crate::routing::{Merchant, RawRoute, Routing};
 use crate::spies;
 use crate::tries::{TRIES_DEFAULT, TRIES_MAX};
+use crate::twilio::{Account, RawAccount, accounts_of};
 
 /// Why a configuration can't be used. Each says where and what to do.
 #[derive(Debug, thiserror::Error)]
@@ -125,6 +126,8 @@ pub struct Config {
     pub pay_key: Option<ivrpay_ami::Config>,
     /// HTTP API.
     pub http: Http,
+    /// Who may ask in Twilio's form.
+    pub twilio: Vec<Account>,
     /// How people and programs are let in there.
     pub access: Access,
     /// Unix socket of the CLI.
@@ -392,6 +395,8 @@ struct RawConfig {
     pay_key: Option<RawAmi>,
     #[serde(default)]
     http: RawHttp,
+    #[serde(default)]
+    twilio: Vec<RawAccount>,
     #[serde(default)]
     access: RawAccess,
     #[serde(default)]
@@ -1027,6 +1032,7 @@ impl Config {
             .enumerate()
             .map(|(index, raw)| api_key(index, raw, requests_per_minute, &tenants))
             .collect::<Result<Vec<_>, _>>()?;
+        let twilio = accounts_of(raw.twilio, &keys, folder)?;
         let limits = raw.limits;
         if !(1..=2_000).contains(&limits.calls_max) {
             return Err(ConfigError::value("limits.calls_max", "1 to 2000"));
@@ -1083,6 +1089,7 @@ impl Config {
                 keys,
                 tls,
             },
+            twilio,
             admin_socket,
             journal,
             journal_at,

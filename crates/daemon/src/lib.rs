@@ -46,6 +46,7 @@ pub mod teller;
 mod tls;
 pub mod tries;
 pub mod trunk;
+mod twilio;
 mod webhooks;
 
 pub use reach::reach;

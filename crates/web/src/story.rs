@@ -159,10 +159,15 @@ fn spoken(told: &mut Told, call: Option<(i64, &str)>, evidence: &Value) {
                 detail.text = text.join("; ");
                 told.add(at_ms, SERVICE, None, "guarded", detail);
             }
-            Some("cancelled") => {
-                detail.text = "ended the capture".to_owned();
+            Some(what @ ("cancelled" | "completed")) => {
+                detail.text = if what == "cancelled" {
+                    "ended the capture"
+                } else {
+                    "had what was keyed charged"
+                }
+                .to_owned();
                 let who = text(one, "by").unwrap_or(SERVICE);
-                told.add(at_ms, who, text(one, "via"), "cancelled", detail);
+                told.add(at_ms, who, text(one, "via"), what, detail);
             }
             _ => {}
         }

@@ -580,16 +580,3 @@ async fn above_the_limit_of_a_role_a_second_person_decides() {
     assert_eq!(refunded(&huge).await, 0);
     assert!(server.journal.verify().await.unwrap().is_sound());
 }
-
-#[test]
-fn temporary_renew() {
-    let now = format!(
-        "{}\n",
-        serde_json::to_string_pretty(&ivrpay_web::openapi()).unwrap()
-    );
-    std::fs::write(
-        concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/openapi.json"),
-        now,
-    )
-    .unwrap();
-}
