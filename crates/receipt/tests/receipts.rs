@@ -25,7 +25,7 @@ fn issuer() -> Issuer {
         registration: Some("T7000012050002".parse().unwrap()),
         tax_id: None,
         simplified: false,
-        purpose: "お品代として".into(),
+        purpose: None,
         rate: Some("10".parse().unwrap()),
         rounding: Rounding::Down,
         language: Language::Ja,
