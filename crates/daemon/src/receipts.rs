@@ -76,13 +76,6 @@ pub(crate) fn checked(
             .map_err(|error| ConfigError::value(key("rate"), error))
     });
     let language = raw.language.unwrap_or(Language::Ja);
-    let purpose = raw.purpose.unwrap_or_else(|| {
-        match language {
-            Language::Ja => "お品代として",
-            Language::En => "Goods",
-        }
-        .to_owned()
-    });
     let prefix = raw.prefix.unwrap_or_else(|| "R-".to_owned());
     let is_prefix = prefix.len() <= 12
         && prefix
@@ -117,7 +110,7 @@ pub(crate) fn checked(
         registration: registration.transpose()?,
         tax_id: raw.tax_id.map(|text| line("tax_id", &text)).transpose()?,
         simplified: raw.simplified,
-        purpose: line("purpose", &purpose)?,
+        purpose: raw.purpose.map(|text| line("purpose", &text)).transpose()?,
         rate: rate.transpose()?,
         rounding: raw.rounding,
         language,
@@ -127,7 +120,10 @@ pub(crate) fn checked(
         ("font", LETTERS),
         ("issuer", &*issuer.name),
         ("address", &*issuer.address.join("")),
-        ("purpose", &*issuer.purpose),
+        (
+            "purpose",
+            issuer.purpose.as_deref().unwrap_or("お品代として"),
+        ),
         ("tax_id", issuer.tax_id.as_deref().unwrap_or_default()),
         ("template_ja", templates[0].text()),
         ("template_en", templates[1].text()),

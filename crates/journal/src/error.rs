@@ -383,6 +383,9 @@ pub enum LaterError {
     /// Taken already.
     #[error("the payment is captured already")]
     Captured,
+    /// Something else was done since it was judged whether this may be.
+    #[error("the payment has changed since it was looked at: look again, and ask anew")]
+    Changed,
     /// Another request had this key.
     #[error("another request was sent under this Idempotency-Key")]
     IdempotencyReused,

@@ -70,9 +70,9 @@ pub use scrub::looks_like_card;
 pub use trail::{Deed, DeedFilter, Done};
 pub use types::{
     About, ApiRequest, Assignment, Attached, Break, By, CalledNow, Claim, Clock, Created,
-    CustomerCall, EnteredBy, Filter, First, Found, IntentDraft, Later, LaterDraft, Match, Mode,
-    NewCustomerCall, NewPayment, NewRecording, OpenOptions, Operation, OperationState, Origin,
-    PartKind, Payment, Planned, Promise, Record, RecorderPause, Recording, RecordingState,
+    CustomerCall, EnteredBy, Filter, First, Found, IntentDraft, Judged, Later, LaterDraft, Match,
+    Mode, NewCustomerCall, NewPayment, NewRecording, OpenOptions, Operation, OperationState,
+    Origin, PartKind, Payment, Planned, Promise, Record, RecorderPause, Recording, RecordingState,
     Recovered, TRAINING, Task, TaskCount, TaskFilter, TaskKind, TaskNews, TaskRules, TaskState,
     VerifyReport, Which,
 };

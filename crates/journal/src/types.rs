@@ -919,6 +919,34 @@ pub struct LaterDraft {
     pub by: By,
     /// The API call, so that the same one asks once.
     pub request: Option<ApiRequest>,
+    /// By what it was judged whether it may be asked; nothing is written where that is not so any more.
+    pub judged: Option<Judged>,
+}
+
+/// A payment's amounts as somebody has looked at them, minor units, and what a wish came to then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Judged {
+    /// [`Payment::reserved_minor`].
+    pub reserved: Option<u64>,
+    /// [`Payment::captured_minor`].
+    pub captured: Option<u64>,
+    /// [`Payment::refunded_minor`].
+    pub refunded: u64,
+    /// What would be captured, changed to, voided or refunded.
+    pub asked: u64,
+}
+
+impl Judged {
+    /// This wish, of this payment as it is.
+    #[must_use]
+    pub const fn of(payment: &Payment, asked: u64) -> Self {
+        Self {
+            reserved: payment.reserved_minor,
+            captured: payment.captured_minor,
+            refunded: payment.refunded_minor,
+            asked,
+        }
+    }
 }
 
 /// What `write_later` wrote or found.

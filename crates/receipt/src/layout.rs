@@ -245,7 +245,7 @@ impl Sheet<'_> {
             bold: block.bold,
             tracking: block.tracking,
         };
-        let began = self.y;
+        let began = (self.pages.len(), self.y);
         match &block.what {
             What::Text(text) => self.paragraphs(&filled(text, receipt), block, style)?,
             What::Columns(left, right) => {
@@ -261,7 +261,7 @@ impl Sheet<'_> {
             }
         }
         // What says nothing takes no room.
-        if self.y > began || self.y == self.top {
+        if (self.pages.len(), self.y) != began {
             self.y += block.gap * MM;
         }
         Ok(())

@@ -188,8 +188,8 @@ pub struct Issuer {
     pub tax_id: Option<String>,
     /// A retailer, restaurant, taxi and the like may leave the recipient out (適格簡易請求書).
     pub simplified: bool,
-    /// What it is for (但し書き), where nothing is said.
-    pub purpose: String,
+    /// What it is for (但し書き), where nothing is said; by the language when `None`.
+    pub purpose: Option<String>,
     /// Rate of a payment of which no line is said.
     pub rate: Option<Rate>,
     /// How a fraction ends.

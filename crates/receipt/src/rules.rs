@@ -3,7 +3,7 @@
 use ivrpay_payment::Currency;
 use jiff::civil::Date;
 
-use crate::model::{Issuer, Kind, Line, Original, Rate, Receipt, Sale, Sum, Wish};
+use crate::model::{Issuer, Kind, Language, Line, Original, Rate, Receipt, Sale, Sum, Wish};
 
 /// Longest text, characters.
 pub const TEXT_MAX: usize = 100;
@@ -74,9 +74,12 @@ pub enum Refused {
 /// # Errors
 /// [`Refused`].
 pub fn issue(issuer: &Issuer, sale: &Sale, wish: &Wish, today: Date) -> Result<Receipt, Refused> {
-    let purpose = match &wish.purpose {
-        Some(purpose) => text("purpose", purpose)?,
-        None => issuer.purpose.clone(),
+    let language = wish.language.unwrap_or(issuer.language);
+    let purpose = match (&wish.purpose, &issuer.purpose, language) {
+        (Some(purpose), ..) => text("purpose", purpose)?,
+        (None, Some(purpose), _) => purpose.clone(),
+        (None, None, Language::Ja) => "お品代として".to_owned(),
+        (None, None, Language::En) => "Goods".to_owned(),
     };
     let recipient = wish.recipient.as_deref();
     let recipient = recipient.map(|to| text("recipient", to)).transpose()?;
@@ -107,7 +110,7 @@ pub fn issue(issuer: &Issuer, sale: &Sale, wish: &Wish, today: Date) -> Result<R
         issued_on: today,
         sold_on,
         paid_on: sale.paid_on,
-        language: wish.language.unwrap_or(issuer.language),
+        language,
         issuer: issuer.name.clone(),
         address: issuer.address.clone(),
         registration: issuer.registration.clone().filter(|_| is_japanese),

@@ -25,7 +25,7 @@ fn issuer() -> Issuer {
         registration: Some("T7000012050002".parse().unwrap()),
         tax_id: None,
         simplified: false,
-        purpose: "お品代として".into(),
+        purpose: None,
         rate: Some("10".parse().unwrap()),
         rounding: Rounding::Down,
         language: Language::Ja,
@@ -97,6 +97,12 @@ fn text_of(pdf: &[u8]) -> String {
     std::fs::remove_file(&folder).unwrap();
     assert!(text.status.success());
     String::from_utf8(text.stdout).unwrap()
+}
+
+/// Letters that stand apart are words all the same.
+fn has(text: &str, part: &str) -> bool {
+    let close = |text: &str| text.split_whitespace().collect::<String>();
+    close(text).contains(&close(part))
 }
 
 fn made(receipt: &Receipt) -> Vec<u8> {
@@ -267,7 +273,7 @@ fn what_is_given_back_refers_to_its_receipt_and_is_never_more() {
         "¥1,080",
         "8%対象",
     ] {
-        assert!(text.contains(part), "{part}: {text}");
+        assert!(has(&text, part), "{part}: {text}");
     }
 }
 
@@ -305,8 +311,8 @@ fn the_file_says_it() {
         "T7000012050002",
         "A-1024",
     ] {
-        assert!(text.contains(part), "{part}: {text}");
-        assert!(plain_text.contains(part), "{part}: {plain_text}");
+        assert!(has(&text, part), "{part}: {text}");
+        assert!(has(&plain_text, part), "{part}: {plain_text}");
     }
     assert!(!text.contains("再発行") && !text.contains("見本"));
     let second = reissue(
@@ -322,7 +328,7 @@ fn the_file_says_it() {
     .unwrap();
     let text = text_of(&made(&second));
     assert!(
-        text.contains("再発行") && text.contains("山田商店 御中") && text.contains("R-000001"),
+        has(&text, "再発行") && has(&text, "山田商店 御中") && has(&text, "R-000001"),
         "{text}"
     );
     let test = Receipt {
@@ -360,7 +366,7 @@ fn it_speaks_english_and_other_taxes() {
         "26 November 2026",
         "JCB ending 0505, 3 instalments",
     ] {
-        assert!(text.contains(part), "{part}: {text}");
+        assert!(has(&text, part), "{part}: {text}");
     }
 }
 

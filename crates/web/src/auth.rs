@@ -356,7 +356,7 @@ pub(crate) async fn bearer(State(web): State<Web>, mut request: Request, next: N
         Err(error) => {
             if secret.is_some() && error.is_about_who() {
                 web.access.tell(Security::Refused);
-                let what = format!("{} {}", request.method(), request.uri().path());
+                let what = crate::trail::path(&request);
                 web.access
                     .note_refused(&web, &refused(&request, &what, &error))
                     .await;

@@ -11,12 +11,15 @@ use ivrpay_journal::{ApiRequest, By, LaterDraft, LaterError, Operation, Payment,
 use ivrpay_payment::{AcquirerOrder, OperationKind, Outcome, PaymentId, Why};
 
 use crate::Web;
-use crate::approvals;
+use crate::approvals::{self, Needed};
 use crate::auth::{Scope, Who};
 use crate::error::ApiError;
 use crate::hooks::{HookRefused, Posted};
 use crate::payments::{NO_PAYMENT, hash, idempotency_key, own, payment_id, rfc3339, view};
 use crate::tasks::by;
+
+/// How often a wish is judged anew because the payment has changed meanwhile.
+const JUDGED_MAX: usize = 3;
 
 /// Who asks acquirers.
 pub trait Acquirers: Send + Sync {
@@ -192,7 +195,7 @@ async fn ask(
     who.need(Scope::Refunds)?;
     let id = payment_id(payment)?;
     let Json(body) = body?;
-    let payment = own(&web, &who, id).await?;
+    let mut payment = own(&web, &who, id).await?;
     let request = idempotency_key(&headers)?.map(|key| ApiRequest {
         key,
         // Who asks is no part of what is asked.
@@ -208,11 +211,12 @@ async fn ask(
             "send the header Idempotency-Key with a refund of a part: asked twice without, it would be given back twice",
         ));
     }
-    let draft = LaterDraft {
+    let mut draft = LaterDraft {
         kind,
         amount_minor: body.amount,
         by: by(&who, body.by)?,
         request,
+        judged: None,
     };
     if body.dry_run {
         let (amount, before) = match web.acquirers.plan(id, draft).await? {
@@ -228,12 +232,24 @@ async fn ask(
         })
         .into_response());
     }
-    if let Some(approval) = approvals::needed(&web, &who, &payment, &draft).await? {
-        let asked = Json(approvals::asked(&approval));
-        return Ok((StatusCode::ACCEPTED, asked).into_response());
+    for _ in 0..JUDGED_MAX {
+        draft.judged = match approvals::needed(&web, &who, &payment, &draft).await? {
+            Needed::Nobody(judged) => judged,
+            Needed::Second(approval) => {
+                let asked = Json(approvals::asked(&approval));
+                return Ok((StatusCode::ACCEPTED, asked).into_response());
+            }
+        };
+        match web.acquirers.later(id, draft.clone()).await {
+            Ok(operation) => return Ok(done(&web, &who, id, &operation).await?.into_response()),
+            // Something else was done between, and nothing was written: what is left of the limit is another.
+            Err(LaterRefused::Journal(LaterError::Changed)) => {
+                payment = own(&web, &who, id).await?;
+            }
+            Err(error) => return Err(error.into()),
+        }
     }
-    let operation = web.acquirers.later(id, draft).await?;
-    Ok(done(&web, &who, id, &operation).await?.into_response())
+    Err(LaterRefused::Journal(LaterError::Changed).into())
 }
 
 /// What came of it.

@@ -33,7 +33,7 @@ pub use crate::twilio::fields::{CallbackRefused, Lead, LiveCall};
 use crate::twilio::fields::{Form, Update};
 pub use crate::twilio::who::TwilioAccount;
 use crate::twilio::who::account;
-use crate::{BODY_BYTES_MAX, Security, Web, request};
+use crate::{BODY_BYTES_MAX, Security, Web, request, trail};
 
 /// Payments that are remembered; of more the oldest is forgotten, whose call is over long ago.
 const SESSIONS_MAX: usize = 2_000;
@@ -271,8 +271,13 @@ async fn create(
 ) -> Response {
     answered(web, paths, headers, async |web: Web, who: Who, paths| {
         who.need(Scope::Captures).map_err(Fault::of)?;
+        let deed = trail::asked(&who, &request);
         let form = form(&web, request).await?;
-        Box::pin(begin(&web, &who, &paths, form)).await
+        trail::begun(&web, &deed).await.map_err(Fault::of)?;
+        let done = Box::pin(begin(&web, &who, &paths, form)).await;
+        let answer = done.unwrap_or_else(IntoResponse::into_response);
+        trail::ended(&web, deed, &answer).await;
+        Ok(answer)
     })
     .await
 }
@@ -371,8 +376,13 @@ async fn update(
 ) -> Response {
     answered(web, paths, headers, async |web: Web, who: Who, paths| {
         who.need(Scope::Captures).map_err(Fault::of)?;
+        let deed = trail::asked(&who, &request);
         let form = form(&web, request).await?;
-        Box::pin(led(&web, &who, &paths, form)).await
+        trail::begun(&web, &deed).await.map_err(Fault::of)?;
+        let done = Box::pin(led(&web, &who, &paths, form)).await;
+        let answer = done.unwrap_or_else(IntoResponse::into_response);
+        trail::ended(&web, deed, &answer).await;
+        Ok(answer)
     })
     .await
 }

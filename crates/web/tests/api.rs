@@ -136,6 +136,8 @@ fn tenant(name: &str, currency: &str, language: &str) -> Tenant {
         receipts: (name == "tokyo").then(papers::receipts),
         role_limits: RoleLimits(vec![
             (Role::Operator, OperationKind::Refund, 1_000),
+            (Role::Operator, OperationKind::Capture, 1_000),
+            (Role::Operator, OperationKind::Change, 1_000),
             (Role::Supervisor, OperationKind::Refund, 5_000),
         ]),
         refuses: Arc::new(|named, amount, plan| {

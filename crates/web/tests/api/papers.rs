@@ -14,7 +14,7 @@ pub(super) fn receipts() -> Arc<ivrpay_web::Receipts> {
             registration: Some("T7000012050002".parse().unwrap()),
             tax_id: None,
             simplified: false,
-            purpose: "お品代として".into(),
+            purpose: None,
             rate: Some("10".parse().unwrap()),
             rounding: Rounding::Down,
             language: Language::Ja,
@@ -192,13 +192,10 @@ async fn receipts_are_issued_once_and_then_again() {
         (409, &json!("not-possible")),
         "{early:?}"
     );
-    let refunded = server
-        .send(
-            "tokyo-key",
-            &format!("/v1/payments/{second}/refund"),
-            json!({"amount": 400, "by": "mori"}),
-        )
-        .await;
+    let refund = format!("/v1/payments/{second}/refund");
+    let head = "content-type: application/json\r\nidempotency-key: tea\r\n";
+    let wish = json!({"amount": 400, "by": "mori"}).to_string();
+    let refunded = ask(server.api, "POST", &refund, "tokyo-key", head, &wish).await;
     assert_eq!(refunded.status, 200, "{refunded:?}");
     let back = json!({"by": "mori", "kind": "return", "lines": [{"description": "茶", "amount": 400, "rate": "8"}]});
     let returned = issue(&second, back.clone()).await;

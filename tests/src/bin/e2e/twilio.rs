@@ -339,12 +339,13 @@ async fn library(floor: &Floor<'_>, port: u16, ends: &str, operator: usize) -> a
 }
 
 async fn python(settings: &Value) -> anyhow::Result<Value> {
-    let found = tokio::process::Command::new(root().join("scripts/twilio-client"))
+    let found = tokio::process::Command::new(root().join("scripts/venv"))
+        .arg("twilio")
         .output()
         .await?;
     ensure!(
         found.status.success(),
-        "scripts/twilio-client: {}",
+        "scripts/venv twilio: {}",
         String::from_utf8_lossy(&found.stderr)
     );
     let python = String::from_utf8(found.stdout)?;
