@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand};
 
 /// Crates of ours, by their folder, and the crates of ours that each may name. The order is that of ARCHITECTURE.md.
-const RINGS: [(&str, &[&str]); 20] = [
+const RINGS: [(&str, &[&str]); 21] = [
     ("ivrpay-secret", &[]),
     ("ivrpay-payment", &[]),
     ("ivrpay-card", &["ivrpay-secret", "ivrpay-payment"]),
@@ -90,6 +90,8 @@ const RINGS: [(&str, &[&str]); 20] = [
             "ivrpay-daemon",
         ],
     ),
+    // A process of its own: pages over the HTTP API.
+    ("ivrpay-console", &["ivrpay-api", "ivrpay-payment"]),
     // `ivrpay-sim seeds` runs that crate, and nothing else there names one of ours (`the_judges_name_no_crate_of_ours`).
     ("ivrpay-sim", &["ivrpay-seeds"]),
 ];
@@ -126,13 +128,14 @@ const EFFECTS: [&str; 13] = [
 ];
 
 /// These can't name card data: not even through a dependency.
-const CARD_FREE: [&str; 6] = [
+const CARD_FREE: [&str; 7] = [
     "ivrpay-payment",
     "ivrpay-journal",
     "ivrpay-api",
     "ivrpay-audit",
     "ivrpay-ledger",
     "ivrpay-web",
+    "ivrpay-console",
 ];
 
 /// Licences that a dependency may offer; one of an `OR` is enough.
