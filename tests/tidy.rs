@@ -286,6 +286,14 @@ fn card_data_can_not_be_named_where_it_has_no_business() {
             assert!(!reach.contains(forbidden), "{name} reaches {forbidden}");
         }
     }
+    // What the console knows, the API has told it.
+    let reach = reach(&metadata, "ivrpay-console");
+    for forbidden in ["ivrpay-journal", "ivrpay-web", "ivrpay-daemon", "sqlx"] {
+        assert!(
+            !reach.contains(forbidden),
+            "the console reaches {forbidden}"
+        );
+    }
 }
 
 #[test]

@@ -136,8 +136,8 @@ impl Client {
                 .redirect(reqwest::redirect::Policy::none())
                 .connect_timeout(CONNECT_MAX);
             if let Some(file) = &api.ca {
-                let pem = std::fs::read(file)
-                    .map_err(|error| ConfigError::Read(file.clone(), error))?;
+                let pem =
+                    std::fs::read(file).map_err(|error| ConfigError::Read(file.clone(), error))?;
                 let all = reqwest::Certificate::from_pem_bundle(&pem)
                     .map_err(|error| wrong(error.to_string()))?;
                 if all.is_empty() {
@@ -179,7 +179,10 @@ impl Client {
         body: &Value,
         once: Option<&str>,
     ) -> Result<T, Trouble> {
-        read(self.ask(token, Method::POST, path, Some(body), once).await?)
+        read(
+            self.ask(token, Method::POST, path, Some(body), once)
+                .await?,
+        )
     }
 
     /// POST whose answer nobody reads.

@@ -137,7 +137,9 @@ impl Config {
         if let Some(zone) = &self.time_zone
             && jiff::tz::TimeZone::get(zone).is_err()
         {
-            return Some(format!("time_zone: {zone} is not known; such as Asia/Tokyo"));
+            return Some(format!(
+                "time_zone: {zone} is not known; such as Asia/Tokyo"
+            ));
         }
         let origins = self.embed.origins.iter();
         if let Some(bad) = origins.clone().find(|origin| !is_origin(origin)) {
@@ -226,9 +228,18 @@ mod tests {
         let api = "[api]\naddress = \"http://127.0.0.1:9480\"\n";
         read(api).unwrap();
         for (text, says) in [
-            ("[api]\naddress = \"http://pay.example.jp\"\n".to_owned(), "https"),
-            ("[api]\naddress = \"https://pay.example.jp/v1\"\n".to_owned(), "path"),
-            ("[api]\naddress = \"ftp://pay.example.jp\"\n".to_owned(), "ftp"),
+            (
+                "[api]\naddress = \"http://pay.example.jp\"\n".to_owned(),
+                "https",
+            ),
+            (
+                "[api]\naddress = \"https://pay.example.jp/v1\"\n".to_owned(),
+                "path",
+            ),
+            (
+                "[api]\naddress = \"ftp://pay.example.jp\"\n".to_owned(),
+                "ftp",
+            ),
             ("[api]\naddress = \"pay\"\n".to_owned(), "api.address"),
             (format!("listen = \"0.0.0.0:9490\"\n{api}"), "[tls]"),
             (format!("idle_minutes = 0\n{api}"), "idle_minutes"),
@@ -236,8 +247,14 @@ mod tests {
             (format!("time_zone = \"Mars\"\n{api}"), "Mars"),
             (format!("language = \"fr\"\n{api}"), "language"),
             (format!("colour = \"red\"\n{api}"), "colour"),
-            (format!("{api}[embed]\norigins = [\"http://crm\"]\n"), "origin"),
-            (format!("{api}[embed]\norigins = [\"https://crm; script-src *\"]\n"), "origin"),
+            (
+                format!("{api}[embed]\norigins = [\"http://crm\"]\n"),
+                "origin",
+            ),
+            (
+                format!("{api}[embed]\norigins = [\"https://crm; script-src *\"]\n"),
+                "origin",
+            ),
             (format!("{api}[embed]\ncross_site = true\n"), "cross_site"),
         ] {
             let error = read(&text).unwrap_err();

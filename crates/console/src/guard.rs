@@ -1,5 +1,7 @@
 //! Who asks, whether a form is ours, and what every answer says to the browser.
 
+use std::time::Duration;
+
 use axum::extract::{FromRequest, FromRequestParts, Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
@@ -15,6 +17,8 @@ use crate::words::Lang;
 
 /// Largest form, bytes.
 const FORM_MAX: usize = 16 << 10;
+/// Time for it to come.
+const FORM_TIME: Duration = Duration::from_secs(10);
 
 /// Over TLS browsers keep cookies of this prefix to this host, `Secure`, and let no other host set them.
 const HOST: &str = "__Host-";
@@ -41,7 +45,11 @@ impl Cookie {
 
     fn name(self, console: &Console) -> String {
         // Without TLS browsers would throw it away.
-        let prefix = if console.config.tls.is_some() { HOST } else { "" };
+        let prefix = if console.config.tls.is_some() {
+            HOST
+        } else {
+            ""
+        };
         format!("{prefix}{}", self.plain())
     }
 
@@ -58,7 +66,11 @@ impl Cookie {
 
     /// `Set-Cookie`; an empty value takes it away.
     pub(crate) fn write(self, console: &Console, value: &str) -> HeaderValue {
-        let secure = if console.config.tls.is_some() { "; Secure" } else { "" };
+        let secure = if console.config.tls.is_some() {
+            "; Secure"
+        } else {
+            ""
+        };
         let site = match self {
             Self::SignOn => "Lax",
             // In a frame of another site a strict one is never sent. This one is kept apart for each such site, and every form has its own proof.
@@ -84,7 +96,8 @@ pub(crate) fn wants_json(headers: &HeaderMap) -> bool {
 pub(crate) fn language(console: &Console, headers: &HeaderMap) -> Lang {
     let accepted = headers.get(header::ACCEPT_LANGUAGE);
     let accepted = accepted.and_then(|text| text.to_str().ok());
-    let first = accepted.and_then(|text| text.split(',').find_map(|one| Lang::from_code(one.trim())));
+    let first =
+        accepted.and_then(|text| text.split(',').find_map(|one| Lang::from_code(one.trim())));
     first.unwrap_or(console.config.language)
 }
 
@@ -160,9 +173,11 @@ impl Form {
         if !is_form {
             return Err(StatusCode::UNSUPPORTED_MEDIA_TYPE.into_response());
         }
-        match body::to_bytes(request.into_body(), FORM_MAX).await {
-            Ok(bytes) => Ok(Self(form_urlencoded::parse(&bytes).into_owned().collect())),
-            Err(_) => Err(StatusCode::PAYLOAD_TOO_LARGE.into_response()),
+        let whole = body::to_bytes(request.into_body(), FORM_MAX);
+        match tokio::time::timeout(FORM_TIME, whole).await {
+            Ok(Ok(bytes)) => Ok(Self(form_urlencoded::parse(&bytes).into_owned().collect())),
+            Ok(Err(_)) => Err(StatusCode::PAYLOAD_TOO_LARGE.into_response()),
+            Err(_) => Err(StatusCode::REQUEST_TIMEOUT.into_response()),
         }
     }
 }
@@ -240,7 +255,11 @@ impl FromRequest<Console> for Posted {
 }
 
 /// What every answer says.
-pub(crate) async fn headers(State(console): State<Console>, request: Request, next: Next) -> Response {
+pub(crate) async fn headers(
+    State(console): State<Console>,
+    request: Request,
+    next: Next,
+) -> Response {
     let is_asset = request.uri().path().starts_with("/assets/");
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
@@ -271,7 +290,10 @@ pub(crate) async fn headers(State(console): State<Console>, request: Request, ne
     set("referrer-policy", "no-referrer");
     set("cross-origin-opener-policy", "same-origin");
     set("cross-origin-resource-policy", "same-origin");
-    set("permissions-policy", "camera=(), microphone=(), geolocation=()");
+    set(
+        "permissions-policy",
+        "camera=(), microphone=(), geolocation=()",
+    );
     // The path of an asset changes with what it is.
     let keep = match is_asset {
         true => "public, max-age=31536000, immutable",

@@ -56,6 +56,9 @@ pub(crate) struct Capture {
     pub(crate) last4: Option<String>,
     pub(crate) began_at: String,
     pub(crate) entered_by: Option<String>,
+    /// Of the last attempt.
+    error: Option<String>,
+    payment_plan: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -86,10 +89,10 @@ pub(crate) struct Call {
 impl Call {
     fn new(about: Capture, now: Instant) -> Self {
         Self {
+            wrong: about.error.clone(),
+            planned: about.payment_plan.is_some(),
             about,
-            wrong: None,
             silent: false,
-            planned: false,
             result: None,
             payment: None,
             timed: now,
@@ -473,7 +476,10 @@ mod tests {
         let mut live = Live::default();
         live.hear(&event("call-started", serde_json::json!({})), began);
         live.hear(
-            &event("digits", serde_json::json!({"step": "payment-card-number", "digits": 7})),
+            &event(
+                "digits",
+                serde_json::json!({"step": "payment-card-number", "digits": 7}),
+            ),
             later,
         );
         live.stand(vec![capture("payment-card-number", 3)], began, later);
@@ -494,7 +500,10 @@ mod tests {
         let now = Instant::now();
         let mut live = Live::default();
         live.hear(&event("step", serde_json::json!({"step": "greeting"})), now);
-        live.hear(&event("call-ended", serde_json::json!({"result": "success"})), now);
+        live.hear(
+            &event("call-ended", serde_json::json!({"result": "success"})),
+            now,
+        );
         live.stand(vec![capture("confirmation", 0)], now, now);
         assert!(live.calls.is_empty());
         assert_eq!(live.ended[0].result.as_deref(), Some("success"));

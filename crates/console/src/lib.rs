@@ -11,8 +11,6 @@ mod pages;
 mod sessions;
 mod show;
 mod sse;
-#[cfg(test)]
-mod tests;
 mod view;
 mod words;
 
@@ -179,7 +177,11 @@ impl Console {
     /// A token that nobody has any more is worth nothing.
     async fn end_sessions(&self, tokens: Vec<secrecy::SecretString>) {
         for token in tokens {
-            drop(self.client.tell(&token, "/v1/session/end", &json!({})).await);
+            drop(
+                self.client
+                    .tell(&token, "/v1/session/end", &json!({}))
+                    .await,
+            );
         }
     }
 
@@ -196,7 +198,11 @@ impl Console {
         };
         loop {
             tokio::time::sleep(RELOAD_EVERY).await;
-            drop(running.reload_from_pem_file(&files.certificate, &files.key).await);
+            drop(
+                running
+                    .reload_from_pem_file(&files.certificate, &files.key)
+                    .await,
+            );
         }
     }
 }

@@ -68,7 +68,11 @@ fn main() -> ExitCode {
 async fn run(config: &Path, check: bool) -> anyhow::Result<ExitCode> {
     let config = Config::load(config).map_err(Error::from)?;
     let address = config.api.address.clone();
-    let scheme = if config.tls.is_some() { "https" } else { "http" };
+    let scheme = if config.tls.is_some() {
+        "https"
+    } else {
+        "http"
+    };
     let console = Console::new(config)?;
     if check {
         if console.reaches_api().await {

@@ -181,16 +181,16 @@ impl Sessions {
 
     /// Ends one; its token, to tell the API.
     pub(crate) fn close(&self, id: &str) -> Option<SecretString> {
-        self.locked()
-            .remove(&key(id))
-            .map(|session| session.token)
+        self.locked().remove(&key(id)).map(|session| session.token)
     }
 
     /// Ends those that were idle too long; their tokens.
     pub(crate) fn sweep(&self) -> Vec<SecretString> {
         let over = |_: &Key, session: &mut Session| session.seen.elapsed() > session.idle;
         let mut all = self.locked();
-        all.extract_if(over).map(|(_, session)| session.token).collect()
+        all.extract_if(over)
+            .map(|(_, session)| session.token)
+            .collect()
     }
 
     /// All that are left; for the end of the process.

@@ -130,18 +130,23 @@ fn of_call(call: &Call, lang: Lang) -> CallView {
     };
     let here = field(here);
     let ended = call.result.is_some();
-    let (tone, result) = call.result.as_deref().map_or(("", String::new()), |result| {
-        let tone = tone(call, result);
-        let text = words::result(result, lang);
-        // The journal is believed: a caller who has hung up may have paid.
-        let text = match (tone, result) {
-            ("good", "success") | ("care", "outcome-unknown" | "order-already-paid") => text.to_owned(),
-            ("good", _) => format!("{} ({text})", words.paid_anyway),
-            ("care", _) => format!("{} ({text})", words::result("outcome-unknown", lang)),
-            _ => text.to_owned(),
-        };
-        (tone, text)
-    });
+    let (tone, result) = call
+        .result
+        .as_deref()
+        .map_or(("", String::new()), |result| {
+            let tone = tone(call, result);
+            let text = words::result(result, lang);
+            // The journal is believed: a caller who has hung up may have paid.
+            let text = match (tone, result) {
+                ("good", "success") | ("care", "outcome-unknown" | "order-already-paid") => {
+                    text.to_owned()
+                }
+                ("good", _) => format!("{} ({text})", words.paid_anyway),
+                ("care", _) => format!("{} ({text})", words::result("outcome-unknown", lang)),
+                _ => text.to_owned(),
+            };
+            (tone, text)
+        });
     let name = words::step(step, lang);
     let note = match call.wrong.as_deref() {
         Some(wrong) => words::wrong(wrong, lang).to_owned(),
@@ -175,14 +180,19 @@ fn of_call(call: &Call, lang: Lang) -> CallView {
             (false, true) => name.to_owned(),
             (false, false) => format!("{name}: {note}"),
         },
-        step: name.to_owned(),
+        // Behind the end, the result says it.
+        step: match ended {
+            true => String::new(),
+            false => name.to_owned(),
+        },
         step_code: step.to_owned(),
-        attempt: about.attempt.filter(|n| *n > 1).map_or(String::new(), |n| {
-            match lang {
+        attempt: about
+            .attempt
+            .filter(|n| *n > 1)
+            .map_or(String::new(), |n| match lang {
                 Lang::Ja => format!("{n} {}", words.attempt),
                 Lang::En => format!("{} {n}", words.attempt),
-            }
-        }),
+            }),
         mode: match about.mode.as_deref() {
             Some("stay") => words.mode_stay.to_owned(),
             Some("hold") => words.mode_hold.to_owned(),
@@ -204,7 +214,11 @@ fn of_call(call: &Call, lang: Lang) -> CallView {
             false => String::new(),
         },
         paused,
-        open: !ended && !matches!(step, "payment-processing" | "payment-completed" | "payment-failed"),
+        open: !ended
+            && !matches!(
+                step,
+                "payment-processing" | "payment-completed" | "payment-failed"
+            ),
         stay,
         seconds: seconds.filter(|_| !ended),
         timed: Some(call.timed),
@@ -312,7 +326,12 @@ pub(crate) struct WallView {
 pub(crate) fn wall(live: &Live, lang: Lang, zone: &TimeZone) -> WallView {
     let mut calls: Vec<_> = live.calls.values().collect();
     calls.sort_by(|one, other| one.about.began_at.cmp(&other.about.began_at));
-    let ended: Vec<_> = live.ended.iter().take(50).map(|c| row(c, lang, zone)).collect();
+    let ended: Vec<_> = live
+        .ended
+        .iter()
+        .take(50)
+        .map(|c| row(c, lang, zone))
+        .collect();
     let failures = live.ended.iter().filter(|call| {
         let result = call.result.as_deref().unwrap_or_default();
         tone(call, result) != "good"

@@ -283,7 +283,10 @@ words! {
     scopes: "権限", "Scopes";
     expires: "有効期限", "Expires";
     no_people: "ユーザーはいません。", "Nobody.";
-    people_lead: "追加や変更は ivrpay people で行います。", "They are added and changed with `ivrpay people`.";
+    people_lead: "追加や変更は ivrpay person と ivrpay key で行います。", "They are added and changed with `ivrpay person` and `ivrpay key`.";
+    second_factor: "二要素認証", "Second factor";
+    disabled: "停止中", "disabled";
+    locked_until: "ロック中:", "locked until";
 }
 
 /// Rows of a closed set of words of the API, by their name.
@@ -436,6 +439,34 @@ tables! {
         ("refund", "返金", "Refund"),
         ("void", "取り消し", "Void"),
     ];
+    /// What happened to a payment.
+    story STORIES = [
+        ("created", "登録", "Announced"),
+        ("assigned", "担当の変更", "Given to another"),
+        ("called", "通話", "Call"),
+        ("call-ended", "通話の終わり", "Call ended"),
+        ("claimed", "支払い開始", "Payment began"),
+        ("spoken", "案内", "Spoken"),
+        ("pressed", "ボタン", "Pressed"),
+        ("asked", "カード会社へ", "Asked"),
+        ("progress", "途中経過", "Progress"),
+        ("failed-over", "接続先の切り替え", "Another connector"),
+        ("answered", "カード会社から", "Answered"),
+        ("settled", "確定", "Settled"),
+        ("closed", "終了", "Closed"),
+        ("expired", "期限切れ", "Expired"),
+        ("contradicted", "食い違い", "Contradicted"),
+        ("task-made", "タスク作成", "Task made"),
+        ("task-taken", "タスク担当", "Task taken"),
+        ("task-done", "タスク完了", "Task closed"),
+        ("event", "通知", "Event"),
+        ("event-delivered", "通知済み", "Event delivered"),
+        ("event-given-up", "通知できず", "Event given up"),
+        ("receipt-issued", "領収書の発行", "Receipt issued"),
+        ("disputed", "チャージバック", "Disputed"),
+        ("dispute-ended", "チャージバック終了", "Dispute ended"),
+        ("removed", "保存期限により削除", "Removed, its term was over"),
+    ];
     /// What an error of the API means.
     problem PROBLEMS = [
         ("call-exists", "このお客様には、すでに電話をかけています。", "The customer is being called already."),
@@ -460,6 +491,16 @@ tables! {
         ("unauthorized", "サインインの期限が切れました。", "You are signed in no more."),
         ("unavailable", "いま、サービスが受け付けられません。", "The service can't take this now."),
         ("away", "決済サービスに、つながりません。", "The payment service can't be reached."),
+        ("code-required", "確認コードが必要です。", "The second factor is asked for."),
+        ("key-expired", "キーの期限が切れています。", "The key has expired."),
+        ("locked", "しばらくサインインできません。", "Nobody may try to sign in for a while."),
+        ("second-factor-missing", "二要素認証が設定されていません。", "There is no second factor."),
+        ("session-ended", "サインインの期限が切れました。", "The session is over."),
+        ("sign-in-failed", "ユーザー名、パスワード、または確認コードが違います。", "Name, password or code is wrong."),
+        ("acquirer-away", "カード会社と、つながりません。", "The acquirer can't be asked now."),
+        ("capture-running", "すでに、お支払いの手続き中です。", "The talk is in a capture already."),
+        ("no-talk", "お客様と、つながっていません。", "There is no talk of two in which a payment could be taken."),
+        ("not-safe", "安全が確認できません。カードの入力は始めていません。", "Card data would not be safe now."),
         ("odd", "決済サービスの答えを読めません。", "The payment service's answer can't be read."),
         ("bad-amount", "金額が正しくありません。", "That is no amount."),
         ("bad-day", "日付が正しくありません。", "That is no day."),
@@ -490,6 +531,16 @@ tables! {
         ("unauthorized", "もう一度サインインしてください。", "Sign in again."),
         ("unavailable", "少し待って、もう一度お試しください。二重には行われません。", "Try again after a moment; nothing is done twice."),
         ("away", "少し待って、もう一度お試しください。続くときは、管理者に連絡してください。", "Try again after a moment; tell your admin if it stays so."),
+        ("code-required", "確認コードを入力してください。", "Enter the code too."),
+        ("key-expired", "新しいキーを作ってください。", "Have another made."),
+        ("locked", "しばらく待つか、管理者に連絡してください。", "Wait, or ask your admin."),
+        ("second-factor-missing", "管理者に、二要素認証の設定を頼んでください。", "Have an admin set one up with you."),
+        ("session-ended", "もう一度サインインしてください。", "Sign in again."),
+        ("sign-in-failed", "もう一度お試しください。", "Try again."),
+        ("acquirer-away", "時間をおいて、もう一度お試しください。請求は行われていません。", "Try again later. Nothing was charged."),
+        ("capture-running", "いまの手続きを続けるか、中止してください。", "Follow that one, or cancel it first."),
+        ("no-talk", "お客様と二人で話しているときに、始めてください。請求は行われていません。", "Start it while you and the customer talk, the two alone. Nothing was charged."),
+        ("not-safe", "管理者に連絡してください。請求は行われていません。", "Tell your admin. Nothing was charged."),
         ("odd", "管理者に連絡してください。コンソールとサービスの版が違うかもしれません。", "Tell your admin: the console and the service may be of different versions."),
         ("bad-amount", "1,200 のように入力してください。", "Write it like 1,200 or 12.00."),
         ("bad-day", "2026-11-27 のように入力してください。", "Write it like 2026-11-27."),

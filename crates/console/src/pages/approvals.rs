@@ -46,7 +46,10 @@ async fn listed(console: &Console, signed: &Signed) -> Result<Response, Trouble>
         let amount = one.get("amount").and_then(Value::as_u64);
         Row {
             id: first(one, &["id", "approval_id"]),
-            at: show::time(&first(one, &["asked_at", "created_at", "at"]), &console.zone),
+            at: show::time(
+                &first(one, &["asked_at", "created_at", "at"]),
+                &console.zone,
+            ),
             what: words::operation(&first(one, &["kind", "operation"]), lang).to_owned(),
             amount: amount.map_or(String::new(), |minor| {
                 show::amount(minor, &text(one, "currency"))
@@ -92,6 +95,9 @@ async fn acted(
     let path = format!("/v1/approvals/{}/{what}", id(approval));
     let body = json!({"by": posted.signed.person.person});
     let token = Some(&posted.signed.token);
-    console.client.post::<Value>(token, &path, &body, None).await?;
+    console
+        .client
+        .post::<Value>(token, &path, &body, None)
+        .await?;
     Ok(good(text))
 }

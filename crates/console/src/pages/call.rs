@@ -40,7 +40,11 @@ pub(crate) async fn page(
             extension: if asked.is_empty() { own } else { asked }.to_owned(),
             order: query.get("order").to_owned(),
             amount: query.get("amount").to_owned(),
-            currency: if currency.is_empty() { "JPY".to_owned() } else { currency },
+            currency: if currency.is_empty() {
+                "JPY".to_owned()
+            } else {
+                currency
+            },
             may_capture: signed.person.may("captures"),
             once: once(),
         })
@@ -51,7 +55,9 @@ pub(crate) async fn page(
 /// Somebody is there: a key or a click, told at most once a minute.
 pub(crate) async fn alive(State(console): State<Console>, posted: Posted) -> Response {
     // The API counts what it is asked.
-    let asked = console.client.get::<Value>(&posted.signed.token, "/v1/session");
+    let asked = console
+        .client
+        .get::<Value>(&posted.signed.token, "/v1/session");
     match asked.await {
         Err(trouble) if trouble.is_signed_out() => super::signed_out(&console, &posted.signed),
         _ => Json(json!({"good": true})).into_response(),
@@ -66,7 +72,8 @@ pub(crate) async fn start(State(console): State<Console>, posted: Posted) -> Res
 async fn begin(console: &Console, posted: &Posted) -> Result<Flash, Trouble> {
     let (form, signed) = (&posted.form, &posted.signed);
     let currency = form.get("currency");
-    let amount = show::read_amount(form.get("amount"), currency).ok_or(Trouble::Ours("bad-amount"))?;
+    let amount =
+        show::read_amount(form.get("amount"), currency).ok_or(Trouble::Ours("bad-amount"))?;
     let mut body = json!({
         "amount": amount,
         "currency": currency,
@@ -110,7 +117,10 @@ async fn wanted(
         "pause" => (json!({"by": by}), words.paused_now),
         "resume" => (json!({"by": by}), words.resumed_now),
         "cancel" => (json!({"by": by}), words.cancelled_now),
-        "switch" => (json!({"mode": form.get("mode"), "by": by}), words.switched_now),
+        "switch" => (
+            json!({"mode": form.get("mode"), "by": by}),
+            words.switched_now,
+        ),
         "complete" => (json!({"by": by}), words.done),
         _ => return Err(Trouble::Ours("not-found")),
     };

@@ -27,7 +27,7 @@ struct Finding {
     code: String,
     severity: String,
     what: String,
-    hint: String,
+    hint: Option<String>,
 }
 
 struct Row {
@@ -68,17 +68,23 @@ async fn shown(console: &Console, signed: &Signed) -> Result<Response, Trouble> 
     let found = found?;
     let place = |severity: &str| {
         // One that is not known is looked at first.
-        SEVERITIES.iter().position(|known| *known == severity).unwrap_or(0)
+        SEVERITIES
+            .iter()
+            .position(|known| *known == severity)
+            .unwrap_or(0)
     };
     let mut rows: Vec<Row> = found
         .findings
         .into_iter()
         .map(|finding| Row {
-            severity: SEVERITIES.get(place(&finding.severity)).copied().unwrap_or("danger"),
+            severity: SEVERITIES
+                .get(place(&finding.severity))
+                .copied()
+                .unwrap_or("danger"),
             severity_name: words::severity(&finding.severity, lang).to_owned(),
             code: finding.code,
             what: finding.what,
-            hint: finding.hint,
+            hint: finding.hint.unwrap_or_default(),
         })
         .collect();
     rows.sort_by_key(|row| place(row.severity));

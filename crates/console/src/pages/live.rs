@@ -122,6 +122,15 @@ impl Listener {
             return None;
         }
         loop {
+            let due = self.aside.is_none_or(|at| at.elapsed() >= ASIDE_EVERY);
+            if self.wall && due && !self.before.is_empty() {
+                let signed = self.console.sessions.find(&self.id, false)?;
+                self.aside = Some(Instant::now());
+                return Event::default()
+                    .event("aside")
+                    .json_data(aside(&self.console, &signed).await)
+                    .ok();
+            }
             let look = tokio::time::timeout(LOOK_EVERY, self.live.changed());
             let changed = match look.await {
                 Ok(Err(_)) => return None,
@@ -136,14 +145,6 @@ impl Listener {
                 tokio::time::sleep(TOLD_EVERY).await;
                 return Some(event);
             }
-            let due = self.aside.is_none_or(|at| at.elapsed() >= ASIDE_EVERY);
-            if self.wall && due {
-                self.aside = Some(Instant::now());
-                return Event::default()
-                    .event("aside")
-                    .json_data(aside(&self.console, &signed).await)
-                    .ok();
-            }
         }
     }
 
@@ -153,7 +154,9 @@ impl Listener {
         let (lang, zone) = (signed.lang, &self.console.zone);
         if self.wall {
             let text = serde_json::to_string(&view::wall(&live, lang, zone)).ok()?;
-            return self.changed(text).map(|text| Event::default().event("wall").data(text));
+            return self
+                .changed(text)
+                .map(|text| Event::default().event("wall").data(text));
         }
         let mut call = view::my_call(&live, &self.extension, lang);
         // A page counts the seconds by itself, from when they were last known.

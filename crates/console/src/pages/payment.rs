@@ -105,7 +105,10 @@ async fn shown(console: &Console, signed: &Signed, payment: &str) -> Result<Resp
     let More { payment, disputed } = client.get(token, &base).await?;
     let order = payment.order_id.as_deref().unwrap_or_default();
     let (story, receipts) = (format!("{base}/story"), format!("{base}/receipts"));
-    let order = filtered("/v1/orders", &[("order_id", order), ("tenant", &payment.tenant)]);
+    let order = filtered(
+        "/v1/orders",
+        &[("order_id", order), ("tenant", &payment.tenant)],
+    );
     let todo = signed.person.may("tasks");
     // What is not there, or not for this person, is left out.
     let (story, receipts, order, tasks) = tokio::join!(
@@ -129,7 +132,10 @@ async fn shown(console: &Console, signed: &Signed, payment: &str) -> Result<Resp
         },
     );
     let decline = payment.decline.as_ref();
-    let unknown = matches!(payment.state, PaymentState::Unknown | PaymentState::InFlight);
+    let unknown = matches!(
+        payment.state,
+        PaymentState::Unknown | PaymentState::InFlight
+    );
     let may = |scope: &str| signed.person.may(scope);
     let approved = payment.state == PaymentState::Approved;
     let mut title = lang.words().payment.to_owned();
@@ -155,7 +161,7 @@ async fn shown(console: &Console, signed: &Signed, payment: &str) -> Result<Resp
         may_inquire: unknown && may("refunds"),
         may_dispute: approved && may("disputes"),
         disputed,
-        entries: story.ok().map(|story| entries(&story, console)),
+        entries: story.ok().map(|story| entries(&story, console, lang)),
         parts: order.map_or_else(|_| Vec::new(), |order| parts(&order, &payment, lang)),
         tasks,
         receipts: receipts.map_or_else(|_| Vec::new(), |all| receipts_of(&all, console)),
@@ -168,28 +174,42 @@ fn facts(payment: &api::Payment, console: &Console, lang: Lang) -> Vec<Fact> {
     let w = lang.words();
     let money = |minor: u64| show::amount(minor, &payment.currency);
     let some = |text: &Option<String>| text.clone().unwrap_or_default();
-    let plan = payment.payment_plan.as_deref().map_or(String::new(), |plan| {
-        let name = words::plan(plan, lang);
-        match payment.payment_plan_count {
-            Some(count) => format!("{name} ×{count}"),
-            None => name.to_owned(),
-        }
-    });
+    let plan = payment
+        .payment_plan
+        .as_deref()
+        .map_or(String::new(), |plan| {
+            let name = words::plan(plan, lang);
+            match payment.payment_plan_count {
+                Some(count) => format!("{name} ×{count}"),
+                None => name.to_owned(),
+            }
+        });
     let result = payment.result.as_deref();
     let facts = [
-        (w.kind, words::transaction(payment.transaction_type.name(), lang).to_owned()),
+        (
+            w.kind,
+            words::transaction(payment.transaction_type.name(), lang).to_owned(),
+        ),
         (w.plan, plan),
         (w.reserved, payment.reserved.map_or(String::new(), money)),
         (w.captured, payment.captured.map_or(String::new(), money)),
         (
             w.refunded,
-            Some(payment.refunded).filter(|n| *n > 0).map_or(String::new(), money),
+            Some(payment.refunded)
+                .filter(|n| *n > 0)
+                .map_or(String::new(), money),
         ),
         (w.approval_number, some(&payment.approval_code)),
         (w.acquirer_reference, some(&payment.acquirer_ref)),
         (w.connector, payment.connector.clone()),
-        (w.reference, payment.reference.map_or(String::new(), |n| n.to_string())),
-        (w.result, result.map_or(String::new(), |r| words::result(r, lang).to_owned())),
+        (
+            w.reference,
+            payment.reference.map_or(String::new(), |n| n.to_string()),
+        ),
+        (
+            w.result,
+            result.map_or(String::new(), |r| words::result(r, lang).to_owned()),
+        ),
         (w.extension, some(&payment.operator_extension)),
         (w.site, some(&payment.site)),
         (w.description, some(&payment.description)),
@@ -250,7 +270,7 @@ fn acts(payment: &api::Payment, disputed: bool, lang: Lang) -> Vec<Act> {
     acts
 }
 
-fn entries(story: &Value, console: &Console) -> Vec<Entry> {
+fn entries(story: &Value, console: &Console, lang: Lang) -> Vec<Entry> {
     let all = rows(story, "entries").iter();
     all.map(|entry| {
         let (who, via) = (text(entry, "who"), text(entry, "via"));
@@ -260,8 +280,12 @@ fn entries(story: &Value, console: &Console) -> Vec<Entry> {
                 true => who,
                 false => format!("{who} ({via})"),
             },
-            what: text(entry, "what"),
-            detail: text(entry, "detail"),
+            what: words::story(&text(entry, "what"), lang).to_owned(),
+            detail: entry
+                .pointer("/detail/text")
+                .and_then(Value::as_str)
+                .unwrap_or_default()
+                .to_owned(),
         }
     })
     .collect()
@@ -284,7 +308,11 @@ fn parts(order: &api::Order, payment: &api::Payment, lang: Lang) -> Vec<Part> {
 fn receipts_of(all: &Value, console: &Console) -> Vec<Receipt> {
     let all = rows(all, "receipts").iter();
     all.map(|receipt| {
-        let at = [text(receipt, "issued_at"), text(receipt, "at"), text(receipt, "created_at")];
+        let at = [
+            text(receipt, "issued_at"),
+            text(receipt, "at"),
+            text(receipt, "created_at"),
+        ];
         let at = at.into_iter().find(|at| !at.is_empty()).unwrap_or_default();
         Receipt {
             number: text(receipt, "number"),
@@ -332,7 +360,11 @@ async fn acted(
         }
         "dispute" => {
             let reason = needed(form.get("reason"))?;
-            ask(format!("{base}/dispute"), json!({"reason": reason, "by": by})).await?;
+            ask(
+                format!("{base}/dispute"),
+                json!({"reason": reason, "by": by}),
+            )
+            .await?;
             Ok(good(words.disputed_now))
         }
         "dispute-end" => {
@@ -384,7 +416,9 @@ async fn money(
         }
     }
     let path = format!("{base}/{what}");
-    let done: Value = client.post(Some(token), &path, &body, once_of(form)).await?;
+    let done: Value = client
+        .post(Some(token), &path, &body, once_of(form))
+        .await?;
     if done.get("approval_id").is_some() {
         return Ok(good(words.money_waits));
     }
@@ -432,7 +466,12 @@ pub(crate) async fn receipt(
     let client = &console.client;
     let file = client.file(&signed.token, &path, "application/pdf").await;
     let name = format!("receipt-{number}.pdf");
-    answer(&console, &signed, "/payments", file.map(|file| saved(file, &name)))
+    answer(
+        &console,
+        &signed,
+        "/payments",
+        file.map(|file| saved(file, &name)),
+    )
 }
 
 pub(crate) async fn evidence(
@@ -447,5 +486,10 @@ pub(crate) async fn evidence(
     let path = format!("/v1/payments/{}/evidence", id(&payment));
     let file = console.client.file(&signed.token, &path, kind).await;
     let name = format!("evidence-{payment}.{ending}");
-    answer(&console, &signed, "/payments", file.map(|file| saved(file, &name)))
+    answer(
+        &console,
+        &signed,
+        "/payments",
+        file.map(|file| saved(file, &name)),
+    )
 }

@@ -123,7 +123,9 @@ async fn found(console: &Console, signed: &Signed, query: &Form) -> Result<Respo
     });
     let next = answer.next.map_or(String::new(), |after| {
         let after = after.to_string();
-        let names = ["order", "phone", "last4", "approval", "operator", "state", "from", "to"];
+        let names = [
+            "order", "phone", "last4", "approval", "operator", "state", "from", "to",
+        ];
         let mut again: Vec<_> = names.iter().map(|name| (*name, query.get(name))).collect();
         again.push(("after", &after));
         filtered("/payments", &again)
@@ -140,7 +142,11 @@ async fn found(console: &Console, signed: &Signed, query: &Form) -> Result<Respo
             to: query.get("to").to_owned(),
         },
         states: states.into_iter().collect(),
-        rows: answer.payments.iter().map(|p| row(p, console, lang)).collect(),
+        rows: answer
+            .payments
+            .iter()
+            .map(|p| row(p, console, lang))
+            .collect(),
         next,
     }))
 }

@@ -10,15 +10,15 @@ use crate::Console;
 use crate::client::Trouble;
 use crate::sessions::Signed;
 use crate::show;
-use crate::words;
+use crate::words::{self, Words};
 
 struct Someone {
     person: String,
     name: String,
     role: String,
     extension: String,
+    second_factor: String,
     state: String,
-    used: String,
 }
 
 struct Key {
@@ -45,18 +45,19 @@ pub(crate) async fn page(State(console): State<Console>, signed: Signed) -> Resp
 async fn listed(console: &Console, signed: &Signed) -> Result<Response, Trouble> {
     allowed(&signed.person, "/people")?;
     let (client, token, lang) = (&console.client, &signed.token, signed.lang);
+    let w = lang.words();
     let people = client.get::<Value>(token, "/v1/people");
     let keys = client.get::<Value>(token, "/v1/keys");
     let (people, keys) = tokio::join!(people, keys);
     let time = |value: &Value, name: &str| show::time(&text(value, name), &console.zone);
     let people = people?;
     let people = rows(&people, "people").iter().map(|one| Someone {
-        person: text(one, "person"),
-        name: text(one, "name"),
+        person: text(one, "name"),
+        name: text(one, "shown"),
         role: words::role_name(&text(one, "role"), lang).to_owned(),
         extension: text(one, "extension"),
-        state: text(one, "state"),
-        used: time(one, "last_sign_in_at"),
+        second_factor: text(one, "second_factor"),
+        state: stands(one, &console.zone, w),
     });
     // A key's list is for those who may see keys.
     let keys = keys.unwrap_or(Value::Null);
@@ -67,12 +68,24 @@ async fn listed(console: &Console, signed: &Signed) -> Result<Response, Trouble>
             prefix: text(one, "prefix"),
             scopes: scopes.collect::<Vec<_>>().join(", "),
             expires: time(one, "expires_at"),
-            used: time(one, "last_used_at"),
+            used: time(one, "used_at"),
         }
     });
     Ok(html(&PeoplePage {
         people: people.collect(),
         keys: keys.collect(),
-        f: Frame::of(console, signed, "/people", lang.words().people),
+        f: Frame::of(console, signed, "/people", w.people),
     }))
+}
+
+/// Whether he may sign in.
+fn stands(one: &Value, zone: &jiff::tz::TimeZone, w: &Words) -> String {
+    let locked = text(one, "locked_until");
+    if !text(one, "disabled_at").is_empty() {
+        w.disabled.to_owned()
+    } else if !locked.is_empty() {
+        format!("{} {}", w.locked_until, show::time(&locked, zone))
+    } else {
+        String::new()
+    }
 }

@@ -181,6 +181,7 @@ pub(crate) async fn enter(State(console): State<Console>, request: Request) -> R
                     (StatusCode::UNAUTHORIZED, words.code_wanted)
                 }
                 "locked" | "rate-limited" => (StatusCode::TOO_MANY_REQUESTS, words.locked),
+                "second-factor-missing" => (StatusCode::FORBIDDEN, &*said.what),
                 _ => (StatusCode::BAD_GATEWAY, &*said.what),
             };
             shown.error = error;

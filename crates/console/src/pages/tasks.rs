@@ -76,7 +76,11 @@ async fn listed(console: &Console, signed: &Signed, query: &Form) -> Result<Resp
     allowed(&signed.person, "/tasks")?;
     let done = query.get("state") == "done";
     let state = if done { "done" } else { "" };
-    let filters = [("state", state), ("after", query.get("after")), ("limit", "50")];
+    let filters = [
+        ("state", state),
+        ("after", query.get("after")),
+        ("limit", "50"),
+    ];
     let path = filtered("/v1/tasks", &filters);
     let answer: api::Tasks = console.client.get(&signed.token, &path).await?;
     let next = answer.next.map_or(String::new(), |after| {
@@ -98,7 +102,11 @@ pub(crate) async fn act(
 ) -> Response {
     let done = acted(&console, &task, &what, &posted).await;
     let back = super::local(posted.form.get("back")).to_owned();
-    let back = if back == "/" { "/tasks".to_owned() } else { back };
+    let back = if back == "/" {
+        "/tasks".to_owned()
+    } else {
+        back
+    };
     told(&console, &posted, done, &back)
 }
 

@@ -10,6 +10,7 @@
 
 mod acquirers;
 mod canary;
+mod console;
 mod desk;
 mod drain;
 mod edge;
@@ -398,6 +399,7 @@ async fn talks(
         let all = args.full || args.filter.starts_with("pay key: ");
         operator::all(tally, lab, wanted, all).await?;
     }
+    console::run(tally, lab, wanted).await;
     keyed::run(tally, lab, wanted, args.full || !args.filter.is_empty()).await?;
     // Two minutes more, and short waits for a busy machine: at full count, or by name.
     if args.full || args.filter.starts_with("keypad") {

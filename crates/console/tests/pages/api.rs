@@ -20,7 +20,8 @@ pub(super) const CALL: &str = "0193f000-0000-7000-8000-000000000002";
 const TASK: &str = "0193f000-0000-7000-8000-000000000003";
 
 /// What a caller or an order system may send.
-pub(super) const HOSTILE: &str = "<img src=x onerror=alert(1)>\"'&</script><script>alert(2)</script>";
+pub(super) const HOSTILE: &str =
+    "<img src=x onerror=alert(1)>\"'&</script><script>alert(2)</script>";
 
 /// One request.
 #[derive(Debug, Clone)]
@@ -81,7 +82,9 @@ impl Api {
 
     fn note(&self, method: Method, uri: &Uri, headers: &HeaderMap, body: &Bytes) {
         let text = |name| {
-            let value = headers.get(name).and_then(|v: &header::HeaderValue| v.to_str().ok());
+            let value = headers
+                .get(name)
+                .and_then(|v: &header::HeaderValue| v.to_str().ok());
             value.unwrap_or_default().to_owned()
         };
         self.asked.lock().unwrap().push(Asked {
@@ -115,7 +118,10 @@ async fn sessions(State(api): State<Api>, uri: Uri, headers: HeaderMap, bytes: B
     }
     let (role, scopes) = match person {
         "sato" => ("operator", json!(["events", "payments", "tasks"])),
-        "mori" => ("supervisor", json!(["events", "payments", "tasks", "health"])),
+        "mori" => (
+            "supervisor",
+            json!(["events", "payments", "tasks", "health"]),
+        ),
         "root" => (
             "admin",
             json!(["events", "payments", "tasks", "health", "people", "keys"]),
@@ -185,27 +191,41 @@ async fn other(
     let body = match &path[..] {
         ["session"] => json!({}),
         ["captures"] => json!({"captures": *api.captures.lock().unwrap()}),
-        ["payments"] => json!({"payments": [payment("approved"), payment("unknown")], "next": PAYMENT}),
+        ["payments"] => {
+            json!({"payments": [payment("approved"), payment("unknown")], "next": PAYMENT})
+        }
         ["payments", PAYMENT] => payment("approved"),
         ["payments", PAYMENT, "story"] => json!({"entries": [
-            {"at": "2026-11-27T09:00:00Z", "who": HOSTILE, "via": "api", "what": HOSTILE, "detail": HOSTILE}]}),
+            {"at": "2026-11-27T09:00:00Z", "who": HOSTILE, "via": null, "what": HOSTILE, "detail": {"text": HOSTILE}}]}),
         ["payments", PAYMENT, "receipts"] => {
             json!({"receipts": [{"number": "R-1", "issued_at": "2026-11-27T09:00:00Z"}]})
         }
         ["payments", PAYMENT, "receipts", _] => return text("application/pdf"),
         ["payments", PAYMENT, "evidence"] => return text("text/html"),
-        ["orders"] => json!({"tenant": "shop", "order_id": HOSTILE, "currency": "JPY", "total": 2000, "paid": 1200, "whole": null,
+        ["orders"] => {
+            json!({"tenant": "shop", "order_id": HOSTILE, "currency": "JPY", "total": 2000, "paid": 1200, "whole": null,
             "parts": [{"part": 0, "kind": "split", "amount": 1200, "reason": null, "by": "sato", "declared_at": "2026-11-27T09:00:00Z",
-                "payment_id": PAYMENT, "state": "approved", "paid": 1200}]}),
-        ["tasks"] => json!({"tasks": [task("unknown-outcome"), task("promised-call-back")], "next": null}),
-        ["approvals"] => json!({"approvals": [{"id": "a1", "kind": "refund", "amount": 90000, "currency": "JPY",
-            "payment_id": PAYMENT, "asked_by": HOSTILE, "asked_at": "2026-11-27T09:00:00Z", "reason": HOSTILE}]}),
+                "payment_id": PAYMENT, "state": "approved", "paid": 1200}]})
+        }
+        ["tasks"] => {
+            json!({"tasks": [task("unknown-outcome"), task("promised-call-back")], "next": null})
+        }
+        ["approvals"] => {
+            json!({"approvals": [{"id": "a1", "kind": "refund", "amount": 90000, "currency": "JPY",
+            "payment_id": PAYMENT, "asked_by": HOSTILE, "asked_at": "2026-11-27T09:00:00Z", "reason": HOSTILE}]})
+        }
         ["health", "findings"] => json!({"checked_at": "2026-11-27T09:00:00Z", "findings": [
             {"code": "logger-dtmf", "severity": "danger", "what": HOSTILE, "hint": HOSTILE},
-            {"code": "new", "severity": "new-word", "what": "w", "hint": ""}]}),
-        ["people"] => json!({"people": [{"person": HOSTILE, "name": HOSTILE, "role": "operator", "extension": "201"}]}),
-        ["keys"] => json!({"keys": [{"name": HOSTILE, "prefix": "ivk_ab", "scopes": ["payments"]}]}),
-        ["pools"] => json!({"pools": [{"name": HOSTILE, "used": 3, "elsewhere": 0, "guaranteed": 2, "limit": 10, "tenants": ["shop"]}]}),
+            {"code": "new", "severity": "new-word", "what": "w", "hint": null}]}),
+        ["people"] => {
+            json!({"people": [{"name": HOSTILE, "shown": HOSTILE, "role": "operator", "extension": "201", "second_factor": true, "locked_until": "2026-11-27T09:00:00Z"}]})
+        }
+        ["keys"] => {
+            json!({"keys": [{"name": HOSTILE, "prefix": "ivk_ab", "scopes": ["payments"]}]})
+        }
+        ["pools"] => {
+            json!({"pools": [{"name": HOSTILE, "used": 3, "elsewhere": 0, "guaranteed": 2, "limit": 10, "tenants": ["shop"]}]})
+        }
         _ => return refuse(problem(404, "not-found")),
     };
     Json(body).into_response()
