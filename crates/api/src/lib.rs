@@ -794,6 +794,22 @@ pub enum CaptureField {
 }
 
 impl CaptureField {
+    /// All of them.
+    pub const ALL: [Self; 6] = [
+        Self::PaymentAmount,
+        Self::PaymentCardNumber,
+        Self::ExpirationDate,
+        Self::SecurityCode,
+        Self::PaymentPlan,
+        Self::Confirmation,
+    ];
+
+    /// By the name of a step.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|field| field.name() == name)
+    }
+
     /// As it is written.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -806,6 +822,208 @@ impl CaptureField {
             Self::Confirmation => "confirmation",
         }
     }
+}
+
+/// A capture that is on now: what somebody knows who has heard all events of its call.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Capture {
+    /// Our id of the call.
+    #[schema(value_type = String, format = "uuid")]
+    pub call_id: CallId,
+    /// The payment that it takes.
+    #[schema(value_type = String, format = "uuid")]
+    pub payment_id: PaymentId,
+    /// The merchant.
+    pub tenant: String,
+    /// The merchant's order.
+    pub order_id: Option<String>,
+    /// Minor units.
+    pub amount: u64,
+    /// ISO 4217.
+    pub currency: String,
+    /// `charge`, `authorize`, `tokenize` or `verify`.
+    #[schema(value_type = names::Transaction)]
+    pub transaction_type: Transaction,
+    /// What it is about, as it was announced.
+    pub description: Option<String>,
+    /// The person who leads it.
+    pub operator: Option<String>,
+    /// Extension of the operator whose call it is.
+    pub operator_extension: Option<String>,
+    /// `hold` (he waits apart), `stay` (he stays and hears nothing of the customer), `keys` (he keys the card), `caller` (no operator's leg is
+    /// here; he has the customer back), `self-service`.
+    pub mode: String,
+    /// Nobody is charged.
+    pub practice: bool,
+    /// Where the call is, as `step` of `/v1/events`.
+    pub step: String,
+    /// The field that is open, in a pause the one that stands still, where it may be asked anew.
+    pub field: Option<String>,
+    /// Digits keyed in this field; null for the security code.
+    pub digits: Option<u8>,
+    /// Attempt at this field, from 1.
+    pub attempt: Option<u8>,
+    /// What was wrong with the last attempt, or the danger for which no card is asked for.
+    pub error: Option<String>,
+    /// Until it ends by itself, unless a key comes; null where nothing but an answer ends it.
+    pub seconds_left: Option<u64>,
+    /// Brand of the card, once its number was keyed.
+    #[schema(value_type = Option<names::Brand>)]
+    pub brand: Option<Brand>,
+    /// Last four digits of that card.
+    pub last4: Option<String>,
+    /// How it is paid back, where that was asked for or is being confirmed.
+    pub payment_plan: Option<String>,
+    /// In how many instalments, where it is in some.
+    pub payment_plan_count: Option<u8>,
+    /// When the capture began, RFC 3339.
+    pub began_at: String,
+    /// Who keys the card: `caller` or `operator`.
+    pub entered_by: String,
+}
+
+/// What happened to a payment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Story {
+    /// Of which.
+    #[schema(value_type = String, format = "uuid")]
+    pub payment_id: PaymentId,
+    /// Oldest first.
+    pub entries: Vec<StoryEntry>,
+}
+
+/// One thing that happened to a payment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct StoryEntry {
+    /// When, RFC 3339. Of what was spoken and pressed in a call: as its clock counts from its beginning, to a second or so.
+    pub at: String,
+    /// Who: a person, `caller`, the name of a connector that has answered, or `ivrpay`.
+    pub who: String,
+    /// By which door a person came: the name of a key, `admin` for the Unix socket.
+    pub via: Option<String>,
+    /// What: `created`, `assigned`, `called`, `call-ended`, `claimed`, `spoken`, `pressed`, `asked` (an acquirer), `progress`, `failed-over`, `answered`,
+    /// `settled`, `closed`, `expired`, `contradicted`, `task-made`, `task-taken`, `task-done`, `event`, `event-delivered`, `event-given-up`,
+    /// `receipt-issued`, `disputed`, `dispute-ended`, `removed` (its time was over).
+    pub what: String,
+    /// The rest, as far as there is any.
+    pub detail: StoryDetail,
+}
+
+/// The rest of a [`StoryEntry`].
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(default)]
+pub struct StoryDetail {
+    /// In English, one line.
+    pub text: String,
+    /// Where the payment stood behind it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<names::State>)]
+    pub state: Option<State>,
+    /// The call.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub call_id: Option<String>,
+    /// The operation at an acquirer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub operation_id: Option<String>,
+    /// What was asked: `charge`, `authorize`, `capture`, `void`, `refund`, `query`, `tokenize`, `verify`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
+    /// Minor units.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub amount: Option<u64>,
+    /// Of which connector.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub connector: Option<String>,
+    /// Our order number at the acquirer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub acquirer_order: Option<String>,
+    /// The answer: `approved`, `declined`, `not-charged`, `unknown`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<String>,
+    /// The acquirer's reference.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub acquirer_ref: Option<String>,
+    /// The issuer's approval code.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub approval_code: Option<String>,
+    /// Why it was declined, or not charged, or is not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// The acquirer's own code.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub acquirer_code: Option<String>,
+    /// Result of a call.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub result: Option<String>,
+    /// Step of the call in which a key was pressed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub step: Option<String>,
+    /// The key of a menu: never one of a card.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<u8>,
+    /// The prompt that was spoken.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prompt: Option<String>,
+    /// The task.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub task_id: Option<String>,
+    /// Which kind of task or event it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub about: Option<String>,
+    /// The event.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub event_id: Option<String>,
+    /// What a person wrote, or what went wrong.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+    /// The receipt.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub number: Option<String>,
+}
+
+/// What `ivrpay check` and `ivrpay audit` find, without what needs root.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct HealthFindings {
+    /// When it was looked, RFC 3339; at most a minute ago.
+    pub checked_at: String,
+    /// False: not all could be looked at in time.
+    pub whole: bool,
+    /// The worst first.
+    pub findings: Vec<HealthFinding>,
+}
+
+/// One of them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct HealthFinding {
+    /// Which: `check/RING`, as `ivrpay check` names its rings, or `audit/NAME`, as `ivrpay audit` names its findings.
+    pub code: String,
+    /// How bad.
+    pub severity: HealthSeverity,
+    /// What was found.
+    pub what: String,
+    /// What to do.
+    pub hint: Option<String>,
+}
+
+/// How bad a finding is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum HealthSeverity {
+    /// Calls fail, or a card is at risk.
+    Danger,
+    /// Works, and somebody should do something.
+    Warning,
+    /// Worth knowing.
+    Note,
+    /// As it should be.
+    Ok,
+}
+
+/// Captures that are on now, of this service.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Captures {
+    /// Oldest first.
+    pub captures: Vec<Capture>,
 }
 
 /// Body of `POST /v1/calls/{id}/pause` and `resume`.

@@ -1,8 +1,9 @@
-//! `ivrpay payment list|show|assign|cancel|capture|change|void|refund|inquire`: asks the running service over its Unix socket.
+//! `ivrpay payment list|show|story|assign|cancel|capture|change|void|refund|inquire`: asks the running service over its Unix socket.
 
 mod expiring;
 mod file;
 mod later;
+mod story;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -47,6 +48,13 @@ pub(crate) enum Command {
     Expiring(expiring::Args),
     /// One payment, whole.
     Show {
+        #[command(flatten)]
+        from: From,
+        /// Its id.
+        id: String,
+    },
+    /// What happened to a payment, oldest first: who did what, when, and what came of it.
+    Story {
         #[command(flatten)]
         from: From,
         /// Its id.
@@ -242,6 +250,10 @@ pub(crate) fn run(command: Command) -> ExitCode {
         Command::Expiring(args) => expiring::run(&args),
         Command::Show { from, id } => {
             from.show(&format!("/v1/payments/{}", encode(&id)), None, show)
+        }
+        Command::Story { from, id } => {
+            let path = format!("/v1/payments/{}/story", encode(&id));
+            from.show(&path, None, story::show)
         }
         Command::Assign {
             from,

@@ -38,6 +38,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::arguments::{Arguments, Mode};
 use crate::cancels::{Cancels, Wish, Wishes};
+use crate::captures::{Listed, Seen};
 use crate::config::Tenant;
 use crate::desk;
 use crate::edge::Edge;
@@ -164,7 +165,9 @@ pub(crate) async fn run(
         },
     };
     let began = Instant::now();
+    let listed = shared.events.captures().place(id);
     let mut call = Call {
+        listed,
         about: About {
             call_id: id,
             channel_id: start.channel.id.clone(),
@@ -250,6 +253,8 @@ pub(crate) async fn run(
 
 struct Call {
     about: About,
+    /// Its place in what is shown of captures.
+    listed: Listed,
     /// As Asterisk names it, `PJSIP/trunk-0000002a`.
     channel_name: String,
     shared: Arc<Shared>,
@@ -657,6 +662,13 @@ impl Call {
 
     /// Leads the caller through the payment.
     async fn pay(&mut self, order: Order) -> CallResult {
+        let seen = Seen {
+            mode: self.company(&order),
+            card: None,
+            ends: None,
+        };
+        let extension = self.extension.as_deref();
+        self.listed.takes(order.claim.payment(), extension, seen);
         self.started();
         let shared = Arc::clone(&self.shared);
         let mut safe = match Box::pin(self.seat_operator()).await {
@@ -990,6 +1002,11 @@ impl Call {
                     }
                 }
                 Output::Progress(progress) => {
+                    self.listed.sees(&Seen {
+                        mode: self.company(order),
+                        card: dialogue.card(),
+                        ends: dialogue.ends().map(|at| self.began + at.0),
+                    });
                     self.shared.events.progress(&self.about, &progress);
                     if let Some(danger) = Box::pin(self.follow(&progress)).await {
                         self.shared.events.capture_refused(&self.about, danger);
@@ -1029,6 +1046,15 @@ impl Call {
             }
         }
         None
+    }
+
+    /// Where the operator is meanwhile.
+    fn company(&self, order: &Order) -> &'static str {
+        match &self.operator {
+            Some(operator) if !operator.gone => operator.company(),
+            _ if order.mode == Mode::SelfService => "self-service",
+            _ => "caller",
+        }
     }
 
     /// What the merchant offers today for this payment, of what whoever is asked can carry. Practice goes nowhere.

@@ -141,17 +141,30 @@ impl<'a> Check<'a> {
         self.journal(&config).await;
         self.live_connectors(&config).await;
         if !offline {
-            self.asterisk(&config).await;
-            self.edge(&config).await;
-            self.pay_key(&config).await;
-            self.spies(&config).await;
-            self.ladders(&config).await;
-            self.acquirers(&config).await;
-            self.recorders(&config).await;
-            self.merchants(&config).await;
-            self.webhooks(&config).await;
+            self.network(&config).await;
         }
         self.facts
+    }
+
+    async fn network(&mut self, config: &Config) {
+        self.asterisk(config).await;
+        self.edge(config).await;
+        self.pay_key(config).await;
+        self.spies(config).await;
+        self.ladders(config).await;
+        self.acquirers(config).await;
+        self.recorders(config).await;
+        self.merchants(config).await;
+        self.webhooks(config).await;
+    }
+
+    /// What of it the running service can say of itself and of what is around it, by the configuration that it runs with.
+    pub(crate) async fn run_inside(mut self, config: &Config) {
+        self.values(config);
+        self.routes(config);
+        self.journal(config).await;
+        self.live_connectors(config).await;
+        self.network(config).await;
     }
 
     fn values(&mut self, config: &Config) {
@@ -623,7 +636,7 @@ impl<'a> Check<'a> {
                 "none outside Asterisk is named ([[recorders]]): SIPREC, SPAN ports, softphones, screens and transcription are yours to name",
             );
         }
-        for recorder in &config.recorders {
+        for recorder in config.recorders.iter() {
             match recorder.shown().await {
                 Ok(fact) => self.good("recorder", fact),
                 Err((fact, hint)) => self.bad("recorder", fact, hint),

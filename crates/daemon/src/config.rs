@@ -156,7 +156,7 @@ pub struct Config {
     /// Which numbers belong to which brand, and the file that says so; `None`: as built in.
     pub card_ranges: Option<(PathBuf, Ranges)>,
     /// Recorders outside Asterisk.
-    pub recorders: Vec<Recorder>,
+    pub recorders: Arc<Vec<Recorder>>,
     /// Folder for recordings in which a card was spoken or keyed.
     pub quarantine_folder: PathBuf,
     /// Whose task they are, and by when.
@@ -527,9 +527,14 @@ struct RawKey {
 #[derive(Deserialize, Clone, Copy)]
 #[serde(rename_all = "kebab-case")]
 enum RawScope {
+    Disputes,
     Events,
+    Health,
     Metrics,
     Payments,
+    #[serde(rename = "payments:read")]
+    PaymentsRead,
+    Receipts,
     Tasks,
 }
 
@@ -1055,7 +1060,7 @@ impl Config {
             },
             dialogue: dialogue(&raw.dialogue)?,
             sounds: raw.sounds.path.map(|p| folder.join(p)),
-            recorders: crate::recorders::checked(raw.recorders, &tenants, folder)?,
+            recorders: Arc::new(crate::recorders::checked(raw.recorders, &tenants, folder)?),
             card_ranges: card_ranges(raw.cards, &tenants, folder)?,
             tenants,
             connectors,
@@ -1324,9 +1329,13 @@ fn api_key(
         .scopes
         .into_iter()
         .map(|s| match s {
+            RawScope::Disputes => Scope::Disputes,
             RawScope::Events => Scope::Events,
+            RawScope::Health => Scope::Health,
             RawScope::Metrics => Scope::Metrics,
             RawScope::Payments => Scope::Payments,
+            RawScope::PaymentsRead => Scope::PaymentsRead,
+            RawScope::Receipts => Scope::Receipts,
             RawScope::Tasks => Scope::Tasks,
         })
         .collect();

@@ -21,6 +21,7 @@ use ivrpay_payment::{
 use ivrpay_web::{Answered, Feed, Want};
 use ivrpay_wire::{Trouble, WebhookError, Wiped};
 
+use crate::captures::Captures;
 use crate::guard::{Danger, Exception};
 use crate::pools::Full;
 use metrics::{counter, gauge, histogram};
@@ -31,7 +32,10 @@ const LISTENER_LAG_MAX: usize = 4_096;
 
 /// Where events go.
 #[derive(Clone)]
-pub(crate) struct Events(Feed);
+pub(crate) struct Events {
+    feed: Feed,
+    captures: Captures,
+}
 
 /// Who an event is about: what every event of a call carries.
 #[derive(Clone)]
@@ -58,11 +62,19 @@ impl Events {
     pub(crate) fn new() -> Self {
         // Another at each start: numbers begin anew.
         let life = uuid::Uuid::now_v7().simple().to_string();
-        Self(Feed::new(life, LISTENER_LAG_MAX))
+        Self {
+            feed: Feed::new(life, LISTENER_LAG_MAX),
+            captures: Captures::default(),
+        }
     }
 
     pub(crate) fn feed(&self) -> Feed {
-        self.0.clone()
+        self.feed.clone()
+    }
+
+    /// What is on now, by these events.
+    pub(crate) fn captures(&self) -> &Captures {
+        &self.captures
     }
 
     fn send(&self, about: &About, kind: api::EventKind, fill: impl FnOnce(&mut api::Event)) {
@@ -105,7 +117,9 @@ impl Events {
             task_kind: None,
         };
         fill(&mut event);
-        self.0.send(event);
+        // First: whoever asks because of the event finds what it says.
+        self.captures.heard(&event);
+        self.feed.send(event);
     }
 
     pub(crate) fn call_started(&self, about: &About) {

@@ -55,6 +55,9 @@ pub fn reach(config: &Config) -> Reach {
             .filter_map(|e| Url::parse(&e.url).ok())
             .filter_map(|url| url.port_or_known_default()),
     );
+    // Asked by `GET /v1/health/findings`, as our own port of the pay key is tried.
+    connect.extend(config.ami.iter().filter_map(|ami| ami.port()));
+    connect.extend(config.agi.iter().map(|agi| agi.listen.port()));
     connect.extend(config.pay_key.iter().filter_map(|ami| ami.port()));
     connect.extend(config.recorders.iter().flat_map(Recorder::ports));
     let lookups = config.tenants.iter().filter_map(|t| t.lookup.as_ref());

@@ -32,6 +32,7 @@ use crate::desk::{self, Desks};
 use crate::drain::{BEAT, Drain, Pulse};
 use crate::events::{self, Events};
 use crate::guard::Guard;
+use crate::health::Health;
 use crate::lamps::Lamps;
 use crate::outbound::{self, Mark, Outbound};
 use crate::pairs::{Leg, Pairs};
@@ -70,6 +71,8 @@ pub async fn serve(
     protections: &[ivrpay_secret::Protection],
 ) -> anyhow::Result<()> {
     crate::install_crypto();
+    let config = Arc::new(config);
+    let health = Health::new(Arc::clone(&config), &secret_memory, protections);
     let metrics = metrics_recorder()?;
     let instance = uuid::Uuid::now_v7().to_string();
     events::starting(&instance, secret_memory.backing.name());
@@ -138,6 +141,7 @@ pub async fn serve(
         &pulse,
         &closing,
         &caller,
+        &health,
         secret_memory.backing.name(),
     );
     listen(&config, web, &servers, &closing).await?;
@@ -168,10 +172,15 @@ pub async fn serve(
     crate::recovery::watch(&settle, &stopping, &servers);
     crate::anchor::watch(journal.clone(), stopping.clone(), &servers);
     crate::webhooks::watch(&config, &journal, &stopping, &servers);
-    crate::retention::watch(journal.clone(), config.terms, stopping.clone(), &servers);
+    crate::retention::watch(
+        journal.clone(),
+        config.terms.clone(),
+        stopping.clone(),
+        &servers,
+    );
 
     let recorders = Recorders::new(
-        Arc::new(config.recorders),
+        Arc::clone(&config.recorders),
         journal.clone(),
         client.clone(),
         config.ari.app.clone(),
@@ -611,6 +620,7 @@ fn web(
     pulse: &Pulse,
     closing: &CancellationToken,
     caller: &Arc<Caller>,
+    health: &Health,
     secret_memory: &'static str,
 ) -> Web {
     let (on, calls_max) = (Arc::clone(on), config.limits.calls_max);
@@ -659,6 +669,14 @@ fn web(
                 .collect(),
         ),
         events: stream.feed(),
+        findings: Arc::new({
+            let health = health.clone();
+            move || health.findings()
+        }),
+        captures: Arc::new({
+            let captures = stream.captures().clone();
+            move || captures.now()
+        }),
         body_max: ivrpay_web::BODY_MAX,
         limits: ivrpay_web::Limits::new(Arc::new({
             let began = Instant::now();

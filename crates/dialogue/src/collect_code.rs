@@ -4,6 +4,7 @@
 //! Holds number, expiry and one more slot of secret memory.
 
 use ivrpay_card::{Card, Expiry, Pan, SecurityCode};
+use ivrpay_payment::Truncated;
 
 use crate::call::Call;
 use crate::ear::Flush;
@@ -73,6 +74,10 @@ impl CollectCode {
             Verdict::TimedOut => self.again(call, now, ErrorType::InputTimeout, None),
             Verdict::Operator => paused::by_star(call, now, State::CollectCode(self)),
         }
+    }
+
+    pub(crate) fn card(&self) -> Truncated {
+        self.pan.truncated()
     }
 
     pub(crate) fn deadline(&self, call: &Call) -> At {

@@ -4,6 +4,7 @@
 //! more slot of secret memory.
 
 use ivrpay_card::{Expiry, ExpiryError, Pan};
+use ivrpay_payment::Truncated;
 
 use crate::call::Call;
 use crate::ear::Flush;
@@ -92,6 +93,10 @@ impl CollectExpiry {
             }
             Verdict::Operator => paused::by_star(call, now, State::CollectExpiry(self)),
         }
+    }
+
+    pub(crate) fn card(&self) -> Truncated {
+        self.pan.truncated()
     }
 
     pub(crate) fn deadline(&self, call: &Call) -> At {

@@ -2,7 +2,7 @@
 //!
 //! Enters with a whole card and how it is paid back. The last step before money moves; it can't be switched off (see `Settings`). Holds the card that was keyed.
 
-use ivrpay_payment::{Plan, Transaction};
+use ivrpay_payment::{Plan, Transaction, Truncated};
 
 use crate::call::Call;
 use crate::io::{At, Say, Step};
@@ -58,6 +58,10 @@ impl Confirm {
 
     pub(crate) const fn is_stored(&self) -> bool {
         matches!(self.with, With::Stored(_))
+    }
+
+    pub(crate) fn card(&self) -> Truncated {
+        self.with.truncated()
     }
 
     pub(crate) fn deadline(&self, call: &Call) -> At {

@@ -3,6 +3,7 @@
 //! Enters from the expiry, as one of its attempts. Holds the card number.
 
 use ivrpay_card::Pan;
+use ivrpay_payment::Truncated;
 
 use crate::call::Call;
 use crate::io::{At, ErrorType, Say, Step};
@@ -55,6 +56,10 @@ impl ExpiryPast {
             Choice::TooMany => ending::too_many(call, now),
             Choice::Operator => paused::by_star(call, now, State::ExpiryPast(self)),
         }
+    }
+
+    pub(crate) fn card(&self) -> Truncated {
+        self.pan.truncated()
     }
 
     pub(crate) fn deadline(&self, call: &Call) -> At {

@@ -58,7 +58,7 @@ mod writing;
 
 use std::sync::Arc;
 
-use ivrpay_payment::{Durable, Intent, Outcome};
+use ivrpay_payment::{Durable, Intent, Outcome, Truncated};
 use ivrpay_secret::{Full, Key};
 
 use crate::call::Call;
@@ -186,6 +186,18 @@ impl Dialogue {
             (Some(a), Some(b)) => Some(a.min(b)),
             (a, b) => a.or(b),
         }
+    }
+
+    /// When it ends by itself, unless a key comes; `None` where nothing but an answer ends it.
+    #[must_use]
+    pub fn ends(&self) -> Option<At> {
+        self.limit()
+    }
+
+    /// The card that it is about now, as far as may be shown: the one that was keyed, or the last one that was sent.
+    #[must_use]
+    pub fn card(&self) -> Option<Truncated> {
+        self.state.card().or(self.call.card)
     }
 
     /// How far it is. True until the next [`Self::handle`].
@@ -400,6 +412,20 @@ impl State {
             (Self::Writing(_), _) => false,
             (state, Step::PaymentCardNumber) => state.holds_card(),
             _ => false,
+        }
+    }
+
+    fn card(&self) -> Option<Truncated> {
+        match self {
+            Self::Stored(state) => Some(state.card()),
+            Self::CollectExpiry(state) => Some(state.card()),
+            Self::ExpiryPast(state) => Some(state.card()),
+            Self::CollectCode(state) => Some(state.card()),
+            Self::Plan(state) => Some(state.card()),
+            Self::Confirm(state) => Some(state.card()),
+            Self::Writing(state) => Some(state.card()),
+            Self::Paused(state) => state.card(),
+            _ => None,
         }
     }
 

@@ -4,6 +4,8 @@
 //! (the wait goes on after the wipe: people talk). Holds what the step held, but card data no longer than `Settings::pause`: then
 //! it is wiped for certain, and the resumption asks from where nothing is missing.
 
+use ivrpay_payment::Truncated;
+
 use crate::call::Call;
 use crate::io::{At, CallResult, Say, Step};
 use crate::line::Line;
@@ -73,6 +75,13 @@ impl Paused {
             Held::Step(state) => state.re_asks(step),
             // What would be asked first, by any way on.
             Held::Nothing => step == Step::PaymentCardNumber,
+        }
+    }
+
+    pub(crate) fn card(&self) -> Option<Truncated> {
+        match &self.held {
+            Held::Step(state) => state.card(),
+            Held::Nothing => None,
         }
     }
 

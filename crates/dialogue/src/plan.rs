@@ -5,7 +5,7 @@
 //! the card that was keyed. Does not know amounts and dates: the offers are those of this call.
 
 use ivrpay_card::Digits;
-use ivrpay_payment::{Count, Offers, Plan};
+use ivrpay_payment::{Count, Offers, Plan, Truncated};
 
 use crate::call::Call;
 use crate::ear::Flush;
@@ -220,6 +220,10 @@ impl ChoosePlan {
 
     pub(crate) const fn is_stored(&self) -> bool {
         matches!(self.with, With::Stored(_))
+    }
+
+    pub(crate) fn card(&self) -> Truncated {
+        self.with.truncated()
     }
 
     pub(crate) fn deadline(&self, call: &Call) -> At {

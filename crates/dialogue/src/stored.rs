@@ -47,6 +47,10 @@ impl Stored {
         }
     }
 
+    pub(crate) const fn card(&self) -> Truncated {
+        self.card
+    }
+
     pub(crate) fn deadline(&self, call: &Call) -> At {
         self.menu.deadline(call)
     }

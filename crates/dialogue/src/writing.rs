@@ -72,6 +72,10 @@ pub(crate) fn enter(call: &mut Call, with: With, plan: Plan) -> State {
 }
 
 impl Writing {
+    pub(crate) fn card(&self) -> Truncated {
+        self.with.truncated()
+    }
+
     pub(crate) fn handle(self, call: &mut Call, now: At, what: What) -> State {
         match what {
             What::Written(intent) => authorise::enter(call, now, intent, self.with),

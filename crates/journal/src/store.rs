@@ -409,8 +409,16 @@ impl Store {
                     kind: row.try_get("kind")?,
                     body: document(row, "body")?.unwrap_or(Value::Null),
                     writer: row.try_get("writer")?,
+                    number: row.try_get("number")?,
                     epoch: row.try_get("epoch")?,
+                    version: row.try_get("version")?,
                     at_ms: row.try_get("at_ms")?,
+                    text: row
+                        .try_get::<Option<&str>>("body")?
+                        .unwrap_or_default()
+                        .to_owned(),
+                    hash: bytes32(row, "hash")?,
+                    before: bytes32(row, "prev_hash")?,
                 })
             })
             .collect()

@@ -47,6 +47,14 @@ impl Journal {
         self.store().task(id).await
     }
 
+    /// What people must do, or have done, about a payment, oldest first.
+    ///
+    /// # Errors
+    /// The journal's own.
+    pub async fn tasks_of(&self, payment: PaymentId) -> Result<Vec<Task>, Error> {
+        self.store().tasks_of(payment).await
+    }
+
     /// What people must do, or have done; see [`TaskFilter`].
     ///
     /// # Errors

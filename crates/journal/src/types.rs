@@ -559,10 +559,25 @@ pub struct Record {
     pub body: serde_json::Value,
     /// Who wrote it.
     pub writer: String,
+    /// Its place in the writer's chain, from 1 on.
+    #[serde(skip)]
+    pub number: i64,
     /// Which start of that writer.
     pub epoch: i64,
+    /// Form of the hashed bytes.
+    #[serde(skip)]
+    pub version: i64,
     /// When, UTC milliseconds.
     pub at_ms: i64,
+    /// The body as it was hashed.
+    #[serde(skip)]
+    pub text: String,
+    /// The hash of the record, and of all before it of the same writer by that.
+    #[serde(skip)]
+    pub hash: [u8; 32],
+    /// The hash of the record before.
+    #[serde(skip)]
+    pub before: [u8; 32],
 }
 
 /// Something that a person must do.

@@ -23,10 +23,49 @@ pub enum Scope {
     Events,
     /// Read `/metrics`.
     Metrics,
+    /// Read what `ivrpay check` and `ivrpay audit` find.
+    Health,
     /// Create and read payments.
     Payments,
+    /// Read payments, their stories and what is on now.
+    #[doc(alias = "payments:read")]
+    PaymentsRead,
+    /// Issue and read receipts.
+    Receipts,
+    /// Say that a payment is disputed.
+    Disputes,
     /// Read, promise, take and close tasks.
     Tasks,
+}
+
+impl Scope {
+    /// As it is written.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Events => "events",
+            Self::Metrics => "metrics",
+            Self::Health => "health",
+            Self::Payments => "payments",
+            Self::PaymentsRead => "payments:read",
+            Self::Receipts => "receipts",
+            Self::Disputes => "disputes",
+            Self::Tasks => "tasks",
+        }
+    }
+
+    /// Whether who has this may do that.
+    #[must_use]
+    pub fn includes(self, other: Self) -> bool {
+        self == other
+            || matches!(
+                (self, other),
+                (
+                    Self::Payments,
+                    Self::PaymentsRead | Self::Receipts | Self::Disputes
+                )
+            )
+    }
 }
 
 /// SHA-256 of a key.
@@ -100,15 +139,10 @@ impl Who {
     pub(crate) fn need(&self, scope: Scope) -> Result<(), ApiError> {
         match self {
             Self::Admin => Ok(()),
-            Self::Key(key) if key.scopes.contains(&scope) => Ok(()),
+            Self::Key(key) if key.scopes.iter().any(|own| own.includes(scope)) => Ok(()),
             Self::Key(_) => Err(ApiError::forbidden(format!(
                 "this key lacks the scope {}; add it under [[http.keys]] scopes",
-                match scope {
-                    Scope::Events => "events",
-                    Scope::Metrics => "metrics",
-                    Scope::Payments => "payments",
-                    Scope::Tasks => "tasks",
-                }
+                scope.name()
             ))),
         }
     }

@@ -2,18 +2,20 @@
 //! (`POST /v1/payments/{id}/cancel`).
 
 use axum::Json;
-use axum::extract::rejection::{JsonRejection, PathRejection};
-use axum::extract::{Path, State};
+use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
+use axum::extract::{Path, Query, State};
 use ivrpay_api as api;
 use ivrpay_api::CaptureField as Field;
 use ivrpay_journal::By;
 use ivrpay_payment::{CallId, PaymentId, State as PaymentState};
+use serde::Deserialize;
+use utoipa::IntoParams;
 
 use crate::Web;
 use crate::auth::{Scope, Who};
 use crate::calls::call_id;
 use crate::error::ApiError;
-use crate::payments::{own, payment_id};
+use crate::payments::{own, own_tenant, payment_id};
 use crate::tasks::by;
 
 /// What is wanted of the call that takes a payment.
@@ -45,6 +47,61 @@ pub enum Wished {
 }
 
 type Id = Result<Path<String>, PathRejection>;
+
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct CapturesQuery {
+    /// Of this merchant alone.
+    #[serde(default)]
+    tenant: Option<String>,
+    /// Those of the operator at this extension.
+    #[serde(default)]
+    operator_extension: Option<String>,
+    /// That of this payment.
+    #[serde(default)]
+    #[param(value_type = Option<String>, format = "uuid")]
+    payment_id: Option<PaymentId>,
+}
+
+/// Captures that are on now, oldest first: as of one who has heard all events of them. A call before its payment is known is none.
+#[utoipa::path(get, path = "/v1/captures", params(CapturesQuery), responses((status = 200, body = api::Captures)))]
+pub(crate) async fn list(
+    State(web): State<Web>,
+    who: Who,
+    query: Result<Query<CapturesQuery>, QueryRejection>,
+) -> Result<Json<api::Captures>, ApiError> {
+    who.need(Scope::PaymentsRead)?;
+    let Query(query) =
+        query.map_err(|r| ApiError::parameters(&r, "tenant, operator_extension, payment_id"))?;
+    let tenant = own_tenant(&who, query.tenant)?;
+    let mut captures = (web.captures)();
+    captures.retain(|capture| {
+        tenant
+            .as_ref()
+            .is_none_or(|own| own.as_str() == capture.tenant)
+            && query.payment_id.is_none_or(|id| id == capture.payment_id)
+            && (query.operator_extension.is_none()
+                || query.operator_extension == capture.operator_extension)
+    });
+    Ok(Json(api::Captures { captures }))
+}
+
+/// One of them, by its call.
+#[utoipa::path(get, path = "/v1/captures/{id}", params(("id" = String, Path, format = "uuid", description = "The call's id")), responses((status = 200, body = api::Capture)))]
+pub(crate) async fn show(
+    State(web): State<Web>,
+    who: Who,
+    call: Id,
+) -> Result<Json<api::Capture>, ApiError> {
+    who.need(Scope::PaymentsRead)?;
+    let id = call_id(call)?;
+    let all = (web.captures)().into_iter();
+    all.filter(|capture| who.sees(&capture.tenant))
+        .find(|capture| capture.call_id == id)
+        .map(Json)
+        .ok_or_else(|| ApiError::not_found("no call of this id takes a payment now"))
+}
 
 /// Ends the capture of the call that takes the payment, before anything is charged.
 #[utoipa::path(post, path = "/v1/payments/{id}/cancel", params(("id" = String, Path, format = "uuid")), request_body = api::CancelPayment, responses((status = 200, body = api::Cancelled)))]

@@ -7,6 +7,7 @@ use axum::Json;
 use axum::http::{HeaderName, header};
 use axum::response::{Html, IntoResponse, Response};
 use ivrpay_api as api;
+use ivrpay_payment::{OperatorId, OrderId};
 use serde_json::Value;
 use utoipa::openapi::header::HeaderBuilder;
 use utoipa::openapi::path::{Operation, ParameterBuilder, ParameterIn};
@@ -18,7 +19,7 @@ use utoipa::{Modify, OpenApi as _};
 
 use crate::{
     assign, calls, captures, drain, expiring, feed, hooks, later, orders, payments, recordings,
-    tasks, webhooks,
+    story, tasks, webhooks,
 };
 
 /// The key's scheme in the document.
@@ -42,9 +43,9 @@ const ADMIN: [&str; 2] = ["/v1/recordings", "/v1/drain"];
         license(name = "Apache-2.0", identifier = "Apache-2.0")
     ),
     paths(
-        payments::create, payments::list, payments::show, assign::payment, assign::order, expiring::list, captures::cancel_payment,
-        later::capture, later::change, later::void, later::refund, later::inquire, calls::create, calls::show, captures::ask, captures::pause, captures::resume, captures::cancel, orders::show, orders::split, orders::add,
-        tasks::promise, tasks::list, tasks::show, tasks::take, tasks::done, webhooks::list, webhooks::show, webhooks::resend, webhooks::test, feed::events, crate::pools, crate::metrics,
+        payments::create, payments::list, payments::show, story::show, assign::payment, assign::order, expiring::list, captures::cancel_payment,
+        later::capture, later::change, later::void, later::refund, later::inquire, calls::create, calls::show, captures::list, captures::show, captures::ask, captures::pause, captures::resume, captures::cancel, orders::show, orders::split, orders::add,
+        tasks::promise, tasks::list, tasks::show, tasks::take, tasks::done, webhooks::list, webhooks::show, webhooks::resend, webhooks::test, feed::events, crate::pools, crate::findings, crate::metrics,
         recordings::mark, recordings::list, recordings::resolve, drain::begin, drain::show, drain::end, hooks::take,
         crate::health, crate::ready, json, page
     ),
@@ -153,7 +154,49 @@ fn one(path: &str, posts: bool, operation: &mut Operation) {
 /// The document, as it is committed in `docs/openapi.json`.
 #[must_use]
 pub fn openapi() -> Value {
-    serde_json::to_value(Document::openapi()).unwrap_or_default()
+    let mut document = serde_json::to_value(Document::openapi()).unwrap_or_default();
+    bound(&mut document);
+    document
+}
+
+/// Adds what no type says: names that are bounded alike wherever they stand, and that a number which is not negative has 32 bits
+/// of its own, where `int32` would end at half of it.
+fn bound(value: &mut Value) {
+    match value {
+        Value::Array(values) => values.iter_mut().for_each(bound),
+        Value::Object(object) => {
+            if object.get("format").is_some_and(|format| format == "int32")
+                && object.get("minimum").is_some_and(|least| least == 0)
+            {
+                object.insert("format".to_owned(), "int64".into());
+            }
+            if let Some(Value::Object(properties)) = object.get_mut("properties") {
+                for (name, schema) in properties {
+                    bound_as(name, schema);
+                }
+            }
+            let name = object
+                .get("name")
+                .and_then(Value::as_str)
+                .map(str::to_owned);
+            if let (Some(name), Some(schema)) = (name, object.get_mut("schema")) {
+                bound_as(&name, schema);
+            }
+            object.values_mut().for_each(bound);
+        }
+        _ => {}
+    }
+}
+
+fn bound_as(name: &str, schema: &mut Value) {
+    let bounds: [(&str, usize); 2] = match name {
+        "by" => [("minLength", 1), ("maxLength", OperatorId::MAX)],
+        "order_id" => [("minLength", 1), ("maxLength", OrderId::MAX)],
+        _ => return,
+    };
+    if let Value::Object(schema) = schema {
+        schema.extend(bounds.map(|(bound, at)| (bound.to_owned(), at.into())));
+    }
 }
 
 static WHOLE: LazyLock<Value> = LazyLock::new(openapi);

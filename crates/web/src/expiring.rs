@@ -22,6 +22,7 @@ const HOURS: u32 = 72;
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ExpiringQuery {
+    #[param(minimum = 1, maximum = 8784)]
     within_hours: Option<u32>,
     tenant: Option<String>,
 }

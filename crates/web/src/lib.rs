@@ -21,6 +21,7 @@ mod payments;
 mod recordings;
 mod request;
 mod routes;
+mod story;
 mod tasks;
 mod webhooks;
 
@@ -136,6 +137,10 @@ pub struct Web {
     pub tenants: Arc<Vec<Tenant>>,
     /// What `GET /v1/events` streams.
     pub events: Feed,
+    /// Captures that are on now, for `GET /v1/captures`.
+    pub captures: Arc<dyn Fn() -> Vec<api::Capture> + Send + Sync>,
+    /// What `GET /v1/health/findings` says; asks no more often than once a minute.
+    pub findings: Arc<dyn Fn() -> BoxFuture<'static, api::HealthFindings> + Send + Sync>,
     /// Longest that a body may take.
     pub body_max: Duration,
     /// How often each key has asked.
@@ -275,6 +280,7 @@ fn shared() -> Routes {
         .post("/v1/payments/operator", assign::order)
         .get("/v1/payments/expiring", expiring::list)
         .get("/v1/payments/{id}", payments::show)
+        .get("/v1/payments/{id}/story", story::show)
         .post("/v1/payments/{id}/operator", assign::payment)
         .post("/v1/payments/{id}/cancel", captures::cancel_payment)
         .post("/v1/payments/{id}/capture", later::capture)
@@ -282,6 +288,8 @@ fn shared() -> Routes {
         .post("/v1/payments/{id}/void", later::void)
         .post("/v1/payments/{id}/refund", later::refund)
         .post("/v1/payments/{id}/inquire", later::inquire)
+        .get("/v1/captures", captures::list)
+        .get("/v1/captures/{id}", captures::show)
         .get("/v1/calls/{id}", calls::show)
         .post("/v1/calls/{id}/ask", captures::ask)
         .post("/v1/calls/{id}/pause", captures::pause)
@@ -300,6 +308,7 @@ fn shared() -> Routes {
         .post("/v1/webhooks/test", webhooks::test)
         .get("/v1/events", feed::events)
         .get("/v1/pools", pools)
+        .get("/v1/health/findings", findings)
         .get("/metrics", metrics)
 }
 
@@ -372,6 +381,16 @@ async fn metrics(State(web): State<Web>, who: auth::Who) -> Result<Response, Api
         web.metrics.render(),
     )
         .into_response())
+}
+
+/// What `ivrpay check` and `ivrpay audit` find: of the whole service, of all merchants. It is looked at most once a minute, for 30 s at most.
+#[utoipa::path(get, path = "/v1/health/findings", responses((status = 200, body = api::HealthFindings)))]
+async fn findings(
+    State(web): State<Web>,
+    who: auth::Who,
+) -> Result<Json<api::HealthFindings>, ApiError> {
+    who.need(Scope::Health)?;
+    Ok(Json((web.findings)().await))
 }
 
 /// Places for calls by pool: of all merchants, as the metrics are.

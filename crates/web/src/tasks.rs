@@ -68,6 +68,7 @@ pub(crate) struct ListQuery {
     owner: Option<String>,
     tenant: Option<String>,
     after: Option<String>,
+    #[param(minimum = 1, maximum = 200)]
     limit: Option<u32>,
 }
 

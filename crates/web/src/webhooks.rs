@@ -29,6 +29,7 @@ pub(crate) struct ListQuery {
     payment_id: Option<String>,
     tenant: Option<String>,
     after: Option<String>,
+    #[param(minimum = 1, maximum = 200)]
     limit: Option<u32>,
 }
 

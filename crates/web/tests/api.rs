@@ -4,6 +4,8 @@
 
 #[path = "api/attacks.rs"]
 mod attacks;
+#[path = "api/papers.rs"]
+mod papers;
 #[path = "api/requests.rs"]
 mod requests;
 
@@ -47,6 +49,7 @@ struct Server {
     call: Arc<Mutex<Asked>>,
     journal: Journal,
     events: Feed,
+    captures: Arc<Mutex<Vec<api::Capture>>>,
     answered: Arc<Mutex<Vec<Answered>>>,
     /// What the limits take for the time.
     steady_ms: Arc<AtomicU64>,
@@ -271,6 +274,8 @@ impl Server {
             .unwrap();
         let connected = Arc::new(AtomicBool::new(true));
         let events = Feed::new("life", 4);
+        let captures = Arc::<Mutex<Vec<api::Capture>>>::default();
+        let shown = Arc::clone(&captures);
         let answered = Arc::<Mutex<Vec<Answered>>>::default();
         let told = Arc::clone(&answered);
         let steady_ms = Arc::<AtomicU64>::default();
@@ -289,6 +294,7 @@ impl Server {
                 key("tokyo-key", "tokyo", &all),
                 key("paris-key", "paris", &all),
                 key("watcher-key", "tokyo", &[Scope::Metrics]),
+                key("reader-key", "tokyo", &[Scope::PaymentsRead, Scope::Health]),
                 key("ghost-key", "ghost", &all),
                 ApiKey {
                     requests_per_minute: 3,
@@ -300,6 +306,15 @@ impl Server {
                 tenant("paris", "EUR", "en"),
             ]),
             events: events.clone(),
+            findings: Arc::new(|| {
+                let findings = api::HealthFindings {
+                    checked_at: "2026-11-24T00:00:00Z".into(),
+                    whole: true,
+                    findings: Vec::new(),
+                };
+                std::future::ready(findings).boxed()
+            }),
+            captures: Arc::new(move || captures.lock().unwrap().clone()),
             limits: Limits::new(Arc::new({
                 let ms = Arc::clone(&steady_ms);
                 move || Duration::from_millis(ms.load(Ordering::Relaxed))
@@ -358,6 +373,7 @@ impl Server {
             call,
             journal,
             events,
+            captures: shown,
             answered,
             steady_ms,
             notes,

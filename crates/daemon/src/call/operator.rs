@@ -82,6 +82,15 @@ impl Operator {
         }
     }
 
+    /// What he does meanwhile.
+    pub(super) const fn company(&self) -> &'static str {
+        match self.company {
+            Company::Hold => "hold",
+            Company::Stay => "stay",
+            Company::Keys => "keys",
+        }
+    }
+
     /// Whether he is beside the customer and hears what is going on.
     pub(super) fn stays(&self) -> bool {
         self.company == Company::Stay && self.together && !self.talking && !self.gone

@@ -367,7 +367,7 @@ async fn whole(
     };
     places.extend(rest);
     places.extend(asterisk.elsewhere(&ami, client).await);
-    for recorder in &config.recorders {
+    for recorder in config.recorders.iter() {
         places.push(not(
             &format!("the recorder {}", recorder.name),
             "it is outside Asterisk; listen to what it has of this call yourself".to_owned(),

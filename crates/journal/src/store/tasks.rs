@@ -34,6 +34,14 @@ impl Store {
         row.as_ref().map(task).transpose()
     }
 
+    pub(crate) async fn tasks_of(&self, payment: PaymentId) -> Result<Vec<Task>, Error> {
+        let rows = query("SELECT * FROM tasks WHERE payment = ?1 ORDER BY created_ms, id")
+            .bind(payment.to_string())
+            .fetch_all(&self.reads)
+            .await?;
+        rows.iter().map(task).collect()
+    }
+
     pub(crate) async fn tasks(&self, filter: &TaskFilter) -> Result<Vec<Task>, Error> {
         // Each has an index of its own, so that the first page stays as fast in a journal of many years.
         let sql = if filter.state == Some(TaskState::Done) {

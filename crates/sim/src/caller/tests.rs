@@ -747,7 +747,7 @@ async fn keys_that_were_doubted_are_keyed_again_and_twice_at_most() {
         uas.at,
         "wait:payment-amount 1 wait:payment-card-number 23 wait:confirmation 4",
     );
-    plan.timeout = Duration::from_millis(1500);
+    plan.timeout = Duration::from_millis(2500);
     let (seen, mut seen_by_daemon) = mpsc::unbounded_channel();
     let call = place(&plan, Some(&feed), move |_, s| {
         seen.send(format!("{s:?}")).unwrap();

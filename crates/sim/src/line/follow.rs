@@ -20,6 +20,8 @@ const STEPS_MAX: usize = 10_000;
 const DOUBTED: &str = "duplicate-tone-suspected";
 /// How often keys that were doubted are keyed again: a caller who is asked a third time gives up.
 const AGAIN_MAX: usize = 2;
+/// How long he listens before: what comes without a pause is taken for the rest of what was doubted.
+const LISTENS: Duration = Duration::from_secs(2);
 
 /// What the owner of the call has to do.
 #[derive(Debug)]
@@ -155,7 +157,7 @@ impl<'a> Follower<'a> {
                 (Doing::Pause { until }, _) if now >= until => {}
                 (Doing::Step { until }, Some(Action::Step { step, error })) => {
                     if steps.used_up_to(step, error.as_ref()) {
-                    } else if self.keys_again(steps) {
+                    } else if self.keys_again(steps, now) {
                         continue;
                     } else {
                         let error = error.as_ref().map_or(String::new(), |e| format!("/{e}"));
@@ -189,7 +191,7 @@ impl<'a> Follower<'a> {
     }
 
     /// Asked to key more slowly, which no script expects: goes back to the keys of that step, as a caller would.
-    fn keys_again(&mut self, steps: &mut Steps) -> bool {
+    fn keys_again(&mut self, steps: &mut Steps, now: Instant) -> bool {
         if self.again >= AGAIN_MAX {
             return false;
         }
@@ -204,7 +206,9 @@ impl<'a> Follower<'a> {
         };
         self.again += 1;
         self.at = at + 1;
-        self.doing = Doing::Next;
+        self.doing = Doing::Pause {
+            until: now + LISTENS,
+        };
         true
     }
 

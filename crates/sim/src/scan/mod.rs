@@ -66,6 +66,8 @@ struct Hit {
     place: String,
     form: &'static str,
     count: usize,
+    /// Around the first, digits masked.
+    around: String,
 }
 
 /// Exit code 0: nothing found; 1: found; 2: could not look.
@@ -167,7 +169,10 @@ fn once(args: &Args, search: &Search) -> anyhow::Result<usize> {
         );
     } else {
         for hit in &scan.hits {
-            println!("found: {} x {} in {}", hit.count, hit.form, hit.place);
+            println!(
+                "found: {} x {} in {}: `{}`",
+                hit.count, hit.form, hit.place, hit.around
+            );
         }
         for place in &scan.not_searched {
             println!("not searched: {place}");
@@ -184,11 +189,12 @@ fn once(args: &Args, search: &Search) -> anyhow::Result<usize> {
 impl Scan<'_> {
     fn add(&mut self, place: &str, bytes: u64, mut found: Found) {
         self.search.finish(&mut found);
-        for (form, count) in found.forms {
+        for (form, seen) in found.forms {
             self.hits.push(Hit {
                 place: place.to_owned(),
                 form,
-                count,
+                count: seen.count,
+                around: seen.around,
             });
         }
         self.looked.push(Looked {

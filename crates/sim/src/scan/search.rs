@@ -22,6 +22,8 @@ const KEY_MARKERS: &[&str] = &[
 ];
 /// How far from a key the channel is named, bytes.
 const CHANNEL_NEAR: usize = 400;
+/// Bytes that are shown before and behind what was found.
+const AROUND: usize = 32;
 /// Bytes whose rows of bits are made at once: they stay in the cache.
 const BLOCK: usize = 64 << 10;
 
@@ -45,15 +47,38 @@ pub(super) struct Search {
 #[derive(Default)]
 pub(super) struct Found {
     /// Times by form.
-    pub(super) forms: BTreeMap<&'static str, usize>,
+    pub(super) forms: BTreeMap<&'static str, Seen>,
     /// Keys in events, in order: marker, channel (a hash), digit.
     keys: Vec<(u32, u64, u8)>,
 }
 
+/// How often a form was found.
+#[derive(Default)]
+pub(super) struct Seen {
+    pub(super) count: usize,
+    /// What stood around the first: tells a card from eight digits of something else.
+    pub(super) around: String,
+}
+
 impl Found {
-    fn add(&mut self, form: &'static str) {
-        *self.forms.entry(form).or_default() += 1;
+    fn add(&mut self, form: &'static str, around: impl FnOnce() -> String) {
+        let seen = self.forms.entry(form).or_default();
+        if seen.count == 0 {
+            seen.around = around();
+        }
+        seen.count += 1;
     }
+}
+
+/// What stands there and [`AROUND`] bytes before and behind it, each digit as `#`.
+fn masked(data: &[u8], start: usize, end: usize) -> String {
+    let around = &data[start.saturating_sub(AROUND)..data.len().min(end + AROUND)];
+    let masked = around.iter().map(|byte| match byte {
+        b'0'..=b'9' => '#',
+        b' '..=b'~' => char::from(*byte),
+        _ => '.',
+    });
+    masked.collect()
 }
 
 impl Search {
@@ -92,13 +117,14 @@ impl Search {
     pub(super) fn feed(&self, data: &[u8], seen: usize, found: &mut Found) {
         for hit in self.automaton.find_overlapping_iter(data) {
             if hit.end() > seen {
-                found.add(self.needles[hit.pattern()].form);
+                let around = || masked(data, hit.start(), hit.end());
+                found.add(self.needles[hit.pattern()].form, around);
             }
         }
         self.at_a_distance(data, seen, found);
         for field in self.fields.find_iter(data) {
             if field.end() + CODE_NEAR > seen && self.code_behind(data, field.end()) {
-                found.add(CODE_FIELD);
+                found.add(CODE_FIELD, || masked(data, field.start(), field.end()));
             }
         }
         for marker in self.markers.find_iter(data) {
@@ -108,7 +134,8 @@ impl Search {
             if marker.end() < seen {
                 continue;
             }
-            found.add("a key in an event or log line");
+            let around = || masked(data, marker.start(), marker.end());
+            found.add("a key in an event or log line", around);
             let channel = channel_near(data, marker.end());
             found
                 .keys
@@ -128,7 +155,7 @@ impl Search {
             for enough in TEXT_DIGITS..=BYTE_DIGITS {
                 let runs = digits.windows(enough);
                 for _ in runs.filter(|run| self.windows.contains(*run)) {
-                    found.add(KEYS_TOGETHER);
+                    found.add(KEYS_TOGETHER, String::new);
                 }
             }
         }
@@ -148,7 +175,7 @@ impl Search {
                         });
                         let end = at + start + (BYTE_DIGITS - 1) * stride;
                         if start < BLOCK && end >= seen && self.twelves.contains(&window) {
-                            found.add(form);
+                            found.add(form, String::new);
                         }
                     });
                 }

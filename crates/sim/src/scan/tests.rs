@@ -31,7 +31,11 @@ fn found(search: &Search, data: &[u8], piece: usize) -> BTreeMap<&'static str, u
         seen = keep;
     }
     search.finish(&mut found);
-    found.forms
+    found
+        .forms
+        .into_iter()
+        .map(|(form, seen)| (form, seen.count))
+        .collect()
 }
 
 #[test]

@@ -54,7 +54,7 @@ fn routes(ids: &Ids) -> Vec<Route> {
     all.map(|(path, method, operation)| {
         let id = match path.split('/').nth(2) {
             Some("tasks") => &ids.task,
-            Some("calls") => &ids.call,
+            Some("calls" | "captures") => &ids.call,
             _ => &ids.payment,
         };
         let schema = &operation["requestBody"]["content"]["application/json"]["schema"]["$ref"];

@@ -1,7 +1,7 @@
 //! Calls on a real Asterisk: what a caller hears and what the books say afterwards.
 //!
 //! `e2e [--suite sid|bullseye] [--instance N] [--filter TEXT] [--full]`; ends with `e2e: N calls, N as expected`.
-//! Without a filter the labs N, N + 10 … N + 40 at once and N + 50 behind them, else N alone.
+//! Without a filter the labs N, N + 10 … N + 60 at once and N + 70 behind them, else N alone.
 #![allow(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -220,7 +220,7 @@ fn main() -> ExitCode {
             let up = |n| Lab::up(args.instance + n, &args.suite);
             std::thread::scope(|threads| {
                 // All of them up before the first call: it would be late beside an Asterisk that starts.
-                let labs = [0, 10, 20, 30, 40].map(up);
+                let labs = [0, 10, 20, 30, 40, 50, 60].map(up);
                 let parts = labs.into_iter().zip(side_by_side).map(|(lab, one)| {
                     let args = &args;
                     threads.spawn(move || part(args, lab, &[one]))
@@ -230,7 +230,7 @@ fn main() -> ExitCode {
                 }
             });
             // Twenty calls at once, and eight services: beside the others every key is late on two cores.
-            tally += part(&args, up(50), &[behind]);
+            tally += part(&args, up(70), &[behind]);
         }
         Ok(args) => {
             let lab = Lab::up(args.instance, &args.suite);
@@ -255,28 +255,34 @@ fn main() -> ExitCode {
 }
 
 /// A part of the scenarios; of about the same length.
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy)]
 enum Part {
     /// Calls side by side on services that many of them share.
     Calls,
     /// Calls of two, an operator and his customer.
     Talks,
+    /// Lines without an operator, operators who key, and what these stand on.
+    Lines,
     /// The ways back to a person: a queue and its members are one call's at a time.
     Ladder,
     /// Trunks, recordings and the machine: each needs a service of its own, one after the other.
     Records,
-    /// Acquirers and what fails: the same.
+    /// Acquirers, several services and the canary: the same.
+    Acquirers,
+    /// What fails: the same.
     Faults,
     /// The way out, and what happens between the service and Asterisk.
     Socket,
 }
 
 impl Part {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 8] = [
         Self::Calls,
         Self::Talks,
+        Self::Lines,
         Self::Ladder,
         Self::Records,
+        Self::Acquirers,
         Self::Faults,
         Self::Socket,
     ];
@@ -291,11 +297,13 @@ fn part(args: &Args, lab: anyhow::Result<Lab>, parts: &[Part]) -> Tally {
             let books = Arc::new(Books::new(&lab)?);
             runtime.block_on(async {
                 for part in parts {
+                    let began = Instant::now();
                     // In that part some run side by side.
                     tally.watched = (!matches!(part, Part::Socket)).then(|| Arc::clone(&lab));
                     match part {
                         Part::Calls => calls(args, &mut tally, &lab, &books).await?,
-                        Part::Talks => talks(args, &mut tally, &lab, &books).await?,
+                        Part::Talks => talks(args, &mut tally, &lab).await?,
+                        Part::Lines => lines(args, &mut tally, &lab, &books).await?,
                         Part::Ladder => {
                             let wanted = |name: &str| name.contains(&args.filter);
                             let all = args.full || args.filter.starts_with("ladder: ");
@@ -304,9 +312,14 @@ fn part(args: &Args, lab: anyhow::Result<Lab>, parts: &[Part]) -> Tally {
                             edge::run(&mut tally, &lab, wanted, all).await?;
                         }
                         Part::Records => records(args, &mut tally, &lab, &books).await?,
+                        Part::Acquirers => acquired(args, &mut tally, &lab, &books).await?,
                         Part::Faults => faults(args, &mut tally, &lab, &books).await?,
                         Part::Socket => socket(args, &mut tally, &lab, &books).await,
                     }
+                    println!(
+                        "      {:>6.1} s  all of {part:?}",
+                        began.elapsed().as_secs_f64()
+                    );
                 }
                 Ok(())
             })
@@ -371,21 +384,19 @@ async fn calls(
             nothing_is_left(&service),
         )
         .await;
-    drop(service);
-
-    if wanted("a card is not tried again") {
-        tally
-            .one(
-                "a card is not tried again: declined for good, or too often; the caller hears no difference",
-                tries::not_again(lab, books),
-            )
-            .await;
-    }
-    telephones(tally, lab, wanted).await;
     Ok(())
 }
 
-async fn talks(
+async fn talks(args: &Args, tally: &mut Tally, lab: &Arc<Lab>) -> anyhow::Result<()> {
+    let wanted = |name: &str| name.contains(&args.filter);
+    if args.filter.is_empty() || args.filter.starts_with("pay key") {
+        let all = args.full || args.filter.starts_with("pay key: ");
+        operator::all(tally, lab, wanted, all).await?;
+    }
+    Ok(())
+}
+
+async fn lines(
     args: &Args,
     tally: &mut Tally,
     lab: &Arc<Lab>,
@@ -395,17 +406,22 @@ async fn talks(
     // The rarer ones at full count, or by name.
     let all = args.full || !args.filter.is_empty();
     line::run(tally, lab, wanted, all).await;
-    if args.filter.is_empty() || args.filter.starts_with("pay key") {
-        let all = args.full || args.filter.starts_with("pay key: ");
-        operator::all(tally, lab, wanted, all).await?;
-    }
     console::run(tally, lab, wanted).await;
-    keyed::run(tally, lab, wanted, args.full || !args.filter.is_empty()).await?;
+    keyed::run(tally, lab, wanted, all).await?;
     // Two minutes more, and short waits for a busy machine: at full count, or by name.
     if args.full || args.filter.starts_with("keypad") {
         let count = |name: &str, took, result| tally.count(name, took, result);
         desk::all(lab, books, wanted, count).await?;
     }
+    if wanted("a card is not tried again") {
+        tally
+            .one(
+                "a card is not tried again: declined for good, or too often; the caller hears no difference",
+                tries::not_again(lab, books),
+            )
+            .await;
+    }
+    telephones(tally, lab, wanted).await;
     Ok(())
 }
 
@@ -524,7 +540,7 @@ async fn records(
     Ok(())
 }
 
-async fn faults(
+async fn acquired(
     args: &Args,
     tally: &mut Tally,
     lab: &Arc<Lab>,
@@ -575,14 +591,6 @@ async fn faults(
             )
             .await;
     }
-    if wanted("keys are logged") {
-        tally
-            .one(
-                "keys are logged by Asterisk: nobody is asked for a card",
-                outages::keys_are_logged(lab),
-            )
-            .await;
-    }
     if wanted("canary") {
         tally
             .one(
@@ -600,6 +608,24 @@ async fn faults(
             .one(
                 "canary: no key where it is no practice, and no call left when it is stopped",
                 canary::refuses(lab),
+            )
+            .await;
+    }
+    Ok(())
+}
+
+async fn faults(
+    args: &Args,
+    tally: &mut Tally,
+    lab: &Arc<Lab>,
+    books: &Arc<Books>,
+) -> anyhow::Result<()> {
+    let wanted = |name: &str| name.contains(&args.filter);
+    if wanted("keys are logged") {
+        tally
+            .one(
+                "keys are logged by Asterisk: nobody is asked for a card",
+                outages::keys_are_logged(lab),
             )
             .await;
     }

@@ -61,9 +61,8 @@ const LEAKS: &[(&str, &str)] = &[
     ("SIP INFO in the log", "keys of events make up a number"),
 ];
 
-pub(crate) async fn run(instance: u32, suite: &str) -> anyhow::Result<Outcome> {
+pub(crate) async fn run(lab: Lab) -> anyhow::Result<Outcome> {
     let mut outcome = Outcome::default();
-    let lab = Lab::up_with(instance, suite, "control")?;
     let folder = lab.folder.join("leak");
     drop(std::fs::remove_dir_all(&folder));
     std::fs::create_dir_all(&folder)?;

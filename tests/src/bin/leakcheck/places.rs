@@ -45,6 +45,7 @@ struct Hit {
     place: String,
     form: String,
     count: usize,
+    around: String,
 }
 
 #[derive(Deserialize)]
@@ -142,8 +143,8 @@ impl Places {
             let place = name(&hit.place)?;
             if self.loud {
                 println!(
-                    "FOUND {} x {} in {place}: {}",
-                    hit.count, hit.form, hit.place
+                    "FOUND {} x {} in {place}: {}: `{}`",
+                    hit.count, hit.form, hit.place, hit.around
                 );
             }
             let seen = self.seen.entry(place).or_default();
