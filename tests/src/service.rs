@@ -296,6 +296,12 @@ impl Service {
         self.child.as_ref().map_or(0, Child::id)
     }
 
+    /// The lab's key of the API.
+    #[must_use]
+    pub fn key(&self) -> &str {
+        &self.key
+    }
+
     fn log_tail(&self) -> String {
         let log = std::fs::read_to_string(self.folder.join("log")).unwrap_or_default();
         let lines: Vec<&str> = log.lines().rev().take(12).collect();

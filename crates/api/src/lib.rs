@@ -9,7 +9,10 @@ use ivrpay_payment::{Brand, CallId, EventId, PaymentId, State, TaskId, Transacti
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+mod access;
 pub mod names;
+
+pub use access::*;
 
 /// Body of `POST /v1/payments`: announces a payment before or during the call.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -251,6 +254,8 @@ pub enum ErrorCode {
     CapacityExceeded,
     /// The charge is on its way to the acquirer, or has been answered.
     ChargeSent,
+    /// The password is right; the second factor's code is missing.
+    CodeRequired,
     /// The key may not do this.
     Forbidden,
     /// The same `Idempotency-Key` came with another body.
@@ -261,6 +266,10 @@ pub enum ErrorCode {
     Internal,
     /// The body or a parameter is wrong.
     InvalidRequest,
+    /// The key was good until some time ago.
+    KeyExpired,
+    /// Nobody of this name, or from this address, may try to sign in for a while.
+    Locked,
     /// No such thing, or not yours.
     NotFound,
     /// No call takes the payment now.
@@ -273,6 +282,12 @@ pub enum ErrorCode {
     OrderTaken,
     /// The key asks too often.
     RateLimited,
+    /// Who signs in has no second factor that is confirmed.
+    SecondFactorMissing,
+    /// The session is over.
+    SessionEnded,
+    /// Name, password or code is wrong.
+    SignInFailed,
     /// The task is done already.
     TaskDone,
     /// The payment or order has such a task that is to be done.
@@ -291,21 +306,27 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// All of them, as [`Self::name`] orders them.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 27] = [
         Self::CallExists,
         Self::CapacityExceeded,
         Self::ChargeSent,
+        Self::CodeRequired,
         Self::Forbidden,
         Self::IdempotencyReused,
         Self::InFlight,
         Self::Internal,
         Self::InvalidRequest,
+        Self::KeyExpired,
+        Self::Locked,
         Self::NotFound,
         Self::NotInCall,
         Self::NotPossible,
         Self::NotWaiting,
         Self::OrderTaken,
         Self::RateLimited,
+        Self::SecondFactorMissing,
+        Self::SessionEnded,
+        Self::SignInFailed,
         Self::TaskDone,
         Self::TaskExists,
         Self::TaskTaken,
@@ -350,10 +371,15 @@ impl ErrorCode {
                 "The charge has been sent",
                 "wait for its answer, or look at the payment; do not charge again",
             ),
+            Self::CodeRequired => (
+                "code-required",
+                "The second factor is asked for",
+                "send the same once more with code: the six digits of the authenticator, or a recovery code",
+            ),
             Self::Forbidden => (
                 "forbidden",
-                "This key may not do this",
-                "use a key that may, or have its scopes changed",
+                "This key or person may not do this",
+                "use a key that may, or have the scopes of the key or the role of the person changed",
             ),
             Self::IdempotencyReused => (
                 "idempotency-reused",
@@ -374,6 +400,16 @@ impl ErrorCode {
                 "invalid-request",
                 "The request is wrong",
                 "change it as detail says; the same one would be refused again",
+            ),
+            Self::KeyExpired => (
+                "key-expired",
+                "The key has expired",
+                "use the key that was made for it, or have one made: ivrpay key create",
+            ),
+            Self::Locked => (
+                "locked",
+                "Nobody may try to sign in for a while",
+                "wait as long as Retry-After says, or have an admin run: ivrpay person unlock",
             ),
             Self::NotFound => (
                 "not-found",
@@ -405,6 +441,17 @@ impl ErrorCode {
                 "The key asks too often",
                 "wait as long as Retry-After says; listen to /v1/events instead of asking again and again",
             ),
+            Self::SecondFactorMissing => (
+                "second-factor-missing",
+                "There is no second factor",
+                "have an admin set one up with you: ivrpay person second-factor",
+            ),
+            Self::SessionEnded => ("session-ended", "The session is over", "sign in again"),
+            Self::SignInFailed => (
+                "sign-in-failed",
+                "Name, password or code is wrong",
+                "try again; after ten times nobody of this name may for half an hour",
+            ),
             Self::TaskDone => (
                 "task-done",
                 "The task is done already",
@@ -433,7 +480,7 @@ impl ErrorCode {
             Self::Unauthorized => (
                 "unauthorized",
                 "No key, or a wrong one",
-                "send the header `Authorization: Bearer KEY` with a key of [[http.keys]]",
+                "send the header `Authorization: Bearer KEY` with a key of [[http.keys]] or of `ivrpay key`, or a session's token",
             ),
             Self::Unavailable => (
                 "unavailable",
@@ -726,7 +773,8 @@ pub struct PromiseCall {
     /// Why, 1 to 500 characters.
     pub reason: String,
     /// Who promised it.
-    pub by: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
 }
 
 /// Body of `POST /v1/tasks/{id}/take`.
@@ -734,7 +782,8 @@ pub struct PromiseCall {
 #[serde(deny_unknown_fields)]
 pub struct TakeTask {
     /// Who is at it from now on.
-    pub by: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
 }
 
 /// Body of `POST /v1/tasks/{id}/done`.
@@ -742,7 +791,8 @@ pub struct TakeTask {
 #[serde(deny_unknown_fields)]
 pub struct FinishTask {
     /// Who did it.
-    pub by: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
     /// What was done, 1 to 500 characters.
     pub note: String,
     /// Of an unknown outcome, and of nothing else: `charged` or `not-charged`, as the acquirer says.
@@ -761,7 +811,8 @@ pub struct FinishTask {
 #[serde(deny_unknown_fields)]
 pub struct CancelPayment {
     /// Who says so.
-    pub by: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
 }
 
 /// Body of `POST /v1/calls/{id}/ask`: one field of a live capture is asked anew.
@@ -772,7 +823,8 @@ pub struct AskField {
     #[serde(rename = "for")]
     pub field: CaptureField,
     /// Who says so.
-    pub by: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
 }
 
 /// What may be asked anew, as steps of `/v1/events` name it.
@@ -1031,7 +1083,8 @@ pub struct Captures {
 #[serde(deny_unknown_fields)]
 pub struct CaptureWish {
     /// Who says so.
-    pub by: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
 }
 
 /// Their answer: it is done.
@@ -1067,7 +1120,8 @@ pub struct Later {
     #[serde(default)]
     pub amount: Option<u64>,
     /// Who says so.
-    pub by: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
     /// Only say what would be done ([`LaterPlanned`]).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub dry_run: bool,
@@ -1110,7 +1164,8 @@ pub struct ExpiringPayment {
 #[serde(deny_unknown_fields)]
 pub struct Inquire {
     /// Who asks.
-    pub by: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
 }
 
 /// What was asked of an acquirer, and what came of it.
@@ -1235,7 +1290,8 @@ pub struct AssignPayment {
     #[serde(default)]
     pub operator_extension: Option<String>,
     /// Who says so.
-    pub by: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
 }
 
 /// Body of `POST /v1/payments/operator`: the same, for the payment that holds an order.
@@ -1257,7 +1313,8 @@ pub struct AssignOrder {
     #[serde(default)]
     pub operator_extension: Option<String>,
     /// Who says so.
-    pub by: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
 }
 
 /// Body of `POST /v1/orders/split`: an order is paid by several cards.
@@ -1275,7 +1332,8 @@ pub struct SplitOrder {
     #[serde(default)]
     pub currency: Option<String>,
     /// Who says so.
-    pub by: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
 }
 
 /// Body of `POST /v1/orders/additional`: an order is paid once more.
@@ -1295,7 +1353,8 @@ pub struct AddToOrder {
     /// Why.
     pub reason: String,
     /// Who says so.
-    pub by: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
 }
 
 /// An order, and what is paid of it.

@@ -5,7 +5,7 @@ mod copy;
 pub(crate) mod days;
 mod due;
 mod export;
-mod verify;
+pub(crate) mod verify;
 
 use std::process::ExitCode;
 

@@ -10,15 +10,19 @@ macro_rules! say {
     ($($text:tt)*) => { $crate::print(&format!($($text)*)) };
 }
 
+mod approval;
 mod audit;
+mod audit_log;
 mod card;
 mod connector;
 mod console;
 mod csv_quotes;
 mod drain;
 mod journal;
+mod key;
 mod order;
 mod payment;
+mod person;
 mod pools;
 mod reconcile;
 mod recording;
@@ -117,6 +121,26 @@ enum Command {
         #[command(subcommand)]
         command: journal::Command,
     },
+    /// Who may sign in at the HTTP API: people, their passwords and second factors.
+    Person {
+        #[command(subcommand)]
+        command: person::Command,
+    },
+    /// Keys of programs for the HTTP API, beside those of the configuration.
+    Key {
+        #[command(subcommand)]
+        command: key::Command,
+    },
+    /// What people may not ask of an acquirer alone: a second person allows or refuses it.
+    Approval {
+        #[command(subcommand)]
+        command: approval::Command,
+    },
+    /// Who did what at the HTTP API and on the socket.
+    AuditLog {
+        #[command(subcommand)]
+        command: audit_log::Command,
+    },
     /// Places for calls that merchants have bought ([pools]), and how many are taken.
     Pools(pools::Args),
     /// What merchants' programs were told of payments, and what they did not take.
@@ -213,6 +237,10 @@ fn main() -> ExitCode {
         Command::Console(args) => console::run(&args),
         Command::Recording { command } => recording::run(command),
         Command::Journal { command } => journal::run(command),
+        Command::Person { command } => person::run(command),
+        Command::Key { command } => key::run(command),
+        Command::Approval { command } => approval::run(command),
+        Command::AuditLog { command } => audit_log::run(command),
         Command::Pools(args) => pools::run(&args),
         Command::Webhook { command } => webhook::run(command),
         Command::Reconcile(args) => reconcile::run(&args),

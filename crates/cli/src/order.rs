@@ -75,7 +75,7 @@ pub(crate) fn run(command: Command) -> ExitCode {
                 order_id: of.order,
                 amounts,
                 currency,
-                by,
+                by: Some(by),
             };
             of.from.show("/v1/orders/split", Some(json(&body)), show)
         }
@@ -92,7 +92,7 @@ pub(crate) fn run(command: Command) -> ExitCode {
                 amount,
                 currency,
                 reason,
-                by,
+                by: Some(by),
             };
             let path = "/v1/orders/additional";
             of.from.show(path, Some(json(&body)), |part: OrderPart| {

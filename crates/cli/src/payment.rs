@@ -266,7 +266,7 @@ pub(crate) fn run(command: Command) -> ExitCode {
             let body = AssignPayment {
                 operator,
                 operator_extension: extension,
-                by,
+                by: Some(by),
             };
             let path = format!("/v1/payments/{}/operator", encode(&id));
             from.show(&path, Some(json(&body)), assigned)
@@ -288,13 +288,17 @@ pub(crate) fn run(command: Command) -> ExitCode {
                 part: part.unwrap_or_default(),
                 operator,
                 operator_extension: extension,
-                by,
+                by: Some(by),
             };
             from.show("/v1/payments/operator", Some(json(&body)), assigned)
         }
         Command::Cancel { from, id, by } => {
             let path = format!("/v1/payments/{}/cancel", encode(&id));
-            from.show(&path, Some(json(&CancelPayment { by })), cancelled)
+            from.show(
+                &path,
+                Some(json(&CancelPayment { by: Some(by) })),
+                cancelled,
+            )
         }
         Command::Capture(args) => later::run("capture", &args),
         Command::Change(args) => later::run("change", &args),
@@ -302,7 +306,12 @@ pub(crate) fn run(command: Command) -> ExitCode {
         Command::Refund(args) => later::run("refund", &args),
         Command::Inquire { from, id, by } => {
             let path = format!("/v1/payments/{}/inquire", encode(&id));
-            from.judge(&path, Some(json(&Inquire { by })), inquired, is_known)
+            from.judge(
+                &path,
+                Some(json(&Inquire { by: Some(by) })),
+                inquired,
+                is_known,
+            )
         }
     }
 }

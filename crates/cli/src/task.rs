@@ -91,7 +91,7 @@ pub(crate) fn run(command: Command) -> ExitCode {
         Command::Show { from, id } => from.show(&format!("/v1/tasks/{}", encode(&id)), None, show),
         Command::Take { from, id, by } => {
             let path = format!("/v1/tasks/{}/take", encode(&id));
-            from.show(&path, Some(json(&TakeTask { by })), show)
+            from.show(&path, Some(json(&TakeTask { by: Some(by) })), show)
         }
         Command::Done {
             from,
@@ -103,7 +103,7 @@ pub(crate) fn run(command: Command) -> ExitCode {
             approval_code,
         } => {
             let body = FinishTask {
-                by,
+                by: Some(by),
                 note,
                 found,
                 acquirer_ref,

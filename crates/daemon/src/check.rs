@@ -60,6 +60,9 @@ fn lacks<'e>(
     })
 }
 
+/// Days before its end on which a certificate is a warning.
+pub(crate) const CERTIFICATE_DAYS: i64 = 30;
+
 /// One line.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Fact {
@@ -187,13 +190,7 @@ impl<'a> Check<'a> {
                 format!("tenant {} offers, beside one payment: {plans}", tenant.id),
             );
         }
-        if config.http.listen.is_some_and(|a| !a.ip().is_loopback()) {
-            self.warn(
-                "values",
-                "the HTTP API listens beyond this machine without TLS",
-                "let it listen on 127.0.0.1 and put a TLS proxy before it",
-            );
-        }
+        self.certificate(config);
         if config
             .agi
             .as_ref()
@@ -208,9 +205,42 @@ impl<'a> Check<'a> {
         if config.http.listen.is_some() && config.http.keys.is_empty() {
             self.warn(
                 "values",
-                "the HTTP API has no key: nobody can use it",
-                "add [[http.keys]], or take [http] listen out",
+                "the configuration has no key for the HTTP API",
+                "add [[http.keys]], or make keys and people with `ivrpay key` and `ivrpay person`; else take [http] listen out",
             );
+        }
+    }
+
+    /// The HTTP API's own, or who has it instead.
+    fn certificate(&mut self, config: &Config) {
+        let Some(files) = &config.http.tls else {
+            if config.http.listen.is_some_and(|a| !a.ip().is_loopback()) {
+                self.warn(
+                    "values",
+                    "the HTTP API listens beyond this machine in clear (behind_proxy)",
+                    "see that nobody but the proxy reaches it, or name [http] certificate_file and key_file",
+                );
+            }
+            return;
+        };
+        let now_ms = crate::serve::now_ms();
+        let tls = match ivrpay_web::Tls::open(files.clone(), now_ms) {
+            Ok(tls) => tls,
+            Err(error) => {
+                let hint = "put a certificate and its key, both in PEM, where [http] names them";
+                return self.bad("values", error.to_string(), hint);
+            }
+        };
+        let days = tls.ends_ms().saturating_sub(now_ms) / 86_400_000;
+        let fact = format!("the HTTP API's certificate is good for {days} days yet");
+        if days <= CERTIFICATE_DAYS {
+            self.warn(
+                "values",
+                fact,
+                "renew it; the service takes the new one by itself",
+            );
+        } else {
+            self.good("values", fact);
         }
     }
 

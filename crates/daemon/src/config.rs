@@ -22,12 +22,13 @@ use ivrpay_payment::{
     Brand, Currency, Money, Offers, OperationKind, Owner, SiteId, TenantId, Transaction,
 };
 use ivrpay_prompts::Language;
-use ivrpay_web::{ApiKey, KeyHash, Scope};
+use ivrpay_web::{ApiKey, KeyHash, RoleLimits, Scope, TlsFiles};
 use ivrpay_wire::{Lookup, LookupConfig, Network, Webhook, WebhookConfig};
 use jiff::tz::TimeZone;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
+use crate::access::{Access, RawAccess, RawRoles};
 use crate::breaker::{FAILURES, Maintenance};
 use crate::edge::{Edge, RawEdge};
 use crate::guard::{Danger, EXCEPTION_DAYS_MAX, Exception};
@@ -123,6 +124,8 @@ pub struct Config {
     pub pay_key: Option<ivrpay_ami::Config>,
     /// HTTP API.
     pub http: Http,
+    /// How people and programs are let in there.
+    pub access: Access,
     /// Unix socket of the CLI.
     pub admin_socket: PathBuf,
     /// The journal's file; where it is at a server, the file beside which the others are.
@@ -180,6 +183,8 @@ pub struct Http {
     pub listen: Option<SocketAddr>,
     /// Keys.
     pub keys: Vec<ApiKey>,
+    /// The certificate; `None` = in clear.
+    pub tls: Option<TlsFiles>,
 }
 
 /// A merchant, checked.
@@ -233,6 +238,8 @@ pub struct Tenant {
     pub lookup: Option<Arc<Lookup>>,
     /// Where the merchant's program is told what became of payments; `None` = nobody is told.
     pub webhook: Option<Webhook>,
+    /// What people may ask of an acquirer alone.
+    pub role_limits: RoleLimits,
     /// Customers who are called.
     pub calls: CallLimits,
     /// Whose places its calls take; `None`: what all share.
@@ -383,6 +390,8 @@ struct RawConfig {
     #[serde(default)]
     http: RawHttp,
     #[serde(default)]
+    access: RawAccess,
+    #[serde(default)]
     admin: RawAdmin,
     #[serde(default)]
     journal: RawJournal,
@@ -501,7 +510,48 @@ fn default_agi_calls_max() -> usize {
 struct RawHttp {
     listen: Option<SocketAddr>,
     requests_per_minute: u32,
+    behind_proxy: bool,
+    certificate_file: Option<PathBuf>,
+    key_file: Option<PathBuf>,
+    client_ca_file: Option<PathBuf>,
     keys: Vec<RawKey>,
+}
+
+impl RawHttp {
+    /// Keys, passwords and sessions do not go over a network in clear.
+    fn tls(&self, folder: &Path) -> Result<Option<TlsFiles>, ConfigError> {
+        let path = |path: &PathBuf| folder.join(path);
+        let files = match (&self.certificate_file, &self.key_file) {
+            (Some(certificate), Some(key)) => Some(TlsFiles {
+                certificate: path(certificate),
+                key: path(key),
+                client_ca: self.client_ca_file.as_ref().map(path),
+            }),
+            (None, None) if self.client_ca_file.is_none() => None,
+            (Some(_), None) => {
+                return Err(ConfigError::value(
+                    "http.key_file",
+                    "the key of http.certificate_file is missing",
+                ));
+            }
+            _ => {
+                return Err(ConfigError::value(
+                    "http.certificate_file",
+                    "the certificate is missing",
+                ));
+            }
+        };
+        let beyond = self
+            .listen
+            .is_some_and(|a| !a.ip().to_canonical().is_loopback());
+        if beyond && files.is_none() && !self.behind_proxy {
+            return Err(ConfigError::value(
+                "http.listen",
+                "beyond this machine keys would go in clear: name certificate_file and key_file, or listen on 127.0.0.1; behind_proxy = true where a proxy of yours has TLS and a network of its own leads here",
+            ));
+        }
+        Ok(files)
+    }
 }
 
 impl Default for RawHttp {
@@ -509,6 +559,10 @@ impl Default for RawHttp {
         Self {
             listen: None,
             requests_per_minute: 600,
+            behind_proxy: false,
+            certificate_file: None,
+            key_file: None,
+            client_ca_file: None,
             keys: Vec::new(),
         }
     }
@@ -520,22 +574,8 @@ struct RawKey {
     name: String,
     tenant: String,
     sha256: String,
-    scopes: Vec<RawScope>,
+    scopes: Vec<String>,
     requests_per_minute: Option<u32>,
-}
-
-#[derive(Deserialize, Clone, Copy)]
-#[serde(rename_all = "kebab-case")]
-enum RawScope {
-    Disputes,
-    Events,
-    Health,
-    Metrics,
-    Payments,
-    #[serde(rename = "payments:read")]
-    PaymentsRead,
-    Receipts,
-    Tasks,
 }
 
 #[derive(Deserialize, Default)]
@@ -732,6 +772,8 @@ struct RawTenant {
     #[serde(default)]
     stay_prompts: Hearers,
     operator_keyed: Option<toml::Value>,
+    #[serde(default)]
+    roles: RawRoles,
 }
 
 #[derive(Deserialize, Default)]
@@ -973,6 +1015,7 @@ impl Config {
             "http.requests_per_minute".into(),
             raw.http.requests_per_minute,
         )?;
+        let tls = raw.http.tls(folder)?;
         let keys = raw
             .http
             .keys
@@ -1025,9 +1068,16 @@ impl Config {
                 .transpose()?,
             agi: raw.agi.map(agi).transpose()?,
             pay_key: raw.pay_key.map(|raw| pay_key(raw, folder)).transpose()?,
+            access: Access::checked(
+                raw.access,
+                folder,
+                raw.http.behind_proxy,
+                requests_per_minute,
+            )?,
             http: Http {
                 listen: raw.http.listen,
                 keys,
+                tls,
             },
             admin_socket,
             journal,
@@ -1272,7 +1322,7 @@ pub(crate) fn secret(key: &str, path: &Path) -> Result<SecretString, ConfigError
 }
 
 /// What a file holds that nobody else may read; of one line or several.
-fn secret_text(key: &str, path: &Path) -> Result<SecretString, ConfigError> {
+pub(crate) fn secret_text(key: &str, path: &Path) -> Result<SecretString, ConfigError> {
     use std::os::unix::fs::PermissionsExt as _;
     let bad = |message: String| ConfigError::Secret {
         key: key.to_owned(),
@@ -1328,17 +1378,13 @@ fn api_key(
     let scopes = raw
         .scopes
         .into_iter()
-        .map(|s| match s {
-            RawScope::Disputes => Scope::Disputes,
-            RawScope::Events => Scope::Events,
-            RawScope::Health => Scope::Health,
-            RawScope::Metrics => Scope::Metrics,
-            RawScope::Payments => Scope::Payments,
-            RawScope::PaymentsRead => Scope::PaymentsRead,
-            RawScope::Receipts => Scope::Receipts,
-            RawScope::Tasks => Scope::Tasks,
+        .map(|name| {
+            Scope::from_name(&name).ok_or_else(|| {
+                let known: Vec<_> = Scope::ALL.iter().map(|scope| scope.name()).collect();
+                ConfigError::value(at("scopes"), format!("there are {}", known.join(", ")))
+            })
         })
-        .collect();
+        .collect::<Result<Vec<_>, _>>()?;
     Ok(ApiKey {
         name: word(&at("name"), raw.name)?,
         tenant: tenant.id.clone(),
@@ -1506,6 +1552,7 @@ fn tenant(
             .webhook
             .map(|raw| webhook(&at("webhook"), raw, folder))
             .transpose()?,
+        role_limits: raw.roles.into(),
         calls: calls(&at("calls"), &raw.calls)?,
         pool: raw.pool,
     })

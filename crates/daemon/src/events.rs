@@ -1325,3 +1325,51 @@ pub(crate) fn plan_refused(about: &About, plan: Plan, brand: Brand) {
 pub(crate) fn intent_refused(payment: PaymentId, error: &ivrpay_journal::IntentError) {
     error!(payment_id = %payment, error = %error, "an intent was refused; nothing was sent");
 }
+
+/// Who comes in at the API, and who does not. No name: what was typed as one may be a password.
+pub(crate) fn security(what: ivrpay_web::Security) {
+    use ivrpay_web::Security;
+    let result = match what {
+        Security::SignedIn => "signed-in",
+        Security::SignInFailed => "failed",
+        Security::Locked => "locked",
+        Security::Refused => "refused",
+        Security::NotKept | Security::ResultNotKept => "not-kept",
+    };
+    counter!("ivrpay_access_total", "result" => result).increment(1);
+    match what {
+        Security::Locked => warn!(
+            hint = "`ivrpay audit-log list` says who and from where; `ivrpay person unlock` lets him try again",
+            "ten tries to sign in under one name were not good: nobody of that name may for half an hour"
+        ),
+        Security::NotKept => error!(
+            hint = "see the journal: what changes something is refused as long as nobody can say who did it",
+            "what somebody wanted to do could not be kept, and was not done"
+        ),
+        Security::SignedIn
+        | Security::SignInFailed
+        | Security::Refused
+        | Security::ResultNotKept => {}
+    }
+}
+
+/// Until when the HTTP API's certificate is good.
+pub(crate) fn certificate(ends_ms: i64) {
+    // Seconds of this century fit.
+    let seconds = u32::try_from(ends_ms / 1_000).unwrap_or(u32::MAX);
+    gauge!("ivrpay_certificate_ends_seconds").set(f64::from(seconds));
+}
+
+pub(crate) fn certificate_renewed() {
+    counter!("ivrpay_certificate_reloads_total", "result" => "renewed").increment(1);
+    info!("the HTTP API has a new certificate");
+}
+
+pub(crate) fn certificate_refused(error: &ivrpay_web::TlsError) {
+    counter!("ivrpay_certificate_reloads_total", "result" => "refused").increment(1);
+    error!(
+        error = %error,
+        hint = "put a certificate and its key, both in PEM, where [http] names them; the old ones stay until then",
+        "the HTTP API's new certificate is no good"
+    );
+}

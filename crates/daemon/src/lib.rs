@@ -1,5 +1,6 @@
 //! The service: configuration, checks, calls, settlement. Joins every crate but `cli` and `sim`.
 
+mod access;
 mod anchor;
 mod arguments;
 pub mod audit;
@@ -41,6 +42,7 @@ mod spoken;
 mod tasks;
 #[cfg(feature = "plant")]
 pub mod teller;
+mod tls;
 pub mod tries;
 pub mod trunk;
 mod webhooks;

@@ -32,6 +32,8 @@ pub fn reach(config: &Config) -> Reach {
         read.push(identity.certificate_file.clone());
         read.push(identity.key_file.clone());
     }
+    // A certificate that is renewed is another file in the same folder.
+    read.extend(config.http.tls.iter().flat_map(ivrpay_web::Tls::folders));
     read.extend(
         AUTHORITIES
             .iter()
@@ -64,6 +66,9 @@ pub fn reach(config: &Config) -> Reach {
     connect.extend(lookups.filter_map(|lookup| lookup.port()));
     let webhooks = config.tenants.iter().filter_map(|t| t.webhook.as_ref());
     connect.extend(webhooks.filter_map(ivrpay_wire::Webhook::port));
+    let (issuer, authority) = config.access.reach();
+    connect.extend(issuer);
+    read.extend(authority.cloned());
     if let Location::Server(server) = &config.journal_at {
         connect.extend(server.address().map(|(_, port)| port));
         read.extend(server.files().iter().cloned());

@@ -175,6 +175,7 @@ pub async fn serve(
     crate::retention::watch(
         journal.clone(),
         config.terms.clone(),
+        config.access.audit,
         stopping.clone(),
         &servers,
     );
@@ -653,6 +654,7 @@ fn web(
                     waiting_max: t.waiting_max,
                     customer_calls_max: t.calls.at_once_max,
                     plans: t.plans.clone(),
+                    role_limits: t.role_limits.clone(),
                     refuses: Arc::new({
                         let (routing, offers) = (t.routing.clone(), t.plans.clone());
                         move |named, amount, plan| {
@@ -682,6 +684,7 @@ fn web(
             let began = Instant::now();
             move || began.elapsed()
         })),
+        access: config.access.at_work(),
         answered: Arc::new(events::asked_of_api),
         health: Arc::new({
             let (drain, pulse) = (drain.clone(), pulse.clone());
@@ -802,9 +805,12 @@ async fn listen(
     let admin = ivrpay_web::admin_router(web.clone());
     servers.spawn(async move {
         drop(
-            axum::serve(unix, admin)
-                .with_graceful_shutdown(stopped.cancelled_owned())
-                .await,
+            axum::serve(
+                unix,
+                admin.into_make_service_with_connect_info::<ivrpay_web::Peer>(),
+            )
+            .with_graceful_shutdown(stopped.cancelled_owned())
+            .await,
         );
     });
     if let Some(address) = config.http.listen {
@@ -812,7 +818,13 @@ async fn listen(
             format!("[http] listen = \"{address}\": the address can't be used; is another ivrpay running?")
         })?;
         let stopped = closing.clone().cancelled_owned();
-        servers.spawn(ivrpay_web::serve(tcp, ivrpay_web::router(web), stopped));
+        let tls = crate::tls::open(config, closing, servers)?;
+        servers.spawn(ivrpay_web::serve_tls(
+            tcp,
+            ivrpay_web::router(web),
+            tls,
+            stopped,
+        ));
     }
     Ok(())
 }
@@ -1020,7 +1032,7 @@ fn tell_manager(what: &str) {
     }
 }
 
-fn now_ms() -> i64 {
+pub(crate) fn now_ms() -> i64 {
     jiff::Timestamp::now().as_millisecond()
 }
 

@@ -332,6 +332,7 @@ columns!(
     String,
     &'r str,
     &'r [u8],
+    Option<&'r [u8]>,
     Option<i64>,
     Option<String>,
     Option<&'r str>

@@ -11,6 +11,7 @@
 
 mod accounts;
 mod answers;
+mod approvals;
 mod calls;
 mod chain;
 mod connectors;
@@ -19,11 +20,13 @@ mod error;
 mod expiring;
 mod inquiries;
 mod journal;
+mod keys;
 mod later;
 mod location;
 mod notices;
 mod outbox;
 mod parts;
+mod people;
 mod places;
 #[cfg(feature = "plant")]
 pub mod plant;
@@ -33,10 +36,12 @@ mod retention;
 mod scrub;
 mod store;
 mod tasks;
+mod trail;
 mod types;
 
 pub use accounts::{ChainHead, Held, Period};
 pub use answers::{Begun, GivenAnswer};
+pub use approvals::{Approval, ApprovalError, ApprovalFilter, ApprovalState, NewApproval};
 pub use connectors::{LiveConnector, Standing};
 pub use error::{
     AssignError, CallError, ClaimError, CreateError, Error, IntentError, LaterError, OutcomeError,
@@ -45,14 +50,20 @@ pub use error::{
 pub use expiring::Reserved;
 pub use inquiries::{HALF_DONE, LATE_ANSWER, RECOVERY, Unheard, Unknowns};
 pub use journal::Journal;
+pub use keys::{NewKey, ProgramKey};
 pub use location::{Location, Server, ServerError};
 pub use notices::Told;
 pub use outbox::{Event, EventCount, EventFilter, EventStanding};
 pub use parts::Part;
+pub use people::{
+    BegunSignIn, MayTry, NewPerson, NewSession, Person, PersonChange, PersonError, Proofs, Role,
+    SecondProof, Session,
+};
 pub use places::Places;
 pub use rehearsal::Rehearsal;
 pub use retention::{Over, Retained, Terms};
 pub use scrub::looks_like_card;
+pub use trail::{Deed, DeedFilter, Done};
 pub use types::{
     About, ApiRequest, Assignment, Attached, Break, By, CalledNow, Claim, Clock, Created,
     CustomerCall, EnteredBy, Filter, First, Found, IntentDraft, Later, LaterDraft, Match, Mode,

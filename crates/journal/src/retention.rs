@@ -83,8 +83,7 @@ impl Journal {
     pub async fn retain(&self, terms: &Terms) -> Result<Retained, Error> {
         // By a clock that jumped while we ran nothing is older.
         let now_ms = self.now_ms().saturating_sub(self.jumped_ms());
-        let from_ms = now_ms.saturating_sub(ms(Terms::SEEN));
-        if self.store().days_written(from_ms, now_ms).await? < Terms::DAYS_MIN {
+        if !self.clock_is_known(now_ms).await? {
             return Ok(Retained::Waits);
         }
         // What is to go is looked for beside whoever writes.
@@ -103,6 +102,13 @@ impl Journal {
             return tx.end(removed.map(Retained::Removed)).await;
         }
         Ok(Retained::Removed(0))
+    }
+
+    /// Whether the journal was written on enough of the days before now.
+    pub(crate) async fn clock_is_known(&self, now_ms: i64) -> Result<bool, Error> {
+        let from_ms = now_ms.saturating_sub(ms(Terms::SEEN));
+        let days = self.store().days_written(from_ms, now_ms).await?;
+        Ok(days >= Terms::DAYS_MIN)
     }
 
     /// What [`Self::retain`] would take out, and what it would leave though it is as old, by merchant.
@@ -136,7 +142,7 @@ impl Journal {
     }
 }
 
-fn ms(term: Duration) -> i64 {
+pub(crate) fn ms(term: Duration) -> i64 {
     i64::try_from(term.as_millis()).unwrap_or(i64::MAX)
 }
 
@@ -172,7 +178,7 @@ async fn remove(
 }
 
 /// Numbers in a row as one.
-fn cuts(mut records: Vec<(String, i64)>) -> Vec<Cut> {
+pub(crate) fn cuts(mut records: Vec<(String, i64)>) -> Vec<Cut> {
     records.sort();
     let mut cuts: Vec<Cut> = Vec::new();
     for (writer, number) in records {
@@ -191,7 +197,9 @@ fn cuts(mut records: Vec<(String, i64)>) -> Vec<Cut> {
 /// What a record of kind `retention` says.
 #[derive(Deserialize)]
 pub(crate) struct Removal {
-    pub(crate) tenant: TenantId,
+    /// Whose payments they were; none of what was no payment's.
+    #[serde(default)]
+    pub(crate) tenant: Option<TenantId>,
     pub(crate) before_ms: i64,
     pub(crate) records: Vec<Cut>,
 }
@@ -237,7 +245,7 @@ mod tests {
         let cuts = cuts(records.into());
         assert_eq!(cuts, [cut("a", 5, 7), cut("a", 9, 9), cut("b", 1, 1)]);
         let removal = Removal {
-            tenant: TenantId::new("acme").unwrap(),
+            tenant: Some(TenantId::new("acme").unwrap()),
             before_ms: 0,
             records: cuts,
         };

@@ -3,19 +3,23 @@
 
 mod accounts;
 mod answers;
+mod approvals;
 mod batch;
 mod calls;
 mod connectors;
 mod expiring;
 mod inquiries;
+mod keys;
 mod outbox;
 mod parts;
+mod people;
 mod places;
 mod postgres;
 mod recordings;
 mod retention;
 mod sqlite;
 mod tasks;
+mod trail;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -172,6 +172,18 @@ uuid_id!(
     /// One event that a merchant's program is told, the same at each try.
     EventId, "event id"
 );
+uuid_id!(
+    /// One person who signs in.
+    PersonId, "person id"
+);
+uuid_id!(
+    /// One key of a program, kept in the journal.
+    KeyId, "key id"
+);
+uuid_id!(
+    /// One wish that a second person has to allow.
+    ApprovalId, "approval id"
+);
 
 text_id!(
     /// A merchant on this installation.

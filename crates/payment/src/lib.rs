@@ -23,8 +23,9 @@ pub use advice::Advice;
 pub use card_like::{CARD_LENGTHS, is_card_like};
 pub use durable::Durable;
 pub use ids::{
-    AcquirerOrder, AcquirerRef, CallId, CardToken, EventId, IdError, IdempotencyKey, OperationId,
-    OperatorId, OrderId, Owner, PaymentId, RecordingId, SiteId, TaskId, TenantId,
+    AcquirerOrder, AcquirerRef, ApprovalId, CallId, CardToken, EventId, IdError, IdempotencyKey,
+    KeyId, OperationId, OperatorId, OrderId, Owner, PaymentId, PersonId, RecordingId, SiteId,
+    TaskId, TenantId,
 };
 pub use inquiry::{believed_from_ms, inquiry_pause};
 pub use machine::{Answer, Asked, Duty, Entry, Illegal, NotAllowed, Open, Standing, Step};

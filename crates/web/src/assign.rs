@@ -23,7 +23,7 @@ pub(crate) async fn payment(
     payment: Result<Path<String>, PathRejection>,
     body: Result<Json<api::AssignPayment>, JsonRejection>,
 ) -> Result<Json<api::Payment>, ApiError> {
-    who.need(Scope::Payments)?;
+    who.need(Scope::Captures)?;
     let payment = payment_id(payment)?;
     let Json(body) = body?;
     // It never changes its tenant.
@@ -39,7 +39,7 @@ pub(crate) async fn order(
     who: Who,
     body: Result<Json<api::AssignOrder>, JsonRejection>,
 ) -> Result<Json<api::Payment>, ApiError> {
-    who.need(Scope::Payments)?;
+    who.need(Scope::Captures)?;
     let Json(body) = body?;
     let (tenant, order) = payments::order(&who, body.tenant, body.order_id)?;
     let which = Which::Order {
@@ -67,7 +67,7 @@ async fn assign(
     who: &Who,
     which: &Which,
     to: Assignment,
-    person: String,
+    person: Option<String>,
     missing: &str,
 ) -> Result<Json<api::Payment>, ApiError> {
     let by = by(who, person)?;

@@ -1,76 +1,156 @@
 //! Bearer keys: stored as SHA-256 of a random key (a key has 256 bits of chance, so a plain hash is enough), compared in
 //! constant time.
 
+use std::sync::Arc;
+
 use axum::extract::{FromRequestParts, Request, State};
 use axum::http::header;
 use axum::http::request::Parts;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use ivrpay_journal::{Deed, Person, Role, Session};
 use ivrpay_payment::TenantId;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
 use crate::Web;
+use crate::access::{Address, Security};
 use crate::error::ApiError;
 use crate::limit::Left;
 use crate::request::AskedBy;
 
-/// What a key may do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What a key or a person may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Scope {
     /// Listen to `/v1/events`.
     Events,
-    /// Read `/metrics`.
+    /// Read `/metrics` and `/v1/pools`.
     Metrics,
-    /// Read what `ivrpay check` and `ivrpay audit` find.
-    Health,
-    /// Create and read payments.
+    /// All of payments.
     Payments,
-    /// Read payments, their stories and what is on now.
-    #[doc(alias = "payments:read")]
+    /// Read payments, calls and orders.
     PaymentsRead,
-    /// Issue and read receipts.
+    /// Announce payments, ring customers, and lead a capture.
+    Captures,
+    /// Capture, change, void, refund and inquire.
+    Refunds,
+    /// Make receipts.
     Receipts,
     /// Say that a payment is disputed.
     Disputes,
     /// Read, promise, take and close tasks.
     Tasks,
+    /// Read what `ivrpay check` and `ivrpay audit` say.
+    Health,
+    /// Keep people.
+    People,
+    /// Keep keys.
+    Keys,
+    /// Read who did what.
+    Audit,
 }
 
 impl Scope {
+    /// All of them.
+    pub const ALL: [Self; 13] = [
+        Self::Events,
+        Self::Metrics,
+        Self::Payments,
+        Self::PaymentsRead,
+        Self::Captures,
+        Self::Refunds,
+        Self::Receipts,
+        Self::Disputes,
+        Self::Tasks,
+        Self::Health,
+        Self::People,
+        Self::Keys,
+        Self::Audit,
+    ];
+    /// What an operator may.
+    const OPERATOR: [Self; 6] = [
+        Self::Events,
+        Self::PaymentsRead,
+        Self::Captures,
+        Self::Refunds,
+        Self::Receipts,
+        Self::Tasks,
+    ];
+    /// What a supervisor may.
+    const SUPERVISOR: [Self; 10] = [
+        Self::Events,
+        Self::PaymentsRead,
+        Self::Captures,
+        Self::Refunds,
+        Self::Receipts,
+        Self::Tasks,
+        Self::Disputes,
+        Self::Health,
+        Self::Metrics,
+        Self::Audit,
+    ];
+
     /// As it is written.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::Events => "events",
             Self::Metrics => "metrics",
-            Self::Health => "health",
             Self::Payments => "payments",
             Self::PaymentsRead => "payments:read",
+            Self::Captures => "captures",
+            Self::Refunds => "refunds",
             Self::Receipts => "receipts",
             Self::Disputes => "disputes",
             Self::Tasks => "tasks",
+            Self::Health => "health",
+            Self::People => "people",
+            Self::Keys => "keys",
+            Self::Audit => "audit",
         }
     }
 
-    /// Whether who has this may do that.
+    /// By its name.
     #[must_use]
-    pub fn includes(self, other: Self) -> bool {
-        self == other
-            || matches!(
-                (self, other),
-                (
-                    Self::Payments,
-                    Self::PaymentsRead | Self::Receipts | Self::Disputes
-                )
-            )
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|scope| scope.name() == name)
+    }
+
+    /// Whether who has this one may what the other one says.
+    #[must_use]
+    pub const fn includes(self, other: Self) -> bool {
+        let of_payments = matches!(
+            other,
+            Self::PaymentsRead | Self::Captures | Self::Refunds | Self::Receipts | Self::Disputes
+        );
+        self as u8 == other as u8 || matches!(self, Self::Payments) && of_payments
+    }
+
+    /// What a role may.
+    #[must_use]
+    pub const fn of(role: Role) -> &'static [Self] {
+        match role {
+            Role::Operator => &Self::OPERATOR,
+            Role::Supervisor => &Self::SUPERVISOR,
+            Role::Admin => &Self::ALL,
+        }
     }
 }
 
 /// SHA-256 of a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyHash([u8; 32]);
+
+impl KeyHash {
+    pub(crate) const fn new(hash: [u8; 32]) -> Self {
+        Self(hash)
+    }
+
+    pub(crate) const fn bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
 
 /// Not 64 hexadecimal digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -115,7 +195,11 @@ pub struct ApiKey {
 pub struct Keys(pub Vec<ApiKey>);
 
 impl Keys {
-    fn find(&self, key: &str) -> Option<&ApiKey> {
+    pub(crate) fn has(&self, key: &ApiKey) -> bool {
+        self.0.iter().any(|known| known.hash == key.hash)
+    }
+
+    pub(crate) fn find(&self, key: &str) -> Option<&ApiKey> {
         let hash = Sha256::digest(key.as_bytes());
         // Every key is compared, whether one was found or not.
         self.0.iter().fold(None, |found, known| {
@@ -131,41 +215,95 @@ impl Keys {
 /// Who asks.
 #[derive(Debug, Clone)]
 pub(crate) enum Who {
-    Admin,
+    /// Whoever may open the Unix socket.
+    Admin(Address),
     Key(ApiKey),
+    /// Somebody who has signed in.
+    Person(Arc<Session>),
 }
 
 impl Who {
     pub(crate) fn need(&self, scope: Scope) -> Result<(), ApiError> {
+        if self.may(scope) {
+            return Ok(());
+        }
+        let name = scope.name();
+        Err(ApiError::forbidden(match self {
+            Self::Person(session) => {
+                let role = session.person.role.name();
+                format!("the role {role} lacks the scope {name}; an admin gives roles")
+            }
+            _ => format!(
+                "this key lacks the scope {name}; add it under [[http.keys]] scopes, or make a key that has it: ivrpay key create"
+            ),
+        }))
+    }
+
+    pub(crate) fn may(&self, scope: Scope) -> bool {
         match self {
-            Self::Admin => Ok(()),
-            Self::Key(key) if key.scopes.iter().any(|own| own.includes(scope)) => Ok(()),
-            Self::Key(_) => Err(ApiError::forbidden(format!(
-                "this key lacks the scope {}; add it under [[http.keys]] scopes",
-                scope.name()
-            ))),
+            Self::Admin(_) => true,
+            Self::Key(key) => key.scopes.iter().any(|has| has.includes(scope)),
+            Self::Person(session) => {
+                let mut has = Scope::of(session.person.role).iter();
+                has.any(|has| has.includes(scope))
+            }
         }
     }
 
     pub(crate) fn sees(&self, tenant: &str) -> bool {
-        match self {
-            Self::Admin => true,
-            Self::Key(key) => key.tenant.as_str() == tenant,
-        }
+        self.tenant().is_none_or(|own| own.as_str() == tenant)
     }
 
     /// For the journal: by which door somebody came.
     pub(crate) fn name(&self) -> &str {
         match self {
-            Self::Admin => "admin",
+            Self::Admin(_) => "admin",
             Self::Key(key) => &key.name,
+            Self::Person(_) => "session",
+        }
+    }
+
+    /// For who did what: the kind of door.
+    pub(crate) const fn door(&self) -> &'static str {
+        match self {
+            Self::Admin(_) => "socket",
+            Self::Key(_) => "key",
+            Self::Person(_) => "session",
+        }
+    }
+
+    /// For who did what.
+    pub(crate) fn person_or_key(&self) -> String {
+        match self {
+            Self::Admin(address) => address.0.to_string(),
+            Self::Key(key) => key.name.clone(),
+            Self::Person(session) => session.person.name.to_string(),
+        }
+    }
+
+    /// Who has signed in.
+    pub(crate) fn person(&self) -> Option<&Person> {
+        match self {
+            Self::Person(session) => Some(&session.person),
+            _ => None,
+        }
+    }
+
+    /// The session of who has signed in.
+    pub(crate) fn session(&self) -> Result<&Arc<Session>, ApiError> {
+        match self {
+            Self::Person(session) => Ok(session),
+            _ => Err(ApiError::forbidden(
+                "this is for people: send the token of a session, not a key",
+            )),
         }
     }
 
     pub(crate) fn tenant(&self) -> Option<&TenantId> {
         match self {
-            Self::Admin => None,
+            Self::Admin(_) => None,
             Self::Key(key) => Some(&key.tenant),
+            Self::Person(session) => session.person.tenant.as_ref(),
         }
     }
 }
@@ -182,25 +320,53 @@ impl<S: Send + Sync> FromRequestParts<S> for Who {
     }
 }
 
+/// How often a person may ask: a page that polls is far below it.
+const PERSON_PER_MINUTE: u32 = 1_200;
+
 pub(crate) async fn bearer(State(web): State<Web>, mut request: Request, next: Next) -> Response {
-    let key = request
+    let secret = request
         .headers()
         .get(header::AUTHORIZATION)
         .and_then(|value| value.to_str().ok())
         .and_then(|value| value.split_once(' '))
         .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
-        .and_then(|(_, key)| web.keys.find(key.trim()).cloned());
-    let Some(key) = key else {
-        return ApiError::unauthorized().into_response();
+        .map(|(_, secret)| secret.trim().to_owned());
+    let who = match &secret {
+        Some(secret) => web.access.who(&web, secret).await,
+        None => Err(ApiError::unauthorized()),
     };
-    let (name, per_minute) = (key.name.clone(), key.requests_per_minute);
+    let who = match who {
+        Ok(who) => who,
+        Err(error) => {
+            if secret.is_some() && error.is_about_who() {
+                web.access.tell(Security::Refused);
+                let what = format!("{} {}", request.method(), request.uri().path());
+                web.access
+                    .note_refused(&web, &refused(&request, &what, &error))
+                    .await;
+            }
+            return error.into_response();
+        }
+    };
     // Names are each merchant's own.
-    let whose = format!("{}/{name}", key.tenant);
+    let (name, per_minute, whose) = match &who {
+        Who::Key(key) => (
+            key.name.clone(),
+            key.requests_per_minute,
+            format!("{}/{}", key.tenant, key.name),
+        ),
+        Who::Person(session) => (
+            session.person.name.to_string(),
+            PERSON_PER_MINUTE,
+            format!("person {}", session.person.id),
+        ),
+        Who::Admin(_) => ("admin".to_owned(), 0, String::new()),
+    };
     let left = (per_minute > 0).then(|| web.limits.take(&whose, per_minute));
     let mut response = match left {
         Some(Err(wait)) => ApiError::rate_limited(per_minute, wait).into_response(),
         _ => {
-            request.extensions_mut().insert(Who::Key(key));
+            request.extensions_mut().insert(who);
             next.run(request).await
         }
     };
@@ -211,14 +377,46 @@ pub(crate) async fn bearer(State(web): State<Web>, mut request: Request, next: N
     response
 }
 
+/// For who did what: somebody whom nobody knows.
+pub(crate) fn refused(request: &Request, what: &str, error: &ApiError) -> Deed {
+    let address = request.extensions().get::<Address>();
+    Deed {
+        address: address.map(|address| address.0.to_string()),
+        request: crate::request::id(),
+        result: format!("401 {}", error.code().name()),
+        via: "key".to_owned(),
+        what: what.chars().take(100).collect(),
+        ..Deed::default()
+    }
+}
+
 pub(crate) async fn admin(mut request: Request, next: Next) -> Response {
-    request.extensions_mut().insert(Who::Admin);
+    let address = request.extensions().get::<Address>().cloned();
+    let address = address.unwrap_or_else(|| Address("".into()));
+    request.extensions_mut().insert(Who::Admin(address));
     next.run(request).await
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_may_more_may_all_that_who_may_less() {
+        let [operator, supervisor, admin] = Role::ALL.map(Scope::of);
+        assert!(operator.iter().all(|scope| supervisor.contains(scope)));
+        assert!(supervisor.iter().all(|scope| admin.contains(scope)));
+        for scope in Scope::ALL {
+            assert_eq!(Scope::from_name(scope.name()), Some(scope));
+        }
+        assert!(
+            Scope::Payments.includes(Scope::Refunds) && !Scope::Refunds.includes(Scope::Payments)
+        );
+        assert!(
+            !Scope::Payments.includes(Scope::People)
+                && !Scope::PaymentsRead.includes(Scope::Captures)
+        );
+    }
 
     #[test]
     fn a_hash_is_64_hexadecimal_digits() {

@@ -28,7 +28,7 @@ pub(crate) async fn create(
     headers: HeaderMap,
     body: Result<Json<api::CallCustomer>, JsonRejection>,
 ) -> Result<Response, ApiError> {
-    who.need(Scope::Payments)?;
+    who.need(Scope::Captures)?;
     let tenant = merchant(&web, &who, "customers are called with a tenant's key")?;
     let Json(body) = body?;
     let request = idempotency_key(&headers)?.map(|key| ApiRequest {
@@ -173,7 +173,7 @@ pub(crate) async fn show(
     who: Who,
     call: Result<Path<String>, PathRejection>,
 ) -> Result<Json<api::CustomerCall>, ApiError> {
-    who.need(Scope::Payments)?;
+    who.need(Scope::PaymentsRead)?;
     let call = call_id(call)?;
     // Another tenant's call is not told from one that does not exist.
     web.journal

@@ -111,7 +111,7 @@ pub(crate) async fn cancel_payment(
     payment: Id,
     body: Result<Json<api::CancelPayment>, JsonRejection>,
 ) -> Result<Json<api::Cancelled>, ApiError> {
-    who.need(Scope::Payments)?;
+    who.need(Scope::Captures)?;
     let Json(body) = body?;
     let id = payment_id(payment)?;
     let by = by(&who, body.by)?;
@@ -137,7 +137,7 @@ pub(crate) async fn cancel(
     call: Id,
     body: Result<Json<api::CancelPayment>, JsonRejection>,
 ) -> Result<Json<api::Cancelled>, ApiError> {
-    who.need(Scope::Payments)?;
+    who.need(Scope::Captures)?;
     let Json(body) = body?;
     let payment = of_call(&web, &who, call).await?;
     let by = by(&who, body.by)?;
@@ -153,7 +153,7 @@ pub(crate) async fn ask(
     call: Id,
     body: Result<Json<api::AskField>, JsonRejection>,
 ) -> Result<Json<api::CaptureDone>, ApiError> {
-    who.need(Scope::Payments)?;
+    who.need(Scope::Captures)?;
     let Json(body) = body?;
     let payment = of_call(&web, &who, call).await?;
     done(&web, &who, payment, Want::Ask(body.field), body.by).await
@@ -167,7 +167,7 @@ pub(crate) async fn pause(
     call: Id,
     body: Result<Json<api::CaptureWish>, JsonRejection>,
 ) -> Result<Json<api::CaptureDone>, ApiError> {
-    who.need(Scope::Payments)?;
+    who.need(Scope::Captures)?;
     let Json(body) = body?;
     let payment = of_call(&web, &who, call).await?;
     done(&web, &who, payment, Want::Pause, body.by).await
@@ -181,7 +181,7 @@ pub(crate) async fn resume(
     call: Id,
     body: Result<Json<api::CaptureWish>, JsonRejection>,
 ) -> Result<Json<api::CaptureDone>, ApiError> {
-    who.need(Scope::Payments)?;
+    who.need(Scope::Captures)?;
     let Json(body) = body?;
     let payment = of_call(&web, &who, call).await?;
     done(&web, &who, payment, Want::Resume, body.by).await
@@ -213,7 +213,7 @@ async fn done(
     who: &Who,
     payment_id: PaymentId,
     want: Want,
-    person: String,
+    person: impl Into<Option<String>>,
 ) -> Result<Json<api::CaptureDone>, ApiError> {
     let call_id = wish(web, who, payment_id, want, by(who, person)?).await?;
     Ok(Json(api::CaptureDone {

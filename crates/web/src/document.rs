@@ -18,19 +18,22 @@ use utoipa::openapi::{
 use utoipa::{Modify, OpenApi as _};
 
 use crate::{
-    assign, calls, captures, drain, expiring, feed, hooks, later, orders, payments, recordings,
-    story, tasks, webhooks,
+    approvals, assign, calls, captures, drain, expiring, feed, hooks, keys, later, oidc, orders,
+    payments, people, recordings, sessions, story, tasks, trail, webhooks,
 };
 
 /// The key's scheme in the document.
 const KEY: &str = "key";
 /// What nobody needs a key for; `/hooks/` has keys of its own.
-const OPEN: [&str; 5] = [
+const OPEN: [&str; 8] = [
     "/healthz",
     "/readyz",
     "/openapi.json",
     "/docs",
     "/hooks/{connector}",
+    "/v1/sessions",
+    "/v1/sessions/oidc",
+    "/v1/sign-in/oidc",
 ];
 /// What the Unix socket alone has.
 const ADMIN: [&str; 2] = ["/v1/recordings", "/v1/drain"];
@@ -46,6 +49,9 @@ const ADMIN: [&str; 2] = ["/v1/recordings", "/v1/drain"];
         payments::create, payments::list, payments::show, story::show, assign::payment, assign::order, expiring::list, captures::cancel_payment,
         later::capture, later::change, later::void, later::refund, later::inquire, calls::create, calls::show, captures::list, captures::show, captures::ask, captures::pause, captures::resume, captures::cancel, orders::show, orders::split, orders::add,
         tasks::promise, tasks::list, tasks::show, tasks::take, tasks::done, webhooks::list, webhooks::show, webhooks::resend, webhooks::test, feed::events, crate::pools, crate::findings, crate::metrics,
+        sessions::create, oidc::begin, oidc::end, sessions::show, sessions::end, sessions::password,
+        people::list, people::create, people::show, people::disable, people::enable, people::unlock, people::password, people::second_factor, people::confirm,
+        keys::list, keys::create, keys::show, keys::rotate, keys::revoke, trail::list, approvals::list, approvals::show, approvals::approve, approvals::refuse,
         recordings::mark, recordings::list, recordings::resolve, drain::begin, drain::show, drain::end, hooks::take,
         crate::health, crate::ready, json, page
     ),
@@ -101,6 +107,8 @@ fn one(path: &str, posts: bool, operation: &mut Operation) {
         {
             answer.description = match status.as_str() {
                 "201" => "Made",
+                "202" => "A second person is asked",
+                "204" => "Done",
                 "503" => "Not now",
                 _ => "As asked",
             }
@@ -415,6 +423,7 @@ mod tests {
         let routes = crate::keyed()
             .merge(crate::admins())
             .merge(crate::open())
+            .merge(crate::doors())
             .merge(hooks::routes());
         let known: BTreeSet<(String, String)> = routes
             .known()

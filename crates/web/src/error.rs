@@ -43,6 +43,15 @@ impl ApiError {
         }
     }
 
+    pub(crate) const fn code(&self) -> ErrorCode {
+        self.code
+    }
+
+    /// Whether nobody is known who asks.
+    pub(crate) fn is_about_who(&self) -> bool {
+        self.status == StatusCode::UNAUTHORIZED
+    }
+
     pub(crate) fn with_status(mut self, status: StatusCode) -> Self {
         self.status = status;
         self
@@ -52,8 +61,60 @@ impl ApiError {
         Self::new(
             StatusCode::UNAUTHORIZED,
             ErrorCode::Unauthorized,
-            "send the header `Authorization: Bearer KEY` with a key of [[http.keys]]",
+            "send the header `Authorization: Bearer KEY` with a key of [[http.keys]] or of `ivrpay key`, or a session's token",
         )
+    }
+
+    fn not_known(code: ErrorCode, message: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, code, message)
+    }
+
+    pub(crate) fn key_expired() -> Self {
+        Self::not_known(ErrorCode::KeyExpired, "this key was good, and is no more")
+    }
+
+    pub(crate) fn session_ended() -> Self {
+        Self::not_known(
+            ErrorCode::SessionEnded,
+            "the session has ended: by its time, without a request for too long, or by a change of the person",
+        )
+    }
+
+    /// The same whatever is wrong, and whether there is such a person.
+    pub(crate) fn sign_in_failed() -> Self {
+        Self::not_known(
+            ErrorCode::SignInFailed,
+            "the name, the password or the code is wrong, or the code was used before",
+        )
+    }
+
+    /// Of what an issuer says: it is not a person who guesses, and he is told what is wrong.
+    pub(crate) fn sign_in_failed_since(why: &'static str) -> Self {
+        Self::not_known(
+            ErrorCode::SignInFailed,
+            format!("what the issuer says is not taken: {why}"),
+        )
+    }
+
+    pub(crate) fn code_required() -> Self {
+        Self::not_known(
+            ErrorCode::CodeRequired,
+            "send the code of the second factor too",
+        )
+    }
+
+    pub(crate) fn second_factor_missing(message: impl Into<String>) -> Self {
+        Self::new(
+            StatusCode::FORBIDDEN,
+            ErrorCode::SecondFactorMissing,
+            message,
+        )
+    }
+
+    pub(crate) fn locked(message: impl Into<String>, wait: Duration) -> Self {
+        let mut error = Self::new(StatusCode::TOO_MANY_REQUESTS, ErrorCode::Locked, message);
+        error.retry_after = Some(wait);
+        error
     }
 
     pub(crate) fn internal() -> Self {
@@ -297,6 +358,7 @@ impl IntoResponse for ApiError {
         };
         let body = serde_json::to_string(&problem).unwrap_or_default();
         let mut response = (self.status, body).into_response();
+        response.extensions_mut().insert(self.code);
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, PROBLEM);
         if self.status == StatusCode::UNAUTHORIZED {

@@ -40,7 +40,7 @@ pub(crate) async fn list(
     who: Who,
     query: Result<Query<ExpiringQuery>, QueryRejection>,
 ) -> Result<Json<api::Expiring>, ApiError> {
-    who.need(Scope::Payments)?;
+    who.need(Scope::PaymentsRead)?;
     let Query(query) = query
         .map_err(|error| ApiError::parameters(&error, "within_hours, and tenant for an admin"))?;
     let hours = query.within_hours.unwrap_or(HOURS);

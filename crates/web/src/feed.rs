@@ -25,6 +25,8 @@ use crate::error::ApiError;
 const KEPT_MAX: usize = 4_096;
 /// And how long.
 const AGE_MAX: Duration = Duration::from_secs(600);
+/// How often it is looked whether who listens still may.
+const STILL: Duration = Duration::from_secs(3);
 /// When a client tries again whose connection broke.
 const RETRY: Duration = Duration::from_secs(2);
 
@@ -155,6 +157,7 @@ pub(crate) async fn events(
     let last = headers.get("last-event-id");
     let last = last.map(|id| id.to_str().unwrap_or_default());
     let (missed, live) = web.events.listen(last);
+    let whose = who.clone();
     let feed = web.events.clone();
     let hello = Event::default().retry(RETRY);
     let hello = match missed.before {
@@ -183,6 +186,19 @@ pub(crate) async fn events(
         .chain(stream::iter(first))
         .chain(told)
         .filter_map(|event| std::future::ready(event.map(Ok)))
-        .take_until(web.closing.cancelled_owned());
+        .take_until(until(web, whose));
     Ok(Sse::new(all).keep_alive(KeepAlive::new().interval(Duration::from_secs(15))))
+}
+
+/// The service ends, or who listens may not any more: his session is over, or his key.
+async fn until(web: Web, who: Who) {
+    loop {
+        tokio::select! {
+            () = web.closing.cancelled() => return,
+            () = tokio::time::sleep(STILL) => {}
+        }
+        if !web.access.is_still(&web, &who).await {
+            return;
+        }
+    }
 }

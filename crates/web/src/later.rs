@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::rejection::{JsonRejection, PathRejection};
 use axum::extract::{Path, State};
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use futures_util::future::BoxFuture;
 use ivrpay_api as api;
@@ -11,6 +11,7 @@ use ivrpay_journal::{ApiRequest, By, LaterDraft, LaterError, Operation, Payment,
 use ivrpay_payment::{AcquirerOrder, OperationKind, Outcome, PaymentId, Why};
 
 use crate::Web;
+use crate::approvals;
 use crate::auth::{Scope, Who};
 use crate::error::ApiError;
 use crate::hooks::{HookRefused, Posted};
@@ -150,7 +151,7 @@ macro_rules! later {
         #[doc = $text]
         #[utoipa::path(
             post, path = $path, params(("id" = String, Path, format = "uuid")), request_body = api::Later,
-            responses((status = 200, body = LaterAnswer))
+            responses((status = 200, body = LaterAnswer), (status = 202, body = api::ApprovalNeeded))
         )]
         pub(crate) async fn $name(
             web: State<Web>,
@@ -188,10 +189,10 @@ async fn ask(
     payment: Id,
     body: Wish,
 ) -> Result<Response, ApiError> {
-    who.need(Scope::Payments)?;
+    who.need(Scope::Refunds)?;
     let id = payment_id(payment)?;
     let Json(body) = body?;
-    own(&web, &who, id).await?;
+    let payment = own(&web, &who, id).await?;
     let request = idempotency_key(&headers)?.map(|key| ApiRequest {
         key,
         // Who asks is no part of what is asked.
@@ -227,13 +228,26 @@ async fn ask(
         })
         .into_response());
     }
+    if let Some(approval) = approvals::needed(&web, &who, &payment, &draft).await? {
+        let asked = Json(approvals::asked(&approval));
+        return Ok((StatusCode::ACCEPTED, asked).into_response());
+    }
     let operation = web.acquirers.later(id, draft).await?;
-    let payment = after(&web, &who, id).await?;
+    Ok(done(&web, &who, id, &operation).await?.into_response())
+}
+
+/// What came of it.
+pub(crate) async fn done(
+    web: &Web,
+    who: &Who,
+    id: PaymentId,
+    operation: &Operation,
+) -> Result<Json<api::LaterDone>, ApiError> {
+    let payment = after(web, who, id).await?;
     Ok(Json(api::LaterDone {
-        operation: shown(&operation),
+        operation: shown(operation),
         payment: view(&payment),
-    })
-    .into_response())
+    }))
 }
 
 /// The payment as it is after the acquirer was asked: not to be read then is no "nothing was changed".
@@ -252,7 +266,7 @@ pub(crate) async fn inquire(
     payment: Id,
     body: Result<Json<api::Inquire>, JsonRejection>,
 ) -> Result<Json<api::Inquired>, ApiError> {
-    who.need(Scope::Payments)?;
+    who.need(Scope::Refunds)?;
     let id = payment_id(payment)?;
     let Json(body) = body?;
     own(&web, &who, id).await?;

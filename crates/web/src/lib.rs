@@ -2,7 +2,9 @@
 //!
 //! Knows `api`, `payment` and `journal`; cannot name card data. A function returns the [`Router`], so tests need no port.
 
+mod access;
 mod again;
+mod approvals;
 mod assign;
 mod auth;
 mod calls;
@@ -13,16 +15,23 @@ mod error;
 mod expiring;
 mod feed;
 mod hooks;
+mod keys;
 mod later;
 mod limit;
 mod listen;
+mod oidc;
 mod orders;
 mod payments;
+mod people;
 mod recordings;
 mod request;
 mod routes;
+mod secrets;
+mod sessions;
 mod story;
 mod tasks;
+mod tls;
+mod trail;
 mod webhooks;
 
 use std::collections::BTreeMap;
@@ -43,7 +52,9 @@ use routes::Routes;
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
+pub use access::{Access, AccessOptions, Peer, Security};
 pub use api::CaptureField as Field;
+pub use approvals::RoleLimits;
 pub use auth::{ApiKey, KeyHash, KeyHashError, Keys, Scope};
 pub use captures::{Want, Wished};
 pub use document::openapi;
@@ -54,8 +65,11 @@ pub use feed::Feed;
 pub use hooks::{HOOK_BYTES_MAX, HookRefused, Posted};
 pub use later::{Acquirers, LaterRefused};
 pub use limit::{Limits, Steady};
-pub use listen::{CONNECTIONS_MAX, HEAD_MAX, serve};
+pub use listen::{CONNECTIONS_MAX, HEAD_MAX, serve, serve_tls};
+pub use oidc::{Oidc, OidcAsk, OidcAsks, OidcOptions};
 pub use request::{Answered, BODY_MAX, RequestId};
+pub use secrets::{Seal, SealError};
+pub use tls::{Tls, TlsError, TlsFiles};
 pub use webhooks::TestsWebhook;
 
 /// Largest body that is read, bytes. A payment is a few hundred.
@@ -88,6 +102,8 @@ pub struct Tenant {
     pub customer_calls_max: u32,
     /// How else than at once may be paid.
     pub plans: Offers,
+    /// What people may ask of an acquirer alone.
+    pub role_limits: RoleLimits,
     /// What its acquirers have no room for.
     pub refuses: Refuses,
 }
@@ -145,6 +161,8 @@ pub struct Web {
     pub body_max: Duration,
     /// How often each key has asked.
     pub limits: Limits,
+    /// Keys of the journal, and people.
+    pub access: Access,
     /// Told of every request.
     pub answered: Arc<dyn Fn(&Answered) + Send + Sync>,
     /// Asked for every `GET /healthz`.
@@ -245,18 +263,24 @@ pub fn router(web: Web) -> Router {
     // From the outside in: who it is and how often, the body, whether it came before.
     let keyed = keyed
         .layer(middleware::from_fn_with_state(web.clone(), again::once))
+        .layer(middleware::from_fn_with_state(web.clone(), trail::kept))
         .layer(middleware::from_fn_with_state(
             web.clone(),
             request::whole_body,
         ))
         .layer(middleware::from_fn_with_state(web.clone(), auth::bearer));
-    finish(keyed.merge(hooks::routes().into_router()), web)
+    let doors = doors().into_router().layer(middleware::from_fn_with_state(
+        web.clone(),
+        request::whole_body,
+    ));
+    finish(keyed.merge(doors).merge(hooks::routes().into_router()), web)
 }
 
 /// The same routes for whoever may open the Unix socket (mode 0600): every tenant, no key.
 pub fn admin_router(web: Web) -> Router {
     let open = shared().merge(admins()).into_router();
     let open = open
+        .layer(middleware::from_fn_with_state(web.clone(), trail::kept))
         .layer(middleware::from_fn_with_state(
             web.clone(),
             request::whole_body,
@@ -271,6 +295,17 @@ fn keyed() -> Routes {
         .post("/v1/payments", payments::create)
         .post("/v1/calls", calls::create)
         .post("/v1/tasks", tasks::promise)
+        .get("/v1/session", sessions::show)
+        .post("/v1/session/end", sessions::end)
+        .post("/v1/session/password", sessions::password)
+}
+
+/// Where people sign in.
+fn doors() -> Routes {
+    Routes::default()
+        .post("/v1/sessions", sessions::create)
+        .get("/v1/sign-in/oidc", oidc::begin)
+        .post("/v1/sessions/oidc", oidc::end)
 }
 
 /// Behind a key, and on the Unix socket.
@@ -306,6 +341,25 @@ fn shared() -> Routes {
         .get("/v1/webhooks/events/{id}", webhooks::show)
         .post("/v1/webhooks/events/{id}/resend", webhooks::resend)
         .post("/v1/webhooks/test", webhooks::test)
+        .get("/v1/people", people::list)
+        .post("/v1/people", people::create)
+        .get("/v1/people/{id}", people::show)
+        .post("/v1/people/{id}/disable", people::disable)
+        .post("/v1/people/{id}/enable", people::enable)
+        .post("/v1/people/{id}/unlock", people::unlock)
+        .post("/v1/people/{id}/password", people::password)
+        .post("/v1/people/{id}/second-factor", people::second_factor)
+        .post("/v1/people/{id}/second-factor/confirm", people::confirm)
+        .get("/v1/keys", keys::list)
+        .post("/v1/keys", keys::create)
+        .get("/v1/keys/{id}", keys::show)
+        .post("/v1/keys/{id}/rotate", keys::rotate)
+        .post("/v1/keys/{id}/revoke", keys::revoke)
+        .get("/v1/audit", trail::list)
+        .get("/v1/approvals", approvals::list)
+        .get("/v1/approvals/{id}", approvals::show)
+        .post("/v1/approvals/{id}/approve", approvals::approve)
+        .post("/v1/approvals/{id}/refuse", approvals::refuse)
         .get("/v1/events", feed::events)
         .get("/v1/pools", pools)
         .get("/v1/health/findings", findings)

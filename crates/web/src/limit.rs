@@ -16,6 +16,8 @@ use crate::error::whole_seconds;
 const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 const LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const WINDOW: Duration = Duration::from_secs(60);
+/// Buckets that are kept before those that are full are let go of: there is one for each address that has tried to sign in.
+const BUCKETS_MAX: usize = 20_000;
 
 /// Since any moment that stays the same.
 pub type Steady = Arc<dyn Fn() -> Duration + Send + Sync>;
@@ -50,6 +52,10 @@ impl Limits {
         let now = (self.now)();
         let each = WINDOW / per_minute.max(1);
         let mut all = self.full_at.lock().unwrap_or_else(PoisonError::into_inner);
+        if all.len() >= BUCKETS_MAX {
+            // One that is full again is as one that is not there.
+            all.retain(|_, full_at| *full_at > now);
+        }
         let full_at = all.entry(key.to_owned()).or_default();
         let missing = full_at.saturating_sub(now);
         // One more would be more than it holds.

@@ -5,12 +5,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use hyper::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
+
+use crate::access::Peer;
+use crate::tls::Tls;
 
 /// Connections at once; one more waits in the kernel's queue.
 pub const CONNECTIONS_MAX: usize = 256;
@@ -23,6 +29,16 @@ const REFUSED_PAUSE: Duration = Duration::from_millis(100);
 
 /// Serves `router` until `stop`; returns when the last connection has ended.
 pub async fn serve(listener: TcpListener, router: Router, stop: impl Future<Output = ()>) {
+    serve_tls(listener, router, None, stop).await;
+}
+
+/// The same, by TLS where there is a pair for it.
+pub async fn serve_tls(
+    listener: TcpListener,
+    router: Router,
+    tls: Option<Arc<Tls>>,
+    stop: impl Future<Output = ()>,
+) {
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let graceful = GracefulShutdown::new();
     let mut http = http1::Builder::new();
@@ -37,15 +53,32 @@ pub async fn serve(listener: TcpListener, router: Router, stop: impl Future<Outp
             () = &mut stop => break,
             accepted = accepted => accepted,
         };
-        let Ok((stream, _)) = accepted else {
+        let Ok((stream, from)) = accepted else {
             tokio::time::sleep(REFUSED_PAUSE).await;
             continue;
         };
-        let service = TowerToHyperService::new(router.clone());
-        let connection = graceful.watch(http.serve_connection(TokioIo::new(stream), service));
+        let routes = TowerToHyperService::new(router.clone());
+        let service = service_fn(move |mut request: Request<Incoming>| {
+            request.extensions_mut().insert(Peer::Net(from.ip()));
+            routes.call(request)
+        });
+        let (http, tls, watcher) = (http.clone(), tls.clone(), graceful.watcher());
         tokio::spawn(async move {
             // An error is the client's: it went away, or sent no HTTP.
-            drop(connection.await);
+            match tls {
+                None => {
+                    let connection = http.serve_connection(TokioIo::new(stream), service);
+                    drop(watcher.watch(connection).await);
+                }
+                Some(tls) => {
+                    // Who says nothing holds no place.
+                    let shaken = tokio::time::timeout(HEAD_MAX, tls.accept(stream)).await;
+                    if let Ok(Ok(stream)) = shaken {
+                        let connection = http.serve_connection(TokioIo::new(stream), service);
+                        drop(watcher.watch(connection).await);
+                    }
+                }
+            }
             drop(place);
         });
     }

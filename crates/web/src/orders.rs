@@ -25,7 +25,7 @@ pub(crate) async fn split(
     who: Who,
     body: Result<Json<api::SplitOrder>, JsonRejection>,
 ) -> Result<(StatusCode, Json<api::Order>), ApiError> {
-    who.need(Scope::Payments)?;
+    who.need(Scope::Captures)?;
     let Json(body) = body?;
     let (tenant, order) = payments::order(&who, body.tenant, body.order_id)?;
     let currency = currency(&web, &tenant, body.currency.as_deref())?;
@@ -47,7 +47,7 @@ pub(crate) async fn add(
     who: Who,
     body: Result<Json<api::AddToOrder>, JsonRejection>,
 ) -> Result<(StatusCode, Json<api::OrderPart>), ApiError> {
-    who.need(Scope::Payments)?;
+    who.need(Scope::Captures)?;
     let Json(body) = body?;
     let (tenant, order) = payments::order(&who, body.tenant, body.order_id)?;
     let currency = currency(&web, &tenant, body.currency.as_deref())?;
@@ -75,7 +75,7 @@ pub(crate) async fn show(
     who: Who,
     query: Result<Query<Asked>, QueryRejection>,
 ) -> Result<Json<api::Order>, ApiError> {
-    who.need(Scope::Payments)?;
+    who.need(Scope::PaymentsRead)?;
     let Query(asked) = query.map_err(|rejection| {
         ApiError::parameters(&rejection, "order_id, and tenant for an admin")
     })?;

@@ -33,7 +33,7 @@ pub(crate) async fn create(
     headers: HeaderMap,
     body: Result<Json<api::CreatePayment>, JsonRejection>,
 ) -> Result<Response, ApiError> {
-    who.need(Scope::Payments)?;
+    who.need(Scope::Captures)?;
     let tenant = merchant(&web, &who, "payments are announced with a tenant's key")?;
     let Json(body) = body?;
     let key = idempotency_key(&headers)?;
@@ -401,7 +401,7 @@ pub(crate) async fn list(
     who: Who,
     query: Result<Query<ListQuery>, QueryRejection>,
 ) -> Result<Json<api::Payments>, ApiError> {
-    who.need(Scope::Payments)?;
+    who.need(Scope::PaymentsRead)?;
     let Query(query) = query.map_err(|rejection| {
         ApiError::parameters(
             &rejection,
@@ -499,7 +499,7 @@ pub(crate) async fn show(
     who: Who,
     payment: Result<Path<String>, PathRejection>,
 ) -> Result<Json<api::Payment>, ApiError> {
-    who.need(Scope::Payments)?;
+    who.need(Scope::PaymentsRead)?;
     let payment = own(&web, &who, payment_id(payment)?).await?;
     let mut shown = view(&payment);
     if payment.decline_reason.is_some() {

@@ -13,7 +13,7 @@ use axum::response::{IntoResponse as _, Response};
 use uuid::Uuid;
 
 use crate::error::ApiError;
-use crate::{BODY_BYTES_MAX, Web};
+use crate::{BODY_BYTES_MAX, Web, access};
 
 /// The header in and out.
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -82,8 +82,10 @@ pub struct Answered {
 }
 
 /// Runs a request under its id, and tells of it.
-pub(crate) async fn named(State(web): State<Web>, request: Request, next: Next) -> Response {
+pub(crate) async fn named(State(web): State<Web>, mut request: Request, next: Next) -> Response {
     let began = Instant::now();
+    let address = access::address(&request, web.access.options().behind_proxy);
+    request.extensions_mut().insert(address);
     let given = request.headers().get(&REQUEST_ID);
     let given = given.and_then(|id| id.to_str().ok()?.parse().ok());
     let id = given.unwrap_or_else(RequestId::fresh);

@@ -185,10 +185,28 @@ pub(crate) async fn done(
     Ok(Json(view(&web, done.map_err(refused)?)))
 }
 
-/// The person that a body names, and the door he came by.
-pub(crate) fn by(who: &Who, person: String) -> Result<By, ApiError> {
+/// The person that a body names, and the door he came by. Who has signed in is that person, and need not say it.
+pub(crate) fn by(who: &Who, named: impl Into<Option<String>>) -> Result<By, ApiError> {
+    let named = named.into();
+    let named = named.map(|n| id("by", OperatorId::new(n))).transpose()?;
+    let person = match (who.person(), named) {
+        (Some(own), None) => own.name.clone(),
+        (Some(own), Some(named)) if own.name == named => named,
+        (Some(own), Some(_)) => {
+            return Err(ApiError::forbidden(format!(
+                "by: you have signed in as {}, and do nothing in another's name; leave it out",
+                own.name
+            )));
+        }
+        (None, Some(named)) => named,
+        (None, None) => {
+            return Err(ApiError::invalid(
+                "by: say who does it; only a person who has signed in may leave it out",
+            ));
+        }
+    };
     Ok(By {
-        person: id("by", OperatorId::new(person))?,
+        person,
         via: who.name().to_owned(),
     })
 }

@@ -2,15 +2,21 @@
 
 #![allow(clippy::unwrap_used, reason = "a test")]
 
+#[path = "api/access.rs"]
+mod access;
 #[path = "api/attacks.rs"]
 mod attacks;
+#[path = "api/oidc.rs"]
+mod oidc;
 #[path = "api/papers.rs"]
 mod papers;
 #[path = "api/requests.rs"]
 mod requests;
+#[path = "api/tls.rs"]
+mod tls;
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -18,15 +24,16 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use ivrpay_api as api;
 use ivrpay_journal::{
-    By, Claim, IntentDraft, Journal, Later, LaterDraft, OpenOptions, Operation, Planned,
+    By, Claim, IntentDraft, Journal, Later, LaterDraft, OpenOptions, Operation, Planned, Role,
 };
 use ivrpay_payment::{
     AcquirerRef, Approval, Brand, CallId, Currency, Doubt, Money, Offer, Offers, OperationKind,
     Outcome, PaymentId, Plan, TenantId, Transaction, Truncated,
 };
 use ivrpay_web::{
-    Acquirers, Answered, ApiKey, Caller, Feed, HOOK_BYTES_MAX, HookRefused, JournalHealth, Keys,
-    LaterRefused, Limits, NotCalled, Posted, Rings, Scope, Tenant, ToCall, Want, Web, Wished,
+    Access, AccessOptions, Acquirers, Answered, ApiKey, Caller, Feed, HOOK_BYTES_MAX, HookRefused,
+    JournalHealth, Keys, LaterRefused, Limits, NotCalled, Oidc, Posted, Rings, RoleLimits, Scope,
+    Seal, Tenant, ToCall, Want, Web, Wished,
 };
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -48,11 +55,15 @@ struct Server {
     connected: Arc<AtomicBool>,
     call: Arc<Mutex<Asked>>,
     journal: Journal,
+    web: Web,
+    issuer: Arc<oidc::Issuer>,
     events: Feed,
     captures: Arc<Mutex<Vec<api::Capture>>>,
     answered: Arc<Mutex<Vec<Answered>>>,
     /// What the limits take for the time.
     steady_ms: Arc<AtomicU64>,
+    /// The time of every other clock.
+    now_ms: Arc<AtomicI64>,
     notes: Arc<Notes>,
     _folder: tempfile::TempDir,
 }
@@ -116,6 +127,10 @@ fn tenant(name: &str, currency: &str, language: &str) -> Tenant {
         } else {
             Offers::NONE
         },
+        role_limits: RoleLimits(vec![
+            (Role::Operator, OperationKind::Refund, 1_000),
+            (Role::Supervisor, OperationKind::Refund, 5_000),
+        ]),
         refuses: Arc::new(|named, amount, plan| {
             if plan.is_some_and(|plan| !plan.is_lump_sum()) && amount.minor() > 5_000_000 {
                 return Some("amount: the connector second takes at most 5000000".to_owned());
@@ -268,7 +283,13 @@ impl Server {
     async fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut options = OpenOptions::new("test");
-        options.clock = Arc::new(|| NOW_MS);
+        let now_ms = Arc::new(AtomicI64::new(NOW_MS));
+        let clock = || {
+            let now_ms = Arc::clone(&now_ms);
+            Arc::new(move || now_ms.load(Ordering::SeqCst))
+        };
+        options.clock = clock();
+        options.steady = None;
         let journal = Journal::open(folder.path().join("journal.db"), options)
             .await
             .unwrap();
@@ -282,7 +303,8 @@ impl Server {
         let up = Arc::clone(&connected);
         let call = Arc::new(Mutex::new((Wished::NotInCall, None)));
         let asked = Arc::clone(&call);
-        let all = [Scope::Events, Scope::Metrics, Scope::Payments, Scope::Tasks];
+        let all = Scope::ALL;
+        let issuer = oidc::Issuer::new();
         let notes = Arc::new(Notes::default());
         let web = Web {
             quarantine: ivrpay_web::Quarantine {
@@ -319,6 +341,11 @@ impl Server {
                 let ms = Arc::clone(&steady_ms);
                 move || Duration::from_millis(ms.load(Ordering::Relaxed))
             })),
+            access: Access::new(AccessOptions {
+                oidc: Some(Oidc::new(issuer.options())),
+                seal: Some(Seal::new("a key that is for tests alone, and long").unwrap()),
+                ..AccessOptions::default()
+            }),
             answered: Arc::new(move |answer| told.lock().unwrap().push(answer.clone())),
             body_max: Duration::from_millis(300),
             wish: Arc::new(move |_, want, by| {
@@ -359,7 +386,7 @@ impl Server {
             metrics: metrics_exporter_prometheus::PrometheusBuilder::new()
                 .build_recorder()
                 .handle(),
-            clock: Arc::new(|| NOW_MS),
+            clock: clock(),
             authorisation_days: Arc::new([("sandbox".to_owned(), 7)].into()),
             prompt_version: "1".into(),
             closing: CancellationToken::new(),
@@ -368,7 +395,9 @@ impl Server {
         };
         Self {
             api: serve(ivrpay_web::router(web.clone())).await,
-            admin: serve(ivrpay_web::admin_router(web)).await,
+            admin: serve(ivrpay_web::admin_router(web.clone())).await,
+            web,
+            issuer,
             connected,
             call,
             journal,
@@ -376,6 +405,7 @@ impl Server {
             captures: shown,
             answered,
             steady_ms,
+            now_ms,
             notes,
             _folder: folder,
         }
@@ -391,6 +421,12 @@ impl Server {
         let to = if key.is_empty() { self.admin } else { self.api };
         let head = "content-type: application/json\r\n";
         ask(to, "POST", path, key, head, &body.to_string()).await
+    }
+
+    /// To a path that nobody needs a key for.
+    async fn send_open(&self, path: &str, body: Value) -> Answer {
+        let head = "content-type: application/json\r\n";
+        ask(self.api, "POST", path, "", head, &body.to_string()).await
     }
 
     async fn get(&self, key: &str, path: &str) -> Answer {

@@ -16,6 +16,7 @@ mod again;
 pub mod conformance;
 mod error;
 mod hook;
+mod issuer;
 mod lookup;
 mod probe;
 #[cfg(test)]
@@ -30,6 +31,7 @@ mod webhook;
 
 pub use error::{Certificate, ConfigError, SendError, Unreached};
 pub use hook::{Hook, HookConfig, HookError};
+pub use issuer::{Issuer, IssuerError};
 pub use lookup::{ANSWER_MAX, Lookup, LookupConfig, LookupError};
 pub use probe::Reached;
 pub use run::{Checkpoint, Kept, NotWritten, Ran, Trouble, hint, run_from};

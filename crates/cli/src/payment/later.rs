@@ -73,7 +73,7 @@ impl Wish {
     fn body(&self, by: &str, dry_run: bool) -> Vec<u8> {
         json(&ivrpay_api::Later {
             amount: self.amount,
-            by: by.to_owned(),
+            by: Some(by.to_owned()),
             dry_run,
         })
     }

@@ -116,7 +116,10 @@ impl Store {
         let removals = removals(&self.reads).await?;
         Ok(removals
             .iter()
-            .filter(|removal| tenant.is_none_or(|tenant| *tenant == removal.tenant))
+            .filter(|removal| {
+                let of = removal.tenant.as_ref();
+                of.is_some_and(|of| tenant.is_none_or(|tenant| tenant == of))
+            })
             .map(|removal| removal.before_ms)
             .max())
     }

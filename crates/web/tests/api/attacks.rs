@@ -41,6 +41,14 @@ struct Ids {
     payment: String,
     task: String,
     call: String,
+    person: String,
+    key: String,
+    /// By whom nobody comes in any more, or only for some of it.
+    expired: String,
+    revoked: String,
+    reader: String,
+    ended: String,
+    operator: String,
 }
 
 fn routes(ids: &Ids) -> Vec<Route> {
@@ -55,6 +63,8 @@ fn routes(ids: &Ids) -> Vec<Route> {
         let id = match path.split('/').nth(2) {
             Some("tasks") => &ids.task,
             Some("calls" | "captures") => &ids.call,
+            Some("people") => &ids.person,
+            Some("keys") => &ids.key,
             _ => &ids.payment,
         };
         let schema = &operation["requestBody"]["content"]["application/json"]["schema"]["$ref"];
@@ -87,12 +97,17 @@ fn right(schema: &Value, ids: &Ids) -> Map<String, Value> {
         ("action", _) => json!("deleted"),
         ("amounts", _) => json!([600, 600]),
         (_, Some("integer")) => json!(1200),
+        ("code", _) => json!("123456"),
+        ("old" | "new" | "password", _) => json!("correct horse battery"),
+        (_, Some("array")) => json!([]),
         (_, Some("string")) => json!("A-1"),
+        ("by", _) => json!("A-1"),
         _ => Value::Null,
     };
     fields
         .iter()
-        .filter(|(name, _)| needed(name))
+        // Only who has signed in may leave it out.
+        .filter(|(name, _)| needed(name) || *name == "by")
         .map(|(name, one)| (name.clone(), value(name, one)))
         .collect()
 }
@@ -105,6 +120,24 @@ async fn knock(server: &Server, route: &Route, key: &str, head: &str, body: &str
 
 async fn fixture() -> (Server, Ids) {
     let server = Server::start().await;
+    let id = |answer: &Answer| answer.body["id"].as_str().unwrap().to_owned();
+    let sato = server.someone("sato", "operator", Some("tokyo")).await;
+    let key = async |scope: &str, expires: Option<&str>| {
+        let body = json!({"tenant": "tokyo", "name": "k", "scopes": [scope], "expires_at": expires, "by": "root"});
+        server.send("", "/v1/keys", body).await
+    };
+    let text = |answer: &Answer, field: &str| answer.body[field].as_str().unwrap().to_owned();
+    let reader = key("payments:read", None).await;
+    let revoked = key("payments", None).await;
+    // An hour from the time of every clock here.
+    let expired = key("payments", Some("2026-11-18T12:06:40Z")).await;
+    assert_eq!(expired.status, 201, "{expired:?}");
+    let revoke = format!("/v1/keys/{}/revoke", id(&revoked));
+    server.send("", &revoke, json!({"by": "root"})).await;
+    server.wait(3_600);
+    let ended = server.sign_in(&sato).await;
+    ask(server.api, "POST", "/v1/session/end", &ended, "", "").await;
+    let operator = server.sign_in(&sato).await;
     let payment = r#"{"amount": 1200, "order_id": "A-1", "caller_number": "0312345678"}"#;
     let payment = server.post("tokyo-key", "", payment).await;
     let task = json!({"order_id": "A-1", "caller_number": "0312345678", "owner": "sato", "due_at": "2026-11-24T18:00:00+09:00",
@@ -116,11 +149,17 @@ async fn fixture() -> (Server, Ids) {
     let payment_of: PaymentId = call.body["payment_id"].as_str().unwrap().parse().unwrap();
     let call_of: CallId = call.body["id"].as_str().unwrap().parse().unwrap();
     server.journal.claim(payment_of, call_of).await.unwrap();
-    let id = |answer: &Answer| answer.body["id"].as_str().unwrap().to_owned();
     let ids = Ids {
         payment: id(&payment),
         task: id(&task),
         call: id(&call),
+        person: sato.id.clone(),
+        key: id(&reader),
+        expired: text(&expired, "key"),
+        revoked: text(&revoked, "key"),
+        reader: text(&reader, "key"),
+        ended,
+        operator,
     };
     (server, ids)
 }
@@ -154,6 +193,32 @@ async fn strangers(server: &Server, ids: &Ids, table: &mut Table) {
                 answer.status == 401,
             );
         }
+        for (what, key, code) in [
+            ("expired", &ids.expired, "key-expired"),
+            ("revoked", &ids.revoked, "unauthorized"),
+            ("an ended session", &ids.ended, "session-ended"),
+        ] {
+            let answer = knock(server, &route, key, head, &body).await;
+            let good = answer.status == 401 && answer.code() == code;
+            table.note(&format!("{what}: {shown}"), &answer, good);
+        }
+        if route.method == "POST" {
+            let answer = knock(server, &route, &ids.reader, head, &body).await;
+            let good = answer.status == 403;
+            table.note(&format!("reads alone: {shown}"), &answer, good);
+        }
+        let admins = ["people", "keys", "audit", "webhooks"];
+        if route
+            .path
+            .split('/')
+            .nth(2)
+            .is_some_and(|of| admins.contains(&of))
+        {
+            // A person who may less, and says nothing of who he is.
+            let answer = knock(server, &route, &ids.operator, head, &body).await;
+            let good = answer.status == 403;
+            table.note(&format!("another role: {shown}"), &answer, good);
+        }
         // Listens and reads metrics, no more.
         let metrics = ["/metrics", "/v1/pools"].contains(&route.path.as_str());
         if !metrics {
@@ -167,7 +232,7 @@ async fn strangers(server: &Server, ids: &Ids, table: &mut Table) {
         if metrics || route.path == "/v1/events" {
             continue;
         }
-        let own = [&ids.payment, &ids.task, &ids.call];
+        let own = [&ids.payment, &ids.task, &ids.call, &ids.person, &ids.key];
         let tells = |answer: &Answer| own.iter().any(|id| answer.body.to_string().contains(*id));
         let by_id = own.iter().any(|id| route.path.contains(*id));
         let named = if route.method == "GET" && !by_id {
@@ -364,6 +429,88 @@ async fn lines(server: &Server, table: &mut Table) {
     table.note("a used key elsewhere", &answer, answer.status == 422);
 }
 
+/// Passwords, codes and tokens of one's own choice.
+async fn guesses(server: &Server, ids: &Ids, table: &mut Table) {
+    let door = async |body: Value, head: &str| {
+        let head = format!("{JSON}{head}");
+        ask(
+            server.api,
+            "POST",
+            "/v1/sessions",
+            "",
+            &head,
+            &body.to_string(),
+        )
+        .await
+    };
+    let right = "correct horse battery";
+    for (what, password, code) in [
+        ("a password is guessed", "wrong horse battery", "000000"),
+        ("a code is guessed", right, "000000"),
+        ("a recovery code is guessed", right, "aaaa-aaaa-aaaa-aaaa"),
+    ] {
+        let unlock = format!("/v1/people/{}/unlock", ids.person);
+        server.send("", &unlock, json!({"by": "root"})).await;
+        for at in 0..14 {
+            server.wait(3);
+            let body = json!({"person": "sato", "password": password, "code": code});
+            let answer = door(body, "").await;
+            let good = answer.status == if at < 10 { 401 } else { 429 };
+            table.note(&format!("{what}, {at}"), &answer, good);
+        }
+    }
+    // From one address, with another name each time.
+    let mut locked = 0;
+    for at in 0..60 {
+        let body = json!({"person": format!("nobody{at}"), "password": right});
+        let answer = door(body, "").await;
+        locked += usize::from(answer.status == 429);
+        table.note(
+            "a name is guessed",
+            &answer,
+            [401, 429].contains(&answer.status),
+        );
+    }
+    table
+        .passed
+        .extend((locked < 20).then(|| format!("names are guessed: {locked} locked")));
+    server.wait(120);
+    // Nobody is given a token that he has chosen.
+    let chosen = format!("ivs_{}", "a".repeat(43));
+    let body = json!({"person": "nobody", "password": right, "token": chosen});
+    let answer = door(body, "").await;
+    table.note("a token of one's own, sent", &answer, answer.status == 400);
+    let body = json!({"person": "nobody", "password": right});
+    for head in [
+        format!("authorization: Bearer {chosen}\r\n"),
+        format!("cookie: session={chosen}\r\n"),
+    ] {
+        let answer = door(body.clone(), &head).await;
+        table.note("a token of one's own, shown", &answer, answer.status == 401);
+    }
+    for token in [chosen.as_str(), "ivs_", "ivk_", &ids.ended] {
+        let answer = server.get(token, "/v1/session").await;
+        table.note("a token of one's own, used", &answer, answer.status == 401);
+    }
+    for body in [
+        json!({}),
+        json!([]),
+        json!({"person": "sato"}),
+        json!({"person": 1, "password": 2}),
+        json!({"person": "sato' OR 1=1--", "password": {"$ne": ""}}),
+        json!({"person": "sato", "password": "x".repeat(5_000)}),
+        json!({"person": "4111111111111111", "password": right}),
+    ] {
+        let answer = door(body, "").await;
+        let quoted = answer.body.to_string().contains("4111111111111111");
+        table.note(
+            "what is none at the door",
+            &answer,
+            answer.status == 400 && !quoted,
+        );
+    }
+}
+
 #[tokio::test]
 #[ignore = "scripts/test runs it by itself, and shows its count"]
 async fn attacks() {
@@ -374,6 +521,7 @@ async fn attacks() {
     bodies(&server, &ids, &mut table).await;
     slow(&server, &ids, &mut table).await;
     lines(&server, &mut table).await;
+    guesses(&server, &ids, &mut table).await;
     // What another merchant, and the one key of `lines`, may do is all that was done.
     let after = ask(server.admin, "GET", "/v1/payments?tenant=tokyo", "", "", "").await;
     let known = before.body["payments"].as_array().unwrap();

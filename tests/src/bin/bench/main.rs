@@ -1,7 +1,7 @@
-//! `bench [--instance N] [--only calls|protection|pay-key]`, which `make bench` runs: what the service costs, each a ratio, a distribution or a
+//! `bench [--instance N] [--only api|calls|protection|pay-key]`, which `make bench` runs: what the service costs, each a ratio, a distribution or a
 //! count of one run on a real Asterisk. Build it by scripts/bench.
 //!
-//! Prints seven lines, each with its aim and `ok` or `missed`; only a call that failed makes the exit code 1, since the speed
+//! Prints nine lines, each with its aim and `ok` or `missed`; only a call that failed makes the exit code 1, since the speed
 //! of a machine is not a test.
 #![allow(
     clippy::print_stdout,
@@ -10,6 +10,7 @@
     reason = "a program that prints measurements"
 )]
 
+mod api;
 mod cost;
 mod paykey;
 mod wiped;
@@ -475,6 +476,68 @@ async fn protection(lab: &Lab) -> anyhow::Result<usize> {
     Ok(cost.failed)
 }
 
+/// The HTTP API: two lines.
+async fn api(lab: &Arc<Lab>) -> anyhow::Result<usize> {
+    let mut service = Service::start(lab, "bench-api", true, |config| {
+        places(config);
+        set(config, "http.requests_per_minute", 0);
+    })
+    .await?;
+    eprintln!("bench: payments are created, and bodies synced by a handler that does nothing else");
+    let (ours, bare) = api::created(&service).await?;
+    println!(
+        "api: a payment created in {}; a bare handler that syncs a file: {}; ours has {:.2} of its rate; aim: at least 0.3: {}",
+        ours.text(),
+        bare.text(),
+        ours.per_second() / bare.per_second(),
+        verdict(ours.per_second() >= 0.3 * bare.per_second())
+    );
+    let callers = Arc::new(Callers::new(lab, &service).await?);
+    eprintln!(
+        "bench: {AT_ONCE} calls, then the same with {} listeners",
+        api::LISTENERS
+    );
+    let mut costs = Vec::new();
+    let mut failed = 0;
+    let mut late = None;
+    for listened in [false, true] {
+        let listeners = match listened {
+            true => Some(api::Listeners::open(&service).await?),
+            false => None,
+        };
+        let idle = resident(service.pid())?;
+        let before = cpu(service.pid())?;
+        let crowd = crowd(&callers, &service).await?;
+        let spent = cpu(service.pid())?.saturating_sub(before);
+        failed += crowd.failed;
+        costs.push((
+            1e3 * spent.as_secs_f64() / crowd.calls.max(1) as f64,
+            idle,
+            crowd.resident_kib,
+        ));
+        if let Some(listeners) = listeners {
+            late = Some(listeners.close()?);
+        }
+    }
+    drop(callers);
+    service.stop(Duration::from_secs(30)).await?;
+    let (p50, p99, frames) = late.context("nobody listened")?;
+    let [(alone, quiet, _), (heard, open, most)] = costs[..] else {
+        anyhow::bail!("two runs");
+    };
+    println!(
+        "consoles: {} listeners while {AT_ONCE} pay: from event to listener p50 {:.1} and p99 {:.1} ms ({frames} events heard), CPU of the service {heard:.1} ms a payment against {alone:.1} without them, \
+         {:.1} KiB a listener, {:.1} MiB at most; {failed} calls failed; aim: p99 under 250 ms, none: {}",
+        api::LISTENERS,
+        1e3 * p50.as_secs_f64(),
+        1e3 * p99.as_secs_f64(),
+        open.saturating_sub(quiet) as f64 / api::LISTENERS as f64,
+        most as f64 / 1024.0,
+        verdict(p99 < Duration::from_millis(250) && failed == 0)
+    );
+    Ok(failed)
+}
+
 /// Operators and customers: two lines.
 async fn pay_key(lab: &Lab) -> anyhow::Result<usize> {
     let mut service = Service::start(lab, "bench-pay-key", true, places).await?;
@@ -501,6 +564,7 @@ async fn pay_key(lab: &Lab) -> anyhow::Result<usize> {
 /// Parts that are measured on their own.
 #[derive(Clone, Copy, PartialEq)]
 enum Part {
+    Api,
     Calls,
     Protection,
     PayKey,
@@ -510,6 +574,9 @@ async fn run(instance: u32, only: Option<Part>) -> anyhow::Result<usize> {
     let lab = Arc::new(Lab::up(instance, "sid")?);
     let wanted = |part| only.is_none_or(|only| only == part);
     let mut failed = 0;
+    if wanted(Part::Api) {
+        failed += api(&lab).await?;
+    }
     if wanted(Part::Calls) {
         failed += calls(&lab).await?;
     }
@@ -528,6 +595,7 @@ fn args() -> Option<(u32, Option<Part>)> {
     while let Some(arg) = args.next() {
         match (arg.as_str(), args.next()?.as_str()) {
             ("--instance", number) => instance = number.parse().ok()?,
+            ("--only", "api") => only = Some(Part::Api),
             ("--only", "calls") => only = Some(Part::Calls),
             ("--only", "protection") => only = Some(Part::Protection),
             ("--only", "pay-key") => only = Some(Part::PayKey),
@@ -543,7 +611,7 @@ async fn main() -> ExitCode {
         .install_default()
         .ok();
     let Some((instance, only)) = args() else {
-        eprintln!("usage: bench [--instance N] [--only calls|protection|pay-key]");
+        eprintln!("usage: bench [--instance N] [--only api|calls|protection|pay-key]");
         return ExitCode::from(2);
     };
     match run(instance, only).await {

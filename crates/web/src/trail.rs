@@ -1,0 +1,157 @@
+//! Who did what: every request that changes something is kept before it is done, and what came of it behind. What can't be kept is not done.
+
+use axum::Json;
+use axum::body::{Body, to_bytes};
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, Request, State};
+use axum::http::{Method, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
+use ivrpay_api as api;
+use ivrpay_journal::{Deed, DeedFilter, Done};
+use ivrpay_payment::OperatorId;
+use serde::Deserialize;
+
+use crate::access::{Address, Security};
+use crate::auth::{Scope, Who};
+use crate::error::ApiError;
+use crate::payments::{cut, limit, own_tenant, rfc3339};
+use crate::{BODY_BYTES_MAX, Web, request};
+
+/// Longest text of what was done.
+const WHAT_MAX: usize = 160;
+/// What stands there before it is done.
+pub(crate) const BEGUN: &str = "begun";
+
+/// What somebody wants to do.
+pub(crate) fn deed(who: &Who, address: &Address, what: &str) -> Deed {
+    Deed {
+        address: Some(address.0.to_string()).filter(|address| !address.is_empty()),
+        request: request::id(),
+        result: BEGUN.to_owned(),
+        tenant: who.tenant().cloned(),
+        via: who.door().to_owned(),
+        what: what.chars().take(WHAT_MAX).collect(),
+        who: who.person_or_key(),
+        by: None,
+    }
+}
+
+/// Around everything that a key, a person or the socket asks for.
+pub(crate) async fn kept(
+    State(web): State<Web>,
+    who: Who,
+    request: Request,
+    next: Next,
+) -> Response {
+    if request.method() != Method::POST {
+        return next.run(request).await;
+    }
+    let address = request.extensions().get::<Address>().cloned();
+    let address = address.unwrap_or_else(|| Address("".into()));
+    let mut deed = deed(&who, &address, &format!("POST {}", request.uri().path()));
+    let (parts, body) = request.into_parts();
+    // It is in memory already: `whole_body`.
+    let Ok(body) = to_bytes(body, BODY_BYTES_MAX).await else {
+        return ApiError::invalid("the body could not be read").into_response();
+    };
+    deed.by = named(&body);
+    let request = Request::from_parts(parts, Body::from(body));
+    if let Err(error) = web.journal.note_deed(&deed).await {
+        web.access.tell(Security::NotKept);
+        return ApiError::from(error).into_response();
+    }
+    let answer = next.run(request).await;
+    deed.result = result(&answer);
+    if web.journal.note_deed(&deed).await.is_err() {
+        web.access.tell(Security::ResultNotKept);
+    }
+    answer
+}
+
+/// The person whom a body names.
+fn named(body: &[u8]) -> Option<String> {
+    #[derive(Deserialize)]
+    struct By {
+        by: Option<OperatorId>,
+    }
+    let by: By = serde_json::from_slice(body).ok()?;
+    by.by.map(Into::into)
+}
+
+fn result(answer: &Response) -> String {
+    let status = answer.status().as_u16();
+    let made = answer.headers().get(header::LOCATION);
+    match (
+        answer.extensions().get::<api::ErrorCode>(),
+        made.and_then(|made| made.to_str().ok()),
+    ) {
+        (Some(code), _) => format!("{status} {}", code.name()),
+        (None, Some(made)) => format!("{status} {made}"),
+        (None, None) => status.to_string(),
+    }
+}
+
+#[derive(Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ListQuery {
+    /// Behind this entry, the oldest first: for whoever reads on for ever. 0 is the beginning.
+    after: Option<i64>,
+    /// Before this entry, the newest first.
+    before: Option<i64>,
+    /// Of this person or key alone.
+    who: Option<String>,
+    tenant: Option<String>,
+    limit: Option<u32>,
+}
+
+/// Who did what.
+#[utoipa::path(get, path = "/v1/audit", params(ListQuery), responses((status = 200, body = api::AuditLog)))]
+pub(crate) async fn list(
+    State(web): State<Web>,
+    who: Who,
+    query: Result<Query<ListQuery>, QueryRejection>,
+) -> Result<Json<api::AuditLog>, ApiError> {
+    who.need(Scope::Audit)?;
+    let Query(query) = query.map_err(|rejection| {
+        ApiError::parameters(
+            &rejection,
+            "after or before (the next of the page before), who, limit (1 to 200), and tenant for an admin",
+        )
+    })?;
+    if query.after.is_some() && query.before.is_some() {
+        return Err(ApiError::invalid("after: name after or before, not both"));
+    }
+    let limit = limit(query.limit)?;
+    let filter = DeedFilter {
+        tenant: own_tenant(&who, query.tenant)?,
+        who: query.who,
+        after: query.after,
+        before: query.before,
+        // One more than is shown says whether there is another page.
+        limit: limit + 1,
+    };
+    let mut found = web.journal.deeds(&filter).await?;
+    let more = cut(&mut found, limit);
+    Ok(Json(api::AuditLog {
+        next: found.last().filter(|_| more).map(|done| done.sequence),
+        entries: found.into_iter().map(view).collect(),
+    }))
+}
+
+fn view(done: Done) -> api::AuditEntry {
+    let deed = done.deed;
+    api::AuditEntry {
+        id: done.sequence,
+        at: rfc3339(done.at_ms),
+        who: deed.who,
+        via: deed.via,
+        by: deed.by,
+        address: deed.address,
+        tenant: deed.tenant.map(Into::into),
+        what: deed.what,
+        result: deed.result,
+        request_id: Some(deed.request).filter(|id| !id.is_empty()),
+    }
+}
