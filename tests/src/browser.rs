@@ -65,6 +65,7 @@ impl Page {
                 "--disable-component-update",
                 "--disable-sync",
                 "--no-proxy-server",
+                "--accept-lang=ja",
                 "--remote-debugging-port=0",
                 "--remote-debugging-address=127.0.0.1",
             ])

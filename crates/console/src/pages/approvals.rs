@@ -3,9 +3,10 @@
 use askama::Template;
 use axum::extract::{Path, State};
 use axum::response::Response;
+use ivrpay_api as api;
 use serde_json::{Value, json};
 
-use super::{Frame, allowed, answer, good, html, id, rows, text, told};
+use super::{Frame, allowed, answer, good, html, id, told};
 use crate::Console;
 use crate::client::Trouble;
 use crate::guard::Posted;
@@ -20,7 +21,7 @@ struct Row {
     amount: String,
     payment: String,
     asked_by: String,
-    reason: String,
+    until: String,
     /// Nobody approves what he has asked for himself.
     own: bool,
 }
@@ -39,36 +40,27 @@ pub(crate) async fn page(State(console): State<Console>, signed: Signed) -> Resp
 
 async fn listed(console: &Console, signed: &Signed) -> Result<Response, Trouble> {
     allowed(&signed.person, "/approvals")?;
-    let all: Value = console.client.get(&signed.token, "/v1/approvals").await?;
+    let all: api::Approvals = console.client.get(&signed.token, "/v1/approvals").await?;
     let lang = signed.lang;
-    let listed = rows(&all, "approvals").iter().map(|one| {
-        let asked_by = first(one, &["asked_by", "by"]);
-        let amount = one.get("amount").and_then(Value::as_u64);
-        Row {
-            id: first(one, &["id", "approval_id"]),
-            at: show::time(
-                &first(one, &["asked_at", "created_at", "at"]),
-                &console.zone,
-            ),
-            what: words::operation(&first(one, &["kind", "operation"]), lang).to_owned(),
-            amount: amount.map_or(String::new(), |minor| {
-                show::amount(minor, &text(one, "currency"))
-            }),
-            payment: text(one, "payment_id"),
-            own: asked_by == signed.person.person,
-            reason: text(one, "reason"),
-            asked_by,
-        }
+    // One that is approved and not done is approved again to have it done.
+    let waiting = all
+        .approvals
+        .into_iter()
+        .filter(|one| matches!(&*one.state, "open" | "approved"));
+    let rows = waiting.map(|one| Row {
+        id: one.id.to_string(),
+        at: show::time(&one.asked_at, &console.zone),
+        until: show::time(&one.until, &console.zone),
+        what: words::operation(&one.kind, lang).to_owned(),
+        amount: show::amount(one.amount, &one.currency),
+        payment: one.payment_id.to_string(),
+        own: one.asked_by == signed.person.person,
+        asked_by: one.asked_by,
     });
     Ok(html(&ApprovalsPage {
-        rows: listed.collect(),
+        rows: rows.collect(),
         f: Frame::of(console, signed, "/approvals", lang.words().approvals),
     }))
-}
-
-fn first(value: &Value, names: &[&str]) -> String {
-    let all = names.iter().map(|name| text(value, name));
-    all.into_iter().find(|t| !t.is_empty()).unwrap_or_default()
 }
 
 pub(crate) async fn act(

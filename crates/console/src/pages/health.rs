@@ -4,31 +4,13 @@ use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
 use ivrpay_api as api;
-use serde::Deserialize;
 
 use super::{Frame, allowed, answer, html};
 use crate::Console;
 use crate::client::Trouble;
 use crate::sessions::Signed;
 use crate::show;
-use crate::words;
-
-#[derive(Deserialize)]
-struct Findings {
-    #[serde(default)]
-    checked_at: String,
-    findings: Vec<Finding>,
-}
-
-#[derive(Deserialize)]
-#[serde(default)]
-#[derive(Default)]
-struct Finding {
-    code: String,
-    severity: String,
-    what: String,
-    hint: Option<String>,
-}
+use crate::words::{self, Lang};
 
 struct Row {
     code: String,
@@ -49,7 +31,23 @@ struct HealthPage {
     ready: Option<api::Ready>,
 }
 
-/// The worst first.
+fn row(finding: api::HealthFinding, lang: Lang) -> Row {
+    let severity = match finding.severity {
+        api::HealthSeverity::Danger => "danger",
+        api::HealthSeverity::Warning => "warning",
+        api::HealthSeverity::Note => "note",
+        api::HealthSeverity::Ok => "ok",
+    };
+    Row {
+        severity,
+        severity_name: words::severity(severity, lang).to_owned(),
+        code: finding.code,
+        what: finding.what,
+        hint: finding.hint.unwrap_or_default(),
+    }
+}
+
+/// The worst first, as the API has them.
 const SEVERITIES: [&str; 4] = ["danger", "warning", "note", "ok"];
 
 pub(crate) async fn page(State(console): State<Console>, signed: Signed) -> Response {
@@ -62,32 +60,15 @@ async fn shown(console: &Console, signed: &Signed) -> Result<Response, Trouble> 
     let lang = signed.lang;
     let found = console
         .client
-        .get::<Findings>(&signed.token, "/v1/health/findings");
+        .get::<api::HealthFindings>(&signed.token, "/v1/health/findings");
     let ready = console.client.open::<api::Ready>("/readyz");
     let (found, ready) = tokio::join!(found, ready);
     let found = found?;
-    let place = |severity: &str| {
-        // One that is not known is looked at first.
-        SEVERITIES
-            .iter()
-            .position(|known| *known == severity)
-            .unwrap_or(0)
-    };
-    let mut rows: Vec<Row> = found
+    let rows: Vec<Row> = found
         .findings
         .into_iter()
-        .map(|finding| Row {
-            severity: SEVERITIES
-                .get(place(&finding.severity))
-                .copied()
-                .unwrap_or("danger"),
-            severity_name: words::severity(&finding.severity, lang).to_owned(),
-            code: finding.code,
-            what: finding.what,
-            hint: finding.hint.unwrap_or_default(),
-        })
+        .map(|finding| row(finding, lang))
         .collect();
-    rows.sort_by_key(|row| place(row.severity));
     let counts = SEVERITIES.map(|severity| {
         let count = rows.iter().filter(|row| row.severity == severity).count();
         (severity, words::severity(severity, lang).to_owned(), count)

@@ -112,7 +112,7 @@ async fn shown(console: &Console, signed: &Signed, payment: &str) -> Result<Resp
     let todo = signed.person.may("tasks");
     // What is not there, or not for this person, is left out.
     let (story, receipts, order, tasks) = tokio::join!(
-        client.get::<Value>(token, &story),
+        client.get::<api::Story>(token, &story),
         client.get::<Value>(token, &receipts),
         client.get::<api::Order>(token, &order),
         async {
@@ -161,7 +161,7 @@ async fn shown(console: &Console, signed: &Signed, payment: &str) -> Result<Resp
         may_inquire: unknown && may("refunds"),
         may_dispute: approved && may("disputes"),
         disputed,
-        entries: story.ok().map(|story| entries(&story, console, lang)),
+        entries: story.ok().map(|story| entries(story, console, lang)),
         parts: order.map_or_else(|_| Vec::new(), |order| parts(&order, &payment, lang)),
         tasks,
         receipts: receipts.map_or_else(|_| Vec::new(), |all| receipts_of(&all, console)),
@@ -270,23 +270,19 @@ fn acts(payment: &api::Payment, disputed: bool, lang: Lang) -> Vec<Act> {
     acts
 }
 
-fn entries(story: &Value, console: &Console, lang: Lang) -> Vec<Entry> {
-    let all = rows(story, "entries").iter();
-    all.map(|entry| {
-        let (who, via) = (text(entry, "who"), text(entry, "via"));
-        Entry {
-            at: show::second(&text(entry, "at"), &console.zone),
-            who: match via.is_empty() || via == who {
-                true => who,
-                false => format!("{who} ({via})"),
-            },
-            what: words::story(&text(entry, "what"), lang).to_owned(),
-            detail: entry
-                .pointer("/detail/text")
-                .and_then(Value::as_str)
-                .unwrap_or_default()
-                .to_owned(),
-        }
+fn entries(story: api::Story, console: &Console, lang: Lang) -> Vec<Entry> {
+    let all = story.entries.into_iter();
+    all.map(|entry| Entry {
+        at: show::second(&entry.at, &console.zone),
+        what: words::story(&entry.what, lang).to_owned(),
+        detail: match entry.detail.note {
+            Some(note) => format!("{} ({note})", entry.detail.text),
+            None => entry.detail.text,
+        },
+        who: match entry.via {
+            Some(via) if via != entry.who => format!("{} ({via})", entry.who),
+            _ => entry.who,
+        },
     })
     .collect()
 }

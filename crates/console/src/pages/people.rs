@@ -3,9 +3,9 @@
 use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
-use serde_json::Value;
+use ivrpay_api as api;
 
-use super::{Frame, allowed, answer, html, rows, text};
+use super::{Frame, allowed, answer, html};
 use crate::Console;
 use crate::client::Trouble;
 use crate::sessions::Signed;
@@ -17,7 +17,7 @@ struct Someone {
     name: String,
     role: String,
     extension: String,
-    second_factor: String,
+    second_factor: &'static str,
     state: String,
 }
 
@@ -46,30 +46,26 @@ async fn listed(console: &Console, signed: &Signed) -> Result<Response, Trouble>
     allowed(&signed.person, "/people")?;
     let (client, token, lang) = (&console.client, &signed.token, signed.lang);
     let w = lang.words();
-    let people = client.get::<Value>(token, "/v1/people");
-    let keys = client.get::<Value>(token, "/v1/keys");
+    let people = client.get::<api::People>(token, "/v1/people");
+    let keys = client.get::<api::Keys>(token, "/v1/keys");
     let (people, keys) = tokio::join!(people, keys);
-    let time = |value: &Value, name: &str| show::time(&text(value, name), &console.zone);
-    let people = people?;
-    let people = rows(&people, "people").iter().map(|one| Someone {
-        person: text(one, "name"),
-        name: text(one, "shown"),
-        role: words::role_name(&text(one, "role"), lang).to_owned(),
-        extension: text(one, "extension"),
-        second_factor: text(one, "second_factor"),
-        state: stands(one, &console.zone, w),
+    let time = |at: Option<String>| at.map_or(String::new(), |at| show::time(&at, &console.zone));
+    let people = people?.people.into_iter().map(|one| Someone {
+        state: stands(&one, &console.zone, w),
+        role: words::role_name(&one.role, lang).to_owned(),
+        extension: one.extension.unwrap_or_default(),
+        second_factor: if one.second_factor { "✓" } else { "–" },
+        person: one.name,
+        name: one.shown,
     });
     // A key's list is for those who may see keys.
-    let keys = keys.unwrap_or(Value::Null);
-    let keys = rows(&keys, "keys").iter().map(|one| {
-        let scopes = rows(one, "scopes").iter().filter_map(Value::as_str);
-        Key {
-            name: text(one, "name"),
-            prefix: text(one, "prefix"),
-            scopes: scopes.collect::<Vec<_>>().join(", "),
-            expires: time(one, "expires_at"),
-            used: time(one, "used_at"),
-        }
+    let keys = keys.map_or_else(|_| Vec::new(), |all| all.keys);
+    let keys = keys.into_iter().map(|one| Key {
+        name: one.name,
+        prefix: one.prefix,
+        scopes: one.scopes.join(", "),
+        expires: time(one.expires_at),
+        used: time(one.used_at),
     });
     Ok(html(&PeoplePage {
         people: people.collect(),
@@ -79,13 +75,10 @@ async fn listed(console: &Console, signed: &Signed) -> Result<Response, Trouble>
 }
 
 /// Whether he may sign in.
-fn stands(one: &Value, zone: &jiff::tz::TimeZone, w: &Words) -> String {
-    let locked = text(one, "locked_until");
-    if !text(one, "disabled_at").is_empty() {
-        w.disabled.to_owned()
-    } else if !locked.is_empty() {
-        format!("{} {}", w.locked_until, show::time(&locked, zone))
-    } else {
-        String::new()
+fn stands(one: &api::Person, zone: &jiff::tz::TimeZone, w: &Words) -> String {
+    match (&one.disabled_at, &one.locked_until) {
+        (Some(_), _) => w.disabled.to_owned(),
+        (None, Some(until)) => format!("{} {}", w.locked_until, show::time(until, zone)),
+        (None, None) => String::new(),
     }
 }

@@ -195,7 +195,7 @@ async fn other(
             json!({"payments": [payment("approved"), payment("unknown")], "next": PAYMENT})
         }
         ["payments", PAYMENT] => payment("approved"),
-        ["payments", PAYMENT, "story"] => json!({"entries": [
+        ["payments", PAYMENT, "story"] => json!({"payment_id": PAYMENT, "entries": [
             {"at": "2026-11-27T09:00:00Z", "who": HOSTILE, "via": null, "what": HOSTILE, "detail": {"text": HOSTILE}}]}),
         ["payments", PAYMENT, "receipts"] => {
             json!({"receipts": [{"number": "R-1", "issued_at": "2026-11-27T09:00:00Z"}]})
@@ -214,11 +214,13 @@ async fn other(
             json!({"approvals": [{"id": "a1", "kind": "refund", "amount": 90000, "currency": "JPY",
             "payment_id": PAYMENT, "asked_by": HOSTILE, "asked_at": "2026-11-27T09:00:00Z", "reason": HOSTILE}]})
         }
-        ["health", "findings"] => json!({"checked_at": "2026-11-27T09:00:00Z", "findings": [
+        ["health", "findings"] => {
+            json!({"checked_at": "2026-11-27T09:00:00Z", "whole": true, "findings": [
             {"code": "logger-dtmf", "severity": "danger", "what": HOSTILE, "hint": HOSTILE},
-            {"code": "new", "severity": "new-word", "what": "w", "hint": null}]}),
+            {"code": "check/clock", "severity": "ok", "what": "w", "hint": null}]})
+        }
         ["people"] => {
-            json!({"people": [{"name": HOSTILE, "shown": HOSTILE, "role": "operator", "extension": "201", "second_factor": true, "locked_until": "2026-11-27T09:00:00Z"}]})
+            json!({"people": [{"id": TASK, "single_sign_on": false, "password": true, "created_at": "2026-11-27T09:00:00Z", "created_by": "x", "name": HOSTILE, "shown": HOSTILE, "role": "operator", "extension": "201", "second_factor": true, "locked_until": "2026-11-27T09:00:00Z"}]})
         }
         ["keys"] => {
             json!({"keys": [{"name": HOSTILE, "prefix": "ivk_ab", "scopes": ["payments"]}]})

@@ -87,6 +87,8 @@ async fn person(service: &Service, name: &str, role: &str) -> anyhow::Result<Str
         role,
         "--tenant",
         "demo",
+        "--language",
+        "ja",
         "--shown",
         "佐藤 花子",
         "--extension",
