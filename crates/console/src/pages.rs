@@ -20,7 +20,6 @@ use axum::response::{Html, IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde::Serialize;
-use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use crate::Console;
@@ -378,22 +377,6 @@ fn once() -> String {
 /// The form's own.
 fn once_of(form: &Form) -> Option<&str> {
     Some(form.get("once")).filter(|once| !once.is_empty())
-}
-
-/// A text of a value whose type this console does not know yet.
-fn text(value: &Value, name: &str) -> String {
-    match value.get(name) {
-        Some(Value::String(text)) => text.clone(),
-        Some(Value::Number(number)) => number.to_string(),
-        Some(Value::Bool(true)) => "✓".to_owned(),
-        _ => String::new(),
-    }
-}
-
-/// The rows of a list in an answer.
-fn rows<'v>(value: &'v Value, name: &str) -> &'v [Value] {
-    let found = value.get(name).and_then(Value::as_array);
-    found.map(Vec::as_slice).unwrap_or_default()
 }
 
 #[cfg(test)]

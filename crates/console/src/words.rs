@@ -230,6 +230,8 @@ words! {
     inquired: "照会しました。", "The acquirer was asked.";
     unknown_warning: "結果が不明です。請求されている可能性があります。再決済はしないでください。", "The outcome is not known. It may have been charged: do not charge again.";
     receipts: "領収書", "Receipts";
+    receipt: "領収書", "Receipt";
+    receipt_return: "返還", "Return";
     issue_receipt: "領収書を発行する", "Issue a receipt";
     addressee: "宛名", "Addressee";
     download: "ダウンロード", "Download";

@@ -6,26 +6,16 @@ use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use ivrpay_api as api;
 use ivrpay_payment::{State as PaymentState, Transaction};
-use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::payments::{Row, row};
-use super::{Frame, allowed, answer, good, html, id, once, once_of, rows, tasks, text, told};
+use super::{Frame, allowed, answer, good, html, id, once, once_of, tasks, told};
 use crate::Console;
 use crate::client::{File, Trouble, filtered};
 use crate::guard::Posted;
 use crate::sessions::{Flash, Signed};
 use crate::show;
 use crate::words::{self, Lang};
-
-/// A payment, with what later versions of the API tell of it.
-#[derive(Deserialize)]
-struct More {
-    #[serde(flatten)]
-    payment: api::Payment,
-    #[serde(default)]
-    disputed: bool,
-}
 
 /// One fact beside its name.
 struct Fact {
@@ -102,7 +92,8 @@ async fn shown(console: &Console, signed: &Signed, payment: &str) -> Result<Resp
     allowed(&signed.person, "/payments")?;
     let (client, token) = (&console.client, &signed.token);
     let base = format!("/v1/payments/{}", id(payment));
-    let More { payment, disputed } = client.get(token, &base).await?;
+    let payment: api::Payment = client.get(token, &base).await?;
+    let disputed = payment.disputed.is_some();
     let order = payment.order_id.as_deref().unwrap_or_default();
     let (story, receipts) = (format!("{base}/story"), format!("{base}/receipts"));
     let order = filtered(
@@ -113,7 +104,7 @@ async fn shown(console: &Console, signed: &Signed, payment: &str) -> Result<Resp
     // What is not there, or not for this person, is left out.
     let (story, receipts, order, tasks) = tokio::join!(
         client.get::<api::Story>(token, &story),
-        client.get::<Value>(token, &receipts),
+        client.get::<api::Receipts>(token, &receipts),
         client.get::<api::Order>(token, &order),
         async {
             match todo {
@@ -164,7 +155,7 @@ async fn shown(console: &Console, signed: &Signed, payment: &str) -> Result<Resp
         entries: story.ok().map(|story| entries(story, console, lang)),
         parts: order.map_or_else(|_| Vec::new(), |order| parts(&order, &payment, lang)),
         tasks,
-        receipts: receipts.map_or_else(|_| Vec::new(), |all| receipts_of(&all, console)),
+        receipts: receipts.map_or_else(|_| Vec::new(), |all| receipts_of(all, console, lang)),
         may_receipt: approved && may("receipts"),
         once: once(),
     }))
@@ -301,20 +292,16 @@ fn parts(order: &api::Order, payment: &api::Payment, lang: Lang) -> Vec<Part> {
     .collect()
 }
 
-fn receipts_of(all: &Value, console: &Console) -> Vec<Receipt> {
-    let all = rows(all, "receipts").iter();
-    all.map(|receipt| {
-        let at = [
-            text(receipt, "issued_at"),
-            text(receipt, "at"),
-            text(receipt, "created_at"),
-        ];
-        let at = at.into_iter().find(|at| !at.is_empty()).unwrap_or_default();
-        Receipt {
-            number: text(receipt, "number"),
-            kind: text(receipt, "kind"),
-            at: show::time(&at, &console.zone),
-        }
+fn receipts_of(all: api::Receipts, console: &Console, lang: Lang) -> Vec<Receipt> {
+    let w = lang.words();
+    let all = all.receipts.into_iter();
+    all.map(|receipt| Receipt {
+        kind: match receipt.kind {
+            api::ReceiptKind::Receipt => w.receipt.to_owned(),
+            api::ReceiptKind::Return => w.receipt_return.to_owned(),
+        },
+        at: show::time(&receipt.issued_at, &console.zone),
+        number: receipt.number,
     })
     .collect()
 }
@@ -370,9 +357,9 @@ async fn acted(
         }
         "receipt" => {
             let mut body = json!({"by": by});
-            let addressee = form.get("addressee");
-            if let Some(body) = body.as_object_mut().filter(|_| !addressee.is_empty()) {
-                body.insert("addressee".to_owned(), addressee.into());
+            let recipient = form.get("recipient");
+            if let Some(body) = body.as_object_mut().filter(|_| !recipient.is_empty()) {
+                body.insert("recipient".to_owned(), recipient.into());
             }
             ask(format!("{base}/receipts"), body).await?;
             Ok(good(words.receipt_issued))

@@ -198,7 +198,10 @@ async fn other(
         ["payments", PAYMENT, "story"] => json!({"payment_id": PAYMENT, "entries": [
             {"at": "2026-11-27T09:00:00Z", "who": HOSTILE, "via": null, "what": HOSTILE, "detail": {"text": HOSTILE}}]}),
         ["payments", PAYMENT, "receipts"] => {
-            json!({"receipts": [{"number": "R-1", "issued_at": "2026-11-27T09:00:00Z"}]})
+            json!({"receipts": [{"number": "R-1", "issue": 1, "kind": "receipt", "payment_id": PAYMENT, "order_id": HOSTILE, "amount": 1200,
+                "currency": "JPY", "issued_at": "2026-11-27T09:00:00Z", "issued_on": "2026-11-27", "sold_on": "2026-11-27", "by": HOSTILE,
+                "language": "ja", "recipient": HOSTILE, "purpose": HOSTILE, "lines": [], "taxes": [], "original": null, "test": false,
+                "content_hash": "x", "text": HOSTILE, "path": "/v1/x"}]})
         }
         ["payments", PAYMENT, "receipts", _] => return text("application/pdf"),
         ["payments", PAYMENT, "evidence"] => return text("text/html"),

@@ -22,7 +22,7 @@ use crate::{Tally, short};
 /// Whose telephone it is.
 const OPERATOR: usize = 212;
 const PASSWORD: &str = "a long pass phrase of the lab";
-const ORDER: &str = "A-1024 <b>&";
+const ORDER: &str = "A-1024";
 
 pub(crate) async fn run(tally: &mut Tally, lab: &Lab, wanted: impl Fn(&str) -> bool) {
     let name = "console: a browser follows a call, asks the expiry again, and says that it is paid; no digit is in it";
