@@ -35,6 +35,7 @@ const RINGS: [(&str, &[&str]); 21] = [
     ("ivrpay-api", &["ivrpay-payment"]),
     ("ivrpay-audit", &[]),
     ("ivrpay-ledger", &["ivrpay-payment"]),
+    ("ivrpay-receipt", &["ivrpay-payment"]),
     ("ivrpay-ari", &["ivrpay-secret"]),
     ("ivrpay-agi", &[]),
     ("ivrpay-ami", &[]),
@@ -50,7 +51,12 @@ const RINGS: [(&str, &[&str]); 21] = [
     ("ivrpay-journal", &["ivrpay-payment"]),
     (
         "ivrpay-web",
-        &["ivrpay-api", "ivrpay-payment", "ivrpay-journal"],
+        &[
+            "ivrpay-api",
+            "ivrpay-payment",
+            "ivrpay-journal",
+            "ivrpay-receipt",
+        ],
     ),
     (
         "ivrpay-daemon",
@@ -68,6 +74,7 @@ const RINGS: [(&str, &[&str]); 21] = [
             "ivrpay-ami",
             "ivrpay-wire",
             "ivrpay-journal",
+            "ivrpay-receipt",
             "ivrpay-web",
         ],
     ),
@@ -97,7 +104,7 @@ const RINGS: [(&str, &[&str]); 21] = [
 ];
 
 /// No tokio, no clock, no randomness, no I/O. `secret` talks to the kernel about memory, and to nothing else.
-const PURE: [&str; 10] = [
+const PURE: [&str; 11] = [
     "ivrpay-payment",
     "ivrpay-card",
     "ivrpay-dialogue",
@@ -108,6 +115,7 @@ const PURE: [&str; 10] = [
     "ivrpay-api",
     "ivrpay-audit",
     "ivrpay-ledger",
+    "ivrpay-receipt",
 ];
 
 /// What makes a crate an edge.
@@ -134,6 +142,7 @@ const CARD_FREE: [&str; 7] = [
     "ivrpay-api",
     "ivrpay-audit",
     "ivrpay-ledger",
+    "ivrpay-receipt",
     "ivrpay-web",
     "ivrpay-console",
 ];

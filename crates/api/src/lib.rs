@@ -170,8 +170,22 @@ pub struct Payment {
     pub expires_at: Option<String>,
     /// When it was announced.
     pub created_at: String,
+    /// That it is disputed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disputed: Option<Disputed>,
     /// When it last changed.
     pub updated_at: String,
+}
+
+/// That a payment is disputed: it is neither refunded, voided nor changed meanwhile.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Disputed {
+    /// Since when, RFC 3339.
+    pub since: String,
+    /// Who said so.
+    pub by: String,
+    /// Why.
+    pub reason: String,
 }
 
 /// Why the last card was declined, and what may be done.
@@ -248,10 +262,14 @@ pub struct Problem {
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum ErrorCode {
+    /// The acquirer can't be asked now.
+    AcquirerAway,
     /// The customer is being called about this payment already.
     CallExists,
     /// No place is free for another call.
     CapacityExceeded,
+    /// The talk is in a capture already.
+    CaptureRunning,
     /// The charge is on its way to the acquirer, or has been answered.
     ChargeSent,
     /// The password is right; the second factor's code is missing.
@@ -276,8 +294,12 @@ pub enum ErrorCode {
     NotInCall,
     /// The payment's state, or its acquirer, does not allow it.
     NotPossible,
+    /// A card that is keyed now might be heard, seen or kept.
+    NotSafe,
     /// The payment is in a call, or over.
     NotWaiting,
+    /// The operator and one customer are not talking.
+    NoTalk,
     /// Another payment of the same order is open or approved.
     OrderTaken,
     /// The key asks too often.
@@ -306,9 +328,11 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// All of them, as [`Self::name`] orders them.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 31] = [
+        Self::AcquirerAway,
         Self::CallExists,
         Self::CapacityExceeded,
+        Self::CaptureRunning,
         Self::ChargeSent,
         Self::CodeRequired,
         Self::Forbidden,
@@ -318,9 +342,11 @@ impl ErrorCode {
         Self::InvalidRequest,
         Self::KeyExpired,
         Self::Locked,
+        Self::NoTalk,
         Self::NotFound,
         Self::NotInCall,
         Self::NotPossible,
+        Self::NotSafe,
         Self::NotWaiting,
         Self::OrderTaken,
         Self::RateLimited,
@@ -356,6 +382,26 @@ impl ErrorCode {
 
     const fn words(self) -> (&'static str, &'static str, &'static str) {
         match self {
+            Self::AcquirerAway => (
+                "acquirer-away",
+                "The acquirer can't be asked now",
+                "try again later; nobody was moved, and nothing was charged",
+            ),
+            Self::CaptureRunning => (
+                "capture-running",
+                "The talk is in a capture already",
+                "follow that one in /v1/events, or cancel it first",
+            ),
+            Self::NoTalk => (
+                "no-talk",
+                "There is no talk of two in which a payment could be taken",
+                "let operator and customer talk, the two alone, then ask again; nothing was charged",
+            ),
+            Self::NotSafe => (
+                "not-safe",
+                "Card data would not be safe now",
+                "look into the service's log and at `ivrpay check`, and end what is named there; nothing was charged",
+            ),
             Self::CallExists => (
                 "call-exists",
                 "The customer is being called already",
@@ -876,6 +922,82 @@ impl CaptureField {
     }
 }
 
+/// What the operator does while the customer keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum CaptureMode {
+    /// He waits apart, with music.
+    Hold,
+    /// He stays and talks the customer through it; he hears nothing of him.
+    Stay,
+    /// He stays, and his program says which field is keyed (`POST /v1/calls/{id}/ask`), and when all is charged (`…/complete`). Until the
+    /// first field the two talk.
+    Led,
+}
+
+/// Body of `POST /v1/calls/{id}/switch`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SwitchCapture {
+    /// `hold` or `stay`.
+    pub mode: CaptureMode,
+    /// Who says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
+}
+
+/// Body of `POST /v1/captures`: the talk of an operator is taken over, as by his pay key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct StartCapture {
+    /// The payment that waits; then amount, currency, order and the rest are its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payment_id: Option<String>,
+    /// Amount of a new one, in minor units; none for `tokenize` and `verify`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub amount: Option<u64>,
+    /// ISO 4217; the tenant's currency when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub currency: Option<String>,
+    /// The merchant's own number of the order.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub order_id: Option<String>,
+    /// As in `POST /v1/payments`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<names::Transaction>)]
+    pub transaction_type: Option<Transaction>,
+    /// `ja` or `en`; the tenant's language when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub language: Option<String>,
+    /// The person who leads the payment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub operator: Option<String>,
+    /// How a new one is to be paid back, as in `POST /v1/payments`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payment_plan: Option<String>,
+    /// In how many instalments.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payment_plan_count: Option<u8>,
+    /// What a new one is about, for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// Your own, given back with the payment.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub parameters: BTreeMap<String, String>,
+    /// The operator, by his extension: the talk in which he is now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub operator_extension: Option<String>,
+    /// The operator's channel instead, by its name or its unique id in Asterisk (`PJSIP/201-0000002a`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub channel: Option<String>,
+    /// What the operator does meanwhile; as the dialplan has it for his key (`IVRPAY_COMPANY`) when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<CaptureMode>,
+    /// Who says so; the key's name when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
+}
+
 /// A capture that is on now: what somebody knows who has heard all events of its call.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Capture {
@@ -902,7 +1024,7 @@ pub struct Capture {
     pub operator: Option<String>,
     /// Extension of the operator whose call it is.
     pub operator_extension: Option<String>,
-    /// `hold` (he waits apart), `stay` (he stays and hears nothing of the customer), `keys` (he keys the card), `caller` (no operator's leg is
+    /// `hold` (he waits apart), `stay` (he stays and hears nothing of the customer), `led` (his program asks for each field), `keys` (he keys the card), `caller` (no operator's leg is
     /// here; he has the customer back), `self-service`.
     pub mode: String,
     /// Nobody is charged.
@@ -934,6 +1056,204 @@ pub struct Capture {
     pub entered_by: String,
 }
 
+/// All that can be shown of a payment to somebody who was not there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Evidence {
+    /// When it was made, RFC 3339.
+    pub made_at: String,
+    /// The payment.
+    pub payment: Payment,
+    /// The caller's number, where it is known.
+    pub caller_number: Option<String>,
+    /// Version of what was said: `prompt_version` and the prompt's name are its words.
+    pub prompt_version: String,
+    /// What happened, oldest first; `guarded` says what was seen to while the card was keyed.
+    pub story: Vec<StoryEntry>,
+    /// What acquirers were asked.
+    pub operations: Vec<Operation>,
+    /// Receipts that were issued.
+    pub receipts: Vec<Receipt>,
+    /// The payment's records of the journal.
+    pub records: Vec<EvidenceRecord>,
+    /// Where the chains of those records end now: `chain-head WRITER RECORDS HASH`.
+    pub heads: Vec<String>,
+    /// How somebody else checks the hashes.
+    pub how_to_check: String,
+}
+
+/// One record of the journal, as it was hashed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct EvidenceRecord {
+    /// Who wrote it.
+    pub writer: String,
+    /// Its place in that writer's chain.
+    pub number: i64,
+    /// Which start of that writer.
+    pub epoch: i64,
+    /// Form of the hashed bytes.
+    pub version: i64,
+    /// When, UTC milliseconds.
+    pub at_ms: i64,
+    /// Its operation.
+    pub operation_id: Option<String>,
+    /// What it is.
+    pub kind: String,
+    /// What it says: JSON, to the byte.
+    pub body: String,
+    /// Its hash, in groups of eight.
+    pub hash: String,
+    /// That of the record before.
+    pub before: String,
+}
+
+/// Body of `POST /v1/payments/{id}/dispute`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DisputePayment {
+    /// Why, 1 to 500 characters on one line.
+    pub reason: String,
+    /// Who says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
+}
+
+/// Body of `POST /v1/payments/{id}/dispute/end`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct EndDispute {
+    /// How it ended, 1 to 500 characters on one line.
+    pub outcome: String,
+    /// Who says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
+}
+
+/// What a document is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ReceiptKind {
+    /// Of what was charged (領収書).
+    #[default]
+    Receipt,
+    /// Of what was given back (返還インボイス).
+    Return,
+}
+
+/// Language of a receipt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ReceiptLanguage {
+    /// Japanese.
+    Ja,
+    /// English.
+    En,
+}
+
+/// Body of `POST /v1/payments/{id}/receipts`. What is not said of one that is issued again is as before.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct IssueReceipt {
+    /// `receipt` when absent.
+    #[serde(default)]
+    pub kind: ReceiptKind,
+    /// Who gets it (宛名), 1 to 100 characters; 様 is added where no such word ends it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recipient: Option<String>,
+    /// What it is for (但し書き), 1 to 100 characters; the merchant's default when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub purpose: Option<String>,
+    /// What was sold, or given back; their sum is what was charged, or given back. One of the merchant's default rate when absent.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lines: Vec<ReceiptLine>,
+    /// The day on which it was sold or delivered, `2026-11-27`, where that is not the day of the payment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sold_on: Option<String>,
+    /// That of the call when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub language: Option<ReceiptLanguage>,
+    /// Who issues it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
+}
+
+/// Something that was sold.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ReceiptLine {
+    /// In words, 1 to 100 characters.
+    pub description: String,
+    /// With its tax, minor units; below zero for a discount.
+    pub amount: i64,
+    /// Its tax, per cent: `10`, `8`, `0` for what is not taxed.
+    pub rate: String,
+}
+
+/// All of one rate.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ReceiptTax {
+    /// Per cent.
+    pub rate: String,
+    /// With tax, minor units.
+    pub gross: u64,
+    /// The tax in it, rounded once; null where the issuer may show none.
+    pub tax: Option<u64>,
+}
+
+/// A document that was issued; it is never changed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Receipt {
+    /// Its number: without a gap in each series of a merchant.
+    pub number: String,
+    /// 1, and more for each time that it was issued again (再発行).
+    pub issue: u32,
+    /// What it is.
+    pub kind: ReceiptKind,
+    /// Of which payment.
+    #[schema(value_type = String, format = "uuid")]
+    pub payment_id: PaymentId,
+    /// The merchant's order.
+    pub order_id: Option<String>,
+    /// With tax, minor units.
+    pub amount: u64,
+    /// ISO 4217.
+    pub currency: String,
+    /// When it was issued, RFC 3339.
+    pub issued_at: String,
+    /// On which day, where the merchant is.
+    pub issued_on: String,
+    /// On which day it was sold, or given back.
+    pub sold_on: String,
+    /// Who issued it.
+    pub by: String,
+    /// Its language.
+    pub language: ReceiptLanguage,
+    /// Who gets it.
+    pub recipient: Option<String>,
+    /// What it is for.
+    pub purpose: String,
+    /// What was sold.
+    pub lines: Vec<ReceiptLine>,
+    /// By rate.
+    pub taxes: Vec<ReceiptTax>,
+    /// Of a return: number of the receipt.
+    pub original: Option<String>,
+    /// No money moved: it says that it is a specimen, and has a number of another series.
+    pub test: bool,
+    /// SHA-256 of all that it says, as the journal has it.
+    pub content_hash: String,
+    /// The same as a text, for a message.
+    pub text: String,
+    /// Where it is: with `Accept: application/pdf` the file.
+    pub path: String,
+}
+
+/// What was issued of a payment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Receipts {
+    /// Oldest first.
+    pub receipts: Vec<Receipt>,
+}
+
 /// What happened to a payment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Story {
@@ -953,7 +1273,7 @@ pub struct StoryEntry {
     pub who: String,
     /// By which door a person came: the name of a key, `admin` for the Unix socket.
     pub via: Option<String>,
-    /// What: `created`, `assigned`, `called`, `call-ended`, `claimed`, `spoken`, `pressed`, `asked` (an acquirer), `progress`, `failed-over`, `answered`,
+    /// What: `created`, `assigned`, `called`, `call-ended`, `claimed`, `guarded`, `spoken`, `pressed`, `cancelled`, `asked` (an acquirer), `progress`, `failed-over`, `answered`,
     /// `settled`, `closed`, `expired`, `contradicted`, `task-made`, `task-taken`, `task-done`, `event`, `event-delivered`, `event-given-up`,
     /// `receipt-issued`, `disputed`, `dispute-ended`, `removed` (its time was over).
     pub what: String,

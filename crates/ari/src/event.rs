@@ -78,6 +78,12 @@ pub struct Channel {
     /// The caller as the trunk said: never proof of who it is.
     #[serde(default)]
     pub caller: Caller,
+    /// The other one's number, as Asterisk shows it to this one.
+    #[serde(default)]
+    pub connected: Caller,
+    /// When it was made, as ARI writes times (`2026-11-27T18:00:00.000+0000`).
+    #[serde(default)]
+    pub creationtime: String,
     /// Where it stands in the dialplan.
     #[serde(default)]
     pub dialplan: Dialplan,
@@ -371,6 +377,8 @@ mod tests {
                 state: String::new(),
                 protocol_id: String::new(),
                 caller: Caller::default(),
+                connected: Caller::default(),
+                creationtime: String::new(),
                 dialplan,
                 language: String::new(),
             };

@@ -24,6 +24,7 @@ mod order;
 mod payment;
 mod person;
 mod pools;
+mod receipt;
 mod reconcile;
 mod recording;
 mod simulate;
@@ -143,6 +144,11 @@ enum Command {
     },
     /// Places for calls that merchants have bought ([pools]), and how many are taken.
     Pools(pools::Args),
+    /// Receipts of what was charged and given back (領収書, 返還インボイス).
+    Receipt {
+        #[command(subcommand)]
+        command: receipt::Command,
+    },
     /// What merchants' programs were told of payments, and what they did not take.
     Webhook {
         #[command(subcommand)]
@@ -242,6 +248,7 @@ fn main() -> ExitCode {
         Command::Approval { command } => approval::run(command),
         Command::AuditLog { command } => audit_log::run(command),
         Command::Pools(args) => pools::run(&args),
+        Command::Receipt { command } => receipt::run(command),
         Command::Webhook { command } => webhook::run(command),
         Command::Reconcile(args) => reconcile::run(&args),
         Command::Task { command } => task::run(command),

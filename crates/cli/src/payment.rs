@@ -1,5 +1,7 @@
-//! `ivrpay payment list|show|story|assign|cancel|capture|change|void|refund|inquire`: asks the running service over its Unix socket.
+//! `ivrpay payment list|show|story|evidence|dispute|assign|cancel|capture|change|void|refund|inquire`: asks the running service over its Unix socket.
 
+mod dispute;
+mod evidence;
 mod expiring;
 mod file;
 mod later;
@@ -37,6 +39,9 @@ pub(crate) enum Command {
         /// Only those whose card was keyed by caller, or by operator.
         #[arg(long, value_name = "caller|operator", value_parser = ["caller", "operator"])]
         entered_by: Option<String>,
+        /// Only those that are disputed.
+        #[arg(long)]
+        disputed: bool,
         /// Practice and canary calls, which are left out otherwise.
         #[arg(long)]
         training: bool,
@@ -60,6 +65,11 @@ pub(crate) enum Command {
         /// Its id.
         id: String,
     },
+    /// All that can be shown of a payment to somebody who was not there: what was said, pressed, asked and answered, and the journal's records
+    /// with their hashes. Of the card no more than brand and last four.
+    Evidence(evidence::Args),
+    /// Say that a payment is disputed: it is neither refunded, voided nor changed until that is over.
+    Dispute(dispute::Args),
     /// Give a waiting payment to another operator; person and extension are both replaced.
     Assign {
         #[command(flatten)]
@@ -229,12 +239,16 @@ pub(crate) fn run(command: Command) -> ExitCode {
             reference,
             state,
             entered_by,
+            disputed,
             training,
             limit,
         } => {
             let mut path = format!("/v1/payments?limit={limit}");
             if let Some(reference) = reference {
                 path.push_str(&format!("&reference={reference}"));
+            }
+            if disputed {
+                path.push_str("&disputed=true");
             }
             if training {
                 path.push_str("&training=true");
@@ -251,6 +265,8 @@ pub(crate) fn run(command: Command) -> ExitCode {
         Command::Show { from, id } => {
             from.show(&format!("/v1/payments/{}", encode(&id)), None, show)
         }
+        Command::Evidence(args) => evidence::run(&args),
+        Command::Dispute(args) => dispute::run(&args),
         Command::Story { from, id } => {
             let path = format!("/v1/payments/{}/story", encode(&id));
             from.show(&path, None, story::show)
@@ -333,6 +349,40 @@ pub(crate) async fn ask(
     }
 }
 
+/// The same of a GET that may have another form than JSON, as `accept` says.
+pub(crate) async fn fetch(
+    socket: &std::path::Path,
+    path: &str,
+    accept: &'static str,
+) -> anyhow::Result<Vec<u8>> {
+    let service = Service::open(socket)?;
+    let url = format!("http://ivrpay{path}");
+    let request = service.client.get(url).header("accept", accept);
+    let answer = service.send(request).await?;
+    let good = answer.status().is_success();
+    let bytes = answer.bytes().await?;
+    if good {
+        return Ok(bytes.to_vec());
+    }
+    match serde_json::from_slice::<Problem>(&bytes) {
+        Ok(problem) => bail!("{}", problem.detail),
+        Err(_) => bail!("the service answered something else than JSON"),
+    }
+}
+
+/// Writes a new file that only its owner may read: there are customers' names in it.
+pub(crate) fn write_new(file: &std::path::Path, bytes: &[u8]) -> anyhow::Result<()> {
+    use std::io::Write as _;
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let written = std::fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(file)
+        .and_then(|mut file| file.write_all(bytes));
+    written.with_context(|| format!("{} can't be written", file.display()))
+}
+
 /// The running service.
 struct Service {
     client: reqwest::Client,
@@ -360,6 +410,15 @@ impl Service {
         })
     }
 
+    async fn send(&self, request: reqwest::RequestBuilder) -> anyhow::Result<reqwest::Response> {
+        request.send().await.with_context(|| {
+            format!(
+                "the service does not answer at {}; is `ivrpay serve` running, and may you open it?",
+                self.socket.display()
+            )
+        })
+    }
+
     /// As [`ask`], under an `Idempotency-Key`; an error is the way to the service.
     async fn request(
         &self,
@@ -380,12 +439,7 @@ impl Service {
             Some(key) => request.header("idempotency-key", key),
             None => request,
         };
-        let answer = request.send().await.with_context(|| {
-            format!(
-                "the service does not answer at {}; is `ivrpay serve` running, and may you open it?",
-                self.socket.display()
-            )
-        })?;
+        let answer = self.send(request).await?;
         let good = answer.status().is_success();
         let text = answer.text().await?;
         if !good {
@@ -512,7 +566,7 @@ fn refused(operation: &Operation) -> String {
     }
 }
 
-fn money(minor: u64, currency: &str) -> String {
+pub(crate) fn money(minor: u64, currency: &str) -> String {
     let known = currency.parse().ok();
     known
         .and_then(|currency| ivrpay_payment::Money::new(minor, currency).ok())

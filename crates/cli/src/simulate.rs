@@ -277,7 +277,7 @@ impl Simulation {
                             Some(Instant::now() + speak(&prompt, self.language, self.terminal))
                     }
                     Output::StopPlay => prompt_ends = None,
-                    Output::Listen(_) => {}
+                    Output::Listen(_) | Output::Taken(_) => {}
                     Output::Progress(progress) => self.progress(&progress),
                     Output::Write(draft) => {
                         let (done, receiver) = oneshot::channel();

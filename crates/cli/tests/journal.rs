@@ -87,6 +87,7 @@ async fn past(file: &Path) -> Vec<String> {
                         via: "test".into(),
                     },
                     request: None,
+                    judged: None,
                 };
                 let Later::New(refund) = journal.write_later(id, refund).await.unwrap() else {
                     panic!("no request was given")

@@ -21,8 +21,8 @@ use ivrpay_ari::{
 use ivrpay_card::{Month, Rules};
 use ivrpay_dialogue::operator::Refusal;
 use ivrpay_dialogue::{
-    At, CallResult, Command, Dialogue, Draft, End, Input, Line, NotWritten, Output, Prompt, Say,
-    Setup, Stage, Step,
+    Ask, At, CallResult, CardField, Command, Dialogue, Draft, End, Input, Line, NotWritten, Output,
+    Prompt, Say, Setup, Stage, Step,
 };
 use ivrpay_journal::{
     By, Claim, ClaimError, CreateError, EnteredBy, Mode as PaymentMode, NewPayment, Origin,
@@ -33,7 +33,7 @@ use ivrpay_payment::{
     Transaction,
 };
 use ivrpay_prompts::Language;
-use ivrpay_web::{Field, Want, Wished};
+use ivrpay_web::{CaptureMode, Field, Want, Wished};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::arguments::{Arguments, Mode};
@@ -56,6 +56,7 @@ use crate::routing::Ways;
 use crate::settle::Settle;
 use crate::spies::{self, Spies};
 use crate::spoken;
+use crate::twilio::Led;
 
 pub(crate) use operator::BRIDGE;
 use operator::Operator;
@@ -214,6 +215,12 @@ pub(crate) async fn run(
         dtmf_mode: None,
         talk: None,
         danger: None,
+        begun: None,
+        lead: None,
+        switching: None,
+        switched: false,
+        completed: None,
+        guarded: None,
     };
     let replaced = start.replaced.as_ref();
     if replaced.is_some() {
@@ -224,7 +231,10 @@ pub(crate) async fn run(
     Box::pin(call.close_window()).await;
     // The place of a pair is kept to the end of the call; that of any other one by whoever has begun it.
     let (arguments, _place) = match (pair, keyed, replaced) {
-        (Some((pair, arrival)), ..) => {
+        (Some((mut pair, arrival)), ..) => {
+            if let Some(wanted) = pair.wanted.take() {
+                (call.begun, call.lead) = (Some(wanted.begun), wanted.lead);
+            }
             Box::pin(call.welcome(arrival, &pair)).await;
             (Ok(pair.arguments), Some(pair.place))
         }
@@ -318,6 +328,18 @@ struct Call {
     talk: Option<keyed::Talk>,
     /// For what it had to be ended, in the middle.
     danger: Option<Danger>,
+    /// Who asked for the capture by the API and has not been told yet.
+    begun: Option<oneshot::Sender<Result<(), Refusal>>>,
+    /// A program leads the capture.
+    lead: Option<Led>,
+    /// Where the operator is to be, when the field stands still.
+    switching: Option<Company>,
+    /// He is there, and it goes on.
+    switched: bool,
+    /// Who had it charged by the API, and when.
+    completed: Option<(By, At)>,
+    /// What was seen to before the card was asked for: evidence.
+    guarded: Option<serde_json::Value>,
 }
 
 /// By what a recorder outside Asterisk finds the call.
@@ -342,6 +364,14 @@ impl Call {
     fn started(&mut self) {
         if !std::mem::replace(&mut self.told, true) {
             self.shared.events.call_started(&self.about);
+        }
+    }
+
+    /// Tells whoever asked for the capture by the API whether a card is asked for.
+    fn told_begun(&mut self, begins: Result<(), Refusal>) {
+        if let Some(begun) = self.begun.take() {
+            // Who waits no longer finds the call by its payment.
+            begun.send(begins).ok();
         }
     }
 
@@ -682,7 +712,15 @@ impl Call {
             safe = Box::pin(self.begin_talk()).await;
         }
         match safe {
-            Ok(excepted) => events::captured_by_exception(&self.about, &excepted),
+            Ok(excepted) => {
+                events::captured_by_exception(&self.about, &excepted);
+                let excepted: Vec<_> = excepted.iter().map(|danger| danger.name()).collect();
+                let at_ms = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
+                self.guarded = Some(serde_json::json!({
+                    "is": "guarded", "mode": self.company(&order), "muted": self.muted, "recorders_paused": self.seat.is_some(),
+                    "excepted": excepted, "at_ms": at_ms,
+                }));
+            }
             Err(danger) => {
                 if matches!(danger, Danger::NotKnown | Danger::NotMuted) {
                     // Of a channel that is no more Asterisk answers nothing, and perhaps before it tells its end.
@@ -714,13 +752,18 @@ impl Call {
                 .map(|stored| stored.card),
             attended: order.mode != Mode::SelfService,
             rules: Rules {
-                brands: self.brands(&order),
+                brands: match &self.lead {
+                    Some(lead) => lead.brands(self.brands(&order)),
+                    None => self.brands(&order),
+                },
                 luhn: true,
             },
             month: this_month(),
             training: order.mode == Mode::Training,
             reference: order.claim.payment().reference,
-            security_code: tenant.is_none_or(|t| t.security_code),
+            security_code: tenant.is_none_or(|t| t.security_code)
+                && self.lead.as_ref().is_none_or(Led::wants_code),
+            led: self.lead.as_ref().map(Led::leading),
             can_pause: self.operator.is_some() && !self.operator_keys(),
             greeting: !self.operator_keys(),
             operator_keys: self.operator_keys(),
@@ -730,12 +773,15 @@ impl Call {
         };
         let settings = if self.operator_keys() {
             Arc::new(ivrpay_dialogue::keyed::settings(&shared.settings))
+        } else if let Some(lead) = &self.lead {
+            Arc::new(lead.settings(&shared.settings))
         } else {
             Arc::clone(&shared.settings)
         };
         let Ok(mut dialogue) = Dialogue::new(settings, setup) else {
             events::capacity(&self.about.channel_id);
             let result = CallResult::CapacityExceeded;
+            self.told_begun(Err(Refusal::NoPlace));
             self.release(order.claim, result, None).await;
             // The dialplan speaks: it does so too where the daemon has no place to lead a call.
             self.give_back(result, None).await;
@@ -743,6 +789,7 @@ impl Call {
             return result;
         };
         let mut wishes = shared.cancels.take(order.claim.payment().id);
+        self.told_begun(Ok(()));
         let mut end = self.drive(&mut dialogue, &order, &mut wishes).await;
         // Before the payment is free for another call.
         drop(wishes);
@@ -752,6 +799,9 @@ impl Call {
         }
         // The digits are gone before anybody hears of the caller again.
         drop(dialogue);
+        if let Some(lead) = &self.lead {
+            lead.ended(&end);
+        }
         self.keys_told(end.keys);
         let (amount, transaction) = {
             let payment = order.claim.payment();
@@ -878,6 +928,22 @@ impl Call {
             }
         }
         let command = match want {
+            Want::Switch(mode) => {
+                let (answer, input) = self.wish_switch(dialogue, mode);
+                if matches!(answer, Wished::Done(_)) {
+                    events::wished(&self.about, want, &by);
+                }
+                wish.answer(answer);
+                return input;
+            }
+            Want::Capture(field, again) => match card_field(field) {
+                Some(field) => Command::Capture(Ask { field, again }),
+                None => {
+                    wish.answer(Wished::NotNow);
+                    return None;
+                }
+            },
+            Want::Complete => Command::Complete,
             Want::Cancel => Command::Cancel,
             Want::Pause => Command::Pause,
             Want::Resume => Command::Resume,
@@ -897,11 +963,35 @@ impl Call {
             return None;
         }
         events::wished(&self.about, want, &by);
-        if want == Want::Cancel {
-            self.cancelled = Some((by, self.now()));
+        match want {
+            Want::Cancel => self.cancelled = Some((by, self.now())),
+            Want::Complete => self.completed = Some((by, self.now())),
+            _ => {}
         }
         wish.answer(Wished::Done(self.about.call_id));
         Some(Input::Command(command))
+    }
+
+    /// Where the operator is to be from here on. While a field is keyed it stands still for that, and goes on by itself.
+    fn wish_switch(&mut self, dialogue: &Dialogue, mode: CaptureMode) -> (Wished, Option<Input>) {
+        let (now, done) = (self.now(), Wished::Done(self.about.call_id));
+        let company = match mode {
+            CaptureMode::Hold => Company::Hold,
+            CaptureMode::Stay => Company::Stay,
+            CaptureMode::Led => return (Wished::NotNow, None),
+        };
+        let fixed = self.operator_keys() || self.lead.is_some() || self.switching.is_some();
+        let Some(operator) = self.operator.as_mut().filter(|o| !o.gone && !fixed) else {
+            return (Wished::NotNow, None);
+        };
+        if operator.is_already(company) {
+            return (done, None);
+        }
+        if !dialogue.takes(now, Command::Pause) {
+            return (Wished::NotNow, None);
+        }
+        self.switching = Some(company);
+        (done, Some(Input::Command(Command::Pause)))
     }
 
     /// The end of a prompt may have been told while nobody heard it: whoever waits for it would wait in silence.
@@ -1014,6 +1104,13 @@ impl Call {
                         let is_there = self.operator.as_ref().is_some_and(|o| !o.gone);
                         self.danger = Some(danger).filter(|_| is_there);
                         dialogue.handle(self.now(), Input::Command(Command::Cancel));
+                    } else if std::mem::take(&mut self.switched) {
+                        dialogue.handle(self.now(), Input::Command(Command::Resume));
+                    }
+                }
+                Output::Taken(taken) => {
+                    if let Some(lead) = &self.lead {
+                        lead.taken(taken);
                     }
                 }
                 Output::Write(draft) => {
@@ -1051,6 +1148,7 @@ impl Call {
     /// Where the operator is meanwhile.
     fn company(&self, order: &Order) -> &'static str {
         match &self.operator {
+            Some(operator) if !operator.gone && self.lead.is_some() => "led",
             Some(operator) if !operator.gone => operator.company(),
             _ if order.mode == Mode::SelfService => "self-service",
             _ => "caller",
@@ -1242,7 +1340,9 @@ impl Call {
             // He hung up, and that is why: what was asked of his channel could not be answered.
             refused.result = CallResult::CallerHungUp;
             whisper = Prompt::from(Line::WhisperHungUp);
+            refused.why = Refusal::NoCustomer;
         }
+        self.told_begun(Err(refused.why));
         if !refused.say.is_empty() {
             let says = refused.say.iter().copied().map(Say::Line);
             self.play_to_customer(&Prompt(says.collect())).await;
@@ -1264,9 +1364,18 @@ impl Call {
         let mut evidence = end
             .and_then(|end| serde_json::to_value(&end.evidence).ok())
             .unwrap_or_default();
-        if let (Some(evidence), Some((by, at))) = (evidence.as_array_mut(), &self.cancelled) {
-            let at_ms = u64::try_from(at.0.as_millis()).unwrap_or(u64::MAX);
-            evidence.push(serde_json::json!({"is": "cancelled", "by": by.person.as_str(), "via": by.via, "at_ms": at_ms}));
+        let wishes = [
+            ("cancelled", &self.cancelled),
+            ("completed", &self.completed),
+        ];
+        for (is, done) in wishes {
+            if let (Some(evidence), Some((by, at))) = (evidence.as_array_mut(), done) {
+                let at_ms = u64::try_from(at.0.as_millis()).unwrap_or(u64::MAX);
+                evidence.push(serde_json::json!({"is": is, "by": by.person.as_str(), "via": by.via, "at_ms": at_ms}));
+            }
+        }
+        if let (Some(evidence), Some(guarded)) = (evidence.as_array_mut(), &self.guarded) {
+            evidence.push(guarded.clone());
         }
         // Heard is what was played, not what was meant to be.
         let heard = !end.is_some_and(|end| end.hung_up || self.unheard);
@@ -1362,6 +1471,16 @@ impl Call {
 
     fn now(&self) -> At {
         At(self.began.elapsed())
+    }
+}
+
+/// `None` for what is no field of a card.
+fn card_field(field: Field) -> Option<CardField> {
+    match field {
+        Field::PaymentCardNumber => Some(CardField::PaymentCardNumber),
+        Field::ExpirationDate => Some(CardField::ExpirationDate),
+        Field::SecurityCode => Some(CardField::SecurityCode),
+        Field::PaymentAmount | Field::PaymentPlan | Field::Confirmation => None,
     }
 }
 

@@ -11,6 +11,7 @@ mod routes;
 mod spies;
 
 use std::path::Path;
+use std::time::Duration;
 
 use ivrpay_acquirer::CardKept;
 use ivrpay_ari::{ChannelId, RequestError};
@@ -24,6 +25,9 @@ use crate::pools::Pool;
 
 /// Where a request of ours failed in a way that has no better advice.
 const SEE_LOG: &str = "see Asterisk's log at this time";
+
+/// Copies of invoices are kept for seven years and two months behind the end of a year, and the year itself may be as long.
+const RECEIPTS_KEPT: Duration = Duration::from_secs(3_000 * 24 * 3_600);
 
 /// How far the clocks of two machines may be apart that share a journal, ms.
 const CLOCKS_MS: u64 = 30_000;
@@ -183,6 +187,7 @@ impl<'a> Check<'a> {
             ),
         );
         self.pools(config);
+        self.receipts(config);
         for tenant in config.tenants.iter().filter(|t| !t.plans.is_empty()) {
             let plans = crate::plans::described(&tenant.plans);
             self.good(
@@ -241,6 +246,37 @@ impl<'a> Check<'a> {
             );
         } else {
             self.good("values", fact);
+        }
+    }
+
+    /// Who issues receipts, and whether copies of them are kept as long as Japan's law wants.
+    fn receipts(&mut self, config: &Config) {
+        for tenant in &config.tenants {
+            let Some(receipts) = &tenant.receipts else {
+                continue;
+            };
+            let name = &tenant.id;
+            match &receipts.issuer.registration {
+                Some(number) => self.good(
+                    "values",
+                    format!("tenant {name} issues receipts as {number}, {}", receipts.issuer.name),
+                ),
+                None => self.good(
+                    "values",
+                    format!("tenant {name} issues receipts that show no tax in yen: it has no registration_number"),
+                ),
+            }
+            if config
+                .terms
+                .of(name)
+                .is_some_and(|term| term < RECEIPTS_KEPT)
+            {
+                self.warn(
+                    "values",
+                    format!("tenant {name} issues receipts, and its payments are taken out before copies of invoices may be"),
+                    "raise keep_days to 3000 or more, where you have to keep copies of qualified invoices",
+                );
+            }
         }
     }
 

@@ -37,10 +37,12 @@ use crate::line::Line;
 use crate::pairs::Hearers;
 use crate::plans::{self, RawPlan};
 use crate::pools::{Pool, REST};
+use crate::receipts::{self, RawReceipt};
 use crate::recorders::{RawRecorder, Recorder};
 use crate::routing::{Merchant, RawRoute, Routing};
 use crate::spies;
 use crate::tries::{TRIES_DEFAULT, TRIES_MAX};
+use crate::twilio::{Account, RawAccount, accounts_of};
 
 /// Why a configuration can't be used. Each says where and what to do.
 #[derive(Debug, thiserror::Error)]
@@ -124,6 +126,8 @@ pub struct Config {
     pub pay_key: Option<ivrpay_ami::Config>,
     /// HTTP API.
     pub http: Http,
+    /// Who may ask in Twilio's form.
+    pub twilio: Vec<Account>,
     /// How people and programs are let in there.
     pub access: Access,
     /// Unix socket of the CLI.
@@ -238,6 +242,8 @@ pub struct Tenant {
     pub lookup: Option<Arc<Lookup>>,
     /// Where the merchant's program is told what became of payments; `None` = nobody is told.
     pub webhook: Option<Webhook>,
+    /// How it issues receipts; `None`: it issues none.
+    pub receipts: Option<Arc<ivrpay_web::Receipts>>,
     /// What people may ask of an acquirer alone.
     pub role_limits: RoleLimits,
     /// Customers who are called.
@@ -389,6 +395,8 @@ struct RawConfig {
     pay_key: Option<RawAmi>,
     #[serde(default)]
     http: RawHttp,
+    #[serde(default)]
+    twilio: Vec<RawAccount>,
     #[serde(default)]
     access: RawAccess,
     #[serde(default)]
@@ -762,6 +770,7 @@ struct RawTenant {
     line: RawLine,
     lookup: Option<RawLookup>,
     webhook: Option<RawWebhook>,
+    receipt: Option<RawReceipt>,
     #[serde(default)]
     calls: RawCalls,
     #[serde(default)]
@@ -1023,6 +1032,7 @@ impl Config {
             .enumerate()
             .map(|(index, raw)| api_key(index, raw, requests_per_minute, &tenants))
             .collect::<Result<Vec<_>, _>>()?;
+        let twilio = accounts_of(raw.twilio, &keys, folder)?;
         let limits = raw.limits;
         if !(1..=2_000).contains(&limits.calls_max) {
             return Err(ConfigError::value("limits.calls_max", "1 to 2000"));
@@ -1079,6 +1089,7 @@ impl Config {
                 keys,
                 tls,
             },
+            twilio,
             admin_socket,
             journal,
             journal_at,
@@ -1433,6 +1444,7 @@ fn tenant(
             "a name of the tz database, as \"Asia/Tokyo\" or \"Europe/Berlin\"",
         )
     })?;
+    let zone = time_zone.clone();
     let merchant = Merchant {
         at: format!("tenants[{index}]"),
         live,
@@ -1551,6 +1563,10 @@ fn tenant(
         webhook: raw
             .webhook
             .map(|raw| webhook(&at("webhook"), raw, folder))
+            .transpose()?,
+        receipts: raw
+            .receipt
+            .map(|raw| receipts::checked(&at("receipt"), raw, &zone, folder))
             .transpose()?,
         role_limits: raw.roles.into(),
         calls: calls(&at("calls"), &raw.calls)?,

@@ -582,6 +582,18 @@ pub(crate) fn pay_key_undecided(operator: &str) {
     counter!("ivrpay_pay_keys_total", "result" => "undecided").increment(1);
 }
 
+/// The API has a talk taken over.
+pub(crate) fn capture_started(operator: &str, call: CallId, by: &By) {
+    let (by, via) = (by.person.as_str(), by.via.as_str());
+    info!(operator, call_id = %call, by, via, "the API begins a capture: both are on their way");
+    counter!("ivrpay_captures_started_total", "result" => "taken").increment(1);
+}
+
+pub(crate) fn capture_not_started(operator: &str, why: Refusal) {
+    info!(operator, why = ?why, "the API asked for a capture that can't be begun; both go on talking");
+    counter!("ivrpay_captures_started_total", "result" => "refused").increment(1);
+}
+
 /// What the dialplan says of the payment can't be used.
 pub(crate) fn pay_key_unusable(why: &str) {
     warn!(
@@ -683,11 +695,30 @@ pub(crate) fn wished(about: &About, want: Want, by: &By) {
         }
         Want::Pause => info!(%call_id, by, via, "the API pauses the capture"),
         Want::Resume => info!(%call_id, by, via, "the API goes on with the capture"),
+        Want::Complete => info!(%call_id, by, via, "the API has what was keyed charged"),
+        Want::Capture(field, again) => {
+            let field = field.name();
+            info!(%call_id, by, via, field, again, "the API has a field keyed");
+        }
+        Want::Switch(mode) => {
+            info!(%call_id, by, via, ?mode, "the API has the operator wait apart, or stay");
+        }
         Want::Ask(field) => {
             let field = field.name();
             info!(%call_id, by, via, field, "the API has a field asked anew");
         }
     }
+}
+
+/// A program that leads a capture was not told how far it is.
+pub(crate) fn status_callback_failed(call: CallId, error: &ivrpay_wire::CallbackError) {
+    warn!(call_id = %call, reason = %error, "a status callback did not arrive; the capture goes on");
+    counter!("ivrpay_status_callbacks_total", "result" => "failed").increment(1);
+}
+
+pub(crate) fn status_callback_sent(call: CallId) {
+    debug!(call_id = %call, "a status callback was taken");
+    counter!("ivrpay_status_callbacks_total", "result" => "taken").increment(1);
 }
 
 pub(crate) fn listener_off(channel: &ChannelId, call: CallId) {

@@ -31,6 +31,7 @@ mod plans;
 pub mod pools;
 mod quarantine;
 mod reach;
+mod receipts;
 pub mod recorders;
 mod recovery;
 mod retention;
@@ -45,6 +46,7 @@ pub mod teller;
 mod tls;
 pub mod tries;
 pub mod trunk;
+mod twilio;
 mod webhooks;
 
 pub use reach::reach;

@@ -8,11 +8,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use ivrpay_ari::{ChannelId, Start};
+use ivrpay_dialogue::operator::Refusal;
+use ivrpay_payment::CallId;
 use serde::Deserialize;
 use tokio::sync::oneshot;
 
 use crate::arguments::{Arguments, values};
 use crate::pools::Place;
+use crate::twilio::Led;
 
 /// Pairs that may be on their way at once; more come only from a mistake.
 const PAIRS_MAX: usize = 250;
@@ -50,6 +53,18 @@ pub(crate) struct Pair {
     pub(crate) arguments: Arguments,
     /// Kept for them from the key on.
     pub(crate) place: Place,
+    /// Somebody else than the operator's key wanted it, and waits for what becomes of it.
+    pub(crate) wanted: Option<Wanted>,
+}
+
+/// A capture that the API has asked for.
+pub(crate) struct Wanted {
+    /// The id that its call will have.
+    pub(crate) call: CallId,
+    /// Told when a card may be asked for, or why not. Dropped: neither came.
+    pub(crate) begun: oneshot::Sender<Result<(), Refusal>>,
+    /// A program leads it.
+    pub(crate) lead: Option<Led>,
 }
 
 /// The operator's leg, when it comes.
@@ -126,6 +141,13 @@ impl Pairs {
         let waiting = self.lock();
         let mut pairs = waiting.values().filter_map(|w| w.pair.as_ref());
         pairs.any(|(pair, _)| pair.customer == *customer)
+    }
+
+    /// The id that the call of this token is to have, where that is settled.
+    pub(crate) fn call(&self, token: &str) -> Option<CallId> {
+        let waiting = self.lock();
+        let (pair, _) = waiting.get(token)?.pair.as_ref()?;
+        pair.wanted.as_ref().map(|wanted| wanted.call)
     }
 
     /// Legs that were sent here and have not come yet.
@@ -210,6 +232,7 @@ mod tests {
             company: Company::Hold,
             arguments: Arguments::default(),
             place: Place::one(),
+            wanted: None,
         }
     }
 

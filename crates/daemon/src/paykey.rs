@@ -2,11 +2,12 @@
 //!
 //! The dialplan (`ivrpay-key`) asks here, with the customer on hold, whether a payment can be taken now, and of which customer: over AGI on
 //! the operator's own channel ([`agi`]), or, where AGI can't be used, over ARI on a Local channel that he hears ([`ami`]). What can be taken is
-//! decided here, once for both. A refusal is spoken to the operator at once, and the two are talking again: nobody has been moved. Else a
+//! decided here, once for both, and for the API, which takes a talk over without a key ([`api`]). A refusal is spoken to the operator at once, and the two are talking again: nobody has been moved. Else a
 //! token is announced with which both come into Stasis ([`crate::pairs`]).
 
 mod agi;
 mod ami;
+mod api;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -25,9 +26,10 @@ use crate::config::Tenant;
 use crate::events;
 use crate::guard::{Danger, Legs};
 use crate::order::{self, NotFound};
-use crate::pairs::{ARRIVAL_MAX, Company, Pair};
+use crate::pairs::{ARRIVAL_MAX, Company, Pair, Wanted};
 use crate::pools::{NoPlace, Pools};
 use crate::spies::Policy;
+use crate::twilio::Account;
 
 pub(crate) use ami::asks;
 
@@ -44,6 +46,8 @@ pub(crate) struct PayKey {
     pub(crate) pools: Pools,
     /// No new call is taken.
     pub(crate) draining: CancellationToken,
+    /// Who may lead captures in Twilio's form.
+    pub(crate) twilio: Vec<Account>,
     /// Who moves both legs, where the dialplan can't.
     pub(crate) ami: Option<ivrpay_ami::Config>,
 }
@@ -57,6 +61,8 @@ struct Press<'a> {
     /// The number of its caller id.
     number: &'a str,
     arguments: &'a [String],
+    /// Where it was no key that was pressed.
+    wanted: Option<Wanted>,
 }
 
 /// The way on which the operator hears us, and we his keys.
@@ -201,6 +207,7 @@ impl PayKey {
             company,
             arguments: args,
             place,
+            wanted: press.wanted,
         };
         let token = shared.pairs.announce(pair).ok_or(Refusal::NoPlace)?;
         self.forget_later(token.clone());

@@ -66,6 +66,8 @@ pub fn reach(config: &Config) -> Reach {
     connect.extend(lookups.filter_map(|lookup| lookup.port()));
     let webhooks = config.tenants.iter().filter_map(|t| t.webhook.as_ref());
     connect.extend(webhooks.filter_map(ivrpay_wire::Webhook::port));
+    let accounts = config.twilio.iter();
+    connect.extend(accounts.flat_map(|account| account.callback.ports().iter().copied()));
     let (issuer, authority) = config.access.reach();
     connect.extend(issuer);
     read.extend(authority.cloned());

@@ -14,7 +14,7 @@ use ivrpay_api as api;
 use ivrpay_dialogue::{CallResult, Command};
 use ivrpay_journal::{Journal, OpenOptions};
 use ivrpay_payment::{CallId, PaymentId, TenantId};
-use ivrpay_web::{Drains as _, NotCalled, Web};
+use ivrpay_web::{CallbackRefused, Drains as _, NotCalled, NotStarted, ToStart, Web};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::signal::unix;
@@ -127,6 +127,10 @@ pub async fn serve(
     let cancels = Cancels::default();
     // The API listens before Asterisk is reached.
     let caller = Arc::new(Caller::default());
+    let talks = Arc::new(Talks {
+        there: OnceLock::new(),
+        accounts: config.twilio.clone(),
+    });
     let web = web(
         &config,
         &journal,
@@ -141,6 +145,7 @@ pub async fn serve(
         &pulse,
         &closing,
         &caller,
+        &talks,
         &health,
         secret_memory.backing.name(),
     );
@@ -236,8 +241,10 @@ pub async fn serve(
         shared: Arc::clone(&shared),
         pools: pools.clone(),
         draining: drain.begun().clone(),
+        twilio: config.twilio.clone(),
         ami: config.pay_key.clone(),
     });
+    drop(talks.there.set((Arc::clone(&key), Arc::clone(&connected))));
     if let Some(listener) = keys {
         let key = Arc::clone(&key);
         let closed = closing.clone().cancelled_owned();
@@ -410,7 +417,9 @@ pub async fn serve(
         let number = live.add(start.channel.id.clone(), sender);
         on.fetch_add(1, Ordering::Relaxed);
         events::call_on(true);
-        let id = called.unwrap_or_else(|| CallId::new(uuid::Uuid::now_v7()));
+        let wanted = || Leg::of(&start.args).and_then(|leg| pairs.call(leg.token));
+        let id = called.or_else(wanted);
+        let id = id.unwrap_or_else(|| CallId::new(uuid::Uuid::now_v7()));
         let outbound = outbound.clone();
         let (shared, on, live) = (Arc::clone(&shared), Arc::clone(&on), Arc::clone(&live));
         let recorders = recorders.clone();
@@ -621,6 +630,7 @@ fn web(
     pulse: &Pulse,
     closing: &CancellationToken,
     caller: &Arc<Caller>,
+    talks: &Arc<Talks>,
     health: &Health,
     secret_memory: &'static str,
 ) -> Web {
@@ -651,6 +661,7 @@ fn web(
                         .into_iter()
                         .map(str::to_owned)
                         .collect(),
+                    receipts: t.receipts.clone(),
                     waiting_max: t.waiting_max,
                     customer_calls_max: t.calls.at_once_max,
                     plans: t.plans.clone(),
@@ -720,6 +731,8 @@ fn web(
         closing: closing.clone(),
         journal_health: ivrpay_web::JournalHealth::default(),
         caller: Arc::clone(caller) as Arc<dyn ivrpay_web::Caller>,
+        talks: Arc::clone(talks) as Arc<dyn ivrpay_web::Talks>,
+        twilio: Arc::new(crate::twilio::accounts(&config.twilio)),
     }
 }
 
@@ -774,6 +787,53 @@ impl ivrpay_web::Caller for Caller {
             Ok(rings)
         }
         .boxed()
+    }
+}
+
+/// Who takes talks over, when Asterisk is there.
+struct Talks {
+    there: OnceLock<(Arc<PayKey>, Arc<AtomicBool>)>,
+    accounts: Vec<crate::twilio::Account>,
+}
+
+impl Talks {
+    fn key(&self) -> Result<Arc<PayKey>, NotStarted> {
+        let there = self.there.get();
+        let there = there.filter(|(_, connected)| connected.load(Ordering::Relaxed));
+        let key = there.map(|(key, _)| Arc::clone(key));
+        key.ok_or(NotStarted::away(
+            "Asterisk is not connected; nobody was moved",
+        ))
+    }
+}
+
+impl ivrpay_web::Talks for Talks {
+    fn start(&self, start: ToStart) -> BoxFuture<'static, Result<CallId, NotStarted>> {
+        let key = match self.key() {
+            Ok(key) => key,
+            Err(why) => return std::future::ready(Err(why)).boxed(),
+        };
+        // To its end, also where whoever asked goes away: two people are on their way.
+        let started = tokio::spawn(key.start(start));
+        async move {
+            let lost = NotStarted::away("the talk could not be taken over");
+            started.await.unwrap_or(Err(lost))
+        }
+        .boxed()
+    }
+
+    fn calls(
+        &self,
+        tenant: TenantId,
+    ) -> BoxFuture<'static, Result<Vec<ivrpay_web::LiveCall>, NotStarted>> {
+        match self.key() {
+            Ok(key) => key.calls(tenant).boxed(),
+            Err(why) => std::future::ready(Err(why)).boxed(),
+        }
+    }
+
+    fn may_call_back(&self, account: &str, url: &str) -> Result<(), CallbackRefused> {
+        crate::twilio::may_call_back(&self.accounts, account, url)
     }
 }
 

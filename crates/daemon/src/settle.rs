@@ -476,6 +476,7 @@ impl Settle {
                 ..by_recovery()
             },
             request: Some(ApiRequest { key, hash: [0; 32] }),
+            judged: None,
         };
         self.apart(async move { Self::later(&this, payment, draft).await })
     }
@@ -1211,6 +1212,7 @@ pub(crate) mod tests {
                 via: "admin".into(),
             },
             request: None,
+            judged: None,
         }
     }
 

@@ -202,6 +202,7 @@ async fn later(settle: &Settle, id: PaymentId, kind: OperationKind) {
             key: "once".into(),
             hash: [0; 32],
         }),
+        judged: None,
     };
     match settle.later(id, draft).await {
         Ok(operation) => says(&json!({"later": operation.state.name()})),

@@ -88,7 +88,8 @@ fn answered(call: &mut Call, now: At, outcome: &Outcome) -> State {
             ending::approved(call, now)
         }
         Outcome::Approved(_) => ending::approved(call, now),
-        Outcome::Declined(_) if call.hung_up || call.stopping => {
+        // Of a capture that is led, whoever leads says what comes next: another one.
+        Outcome::Declined(_) if call.hung_up || call.stopping || call.setup.led.is_some() => {
             // Where no operator tells the caller that nothing was charged, this does; the decline is journalled.
             let line = if call.setup.attended {
                 last

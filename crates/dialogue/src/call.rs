@@ -10,7 +10,7 @@ use ivrpay_card::Digits;
 use ivrpay_payment::{Offers, Outcome, Plan, Truncated, plant};
 use ivrpay_secret::Full;
 
-use crate::ear::Ear;
+use crate::ear::{Ear, Flush};
 use crate::io::{At, CallResult, End, ErrorType, Evidence, Output, Progress, Prompt, Say, Step};
 use crate::keyed;
 use crate::settings::{Settings, Setup};
@@ -53,7 +53,12 @@ impl Call {
             // Nothing is paid, nor paid back.
             (setup.offers, setup.plan) = (Offers::NONE, None);
         }
-        let fields = FIELDS + usize::from(!setup.offers.is_empty());
+        if setup.led.is_some() {
+            // Nothing is asked but what the program asks for.
+            (setup.offers, setup.stored) = (Offers::NONE, None);
+        }
+        // And a field that is keyed once more, beside all three.
+        let fields = FIELDS + usize::from(!setup.offers.is_empty() || setup.led.is_some());
         Ok(Self {
             settings,
             setup,
@@ -84,7 +89,7 @@ impl Call {
     }
 
     pub(crate) fn play(&mut self, now: At, says: Vec<Say>) {
-        if self.hung_up {
+        if self.hung_up || self.is_silent() && !says.iter().any(Say::is_a_confirmation) {
             return;
         }
         let says = if self.setup.operator_keys {
@@ -100,6 +105,20 @@ impl Call {
             });
         }
         self.outputs.push_back(Output::Play(Prompt(says)));
+    }
+
+    /// Whoever leads tells the caller all that he has to be told.
+    pub(crate) fn is_silent(&self) -> bool {
+        self.setup.led.is_some_and(|led| !led.prompts)
+    }
+
+    /// Until when keys are thrown away where the middle of a number is missing. Where nothing is said, nothing can be heard to its end.
+    pub(crate) fn until_heard(&self) -> Flush {
+        if self.is_silent() {
+            Flush::UntilPause
+        } else {
+            Flush::UntilHeard
+        }
     }
 
     /// The n-th reminder, from 0, with what belongs to the step. While no key has come, none may be able to: tones are detected from then on.

@@ -11,7 +11,7 @@ use crate::ear::Flush;
 use crate::field::{Asked, Field, Kind, Verdict};
 use crate::io::{At, Brands, ErrorType, Say, Step};
 use crate::line::Line;
-use crate::{State, What, collect_expiry, ending, paused};
+use crate::{State, What, collect_expiry, ending, led, paused};
 
 pub(crate) struct CollectPan {
     field: Field,
@@ -22,12 +22,16 @@ pub(crate) fn next_card(call: &mut Call, now: At) -> State {
     if call.cards >= call.settings.cards_max {
         return ending::too_many(call, now);
     }
-    call.cards += 1;
+    // Led, a card counts when it is to be charged.
+    call.cards += u8::from(call.setup.led.is_none());
     once_more(call, now)
 }
 
 /// The number once more, without counting a card: a person's wish, or after a pause in which it was wiped.
 pub(crate) fn once_more(call: &mut Call, now: At) -> State {
+    if call.setup.led.is_some() {
+        return led::anew(call);
+    }
     ask(
         call,
         now,

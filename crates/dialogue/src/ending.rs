@@ -74,7 +74,7 @@ fn say_all(call: &mut Call, now: At, result: CallResult, says: Vec<Say>) -> Stat
         Step::PaymentFailed
     };
     call.entered(step, 1, None);
-    if call.hung_up {
+    if call.hung_up || call.is_silent() {
         return over(call, result);
     }
     call.play(now, says);

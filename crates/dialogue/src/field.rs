@@ -176,8 +176,7 @@ impl Field {
             // A gap of minutes says nothing of the caller's pace.
             call.ear.trail.wipe();
             self.report(call, true);
-            call.play(now, vec![Say::Line(Line::FieldContinue)]);
-            self.phase = Phase::Continue(now.plus(call.settings.prompt_max));
+            self.go_on(call, now);
         }
     }
 
@@ -268,7 +267,10 @@ impl Field {
         match &mut self.phase {
             Phase::First(wait) => match wait.time(&call.settings, now) {
                 Turn::Nothing => {}
-                Turn::Remind(n) => call.remind(now, n, self.kind.reminder(n)),
+                Turn::Remind(n) => {
+                    call.remind(now, n, self.kind.reminder(n));
+                    self.unheard(call, now);
+                }
                 Turn::Over => return Verdict::TimedOut,
             },
             Phase::Keying(last) => {
@@ -280,8 +282,7 @@ impl Field {
                     call.ear.late_hash = Some(now.plus(call.settings.late_hash));
                     return self.verdict(false);
                 }
-                call.play(now, vec![Say::Line(Line::FieldContinue)]);
-                self.phase = Phase::Continue(now.plus(call.settings.prompt_max));
+                self.go_on(call, now);
             }
             Phase::Continue(_) => self.phase = Phase::Continued(now),
             Phase::Continued(_) => {
@@ -340,6 +341,21 @@ impl Field {
     fn say(&mut self, call: &mut Call, now: At, says: Vec<Say>) {
         call.play(now, says);
         self.phase = Phase::First(self.kind.wait(call, now));
+        self.unheard(call, now);
+    }
+
+    /// Tells whoever keys to go on.
+    fn go_on(&mut self, call: &mut Call, now: At) {
+        call.play(now, vec![Say::Line(Line::FieldContinue)]);
+        self.phase = Phase::Continue(now.plus(call.settings.prompt_max));
+        self.unheard(call, now);
+    }
+
+    /// Where nothing is said, nothing ends: whoever leads is saying it.
+    fn unheard(&mut self, call: &Call, now: At) {
+        if call.is_silent() {
+            self.phase.prompt_ended(now);
+        }
     }
 
     fn report(&mut self, call: &mut Call, asked: bool) {

@@ -5,7 +5,7 @@
 use crate::call::Call;
 use crate::io::{At, Say, Step};
 use crate::line::Line;
-use crate::{State, What, amount, collect_pan, stored};
+use crate::{State, What, amount, collect_pan, led, stored};
 
 pub(crate) struct Greeting {
     until: At,
@@ -13,6 +13,9 @@ pub(crate) struct Greeting {
 
 /// The first state of a call.
 pub(crate) fn enter(call: &mut Call, now: At) -> State {
+    if call.setup.led.is_some() {
+        return led::begin(call, now);
+    }
     let mut says = Vec::new();
     if call.setup.training {
         says.push(Say::Line(Line::Training));

@@ -9,6 +9,7 @@ use ivrpay_payment::{Brand, Durable, Intent, Money, Outcome, Plan, Truncated, is
 use ivrpay_secret::Key;
 use serde::{Deserialize, Serialize};
 
+use crate::led::{Ask, Taken};
 use crate::line::Line;
 use crate::plan::{Counts, PlanKinds};
 
@@ -80,6 +81,10 @@ pub enum NotWritten {
 pub enum Command {
     /// End without a charge.
     Cancel,
+    /// Have this keyed now, in a capture that a program leads.
+    Capture(Ask),
+    /// Charge what was keyed, in such a capture.
+    Complete,
     /// Stop the capture and let caller and operator talk.
     Pause,
     /// Ask this field again.
@@ -138,11 +143,13 @@ pub enum Step {
     PaymentCompleted,
     /// The end without success is being spoken.
     PaymentFailed,
+    /// A program leads, and has not said yet what is keyed next.
+    AwaitingCapture,
 }
 
 impl Step {
     /// Every step, in the order of a call.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Greeting,
         Self::PaymentAmount,
         Self::StoredCard,
@@ -159,6 +166,7 @@ impl Step {
         Self::Paused,
         Self::PaymentCompleted,
         Self::PaymentFailed,
+        Self::AwaitingCapture,
     ];
 
     /// Spelling in events, scripts and API.
@@ -181,6 +189,7 @@ impl Step {
             Self::Paused => "paused",
             Self::PaymentCompleted => "payment-completed",
             Self::PaymentFailed => "payment-failed",
+            Self::AwaitingCapture => "awaiting-capture",
         }
     }
 }
@@ -200,6 +209,8 @@ pub enum Output {
     Listen(bool),
     /// For operator, console, API, test callers. Never a digit; of the security code only entered or not.
     Progress(Progress),
+    /// Where a capture is that a program leads.
+    Taken(Taken),
     /// Journal this intent, sync, and answer with `Written` or `NotWritten`.
     Write(Draft),
     /// Ask the acquirer, with the card, or for the stored one that the intent names; answer with `Answered`. The card is gone from the
@@ -271,6 +282,7 @@ pub struct Progress {
 pub enum ErrorType {
     CardDeclined,
     DuplicateToneSuspected,
+    InputMatchingFailed,
     InputTimeout,
     InvalidAmount,
     InvalidCardNumber,
@@ -301,6 +313,7 @@ impl ErrorType {
         match self {
             Self::CardDeclined => "card-declined",
             Self::DuplicateToneSuspected => "duplicate-tone-suspected",
+            Self::InputMatchingFailed => "input-matching-failed",
             Self::InputTimeout => "input-timeout",
             Self::InvalidAmount => "invalid-amount",
             Self::InvalidCardNumber => "invalid-card-number",
@@ -496,6 +509,17 @@ pub enum Say {
 }
 
 impl Say {
+    /// Whether it asks for 1 or 2 before money moves.
+    pub(crate) const fn is_a_confirmation(&self) -> bool {
+        matches!(
+            self,
+            Self::Confirm(..)
+                | Self::ConfirmPlan(..)
+                | Self::ConfirmStoring(_)
+                | Self::ConfirmChecking(_)
+        )
+    }
+
     /// Name in the prompt table.
     #[must_use]
     pub const fn name(self) -> &'static str {

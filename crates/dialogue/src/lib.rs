@@ -44,6 +44,7 @@ mod field;
 mod greeting;
 mod io;
 pub mod keyed;
+mod led;
 mod line;
 mod menu;
 pub mod operator;
@@ -62,8 +63,8 @@ use ivrpay_payment::{Durable, Intent, Outcome, Truncated};
 use ivrpay_secret::{Full, Key};
 
 use crate::call::Call;
-use crate::ear::Flush;
 pub use crate::io::*;
+pub use crate::led::{Ask, CardField, Fields, Leading, Taken};
 pub use crate::line::Line;
 use crate::pace::Touch;
 pub use crate::plan::{Counts, PlanKinds};
@@ -95,6 +96,7 @@ enum State {
     Writing(writing::Writing),
     Authorise(authorise::Authorise),
     Declined(declined::Declined),
+    Led(led::Led),
     Paused(paused::Paused),
     Ending(ending::Ending),
     Over,
@@ -110,6 +112,8 @@ enum What {
     NotWritten(NotWritten),
     Answered(Outcome),
     Cancel,
+    Capture(Ask),
+    Complete,
     Pause,
     ReAsk(Step),
     Resume,
@@ -164,6 +168,8 @@ impl Dialogue {
             Input::HungUp => self.timely(What::HungUp),
             Input::Command(command) => self.timely(match command {
                 Command::Cancel => What::Cancel,
+                Command::Capture(ask) => What::Capture(ask),
+                Command::Complete => What::Complete,
                 Command::Pause => What::Pause,
                 Command::ReAsk(step) => What::ReAsk(step),
                 Command::Resume => What::Resume,
@@ -219,6 +225,11 @@ impl Dialogue {
             Command::Cancel | Command::Shutdown => self.stage() == Stage::Open,
             Command::Pause => !is_due && self.call.setup.can_pause && self.state.pausable(),
             Command::Resume => !is_due && matches!(self.state, State::Paused(_)),
+            Command::Capture(ask) => !is_due && self.state.captures(&self.call, ask),
+            Command::Complete => !is_due && self.state.completes(&self.call),
+            Command::ReAsk(step) if self.call.setup.led.is_some() && self.state.is_led() => {
+                !is_due && self.state.asks_led(&self.call, step)
+            }
             Command::ReAsk(step) => {
                 let setup = &self.call.setup;
                 let is_asked = match step {
@@ -273,9 +284,9 @@ impl Dialogue {
         let call = &mut self.call;
         match what {
             // A caller who is keying goes on: what follows is the rest of a number whose beginning is gone.
-            What::KeysLost => call.ear.flush = Flush::UntilHeard,
+            What::KeysLost => call.ear.flush = call.until_heard(),
             What::ReAsk(step) if state.re_asks(step) => {
-                call.ear.flush = Flush::UntilHeard;
+                call.ear.flush = call.until_heard();
                 call.progress_at = now;
             }
             _ => {}
@@ -312,7 +323,10 @@ impl Dialogue {
             return None;
         }
         let session = self.call.began.plus(self.call.settings.session);
-        if matches!(self.state, State::Paused(_)) {
+        // Of a card that is held while nobody goes on with it there is an end.
+        if matches!(self.state, State::Paused(_))
+            || matches!(&self.state, State::Led(led) if !led.holds_card())
+        {
             return Some(session);
         }
         Some(session.min(self.call.progress_at.plus(self.call.settings.no_progress)))
@@ -357,6 +371,7 @@ impl State {
             Self::Writing(state) => state.handle(call, now, what),
             Self::Authorise(state) => state.handle(call, now, what),
             Self::Declined(state) => state.handle(call, now, what),
+            Self::Led(state) => state.handle(call, now, what),
             Self::Paused(state) => state.handle(call, now, what),
             Self::Ending(state) => state.handle(call, now, what),
             Self::New | Self::Over => self,
@@ -377,6 +392,7 @@ impl State {
             Self::Confirm(state) => Some(state.deadline(call)),
             Self::Authorise(state) => state.deadline(call),
             Self::Declined(state) => Some(state.deadline(call)),
+            Self::Led(state) => state.deadline(call),
             Self::Paused(state) => state.deadline(),
             Self::Ending(state) => Some(state.deadline()),
             Self::Writing(_) | Self::Over => None,
@@ -389,6 +405,38 @@ impl State {
             self,
             Self::New | Self::Authorise(_) | Self::Ending(_) | Self::Over
         )
+    }
+
+    /// Whether a program leads from here, in a pause too.
+    fn is_led(&self) -> bool {
+        match self {
+            Self::Led(_) => true,
+            Self::Paused(paused) => paused.is_led(),
+            _ => false,
+        }
+    }
+
+    /// Whether a field is asked by that, where a program leads.
+    fn asks_led(&self, call: &Call, step: Step) -> bool {
+        let again = false;
+        let ask = CardField::of(step).map(|field| Ask { field, again });
+        self.is_led() && ask.is_some_and(|ask| self.captures(call, ask))
+    }
+
+    fn captures(&self, call: &Call, ask: Ask) -> bool {
+        match self {
+            Self::Led(led) => led.captures(call, ask),
+            Self::Paused(paused) => paused.captures(call, ask),
+            _ => false,
+        }
+    }
+
+    fn completes(&self, call: &Call) -> bool {
+        match self {
+            Self::Led(led) => led.is_complete(call),
+            Self::Paused(paused) => paused.completes(call),
+            _ => false,
+        }
     }
 
     /// Whether a person may have this asked anew from here.
@@ -409,7 +457,8 @@ impl State {
                 Step::ExpirationDate,
             )
             | (Self::Declined(_), Step::CardDeclined) => true,
-            (Self::Writing(_), _) => false,
+            // By `captures`.
+            (Self::Writing(_) | Self::Led(_), _) => false,
             (state, Step::PaymentCardNumber) => state.holds_card(),
             _ => false,
         }
@@ -424,6 +473,7 @@ impl State {
             Self::Plan(state) => Some(state.card()),
             Self::Confirm(state) => Some(state.card()),
             Self::Writing(state) => Some(state.card()),
+            Self::Led(state) => state.card(),
             Self::Paused(state) => state.card(),
             _ => None,
         }
@@ -444,6 +494,9 @@ impl State {
     }
 
     fn holds_card(&self) -> bool {
+        if let Self::Led(led) = self {
+            return led.holds_card();
+        }
         matches!(
             self,
             Self::CollectPan(_)

@@ -123,7 +123,8 @@ pub fn progress(step: Step) -> Option<Prompt> {
         Step::PaymentProcessing => Line::ProgressProcessing,
         Step::CardDeclined => Line::ProgressCardDeclined,
         Step::Paused => Line::ProgressPaused,
-        Step::PaymentCompleted | Step::PaymentFailed => return None,
+        // Who leads knows.
+        Step::AwaitingCapture | Step::PaymentCompleted | Step::PaymentFailed => return None,
     };
     Some(Prompt::from(line))
 }

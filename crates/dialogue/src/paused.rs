@@ -8,6 +8,7 @@ use ivrpay_payment::Truncated;
 
 use crate::call::Call;
 use crate::io::{At, CallResult, Say, Step};
+use crate::led::{Ask, Led};
 use crate::line::Line;
 use crate::{State, What, collect_pan, ending};
 
@@ -55,9 +56,20 @@ impl Paused {
             What::Resume => self.resume(call, now),
             // A person asks for a field: that resumes too, at that field where it can.
             What::ReAsk(step) => match self.held {
-                Held::Step(state) if state.re_asks(step) => state.handle(call, now, what),
+                Held::Step(state) if state.re_asks(step) || state.asks_led(call, step) => {
+                    state.handle(call, now, what)
+                }
                 held => Self { held, ..self }.resume(call, now),
             },
+            // A program's word for a field is a resumption too, and its word for the charge.
+            What::Capture(ask) if self.captures(call, ask) => {
+                let state = self.resume(call, now);
+                state.handle(call, now, what)
+            }
+            What::Complete if self.completes(call) => {
+                let state = self.resume(call, now);
+                state.handle(call, now, what)
+            }
             What::Time if self.wipe_at.is_some_and(|at| now >= at) => {
                 drop(self.held);
                 call.ear.trail.wipe();
@@ -76,6 +88,25 @@ impl Paused {
             // What would be asked first, by any way on.
             Held::Nothing => step == Step::PaymentCardNumber,
         }
+    }
+
+    pub(crate) fn is_led(&self) -> bool {
+        match &self.held {
+            Held::Step(state) => state.is_led(),
+            // Then the setup tells, by what is asked first.
+            Held::Nothing => true,
+        }
+    }
+
+    pub(crate) fn captures(&self, call: &Call, ask: Ask) -> bool {
+        match &self.held {
+            Held::Step(state) => state.captures(call, ask),
+            Held::Nothing => call.setup.led.is_some() && Led::EMPTY.captures(call, ask),
+        }
+    }
+
+    pub(crate) fn completes(&self, call: &Call) -> bool {
+        matches!(&self.held, Held::Step(state) if state.completes(call))
     }
 
     pub(crate) fn card(&self) -> Option<Truncated> {

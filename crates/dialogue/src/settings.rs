@@ -5,6 +5,8 @@ use std::time::Duration;
 use ivrpay_card::{Month, Rules};
 use ivrpay_payment::{Brand, Money, Offers, Plan, Transaction, Truncated};
 
+use crate::led::Leading;
+
 /// How callers are led. The defaults are those of the product's prompt table; every span is of the call's own time.
 ///
 /// The confirmation by the last four can't be switched off: fields end by length and by quiet, so a doubled or lost key can
@@ -100,6 +102,8 @@ pub struct Setup {
     pub reference: Option<u32>,
     /// An operator keys what the caller says: see [`crate::keyed`].
     pub operator_keys: bool,
+    /// A program says which field is keyed, and when all is charged.
+    pub led: Option<Leading>,
     /// What may be chosen beside one payment, for this amount and on this day.
     pub offers: Offers,
     /// How it is to be paid back, where that was settled before the call: then it is not asked.
@@ -137,6 +141,7 @@ impl Setup {
             can_pause: false,
             reference: None,
             operator_keys: false,
+            led: None,
             offers: Offers::NONE,
             plan: None,
         }

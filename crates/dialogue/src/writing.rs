@@ -8,8 +8,9 @@ use ivrpay_payment::{Plan, Truncated};
 
 use crate::call::Call;
 use crate::io::{At, CallResult, Draft, NotWritten, Output, Step};
+use crate::led::CardField;
 use crate::line::Line;
-use crate::{State, What, authorise, collect_code, collect_expiry, collect_pan, ending};
+use crate::{State, What, authorise, collect_code, collect_expiry, collect_pan, ending, led};
 
 pub(crate) struct Writing {
     with: With,
@@ -42,6 +43,10 @@ impl With {
     /// A field of the card once more; of a stored card there is none but the whole one.
     pub(crate) fn re_ask(self, call: &mut Call, now: At, step: Step) -> State {
         match (self, step) {
+            (Self::Card(card), step) if call.setup.led.is_some() => match CardField::of(step) {
+                Some(field) => led::back(call, now, card, field),
+                None => led::anew(call),
+            },
             (Self::Card(Card { pan, expiry, code }), Step::SecurityCode) => {
                 drop(code);
                 collect_code::enter(call, now, pan, expiry)

@@ -383,9 +383,17 @@ pub enum LaterError {
     /// Taken already.
     #[error("the payment is captured already")]
     Captured,
+    /// Something else was done since it was judged whether this may be.
+    #[error("the payment has changed since it was looked at: look again, and ask anew")]
+    Changed,
     /// Another request had this key.
     #[error("another request was sent under this Idempotency-Key")]
     IdempotencyReused,
+    /// What the issuer may have given back already is not given back once more.
+    #[error(
+        "the payment is disputed: it is neither voided, refunded nor changed until that is over"
+    )]
+    Disputed,
     /// The key holds what could be a card number.
     #[error("the Idempotency-Key holds what could be a card number")]
     Key,
@@ -428,6 +436,50 @@ pub enum LaterError {
     /// A void is of the whole.
     #[error("a void is of the whole amount: refund a part, or capture less")]
     WholeOnly,
+    /// The journal itself.
+    #[error(transparent)]
+    Journal(#[from] Error),
+}
+
+/// Why no receipt was issued.
+#[derive(Debug, thiserror::Error)]
+pub enum ReceiptError<E> {
+    /// No such payment.
+    #[error("no such payment")]
+    NotFound,
+    /// Its maker says why.
+    #[error("refused")]
+    Refused(E),
+    /// The journal itself.
+    #[error(transparent)]
+    Journal(#[from] Error),
+}
+
+/// Why a dispute was not kept, or not ended.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DisputeError {
+    /// Somebody said so before.
+    #[error("the payment is disputed already: {by} said so")]
+    Disputed {
+        /// Who.
+        by: OperatorId,
+    },
+    /// Nothing was charged.
+    #[error("the payment is {}: nothing was charged that could be disputed", state.name())]
+    NotCharged {
+        /// Its state.
+        state: State,
+    },
+    /// It is not.
+    #[error("the payment is not disputed")]
+    NotDisputed,
+    /// No such payment.
+    #[error("no such payment")]
+    NotFound,
+    /// A text that is none.
+    #[error("1 to {max} characters on one line, and nothing that could be a card number", max = crate::Task::NOTE_MAX)]
+    Text,
     /// The journal itself.
     #[error(transparent)]
     Journal(#[from] Error),

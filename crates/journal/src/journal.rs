@@ -625,6 +625,7 @@ pub(crate) async fn create(tx: &mut Tx<'_>, mut new: NewPayment) -> Result<Creat
         transaction: new.transaction,
         stored: new.stored,
         attached: new.attached,
+        disputed: None,
     };
     tx.insert_payment(&payment, request.as_ref().map(|(key, hash)| (key, hash)))
         .await?;

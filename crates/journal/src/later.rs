@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::inquiries::{HALF_DONE, RECOVERY};
 use crate::journal::{Journal, check_key, fresh_id};
 use crate::store::{Durability, Tx};
-use crate::types::{By, Later, LaterDraft, Operation, OperationState, Payment, Planned};
+use crate::types::{By, Judged, Later, LaterDraft, Operation, OperationState, Payment, Planned};
 use crate::{Error, LaterError, chain};
 
 impl Journal {
@@ -119,6 +119,19 @@ async fn planned(
     let operations = tx.operations(payment.id).await?;
     let standing = payment.standing(operations.iter().find_map(Operation::open));
     let minor = standing.allows(draft.kind, draft.amount_minor)?;
+    if draft
+        .judged
+        .is_some_and(|judged| judged != Judged::of(&payment, minor))
+    {
+        return Err(LaterError::Changed);
+    }
+    let gives_back = matches!(
+        draft.kind,
+        OperationKind::Refund | OperationKind::Void | OperationKind::Change
+    );
+    if payment.disputed.is_some() && gives_back {
+        return Err(LaterError::Disputed);
+    }
     // Taken since it was read what is due.
     if draft.by.person.as_str() == RECOVERY {
         let taken = match payment.state {

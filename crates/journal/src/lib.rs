@@ -16,6 +16,7 @@ mod calls;
 mod chain;
 mod connectors;
 mod db;
+mod disputes;
 mod error;
 mod expiring;
 mod inquiries;
@@ -30,6 +31,7 @@ mod people;
 mod places;
 #[cfg(feature = "plant")]
 pub mod plant;
+mod receipts;
 mod recordings;
 mod rehearsal;
 mod retention;
@@ -43,9 +45,10 @@ pub use accounts::{ChainHead, Held, Period};
 pub use answers::{Begun, GivenAnswer};
 pub use approvals::{Approval, ApprovalError, ApprovalFilter, ApprovalState, NewApproval};
 pub use connectors::{LiveConnector, Standing};
+pub use disputes::Dispute;
 pub use error::{
-    AssignError, CallError, ClaimError, CreateError, Error, IntentError, LaterError, OutcomeError,
-    PartError, RecordingError, TaskError,
+    AssignError, CallError, ClaimError, CreateError, DisputeError, Error, IntentError, LaterError,
+    OutcomeError, PartError, ReceiptError, RecordingError, TaskError,
 };
 pub use expiring::Reserved;
 pub use inquiries::{HALF_DONE, LATE_ANSWER, RECOVERY, Unheard, Unknowns};
@@ -60,15 +63,16 @@ pub use people::{
     SecondProof, Session,
 };
 pub use places::Places;
+pub use receipts::{IssuedReceipt, MadeReceipt, ReceiptOf};
 pub use rehearsal::Rehearsal;
 pub use retention::{Over, Retained, Terms};
 pub use scrub::looks_like_card;
 pub use trail::{Deed, DeedFilter, Done};
 pub use types::{
     About, ApiRequest, Assignment, Attached, Break, By, CalledNow, Claim, Clock, Created,
-    CustomerCall, EnteredBy, Filter, First, Found, IntentDraft, Later, LaterDraft, Match, Mode,
-    NewCustomerCall, NewPayment, NewRecording, OpenOptions, Operation, OperationState, Origin,
-    PartKind, Payment, Planned, Promise, Record, RecorderPause, Recording, RecordingState,
+    CustomerCall, EnteredBy, Filter, First, Found, IntentDraft, Judged, Later, LaterDraft, Match,
+    Mode, NewCustomerCall, NewPayment, NewRecording, OpenOptions, Operation, OperationState,
+    Origin, PartKind, Payment, Planned, Promise, Record, RecorderPause, Recording, RecordingState,
     Recovered, TRAINING, Task, TaskCount, TaskFilter, TaskKind, TaskNews, TaskRules, TaskState,
     VerifyReport, Which,
 };

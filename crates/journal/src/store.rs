@@ -15,6 +15,7 @@ mod parts;
 mod people;
 mod places;
 mod postgres;
+mod receipts;
 mod recordings;
 mod retention;
 mod sqlite;
@@ -35,6 +36,7 @@ use sqlx::migrate::{MigrateError, Migrator};
 use crate::Error;
 use crate::chain::{self, Link};
 use crate::db::{Connection, On, Pool, Row, query};
+use crate::disputes::Dispute;
 use crate::location::Location;
 use crate::retention::TakenOut;
 use crate::types::{
@@ -318,6 +320,7 @@ impl Store {
                        AND (p.connector = ?8) = ?9 AND (?10 IS NULL OR p.entered_by = ?10) AND (?11 IS NULL OR p.created_ms < ?11)
                        AND (?12 IS NULL OR p.match_caller_number = ?12) AND (?13 IS NULL OR p.last4 = ?13) AND (?14 IS NULL OR p.approval_code = ?14)
                        AND (?15 IS NULL OR p.operator = ?15) AND (?16 IS NULL OR p.site = ?16)
+                       AND (?17 IS NULL OR (CASE WHEN p.disputed_ms IS NULL THEN 0 ELSE 1 END) = ?17)
                      ORDER BY p.id DESC LIMIT ?6"
                 )
             };
@@ -352,6 +355,7 @@ impl Store {
             .bind(&filter.approval_code)
             .bind(filter.operator.as_ref().map(OperatorId::as_str))
             .bind(filter.site.as_ref().map(SiteId::as_str))
+            .bind(filter.disputed.map(u32::from))
             .fetch_all(&self.reads)
             .await?;
         rows.iter().map(payment).collect()
@@ -664,6 +668,23 @@ impl Tx<'_> {
         Ok(())
     }
 
+    /// Writes whether it is disputed.
+    pub(crate) async fn write_dispute(&mut self, payment: &mut Payment) -> Result<(), Error> {
+        payment.updated_ms = self.now_ms;
+        let dispute = payment.disputed.as_ref();
+        query(
+            "UPDATE payments SET disputed_ms = ?2, disputed_by = ?3, dispute_reason = ?4, updated_ms = ?5 WHERE id = ?1",
+        )
+        .bind(payment.id.to_string())
+        .bind(dispute.map(|dispute| dispute.since_ms))
+        .bind(dispute.map(|dispute| dispute.by.as_str()))
+        .bind(dispute.map(|dispute| dispute.reason.as_str()))
+        .bind(payment.updated_ms)
+        .execute(self.on())
+        .await?;
+        Ok(())
+    }
+
     /// Writes who leads the payment.
     pub(crate) async fn assign_payment(&mut self, payment: &mut Payment) -> Result<(), Error> {
         payment.updated_ms = self.now_ms;
@@ -960,7 +981,19 @@ impl Tx<'_> {
         id: uuid::Uuid,
         payment: &Payment,
     ) -> Result<(), Error> {
-        let body = json!({
+        let kind = format!("payment.{}", payment.state.name());
+        self.insert_event_of(id, payment, &kind, None).await
+    }
+
+    /// Of another kind, with something more.
+    pub(crate) async fn insert_event_of(
+        &mut self,
+        id: uuid::Uuid,
+        payment: &Payment,
+        kind: &str,
+        more: Option<(&str, Value)>,
+    ) -> Result<(), Error> {
+        let mut body = json!({
             "payment_id": payment.id, "tenant": payment.tenant, "order_id": payment.order, "part": payment.part,
             "state": payment.state.name(), "transaction_type": payment.transaction.name(), "amount": payment.amount.minor(),
             "currency": payment.amount.currency().code(), "mode": payment.mode.name(), "operator": payment.operator, "site": payment.site,
@@ -968,13 +1001,16 @@ impl Tx<'_> {
             "approval_code": payment.approval_code, "decline_reason": payment.decline_reason,
             "reserved": payment.reserved_minor, "captured": payment.captured_minor, "refunded": payment.refunded_minor,
         });
+        if let Some((name, more)) = more {
+            body[name] = more;
+        }
         query(
             "INSERT INTO outbox (id, payment, number, kind, body, created_ms, due_ms, tenant)
              VALUES (?1, ?2, (SELECT coalesce(max(number), 0) + 1 FROM outbox WHERE payment = ?2), ?3, ?4, ?5, ?5, ?6)",
         )
         .bind(id.to_string())
         .bind(payment.id.to_string())
-        .bind(format!("payment.{}", payment.state.name()))
+        .bind(kind)
         .bind(body.to_string())
         .bind(self.now_ms)
         .bind(payment.tenant.as_str())
@@ -1227,7 +1263,21 @@ fn payment(row: &Row) -> Result<Payment, Error> {
                 .map_err(|_| DAMAGED)?
                 .unwrap_or_default(),
         },
+        disputed: dispute(row)?,
     })
+}
+
+fn dispute(row: &Row) -> Result<Option<Dispute>, Error> {
+    let Some(since_ms) = row.try_get("disputed_ms")? else {
+        return Ok(None);
+    };
+    Ok(Some(Dispute {
+        since_ms,
+        by: parsed(row, "disputed_by")?.ok_or(DAMAGED)?,
+        reason: row
+            .try_get::<Option<String>>("dispute_reason")?
+            .ok_or(DAMAGED)?,
+    }))
 }
 
 /// None at all are no column.

@@ -14,6 +14,8 @@ use ivrpay_payment::{
 };
 use serde::{Serialize, Serializer};
 
+use crate::disputes::Dispute;
+
 /// UTC milliseconds since 1970, injected so that tests and simulations own the time.
 pub type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;
 
@@ -442,6 +444,8 @@ pub struct Payment {
     pub stored: Option<StoredCard>,
     /// What the merchant's system says of it.
     pub attached: Attached,
+    /// That it is disputed.
+    pub disputed: Option<Dispute>,
 }
 
 impl Payment {
@@ -848,6 +852,8 @@ pub struct Filter {
     pub site: Option<SiteId>,
     /// Older than this payment: the next page.
     pub before: Option<PaymentId>,
+    /// Only those that are disputed, or only those that are not.
+    pub disputed: Option<bool>,
     /// Practice ([`TRAINING`]) alone; else it is left out: no list of payments counts it among them.
     pub training: bool,
     /// At most so many; 100 when `None`, never above [`Filter::MAX`].
@@ -913,6 +919,34 @@ pub struct LaterDraft {
     pub by: By,
     /// The API call, so that the same one asks once.
     pub request: Option<ApiRequest>,
+    /// By what it was judged whether it may be asked; nothing is written where that is not so any more.
+    pub judged: Option<Judged>,
+}
+
+/// A payment's amounts as somebody has looked at them, minor units, and what a wish came to then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Judged {
+    /// [`Payment::reserved_minor`].
+    pub reserved: Option<u64>,
+    /// [`Payment::captured_minor`].
+    pub captured: Option<u64>,
+    /// [`Payment::refunded_minor`].
+    pub refunded: u64,
+    /// What would be captured, changed to, voided or refunded.
+    pub asked: u64,
+}
+
+impl Judged {
+    /// This wish, of this payment as it is.
+    #[must_use]
+    pub const fn of(payment: &Payment, asked: u64) -> Self {
+        Self {
+            reserved: payment.reserved_minor,
+            captured: payment.captured_minor,
+            refunded: payment.refunded_minor,
+            asked,
+        }
+    }
 }
 
 /// What `write_later` wrote or found.

@@ -48,6 +48,7 @@ async fn what_was_approved_is_read_by_the_time_of_its_approval(place: Place) {
         amount_minor: Some(100),
         by: by("mori"),
         request: None,
+        judged: None,
     };
     let Later::New(refund) = journal.write_later(first, refund).await.unwrap() else {
         panic!("no request was given")

@@ -79,6 +79,7 @@ async fn what_lapses_is_told_once_until_it_is_taken(place: Place) {
         amount_minor: None,
         by: by("mori"),
         request: None,
+        judged: None,
     };
     let Later::New(capture) = journal.write_later(first, capture).await.unwrap() else {
         panic!("no request was given");

@@ -280,6 +280,7 @@ async fn a_release_is_done_once_and_never_over_a_person(given: Place) {
             amount_minor: None,
             by: by(RECOVERY),
             request: None,
+            judged: None,
         };
         // Also where the task is taken between reading and writing.
         match journal.write_later(id, draft).await {
@@ -315,6 +316,7 @@ async fn what_is_half_done_is_released_only_while_nobody_knows_more(place: Place
                 ..by(RECOVERY)
             },
             request: None,
+            judged: None,
         };
         match journal.write_later(payment, draft).await {
             Ok(Later::New(_)) if !known => {}

@@ -6,7 +6,7 @@ mod common;
 
 use common::{NOON, Place, approved, call, declined, draft, order};
 use ivrpay_journal::{
-    ApiRequest, By, Journal, Later, LaterDraft, LaterError, NewPayment, OperationState,
+    ApiRequest, By, Journal, Judged, Later, LaterDraft, LaterError, NewPayment, OperationState,
     OutcomeError, TaskFilter, TaskKind,
 };
 use ivrpay_payment::{
@@ -45,6 +45,7 @@ fn wish(kind: OperationKind, amount_minor: Option<u64>) -> LaterDraft {
         amount_minor,
         by: by(),
         request: None,
+        judged: None,
     }
 }
 
@@ -274,6 +275,32 @@ async fn a_refused_refund_leaves_the_payment_as_it_is(place: Place) {
     }
 }
 
+/// Several at once look at the same payment: the limits of each are judged by what was there before all of them.
+async fn what_was_judged_by_what_is_no_more_is_not_written(place: Place) {
+    let journal = place.open().await;
+    let id = paid(&journal, OperationKind::Charge).await;
+    let payment = journal.payment(id).await.unwrap().unwrap();
+    let part = || LaterDraft {
+        judged: Some(Judged::of(&payment, 500)),
+        ..wish(OperationKind::Refund, Some(500))
+    };
+    let Later::New(first) = journal.write_later(id, part()).await.unwrap() else {
+        panic!("the first is new");
+    };
+    journal.write_outcome(&first, &approved()).await.unwrap();
+    let second = journal.write_later(id, part()).await;
+    assert!(matches!(second, Err(LaterError::Changed)), "{second:?}");
+    // Neither is the rest what the whole was.
+    let payment = journal.payment(id).await.unwrap().unwrap();
+    let whole = LaterDraft {
+        judged: Some(Judged::of(&payment, 1200)),
+        ..wish(OperationKind::Refund, None)
+    };
+    let whole = journal.write_later(id, whole).await;
+    assert!(matches!(whole, Err(LaterError::Changed)), "{whole:?}");
+    assert_eq!(amounts(&journal, id).await.2, 500);
+}
+
 async fn the_same_request_asks_once(place: Place) {
     let journal = place.open().await;
     let id = paid(&journal, OperationKind::Charge).await;
@@ -339,6 +366,7 @@ async fn what_was_open_when_the_process_died_is_unknown(place: Place) {
 }
 
 on_both!(
+    what_was_judged_by_what_is_no_more_is_not_written,
     what_is_left_decides_what_may_be_asked,
     what_is_reserved_may_be_changed,
     a_later_operation_names_the_one_before,

@@ -46,6 +46,7 @@ async fn later(
         amount_minor,
         by: by("sato"),
         request: None,
+        judged: None,
     };
     match journal.write_later(id, draft).await? {
         Later::New(intent) => Ok(intent),

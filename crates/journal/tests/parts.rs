@@ -52,6 +52,7 @@ async fn later(journal: &Journal, id: PaymentId, kind: OperationKind, minor: Opt
         amount_minor: minor,
         by: by("sato"),
         request: None,
+        judged: None,
     };
     let Later::New(intent) = journal.write_later(id, wish).await.unwrap() else {
         panic!("nobody asked for it before");

@@ -137,6 +137,7 @@ async fn lived(journal: &Journal, watched: &mut Watched) {
                 amount_minor: Some(400),
                 by: by("mori"),
                 request: None,
+                judged: None,
             };
             let Later::New(refund) = journal.write_later(id, wish).await.unwrap() else {
                 panic!("it is new");

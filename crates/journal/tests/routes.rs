@@ -48,6 +48,7 @@ async fn what_follows_goes_to_the_connector_that_was_asked(place: Place) {
         amount_minor: Some(100),
         by: by("sato"),
         request: None,
+        judged: None,
     };
     let Later::New(refund) = journal.write_later(id, refund).await.unwrap() else {
         panic!("no request was given");

@@ -78,6 +78,7 @@ async fn each_asks_for_its_own_operation_and_only_money_locks_an_order(place: Pl
                     amount_minor: None,
                     by: common::by("sato"),
                     request: None,
+                    judged: None,
                 };
                 let refused = journal.write_later(id, wish).await;
                 assert!(matches!(refused, Err(LaterError::NoMoney)), "{name}");

@@ -306,7 +306,7 @@ impl World<'_> {
                     }
                 }
                 Output::StopPlay => call.plays = false,
-                Output::Listen(_) => {}
+                Output::Listen(_) | Output::Taken(_) => {}
                 Output::Progress(progress) => {
                     if progress.asked {
                         call.asked += 1;

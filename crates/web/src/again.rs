@@ -56,7 +56,7 @@ pub(crate) async fn once(
     let is_card = std::str::from_utf8(&body).is_ok_and(looks_like_card);
     let asked = ApiRequest {
         key,
-        hash: fingerprint(&path, value.as_ref(), &body),
+        hash: fingerprint(&who, &path, value.as_ref(), &body),
     };
     let request = Request::from_parts(parts, Body::from(body));
     // What would be done under a key may be asked before it is. And of what looks like a card not even a hash is written: the rest of a body
@@ -86,11 +86,14 @@ pub(crate) async fn once(
         .unwrap_or_else(|_| ApiError::internal().into_response())
 }
 
-/// What is asked, whatever spaces and order of fields it is written with.
-fn fingerprint(path: &str, value: Option<&Value>, body: &[u8]) -> [u8; 32] {
+/// What is asked and by whom, whatever spaces and order of fields it is written with: nobody gets another's answer, who may see less. A key that
+/// was rotated and the one behind it are the same.
+fn fingerprint(who: &Who, path: &str, value: Option<&Value>, body: &[u8]) -> [u8; 32] {
     let mut hash = Sha256::new();
-    hash.update(path.as_bytes());
-    hash.update([0]);
+    for part in [who.door(), &who.person_or_key(), path] {
+        hash.update(part.as_bytes());
+        hash.update([0]);
+    }
     match value {
         // Its fields are in the order of their names.
         Some(value) => hash.update(value.to_string().as_bytes()),
@@ -152,18 +155,32 @@ fn replayed(answer: GivenAnswer) -> Response {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may panic")]
+
     use super::*;
+    use crate::auth::{ApiKey, KeyHash};
+
+    fn who(name: &str) -> Who {
+        Who::Key(ApiKey {
+            name: name.into(),
+            tenant: TenantId::new("demo").unwrap(),
+            hash: KeyHash::new([0; 32]),
+            scopes: Vec::new(),
+            requests_per_minute: 0,
+        })
+    }
 
     #[test]
     fn a_request_is_the_same_by_what_it_says() {
         let of = |path, body: &str| {
             let value = serde_json::from_str(body).ok();
-            fingerprint(path, value.as_ref(), body.as_bytes())
+            fingerprint(&who("shop"), path, value.as_ref(), body.as_bytes())
         };
         let one = of("/a", r#"{"amount": 1, "by": "x"}"#);
         assert_eq!(of("/a", r#"{ "by":"x","amount":1}"#), one);
         assert_ne!(of("/b", r#"{"amount": 1, "by": "x"}"#), one);
         assert_ne!(of("/a", r#"{"amount": 2, "by": "x"}"#), one);
         assert_ne!(of("/a", "{"), of("/a", "["));
+        assert_ne!(fingerprint(&who("other"), "/a", None, b"{"), of("/a", "{"));
     }
 }

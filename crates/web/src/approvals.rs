@@ -6,16 +6,16 @@ use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use ivrpay_api as api;
 use ivrpay_journal::{
-    ApiRequest, Approval, ApprovalError, ApprovalFilter, ApprovalState, By, LaterDraft,
-    NewApproval, Payment, Planned, Role,
+    ApiRequest, Approval, ApprovalError, ApprovalFilter, ApprovalState, By, Judged, LaterDraft,
+    LaterError, NewApproval, Payment, Planned, Role,
 };
-use ivrpay_payment::{ApprovalId, OperationKind};
+use ivrpay_payment::{ApprovalId, OperationKind, Transaction};
 use serde::Deserialize;
 
 use crate::Web;
 use crate::auth::{Scope, Who};
 use crate::error::ApiError;
-use crate::later::done;
+use crate::later::{LaterRefused, done};
 use crate::payments::{cut, hash, id, limit, own, own_tenant, rfc3339};
 use crate::tasks::by;
 
@@ -31,10 +31,15 @@ impl RoleLimits {
     }
 }
 
-/// What this would come to for the limit: of a payment that is given back in parts all of them count.
+/// What this would come to for the limit. Of a payment that is given back in parts all of them count; to capture a part, or to reserve less,
+/// lets the rest go, which counts where it is the larger one.
 fn counted(payment: &Payment, kind: OperationKind, minor: u64) -> u64 {
+    let reserved = payment
+        .reserved_minor
+        .unwrap_or_else(|| payment.amount.minor());
     match kind {
         OperationKind::Refund => payment.refunded_minor.saturating_add(minor),
+        OperationKind::Capture | OperationKind::Change => minor.max(reserved.saturating_sub(minor)),
         _ => minor,
     }
 }
@@ -42,26 +47,43 @@ fn counted(payment: &Payment, kind: OperationKind, minor: u64) -> u64 {
 fn may(web: &Web, role: Role, payment: &Payment, kind: OperationKind, minor: u64) -> bool {
     let tenant = web.tenants.iter().find(|t| t.id == payment.tenant);
     // Of a merchant that is not configured any more nobody has said a limit: then nobody decides alone.
-    let most = tenant.map_or(0, |tenant| tenant.role_limits.most(role, kind));
-    counted(payment, kind, minor) <= most
+    let most = |kind| tenant.map_or(0, |tenant| tenant.role_limits.most(role, kind));
+    let is_taken = payment.captured_minor.is_some() || payment.transaction == Transaction::Charge;
+    // To take a charge back is to give it back.
+    let gives_back = kind == OperationKind::Void && is_taken;
+    let counted = counted(payment, kind, minor);
+    counted <= most(kind) && (!gives_back || counted <= most(OperationKind::Refund))
 }
 
-/// What needs a second person; `None`: nothing does.
+/// Whom a wish needs beside the one who has it.
+pub(crate) enum Needed {
+    /// Nobody, while the payment is as it was judged.
+    Nobody(Option<Judged>),
+    /// A second person.
+    Second(Box<Approval>),
+}
+
+/// Whether it needs a second person.
 pub(crate) async fn needed(
     web: &Web,
     who: &Who,
     payment: &Payment,
     draft: &LaterDraft,
-) -> Result<Option<Approval>, ApiError> {
+) -> Result<Needed, ApiError> {
     let Some(person) = who.person() else {
-        return Ok(None);
+        return Ok(Needed::Nobody(None));
     };
-    let planned = web.acquirers.plan(payment.id, draft.clone()).await?;
+    let plain = LaterDraft {
+        judged: None,
+        ..draft.clone()
+    };
+    let planned = web.acquirers.plan(payment.id, plain).await?;
     let Planned::New(amount) = planned else {
-        return Ok(None);
+        return Ok(Needed::Nobody(None));
     };
     if may(web, person.role, payment, draft.kind, amount.minor()) {
-        return Ok(None);
+        let judged = Judged::of(payment, amount.minor());
+        return Ok(Needed::Nobody(Some(judged)));
     }
     let time = web.access.options().approval.as_millis();
     let time = i64::try_from(time).unwrap_or(i64::MAX);
@@ -77,7 +99,8 @@ pub(crate) async fn needed(
         asked_by: draft.by.person.clone(),
         until_ms: web.now_ms().saturating_add(time),
     };
-    Ok(Some(web.journal.ask_approval(new).await?))
+    let asked = web.journal.ask_approval(new).await?;
+    Ok(Needed::Second(Box::new(asked)))
 }
 
 #[derive(Deserialize, utoipa::IntoParams)]
@@ -175,14 +198,17 @@ pub(crate) async fn approve(
             key: format!("approval-{}", found.id),
             hash: hash(&(found.kind.name(), found.asked_minor)),
         }),
+        judged: Some(Judged::of(&payment, minor)),
     };
     // What two people have looked at is what is done, and not what it has become meanwhile.
-    if let Planned::New(amount) = web.acquirers.plan(payment.id, draft.clone()).await?
-        && amount != found.amount
-    {
-        return Err(ApiError::not_possible(
-            "the payment has changed, and this would be another amount now: refuse it, and have it asked anew",
-        ));
+    match web.acquirers.plan(payment.id, draft.clone()).await {
+        Ok(_) => {}
+        Err(LaterRefused::Journal(LaterError::Changed)) => {
+            return Err(ApiError::not_possible(
+                "the payment has changed, and this would be another amount now: refuse it, and have it asked anew",
+            ));
+        }
+        Err(error) => return Err(error.into()),
     }
     let decided = web.journal.decide(found.id, &by.person, true).await;
     let decided = decided.map_err(refused)?;

@@ -143,6 +143,17 @@ impl Scope {
 pub struct KeyHash([u8; 32]);
 
 impl KeyHash {
+    /// That of a key.
+    #[must_use]
+    pub fn of(key: &str) -> Self {
+        Self(Sha256::digest(key.as_bytes()).into())
+    }
+
+    /// Whether it is the key's, compared in constant time.
+    pub(crate) fn is_of(&self, key: &str) -> bool {
+        bool::from(self.0.as_slice().ct_eq(Self::of(key).0.as_slice()))
+    }
+
     pub(crate) const fn new(hash: [u8; 32]) -> Self {
         Self(hash)
     }
@@ -195,6 +206,11 @@ pub struct ApiKey {
 pub struct Keys(pub Vec<ApiKey>);
 
 impl Keys {
+    /// By its name, which no other one has.
+    pub(crate) fn named(&self, name: &str) -> Option<&ApiKey> {
+        self.0.iter().find(|key| key.name == name)
+    }
+
     pub(crate) fn has(&self, key: &ApiKey) -> bool {
         self.0.iter().any(|known| known.hash == key.hash)
     }
@@ -340,7 +356,7 @@ pub(crate) async fn bearer(State(web): State<Web>, mut request: Request, next: N
         Err(error) => {
             if secret.is_some() && error.is_about_who() {
                 web.access.tell(Security::Refused);
-                let what = format!("{} {}", request.method(), request.uri().path());
+                let what = crate::trail::path(&request);
                 web.access
                     .note_refused(&web, &refused(&request, &what, &error))
                     .await;

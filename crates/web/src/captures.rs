@@ -1,11 +1,11 @@
-//! What may be wanted of a live capture: by its call (`POST /v1/calls/{id}/ask|pause|resume|cancel`) or by its payment
+//! What may be wanted of a live capture: by its call (`POST /v1/calls/{id}/ask|pause|resume|switch|complete|cancel`) or by its payment
 //! (`POST /v1/payments/{id}/cancel`).
 
 use axum::Json;
 use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use ivrpay_api as api;
-use ivrpay_api::CaptureField as Field;
+use ivrpay_api::{CaptureField as Field, CaptureMode};
 use ivrpay_journal::By;
 use ivrpay_payment::{CallId, PaymentId, State as PaymentState};
 use serde::Deserialize;
@@ -25,10 +25,16 @@ pub enum Want {
     Ask(Field),
     /// The capture ends, and nothing is charged.
     Cancel,
+    /// The field is keyed now, of a capture that a program leads; once more, to be compared, where that is true.
+    Capture(Field, bool),
+    /// What was keyed is charged, of such a capture.
+    Complete,
     /// Customer and operator talk; the capture stands still.
     Pause,
     /// It goes on where it stood.
     Resume,
+    /// The operator waits apart, or stays.
+    Switch(CaptureMode),
 }
 
 /// What became of it.
@@ -187,6 +193,34 @@ pub(crate) async fn resume(
     done(&web, &who, payment, Want::Resume, body.by).await
 }
 
+/// Has the operator wait apart (`hold`) or stay beside the customer, from here on; the field that is keyed stands still meanwhile.
+#[utoipa::path(post, path = "/v1/calls/{id}/switch", params(("id" = String, Path, format = "uuid")), request_body = api::SwitchCapture, responses((status = 200, body = api::CaptureDone)))]
+pub(crate) async fn switch(
+    State(web): State<Web>,
+    who: Who,
+    call: Id,
+    body: Result<Json<api::SwitchCapture>, JsonRejection>,
+) -> Result<Json<api::CaptureDone>, ApiError> {
+    who.need(Scope::Captures)?;
+    let Json(body) = body?;
+    let payment = of_call(&web, &who, call).await?;
+    done(&web, &who, payment, Want::Switch(body.mode), body.by).await
+}
+
+/// Charges what was keyed, in a capture that a program leads (mode `led`).
+#[utoipa::path(post, path = "/v1/calls/{id}/complete", params(("id" = String, Path, format = "uuid")), request_body = api::CaptureWish, responses((status = 200, body = api::CaptureDone)))]
+pub(crate) async fn complete(
+    State(web): State<Web>,
+    who: Who,
+    call: Id,
+    body: Result<Json<api::CaptureWish>, JsonRejection>,
+) -> Result<Json<api::CaptureDone>, ApiError> {
+    who.need(Scope::Captures)?;
+    let Json(body) = body?;
+    let payment = of_call(&web, &who, call).await?;
+    done(&web, &who, payment, Want::Complete, body.by).await
+}
+
 fn cancelled(payment_id: PaymentId, call_id: Option<CallId>) -> api::Cancelled {
     api::Cancelled {
         payment_id,
@@ -242,6 +276,9 @@ async fn wish(web: &Web, who: &Who, id: PaymentId, want: Want, by: By) -> Result
                 Want::Pause => "the capture is paused already, or nobody could resume it: no operator is in the call".to_owned(),
                 Want::Resume => "the capture is not paused".to_owned(),
                 Want::Cancel => "the capture can't be ended now".to_owned(),
+                Want::Capture(field, _) => format!("{} can't be keyed now", field.name()),
+                Want::Complete => "nothing can be charged yet: it is no capture that a program leads (mode led), or a field is missing; /v1/events has those that were keyed".to_owned(),
+                Want::Switch(_) => "the operator can't be moved now: he keys the card himself, is gone, or a program leads; or the card is being sent".to_owned(),
             }));
         }
         Wished::NotInCall => {

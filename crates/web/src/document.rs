@@ -18,8 +18,9 @@ use utoipa::openapi::{
 use utoipa::{Modify, OpenApi as _};
 
 use crate::{
-    approvals, assign, calls, captures, drain, expiring, feed, hooks, keys, later, oidc, orders,
-    payments, people, recordings, sessions, story, tasks, trail, webhooks,
+    approvals, assign, calls, captures, disputes, drain, evidence, expiring, feed, hooks, keys,
+    later, oidc, orders, payments, people, receipts, recordings, sessions, starts, story, tasks,
+    trail, webhooks,
 };
 
 /// The key's scheme in the document.
@@ -46,8 +47,8 @@ const ADMIN: [&str; 2] = ["/v1/recordings", "/v1/drain"];
         license(name = "Apache-2.0", identifier = "Apache-2.0")
     ),
     paths(
-        payments::create, payments::list, payments::show, story::show, assign::payment, assign::order, expiring::list, captures::cancel_payment,
-        later::capture, later::change, later::void, later::refund, later::inquire, calls::create, calls::show, captures::list, captures::show, captures::ask, captures::pause, captures::resume, captures::cancel, orders::show, orders::split, orders::add,
+        payments::create, payments::list, payments::show, story::show, evidence::show, receipts::issue, receipts::list, receipts::show, disputes::begin, disputes::end, assign::payment, assign::order, expiring::list, captures::cancel_payment,
+        later::capture, later::change, later::void, later::refund, later::inquire, calls::create, calls::show, captures::list, captures::show, captures::ask, captures::pause, captures::resume, captures::cancel, captures::switch, captures::complete, starts::create, orders::show, orders::split, orders::add,
         tasks::promise, tasks::list, tasks::show, tasks::take, tasks::done, webhooks::list, webhooks::show, webhooks::resend, webhooks::test, feed::events, crate::pools, crate::findings, crate::metrics,
         sessions::create, oidc::begin, oidc::end, sessions::show, sessions::end, sessions::password,
         people::list, people::create, people::show, people::disable, people::enable, people::unlock, people::password, people::second_factor, people::confirm,

@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use ivrpay_api::{ErrorCode, Problem};
 use ivrpay_payment::{CallId, PaymentId, TaskId};
 
-use crate::request;
+use crate::{NotStarted, request};
 
 /// The form of every error.
 const PROBLEM: HeaderValue = HeaderValue::from_static("application/problem+json");
@@ -41,6 +41,11 @@ impl ApiError {
             retry_after: None,
             scheme: "Bearer",
         }
+    }
+
+    /// Its status and its sentence, for another form of errors.
+    pub(crate) fn told(self) -> (StatusCode, String) {
+        (self.status, self.detail)
     }
 
     pub(crate) const fn code(&self) -> ErrorCode {
@@ -226,6 +231,25 @@ impl ApiError {
             ErrorCode::CapacityExceeded,
             "no place is free for another call, by [limits] calls_max or the tenant's pool; nobody is called, and nothing was changed: try again when a call is over",
         )
+    }
+
+    /// The call of the capture that is on.
+    pub(crate) fn capture_running(payment: PaymentId, call: CallId) -> Self {
+        let mut error = Self::about(
+            payment,
+            ErrorCode::CaptureRunning,
+            "a call takes this payment now; it is in call_id",
+        );
+        error.call_id = Some(call);
+        error
+    }
+
+    pub(crate) fn not_started(why: &NotStarted) -> Self {
+        let status = match why.code {
+            ErrorCode::CapacityExceeded | ErrorCode::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            _ => StatusCode::CONFLICT,
+        };
+        Self::new(status, why.code, why.says.clone())
     }
 
     pub(crate) fn task_exists(message: impl Into<String>, task: TaskId) -> Self {

@@ -11,7 +11,7 @@ use ivrpay_journal::{ApiRequest, By, LaterDraft, LaterError, Operation, Payment,
 use ivrpay_payment::{AcquirerOrder, OperationKind, Outcome, PaymentId, Why};
 
 use crate::Web;
-use crate::approvals;
+use crate::approvals::{self, Needed};
 use crate::auth::{Scope, Who};
 use crate::error::ApiError;
 use crate::hooks::{HookRefused, Posted};
@@ -21,6 +21,8 @@ use crate::tasks::by;
 
 /// Longest reason for it.
 const REASON_MAX: usize = 200;
+/// How often a wish is judged anew because the payment has changed meanwhile.
+const JUDGED_MAX: usize = 3;
 
 /// Who asks acquirers.
 pub trait Acquirers: Send + Sync {
@@ -196,7 +198,7 @@ async fn ask(
     who.need(Scope::Refunds)?;
     let id = payment_id(payment)?;
     let Json(body) = body?;
-    let payment = own(&web, &who, id).await?;
+    let mut payment = own(&web, &who, id).await?;
     let request = idempotency_key(&headers)?.map(|key| ApiRequest {
         key,
         // Who asks is no part of what is asked.
@@ -216,11 +218,12 @@ async fn ask(
     body.reason
         .map(|reason| people::text("reason", reason, REASON_MAX))
         .transpose()?;
-    let draft = LaterDraft {
+    let mut draft = LaterDraft {
         kind,
         amount_minor: body.amount,
         by: by(&who, body.by)?,
         request,
+        judged: None,
     };
     if body.dry_run {
         let (amount, before) = match web.acquirers.plan(id, draft).await? {
@@ -236,12 +239,24 @@ async fn ask(
         })
         .into_response());
     }
-    if let Some(approval) = approvals::needed(&web, &who, &payment, &draft).await? {
-        let asked = Json(approvals::asked(&approval));
-        return Ok((StatusCode::ACCEPTED, asked).into_response());
+    for _ in 0..JUDGED_MAX {
+        draft.judged = match approvals::needed(&web, &who, &payment, &draft).await? {
+            Needed::Nobody(judged) => judged,
+            Needed::Second(approval) => {
+                let asked = Json(approvals::asked(&approval));
+                return Ok((StatusCode::ACCEPTED, asked).into_response());
+            }
+        };
+        match web.acquirers.later(id, draft.clone()).await {
+            Ok(operation) => return Ok(done(&web, &who, id, &operation).await?.into_response()),
+            // Something else was done between, and nothing was written: what is left of the limit is another.
+            Err(LaterRefused::Journal(LaterError::Changed)) => {
+                payment = own(&web, &who, id).await?;
+            }
+            Err(error) => return Err(error.into()),
+        }
     }
-    let operation = web.acquirers.later(id, draft).await?;
-    Ok(done(&web, &who, id, &operation).await?.into_response())
+    Err(LaterRefused::Journal(LaterError::Changed).into())
 }
 
 /// What came of it.
@@ -287,7 +302,7 @@ pub(crate) async fn inquire(
     }))
 }
 
-fn shown(operation: &Operation) -> api::Operation {
+pub(crate) fn shown(operation: &Operation) -> api::Operation {
     let outcome = operation.outcome.as_ref();
     let (reason, code) = match outcome {
         Some(Outcome::Declined(decline)) => (

@@ -9,9 +9,11 @@ mod assign;
 mod auth;
 mod calls;
 mod captures;
+mod disputes;
 mod document;
 mod drain;
 mod error;
+mod evidence;
 mod expiring;
 mod feed;
 mod hooks;
@@ -23,15 +25,18 @@ mod oidc;
 mod orders;
 mod payments;
 mod people;
+mod receipts;
 mod recordings;
 mod request;
 mod routes;
 mod secrets;
 mod sessions;
+mod starts;
 mod story;
 mod tasks;
 mod tls;
 mod trail;
+mod twilio;
 mod webhooks;
 
 use std::collections::BTreeMap;
@@ -53,7 +58,7 @@ use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
 pub use access::{Access, AccessOptions, Peer, Security};
-pub use api::CaptureField as Field;
+pub use api::{CaptureField as Field, CaptureMode};
 pub use approvals::RoleLimits;
 pub use auth::{ApiKey, KeyHash, KeyHashError, Keys, Scope};
 pub use captures::{Want, Wished};
@@ -67,9 +72,12 @@ pub use later::{Acquirers, LaterRefused};
 pub use limit::{Limits, Steady};
 pub use listen::{CONNECTIONS_MAX, HEAD_MAX, serve, serve_tls};
 pub use oidc::{Oidc, OidcAsk, OidcAsks, OidcOptions};
+pub use receipts::Receipts;
 pub use request::{Answered, BODY_MAX, RequestId};
 pub use secrets::{Seal, SealError};
+pub use starts::{NotStarted, TalkLeg, Talks, ToStart};
 pub use tls::{Tls, TlsError, TlsFiles};
+pub use twilio::{CallbackRefused, Lead, LiveCall, Twilio, TwilioAccount};
 pub use webhooks::TestsWebhook;
 
 /// Largest body that is read, bytes. A payment is a few hundred.
@@ -106,6 +114,8 @@ pub struct Tenant {
     pub role_limits: RoleLimits,
     /// What its acquirers have no room for.
     pub refuses: Refuses,
+    /// How it issues receipts; `None`: it issues none.
+    pub receipts: Option<Arc<Receipts>>,
 }
 
 /// Who calls customers.
@@ -195,6 +205,10 @@ pub struct Web {
     pub journal_health: JournalHealth,
     /// Who calls customers.
     pub caller: Arc<dyn Caller>,
+    /// Who takes talks over.
+    pub talks: Arc<dyn Talks>,
+    /// Who may ask in Twilio's form.
+    pub twilio: Arc<Twilio>,
 }
 
 /// Whose task a recording is in which a card was spoken or keyed, and by when it has to be deleted or redacted.
@@ -273,7 +287,8 @@ pub fn router(web: Web) -> Router {
         web.clone(),
         request::whole_body,
     ));
-    finish(keyed.merge(doors).merge(hooks::routes().into_router()), web)
+    let others = hooks::routes().into_router().merge(twilio::router());
+    finish(keyed.merge(doors).merge(others), web)
 }
 
 /// The same routes for whoever may open the Unix socket (mode 0600): every tenant, no key.
@@ -294,6 +309,7 @@ fn keyed() -> Routes {
     shared()
         .post("/v1/payments", payments::create)
         .post("/v1/calls", calls::create)
+        .post("/v1/captures", starts::create)
         .post("/v1/tasks", tasks::promise)
         .get("/v1/session", sessions::show)
         .post("/v1/session/end", sessions::end)
@@ -316,6 +332,12 @@ fn shared() -> Routes {
         .get("/v1/payments/expiring", expiring::list)
         .get("/v1/payments/{id}", payments::show)
         .get("/v1/payments/{id}/story", story::show)
+        .get("/v1/payments/{id}/evidence", evidence::show)
+        .get("/v1/payments/{id}/receipts/{number}", receipts::show)
+        .get("/v1/payments/{id}/receipts", receipts::list)
+        .post("/v1/payments/{id}/receipts", receipts::issue)
+        .post("/v1/payments/{id}/dispute", disputes::begin)
+        .post("/v1/payments/{id}/dispute/end", disputes::end)
         .post("/v1/payments/{id}/operator", assign::payment)
         .post("/v1/payments/{id}/cancel", captures::cancel_payment)
         .post("/v1/payments/{id}/capture", later::capture)
@@ -330,6 +352,8 @@ fn shared() -> Routes {
         .post("/v1/calls/{id}/pause", captures::pause)
         .post("/v1/calls/{id}/resume", captures::resume)
         .post("/v1/calls/{id}/cancel", captures::cancel)
+        .post("/v1/calls/{id}/switch", captures::switch)
+        .post("/v1/calls/{id}/complete", captures::complete)
         .get("/v1/orders", orders::show)
         .post("/v1/orders/split", orders::split)
         .post("/v1/orders/additional", orders::add)

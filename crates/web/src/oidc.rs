@@ -27,6 +27,7 @@ use tokio::sync::Mutex;
 use crate::Web;
 use crate::access::Address;
 use crate::error::ApiError;
+use crate::request;
 use crate::secrets;
 use crate::sessions::{answered, open};
 
@@ -391,8 +392,12 @@ pub(crate) async fn end(
     if body.code.0.len() > TEXT_MAX || body.state.0.len() > TEXT_MAX {
         return Err(ApiError::invalid("code, state: at most 4096 bytes"));
     }
-    let signed_in = sign_in(&web, &address, body).await;
-    answered(&web, &address, "", signed_in).await
+    // Whoever hangs up has tried all the same.
+    let done = request::to_its_end(async move {
+        let signed_in = sign_in(&web, &address, body).await;
+        answered(&web, &address, "", signed_in).await
+    });
+    done.await.unwrap_or_else(|_| Err(ApiError::internal()))
 }
 
 async fn sign_in(

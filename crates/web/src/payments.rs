@@ -384,6 +384,8 @@ pub(crate) struct ListQuery {
     /// For an admin.
     tenant: Option<String>,
     training: Option<bool>,
+    /// Those that are disputed, or those that are not.
+    disputed: Option<bool>,
     /// The `next` of the page before.
     #[param(format = "uuid")]
     after: Option<String>,
@@ -405,7 +407,7 @@ pub(crate) async fn list(
     let Query(query) = query.map_err(|rejection| {
         ApiError::parameters(
             &rejection,
-            "order_id, reference, state, entered_by, caller_number, last4, approval_code, operator, site, created_from, created_to, training (true or false), after (the next of the page before), limit (1 to 200), and tenant for an admin",
+            "order_id, reference, state, entered_by, caller_number, last4, approval_code, operator, site, created_from, created_to, training (true or false), disputed (true or false), after (the next of the page before), limit (1 to 200), and tenant for an admin",
         )
     })?;
     let limit = limit(query.limit)?;
@@ -445,6 +447,7 @@ pub(crate) async fn list(
             .map(|t| time("created_to", &t))
             .transpose()?,
         before: query.after.map(|a| id("after", a.parse())).transpose()?,
+        disputed: query.disputed,
         training: query.training.unwrap_or(false),
         // One more than is shown says whether there is another page.
         limit: Some(limit + 1),
@@ -584,6 +587,11 @@ pub(crate) fn view(payment: &Payment) -> api::Payment {
         parameters: payment.attached.parameters.clone(),
         expires_at: payment.expires_ms.map(rfc3339),
         created_at: rfc3339(payment.created_ms),
+        disputed: payment.disputed.as_ref().map(|dispute| api::Disputed {
+            since: rfc3339(dispute.since_ms),
+            by: dispute.by.to_string(),
+            reason: dispute.reason.clone(),
+        }),
         updated_at: rfc3339(payment.updated_ms),
     }
 }

@@ -1,7 +1,7 @@
 //! What people and programs prove themselves by: random tokens, keys with a checksum, passwords, codes of the second factor, and the seal on
 //! what is kept of those.
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use argon2::Argon2;
 use argon2::password_hash::{PasswordHasher as _, PasswordVerifier as _};
@@ -85,8 +85,8 @@ const PASSWORD: std::ops::RangeInclusive<usize> = 12..=128;
 
 /// Passwords, bounded in number. Argon2id with 19 MiB, 2 rounds and 1 lane, as OWASP's cheat sheet on password storage has it.
 pub(crate) struct Passwords {
-    working: Semaphore,
-    places: Semaphore,
+    working: Arc<Semaphore>,
+    places: Arc<Semaphore>,
 }
 
 /// Too many sign in at once.
@@ -95,8 +95,8 @@ pub(crate) struct Busy;
 impl Default for Passwords {
     fn default() -> Self {
         Self {
-            working: Semaphore::new(AT_ONCE),
-            places: Semaphore::new(AT_ONCE + WAITING_MAX),
+            working: Arc::new(Semaphore::new(AT_ONCE)),
+            places: Arc::new(Semaphore::new(AT_ONCE + WAITING_MAX)),
         }
     }
 }
@@ -106,8 +106,16 @@ impl Passwords {
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Busy> {
-        let _place = self.places.try_acquire().map_err(|_| Busy)?;
-        let _working = self.working.acquire().await.map_err(|_| Busy)?;
+        let place = Arc::clone(&self.places).try_acquire_owned();
+        let place = place.map_err(|_| Busy)?;
+        let working = Arc::clone(&self.working).acquire_owned().await;
+        let working = working.map_err(|_| Busy)?;
+        // Whoever has hung up is still worked for: his places are free when that is over, and not before.
+        let work = move || {
+            let done = work();
+            drop((place, working));
+            done
+        };
         tokio::task::spawn_blocking(work).await.map_err(|_| Busy)
     }
 
@@ -293,6 +301,24 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
     use super::*;
+
+    #[tokio::test]
+    async fn who_hangs_up_keeps_his_place_until_the_work_is_over() {
+        let passwords = Passwords::default();
+        let (end, wait) = std::sync::mpsc::channel::<()>();
+        let (begun, has_begun) = std::sync::mpsc::channel();
+        let work = passwords.work(move || {
+            begun.send(()).unwrap();
+            wait.recv().ok();
+        });
+        let hung_up = tokio::time::timeout(std::time::Duration::from_millis(1), work).await;
+        assert!(hung_up.is_err());
+        has_begun.recv().unwrap();
+        assert_eq!(passwords.working.available_permits(), AT_ONCE - 1);
+        drop(end);
+        let all = u32::try_from(AT_ONCE).unwrap();
+        drop(passwords.working.acquire_many(all).await.unwrap());
+    }
 
     #[test]
     fn a_key_has_a_checksum_and_shows_little() {

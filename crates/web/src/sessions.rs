@@ -49,14 +49,19 @@ pub(crate) async fn create(
         ("password", &body.password.0),
         ("code", code),
     ] {
-        if text.len() > TEXT_MAX || ivrpay_journal::looks_like_card(text) && field != "code" {
+        let is_card = ivrpay_journal::looks_like_card(text) && field != "code";
+        if text.len() > TEXT_MAX || text.contains('\0') || is_card {
             return Err(ApiError::invalid(format!(
                 "{field}: at most {TEXT_MAX} bytes, and no card number"
             )));
         }
     }
-    let signed_in = sign_in(&web, &address, &body).await;
-    answered(&web, &address, &body.person, signed_in).await
+    // Whoever hangs up has tried all the same.
+    let done = request::to_its_end(async move {
+        let signed_in = sign_in(&web, &address, &body).await;
+        answered(&web, &address, &body.person, signed_in).await
+    });
+    done.await.unwrap_or_else(|_| Err(ApiError::internal()))
 }
 
 /// Keeps who has signed in, or could not, and answers.

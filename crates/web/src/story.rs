@@ -134,10 +134,40 @@ fn spoken(told: &mut Told, call: Option<(i64, &str)>, evidence: &Value) {
                 detail.text = format!("pressed {key} at {step}");
                 told.add(at_ms, keyed_by, None, "pressed", detail);
             }
-            Some("cancelled") => {
-                detail.text = "ended the capture".to_owned();
+            Some("guarded") => {
+                let is = |name: &str| one[name].as_bool() == Some(true);
+                let excepted = one["excepted"].as_array();
+                let excepted: Vec<&str> = excepted
+                    .into_iter()
+                    .flatten()
+                    .filter_map(Value::as_str)
+                    .collect();
+                let mut text = vec![format!(
+                    "the card may be keyed ({})",
+                    text(one, "mode").unwrap_or_default()
+                )];
+                if is("muted") {
+                    text.push("the customer is muted for all who listen or record".to_owned());
+                }
+                if is("recorders_paused") {
+                    text.push("recorders outside Asterisk are paused".to_owned());
+                }
+                text.push(match &*excepted.join(", ") {
+                    "" => "Asterisk was asked, and nothing of it stores or hears keys".to_owned(),
+                    some => format!("Asterisk was asked; somebody answers for: {some}"),
+                });
+                detail.text = text.join("; ");
+                told.add(at_ms, SERVICE, None, "guarded", detail);
+            }
+            Some(what @ ("cancelled" | "completed")) => {
+                detail.text = if what == "cancelled" {
+                    "ended the capture"
+                } else {
+                    "had what was keyed charged"
+                }
+                .to_owned();
                 let who = text(one, "by").unwrap_or(SERVICE);
-                told.add(at_ms, who, text(one, "via"), "cancelled", detail);
+                told.add(at_ms, who, text(one, "via"), what, detail);
             }
             _ => {}
         }
@@ -263,8 +293,7 @@ fn one(told: &mut Told, payment: &Payment, record: &Record) {
         }
         "disputed" => {
             detail.note = owned(body, "reason");
-            detail.text =
-                "disputed: no void, refund, capture or change until that is over".to_owned();
+            detail.text = "disputed: no refund, void or change until that is over".to_owned();
             "disputed"
         }
         "dispute-ended" => {

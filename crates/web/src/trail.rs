@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::body::{Body, to_bytes};
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{Query, Request, State};
+use axum::extract::{MatchedPath, Query, Request, State};
 use axum::http::{Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
@@ -11,6 +11,7 @@ use ivrpay_api as api;
 use ivrpay_journal::{Deed, DeedFilter, Done};
 use ivrpay_payment::OperatorId;
 use serde::Deserialize;
+use uuid::Uuid;
 
 use crate::access::{Address, Security};
 use crate::auth::{Scope, Who};
@@ -23,10 +24,10 @@ const WHAT_MAX: usize = 160;
 /// Longest reason that is kept.
 const REASON_MAX: usize = 500;
 /// What stands there before it is done.
-pub(crate) const BEGUN: &str = "begun";
+const BEGUN: &str = "begun";
 
 /// What somebody wants to do.
-pub(crate) fn deed(who: &Who, address: &Address, what: &str) -> Deed {
+fn deed(who: &Who, address: &Address, what: &str) -> Deed {
     Deed {
         address: Some(address.0.to_string()).filter(|address| !address.is_empty()),
         request: request::id(),
@@ -50,9 +51,7 @@ pub(crate) async fn kept(
     if request.method() != Method::POST {
         return next.run(request).await;
     }
-    let address = request.extensions().get::<Address>().cloned();
-    let address = address.unwrap_or_else(|| Address("".into()));
-    let mut deed = deed(&who, &address, &format!("POST {}", request.uri().path()));
+    let mut deed = asked(&who, &request);
     let (parts, body) = request.into_parts();
     // It is in memory already: `whole_body`.
     let Ok(body) = to_bytes(body, BODY_BYTES_MAX).await else {
@@ -64,16 +63,65 @@ pub(crate) async fn kept(
         .map(|why| why.chars().take(REASON_MAX).collect());
     deed.by = said.by.map(Into::into);
     let request = Request::from_parts(parts, Body::from(body));
-    if let Err(error) = web.journal.note_deed(&deed).await {
+    // Whoever hangs up hides nothing, and leaves nothing half done.
+    let done = request::to_its_end(async move {
+        if let Err(error) = begun(&web, &deed).await {
+            return error.into_response();
+        }
+        let answer = Box::pin(next.run(request)).await;
+        ended(&web, deed, &answer).await;
+        answer
+    });
+    done.await
+        .unwrap_or_else(|_| ApiError::internal().into_response())
+}
+
+/// What a request asks for, as the routes have it: of what was sent only ids of ours stand in it, since a path may hold anything, a card
+/// number too.
+pub(crate) fn path(request: &Request) -> String {
+    let route = request.extensions().get::<MatchedPath>();
+    let route = route.map_or("", MatchedPath::as_str);
+    let mut sent = request.uri().path().split('/');
+    let parts = route.split('/').map(|part| {
+        let sent = sent.next().unwrap_or_default();
+        let id = Uuid::try_parse(sent).ok().filter(|_| part.starts_with('{'));
+        id.map_or_else(|| part.to_owned(), |id| id.hyphenated().to_string())
+    });
+    format!(
+        "{} {}",
+        request.method(),
+        parts.collect::<Vec<_>>().join("/")
+    )
+}
+
+/// What a request wants to have done.
+pub(crate) fn asked(who: &Who, request: &Request) -> Deed {
+    let address = request.extensions().get::<Address>().cloned();
+    let address = address.unwrap_or_else(|| Address("".into()));
+    deed(who, &address, &path(request))
+}
+
+/// Keeps it before it is done.
+pub(crate) async fn begun(web: &Web, deed: &Deed) -> Result<(), ApiError> {
+    web.journal.note_deed(deed).await.map_err(|error| {
         web.access.tell(Security::NotKept);
-        return ApiError::from(error).into_response();
+        ApiError::from(error)
+    })
+}
+
+/// And what came of it.
+pub(crate) fn ended<'w>(
+    web: &'w Web,
+    mut deed: Deed,
+    answer: &Response,
+) -> impl Future<Output = ()> + use<'w> {
+    // An answer's body may not be lent to another thread.
+    deed.result = result(answer);
+    async move {
+        if web.journal.note_deed(&deed).await.is_err() {
+            web.access.tell(Security::ResultNotKept);
+        }
     }
-    let answer = next.run(request).await;
-    deed.result = result(&answer);
-    if web.journal.note_deed(&deed).await.is_err() {
-        web.access.tell(Security::ResultNotKept);
-    }
-    answer
 }
 
 /// What a body says of who wants it, and why.

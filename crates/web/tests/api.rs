@@ -12,8 +12,12 @@ mod oidc;
 mod papers;
 #[path = "api/requests.rs"]
 mod requests;
+#[path = "api/starts.rs"]
+mod starts;
 #[path = "api/tls.rs"]
 mod tls;
+#[path = "api/twilio.rs"]
+mod twilio;
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
@@ -31,15 +35,17 @@ use ivrpay_payment::{
     Outcome, PaymentId, Plan, TenantId, Transaction, Truncated,
 };
 use ivrpay_web::{
-    Access, AccessOptions, Acquirers, Answered, ApiKey, Caller, Feed, HOOK_BYTES_MAX, HookRefused,
-    JournalHealth, Keys, LaterRefused, Limits, NotCalled, Oidc, Posted, Rings, RoleLimits, Scope,
-    Seal, Tenant, ToCall, Want, Web, Wished,
+    Access, AccessOptions, Acquirers, Answered, ApiKey, CallbackRefused, Caller, CaptureMode, Feed,
+    HOOK_BYTES_MAX, HookRefused, JournalHealth, KeyHash, Keys, LaterRefused, Limits, LiveCall,
+    NotCalled, NotStarted, Oidc, Posted, Rings, RoleLimits, Scope, Seal, TalkLeg, Talks, Tenant,
+    ToCall, ToStart, Twilio, TwilioAccount, Want, Web, Wished,
 };
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
+use twilio::{ACCOUNT, API_KEY, CALL, TOKEN};
 
 /// The time of every clock here: what was announced does not run out while a test is at it.
 const NOW_MS: i64 = 1_795_000_000_000;
@@ -127,8 +133,11 @@ fn tenant(name: &str, currency: &str, language: &str) -> Tenant {
         } else {
             Offers::NONE
         },
+        receipts: (name == "tokyo").then(papers::receipts),
         role_limits: RoleLimits(vec![
             (Role::Operator, OperationKind::Refund, 1_000),
+            (Role::Operator, OperationKind::Capture, 1_000),
+            (Role::Operator, OperationKind::Change, 1_000),
             (Role::Supervisor, OperationKind::Refund, 5_000),
         ]),
         refuses: Arc::new(|named, amount, plan| {
@@ -173,6 +182,39 @@ fn pool() -> api::Pool {
 struct Notes {
     called: Arc<Mutex<Vec<ToCall>>>,
     away: Mutex<Option<NotCalled>>,
+    started: Mutex<Vec<ToStart>>,
+    not_started: Mutex<Option<NotStarted>>,
+}
+
+impl Talks for Notes {
+    fn start(&self, start: ToStart) -> BoxFuture<'static, Result<CallId, NotStarted>> {
+        self.started.lock().unwrap().push(start);
+        let begun = match &*self.not_started.lock().unwrap() {
+            Some(why) => Err(why.clone()),
+            None => Ok(CallId::new(uuid::Uuid::now_v7())),
+        };
+        std::future::ready(begun).boxed()
+    }
+
+    fn calls(&self, tenant: TenantId) -> BoxFuture<'static, Result<Vec<LiveCall>, NotStarted>> {
+        let calls = (tenant.as_str() == "tokyo").then(|| LiveCall {
+            sid: CALL.into(),
+            with: None,
+            from: "0312345678".into(),
+            to: "201".into(),
+            channel: "PJSIP/trunk-00000001".into(),
+            began_ms: NOW_MS,
+        });
+        std::future::ready(Ok(calls.into_iter().collect())).boxed()
+    }
+
+    fn may_call_back(&self, _account: &str, url: &str) -> Result<(), CallbackRefused> {
+        if url.starts_with("https://cti.example.com/") {
+            Ok(())
+        } else {
+            Err(CallbackRefused("an address that is not allowed".into()))
+        }
+    }
 }
 
 impl Caller for Notes {
@@ -392,6 +434,13 @@ impl Server {
             closing: CancellationToken::new(),
             journal_health: JournalHealth::default(),
             caller: Arc::clone(&notes) as Arc<dyn Caller>,
+            talks: Arc::clone(&notes) as Arc<dyn Talks>,
+            twilio: Arc::new(Twilio::new(vec![TwilioAccount {
+                sid: ACCOUNT.into(),
+                key: "tokyo-key".into(),
+                token: KeyHash::of(TOKEN),
+                api_keys: [(API_KEY.to_owned(), "watcher-key".to_owned())].into(),
+            }])),
         };
         Self {
             api: serve(ivrpay_web::router(web.clone())).await,

@@ -13,6 +13,7 @@
 //! [`run_from`] drives a connector's steps over a sender; the card goes before the last request that needs it leaves.
 
 mod again;
+mod callback;
 pub mod conformance;
 mod error;
 mod hook;
@@ -29,6 +30,7 @@ mod tests;
 mod tls;
 mod webhook;
 
+pub use callback::{Callback, CallbackConfig, CallbackError};
 pub use error::{Certificate, ConfigError, SendError, Unreached};
 pub use hook::{Hook, HookConfig, HookError};
 pub use issuer::{Issuer, IssuerError};

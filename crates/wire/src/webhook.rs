@@ -116,7 +116,7 @@ impl Webhook {
             return Err(ConfigError::Timeout { name: "timeout" });
         }
         let url = address(&config.url)?;
-        let allowed = Allowed(config.networks.clone().into());
+        let allowed = Allowed::new(config.networks.clone());
         if host(&url).parse().is_ok_and(|ip| !allowed.allows(ip)) {
             return Err(ConfigError::Forbidden);
         }
@@ -214,10 +214,14 @@ enum Resolved {
 
 /// What may be connected to.
 #[derive(Clone)]
-struct Allowed(Arc<[Network]>);
+pub(crate) struct Allowed(Arc<[Network]>);
 
 impl Allowed {
-    fn allows(&self, ip: IpAddr) -> bool {
+    pub(crate) fn new(networks: Vec<Network>) -> Self {
+        Self(networks.into())
+    }
+
+    pub(crate) fn allows(&self, ip: IpAddr) -> bool {
         let ip = ip.to_canonical();
         is_of_the_internet(ip) || self.0.iter().any(|network| network.contains(&ip))
     }

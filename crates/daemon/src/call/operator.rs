@@ -82,6 +82,14 @@ impl Operator {
         }
     }
 
+    /// Whether he is, or will be behind a pause, where that is.
+    pub(super) fn is_already(&mut self, company: Company) -> bool {
+        if self.talking {
+            self.company = company;
+        }
+        self.company == company
+    }
+
     /// What he does meanwhile.
     pub(super) const fn company(&self) -> &'static str {
         match self.company {
@@ -302,6 +310,10 @@ impl Call {
             _ => {
                 operator.gone = true;
                 events::operator_gone(&self.about);
+                if self.lead.is_some() {
+                    // Nobody tells the customer what to key any more.
+                    return Some(Input::Command(Command::Cancel));
+                }
                 // A pause in which nobody talks is silence; the customer goes on.
                 operator.talking.then_some(Input::Command(Command::Resume))
             }
@@ -316,7 +328,10 @@ impl Call {
             return None;
         }
         if progress.step == Step::Paused {
-            return self.talk().await.err();
+            return match self.switching.take() {
+                Some(company) => self.switch(company).await.err(),
+                None => self.talk().await.err(),
+            };
         }
         if operator.talking
             && let Err(danger) = self.talked().await
@@ -330,6 +345,29 @@ impl Call {
             self.say_to_operator(&prompt).await;
         }
         None
+    }
+
+    /// The operator apart, or beside the customer, while the field stands still: nobody is heard meanwhile, and what could betray a card
+    /// is asked for again.
+    async fn switch(&mut self, company: Company) -> Result<(), Danger> {
+        self.switched = true;
+        self.hush_operator().await;
+        if let Some(operator) = &mut self.operator {
+            operator.company = company;
+        }
+        match company {
+            Company::Stay | Company::Keys => self.join().await?,
+            Company::Hold => {
+                self.part().await;
+                self.operator_music().await;
+            }
+        }
+        let (client, channel) = (&self.shared.client, &self.about.channel_id);
+        if let Err(error) = client.mute(channel, Direction::In).await {
+            events::ari_request_failed(&self.about, "mute", &error);
+            return Err(Danger::NotMuted);
+        }
+        self.unheard_by_others(Instant::now()).await.map(drop)
     }
 
     /// Customer and operator talk. The fields stand still in secret memory, and the customer's keys are absorbed.
@@ -371,6 +409,10 @@ impl Call {
     pub(super) async fn whisper(&mut self, prompt: Prompt) {
         // Should this operator not be there to the end, whoever takes the caller back hears it.
         self.whispered = ladder::files(&prompt, self.language);
+        if self.lead.is_some() {
+            // His program tells him, and he has been beside the customer all the time.
+            return;
+        }
         if self.operator.as_ref().is_none_or(|operator| operator.gone) {
             return;
         }

@@ -52,6 +52,7 @@ impl PayKey {
             name: request.channel(),
             number: request.caller_id().unwrap_or_default(),
             arguments: request.arguments(),
+            wanted: None,
         };
         match self.decide(session, press, &mut language).await {
             Ok(ready) => {

@@ -85,6 +85,7 @@ impl PayKey {
             name: &operator.name,
             number: &operator.caller.number,
             arguments: &rest,
+            wanted: None,
         };
         let moved = match &self.ami {
             Some(ami) => {

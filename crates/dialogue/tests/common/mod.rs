@@ -11,7 +11,7 @@ use std::time::Duration;
 use ivrpay_card::Month;
 use ivrpay_dialogue::{
     At, CallResult, Command, Dialogue, Draft, End, Input, NotWritten, Output, Progress, Prompt,
-    Say, Settings, Setup, Stage, Step,
+    Say, Settings, Setup, Stage, Step, Taken,
 };
 use ivrpay_payment::{
     AcquirerOrder, AcquirerRef, Action, Approval, Brand, Count, Currency, Decline, Doubt, Durable,
@@ -75,6 +75,8 @@ pub(crate) struct Runner {
     /// Charges of the stored card.
     pub(crate) by_token: usize,
     pub(crate) last_error: Option<&'static str>,
+    /// Where a capture is that a program leads.
+    pub(crate) taken: Option<Taken>,
     /// A `Play` after the caller had hung up.
     pub(crate) played_to_nobody: bool,
     pub(crate) hung_up: bool,
@@ -104,6 +106,7 @@ impl Runner {
             sent: Vec::new(),
             by_token: 0,
             last_error: None,
+            taken: None,
             played_to_nobody: false,
             hung_up: false,
             prompt_ends: None,
@@ -120,6 +123,11 @@ impl Runner {
 
     pub(crate) fn deadline(&self) -> Option<At> {
         self.dialogue.deadline()
+    }
+
+    /// What is told to whoever wants that.
+    pub(crate) fn takes(&self, command: Command) -> bool {
+        self.dialogue.takes(self.now, command)
     }
 
     pub(crate) fn playing(&self) -> bool {
@@ -279,6 +287,7 @@ impl Runner {
                     self.dialogue.handle(self.now, Input::Listening);
                 }
                 Output::Progress(progress) => self.progress(&progress),
+                Output::Taken(taken) => self.taken = Some(taken),
                 Output::Write(draft) => self.write(&draft),
                 Output::Authorise(intent, card) => {
                     let code = match &card {

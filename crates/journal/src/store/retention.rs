@@ -18,7 +18,7 @@ macro_rules! old {
             $select,
             " FROM payments p WHERE p.tenant = ?1 AND p.updated_ms < ?2 AND ",
             $and,
-            "(p.state NOT IN ('waiting', 'in-flight', 'unknown') AND (p.state <> 'approved' OR p.transaction_type <> 'tokenize')
+            "(p.state NOT IN ('waiting', 'in-flight', 'unknown') AND p.disputed_ms IS NULL AND (p.state <> 'approved' OR p.transaction_type <> 'tokenize')
               AND NOT EXISTS (SELECT 1 FROM claims c WHERE c.payment = p.id)
               AND NOT EXISTS (SELECT 1 FROM operations o WHERE o.payment = p.id AND (o.state IN ('in-flight', 'unknown') OR o.updated_ms >= ?2))
               AND NOT EXISTS (SELECT 1 FROM tasks t WHERE t.payment = p.id AND (t.state <> 'done' OR t.done_ms >= ?2))
@@ -184,6 +184,7 @@ impl Tx<'_> {
         }
         for delete in [
             "DELETE FROM outbox WHERE payment = ?1",
+            "DELETE FROM receipts WHERE payment = ?1",
             "DELETE FROM audit WHERE payment = ?1",
             "DELETE FROM calls WHERE payment = ?1",
             "DELETE FROM tasks WHERE payment = ?1",

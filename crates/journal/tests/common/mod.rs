@@ -138,7 +138,14 @@ impl Place {
 }
 
 /// What takes the columns of the eighth migration and of those behind it away again.
-pub const UNDO_EIGHTH: [&str; 58] = [
+pub const UNDO_EIGHTH: [&str; 65] = [
+    "DROP INDEX payments_disputed",
+    "ALTER TABLE payments DROP COLUMN disputed_ms",
+    "ALTER TABLE payments DROP COLUMN disputed_by",
+    "ALTER TABLE payments DROP COLUMN dispute_reason",
+    "DROP TABLE receipts",
+    "DROP TABLE receipt_templates",
+    "DROP TABLE receipt_numbers",
     "DROP TABLE approvals",
     "DROP TABLE sign_ins",
     "DROP TABLE keys",

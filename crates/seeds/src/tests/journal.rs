@@ -397,6 +397,7 @@ impl Real {
                         key: format!("key-{key:x}"),
                         hash: [0; 32],
                     }),
+                    judged: None,
                 };
                 match journal
                     .write_later(self.payments[&payment(*at)], draft)

@@ -28,7 +28,7 @@ impl Server {
         self.now_ms.load(Ordering::SeqCst)
     }
 
-    fn wait(&self, seconds: i64) {
+    pub(super) fn wait(&self, seconds: i64) {
         self.now_ms.fetch_add(seconds * 1_000, Ordering::SeqCst);
         // Tries by address have a limit of their own.
         let ms = u64::try_from(seconds * 1_000).unwrap();
@@ -427,6 +427,13 @@ async fn everything_that_somebody_does_is_kept_without_a_secret() {
             json!({"by": "sato"}),
         )
         .await;
+    // Nobody needs a key to be refused.
+    let card = "4111%2D1111%2D1111%2D1111";
+    server
+        .get("ivs_nobodys", &format!("/v1/payments/{card}"))
+        .await;
+    let path = format!("/v1/payments/{card}/cancel");
+    server.send("tokyo-key", &path, json!({"by": "sato"})).await;
     let log = server.get(&token, "/v1/audit?limit=200").await;
     let entries = log.body["entries"].as_array().unwrap();
     let has = |who: &str, via: &str, what: &str, result: &str| {
@@ -446,6 +453,8 @@ async fn everything_that_somebody_does_is_kept_without_a_secret() {
     has("tokyo-key", "key", &format!("POST {cancel}"), "begun");
     has("tokyo-key", "key", &format!("POST {cancel}"), "200");
     has("", "key", "GET /v1/payments", "401 session-ended");
+    has("", "key", "GET /v1/payments/{id}", "401 session-ended");
+    has("tokyo-key", "key", "POST /v1/payments/{id}/cancel", "400");
     assert!(
         entries
             .iter()
@@ -458,6 +467,7 @@ async fn everything_that_somebody_does_is_kept_without_a_secret() {
         "wrong horse",
         &token,
         "4111111111111111",
+        "4111%2D",
         &admin.recovery[0],
     ] {
         assert!(!text.contains(secret), "{secret}");
@@ -485,7 +495,11 @@ async fn everything_that_somebody_does_is_kept_without_a_secret() {
 
 /// A payment of tokyo's that is paid, whole or over the limits of its people.
 async fn paid(server: &Server, order: &str, amount: u64) -> String {
-    let body = json!({"amount": amount, "order_id": order});
+    approved(server, order, amount, "charge").await
+}
+
+async fn approved(server: &Server, order: &str, amount: u64, kind: &str) -> String {
+    let body = json!({"amount": amount, "order_id": order, "transaction_type": kind});
     let made = server.send("tokyo-key", "/v1/payments", body).await;
     let id: PaymentId = made.body["id"].as_str().unwrap().parse().unwrap();
     let claim = server.journal.claim(id, call_id()).await.unwrap();
@@ -581,15 +595,77 @@ async fn above_the_limit_of_a_role_a_second_person_decides() {
     assert!(server.journal.verify().await.unwrap().is_sound());
 }
 
-#[test]
-fn temporary_renew() {
-    let now = format!(
-        "{}\n",
-        serde_json::to_string_pretty(&ivrpay_web::openapi()).unwrap()
+#[tokio::test]
+async fn what_lets_money_go_counts_whatever_it_is_called() {
+    let server = Server::start().await;
+    let sato = server.someone("sato", "operator", Some("tokyo")).await;
+    let sato = server.sign_in(&sato).await;
+    // To refund 1000 is his to decide. Of what is reserved, to let go of more is not, and a charge is not voided instead.
+    for (n, (amount, kind, what, asked, status)) in [
+        (3_000, "authorize", "capture", Some(900), 202),
+        (1_500, "authorize", "capture", Some(900), 200),
+        (3_000, "authorize", "change", Some(900), 202),
+        (1_500, "authorize", "change", Some(900), 200),
+        (3_000, "authorize", "void", None, 200),
+        (3_000, "charge", "void", None, 202),
+        (1_000, "charge", "void", None, 200),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let id = approved(&server, &format!("L-{n}"), amount, kind).await;
+        let body = json!({"amount": asked});
+        let path = format!("/v1/payments/{id}/{what}");
+        let answer = server.send(&sato, &path, body).await;
+        assert_eq!(answer.status, status, "{n} {what} of {amount}: {answer:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_key_of_a_request_is_one_persons_or_programs_own() {
+    let server = Server::start().await;
+    let body = json!({"tenant": "tokyo", "name": "crm", "scopes": ["payments"], "by": "root"});
+    let made = server.send("", "/v1/keys", body).await;
+    let (key, id) = (
+        made.body["key"].as_str().unwrap(),
+        made.body["id"].as_str().unwrap(),
     );
-    std::fs::write(
-        concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/openapi.json"),
-        now,
-    )
-    .unwrap();
+    let head = "content-type: application/json\r\nidempotency-key: once-1\r\n";
+    let order = json!({"amount": 1200, "order_id": "I-1"}).to_string();
+    let create = async |key: &str| ask(server.api, "POST", "/v1/payments", key, head, &order).await;
+    let first = create(key).await;
+    assert_eq!(first.status, 201, "{first:?}");
+    // Who may not even ask gets no answer of it.
+    assert_eq!(create("watcher-key").await.code(), "idempotency-reused");
+    // A key that takes the place of another is the same program.
+    let rotate = format!("/v1/keys/{id}/rotate");
+    let rotated = server.send("", &rotate, json!({"by": "root"})).await;
+    let again = create(rotated.body["key"].as_str().unwrap()).await;
+    assert_eq!((again.status, &again.body), (201, &first.body));
+}
+
+/// What was begun is done, and what came of it is kept, whether somebody waits for the answer or not.
+#[tokio::test]
+async fn who_hangs_up_hides_nothing() {
+    let server = Server::start().await;
+    server.someone("sato", "operator", Some("tokyo")).await;
+    let body = json!({"person": "sato", "password": "wrong horse battery"}).to_string();
+    let text = format!(
+        "POST /v1/sessions HTTP/1.1\r\nhost: ivrpay\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    let mut stream = TcpStream::connect(server.api).await.unwrap();
+    stream.write_all(text.as_bytes()).await.unwrap();
+    drop(stream);
+    let kept = async {
+        loop {
+            let all = server.get("tokyo-key", "/v1/audit?who=sato").await;
+            if all.body["entries"][0]["result"] == "sign-in-failed" {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let kept = tokio::time::timeout(Duration::from_secs(20), kept).await;
+    assert!(kept.is_ok(), "the try stands nowhere");
 }

@@ -74,7 +74,10 @@ fn routes(ids: &Ids) -> Vec<Route> {
         });
         Route {
             method: method.to_uppercase(),
-            path: path.replace("{id}", id).replace("{connector}", "sandbox"),
+            path: path
+                .replace("{id}", id)
+                .replace("{connector}", "sandbox")
+                .replace("{number}", "R-000001"),
             keyed: operation["security"].is_array(),
             admin: path.starts_with("/v1/recordings") || path.starts_with("/v1/drain"),
             schema,
@@ -229,7 +232,8 @@ async fn strangers(server: &Server, ids: &Ids, table: &mut Table) {
                 answer.status == 403,
             );
         }
-        if metrics || route.path == "/v1/events" {
+        // Of all merchants, as metrics are.
+        if metrics || ["/v1/events", "/v1/health/findings"].contains(&route.path.as_str()) {
             continue;
         }
         let own = [&ids.payment, &ids.task, &ids.call, &ids.person, &ids.key];

@@ -29,6 +29,7 @@ mod scenarios;
 mod several;
 mod tries;
 mod trunks;
+mod twilio;
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -407,6 +408,7 @@ async fn lines(
     let all = args.full || !args.filter.is_empty();
     line::run(tally, lab, wanted, all).await;
     console::run(tally, lab, wanted).await;
+    twilio::run(tally, lab, wanted).await?;
     keyed::run(tally, lab, wanted, all).await?;
     // Two minutes more, and short waits for a busy machine: at full count, or by name.
     if args.full || args.filter.starts_with("keypad") {

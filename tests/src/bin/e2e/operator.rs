@@ -112,6 +112,8 @@ pub(crate) struct Case {
     pub(crate) pressed: usize,
     /// The key asks without AGI.
     by_ami: bool,
+    /// Who began it had the operator stay.
+    moved_beside: bool,
     /// It may be over before anybody has looked at the operator's lamp.
     pub(crate) brief: bool,
 }
@@ -155,6 +157,7 @@ pub(crate) fn case(name: &str, by: By) -> Case {
         apart: true,
         pressed: 0,
         by_ami: false,
+        moved_beside: false,
         brief: false,
     }
 }
@@ -208,6 +211,12 @@ impl Case {
             second: Some(4400),
             ..self.with_a_pause()
         }
+    }
+
+    /// The operator stays, however the two came together.
+    pub(crate) fn stays(mut self) -> Self {
+        self.moved_beside = true;
+        self
     }
 
     /// In between they talk, as they wished.
@@ -736,7 +745,8 @@ impl Floor<'_> {
         );
         let by_customer = heard_at(&report.voices, OPERATOR, report.began_unix_ms);
         let between = heard_between(&by_customer, began, result);
-        match case.by {
+        let by = if case.moved_beside { By::Stay } else { case.by };
+        match by {
             By::Stay if case.together && case.operator.len() == 1 => ensure!(
                 between >= 500,
                 "the operator stays, and the customer heard him for {between} ms"
@@ -776,7 +786,7 @@ impl Floor<'_> {
                 // One who stays hears nothing until he is whispered to: he talks.
                 let quiet = heard.quiet(at(began), at(back));
                 ensure!(
-                    quiet <= SILENCE_MAX || case.by == By::Stay || !case.apart,
+                    quiet <= SILENCE_MAX || by == By::Stay || !case.apart,
                     "the operator heard nothing for {quiet:?}"
                 );
                 let spoken = heard.spoken(at(result), at(back));
