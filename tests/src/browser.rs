@@ -135,10 +135,7 @@ impl Page {
             seen,
         };
         let target = page
-            .ask(
-                "Target.createTarget",
-                json!({"url": "about:blank", "width": width, "height": height}),
-            )
+            .ask("Target.createTarget", json!({"url": "about:blank"}))
             .await?;
         let attached = page
             .ask(

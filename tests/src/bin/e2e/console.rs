@@ -2,6 +2,7 @@
 //!
 //! With `IVRPAY_PICTURES=1` the pictures of `docs/images` are made anew.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::{Duration, SystemTime};
@@ -11,7 +12,7 @@ use base64::Engine as _;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use ivrpay_tests::browser::Page;
 use ivrpay_tests::lab::{Lab, binary, root};
-use ivrpay_tests::service::Service;
+use ivrpay_tests::service::{Service, set};
 use serde_json::Value;
 use tokio::process::{Child, Command};
 
@@ -175,7 +176,20 @@ async fn sign_in(
 }
 
 async fn followed(lab: &Lab) -> anyhow::Result<()> {
-    let service = Service::start(lab, "console", true, short).await?;
+    // What second factors are sealed with: for this service alone.
+    let key = lab.folder.join("seal-key");
+    let bytes = [
+        *uuid::Uuid::new_v4().as_bytes(),
+        *uuid::Uuid::new_v4().as_bytes(),
+    ]
+    .concat();
+    std::fs::write(&key, base64::prelude::BASE64_STANDARD.encode(bytes))?;
+    std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o600))?;
+    let service = Service::start(lab, "console", true, |config| {
+        short(config);
+        set(config, "access.seal_key_file", key.display().to_string());
+    })
+    .await?;
     let [pan] = &own_cards(1)?[..] else {
         anyhow::bail!("no card")
     };
@@ -197,7 +211,7 @@ async fn followed(lab: &Lab) -> anyhow::Result<()> {
     let phone = seat.phone(&[format!("{PRESS} {GOODBYE}")])?;
     let phone = phone.start(lab).await?;
     let script = format!(
-        "hears:500 wait:greeting 1 wait:payment-card-number {pan}# wait:expiration-date 12 wait:expiration-date 1230 \
+        "hears:500 wait:greeting 1 wait:payment-card-number {pan}# wait:expiration-date 12 sleep:2500 1230 \
          wait:security-code sleep:1200 123 wait:confirmation sleep:1200 1 wait:call-ended hears:500 until-end"
     );
     let call = seat.customer(lab, By::Hold.extension(OPERATOR), &script, "rfc4733")?;
