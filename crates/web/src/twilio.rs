@@ -12,25 +12,26 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::body::Bytes;
-use axum::extract::{DefaultBodyLimit, FromRequest as _, Path, Request, State};
+use axum::extract::{DefaultBodyLimit, FromRequest as _, Path, RawQuery, Request, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use ivrpay_api as api;
-use ivrpay_journal::{ApiRequest, By, Created};
+use ivrpay_journal::{ApiRequest, By, Created, Payment};
 use ivrpay_payment::{CallId, PaymentId, State as PaymentState};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::auth::{Scope, Who};
-use crate::captures::{Want, Wished};
+use crate::captures::{COMPLETING, Want, Wished, over};
+use crate::error::ApiError;
 use crate::payments::{hash, merchant, new_payment};
 use crate::starts::{TalkLeg, ToStart};
 use crate::tasks::by;
 use crate::twilio::fault::Fault;
 pub use crate::twilio::fields::{CallbackRefused, Lead, LiveCall};
-use crate::twilio::fields::{Form, Update};
+use crate::twilio::fields::{CallsQuery, Form, Update};
 pub use crate::twilio::who::TwilioAccount;
 use crate::twilio::who::account;
 use crate::{BODY_BYTES_MAX, Security, Web, request, trail};
@@ -228,17 +229,32 @@ where
     response
 }
 
-async fn calls(State(web): State<Web>, paths: Paths, headers: HeaderMap) -> Response {
+async fn calls(
+    State(web): State<Web>,
+    paths: Paths,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Response {
     answered(web, paths, headers, async |web: Web, who: Who, paths| {
         who.need(Scope::Captures).map_err(Fault::of)?;
         let account = part(&paths, "account").to_owned();
-        let on = live(&web, &who).await?;
-        let page: Vec<_> = on.iter().map(|one| one.shown(&account)).collect();
-        let uri = format!("/2010-04-01/Accounts/{account}/Calls.json");
-        let last = page.len().saturating_sub(1);
+        let wanted = CallsQuery::read(query.as_deref().unwrap_or_default())?;
+        let mut on = live(&web, &who).await?;
+        on.retain(|one| wanted.wants(one));
+        // One page after the other, while calls come and go.
+        on.sort_by(|a, b| (a.began_ms, &a.sid).cmp(&(b.began_ms, &b.sid)));
+        let start = wanted.page.saturating_mul(wanted.page_size);
+        let page = on.iter().skip(start).take(wanted.page_size);
+        let page: Vec<_> = page.map(|one| one.shown(&account)).collect();
+        let end = start.saturating_add(page.len());
+        let uri = |page: usize| {
+            let query = wanted.written(page);
+            format!("/2010-04-01/Accounts/{account}/Calls.json?{query}")
+        };
         let list = json!({
-            "calls": page, "page": 0, "page_size": 1000, "start": 0, "end": last, "uri": uri,
-            "first_page_uri": uri, "next_page_uri": null, "previous_page_uri": null,
+            "calls": page, "page": wanted.page, "page_size": wanted.page_size, "start": start, "end": end.saturating_sub(1).max(start),
+            "uri": uri(wanted.page), "first_page_uri": uri(0), "next_page_uri": (end < on.len()).then(|| uri(wanted.page + 1)),
+            "previous_page_uri": wanted.page.checked_sub(1).map(uri),
         });
         Ok(Json(list).into_response())
     })
@@ -273,11 +289,15 @@ async fn create(
         who.need(Scope::Captures).map_err(Fault::of)?;
         let deed = trail::asked(&who, &request);
         let form = form(&web, request).await?;
-        trail::begun(&web, &deed).await.map_err(Fault::of)?;
-        let done = Box::pin(begin(&web, &who, &paths, form)).await;
-        let answer = done.unwrap_or_else(IntoResponse::into_response);
-        trail::ended(&web, deed, &answer).await;
-        Ok(answer)
+        // Two people are on their way, and what is led is to be known, also where the program has gone away.
+        let done = request::to_its_end(async move {
+            trail::begun(&web, &deed).await.map_err(Fault::of)?;
+            let done = Box::pin(begin(&web, &who, &paths, form)).await;
+            let answer = done.unwrap_or_else(IntoResponse::into_response);
+            trail::ended(&web, deed, &answer).await;
+            Ok(answer)
+        });
+        done.await.map_err(|_| Fault::of(ApiError::internal()))?
     })
     .await
 }
@@ -321,10 +341,15 @@ async fn begin(
         Ok(Created::Existing(payment)) => (payment, false),
         Err(error) => return Err(Fault::of(crate::payments::not_created(error))),
     };
-    if payment.state != PaymentState::Waiting || payment.call.is_some() {
-        return Err(Fault::conflict(
-            "a payment was begun under this IdempotencyKey before, and is over or in another call; use a new key",
-        ));
+    if let Some(charged) = charged(&payment) {
+        return Err(charged);
+    }
+    if payment.state != PaymentState::Waiting {
+        return Err(Fault::conflict(format!(
+            "the payment {} was begun under this IdempotencyKey before, and is {}: it is not charged; use a new key for another try",
+            payment.id,
+            payment.state.name()
+        )));
     }
     let callback = Arc::new(Mutex::new(asked.callback));
     let lead = Lead {
@@ -378,11 +403,14 @@ async fn update(
         who.need(Scope::Captures).map_err(Fault::of)?;
         let deed = trail::asked(&who, &request);
         let form = form(&web, request).await?;
-        trail::begun(&web, &deed).await.map_err(Fault::of)?;
-        let done = Box::pin(led(&web, &who, &paths, form)).await;
-        let answer = done.unwrap_or_else(IntoResponse::into_response);
-        trail::ended(&web, deed, &answer).await;
-        Ok(answer)
+        let done = request::to_its_end(async move {
+            trail::begun(&web, &deed).await.map_err(Fault::of)?;
+            let done = Box::pin(led(&web, &who, &paths, form)).await;
+            let answer = done.unwrap_or_else(IntoResponse::into_response);
+            trail::ended(&web, deed, &answer).await;
+            Ok(answer)
+        });
+        done.await.map_err(|_| Fault::of(ApiError::internal()))?
     })
     .await
 }
@@ -411,14 +439,25 @@ async fn led(
     web.talks
         .may_call_back(account, &asked.callback)
         .map_err(Fault::callback)?;
-    {
+    // Before it is done, since what it does is told there.
+    let before = {
         let mut callback = session
             .callback
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        callback.clone_from(&asked.callback);
+        std::mem::replace(&mut *callback, asked.callback.clone())
+    };
+    if let Err(refused) = done(web, session.payment, &asked, by).await {
+        // It stays where it was, unless somebody else has set another one meanwhile.
+        let mut callback = session
+            .callback
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if *callback == asked.callback {
+            *callback = before;
+        }
+        return Err(refused);
     }
-    done(web, session.payment, &asked, by).await?;
     let now = moment(web);
     web.twilio.change(call, |session| {
         session.updated = now;
@@ -434,13 +473,46 @@ async fn led(
     Ok(shown(call, &session).into_response())
 }
 
+/// Of a payment that is charged, or may be: who hears of it another word than this charges again.
+fn charged(payment: &Payment) -> Option<Fault> {
+    let (id, state, has_call) = (payment.id, payment.state, payment.call.is_some());
+    let is = match state {
+        PaymentState::InFlight | PaymentState::Unknown | PaymentState::Approved => true,
+        PaymentState::Waiting => has_call,
+        _ => false,
+    };
+    is.then(|| {
+        let (_, says) = over(id, state, has_call).told();
+        let also = if state == PaymentState::Approved {
+            "; do not charge again"
+        } else {
+            ""
+        };
+        Fault::conflict(format!("{says}; its state is {}{also}", state.name()))
+    })
+}
+
 async fn done(web: &Web, payment: PaymentId, asked: &Update, by: By) -> Result<(), Fault> {
     match (web.wish)(payment, asked.want, by).await {
         Wished::Done(_) => Ok(()),
         Wished::ChargeSent => Err(Fault::conflict(
             "the charge has been sent; its status callback tells how it went",
         )),
-        Wished::NotInCall => Err(Fault::call_state("the payment session is over")),
+        Wished::Completing => Err(Fault::conflict(COMPLETING)),
+        Wished::NotInCall => {
+            let found = web.journal.payment(payment).await;
+            let found = found.map_err(|error| Fault::of(error.into()))?;
+            Err(match found {
+                Some(payment) => charged(&payment).unwrap_or_else(|| {
+                    Fault::call_state(format!(
+                        "the payment session is over; the payment {} is {}, and not charged",
+                        payment.id,
+                        payment.state.name()
+                    ))
+                }),
+                None => Fault::not_found("the payment"),
+            })
+        }
         Wished::NoAnswer => Err(Fault::new(
             StatusCode::SERVICE_UNAVAILABLE,
             Fault::UNAVAILABLE,

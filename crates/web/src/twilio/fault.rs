@@ -94,6 +94,9 @@ impl Fault {
 
     /// Of our own form.
     pub(super) fn of(error: ApiError) -> Self {
+        if error.code() == ErrorCode::IdempotencyReused {
+            return Self::reused();
+        }
         let (status, message) = error.told();
         let code = match status {
             StatusCode::UNAUTHORIZED => Self::UNAUTHORIZED,
