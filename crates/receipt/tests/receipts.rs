@@ -27,6 +27,7 @@ fn issuer() -> Issuer {
         simplified: false,
         purpose: None,
         rate: Some("10".parse().unwrap()),
+        registered_on: None,
         rounding: Rounding::Down,
         language: Language::Ja,
     }
@@ -323,6 +324,7 @@ fn the_file_says_it() {
             ..Wish::default()
         },
         &first,
+        false,
         TODAY,
     )
     .unwrap();

@@ -16,6 +16,7 @@ pub(super) fn receipts() -> Arc<ivrpay_web::Receipts> {
             simplified: false,
             purpose: None,
             rate: Some("10".parse().unwrap()),
+            registered_on: None,
             rounding: Rounding::Down,
             language: Language::Ja,
         },
