@@ -19,8 +19,8 @@ use utoipa::{Modify, OpenApi as _};
 
 use crate::{
     approvals, assign, calls, captures, disputes, drain, evidence, expiring, feed, hooks, keys,
-    later, oidc, orders, payments, people, receipts, recordings, sessions, starts, story, tasks, trail,
-    webhooks,
+    later, oidc, orders, payments, people, receipts, recordings, sessions, starts, story, tasks,
+    trail, webhooks,
 };
 
 /// The key's scheme in the document.
