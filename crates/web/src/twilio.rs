@@ -13,7 +13,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, FromRequest as _, Path, RawQuery, Request, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
@@ -23,9 +24,10 @@ use ivrpay_payment::{CallId, PaymentId, State as PaymentState};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::auth::{Scope, Who};
+use crate::auth::{Scope, Who, refused};
 use crate::captures::{COMPLETING, Want, Wished, over};
 use crate::error::ApiError;
+use crate::limit::Left;
 use crate::payments::{hash, merchant, new_payment};
 use crate::starts::{TalkLeg, ToStart};
 use crate::tasks::by;
@@ -121,7 +123,7 @@ impl Twilio {
 }
 
 /// Twilio's paths. They are no part of our own document: Twilio's describes them, and `docs/twilio.md` what differs.
-pub(crate) fn router() -> Router<Web> {
+pub(crate) fn router(web: &Web) -> Router<Web> {
     const CALLS: &str = "/2010-04-01/Accounts/{account}/Calls";
     Router::new()
         .route(&format!("{CALLS}.json"), get(calls))
@@ -129,6 +131,7 @@ pub(crate) fn router() -> Router<Web> {
         .route(&format!("{CALLS}/{{call}}/Payments.json"), post(create))
         .route(&format!("{CALLS}/{{call}}/Payments/{{sid}}"), post(update))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .layer(middleware::from_fn_with_state(web.clone(), refusals_kept))
 }
 
 /// `PK` and the id of the call.
@@ -211,8 +214,8 @@ where
     let Ok(Path(paths)) = paths else {
         return Fault::not_found("the path").into_response();
     };
-    let who = match account(&web, &headers, part(&paths, "account")) {
-        Ok(who) => who,
+    let key = match account(&web, &headers, part(&paths, "account")) {
+        Ok(key) => key,
         Err(fault) => {
             if fault.is_about_who() {
                 web.access.tell(Security::Refused);
@@ -220,13 +223,43 @@ where
             return fault.into_response();
         }
     };
-    let name = who.name().to_owned();
-    let mut response = match work(web, who, paths).await {
-        Ok(response) => response,
-        Err(fault) => fault.into_response(),
+    let (name, per_minute) = (key.name.clone(), key.requests_per_minute);
+    let whose = format!("{}/{}", key.tenant, key.name);
+    let left = (per_minute > 0).then(|| web.limits.take(&whose, per_minute));
+    let done = match left {
+        Some(Err(wait)) => Err(Fault::too_many(per_minute, wait)),
+        _ => work(web, Who::Key(key), paths).await,
     };
+    let mut response = done.unwrap_or_else(IntoResponse::into_response);
+    if let Some(left) = left {
+        left.unwrap_or(Left::none(per_minute)).tell(&mut response);
+    }
     response.extensions_mut().insert(request::AskedBy(name));
     response
+}
+
+/// Keeps who was refused, as on the paths of our own.
+async fn refusals_kept(State(web): State<Web>, request: Request, next: Next) -> Response {
+    let what = trail::path(&request);
+    let deed = refused(&request, &what, &ApiError::unauthorized());
+    let response = next.run(request).await;
+    if response.status() == StatusCode::UNAUTHORIZED {
+        web.access.note_refused(&web, &deed).await;
+    }
+    response
+}
+
+/// Whether errors about that path are in Twilio's form.
+pub(crate) fn is_ours(uri: &Uri) -> bool {
+    uri.path().starts_with("/2010-04-01/")
+}
+
+pub(crate) fn no_such_path() -> Response {
+    Fault::no_such_path().into_response()
+}
+
+pub(crate) fn no_such_method() -> Response {
+    Fault::no_such_method().into_response()
 }
 
 async fn calls(
@@ -239,7 +272,7 @@ async fn calls(
         who.need(Scope::Captures).map_err(Fault::of)?;
         let account = part(&paths, "account").to_owned();
         let wanted = CallsQuery::read(query.as_deref().unwrap_or_default())?;
-        let mut on = live(&web, &who).await?;
+        let mut on = live(&web, &who, None).await?;
         on.retain(|one| wanted.wants(one));
         // One page after the other, while calls come and go.
         on.sort_by(|a, b| (a.began_ms, &a.sid).cmp(&(b.began_ms, &b.sid)));
@@ -265,7 +298,7 @@ async fn call(State(web): State<Web>, paths: Paths, headers: HeaderMap) -> Respo
     answered(web, paths, headers, async |web: Web, who: Who, paths| {
         who.need(Scope::Captures).map_err(Fault::of)?;
         let sid = part(&paths, "call");
-        let on = live(&web, &who).await?;
+        let on = live(&web, &who, Some(sid)).await?;
         let found = on.iter().find(|one| one.sid == sid);
         let found = found.ok_or_else(|| Fault::not_found("the call"))?;
         Ok(Json(found.shown(part(&paths, "account"))).into_response())
@@ -273,9 +306,10 @@ async fn call(State(web): State<Web>, paths: Paths, headers: HeaderMap) -> Respo
     .await
 }
 
-async fn live(web: &Web, who: &Who) -> Result<Vec<LiveCall>, Fault> {
+async fn live(web: &Web, who: &Who, sid: Option<&str>) -> Result<Vec<LiveCall>, Fault> {
     let tenant = merchant(web, who, "calls are a tenant's").map_err(Fault::of)?;
-    let on = web.talks.calls(tenant.id.clone()).await;
+    let on = web.talks.calls(tenant.id.clone(), sid.map(str::to_owned));
+    let on = on.await;
     on.map_err(|why| Fault::not_started(&why))
 }
 
@@ -287,13 +321,16 @@ async fn create(
 ) -> Response {
     answered(web, paths, headers, async |web: Web, who: Who, paths| {
         who.need(Scope::Captures).map_err(Fault::of)?;
-        let deed = trail::asked(&who, &request);
+        let mut deed = trail::asked(&who, &request);
         let form = form(&web, request).await?;
         // Two people are on their way, and what is led is to be known, also where the program has gone away.
         let done = request::to_its_end(async move {
             trail::begun(&web, &deed).await.map_err(Fault::of)?;
             let done = Box::pin(begin(&web, &who, &paths, form)).await;
             let answer = done.unwrap_or_else(IntoResponse::into_response);
+            if let Some(payment) = answer.extensions().get::<PaymentId>() {
+                trail::about(&mut deed, *payment, "");
+            }
             trail::ended(&web, deed, &answer).await;
             Ok(answer)
         });
@@ -381,7 +418,9 @@ async fn begin(
                 updates: HashMap::new(),
             };
             web.twilio.remember(call, session.clone());
-            Ok((StatusCode::CREATED, shown(call, &session)).into_response())
+            let mut answer = (StatusCode::CREATED, shown(call, &session)).into_response();
+            answer.extensions_mut().insert(session.payment);
+            Ok(answer)
         }
         Err(why) => {
             if is_new {
@@ -401,8 +440,14 @@ async fn update(
 ) -> Response {
     answered(web, paths, headers, async |web: Web, who: Who, paths| {
         who.need(Scope::Captures).map_err(Fault::of)?;
-        let deed = trail::asked(&who, &request);
+        let mut deed = trail::asked(&who, &request);
         let form = form(&web, request).await?;
+        let (account, call_sid) = (part(&paths, "account"), part(&paths, "call"));
+        let call = call_of(part(&paths, "sid"));
+        let session = call.and_then(|call| web.twilio.session(account, call_sid, call));
+        if let Some(session) = session {
+            trail::about(&mut deed, session.payment, &form.wish());
+        }
         let done = request::to_its_end(async move {
             trail::begun(&web, &deed).await.map_err(Fault::of)?;
             let done = Box::pin(led(&web, &who, &paths, form)).await;

@@ -481,6 +481,17 @@ impl Form {
         texts.collect()
     }
 
+    /// What an update wants, in words of ours alone: what was sent may be anything.
+    pub(super) fn wish(&self) -> String {
+        let text = |name: &str| self.0.get(name).map_or("", String::as_str);
+        match (field(text("Capture"), "Capture"), text("Status")) {
+            (Ok((field, true)), _) => format!("{}-matcher", field.name()),
+            (Ok((field, false)), _) => field.name().to_owned(),
+            (_, status @ ("complete" | "cancel")) => status.to_owned(),
+            _ => String::new(),
+        }
+    }
+
     pub(super) fn update(mut self) -> Result<Update, Fault> {
         let (key, callback) = (self.key()?, self.callback()?);
         let (capture, status) = (self.take("Capture"), self.take("Status"));
