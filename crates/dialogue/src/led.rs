@@ -240,7 +240,10 @@ impl Led {
                     self.tell(call, ask, false, attempt, None);
                     State::Led(self)
                 }
-                Err((error, say)) => self.again(call, now, ask, attempt, error, Some(say)),
+                Err(wrong) => {
+                    let (error, say) = *wrong;
+                    self.again(call, now, ask, attempt, error, Some(say))
+                }
             },
             wrong => {
                 // Wiped before anything else is said.
@@ -408,11 +411,11 @@ impl Led {
     }
 
     /// What was keyed, judged.
-    fn take(&mut self, call: &Call, ask: Ask, digits: Digits) -> Result<(), (ErrorType, Say)> {
+    fn take(&mut self, call: &Call, ask: Ask, digits: Digits) -> Result<(), Box<(ErrorType, Say)>> {
         if ask.again {
             return self.matches(ask.field, &digits);
         }
-        let line = |error, line| (error, Say::Line(line));
+        let line = |error, line| Box::new((error, Say::Line(line)));
         match ask.field {
             CardField::PaymentCardNumber => {
                 let rules = &call.setup.rules;
@@ -420,7 +423,7 @@ impl Led {
                 self.pan = Some(parsed.map_err(|why| match why {
                     PanError::Brand => {
                         let brands = crate::io::Brands::of(&rules.brands);
-                        (ErrorType::InvalidCardType, Say::Brands(brands))
+                        Box::new((ErrorType::InvalidCardType, Say::Brands(brands)))
                     }
                     PanError::Short => {
                         line(ErrorType::InvalidCardNumber, Line::InvalidCardNumberShort)
@@ -452,7 +455,7 @@ impl Led {
     }
 
     /// Whether it is what was keyed before.
-    fn matches(&mut self, field: CardField, digits: &Digits) -> Result<(), (ErrorType, Say)> {
+    fn matches(&mut self, field: CardField, digits: &Digits) -> Result<(), Box<(ErrorType, Say)>> {
         let alike = digits.expose(|second| match field {
             CardField::PaymentCardNumber => {
                 let pan = self.pan.as_ref();
@@ -472,7 +475,7 @@ impl Led {
                 CardField::ExpirationDate => Line::InvalidDate,
                 CardField::SecurityCode => Line::InvalidSecurityCode,
             };
-            return Err((ErrorType::InputMatchingFailed, Say::Line(say)));
+            return Err(Box::new((ErrorType::InputMatchingFailed, Say::Line(say))));
         }
         self.matched.set(field, true);
         Ok(())
