@@ -1,5 +1,7 @@
 //! A capture that a program leads: nothing is asked that it did not ask for, nothing is charged before its word.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 mod common;
 
 use std::time::Duration;

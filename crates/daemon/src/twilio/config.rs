@@ -152,3 +152,33 @@ fn is_sid(kind: &str, text: &str) -> bool {
     let hex = text.strip_prefix(kind);
     hex.is_some_and(|hex| hex.len() == 32 && hex.bytes().all(|b| b.is_ascii_hexdigit()))
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+    use ivrpay_payment::TenantId;
+
+    use super::*;
+
+    #[test]
+    fn a_key_is_named_by_a_name_that_no_other_one_has() {
+        let key = |tenant: &str| ApiKey {
+            name: "cti".into(),
+            tenant: TenantId::new(tenant).unwrap(),
+            hash: KeyHash::of("a key"),
+            scopes: Vec::new(),
+            requests_per_minute: 0,
+        };
+        let says = |keys: &[ApiKey]| {
+            let raw = "account_sid = \"AC00000000000000000000000000000001\"\nauth_token_file = \"not-there\"\nkey = \"cti\"";
+            let raw = toml::from_str(raw).unwrap();
+            let refused = accounts_of(vec![raw], keys, Path::new("/nonexistent"));
+            refused.unwrap_err().to_string()
+        };
+        assert!(says(&[key("tokyo"), key("paris")]).contains("two keys"));
+        assert!(says(&[]).contains("no key of this name"));
+        // Then it is the token alone that is missing.
+        assert!(says(&[key("tokyo")]).contains("auth_token_file"));
+    }
+}
