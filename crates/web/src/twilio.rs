@@ -18,13 +18,14 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use ivrpay_api as api;
-use ivrpay_journal::{ApiRequest, By, Created};
+use ivrpay_journal::{ApiRequest, By, Created, Deed};
 use ivrpay_payment::{CallId, PaymentId, State as PaymentState};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::auth::{Scope, Who};
 use crate::captures::{Want, Wished};
+use crate::error::ApiError;
 use crate::payments::{hash, merchant, new_payment};
 use crate::starts::{TalkLeg, ToStart};
 use crate::tasks::by;
@@ -273,13 +274,29 @@ async fn create(
         who.need(Scope::Captures).map_err(Fault::of)?;
         let deed = trail::asked(&who, &request);
         let form = form(&web, request).await?;
+        kept(web.clone(), deed, async move {
+            begin(&web, &who, &paths, form).await
+        })
+        .await
+    })
+    .await
+}
+
+/// Whoever hangs up hides nothing, and leaves nothing half done.
+async fn kept(
+    web: Web,
+    deed: Deed,
+    work: impl Future<Output = Result<Response, Fault>> + Send + 'static,
+) -> Result<Response, Fault> {
+    let done = request::to_its_end(async move {
         trail::begun(&web, &deed).await.map_err(Fault::of)?;
-        let done = Box::pin(begin(&web, &who, &paths, form)).await;
+        let done = Box::pin(work).await;
         let answer = done.unwrap_or_else(IntoResponse::into_response);
         trail::ended(&web, deed, &answer).await;
         Ok(answer)
-    })
-    .await
+    });
+    done.await
+        .unwrap_or_else(|_| Err(Fault::of(ApiError::internal())))
 }
 
 async fn begin(
@@ -378,11 +395,10 @@ async fn update(
         who.need(Scope::Captures).map_err(Fault::of)?;
         let deed = trail::asked(&who, &request);
         let form = form(&web, request).await?;
-        trail::begun(&web, &deed).await.map_err(Fault::of)?;
-        let done = Box::pin(led(&web, &who, &paths, form)).await;
-        let answer = done.unwrap_or_else(IntoResponse::into_response);
-        trail::ended(&web, deed, &answer).await;
-        Ok(answer)
+        kept(web.clone(), deed, async move {
+            led(&web, &who, &paths, form).await
+        })
+        .await
     })
     .await
 }
