@@ -56,6 +56,6 @@ prove-seeds: setup ## every mistake on purpose is found by the simulation; then 
 bench: setup ## the measurements, each a ratio, a distribution or a count of one run
 	@scripts/bench
 
-install: ## the binary, to PREFIX/bin (/usr/local)
-	cargo build --release --locked -p ivrpay
-	install -D -m 0755 $${CARGO_TARGET_DIR:-target}/release/ivrpay $(DESTDIR)$${PREFIX:-/usr/local}/bin/ivrpay
+install: ## the binaries, to PREFIX/bin (/usr/local)
+	cargo build --release --locked -p ivrpay -p ivrpay-console
+	install -D -m 0755 -t $(DESTDIR)$${PREFIX:-/usr/local}/bin $${CARGO_TARGET_DIR:-target}/release/ivrpay $${CARGO_TARGET_DIR:-target}/release/ivrpay-console

@@ -97,6 +97,8 @@ const RINGS: [(&str, &[&str]); 21] = [
             "ivrpay-daemon",
         ],
     ),
+    // A process of its own: pages over the HTTP API.
+    ("ivrpay-console", &["ivrpay-api", "ivrpay-payment"]),
     // `ivrpay-sim seeds` runs that crate, and nothing else there names one of ours (`the_judges_name_no_crate_of_ours`).
     ("ivrpay-sim", &["ivrpay-seeds"]),
 ];
@@ -142,6 +144,7 @@ const CARD_FREE: [&str; 7] = [
     "ivrpay-ledger",
     "ivrpay-receipt",
     "ivrpay-web",
+    "ivrpay-console",
 ];
 
 /// Licences that a dependency may offer; one of an `OR` is enough.
@@ -291,6 +294,14 @@ fn card_data_can_not_be_named_where_it_has_no_business() {
         ] {
             assert!(!reach.contains(forbidden), "{name} reaches {forbidden}");
         }
+    }
+    // What the console knows, the API has told it.
+    let reach = reach(&metadata, "ivrpay-console");
+    for forbidden in ["ivrpay-journal", "ivrpay-web", "ivrpay-daemon", "sqlx"] {
+        assert!(
+            !reach.contains(forbidden),
+            "the console reaches {forbidden}"
+        );
     }
 }
 

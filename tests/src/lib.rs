@@ -7,6 +7,7 @@
 
 pub mod acquirers;
 pub mod between;
+pub mod browser;
 pub mod call;
 pub mod canary;
 pub mod capture;

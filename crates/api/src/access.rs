@@ -331,6 +331,9 @@ pub struct AuditEntry {
     /// The person whom a key's request names.
     #[serde(default)]
     pub by: Option<String>,
+    /// Why, as the request says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
     /// Where he was.
     #[serde(default)]
     pub address: Option<String>,

@@ -1442,6 +1442,10 @@ pub struct Later {
     /// Who says so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
+    /// Why, for the trail of who did what (`/v1/audit`): one line, 1 to 200 characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(min_length = 1, max_length = 200)]
+    pub reason: Option<String>,
     /// Only say what would be done ([`LaterPlanned`]).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub dry_run: bool,

@@ -15,6 +15,7 @@ mod audit;
 mod audit_log;
 mod card;
 mod connector;
+mod console;
 mod csv_quotes;
 mod drain;
 mod journal;
@@ -109,6 +110,8 @@ enum Command {
         #[command(subcommand)]
         command: connector::Command,
     },
+    /// Web pages for operators, supervisors and admins: a program of its own that asks the API, on this host or another (docs/console.md).
+    Console(console::Args),
     /// Recordings in which a card was spoken or keyed: out of reach, into the journal, and what became of them.
     Recording {
         #[command(subcommand)]
@@ -237,6 +240,7 @@ fn main() -> ExitCode {
         Command::Order { command } => order::run(command),
         Command::Card { command } => card::run(command),
         Command::Connector { command } => connector::run(command),
+        Command::Console(args) => console::run(&args),
         Command::Recording { command } => recording::run(command),
         Command::Journal { command } => journal::run(command),
         Command::Person { command } => person::run(command),

@@ -27,6 +27,9 @@ pub struct Deed {
     /// The person whom a key's request names.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
+    /// Why, as the request says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
     /// The request, by which the service's log has it.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub request: String,

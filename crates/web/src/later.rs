@@ -16,8 +16,11 @@ use crate::auth::{Scope, Who};
 use crate::error::ApiError;
 use crate::hooks::{HookRefused, Posted};
 use crate::payments::{NO_PAYMENT, hash, idempotency_key, own, payment_id, rfc3339, view};
+use crate::people;
 use crate::tasks::by;
 
+/// Longest reason for it.
+const REASON_MAX: usize = 200;
 /// How often a wish is judged anew because the payment has changed meanwhile.
 const JUDGED_MAX: usize = 3;
 
@@ -211,6 +214,10 @@ async fn ask(
             "send the header Idempotency-Key with a refund of a part: asked twice without, it would be given back twice",
         ));
     }
+    // `trail.rs` keeps it.
+    body.reason
+        .map(|reason| people::text("reason", reason, REASON_MAX))
+        .transpose()?;
     let mut draft = LaterDraft {
         kind,
         amount_minor: body.amount,

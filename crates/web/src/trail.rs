@@ -21,6 +21,8 @@ use crate::{BODY_BYTES_MAX, Web, request};
 
 /// Longest text of what was done.
 const WHAT_MAX: usize = 160;
+/// Longest reason that is kept.
+const REASON_MAX: usize = 500;
 /// What stands there before it is done.
 const BEGUN: &str = "begun";
 
@@ -35,6 +37,7 @@ fn deed(who: &Who, address: &Address, what: &str) -> Deed {
         what: what.chars().take(WHAT_MAX).collect(),
         who: who.person_or_key(),
         by: None,
+        reason: None,
     }
 }
 
@@ -54,7 +57,11 @@ pub(crate) async fn kept(
     let Ok(body) = to_bytes(body, BODY_BYTES_MAX).await else {
         return ApiError::invalid("the body could not be read").into_response();
     };
-    deed.by = named(&body);
+    let said: Said = serde_json::from_slice(&body).unwrap_or_default();
+    deed.reason = said
+        .reason
+        .map(|why| why.chars().take(REASON_MAX).collect());
+    deed.by = said.by.map(Into::into);
     let request = Request::from_parts(parts, Body::from(body));
     // Whoever hangs up hides nothing, and leaves nothing half done.
     let done = request::to_its_end(async move {
@@ -117,14 +124,12 @@ pub(crate) fn ended<'w>(
     }
 }
 
-/// The person whom a body names.
-fn named(body: &[u8]) -> Option<String> {
-    #[derive(Deserialize)]
-    struct By {
-        by: Option<OperatorId>,
-    }
-    let by: By = serde_json::from_slice(body).ok()?;
-    by.by.map(Into::into)
+/// What a body says of who wants it, and why.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Said {
+    by: Option<OperatorId>,
+    reason: Option<String>,
 }
 
 fn result(answer: &Response) -> String {
@@ -200,6 +205,7 @@ fn view(done: Done) -> api::AuditEntry {
         who: deed.who,
         via: deed.via,
         by: deed.by,
+        reason: deed.reason,
         address: deed.address,
         tenant: deed.tenant.map(Into::into),
         what: deed.what,

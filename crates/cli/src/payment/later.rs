@@ -74,6 +74,7 @@ impl Wish {
         json(&ivrpay_api::Later {
             amount: self.amount,
             by: Some(by.to_owned()),
+            reason: None,
             dry_run,
         })
     }

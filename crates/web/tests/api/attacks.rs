@@ -95,6 +95,7 @@ fn right(schema: &Value, ids: &Ids) -> Map<String, Value> {
         ("payment_id", _) => json!(ids.payment),
         ("due_at", _) => json!("2026-11-24T18:00:00+09:00"),
         ("for", _) => json!("expiration-date"),
+        ("mode", _) => json!("hold"),
         ("first", _) => json!("customer"),
         ("to", _) => json!("0312345678"),
         ("action", _) => json!("deleted"),

@@ -10,6 +10,7 @@
 
 mod acquirers;
 mod canary;
+mod console;
 mod desk;
 mod drain;
 mod edge;
@@ -406,6 +407,7 @@ async fn lines(
     // The rarer ones at full count, or by name.
     let all = args.full || !args.filter.is_empty();
     line::run(tally, lab, wanted, all).await;
+    console::run(tally, lab, wanted).await;
     twilio::run(tally, lab, wanted).await?;
     keyed::run(tally, lab, wanted, all).await?;
     // Two minutes more, and short waits for a busy machine: at full count, or by name.

@@ -125,7 +125,7 @@ pub(crate) struct Times {
 }
 
 /// The operator talks for a moment and presses the key.
-const PRESS: &str = "hears:1000 sleep:400 *9";
+pub(crate) const PRESS: &str = "hears:1000 sleep:400 *9";
 /// Behind the payment both hear each other, and the operator hangs up.
 pub(crate) const GOODBYE: &str = "wait:call-ended hears:1000 sleep:900 hangup";
 
