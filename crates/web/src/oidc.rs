@@ -235,7 +235,7 @@ impl Oidc {
         };
         let claims = read.map_err(|bad| bad.told())?;
         self.judge(&claims, nonce, now_s)
-            .map_err(|why| ApiError::sign_in_failed_since(why))?;
+            .map_err(ApiError::sign_in_failed_since)?;
         Ok(claims)
     }
 
