@@ -100,7 +100,6 @@ impl Console {
     }
 
     /// Its pages.
-    #[must_use]
     pub fn router(&self) -> Router {
         pages::router(self)
     }

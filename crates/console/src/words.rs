@@ -295,7 +295,7 @@ words! {
 type Table = &'static [(&'static str, &'static str, &'static str)];
 
 /// In words; a name that is not in the table stands for itself.
-fn look<'a>(table: Table, name: &'a str, lang: Lang) -> &'a str {
+fn look(table: Table, name: &str, lang: Lang) -> &str {
     let found = table.iter().find(|(known, ..)| *known == name);
     found.map_or(name, |(_, ja, en)| lang.of((ja, en)))
 }

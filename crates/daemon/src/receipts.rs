@@ -27,6 +27,7 @@ pub(crate) struct RawReceipt {
     #[serde(default)]
     address: Vec<String>,
     registration_number: Option<String>,
+    registered_on: Option<jiff::civil::Date>,
     tax_id: Option<String>,
     #[serde(default)]
     simplified: bool,
@@ -108,6 +109,7 @@ pub(crate) fn checked(
         name: line("issuer", &raw.issuer)?,
         address: address.collect::<Result<_, _>>()?,
         registration: registration.transpose()?,
+        registered_on: raw.registered_on,
         tax_id: raw.tax_id.map(|text| line("tax_id", &text)).transpose()?,
         simplified: raw.simplified,
         purpose: raw.purpose.map(|text| line("purpose", &text)).transpose()?,

@@ -180,10 +180,12 @@ async fn release_one(settle: &Settle, unheard: Unheard) -> Result<(), LaterRefus
                 was_not_reached(&void)
             }
             Err(LaterRefused::Stopping) => return Ok(()),
-            // Something else is asked of it; or the journal can't be read or written now.
+            // Something else is asked of it, or a dispute is not over; or the journal can't be read or written now.
             Err(
                 LaterRefused::NotRead
-                | LaterRefused::Journal(LaterError::Open { .. } | LaterError::Journal(_)),
+                | LaterRefused::Journal(
+                    LaterError::Disputed | LaterError::Open { .. } | LaterError::Journal(_),
+                ),
             ) => true,
             // A person has the task.
             Err(refused) => {

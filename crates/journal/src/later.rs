@@ -129,7 +129,9 @@ async fn planned(
         draft.kind,
         OperationKind::Refund | OperationKind::Void | OperationKind::Change
     );
-    if payment.disputed.is_some() && gives_back {
+    // What was reserved by half a charge is released all the same: nobody gives that back a second time.
+    let half_done = draft.by.person.as_str() == RECOVERY && draft.by.via == HALF_DONE;
+    if payment.disputed.is_some() && gives_back && !half_done {
         return Err(LaterError::Disputed);
     }
     // Taken since it was read what is due.

@@ -184,6 +184,8 @@ pub struct Issuer {
     pub address: Vec<String>,
     /// Of who issues qualified invoices; without one no tax is shown in Japan.
     pub registration: Option<Registration>,
+    /// Since when: what was sold before has no number.
+    pub registered_on: Option<Date>,
     /// Elsewhere: `VAT GB 123 4567 89`.
     pub tax_id: Option<String>,
     /// A retailer, restaurant, taxi and the like may leave the recipient out (適格簡易請求書).
@@ -311,6 +313,8 @@ pub struct Receipt {
     pub lines: Vec<Line>,
     /// By rate, the highest first.
     pub sums: Vec<Sum>,
+    /// How their fractions ended.
+    pub rounding: Rounding,
     /// All, with tax, minor units.
     pub total: u64,
     /// Of what.

@@ -20,7 +20,7 @@ pub enum Refused {
     #[error("lines: their sum is {sum}, and {charged} was charged: a receipt says what was paid")]
     Sum {
         /// Theirs, minor units.
-        sum: i64,
+        sum: i128,
         /// That of the payment, or of what was given back.
         charged: u64,
     },
@@ -50,8 +50,11 @@ pub enum Refused {
         field: &'static str,
     },
     /// A day that is none.
-    #[error("sold_on: a day not after the payment, and at most two years before it")]
+    #[error("sold_on: a day at most two years before the payment, and not behind today")]
     SoldOn,
+    /// What a return says of its rates would no longer be true.
+    #[error("lines: a return was issued of this receipt; its amounts by rate stay as they are")]
+    Returned,
     /// Nothing was given back.
     #[error("nothing was given back that no return says already")]
     NothingBack,
@@ -84,13 +87,22 @@ pub fn issue(issuer: &Issuer, sale: &Sale, wish: &Wish, today: Date) -> Result<R
     let recipient = wish.recipient.as_deref();
     let recipient = recipient.map(|to| text("recipient", to)).transpose()?;
     let is_japanese = sale.currency == Currency::Jpy;
-    if recipient.is_none() && is_japanese && issuer.registration.is_some() && !issuer.simplified {
-        return Err(Refused::Recipient);
-    }
+    // Goods that are ordered by telephone are mostly paid before they leave.
     let sold_on = wish.sold_on.unwrap_or(sale.paid_on);
     let days = sold_on.until(sale.paid_on).map(|span| span.get_days());
-    if !days.is_ok_and(|days| (0..=731).contains(&days)) {
+    if !days.is_ok_and(|days| days <= 731) || sold_on > today.max(sale.paid_on) {
         return Err(Refused::SoldOn);
+    }
+    let registration = issuer
+        .registration
+        .clone()
+        .filter(|_| is_japanese && issuer.registered_on.is_none_or(|since| sold_on >= since));
+    let issuer = &Issuer {
+        registration,
+        ..issuer.clone()
+    };
+    if recipient.is_none() && issuer.registration.is_some() && !issuer.simplified {
+        return Err(Refused::Recipient);
     }
     let lines = if wish.lines.is_empty() {
         vec![Line {
@@ -113,12 +125,13 @@ pub fn issue(issuer: &Issuer, sale: &Sale, wish: &Wish, today: Date) -> Result<R
         language,
         issuer: issuer.name.clone(),
         address: issuer.address.clone(),
-        registration: issuer.registration.clone().filter(|_| is_japanese),
+        registration: issuer.registration.clone(),
         tax_id: issuer.tax_id.clone(),
         recipient,
         purpose,
         lines,
         sums,
+        rounding: issuer.rounding,
         total: sale.amount,
         currency: sale.currency,
         card: sale.card.clone(),
@@ -129,7 +142,20 @@ pub fn issue(issuer: &Issuer, sale: &Sale, wish: &Wish, today: Date) -> Result<R
     })
 }
 
-/// The same once more: what is not wished otherwise stays, and it says that it was issued again.
+/// Who issued that one, as it says itself: what the configuration has become meanwhile changes no document of before.
+fn issuer_of(before: &Receipt, issuer: &Issuer) -> Issuer {
+    Issuer {
+        name: before.issuer.clone(),
+        address: before.address.clone(),
+        registration: before.registration.clone(),
+        registered_on: None,
+        tax_id: before.tax_id.clone(),
+        rounding: before.rounding,
+        ..issuer.clone()
+    }
+}
+
+/// The same once more: what is not wished otherwise stays, and it says that it was issued again. `returned`: there is a return of it.
 ///
 /// # Errors
 /// [`Refused`].
@@ -138,6 +164,7 @@ pub fn reissue(
     sale: &Sale,
     wish: &Wish,
     before: &Receipt,
+    returned: bool,
     today: Date,
 ) -> Result<Receipt, Refused> {
     let wish = Wish {
@@ -154,10 +181,14 @@ pub fn reissue(
         sold_on: wish.sold_on.or(Some(before.sold_on)),
         language: wish.language.or(Some(before.language)),
     };
+    let again = issue(&issuer_of(before, issuer), sale, &wish, today)?;
+    if returned && again.sums != before.sums {
+        return Err(Refused::Returned);
+    }
     Ok(Receipt {
         number: before.number.clone(),
         issue: before.issue.saturating_add(1),
-        ..issue(issuer, sale, &wish, today)?
+        ..again
     })
 }
 
@@ -202,7 +233,7 @@ pub fn give_back(
         ([], _) => return Err(Refused::NoRate),
         (lines, _) => lines.to_vec(),
     };
-    let sums = sums(issuer, &lines, back, receipt.currency)?;
+    let sums = sums(&issuer_of(receipt, issuer), &lines, back, receipt.currency)?;
     for sum in &sums {
         let of = left.iter().find(|(rate, _)| *rate == sum.rate);
         let left = of.map_or(0, |(_, left)| *left);
@@ -226,13 +257,6 @@ pub fn give_back(
         issued_on: today,
         sold_on: back_on,
         language: wish.language.unwrap_or(receipt.language),
-        issuer: issuer.name.clone(),
-        address: issuer.address.clone(),
-        registration: issuer
-            .registration
-            .clone()
-            .filter(|_| receipt.is_japanese()),
-        tax_id: issuer.tax_id.clone(),
         recipient: recipient.transpose()?.or_else(|| receipt.recipient.clone()),
         purpose: purpose
             .transpose()?
@@ -259,20 +283,22 @@ fn sums(
         return Err(Refused::Lines);
     }
     let is_japanese = currency == Currency::Jpy;
-    let mut sum: i64 = 0;
-    let mut by_rate: Vec<(Rate, i64)> = Vec::new();
+    // Wide enough for any lines: a sum that stops at its end would be another one.
+    let mut sum: i128 = 0;
+    let mut by_rate: Vec<(Rate, i128)> = Vec::new();
     for line in lines {
         text("lines", &line.description)?;
         if is_japanese && ![Rate::STANDARD, Rate::REDUCED, Rate::NONE].contains(&line.rate) {
             return Err(Refused::Rate(line.rate));
         }
-        sum = sum.saturating_add(line.amount);
+        let amount = i128::from(line.amount);
+        sum = sum.saturating_add(amount);
         match by_rate.iter_mut().find(|(rate, _)| *rate == line.rate) {
-            Some((_, of)) => *of = of.saturating_add(line.amount),
-            None => by_rate.push((line.rate, line.amount)),
+            Some((_, of)) => *of = of.saturating_add(amount),
+            None => by_rate.push((line.rate, amount)),
         }
     }
-    if u64::try_from(sum) != Ok(charged) {
+    if sum != i128::from(charged) {
         return Err(Refused::Sum { sum, charged });
     }
     // Who is not registered may not show what could be taken for a deductible tax.

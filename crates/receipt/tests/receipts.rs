@@ -27,6 +27,7 @@ fn issuer() -> Issuer {
         simplified: false,
         purpose: None,
         rate: Some("10".parse().unwrap()),
+        registered_on: None,
         rounding: Rounding::Down,
         language: Language::Ja,
     }
@@ -111,6 +112,8 @@ fn made(receipt: &Receipt) -> Vec<u8> {
     pdf(receipt, &template, &font).unwrap()
 }
 
+type Change = Box<dyn Fn(&mut Issuer, &mut Sale, &mut Wish)>;
+
 /// One rounding for each rate of the document, not one for each line.
 #[test]
 fn tax_is_rounded_once_for_each_rate() {
@@ -136,11 +139,7 @@ fn tax_is_rounded_once_for_each_rate() {
 
 #[test]
 fn what_the_law_does_not_allow_is_refused() {
-    let cases: [(
-        &str,
-        Box<dyn Fn(&mut Issuer, &mut Sale, &mut Wish)>,
-        Refused,
-    ); 9] = [
+    let cases: [(&str, Change, Refused); 9] = [
         (
             "another sum",
             Box::new(|_, s, _| s.amount += 1),
@@ -323,6 +322,7 @@ fn the_file_says_it() {
             ..Wish::default()
         },
         &first,
+        false,
         TODAY,
     )
     .unwrap();

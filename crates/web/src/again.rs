@@ -22,8 +22,8 @@ use crate::{BODY_BYTES_MAX, Web, request};
 const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 /// Largest answer that is kept, bytes.
 const ANSWER_MAX: usize = 256 * 1024;
-/// What is not the same when it is done twice, and has no key of its own in the journal.
-const ONLY_ONCE: &str = "/v1/orders/additional";
+/// What is not the same when it is done twice, and has no key of its own in the journal: paths end so.
+const ONLY_ONCE: [&str; 2] = ["/v1/orders/additional", "/receipts"];
 /// What answers with a secret, or is asked with one: neither is kept.
 const SECRET: [&str; 3] = ["/v1/keys", "/v1/people", "/v1/session"];
 
@@ -66,7 +66,7 @@ pub(crate) async fn once(
     }
     match web.journal.begin_request(tenant, &asked).await {
         Ok(Begun::New) => {}
-        Ok(Begun::Lost) if path != ONLY_ONCE => {}
+        Ok(Begun::Lost) if !ONLY_ONCE.iter().any(|end| path.ends_with(end)) => {}
         Ok(Begun::Lost) => {
             let answer = ApiError::lost().into_response();
             return kept(&web, tenant, &asked, answer).await;

@@ -38,14 +38,25 @@ pub(crate) async fn show(
     let operations = web.journal.operations(payment.id).await?;
     let records = web.journal.records(payment.id).await?;
     let heads = web.journal.heads().await?;
+    // Whoever reads it was not there: what charges a card again, and what is the merchant's own, is not for him.
+    let mut shown = view(&payment);
+    shown.payment_token = None;
+    shown.parameters.clear();
+    if !payment.transaction.moves_money() {
+        shown.acquirer_ref = None;
+    }
+    let receipts = match who.may(Scope::Receipts) {
+        true => receipts::all(&web, &payment, payment.id).await?,
+        false => Vec::new(),
+    };
     let evidence = api::Evidence {
         made_at: rfc3339(web.now_ms()),
-        payment: view(&payment),
+        payment: shown,
         caller_number: payment.caller_number.clone(),
         prompt_version: payment.prompt_version.clone(),
         story: story::of(&web, &payment).await?.entries,
         operations: operations.iter().map(later::shown).collect(),
-        receipts: receipts::all(&web, &payment, payment.id).await?,
+        receipts,
         records: records.iter().map(record).collect(),
         // Those of other services have nothing to do with it.
         heads: heads

@@ -127,9 +127,11 @@ pub(crate) async fn issue(
     let payment = own(&web, &who, id).await?;
     let receipts = of_tenant(&web, &payment)?;
     let wish = wish(&body)?;
-    let language = wish
-        .language
-        .unwrap_or_else(|| language(&receipts, &payment));
+    // Issued again, it speaks as it did.
+    let before = web.journal.receipts(id).await?;
+    let before = before.iter().map(content).next_back().transpose()?;
+    let spoken = wish.language.or(before.map(|before| before.language));
+    let language = spoken.unwrap_or_else(|| language(&receipts, &payment));
     let template = receipts.template(language).text().to_owned();
     let prefix = match payment.mode {
         Mode::Live => receipts.prefix.clone(),
@@ -198,9 +200,10 @@ pub(crate) async fn show(
     let Path((payment, number)) = path.map_err(|_| ApiError::not_found(NO_RECEIPT))?;
     let Query(query) = query.map_err(|r| ApiError::parameters(&r, "issue"))?;
     let payment = own(&web, &who, payment_id(Ok(Path(payment)))?).await?;
-    let mut all = web.journal.receipts(payment.id).await?.into_iter().rev();
-    let found =
-        all.find(|one| one.number == number && query.issue.is_none_or(|issue| issue == one.issue));
+    let all = web.journal.receipts(payment.id).await?.into_iter();
+    let of_it = all
+        .filter(|one| one.number == number && query.issue.is_none_or(|issue| issue == one.issue));
+    let found = of_it.max_by_key(|one| one.issue);
     let issued = found.ok_or_else(|| ApiError::not_found(NO_RECEIPT))?;
     let wanted = headers
         .get(header::ACCEPT)
@@ -305,14 +308,32 @@ fn made(
     let before: Vec<Receipt> = of
         .before
         .iter()
-        .filter_map(|one| content(one).ok())
+        .map(content)
+        .collect::<Result<_, _>>()
+        // What can't be read is not issued as if it had never been.
+        .map_err(|_| Why::Internal)?;
+    let returns: Vec<Receipt> = before
+        .iter()
+        .filter(|one| one.kind == Kind::Return)
+        .cloned()
         .collect();
-    let last = before.iter().rev().find(|one| one.kind == Kind::Receipt);
+    // By its count: two services' clocks differ.
+    let last = before
+        .iter()
+        .filter(|one| one.kind == Kind::Receipt)
+        .max_by_key(|one| one.issue);
     let receipt = match kind {
         api::ReceiptKind::Receipt => {
             let sale = sale(receipts, of)?;
             match last {
-                Some(last) => ivrpay_receipt::reissue(&receipts.issuer, &sale, wish, last, today)?,
+                Some(last) => ivrpay_receipt::reissue(
+                    &receipts.issuer,
+                    &sale,
+                    wish,
+                    last,
+                    !returns.is_empty(),
+                    today,
+                )?,
                 None => Receipt {
                     number: of.next.to_owned(),
                     ..ivrpay_receipt::issue(&receipts.issuer, &sale, wish, today)?
@@ -326,11 +347,6 @@ fn made(
                         .to_owned(),
                 )
             })?;
-            let returns: Vec<Receipt> = before
-                .iter()
-                .filter(|one| one.kind == Kind::Return)
-                .cloned()
-                .collect();
             let said: u64 = returns.iter().map(|one| one.total).sum();
             let back = given_back(payment, last).saturating_sub(said);
             let kinds = [OperationKind::Refund, OperationKind::Void];
@@ -422,11 +438,11 @@ fn given_back(payment: &Payment, receipt: &Receipt) -> u64 {
     }
 }
 
-/// When the last of these was approved.
+/// When the last of these that was approved was sent: what became of it may have been learnt days later.
 fn approved(operations: &[Operation], kinds: &[OperationKind]) -> Option<i64> {
     let mut of = operations.iter().rev();
     of.find(|one| one.state == OperationState::Approved && kinds.contains(&one.kind))
-        .map(|one| one.updated_ms)
+        .map(|one| one.created_ms)
 }
 
 /// What it says, of what is kept.

@@ -22,6 +22,7 @@ macro_rules! old {
               AND NOT EXISTS (SELECT 1 FROM claims c WHERE c.payment = p.id)
               AND NOT EXISTS (SELECT 1 FROM operations o WHERE o.payment = p.id AND (o.state IN ('in-flight', 'unknown') OR o.updated_ms >= ?2))
               AND NOT EXISTS (SELECT 1 FROM tasks t WHERE t.payment = p.id AND (t.state <> 'done' OR t.done_ms >= ?2))
+              AND NOT EXISTS (SELECT 1 FROM receipts i WHERE i.payment = p.id AND i.issued_ms >= ?2)
               AND NOT EXISTS (SELECT 1 FROM calls c WHERE c.payment = p.id AND c.ended_ms IS NULL)
               AND NOT EXISTS (SELECT 1 FROM releases r WHERE r.payment = p.id))",
             $rest

@@ -16,6 +16,7 @@ pub(super) fn receipts() -> Arc<ivrpay_web::Receipts> {
             simplified: false,
             purpose: None,
             rate: Some("10".parse().unwrap()),
+            registered_on: None,
             rounding: Rounding::Down,
             language: Language::Ja,
         },
@@ -192,12 +193,13 @@ async fn receipts_are_issued_once_and_then_again() {
         (409, &json!("not-possible")),
         "{early:?}"
     );
+    // The acquirer of these tests gives back the whole alone.
     let refund = format!("/v1/payments/{second}/refund");
-    let head = "content-type: application/json\r\nidempotency-key: tea\r\n";
-    let wish = json!({"amount": 400, "by": "mori"}).to_string();
-    let refunded = ask(server.api, "POST", &refund, "tokyo-key", head, &wish).await;
+    let refunded = server
+        .send("tokyo-key", &refund, json!({"by": "mori"}))
+        .await;
     assert_eq!(refunded.status, 200, "{refunded:?}");
-    let back = json!({"by": "mori", "kind": "return", "lines": [{"description": "茶", "amount": 400, "rate": "8"}]});
+    let back = json!({"by": "mori", "kind": "return"});
     let returned = issue(&second, back.clone()).await;
     assert_eq!(
         (&returned.body["number"], &returned.body["original"]),

@@ -211,7 +211,7 @@ async fn followed(lab: &Lab) -> anyhow::Result<()> {
     let phone = seat.phone(&[format!("{PRESS} {GOODBYE}")])?;
     let phone = phone.start(lab).await?;
     let script = format!(
-        "hears:500 wait:greeting 1 wait:payment-card-number {pan}# wait:expiration-date 12 sleep:2500 1230 \
+        "hears:500 wait:greeting 1 wait:payment-card-number {pan}# wait:expiration-date 12 sleep:7000 1230 \
          wait:security-code sleep:1200 123 wait:confirmation sleep:1200 1 wait:call-ended hears:500 until-end"
     );
     let call = seat.customer(lab, By::Hold.extension(OPERATOR), &script, "rfc4733")?;
