@@ -59,7 +59,6 @@ pub(crate) fn run(command: Command) -> ExitCode {
 fn list(log: &AuditLog, is_after: bool) -> anyhow::Result<()> {
     if log.entries.is_empty() {
         say!("no entries");
-        return Ok(());
     }
     for entry in &log.entries {
         let by = entry.by.as_ref().map(|by| format!(" for {by}"));

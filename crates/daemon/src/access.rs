@@ -188,6 +188,16 @@ impl Access {
         )
     }
 
+    /// Whether anybody can sign in.
+    pub(crate) const fn people_sign_in(&self) -> bool {
+        self.seal.is_some() || self.oidc.is_some()
+    }
+
+    /// Whether a proxy says who asks.
+    pub(crate) const fn behind_proxy(&self) -> bool {
+        self.behind_proxy
+    }
+
     /// For the doors of the API, all of which share it.
     pub(crate) fn at_work(&self) -> ivrpay_web::Access {
         let seal = self.seal.as_ref().map(|text| text.expose_secret());

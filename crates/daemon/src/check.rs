@@ -15,7 +15,8 @@ use std::time::Duration;
 
 use ivrpay_acquirer::CardKept;
 use ivrpay_ari::{ChannelId, RequestError};
-use ivrpay_journal::{Journal, Location, TaskFilter, TaskKind};
+use ivrpay_journal::{Journal, Location, Role, TaskFilter, TaskKind};
+use ivrpay_payment::OperationKind;
 use ivrpay_wire::WebhookError;
 use serde::Serialize;
 
@@ -196,6 +197,7 @@ impl<'a> Check<'a> {
             );
         }
         self.certificate(config);
+        self.role_limits(config);
         if config
             .agi
             .as_ref()
@@ -216,6 +218,27 @@ impl<'a> Check<'a> {
         }
     }
 
+    /// Who may give back so much alone, and take back as much as he likes.
+    fn role_limits(&mut self, config: &Config) {
+        for tenant in &config.tenants {
+            let limits = &tenant.role_limits.0;
+            let has = |role, kind| limits.iter().any(|(r, k, _)| (*r, *k) == (role, kind));
+            for role in Role::ALL {
+                if has(role, OperationKind::Refund) && !has(role, OperationKind::Void) {
+                    self.warn(
+                        "values",
+                        format!(
+                            "tenant {} has refund_max for the role {}, and no void_max: what is reserved it voids without a limit",
+                            tenant.id,
+                            role.name()
+                        ),
+                        "add void_max under [tenants.roles]; a charge that is taken is voided within refund_max in any case",
+                    );
+                }
+            }
+        }
+    }
+
     /// The HTTP API's own, or who has it instead.
     fn certificate(&mut self, config: &Config) {
         let Some(files) = &config.http.tls else {
@@ -225,11 +248,22 @@ impl<'a> Check<'a> {
                     "the HTTP API listens beyond this machine in clear (behind_proxy)",
                     "see that nobody but the proxy reaches it, or name [http] certificate_file and key_file",
                 );
+            } else if config.http.listen.is_some()
+                && config.access.people_sign_in()
+                && !config.access.behind_proxy()
+            {
+                self.warn(
+                    "values",
+                    "people sign in, and the HTTP API listens on this machine alone: behind a proxy here all of them have one address, and one number of tries",
+                    "say behind_proxy = true under [http] where a proxy leads here; nobody but it may reach the port then",
+                );
             }
             return;
         };
         let now_ms = crate::serve::now_ms();
-        let tls = match ivrpay_web::Tls::open(files.clone(), now_ms) {
+        let tls = ivrpay_web::Tls::open(files.clone());
+        let tls = tls.and_then(|tls| tls.is_good(now_ms).map(|()| tls));
+        let tls = match tls {
             Ok(tls) => tls,
             Err(error) => {
                 let hint = "put a certificate and its key, both in PEM, where [http] names them";

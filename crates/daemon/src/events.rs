@@ -1400,6 +1400,14 @@ pub(crate) fn certificate_renewed() {
     info!("the HTTP API has a new certificate");
 }
 
+pub(crate) fn certificate_over(error: &ivrpay_web::TlsError) {
+    error!(
+        error = %error,
+        hint = "renew it: the service takes the new one by itself; until then clients refuse it",
+        "the HTTP API's certificate is not good now"
+    );
+}
+
 pub(crate) fn certificate_refused(error: &ivrpay_web::TlsError) {
     counter!("ivrpay_certificate_reloads_total", "result" => "refused").increment(1);
     error!(

@@ -15,7 +15,7 @@ use crate::serve::now_ms;
 /// How often it is read.
 const EVERY: Duration = Duration::from_secs(10);
 
-/// Reads it, where there is one, and again and again from then on.
+/// Reads it, where there is one, and again and again from then on. One whose time is over keeps nothing from starting.
 ///
 /// # Errors
 /// What is wrong with it.
@@ -27,14 +27,19 @@ pub(crate) fn open(
     let Some(files) = &config.http.tls else {
         return Ok(None);
     };
-    let tls = Tls::open(files.clone(), now_ms())
+    let tls = Tls::open(files.clone())
         .map_err(|error| anyhow::anyhow!("[http] certificate_file, key_file: {error}"))?;
     let tls = Arc::new(tls);
     events::certificate(tls.ends_ms());
+    // Calls, the socket and what the service owes to acquirers do not wait for a certificate.
+    let over = tls.is_good(now_ms()).err();
+    if let Some(error) = &over {
+        events::certificate_over(error);
+    }
     let mut hangup = signal(SignalKind::hangup())?;
     let (watched, closing) = (Arc::clone(&tls), closing.clone());
     servers.spawn(async move {
-        let mut told = None;
+        let mut told = over;
         loop {
             tokio::select! {
                 () = closing.cancelled() => return,

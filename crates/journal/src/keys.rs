@@ -55,8 +55,20 @@ pub struct NewKey {
     pub expires_ms: Option<i64>,
 }
 
+/// Why there is no other key in the place of one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotRotated {
+    /// There is no such key any more.
+    Gone,
+    /// There are too many.
+    TooMany,
+}
+
+/// How long a key that is expired is told so, milliseconds. Then it is nobody's.
+const EXPIRED_KEPT_MS: i64 = 7 * 24 * 3_600_000;
+
 impl Journal {
-    /// Most keys that are not revoked: all of them are held in memory.
+    /// Most keys that are neither revoked nor long expired: all of them are held in memory.
     pub const KEYS_MAX: i64 = 2_000;
 
     /// Keeps a key; `None`: there are too many.
@@ -66,7 +78,7 @@ impl Journal {
     pub async fn create_key(&self, new: NewKey, by: &str) -> Result<Option<ProgramKey>, Error> {
         let mut tx = self.begin(Durability::Synced).await?;
         let done = async {
-            if tx.count_keys().await? >= Self::KEYS_MAX {
+            if tx.count_keys(EXPIRED_KEPT_MS).await? >= Self::KEYS_MAX {
                 return Ok(None);
             }
             let key = made(new, by, tx.now_ms);
@@ -77,7 +89,7 @@ impl Journal {
         tx.end(done).await
     }
 
-    /// Keeps a key behind another, which goes on for a while. `None`: there is no such key any more.
+    /// Keeps a key behind another, which goes on for a while.
     ///
     /// # Errors
     /// The journal's own.
@@ -87,16 +99,19 @@ impl Journal {
         new: NewKey,
         overlap_ms: i64,
         by: &str,
-    ) -> Result<Option<ProgramKey>, Error> {
+    ) -> Result<Result<ProgramKey, NotRotated>, Error> {
         let mut tx = self.begin(Durability::Synced).await?;
         let done = async {
+            if tx.count_keys(EXPIRED_KEPT_MS).await? >= Self::KEYS_MAX {
+                return Ok(Err(NotRotated::TooMany));
+            }
             let ends_ms = tx.now_ms.saturating_add(overlap_ms);
             if !tx.end_key(old, ends_ms).await? {
-                return Ok(None);
+                return Ok(Err(NotRotated::Gone));
             }
             let key = made(new, by, tx.now_ms);
             tx.insert_key(&key).await?;
-            Ok(Some(key))
+            Ok(Ok(key))
         }
         .await;
         tx.end(done).await
@@ -128,12 +143,13 @@ impl Journal {
         self.store().key(id).await
     }
 
-    /// Every key that was not revoked.
+    /// Every key that was not revoked, and is not expired for long.
     ///
     /// # Errors
     /// The journal's own.
     pub async fn live_keys(&self) -> Result<Vec<ProgramKey>, Error> {
-        self.store().live_keys().await
+        let since_ms = self.now_ms().saturating_sub(EXPIRED_KEPT_MS);
+        self.store().live_keys(since_ms).await
     }
 
     /// A key was used.

@@ -53,21 +53,21 @@ pub use error::{
 pub use expiring::Reserved;
 pub use inquiries::{HALF_DONE, LATE_ANSWER, RECOVERY, Unheard, Unknowns};
 pub use journal::Journal;
-pub use keys::{NewKey, ProgramKey};
+pub use keys::{NewKey, NotRotated, ProgramKey};
 pub use location::{Location, Server, ServerError};
 pub use notices::Told;
 pub use outbox::{Event, EventCount, EventFilter, EventStanding};
 pub use parts::Part;
 pub use people::{
-    BegunSignIn, MayTry, NewPerson, NewSession, Person, PersonChange, PersonError, Proofs, Role,
-    SecondProof, Session,
+    BegunSignIn, Known, MayTry, NewPerson, NewSession, Person, PersonChange, PersonError, Proofs,
+    Role, SecondProof, Session,
 };
 pub use places::Places;
 pub use receipts::{IssuedReceipt, MadeReceipt, ReceiptOf};
 pub use rehearsal::Rehearsal;
 pub use retention::{Over, Retained, Terms};
 pub use scrub::looks_like_card;
-pub use trail::{Deed, DeedFilter, Done};
+pub use trail::{Deed, DeedFilter, Deeds, Done};
 pub use types::{
     About, ApiRequest, Assignment, Attached, Break, By, CalledNow, Claim, Clock, Created,
     CustomerCall, EnteredBy, Filter, First, Found, IntentDraft, Judged, Later, LaterDraft, Match,

@@ -1,6 +1,8 @@
 //! People who sign in, their second factors, and their sessions. What proves somebody is kept as a hash or sealed; none of it stands in a
 //! `Debug` or in the chain of records.
 
+use std::fmt;
+
 use ivrpay_payment::{OperatorId, PersonId, TenantId};
 use uuid::Uuid;
 
@@ -86,6 +88,17 @@ pub struct Proofs {
     pub factor: Option<Vec<u8>>,
     /// The step of the last code of it that was good.
     pub step: i64,
+    /// Who else has given him one of these, or has seen it: the password, the factor, the codes for the day that it is lost.
+    pub given_by: Vec<String>,
+}
+
+impl Proofs {
+    /// Whether this one has made him, or knows something that he signs in with.
+    #[must_use]
+    pub fn is_in_the_hands_of(&self, name: &OperatorId) -> bool {
+        let mut all = self.given_by.iter().chain([&self.person.created_by]);
+        all.any(|by| by.eq_ignore_ascii_case(name.as_str()))
+    }
 }
 
 /// A person who is to be made.
@@ -122,6 +135,9 @@ pub enum PersonError {
     /// No such person.
     #[error("there is no such person")]
     NotFound,
+    /// What he signs in with is not what it was when it was looked at.
+    #[error("the password or the second factor was changed meanwhile: begin anew")]
+    Changed,
     /// A field can't be kept.
     #[error("{field}: {wants}")]
     Field {
@@ -142,12 +158,21 @@ pub enum PersonChange {
     Disabled,
     /// Another password, by its hash.
     Password(String),
+    /// The same by himself: who knows the one before.
+    OwnPassword {
+        /// The hash of the new one.
+        new: String,
+        /// That by which the old one was looked at.
+        old: String,
+    },
     /// A new second factor, sealed; it is none until it is confirmed, and the codes before it are gone.
     Factor(Vec<u8>),
     /// He may sign in again.
     Enabled,
     /// The second factor was shown to work: the step of its code, and the hashes of the codes for the day that it is lost.
     Confirmed {
+        /// The factor that it was shown of, sealed.
+        factor: Vec<u8>,
         /// The step of the code that was shown.
         step: i64,
         /// SHA-256 of each.
@@ -179,6 +204,23 @@ pub struct NewSession {
     pub expires_ms: i64,
     /// How he has shown that it is he.
     pub proof: SecondProof,
+    /// By what that was looked at: no session opens by what is no more. `None`: his issuer has looked.
+    pub known: Option<Known>,
+}
+
+/// What a password and a code were looked at by.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Known {
+    /// [`Proofs::password`].
+    pub password: Option<String>,
+    /// [`Proofs::factor`].
+    pub factor: Option<Vec<u8>>,
+}
+
+impl fmt::Debug for Known {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Known")
+    }
 }
 
 /// Somebody who has signed in.
@@ -199,12 +241,12 @@ pub struct Session {
 pub enum MayTry {
     /// He may, and has used one of his tries.
     Yes,
+    /// He may, and this is the last of them: where it is not good, nobody of that name may any more.
+    Last,
     /// Not until then: too many were not good.
     Locked {
         /// UTC milliseconds.
         until_ms: i64,
-        /// This is the first that is told so.
-        is_new: bool,
     },
 }
 
@@ -293,14 +335,15 @@ impl Journal {
     /// Changes a person.
     ///
     /// # Errors
-    /// [`PersonError::NotFound`], or the journal's own.
+    /// [`PersonError::NotFound`], [`PersonError::Changed`], or the journal's own.
     pub async fn change_person(
         &self,
         id: PersonId,
         change: PersonChange,
+        by: &str,
     ) -> Result<Person, PersonError> {
         let mut tx = self.begin(Durability::Synced).await?;
-        let changed = changed(&mut tx, id, change).await;
+        let changed = changed(&mut tx, id, change, by).await;
         tx.end(changed).await
     }
 
@@ -386,21 +429,18 @@ impl Journal {
         tx.end(done).await
     }
 
-    /// Single sign-on begins; `false`: too many have begun.
+    /// Single sign-on begins. Anybody may begin it: where too many have, the oldest makes room.
     ///
     /// # Errors
     /// The journal's own.
-    pub async fn begin_sign_in(&self, state: &str, begun: &BegunSignIn) -> Result<bool, Error> {
+    pub async fn begin_sign_in(&self, state: &str, begun: &BegunSignIn) -> Result<(), Error> {
         let state = chain::digest(state.as_bytes());
         let mut tx = self.begin(Durability::Rides).await?;
         let done = async {
             tx.delete_sign_ins(tx.now_ms.saturating_sub(SIGN_IN_MS))
                 .await?;
-            if tx.count_sign_ins().await? >= SIGN_INS_MAX {
-                return Ok(false);
-            }
-            tx.insert_sign_in(&state, begun).await?;
-            Ok(true)
+            tx.trim_sign_ins(SIGN_INS_MAX - 1).await?;
+            tx.insert_sign_in(&state, begun).await
         }
         .await;
         tx.end(done).await
@@ -470,6 +510,7 @@ async fn changed(
     tx: &mut Tx<'_>,
     id: PersonId,
     change: PersonChange,
+    by: &str,
 ) -> Result<Person, PersonError> {
     let ends = !matches!(
         change,
@@ -479,13 +520,26 @@ async fn changed(
     match change {
         PersonChange::Disabled => tx.put_disabled(id, Some(now_ms)).await?,
         PersonChange::Enabled => tx.put_disabled(id, None).await?,
-        PersonChange::Password(hash) => tx.put_password(id, &hash).await?,
+        PersonChange::Password(hash) => tx.put_password(id, &hash, Some(by)).await?,
+        PersonChange::OwnPassword { new, old } => {
+            let known = tx.proofs(id).await?.ok_or(PersonError::NotFound)?;
+            if known.password != Some(old) {
+                return Err(PersonError::Changed);
+            }
+            tx.put_password(id, &new, None).await?;
+        }
         PersonChange::Factor(sealed) => {
-            tx.put_factor(id, &sealed).await?;
+            tx.put_factor(id, &sealed, by).await?;
             tx.delete_recovery(id).await?;
         }
-        PersonChange::Confirmed { step, recovery } => {
-            tx.put_confirmed(id, step).await?;
+        PersonChange::Confirmed {
+            factor,
+            step,
+            recovery,
+        } => {
+            if !tx.put_confirmed(id, &factor, step, by).await? {
+                return Err(PersonError::Changed);
+            }
             tx.delete_recovery(id).await?;
             for hash in &recovery {
                 tx.insert_recovery(id, hash).await?;
@@ -502,12 +556,7 @@ async fn may_try(tx: &mut Tx<'_>, name: &[u8; 32]) -> Result<MayTry, Error> {
     let now_ms = tx.now_ms;
     let (mut failed, at_ms, until_ms) = tx.tries(name).await?.unwrap_or_default();
     if until_ms > now_ms {
-        let is_new = failed == TRIES_MAX;
-        if is_new {
-            // It is told once.
-            tx.put_tries(name, failed + 1, until_ms).await?;
-        }
-        return Ok(MayTry::Locked { until_ms, is_new });
+        return Ok(MayTry::Locked { until_ms });
     }
     if until_ms > 0 || at_ms < now_ms.saturating_sub(TRIES_KEPT_MS) {
         failed = 0;
@@ -523,14 +572,24 @@ async fn may_try(tx: &mut Tx<'_>, name: &[u8; 32]) -> Result<MayTry, Error> {
         // A name that was not there: those that have been there for longest make room.
         tx.trim_tries(NAMES_MAX).await?;
     }
-    Ok(MayTry::Yes)
+    Ok(if until_ms > 0 {
+        MayTry::Last
+    } else {
+        MayTry::Yes
+    })
 }
 
 async fn open_session(tx: &mut Tx<'_>, new: NewSession) -> Result<Option<Session>, Error> {
-    let Some(person) = tx.person(new.person).await? else {
+    let Some(proofs) = tx.proofs(new.person).await? else {
         return Ok(None);
     };
+    let now = Known {
+        password: proofs.password,
+        factor: proofs.factor,
+    };
+    let person = proofs.person;
     let is_good = person.disabled_ms.is_none()
+        && new.known.as_ref().is_none_or(|known| *known == now)
         && match new.proof {
             SecondProof::Step(step) => tx.take_step(new.person, step).await?,
             SecondProof::Recovery(hash) => tx.take_recovery(new.person, &hash).await?,

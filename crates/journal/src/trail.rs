@@ -57,6 +57,15 @@ pub struct Done {
     pub deed: Deed,
 }
 
+/// What was found of it.
+#[derive(Debug, Clone, Default)]
+pub struct Deeds {
+    /// Those that were asked for.
+    pub found: Vec<Done>,
+    /// So far it was looked, where that was not to the end, and nobody had enough yet.
+    pub looked_to: Option<i64>,
+}
+
 /// Which of them.
 #[derive(Debug, Clone, Default)]
 pub struct DeedFilter {
@@ -88,7 +97,7 @@ impl Journal {
     ///
     /// # Errors
     /// The journal's own.
-    pub async fn deeds(&self, filter: &DeedFilter) -> Result<Vec<Done>, Error> {
+    pub async fn deeds(&self, filter: &DeedFilter) -> Result<Deeds, Error> {
         self.store().deeds(filter).await
     }
 

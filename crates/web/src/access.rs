@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
@@ -33,10 +33,32 @@ const SEEN_EACH_MS: i64 = 30_000;
 const USED_EACH_MS: i64 = 60_000;
 /// Sessions that are remembered.
 const SESSIONS_MAX: usize = 10_000;
-/// Lines about who was refused, for each address and minute: a storm does not fill the journal.
-const REFUSED_PER_MINUTE: u32 = 20;
 /// Tries to sign in, for each address and minute.
 const SIGN_INS_PER_MINUTE: u32 = 30;
+
+/// How many lines there are in a minute about who was refused: a storm does not fill the journal. Of one kind of them no other can take the room.
+pub(crate) struct Refusals {
+    name: &'static str,
+    /// From one address.
+    each: u32,
+    /// From all.
+    all: u32,
+}
+
+impl Refusals {
+    /// A key, or a session's token.
+    pub(crate) const KEY: Self = Self {
+        name: "refused",
+        each: 20,
+        all: 200,
+    };
+    /// Sign-ins: of one address all that it may try.
+    pub(crate) const SIGN_IN: Self = Self {
+        name: "failed",
+        each: SIGN_INS_PER_MINUTE,
+        all: 600,
+    };
+}
 
 /// Who is at the other end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,7 +72,7 @@ pub enum Peer {
 impl fmt::Display for Peer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Net(address) => address.fmt(f),
+            Self::Net(address) => address.to_canonical().fmt(f),
             Self::Local(Some(uid)) => write!(f, "uid {uid}"),
             Self::Local(None) => f.write_str("local"),
         }
@@ -125,6 +147,8 @@ struct Inner {
     keys: RwLock<Option<Loaded>>,
     /// Held while they are read.
     loading: tokio::sync::Mutex<()>,
+    /// Grows when this service has changed a key: what was read before it is not kept.
+    key_changes: AtomicU64,
     used: Mutex<HashMap<KeyId, i64>>,
     sessions: Mutex<HashMap<[u8; 32], Known>>,
     /// Grows when this service has changed somebody: what was read before it is not kept.
@@ -155,6 +179,7 @@ impl Access {
             passwords: Passwords::default(),
             keys: RwLock::default(),
             loading: tokio::sync::Mutex::default(),
+            key_changes: AtomicU64::default(),
             used: Mutex::default(),
             sessions: Mutex::default(),
             changes: AtomicU64::default(),
@@ -239,15 +264,17 @@ impl Access {
         if let Some(keys) = self.loaded(FRESH) {
             return Ok(keys);
         }
-        let at = Instant::now();
+        let (at, changes) = (Instant::now(), self.0.key_changes.load(Ordering::SeqCst));
         match journal.live_keys().await {
             Ok(all) => {
                 let keys = Arc::new(all.into_iter().map(|key| (key.hash, key)).collect());
                 let mut loaded = self.0.keys.write().unwrap_or_else(PoisonError::into_inner);
-                *loaded = Some(Loaded {
-                    at,
-                    keys: Arc::clone(&keys),
-                });
+                if changes == self.0.key_changes.load(Ordering::SeqCst) {
+                    *loaded = Some(Loaded {
+                        at,
+                        keys: Arc::clone(&keys),
+                    });
+                }
                 Ok(keys)
             }
             Err(error) => self.loaded(STALE).ok_or_else(|| error.into()),
@@ -256,6 +283,7 @@ impl Access {
 
     /// This service has changed a key.
     pub(crate) fn forget_keys(&self) {
+        self.0.key_changes.fetch_add(1, Ordering::SeqCst);
         *self.0.keys.write().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
@@ -353,7 +381,7 @@ impl Access {
 
     /// Takes one try to sign in from this address.
     pub(crate) fn may_sign_in(&self, web: &Web, address: &str) -> Result<(), ApiError> {
-        let key = format!("sign-in {address}");
+        let key = format!("sign-in {}", net(address));
         let taken = web.limits.take(&key, SIGN_INS_PER_MINUTE);
         taken.map(drop).map_err(|wait| {
             ApiError::locked("too many have tried to sign in from this address", wait)
@@ -361,9 +389,11 @@ impl Access {
     }
 
     /// Keeps who was refused, up to a number; the rest is counted alone.
-    pub(crate) async fn note_refused(&self, web: &Web, deed: &Deed) {
-        let key = format!("refused {}", deed.address.as_deref().unwrap_or_default());
-        let is_kept = web.limits.take(&key, REFUSED_PER_MINUTE).is_ok()
+    pub(crate) async fn note_refused(&self, web: &Web, deed: &Deed, of: Refusals) {
+        let address = net(deed.address.as_deref().unwrap_or_default());
+        let each = format!("{} {address}", of.name);
+        let is_kept = web.limits.take(&each, of.each).is_ok()
+            && web.limits.take(of.name, of.all).is_ok()
             && web.journal.note_deed(deed).await.is_ok();
         if !is_kept {
             self.tell(Security::ResultNotKept);
@@ -374,6 +404,26 @@ impl Access {
 /// Who is at the other end, as a text.
 #[derive(Debug, Clone)]
 pub(crate) struct Address(pub(crate) Arc<str>);
+
+/// Whose an address is: who has one of IPv6 has 2^64 of them.
+fn net(address: &str) -> String {
+    match address.parse::<IpAddr>().map(|a| a.to_canonical()) {
+        Ok(IpAddr::V6(address)) => {
+            let [a, b, c, d, ..] = address.segments();
+            format!("{a:x}:{b:x}:{c:x}:{d:x}::/64")
+        }
+        Ok(address) => address.to_string(),
+        Err(_) => address.to_owned(),
+    }
+}
+
+/// An address as proxies write it: with a port, or without.
+fn written(text: &str) -> Option<IpAddr> {
+    let plain = text.strip_prefix('[').and_then(|t| t.strip_suffix(']'));
+    let address = plain.unwrap_or(text).parse::<IpAddr>().ok();
+    let address = address.or_else(|| text.parse::<SocketAddr>().ok().map(|at| at.ip()));
+    address.map(|address| address.to_canonical())
+}
 
 /// Longest that one is.
 const ADDRESS_MAX: usize = 64;
@@ -390,9 +440,7 @@ pub(crate) fn address(request: &Request, behind_proxy: bool) -> Address {
             .iter()
             .next_back()?;
         let last = last.to_str().ok()?.rsplit(',').next()?.trim();
-        last.parse::<IpAddr>()
-            .ok()
-            .map(|address| address.to_string())
+        written(last).map(|address| address.to_string())
     };
     let text = match peer {
         Some(Peer::Net(_)) if behind_proxy => forwarded(),
@@ -401,4 +449,30 @@ pub(crate) fn address(request: &Request, behind_proxy: bool) -> Address {
     let text = text.or_else(|| peer.map(|peer| peer.to_string()));
     let text: String = text.unwrap_or_default().chars().take(ADDRESS_MAX).collect();
     Address(text.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_read_as_proxies_write_it_and_counted_with_its_neighbours() {
+        for (text, address, counted) in [
+            ("192.0.2.7", "192.0.2.7", "192.0.2.7"),
+            ("192.0.2.7:5678", "192.0.2.7", "192.0.2.7"),
+            ("::ffff:192.0.2.7", "192.0.2.7", "192.0.2.7"),
+            ("[2001:db8::1]:443", "2001:db8::1", "2001:db8:0:0::/64"),
+            ("[2001:db8::1]", "2001:db8::1", "2001:db8:0:0::/64"),
+            ("2001:db8::ff:1", "2001:db8::ff:1", "2001:db8:0:0::/64"),
+            ("2001:db8:0:1::1", "2001:db8:0:1::1", "2001:db8:0:1::/64"),
+        ] {
+            let found = written(text).map(|found| found.to_string());
+            assert_eq!(found.as_deref(), Some(address), "{text}");
+            assert_eq!(net(address), counted, "{text}");
+        }
+        for none in ["", "unknown", "_hidden", "192.0.2.7:x", "[192.0.2.7"] {
+            assert_eq!(written(none), None, "{none}");
+        }
+        assert_eq!(net("uid 1000"), "uid 1000");
+    }
 }

@@ -1,6 +1,8 @@
 //! `/v1/approvals`: what a person may not ask of an acquirer alone. The limit is his role's; a second person whose role may says yes or no,
 //! and what was asked is then done once, by the same way as anything else.
 
+use std::collections::BTreeSet;
+
 use axum::Json;
 use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
@@ -9,15 +11,18 @@ use ivrpay_journal::{
     ApiRequest, Approval, ApprovalError, ApprovalFilter, ApprovalState, By, Judged, LaterDraft,
     LaterError, NewApproval, Payment, Planned, Role,
 };
-use ivrpay_payment::{ApprovalId, OperationKind, Transaction};
+use ivrpay_payment::{ApprovalId, OperationKind, OperatorId, PersonId, TenantId, Transaction};
 use serde::Deserialize;
 
 use crate::Web;
 use crate::auth::{Scope, Who};
 use crate::error::ApiError;
 use crate::later::{LaterRefused, done};
-use crate::payments::{cut, hash, id, limit, own, own_tenant, rfc3339};
+use crate::payments::{OUR_KEYS, cut, hash, id, limit, own, own_tenant, rfc3339};
 use crate::tasks::by;
+
+/// People who have made one another that are looked at for one approval.
+const HANDS_MAX: usize = 50;
 
 /// What each role may ask of an acquirer alone, by merchant: minor units at most. What is not there has no limit.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -53,6 +58,12 @@ fn may(web: &Web, role: Role, payment: &Payment, kind: OperationKind, minor: u64
     let gives_back = kind == OperationKind::Void && is_taken;
     let counted = counted(payment, kind, minor);
     counted <= most(kind) && (!gives_back || counted <= most(OperationKind::Refund))
+}
+
+/// Whether there is anything that this role may not ask of that merchant's acquirers alone.
+pub(crate) fn has_limit(web: &Web, role: Role, tenant: &TenantId) -> bool {
+    let tenant = web.tenants.iter().find(|t| t.id == *tenant);
+    tenant.is_none_or(|tenant| tenant.role_limits.0.iter().any(|(of, ..)| *of == role))
 }
 
 /// Whom a wish needs beside the one who has it.
@@ -179,13 +190,17 @@ pub(crate) async fn approve(
     second(&who)?;
     let payment = own(&web, &who, found.payment).await?;
     let minor = found.amount.minor();
-    if who
-        .person()
-        .is_some_and(|person| !may(&web, person.role, &payment, found.kind, minor))
-    {
-        return Err(ApiError::forbidden(
-            "your role may not do so much alone either: somebody with a higher limit approves this",
-        ));
+    if let Some(person) = who.person() {
+        if !may(&web, person.role, &payment, found.kind, minor) {
+            return Err(ApiError::forbidden(
+                "your role may not do so much alone either: somebody with a higher limit approves this",
+            ));
+        }
+        if is_in_the_hands_of(&web, person.id, &found.asked_by).await? {
+            return Err(ApiError::forbidden(
+                "who asks has made you, or has given you what you sign in with: somebody else approves this",
+            ));
+        }
     }
     let draft = LaterDraft {
         kind: found.kind,
@@ -195,7 +210,7 @@ pub(crate) async fn approve(
             via: format!("approved by {}", by.person),
         },
         request: Some(ApiRequest {
-            key: format!("approval-{}", found.id),
+            key: format!("{OUR_KEYS}{}", found.id),
             hash: hash(&(found.kind.name(), found.asked_minor)),
         }),
         judged: Some(Judged::of(&payment, minor)),
@@ -246,6 +261,27 @@ fn second(who: &Who) -> Result<(), ApiError> {
         )),
         Who::Admin(_) | Who::Person(_) => Ok(()),
     }
+}
+
+/// Whether who asks could be this person too: he has made him, or has given him what he signs in with, or has done so with who has.
+async fn is_in_the_hands_of(
+    web: &Web,
+    person: PersonId,
+    asks: &OperatorId,
+) -> Result<bool, ApiError> {
+    let mut next: Vec<_> = web.journal.person(person).await?.into_iter().collect();
+    let mut seen = BTreeSet::new();
+    while let Some(proofs) = next.pop() {
+        if proofs.is_in_the_hands_of(asks) || seen.len() > HANDS_MAX {
+            return Ok(true);
+        }
+        for name in proofs.given_by.iter().chain([&proofs.person.created_by]) {
+            if seen.insert(name.to_lowercase()) {
+                next.extend(web.journal.person_named(name).await?);
+            }
+        }
+    }
+    Ok(false)
 }
 
 async fn seen(web: &Web, who: &Who, path: Id) -> Result<Approval, ApiError> {

@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
 use crate::Web;
-use crate::access::{Address, Security};
+use crate::access::{Address, Refusals, Security};
 use crate::error::ApiError;
 use crate::limit::Left;
 use crate::request::AskedBy;
@@ -358,7 +358,7 @@ pub(crate) async fn bearer(State(web): State<Web>, mut request: Request, next: N
                 web.access.tell(Security::Refused);
                 let what = crate::trail::path(&request);
                 web.access
-                    .note_refused(&web, &refused(&request, &what, &error))
+                    .note_refused(&web, &refused(&request, &what, &error), Refusals::KEY)
                     .await;
             }
             return error.into_response();

@@ -6,10 +6,11 @@ use axum::extract::{Path, Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use ivrpay_api as api;
-use ivrpay_journal::{NewKey, ProgramKey};
-use ivrpay_payment::KeyId;
+use ivrpay_journal::{HALF_DONE, NewKey, NotRotated, ProgramKey, RECOVERY};
+use ivrpay_payment::{KeyId, TenantId};
 
 use crate::Web;
+use crate::approvals::has_limit;
 use crate::auth::{Scope, Who};
 use crate::error::ApiError;
 use crate::payments::{own_tenant, rfc3339, time};
@@ -24,6 +25,10 @@ const OVERLAP_MAX: u32 = 720;
 /// As in the configuration.
 const PER_MINUTE_MAX: u32 = 60_000;
 const NO_KEY: &str = "there is no such key; those of [[http.keys]] are in the configuration alone";
+
+const TOO_MANY: &str = "there are too many keys: revoke those that nobody uses";
+/// By these names the journal knows other doors than a key.
+const DOORS: [&str; 5] = ["admin", "session", "socket", RECOVERY, HALF_DONE];
 
 type Id = Result<Path<String>, PathRejection>;
 
@@ -62,25 +67,20 @@ pub(crate) async fn create(
     if scopes.is_empty() {
         return Err(ApiError::invalid("scopes: a key that may nothing is none"));
     }
-    if body.requests_per_minute.is_some_and(|n| n > PER_MINUTE_MAX) {
-        return Err(ApiError::invalid(
-            "requests_per_minute: 0 (as often as it likes) to 60000",
-        ));
-    }
+    may_refund(&web, &who, &tenant, &scopes)?;
+    let per_minute = per_minute(&web, &who, body.requests_per_minute)?;
     let key = secrets::key()?;
     let new = NewKey {
         tenant,
-        name: text("name", body.name, 64)?,
+        name: name(body.name)?,
         prefix: secrets::prefix(&key),
         hash: secrets::hash(&key.0),
         scopes: scopes.iter().map(|scope| scope.name().to_owned()).collect(),
-        per_minute: body.requests_per_minute,
+        per_minute,
         expires_ms: later(&web, body.expires_at.as_deref())?,
     };
     let made = web.journal.create_key(new, by.person.as_str()).await?;
-    let made = made.ok_or_else(|| {
-        ApiError::not_possible("there are too many keys: revoke those that nobody uses")
-    })?;
+    let made = made.ok_or_else(|| ApiError::not_possible(TOO_MANY))?;
     Ok(shown(&web, key, made))
 }
 
@@ -100,6 +100,9 @@ pub(crate) async fn rotate(
     if hours > OVERLAP_MAX {
         return Err(ApiError::invalid("overlap_hours: 0 to 720"));
     }
+    let scopes = old.scopes.iter();
+    let scopes: Vec<_> = scopes.filter_map(|s| Scope::from_name(s)).collect();
+    may_refund(&web, &who, &old.tenant, &scopes)?;
     let key = secrets::key()?;
     let new = NewKey {
         tenant: old.tenant,
@@ -114,9 +117,12 @@ pub(crate) async fn rotate(
     let made = web
         .journal
         .rotate_key(old.id, new, overlap_ms, by.person.as_str());
-    let made = made
-        .await?
-        .ok_or_else(|| ApiError::not_possible("the key is expired or revoked: make another one"))?;
+    let made = made.await?.map_err(|why| {
+        ApiError::not_possible(match why {
+            NotRotated::Gone => "the key is expired or revoked: make another one",
+            NotRotated::TooMany => TOO_MANY,
+        })
+    })?;
     Ok(shown(&web, key, made))
 }
 
@@ -164,6 +170,55 @@ pub(crate) async fn show(
     who.need(Scope::Keys)?;
     let key = seen(&web, &who, path).await?;
     Ok(Json(view(&web, key)))
+}
+
+/// A key's name as in `[[http.keys]]`. It stands where something was done, and must be nobody else's there.
+fn name(name: String) -> Result<String, ApiError> {
+    let name = text("name", name, 64)?;
+    let is_word = name
+        .chars()
+        .all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c));
+    if !is_word || DOORS.iter().any(|door| door.eq_ignore_ascii_case(&name)) {
+        return Err(ApiError::invalid(
+            "name: 1 to 64 letters, digits, - _ . and not admin, session or socket",
+        ));
+    }
+    Ok(name)
+}
+
+/// Whoever has a limit gets no key that has none.
+fn may_refund(web: &Web, who: &Who, tenant: &TenantId, scopes: &[Scope]) -> Result<(), ApiError> {
+    let refunds = scopes.iter().any(|scope| scope.includes(Scope::Refunds));
+    match who.person() {
+        Some(person) if refunds && has_limit(web, person.role, tenant) => Err(ApiError::forbidden(
+            "scopes: a program's key has no limit, and your role has one; an admin without, or `ivrpay key` on the machine, makes it",
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// How often a key may ask. Nobody takes his own limit off by one.
+fn per_minute(web: &Web, who: &Who, asked: Option<u32>) -> Result<Option<u32>, ApiError> {
+    if asked.is_some_and(|n| n > PER_MINUTE_MAX) {
+        return Err(ApiError::invalid(
+            "requests_per_minute: 0 (as often as it likes) to 60000",
+        ));
+    }
+    let default = web.access.options().requests_per_minute;
+    let own = match who {
+        Who::Admin(_) => 0,
+        Who::Key(key) => key.requests_per_minute,
+        Who::Person(_) => default,
+    };
+    // 0 is no limit.
+    let is_more = |n: u32| own > 0 && (n == 0 || n > own);
+    match asked {
+        Some(n) if is_more(n) => Err(ApiError::forbidden(format!(
+            "requests_per_minute: at most {own}, as you may ask yourself; more is made with `ivrpay key` on the machine"
+        ))),
+        None if is_more(default) => Ok(Some(own)),
+        asked => Ok(asked),
+    }
 }
 
 fn later(web: &Web, at: Option<&str>) -> Result<Option<i64>, ApiError> {

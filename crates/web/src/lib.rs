@@ -459,10 +459,22 @@ const fn status(good: bool) -> StatusCode {
     }
 }
 
+/// Whether he may see what is of all merchants: whoever has written the configuration has said so of its keys.
+fn of_all(web: &Web, who: &auth::Who) -> Result<(), ApiError> {
+    let is_configured = matches!(who, auth::Who::Key(key) if web.keys.has(key));
+    if is_configured || web.tenants.iter().all(|t| who.sees(t.id.as_str())) {
+        return Ok(());
+    }
+    Err(ApiError::forbidden(
+        "this is of all merchants, and you belong to one: a key of [[http.keys]] sees it, or an admin without a tenant",
+    ))
+}
+
 /// Metrics, as Prometheus reads them.
 #[utoipa::path(get, path = "/metrics", responses((status = 200, body = String, content_type = "text/plain")))]
 async fn metrics(State(web): State<Web>, who: auth::Who) -> Result<Response, ApiError> {
     who.need(Scope::Metrics)?;
+    of_all(&web, &who)?;
     Ok((
         [(header::CONTENT_TYPE, "text/plain; version=0.0.4")],
         web.metrics.render(),
@@ -477,6 +489,7 @@ async fn findings(
     who: auth::Who,
 ) -> Result<Json<api::HealthFindings>, ApiError> {
     who.need(Scope::Health)?;
+    of_all(&web, &who)?;
     Ok(Json((web.findings)().await))
 }
 

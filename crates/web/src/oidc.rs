@@ -22,7 +22,7 @@ use ring::signature::{
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Semaphore};
 
 use crate::Web;
 use crate::access::Address;
@@ -35,6 +35,12 @@ use crate::sessions::{answered, open};
 const KNOWN: Duration = Duration::from_secs(3_600);
 /// How often they are read anew for a key that nobody knows.
 const AGAIN: Duration = Duration::from_secs(60);
+/// How long an issuer that did not answer is not asked again.
+const FAILED: Duration = Duration::from_secs(10);
+/// How long one waits for another who asks it.
+const WAIT: Duration = Duration::from_secs(2);
+/// Codes that it is asked about at once: one that is silent keeps no more of our connections.
+const CODES_MAX: usize = 16;
 /// How far the issuer's clock may be from ours, seconds.
 const SKEW: i64 = 60;
 /// Longest code and state that are taken, bytes.
@@ -72,7 +78,16 @@ pub struct OidcOptions {
 /// Single sign-on.
 pub struct Oidc {
     options: OidcOptions,
-    known: Mutex<Option<Known>>,
+    found: Mutex<Found>,
+    codes: Semaphore,
+}
+
+/// What is known of the issuer.
+#[derive(Default)]
+struct Found {
+    known: Option<Known>,
+    /// Since when, and why, it does not answer.
+    failed: Option<(Instant, Cow<'static, str>)>,
 }
 
 #[derive(Clone)]
@@ -150,23 +165,46 @@ impl Oidc {
     pub fn new(options: OidcOptions) -> Self {
         Self {
             options,
-            known: Mutex::default(),
+            found: Mutex::default(),
+            codes: Semaphore::new(CODES_MAX),
         }
     }
 
-    async fn ask<T: for<'d> Deserialize<'d>>(&self, asks: OidcAsks) -> Result<T, ApiError> {
-        let answer = (self.options.ask)(asks).await;
-        let answer = answer.map_err(|why| ApiError::unavailable(why.into_owned()))?;
-        serde_json::from_slice(&answer)
-            .map_err(|_| ApiError::unavailable("the issuer's answer can't be read"))
+    async fn ask<T: for<'d> Deserialize<'d>>(
+        &self,
+        asks: OidcAsks,
+    ) -> Result<T, Cow<'static, str>> {
+        let answer = (self.options.ask)(asks).await?;
+        serde_json::from_slice(&answer).map_err(|_| "the issuer's answer can't be read".into())
     }
 
     /// The issuer's documents, not older than that.
     async fn known(&self, age: Duration) -> Result<Known, ApiError> {
-        let mut known = self.known.lock().await;
-        if let Some(known) = known.as_ref().filter(|known| known.at.elapsed() < age) {
+        let found = tokio::time::timeout(WAIT, self.found.lock()).await;
+        let mut found = found.map_err(|_| busy())?;
+        let known = found.known.as_ref();
+        if let Some(known) = known.filter(|known| known.at.elapsed() < age) {
             return Ok(known.clone());
         }
+        if let Some((at, why)) = &found.failed
+            && at.elapsed() < FAILED
+        {
+            return Err(ApiError::unavailable(why.clone()));
+        }
+        match self.read().await {
+            Ok(known) => {
+                found.known = Some(known.clone());
+                found.failed = None;
+                Ok(known)
+            }
+            Err(why) => {
+                found.failed = Some((Instant::now(), why.clone()));
+                Err(ApiError::unavailable(why))
+            }
+        }
+    }
+
+    async fn read(&self) -> Result<Known, Cow<'static, str>> {
         let issuer = &self.options.issuer;
         let url = format!(
             "{}/.well-known/openid-configuration",
@@ -174,18 +212,17 @@ impl Oidc {
         );
         let provider: Provider = self.ask(OidcAsks::Get(url)).await?;
         if provider.issuer != *issuer {
-            return Err(ApiError::unavailable(
-                "the issuer names itself otherwise than [access.oidc] issuer: write it as it does",
-            ));
+            return Err(
+                "the issuer names itself otherwise than [access.oidc] issuer: write it as it does"
+                    .into(),
+            );
         }
         let keys: Jwks = self.ask(OidcAsks::Get(provider.jwks_uri.clone())).await?;
-        let new = Known {
+        Ok(Known {
             at: Instant::now(),
             provider: Arc::new(provider),
             keys: Arc::new(keys.keys),
-        };
-        *known = Some(new.clone());
-        Ok(new)
+        })
     }
 
     /// What the issuer has signed about somebody.
@@ -227,7 +264,7 @@ impl Oidc {
             ),
             (nonce_is, "it is of another sign-in"),
             (
-                !claims.sub.is_empty() && claims.sub.len() <= 255,
+                (1..=255).contains(&claims.sub.len()) && !claims.sub.contains('\0'),
                 "it names nobody",
             ),
         ] {
@@ -318,6 +355,12 @@ fn is_signed(key: &Jwk, signed: &[u8], signature: &[u8]) -> Option<bool> {
     Some(verified.is_ok())
 }
 
+fn busy() -> ApiError {
+    ApiError::unavailable(
+        "the issuer of single sign-on takes long to answer: try again in a moment",
+    )
+}
+
 fn set_up(web: &Web) -> Result<&Oidc, ApiError> {
     let oidc = web.access.options().oidc.as_ref();
     oidc.ok_or_else(|| ApiError::not_found("there is no single sign-on: see [access.oidc]"))
@@ -334,11 +377,7 @@ pub(crate) async fn begin(
     let known = oidc.known(KNOWN).await?;
     let (state, nonce, verifier) = (secrets::chance()?, secrets::chance()?, secrets::chance()?);
     let begun = BegunSignIn { nonce, verifier };
-    if !web.journal.begin_sign_in(&state, &begun).await? {
-        return Err(ApiError::unavailable(
-            "too many sign-ins have begun: try again in some minutes",
-        ));
-    }
+    web.journal.begin_sign_in(&state, &begun).await?;
     let challenge = URL_SAFE_NO_PAD.encode(Sha256::digest(begun.verifier.as_bytes()));
     let options = &oidc.options;
     let mut query = vec![
@@ -419,7 +458,10 @@ async fn sign_in(
         ("code_verifier", begun.verifier),
     ];
     let at = known.provider.token_endpoint.clone();
-    let tokens: Tokens = oidc.ask(OidcAsks::Post(at, form)).await?;
+    let asking = oidc.codes.try_acquire().map_err(|_| busy())?;
+    let tokens = oidc.ask(OidcAsks::Post(at, form)).await;
+    let tokens: Tokens = tokens.map_err(ApiError::unavailable)?;
+    drop(asking);
     let now_s = web.now_ms().div_euclid(1_000);
     let claims = oidc.claims(&tokens.id_token, &begun.nonce, now_s).await?;
     if !oidc.is_proven(&claims) {
@@ -427,14 +469,16 @@ async fn sign_in(
             "the issuer does not say that it has looked at a second factor: have it ask for one, or name its word for that in [access.oidc] amr or acr",
         ));
     }
-    let email = claims.email.filter(|_| claims.email_verified);
+    let email = claims
+        .email
+        .filter(|email| claims.email_verified && !email.contains('\0'));
     let person = web.journal.person_of(&claims.sub, email.as_deref()).await?;
     let person = person.ok_or_else(|| {
         ApiError::sign_in_failed_since(
             "nobody here has this subject or email: make that person first",
         )
     })?;
-    open(web, address, person, SecondProof::SingleSignOn)
+    open(web, address, person, SecondProof::SingleSignOn, None)
         .await?
         .ok_or_else(ApiError::sign_in_failed)
 }

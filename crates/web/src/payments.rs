@@ -596,6 +596,9 @@ pub(crate) fn view(payment: &Payment) -> api::Payment {
     }
 }
 
+/// How keys begin under which a second person's word is done.
+pub(crate) const OUR_KEYS: &str = "approval-";
+
 pub(crate) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, ApiError> {
     let Some(value) = headers.get("idempotency-key") else {
         return Ok(None);
@@ -603,11 +606,12 @@ pub(crate) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Api
     let is_key = |k: &&str| {
         // The hash of a card number is a card number. A UUID is none, whatever its digits.
         let is_card = uuid::Uuid::parse_str(k).is_err() && ivrpay_journal::looks_like_card(k);
-        !k.is_empty() && k.len() <= IDEMPOTENCY_KEY_MAX && !is_card
+        let is_ours = k.starts_with(OUR_KEYS);
+        !k.is_empty() && k.len() <= IDEMPOTENCY_KEY_MAX && !is_card && !is_ours
     };
     let key = value.to_str().ok().filter(is_key);
     key.map(|k| Some(k.to_owned()))
-        .ok_or_else(|| ApiError::invalid("Idempotency-Key: 1 to 255 visible ASCII characters, and nothing that could be a card number"))
+        .ok_or_else(|| ApiError::invalid("Idempotency-Key: 1 to 255 visible ASCII characters, nothing that could be a card number, and not beginning with approval-, as our own do"))
 }
 
 pub(crate) fn rfc3339(ms: i64) -> String {

@@ -6,7 +6,9 @@ use axum::extract::{Path, Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use ivrpay_api as api;
-use ivrpay_journal::{NewPerson, Person, PersonChange, PersonError, Proofs, Role, looks_like_card};
+use ivrpay_journal::{
+    By, NewPerson, Person, PersonChange, PersonError, Proofs, Role, looks_like_card,
+};
 use ivrpay_payment::{OperatorId, PersonId, TenantId};
 use serde::Deserialize;
 
@@ -125,9 +127,9 @@ macro_rules! change {
         ) -> Result<Json<api::Person>, ApiError> {
             who.need(Scope::People)?;
             let Json(body) = body?;
-            by(&who, body.by)?;
+            let by = by(&who, body.by)?;
             let found = held(&web, &who, path).await?;
-            changed(&web, found.person.id, PersonChange::$change).await
+            changed(&web, found.person.id, PersonChange::$change, &by).await
         }
     )*};
 }
@@ -163,11 +165,11 @@ pub(crate) async fn password(
 ) -> Result<Json<api::Person>, ApiError> {
     who.need(Scope::People)?;
     let Json(body) = body?;
-    by(&who, body.by)?;
+    let by = by(&who, body.by)?;
     let found = held(&web, &who, path).await?;
     let name = found.person.name.as_str();
-    let change = new_password(&web, body.password, name, "password").await?;
-    changed(&web, found.person.id, change).await
+    let hash = new_password(&web, body.password, name, "password").await?;
+    changed(&web, found.person.id, PersonChange::Password(hash), &by).await
 }
 
 /// Begins a new second factor, by RFC 6238. It counts when it is confirmed; until then he can't sign in, and his sessions end.
@@ -180,14 +182,14 @@ pub(crate) async fn second_factor(
 ) -> Result<Json<api::SecondFactor>, ApiError> {
     who.need(Scope::People)?;
     let Json(body) = body?;
-    by(&who, body.by)?;
+    let by = by(&who, body.by)?;
     let found = held(&web, &who, path).await?;
     let seal = web.access.options().seal.as_ref();
     let seal = seal.ok_or_else(|| ApiError::not_possible(NO_SEAL))?;
     let secret = secrets::random::<{ secrets::FACTOR }>()?;
     let sealed = seal.seal(&found.person.id.to_string(), &secret)?;
     let change = PersonChange::Factor(sealed);
-    drop(changed(&web, found.person.id, change).await?);
+    drop(changed(&web, found.person.id, change, &by).await?);
     Ok(Json(api::SecondFactor {
         uri: api::Secret(secrets::otpauth(found.person.name.as_str(), &secret)),
         secret: api::Secret(secrets::base32(&secret)),
@@ -204,7 +206,7 @@ pub(crate) async fn confirm(
 ) -> Result<Json<api::RecoveryCodes>, ApiError> {
     who.need(Scope::People)?;
     let Json(body) = body?;
-    by(&who, body.by)?;
+    let by = by(&who, body.by)?;
     let found = held(&web, &who, path).await?;
     let code = body.code.0;
     if code.len() != 6 || !code.bytes().all(|b| b.is_ascii_digit()) {
@@ -228,10 +230,11 @@ pub(crate) async fn confirm(
         .iter()
         .filter_map(|code| secrets::recovery_hash(&code.0));
     let change = PersonChange::Confirmed {
+        factor: found.factor.unwrap_or_default(),
         step,
         recovery: recovery.collect(),
     };
-    drop(changed(&web, found.person.id, change).await?);
+    drop(changed(&web, found.person.id, change, &by).await?);
     Ok(Json(api::RecoveryCodes { codes }))
 }
 
@@ -254,8 +257,10 @@ async fn changed(
     web: &Web,
     person: PersonId,
     change: PersonChange,
+    by: &By,
 ) -> Result<Json<api::Person>, ApiError> {
-    let changed = web.journal.change_person(person, change).await;
+    let by = by.person.as_str();
+    let changed = web.journal.change_person(person, change, by).await;
     web.access.forget_sessions();
     Ok(Json(view(web, changed.map_err(refused)?).await?))
 }

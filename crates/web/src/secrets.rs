@@ -298,7 +298,7 @@ impl Seal {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "a test may panic")]
+    #![allow(clippy::unwrap_used, clippy::string_slice, reason = "a test may panic")]
 
     use super::*;
 

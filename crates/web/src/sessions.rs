@@ -7,11 +7,11 @@ use axum::http::StatusCode;
 use axum::{Extension, response::IntoResponse as _, response::Response};
 use ivrpay_api as api;
 use ivrpay_journal::{
-    Deed, MayTry, NewSession, Person, PersonChange, Proofs, SecondProof, Session,
+    Deed, Known, MayTry, NewSession, Person, PersonChange, Proofs, SecondProof, Session,
 };
 
 use crate::Web;
-use crate::access::{Address, Security};
+use crate::access::{Address, Refusals, Security};
 use crate::auth::{Scope, Who};
 use crate::error::ApiError;
 use crate::payments::rfc3339;
@@ -101,7 +101,7 @@ pub(crate) async fn answered(
             }
             deed.result = error.code().name().to_owned();
             web.access.tell(Security::SignInFailed);
-            web.access.note_refused(web, &deed).await;
+            web.access.note_refused(web, &deed, Refusals::SIGN_IN).await;
             Err(error)
         }
     }
@@ -112,7 +112,19 @@ async fn sign_in(
     address: &Address,
     body: &api::SignIn,
 ) -> Result<(api::Secret, Session), ApiError> {
-    may_try(web, &body.person).await?;
+    let is_last = may_try(web, &body.person).await?;
+    let signed_in = tried(web, address, body).await;
+    if is_last && signed_in.is_err() {
+        web.access.tell(Security::Locked);
+    }
+    signed_in
+}
+
+async fn tried(
+    web: &Web,
+    address: &Address,
+    body: &api::SignIn,
+) -> Result<(api::Secret, Session), ApiError> {
     let known = web.journal.person_named(&body.person).await?;
     let hash = known.as_ref().and_then(|known| known.password.clone());
     let is = web
@@ -129,19 +141,21 @@ async fn sign_in(
     }
     let code = body.code.as_ref().ok_or_else(ApiError::code_required)?;
     let proof = proof(web, &known, &code.0)?;
-    open(web, address, known.person, proof)
+    let looked_at = Known {
+        password: known.password,
+        factor: known.factor,
+    };
+    open(web, address, known.person, proof, Some(looked_at))
         .await?
         .ok_or_else(ApiError::sign_in_failed)
 }
 
-/// Uses one of the tries of that name.
-async fn may_try(web: &Web, name: &str) -> Result<(), ApiError> {
+/// Uses one of the tries of that name; says whether it was the last.
+async fn may_try(web: &Web, name: &str) -> Result<bool, ApiError> {
     match web.journal.try_sign_in(name).await? {
-        MayTry::Yes => Ok(()),
-        MayTry::Locked { until_ms, is_new } => {
-            if is_new {
-                web.access.tell(Security::Locked);
-            }
+        MayTry::Yes => Ok(false),
+        MayTry::Last => Ok(true),
+        MayTry::Locked { until_ms } => {
             let wait = until_ms.saturating_sub(web.now_ms()).max(0);
             Err(ApiError::locked(
                 "too many tries of this name were not good",
@@ -169,6 +183,7 @@ pub(crate) async fn open(
     address: &Address,
     person: Person,
     proof: SecondProof,
+    known: Option<Known>,
 ) -> Result<Option<(api::Secret, Session)>, ApiError> {
     let token = secrets::token()?;
     let longest = web.access.options().longest.as_millis();
@@ -179,6 +194,7 @@ pub(crate) async fn open(
         address: address.0.to_string(),
         expires_ms: web.now_ms().saturating_add(longest),
         proof,
+        known,
     };
     let opened = web.journal.open_session(new).await?;
     Ok(opened.map(|session| (token, session)))
@@ -214,21 +230,40 @@ pub(crate) async fn password(
         }
     }
     let person = &who.session()?.person;
-    may_try(&web, person.name.as_str()).await?;
+    let is_last = may_try(&web, person.name.as_str()).await?;
+    let changed = own_password(&web, person, body).await;
+    if is_last && changed.is_err() {
+        web.access.tell(Security::Locked);
+    }
+    changed?;
+    web.journal.unlock(&person.name).await?;
+    web.access.forget_sessions();
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn own_password(
+    web: &Web,
+    person: &Person,
+    body: api::ChangePassword,
+) -> Result<(), ApiError> {
     let known = web.journal.person(person.id).await?;
-    let hash = known.and_then(|known| known.password);
-    if !web.access.passwords().is(body.old.clone(), hash).await? {
+    let old = known.and_then(|known| known.password);
+    let is = web.access.passwords().is(body.old.clone(), old.clone());
+    if !is.await? {
         return Err(ApiError::forbidden("old: that is not your password"));
     }
     if body.old == body.new {
         return Err(ApiError::invalid("new: another one than the old"));
     }
-    let change = new_password(&web, body.new, person.name.as_str(), "new").await?;
-    let changed = web.journal.change_person(person.id, change).await;
+    let name = person.name.as_str();
+    let new = new_password(web, body.new, name, "new").await?;
+    let change = PersonChange::OwnPassword {
+        new,
+        old: old.unwrap_or_default(),
+    };
+    let changed = web.journal.change_person(person.id, change, name).await;
     changed.map_err(refused)?;
-    web.journal.unlock(&person.name).await?;
-    web.access.forget_sessions();
-    Ok(StatusCode::NO_CONTENT)
+    Ok(())
 }
 
 /// The hash of a password that is fit for this person.
@@ -237,13 +272,12 @@ pub(crate) async fn new_password(
     password: api::Secret,
     name: &str,
     field: &str,
-) -> Result<PersonChange, ApiError> {
+) -> Result<String, ApiError> {
     if let Some(wants) = secrets::unfit(&password.0, name) {
         return Err(ApiError::invalid(format!("{field}: {wants}")));
     }
     let hash = web.access.passwords().hash(password).await?;
-    hash.map(PersonChange::Password)
-        .ok_or_else(|| NoChance.into())
+    hash.ok_or_else(|| NoChance.into())
 }
 
 fn shown(web: &Web, session: &Session, token: Option<api::Secret>) -> api::Session {

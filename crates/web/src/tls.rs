@@ -60,16 +60,27 @@ struct Now {
     config: Arc<ServerConfig>,
     /// What was read, to know something new by.
     read: Vec<Vec<u8>>,
-    ends_ms: i64,
+    /// From when on it is good, and until when, seconds since 1970.
+    time: (i64, i64),
+}
+
+impl Now {
+    const fn is_good(&self, now_ms: i64) -> Result<(), TlsError> {
+        let (from, to) = self.time;
+        if now_ms < from.saturating_mul(1_000) || now_ms > to.saturating_mul(1_000) {
+            return Err(TlsError::Time { from, to });
+        }
+        Ok(())
+    }
 }
 
 impl Tls {
-    /// Reads the pair.
+    /// Reads the pair. One whose time is over is taken: what else the service does goes on, and clients say themselves what they think of it.
     ///
     /// # Errors
-    /// [`TlsError`].
-    pub fn open(files: TlsFiles, now_ms: i64) -> Result<Self, TlsError> {
-        let now = read(&files, now_ms)?;
+    /// [`TlsError`], but for its time.
+    pub fn open(files: TlsFiles) -> Result<Self, TlsError> {
+        let now = read(&files)?;
         Ok(Self {
             files,
             now: RwLock::new(now),
@@ -81,7 +92,8 @@ impl Tls {
     /// # Errors
     /// [`TlsError`]: then the old one stays.
     pub fn reload(&self, now_ms: i64) -> Result<bool, TlsError> {
-        let new = read(&self.files, now_ms)?;
+        let new = read(&self.files)?;
+        new.is_good(now_ms)?;
         let mut now = self.now.write().unwrap_or_else(PoisonError::into_inner);
         let is_new = now.read != new.read;
         if is_new {
@@ -90,10 +102,18 @@ impl Tls {
         Ok(is_new)
     }
 
+    /// Whether its time has come, and is not over.
+    ///
+    /// # Errors
+    /// [`TlsError::Time`].
+    pub fn is_good(&self, now_ms: i64) -> Result<(), TlsError> {
+        self.now().is_good(now_ms)
+    }
+
     /// Until when the certificate is good, UTC milliseconds.
     #[must_use]
     pub fn ends_ms(&self) -> i64 {
-        self.now().ends_ms
+        self.now().time.1.saturating_mul(1_000)
     }
 
     /// Folders that it is read from, wherever links lead: a new one may lie beside the old one.
@@ -127,7 +147,7 @@ impl Tls {
     }
 }
 
-fn read(files: &TlsFiles, now_ms: i64) -> Result<Now, TlsError> {
+fn read(files: &TlsFiles) -> Result<Now, TlsError> {
     let bad = |path: &Path, what| TlsError::File {
         path: path.to_owned(),
         what,
@@ -149,7 +169,7 @@ fn read(files: &TlsFiles, now_ms: i64) -> Result<Now, TlsError> {
     let own = chain(&files.certificate, certificate)?;
     let key = PrivateKeyDer::from_pem_slice(key)
         .map_err(|_| bad(&files.key, "it holds no private key in PEM"))?;
-    let (from, to) = own
+    let time = own
         .first()
         .and_then(|own| {
             let (_, own) = X509Certificate::from_der(own).ok()?;
@@ -157,9 +177,6 @@ fn read(files: &TlsFiles, now_ms: i64) -> Result<Now, TlsError> {
             Some((time.not_before.timestamp(), time.not_after.timestamp()))
         })
         .ok_or_else(|| bad(&files.certificate, "its first certificate can't be read"))?;
-    if now_ms < from.saturating_mul(1_000) || now_ms > to.saturating_mul(1_000) {
-        return Err(TlsError::Time { from, to });
-    }
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = ServerConfig::builder_with_provider(Arc::clone(&provider))
         .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
@@ -184,6 +201,6 @@ fn read(files: &TlsFiles, now_ms: i64) -> Result<Now, TlsError> {
     Ok(Now {
         config: Arc::new(config),
         read,
-        ends_ms: to.saturating_mul(1_000),
+        time,
     })
 }

@@ -8,7 +8,7 @@ use axum::http::{Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use ivrpay_api as api;
-use ivrpay_journal::{Deed, DeedFilter, Done};
+use ivrpay_journal::{Deed, DeedFilter, Deeds, Done};
 use ivrpay_payment::{OperatorId, PaymentId};
 use serde::Deserialize;
 use uuid::Uuid;
@@ -191,10 +191,14 @@ pub(crate) async fn list(
         // One more than is shown says whether there is another page.
         limit: limit + 1,
     };
-    let mut found = web.journal.deeds(&filter).await?;
+    let Deeds {
+        mut found,
+        looked_to,
+    } = web.journal.deeds(&filter).await?;
     let more = cut(&mut found, limit);
+    let last = found.last().filter(|_| more).map(|done| done.sequence);
     Ok(Json(api::AuditLog {
-        next: found.last().filter(|_| more).map(|done| done.sequence),
+        next: last.or(looked_to),
         entries: found.into_iter().map(view).collect(),
     }))
 }

@@ -19,11 +19,12 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use ivrpay_api as api;
-use ivrpay_journal::{ApiRequest, By, Created, Payment};
+use ivrpay_journal::{ApiRequest, By, Created, Deed, Payment};
 use ivrpay_payment::{CallId, PaymentId, State as PaymentState};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use crate::access::Refusals;
 use crate::auth::{Scope, Who, refused};
 use crate::captures::{COMPLETING, Want, Wished, over};
 use crate::error::ApiError;
@@ -244,7 +245,7 @@ async fn refusals_kept(State(web): State<Web>, request: Request, next: Next) -> 
     let deed = refused(&request, &what, &ApiError::unauthorized());
     let response = next.run(request).await;
     if response.status() == StatusCode::UNAUTHORIZED {
-        web.access.note_refused(&web, &deed).await;
+        web.access.note_refused(&web, &deed, Refusals::KEY).await;
     }
     response
 }
@@ -321,22 +322,34 @@ async fn create(
 ) -> Response {
     answered(web, paths, headers, async |web: Web, who: Who, paths| {
         who.need(Scope::Captures).map_err(Fault::of)?;
-        let mut deed = trail::asked(&who, &request);
+        let deed = trail::asked(&who, &request);
         let form = form(&web, request).await?;
-        // Two people are on their way, and what is led is to be known, also where the program has gone away.
-        let done = request::to_its_end(async move {
-            trail::begun(&web, &deed).await.map_err(Fault::of)?;
-            let done = Box::pin(begin(&web, &who, &paths, form)).await;
-            let answer = done.unwrap_or_else(IntoResponse::into_response);
-            if let Some(payment) = answer.extensions().get::<PaymentId>() {
-                trail::about(&mut deed, *payment, "");
-            }
-            trail::ended(&web, deed, &answer).await;
-            Ok(answer)
-        });
-        done.await.map_err(|_| Fault::of(ApiError::internal()))?
+        kept(web.clone(), deed, async move {
+            begin(&web, &who, &paths, form).await
+        })
+        .await
     })
     .await
+}
+
+/// Whoever hangs up hides nothing, and leaves nothing half done.
+async fn kept(
+    web: Web,
+    mut deed: Deed,
+    work: impl Future<Output = Result<Response, Fault>> + Send + 'static,
+) -> Result<Response, Fault> {
+    let done = request::to_its_end(async move {
+        trail::begun(&web, &deed).await.map_err(Fault::of)?;
+        let done = Box::pin(work).await;
+        let answer = done.unwrap_or_else(IntoResponse::into_response);
+        if let Some(payment) = answer.extensions().get::<PaymentId>() {
+            trail::about(&mut deed, *payment, "");
+        }
+        trail::ended(&web, deed, &answer).await;
+        Ok(answer)
+    });
+    done.await
+        .unwrap_or_else(|_| Err(Fault::of(ApiError::internal())))
 }
 
 async fn begin(
@@ -448,14 +461,10 @@ async fn update(
         if let Some(session) = session {
             trail::about(&mut deed, session.payment, &form.wish());
         }
-        let done = request::to_its_end(async move {
-            trail::begun(&web, &deed).await.map_err(Fault::of)?;
-            let done = Box::pin(led(&web, &who, &paths, form)).await;
-            let answer = done.unwrap_or_else(IntoResponse::into_response);
-            trail::ended(&web, deed, &answer).await;
-            Ok(answer)
-        });
-        done.await.map_err(|_| Fault::of(ApiError::internal()))?
+        kept(web.clone(), deed, async move {
+            led(&web, &who, &paths, form).await
+        })
+        .await
     })
     .await
 }

@@ -17,8 +17,9 @@ impl Store {
         rows.iter().map(key).collect()
     }
 
-    pub(crate) async fn live_keys(&self) -> Result<Vec<ProgramKey>, Error> {
-        let rows = query("SELECT * FROM keys WHERE revoked_ms IS NULL ORDER BY id")
+    pub(crate) async fn live_keys(&self, since_ms: i64) -> Result<Vec<ProgramKey>, Error> {
+        let rows = query("SELECT * FROM keys WHERE revoked_ms IS NULL AND (expires_ms IS NULL OR expires_ms > ?1) ORDER BY id")
+            .bind(since_ms)
             .fetch_all(&self.reads)
             .await?;
         rows.iter().map(key).collect()
@@ -34,9 +35,12 @@ impl Store {
 }
 
 impl Tx<'_> {
-    /// Those that are not revoked.
-    pub(crate) async fn count_keys(&mut self) -> Result<i64, Error> {
-        let count = query("SELECT count(*) FROM keys WHERE revoked_ms IS NULL");
+    /// Those that are not revoked, nor expired for so long.
+    pub(crate) async fn count_keys(&mut self, kept_ms: i64) -> Result<i64, Error> {
+        let count = query(
+            "SELECT count(*) FROM keys WHERE revoked_ms IS NULL AND (expires_ms IS NULL OR expires_ms > ?1)",
+        );
+        let count = count.bind(self.now_ms.saturating_sub(kept_ms));
         Ok(count.scalar(self.on()).await?)
     }
 

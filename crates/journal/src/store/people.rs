@@ -101,9 +101,13 @@ impl Tx<'_> {
     }
 
     pub(crate) async fn person(&mut self, id: PersonId) -> Result<Option<Person>, Error> {
-        let sql = "SELECT * FROM people WHERE id = ?1";
-        let found = one(self.on(), sql, &id.to_string()).await?;
+        let found = self.proofs(id).await?;
         Ok(found.map(|proofs| proofs.person))
+    }
+
+    pub(crate) async fn proofs(&mut self, id: PersonId) -> Result<Option<Proofs>, Error> {
+        let sql = "SELECT * FROM people WHERE id = ?1";
+        one(self.on(), sql, &id.to_string()).await
     }
 
     pub(crate) async fn insert_person(&mut self, person: &Person) -> Result<(), Error> {
@@ -141,33 +145,59 @@ impl Tx<'_> {
         Ok(())
     }
 
-    pub(crate) async fn put_password(&mut self, id: PersonId, hash: &str) -> Result<(), Error> {
-        query("UPDATE people SET password = ?2, password_ms = ?3 WHERE id = ?1")
+    /// `by`: who else knows it.
+    pub(crate) async fn put_password(
+        &mut self,
+        id: PersonId,
+        hash: &str,
+        by: Option<&str>,
+    ) -> Result<(), Error> {
+        query("UPDATE people SET password = ?2, password_ms = ?3, password_by = ?4 WHERE id = ?1")
             .bind(id.to_string())
             .bind(hash)
             .bind(self.now_ms)
+            .bind(by)
             .execute(self.on())
             .await?;
         Ok(())
     }
 
-    pub(crate) async fn put_factor(&mut self, id: PersonId, sealed: &[u8]) -> Result<(), Error> {
-        query("UPDATE people SET factor = ?2, confirmed_ms = NULL, step = 0 WHERE id = ?1")
-            .bind(id.to_string())
-            .bind(sealed)
-            .execute(self.on())
-            .await?;
+    pub(crate) async fn put_factor(
+        &mut self,
+        id: PersonId,
+        sealed: &[u8],
+        by: &str,
+    ) -> Result<(), Error> {
+        query(
+            "UPDATE people SET factor = ?2, confirmed_ms = NULL, step = 0, factor_by = ?3, confirmed_by = NULL WHERE id = ?1",
+        )
+        .bind(id.to_string())
+        .bind(sealed)
+        .bind(by)
+        .execute(self.on())
+        .await?;
         Ok(())
     }
 
-    pub(crate) async fn put_confirmed(&mut self, id: PersonId, step: i64) -> Result<(), Error> {
-        query("UPDATE people SET confirmed_ms = ?2, step = ?3 WHERE id = ?1")
-            .bind(id.to_string())
-            .bind(self.now_ms)
-            .bind(step)
-            .execute(self.on())
-            .await?;
-        Ok(())
+    /// `false`: it is another factor meanwhile, or somebody has confirmed it before.
+    pub(crate) async fn put_confirmed(
+        &mut self,
+        id: PersonId,
+        factor: &[u8],
+        step: i64,
+        by: &str,
+    ) -> Result<bool, Error> {
+        let put = query(
+            "UPDATE people SET confirmed_ms = ?2, step = ?3, confirmed_by = ?4 WHERE id = ?1 AND factor = ?5 AND confirmed_ms IS NULL",
+        )
+        .bind(id.to_string())
+        .bind(self.now_ms)
+        .bind(step)
+        .bind(by)
+        .bind(factor)
+        .execute(self.on())
+        .await?;
+        Ok(put > 0)
     }
 
     /// Uses a code: `false` where that one, or a later one, was used.
@@ -365,9 +395,18 @@ impl Tx<'_> {
         .transpose()
     }
 
-    pub(crate) async fn count_sign_ins(&mut self) -> Result<i64, Error> {
-        let count = query("SELECT count(*) FROM sign_ins");
-        Ok(count.scalar(self.on()).await?)
+    /// Keeps so many, the newest.
+    pub(crate) async fn trim_sign_ins(&mut self, most: i64) -> Result<(), Error> {
+        let count: i64 = query("SELECT count(*) FROM sign_ins")
+            .scalar(self.on())
+            .await?;
+        if count > most {
+            query("DELETE FROM sign_ins WHERE state IN (SELECT state FROM sign_ins ORDER BY at_ms LIMIT ?1)")
+                .bind(count - most)
+                .execute(self.on())
+                .await?;
+        }
+        Ok(())
     }
 
     pub(crate) async fn delete_sign_ins(&mut self, before_ms: i64) -> Result<(), Error> {
@@ -381,11 +420,17 @@ impl Tx<'_> {
 
 fn proofs(row: &Row) -> Result<Proofs, Error> {
     let factor: Option<&[u8]> = row.try_get("factor")?;
+    let mut given_by = Vec::new();
+    for column in ["password_by", "factor_by", "confirmed_by"] {
+        let by: Option<&str> = row.try_get(column)?;
+        given_by.extend(by.map(str::to_owned));
+    }
     Ok(Proofs {
         person: person(row)?,
         password: row.try_get("password")?,
         factor: factor.map(<[u8]>::to_vec),
         step: row.try_get("step")?,
+        given_by,
     })
 }
 

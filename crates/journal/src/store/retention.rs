@@ -186,6 +186,7 @@ impl Tx<'_> {
         for delete in [
             "DELETE FROM outbox WHERE payment = ?1",
             "DELETE FROM receipts WHERE payment = ?1",
+            "DELETE FROM approvals WHERE payment = ?1",
             "DELETE FROM audit WHERE payment = ?1",
             "DELETE FROM calls WHERE payment = ?1",
             "DELETE FROM tasks WHERE payment = ?1",

@@ -4,13 +4,15 @@ use super::retention::TAKEN_OUT;
 use super::{DAMAGED, Store, Tx};
 use crate::Error;
 use crate::db::{Row, query};
-use crate::trail::{Deed, DeedFilter, Done};
+use crate::trail::{Deed, DeedFilter, Deeds, Done};
 
 /// Rows that are read at a time; those of other merchants among them are left out.
 const PAGE: u32 = 500;
+/// So many times at most for one who asks: of somebody who has done nothing there is nothing, however far one looks.
+const PAGES_MAX: usize = 20;
 
 impl Store {
-    pub(crate) async fn deeds(&self, filter: &DeedFilter) -> Result<Vec<Done>, Error> {
+    pub(crate) async fn deeds(&self, filter: &DeedFilter) -> Result<Deeds, Error> {
         let sql = if filter.after.is_some() {
             "SELECT sequence, at_ms, body FROM records WHERE kind = 'access' AND sequence > ?1 ORDER BY sequence LIMIT ?2"
         } else {
@@ -21,7 +23,7 @@ impl Store {
             .unwrap_or_else(|| filter.before.unwrap_or(i64::MAX));
         let mut found = Vec::new();
         let most = usize::try_from(filter.limit).unwrap_or(usize::MAX);
-        loop {
+        for _ in 0..PAGES_MAX {
             let rows = query(sql)
                 .bind(from)
                 .bind(PAGE)
@@ -39,13 +41,17 @@ impl Store {
                     found.push(done);
                 }
                 if found.len() >= most {
-                    return Ok(found);
+                    return Ok(whole(found));
                 }
             }
             if rows.len() < PAGE as usize {
-                return Ok(found);
+                return Ok(whole(found));
             }
         }
+        Ok(Deeds {
+            found,
+            looked_to: Some(from),
+        })
     }
 
     pub(crate) async fn has_deeds_before(&self, before_ms: i64) -> Result<bool, Error> {
@@ -80,6 +86,13 @@ impl Tx<'_> {
         rows.iter()
             .map(|row| Ok((row.try_get("writer")?, row.try_get("number")?)))
             .collect()
+    }
+}
+
+const fn whole(found: Vec<Done>) -> Deeds {
+    Deeds {
+        found,
+        looked_to: None,
     }
 }
 

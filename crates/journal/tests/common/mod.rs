@@ -138,7 +138,7 @@ impl Place {
 }
 
 /// What takes the columns of the eighth migration and of those behind it away again.
-pub const UNDO_EIGHTH: [&str; 65] = [
+pub const UNDO_EIGHTH: [&str; 69] = [
     "DROP INDEX payments_disputed",
     "ALTER TABLE payments DROP COLUMN disputed_ms",
     "ALTER TABLE payments DROP COLUMN disputed_by",
@@ -146,6 +146,10 @@ pub const UNDO_EIGHTH: [&str; 65] = [
     "DROP TABLE receipts",
     "DROP TABLE receipt_templates",
     "DROP TABLE receipt_numbers",
+    "DROP INDEX approvals_by_payment",
+    "ALTER TABLE people DROP COLUMN confirmed_by",
+    "ALTER TABLE people DROP COLUMN factor_by",
+    "ALTER TABLE people DROP COLUMN password_by",
     "DROP TABLE approvals",
     "DROP TABLE sign_ins",
     "DROP TABLE keys",

@@ -36,16 +36,28 @@ impl Server {
     }
 
     pub(super) async fn someone(&self, name: &str, role: &str, tenant: Option<&str>) -> Someone {
+        self.someone_by("", name, role, tenant).await
+    }
+
+    /// Made by who has this token; by the socket where there is none.
+    async fn someone_by(
+        &self,
+        maker: &str,
+        name: &str,
+        role: &str,
+        tenant: Option<&str>,
+    ) -> Someone {
+        let by = maker.is_empty().then_some("root");
         let body =
-            json!({"name": name, "role": role, "tenant": tenant, "extension": "201", "by": "root"});
-        let made = self.send("", "/v1/people", body).await;
+            json!({"name": name, "role": role, "tenant": tenant, "extension": "201", "by": by});
+        let made = self.send(maker, "/v1/people", body).await;
         assert_eq!(made.status, 201, "{made:?}");
         let id = made.body["id"].as_str().unwrap().to_owned();
-        let password = json!({"password": WORD, "by": "root"});
+        let password = json!({"password": WORD, "by": by});
         let path = format!("/v1/people/{id}/password");
-        assert_eq!(self.send("", &path, password).await.status, 200);
+        assert_eq!(self.send(maker, &path, password).await.status, 200);
         let path = format!("/v1/people/{id}/second-factor");
-        let factor = self.send("", &path, json!({"by": "root"})).await;
+        let factor = self.send(maker, &path, json!({"by": by})).await;
         let secret = factor.body["secret"].as_str().unwrap();
         let secret = data_encoding::BASE32_NOPAD
             .decode(secret.as_bytes())
@@ -56,8 +68,8 @@ impl Server {
                 .unwrap()
                 .starts_with("otpauth://totp/ivrpay:")
         );
-        let confirm = json!({"code": code(&secret, self.now() - 30_000), "by": "root"});
-        let codes = self.send("", &format!("{path}/confirm"), confirm).await;
+        let confirm = json!({"code": code(&secret, self.now() - 30_000), "by": by});
+        let codes = self.send(maker, &format!("{path}/confirm"), confirm).await;
         assert_eq!(codes.status, 200, "{codes:?}");
         let codes = codes.body["codes"].as_array().unwrap().iter();
         Someone {
@@ -109,6 +121,8 @@ async fn a_person_signs_in_with_two_factors_and_out() {
         ("nobody", WORD, Some(&*right)),
         ("sato", WORD, Some("")),
     ] {
+        let zero = server.try_in(&format!("{name}\0"), password, code).await;
+        assert_eq!(zero.status, 400, "{zero:?}");
         let answer = server.try_in(name, password, code).await;
         assert_eq!(
             (answer.status, answer.code()),
@@ -315,6 +329,9 @@ async fn a_key_is_shown_once_rotated_and_ends() {
         ("tenant", json!("ghost")),
         ("expires_at", json!("2020-01-01T00:00:00Z")),
         ("name", json!("4111111111111111")),
+        ("name", json!("approved by mori")),
+        ("name", json!("Session")),
+        ("name", json!("recovery")),
     ] {
         let mut body = body.clone();
         body[field] = bad;
@@ -324,6 +341,19 @@ async fn a_key_is_shown_once_rotated_and_ends() {
             "{field}"
         );
     }
+    // Nobody takes his own limit off.
+    let mut own =
+        json!({"name": "own", "scopes": ["events"], "requests_per_minute": 0, "by": "eve"});
+    assert_eq!(
+        server
+            .send("slow-key", "/v1/keys", own.clone())
+            .await
+            .status,
+        403
+    );
+    own.as_object_mut().unwrap().remove("requests_per_minute");
+    let own = server.send("slow-key", "/v1/keys", own).await;
+    assert_eq!(own.body["requests_per_minute"], 3, "{own:?}");
     // Both are good for a while.
     let rotate = json!({"overlap_hours": 1, "by": "root"});
     let rotated = server
@@ -499,14 +529,15 @@ async fn paid(server: &Server, order: &str, amount: u64) -> String {
 }
 
 async fn approved(server: &Server, order: &str, amount: u64, kind: &str) -> String {
+    approved_of(server, "tokyo-key", order, amount, kind).await
+}
+
+async fn approved_of(server: &Server, key: &str, order: &str, amount: u64, kind: &str) -> String {
     let body = json!({"amount": amount, "order_id": order, "transaction_type": kind});
-    let made = server.send("tokyo-key", "/v1/payments", body).await;
+    let made = server.send(key, "/v1/payments", body).await;
     let id: PaymentId = made.body["id"].as_str().unwrap().parse().unwrap();
     let claim = server.journal.claim(id, call_id()).await.unwrap();
-    let draft = IntentDraft {
-        amount: Money::new(amount, Currency::Jpy).unwrap(),
-        ..draft(&claim)
-    };
+    let draft = draft(&claim);
     let intent = server.journal.write_intent(id, draft).await.unwrap();
     server.journal.write_outcome(&intent, &yes()).await.unwrap();
     server
@@ -668,4 +699,73 @@ async fn who_hangs_up_hides_nothing() {
     };
     let kept = tokio::time::timeout(Duration::from_secs(20), kept).await;
     assert!(kept.is_ok(), "the try stands nowhere");
+}
+
+/// Whom somebody has made, or given what he signs in with, is no second person beside him.
+#[tokio::test]
+async fn nobody_is_his_own_second_person_and_no_key_is() {
+    let server = Server::start().await;
+    let boss = server.someone("boss", "admin", Some("paris")).await;
+    let boss = server.sign_in(&boss).await;
+    let aunt = server.someone_by(&boss, "aunt", "admin", None).await;
+    let aunt = server.sign_in(&aunt).await;
+    let puppet = server.someone_by(&boss, "puppet", "supervisor", None).await;
+    let second = server.someone_by(&aunt, "second", "supervisor", None).await;
+    let carol = server.someone("carol", "supervisor", Some("paris")).await;
+    let id = approved_of(&server, "paris-key", "H-1", 3_000, "charge").await;
+    let refund = format!("/v1/payments/{id}/refund");
+    let asked = server.send(&boss, &refund, json!({})).await;
+    assert_eq!(asked.status, 202, "{asked:?}");
+    let id = asked.body["approval_id"].as_str().unwrap();
+    let approve = format!("/v1/approvals/{id}/approve");
+    for (who, status) in [(&puppet, 403), (&second, 403), (&carol, 200)] {
+        let token = server.sign_in(who).await;
+        let answer = server.send(&token, &approve, json!({})).await;
+        assert_eq!(answer.status, status, "{}: {answer:?}", who.name);
+    }
+    // A key has no limit: nobody gets one who has.
+    let key = |scope: &str| json!({"name": "k", "scopes": [scope], "tenant": "paris"});
+    for (scope, status) in [("payments", 403), ("refunds", 403), ("payments:read", 201)] {
+        let made = server.send(&boss, "/v1/keys", key(scope)).await;
+        assert_eq!(made.status, status, "{scope}: {made:?}");
+    }
+    let mut others = key("refunds");
+    others["by"] = "root".into();
+    let others = server.send("", "/v1/keys", others).await;
+    let rotate = format!("/v1/keys/{}/rotate", others.body["id"].as_str().unwrap());
+    assert_eq!(server.send(&boss, &rotate, json!({})).await.status, 403);
+}
+
+#[tokio::test]
+async fn what_is_of_all_merchants_is_shown_to_nobody_of_one() {
+    let server = Server::start().await;
+    let suzuki = server.someone("suzuki", "supervisor", Some("tokyo")).await;
+    let chief = server.someone("chief", "admin", None).await;
+    let (suzuki, chief) = (server.sign_in(&suzuki).await, server.sign_in(&chief).await);
+    let key = json!({"tenant": "tokyo", "name": "prometheus", "scopes": ["metrics", "health"], "by": "root"});
+    let key = server.send("", "/v1/keys", key).await;
+    let key = key.body["key"].as_str().unwrap();
+    for path in ["/metrics", "/v1/health/findings"] {
+        for (who, status) in [
+            (&*suzuki, 403),
+            (key, 403),
+            (&*chief, 200),
+            ("tokyo-key", 200),
+        ] {
+            assert_eq!(server.get(who, path).await.status, status, "{path}");
+        }
+    }
+}
+
+/// Who knocks with bad keys takes no room from what is written of those who try to sign in.
+#[tokio::test]
+async fn a_storm_of_refusals_hides_no_sign_in() {
+    let server = Server::start().await;
+    server.someone("sato", "operator", Some("tokyo")).await;
+    for _ in 0..25 {
+        server.get("ivs_nobodys", "/v1/payments").await;
+    }
+    server.try_in("sato", "wrong horse battery", None).await;
+    let kept = server.get("tokyo-key", "/v1/audit?who=sato").await;
+    assert_eq!(kept.body["entries"][0]["result"], "sign-in-failed");
 }

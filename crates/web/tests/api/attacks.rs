@@ -405,6 +405,7 @@ async fn lines(server: &Server, table: &mut Table) {
     for head in [
         "idempotency-key: \r\n",
         "idempotency-key: 4111111111111111\r\n",
+        "idempotency-key: approval-01890000-0000-7000-8000-000000000001\r\n",
         "idempotency-key: \u{e9}\r\n",
         &long,
     ] {

@@ -16,6 +16,9 @@ pub(super) struct Issuer {
     other: Mutex<Value>,
     nonce: Mutex<String>,
     asked: Mutex<Vec<(&'static str, String)>>,
+    /// It does not answer, and how often it was asked then.
+    down: AtomicBool,
+    asks: AtomicU64,
 }
 
 impl Issuer {
@@ -26,14 +29,21 @@ impl Issuer {
             other: Mutex::new(json!({})),
             nonce: Mutex::default(),
             asked: Mutex::default(),
+            down: AtomicBool::default(),
+            asks: AtomicU64::default(),
         })
     }
 
     pub(super) fn options(self: &Arc<Self>) -> OidcOptions {
         let issuer = Arc::clone(self);
         let ask: OidcAsk = Arc::new(move |asks| {
-            let answer = issuer.answer(asks);
-            std::future::ready(Ok(answer.to_string().into_bytes())).boxed()
+            let answer = if issuer.down.load(Ordering::SeqCst) {
+                issuer.asks.fetch_add(1, Ordering::SeqCst);
+                Err("it does not answer".into())
+            } else {
+                Ok(issuer.answer(asks).to_string().into_bytes())
+            };
+            std::future::ready(answer).boxed()
         });
         OidcOptions {
             issuer: ISSUER.into(),
@@ -180,4 +190,15 @@ async fn an_issuer_says_who_it_is_and_that_it_has_looked_twice() {
     assert_eq!(end(&state).await.code(), "sign-in-failed");
     server.now_ms.fetch_add(601_000, Ordering::SeqCst);
     assert_eq!(end(&late).await.code(), "sign-in-failed");
+}
+
+#[tokio::test]
+async fn an_issuer_that_does_not_answer_is_left_alone_for_a_while() {
+    let server = Server::start().await;
+    server.issuer.down.store(true, Ordering::SeqCst);
+    for _ in 0..5 {
+        let begun = server.get("", "/v1/sign-in/oidc").await;
+        assert_eq!((begun.status, begun.code()), (503, "unavailable"));
+    }
+    assert_eq!(server.issuer.asks.load(Ordering::SeqCst), 1);
 }

@@ -66,7 +66,7 @@ async fn a_certificate_is_renewed_and_a_bad_one_is_none() {
         client_ca: None,
     };
     let first = pair(&files);
-    let tls = Arc::new(Tls::open(files.clone(), NOW_MS).unwrap());
+    let tls = Arc::new(Tls::open(files.clone()).unwrap());
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let at = listener.local_addr().unwrap();
     let stop = CancellationToken::new();
@@ -77,6 +77,9 @@ async fn a_certificate_is_renewed_and_a_bad_one_is_none() {
         Some(Arc::clone(&tls)),
         stop.clone().cancelled_owned(),
     ));
+    // One whose time is over is told of, and keeps nothing from starting.
+    assert!(tls.is_good(NOW_MS).is_ok());
+    assert!(matches!(tls.is_good(i64::MAX), Err(TlsError::Time { .. })));
     let mut old = connect(at, &first).await.unwrap();
     assert!(is_alive(&mut old).await);
     assert!(!tls.reload(NOW_MS).unwrap());
@@ -128,7 +131,7 @@ async fn a_client_without_a_certificate_stays_outside_where_one_is_asked_for() {
         client_ca: Some(folder.path().join("api.crt")),
     };
     let trusted = pair(&files);
-    let tls = Arc::new(Tls::open(files, NOW_MS).unwrap());
+    let tls = Arc::new(Tls::open(files).unwrap());
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let at = listener.local_addr().unwrap();
     let router = ivrpay_web::router(server.web.clone());
