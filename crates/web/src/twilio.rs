@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, FromRequest as _, Path, RawQuery, Request, State};
-use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -241,10 +241,12 @@ where
 
 /// Keeps who was refused, as on the paths of our own.
 async fn refusals_kept(State(web): State<Web>, request: Request, next: Next) -> Response {
+    // Who sends none guesses nothing.
+    let guesses = request.headers().contains_key(header::AUTHORIZATION);
     let what = trail::path(&request);
     let deed = refused(&request, &what, &ApiError::unauthorized());
     let response = next.run(request).await;
-    if response.status() == StatusCode::UNAUTHORIZED {
+    if guesses && response.status() == StatusCode::UNAUTHORIZED {
         web.access.note_refused(&web, &deed, Refusals::KEY).await;
     }
     response
