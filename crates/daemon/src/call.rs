@@ -48,7 +48,7 @@ use crate::ladder::{self, Ending, Ladder, RUNGS_MAX};
 use crate::lamps::{Lamp, Lamps, Until};
 use crate::order::{self, NotFound};
 use crate::outbound::Outbound;
-use crate::pairs::{Company, Hearers, Leg, Pairs};
+use crate::pairs::{Company, Hearers, Leg, Pairs, Seated};
 use crate::plans;
 use crate::quarantine::{MARKED, Mark};
 use crate::recorders::Recorders;
@@ -152,10 +152,14 @@ pub(crate) async fn run(
         }
         return go_on(&shared.client, &start.channel.id).await;
     }
+    let mut paying = None;
     let pair = match Leg::of(&start.args) {
         None => None,
         Some(leg) => match shared.pairs.customer(leg.token, &start.channel.id) {
-            Some(pair) => Some(pair),
+            Some((pair, arrival, pays)) => {
+                paying = Some(pays);
+                Some((pair, arrival))
+            }
             None => {
                 // Too late, or of a daemon that is no more: the dialplan brings the two together again.
                 events::pair_unknown(&start.channel.id);
@@ -214,6 +218,7 @@ pub(crate) async fn run(
         listeners: None,
         dtmf_mode: None,
         talk: None,
+        paying,
         danger: None,
         begun: None,
         lead: None,
@@ -326,6 +331,8 @@ struct Call {
     dtmf_mode: Option<String>,
     /// Of a call in which the operator keys: the talk that nobody may record.
     talk: Option<keyed::Talk>,
+    /// Until he goes back to the dialplan no other pair takes the caller.
+    paying: Option<Seated>,
     /// For what it had to be ended, in the middle.
     danger: Option<Danger>,
     /// Who asked for the capture by the API and has not been told yet.
@@ -367,12 +374,23 @@ impl Call {
         }
     }
 
-    /// Tells whoever asked for the capture by the API whether a card is asked for.
-    fn told_begun(&mut self, begins: Result<(), Refusal>) {
-        if let Some(begun) = self.begun.take() {
-            // Who waits no longer finds the call by its payment.
-            begun.send(begins).ok();
+    /// Tells whoever asked for the capture by the API whether a card is asked for. False: he waits no longer.
+    fn told_begun(&mut self, begins: Result<(), Refusal>) -> bool {
+        match self.begun.take() {
+            Some(begun) => begun.send(begins).is_ok(),
+            None => true,
         }
+    }
+
+    /// Whether somebody leads: his program knows of the call, and he is there to say what to key. Else the customer would sit in
+    /// silence until the capture's time is over.
+    fn is_led_on(&mut self) -> bool {
+        if self.lead.is_none() {
+            // Who waits no longer finds the call by its payment.
+            self.told_begun(Ok(()));
+            return true;
+        }
+        self.has_operator() && self.told_begun(Ok(()))
     }
 
     /// To the payment that the call is about: from what the dialplan said, or from what the caller keys first.
@@ -781,15 +799,32 @@ impl Call {
         let Ok(mut dialogue) = Dialogue::new(settings, setup) else {
             events::capacity(&self.about.channel_id);
             let result = CallResult::CapacityExceeded;
-            self.told_begun(Err(Refusal::NoPlace));
+            // Who is told makes an end of the payment that was made for this: it has to be free by then.
             self.release(order.claim, result, None).await;
+            self.told_begun(Err(Refusal::NoPlace));
             // The dialplan speaks: it does so too where the daemon has no place to lead a call.
             self.give_back(result, None).await;
             Box::pin(self.see_off_operator()).await;
             return result;
         };
         let mut wishes = shared.cancels.take(order.claim.payment().id);
-        self.told_begun(Ok(()));
+        if !self.is_led_on() {
+            drop((dialogue, wishes));
+            events::not_led(&self.about);
+            let result = if self.gone {
+                CallResult::CallerHungUp
+            } else {
+                CallResult::AgentCancelled
+            };
+            self.release(order.claim, result, None).await;
+            let refused = Refused {
+                result,
+                say: &[],
+                language: order.language,
+                why: Refusal::NoCustomer,
+            };
+            return Box::pin(self.refuse(refused)).await;
+        }
         let mut end = self.drive(&mut dialogue, &order, &mut wishes).await;
         // Before the payment is free for another call.
         drop(wishes);
@@ -959,7 +994,13 @@ impl Call {
         // Who pauses has to be able to talk.
         let alone = want == Want::Pause && self.operator.as_ref().is_none_or(|o| o.gone);
         if alone || !dialogue.takes(self.now(), command) {
-            wish.answer(Wished::NotNow);
+            let completes = matches!(want, Want::Complete | Want::Capture(..));
+            let answer = if completes && self.lead.is_some() && dialogue.is_completing() {
+                Wished::Completing
+            } else {
+                Wished::NotNow
+            };
+            wish.answer(answer);
             return None;
         }
         events::wished(&self.about, want, &by);
@@ -1424,6 +1465,8 @@ impl Call {
         Box::pin(self.open_window()).await;
         // Nothing of ours is left around the two: the dialplan's `Bridge()` fetches the operator.
         Box::pin(self.part()).await;
+        // Whoever has him next may take another payment.
+        self.paying = None;
         Box::pin(go_on(&self.shared.client, &self.about.channel_id)).await;
         if let Some(window) = self.listeners.take() {
             Box::pin(window.close()).await;

@@ -682,6 +682,10 @@ pub(crate) fn operator_missing(about: &About) {
     warn!(call_id = %about.call_id, "the operator's leg did not come with the customer's; the payment goes on without");
 }
 
+pub(crate) fn not_led(about: &About) {
+    warn!(call_id = %about.call_id, "the capture was to be led by a program, and nobody leads: the operator is gone, or the program waited no longer; the customer goes back");
+}
+
 pub(crate) fn operator_gone(about: &About) {
     info!(call_id = %about.call_id, "the operator hung up; the payment goes on");
 }

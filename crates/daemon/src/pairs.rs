@@ -81,18 +81,34 @@ struct Waiting {
 #[derive(Clone, Default)]
 pub(crate) struct Pairs {
     waiting: Arc<Mutex<HashMap<String, Waiting>>>,
-    seated: Arc<Mutex<HashSet<ChannelId>>>,
+    seated: Legs,
+    /// Customers whose call is on.
+    paying: Legs,
 }
 
-/// An operator's leg belongs to a call until this is dropped.
+type Legs = Arc<Mutex<HashSet<ChannelId>>>;
+
+fn legs(of: &Legs) -> MutexGuard<'_, HashSet<ChannelId>> {
+    of.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A leg belongs to a call until this is dropped.
 pub(crate) struct Seated {
     channel: ChannelId,
-    all: Pairs,
+    among: Legs,
 }
 
 impl Drop for Seated {
     fn drop(&mut self) {
-        self.all.seats().remove(&self.channel);
+        legs(&self.among).remove(&self.channel);
+    }
+}
+
+fn seat(among: &Legs, channel: &ChannelId) -> Seated {
+    legs(among).insert(channel.clone());
+    Seated {
+        channel: channel.clone(),
+        among: Arc::clone(among),
     }
 }
 
@@ -118,29 +134,24 @@ impl Pairs {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn seats(&self) -> MutexGuard<'_, HashSet<ChannelId>> {
-        self.seated.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// This operator's leg belongs to a call from now on.
     pub(crate) fn seat(&self, channel: &ChannelId) -> Seated {
-        self.seats().insert(channel.clone());
-        Seated {
-            channel: channel.clone(),
-            all: self.clone(),
-        }
+        seat(&self.seated, channel)
     }
 
     /// Whether a channel is, or just was, an operator's leg of a call.
     pub(crate) fn is_seated(&self, channel: &ChannelId) -> bool {
-        self.seats().contains(channel)
+        legs(&self.seated).contains(channel)
     }
 
-    /// Whether this customer is on his way already.
+    /// Whether this customer is on his way already, or in his call.
     pub(crate) fn has(&self, customer: &ChannelId) -> bool {
-        let waiting = self.lock();
+        self.is_among(&self.lock(), customer)
+    }
+
+    fn is_among(&self, waiting: &HashMap<String, Waiting>, customer: &ChannelId) -> bool {
         let mut pairs = waiting.values().filter_map(|w| w.pair.as_ref());
-        pairs.any(|(pair, _)| pair.customer == *customer)
+        pairs.any(|(pair, _)| pair.customer == *customer) || legs(&self.paying).contains(customer)
     }
 
     /// The id that the call of this token is to have, where that is settled.
@@ -155,12 +166,18 @@ impl Pairs {
         self.lock().len()
     }
 
-    /// The token under which both legs come, which nobody can guess; `None`: too many are on their way.
-    pub(crate) fn announce(&self, pair: Pair) -> Option<String> {
+    /// The token under which both legs come, which nobody can guess.
+    ///
+    /// # Errors
+    /// Too many are on their way, or this customer is: by a key and by the API at once, a second pair would take him out of the first.
+    pub(crate) fn announce(&self, pair: Pair) -> Result<String, Refusal> {
         let token = uuid::Uuid::new_v4().simple().to_string();
         let mut waiting = self.lock();
+        if self.is_among(&waiting, &pair.customer) {
+            return Err(Refusal::Running);
+        }
         if waiting.len() >= PAIRS_MAX {
-            return None;
+            return Err(Refusal::NoPlace);
         }
         let (sender, arrival) = oneshot::channel();
         let operator = pair.operator.clone();
@@ -169,21 +186,28 @@ impl Pairs {
             arrived: Some((operator, sender)),
         };
         waiting.insert(token.clone(), entry);
-        Some(token)
+        Ok(token)
     }
 
-    /// The pair of a customer who came. Once, and only for the channel of which the key's handler spoke.
-    pub(crate) fn customer(&self, token: &str, channel: &ChannelId) -> Option<(Pair, Arrival)> {
+    /// The pair of a customer who came. Once, and only for the channel of which the key's handler spoke. His call is on until the last is
+    /// dropped.
+    pub(crate) fn customer(
+        &self,
+        token: &str,
+        channel: &ChannelId,
+    ) -> Option<(Pair, Arrival, Seated)> {
         let mut waiting = self.lock();
         let entry = waiting.get_mut(token)?;
         if entry.pair.as_ref()?.0.customer != *channel {
             return None;
         }
-        let pair = entry.pair.take();
+        let (pair, arrival) = entry.pair.take()?;
         if entry.arrived.is_none() {
             waiting.remove(token);
         }
-        pair
+        // Under the lock: there is no moment in which he is among neither.
+        let pays = seat(&self.paying, channel);
+        Some((pair, arrival, pays))
     }
 
     /// Hands the operator's leg to the customer's call, now or when that begins.
@@ -254,11 +278,11 @@ mod tests {
         let pairs = Pairs::default();
         let token = pairs.announce(pair()).unwrap();
         assert!(pairs.operator(&token, start("1.2")).is_ok());
-        let (_, mut arrival) = pairs.customer(&token, &id("1.1")).unwrap();
+        let (_, mut arrival, _) = pairs.customer(&token, &id("1.1")).unwrap();
         assert_eq!(arrival.try_recv().unwrap().channel.id, id("1.2"));
 
         let token = pairs.announce(pair()).unwrap();
-        let (_, mut arrival) = pairs.customer(&token, &id("1.1")).unwrap();
+        let (_, mut arrival, _) = pairs.customer(&token, &id("1.1")).unwrap();
         assert!(pairs.operator(&token, start("1.2")).is_ok());
         assert_eq!(arrival.try_recv().unwrap().channel.id, id("1.2"));
         assert!(pairs.lock().is_empty());
@@ -276,6 +300,18 @@ mod tests {
         assert!(pairs.operator(&token, start("1.2")).is_err());
         assert!(pairs.customer(&token, &id("1.1")).is_some());
         assert!(pairs.customer(&token, &id("1.1")).is_none());
+    }
+
+    #[test]
+    fn a_customer_is_in_one_pair_at_a_time() {
+        let pairs = Pairs::default();
+        let again = || pairs.announce(pair()).err();
+        let token = pairs.announce(pair()).unwrap();
+        assert_eq!(again(), Some(Refusal::Running));
+        let (.., pays) = pairs.customer(&token, &id("1.1")).unwrap();
+        assert!(pairs.has(&id("1.1")) && again() == Some(Refusal::Running));
+        drop(pays);
+        assert!(!pairs.has(&id("1.1")) && again().is_none());
     }
 
     #[test]

@@ -197,9 +197,13 @@ impl PayKey {
             };
             self.safe(keyer, practice, pressed).await?;
         }
-        // He may have thought about it for a while.
+        // He may have thought about it for a while, and the two may talk no more.
         if self.draining.is_cancelled() {
             return Err(Refusal::ServiceAway.into());
+        }
+        let still = self::customer(&shared.client, &operator).await?;
+        if still.id != customer.id {
+            return Err(Refusal::NoCustomer.into());
         }
         let pair = Pair {
             customer: customer.id.clone(),
@@ -209,7 +213,7 @@ impl PayKey {
             place,
             wanted: press.wanted,
         };
-        let token = shared.pairs.announce(pair).ok_or(Refusal::NoPlace)?;
+        let token = shared.pairs.announce(pair)?;
         self.forget_later(token.clone());
         Ok(Ready {
             token,

@@ -825,9 +825,10 @@ impl ivrpay_web::Talks for Talks {
     fn calls(
         &self,
         tenant: TenantId,
+        sid: Option<String>,
     ) -> BoxFuture<'static, Result<Vec<ivrpay_web::LiveCall>, NotStarted>> {
         match self.key() {
-            Ok(key) => key.calls(tenant).boxed(),
+            Ok(key) => key.calls(tenant, sid).boxed(),
             Err(why) => std::future::ready(Err(why)).boxed(),
         }
     }

@@ -385,7 +385,7 @@ mod tests {
     fn a_call_sid_is_what_the_dialplan_reckons() {
         // printf 1795661748.2 | md5sum
         let sid = call_sid("1795661748.2");
-        assert_eq!((sid.len(), &sid[..2]), (34, "CA"));
+        assert!(sid.len() == 34 && sid.starts_with("CA"), "{sid}");
         assert_eq!(sid, call_sid("1795661748.2"));
         assert_ne!(sid, call_sid("1795661748.3"));
     }

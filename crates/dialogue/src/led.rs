@@ -35,6 +35,30 @@ pub struct Fields {
     pub security_code: bool,
 }
 
+impl Fields {
+    const NONE: Self = Self {
+        card_number: false,
+        expiration_date: false,
+        security_code: false,
+    };
+
+    const fn has(self, field: CardField) -> bool {
+        match field {
+            CardField::PaymentCardNumber => self.card_number,
+            CardField::ExpirationDate => self.expiration_date,
+            CardField::SecurityCode => self.security_code,
+        }
+    }
+
+    const fn set(&mut self, field: CardField, is: bool) {
+        match field {
+            CardField::PaymentCardNumber => self.card_number = is,
+            CardField::ExpirationDate => self.expiration_date = is,
+            CardField::SecurityCode => self.security_code = is,
+        }
+    }
+}
+
 /// One thing that is to be keyed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Ask {
@@ -110,6 +134,8 @@ pub(crate) struct Led {
     code: Option<SecurityCode>,
     /// Keyed twice alike.
     matched: Fields,
+    /// Were asked for a second time: that has to be alike too, before anything is charged.
+    compared: Fields,
     asked: Option<(Ask, Field)>,
 }
 
@@ -120,8 +146,24 @@ pub(crate) fn begin(call: &mut Call, now: At) -> State {
 
 /// From the beginning, after what was keyed has been wiped.
 pub(crate) fn anew(call: &mut Call) -> State {
+    let state = awaiting(call);
+    wiped(call);
+    state
+}
+
+/// The same, where whoever leads knows it.
+pub(crate) fn awaiting(call: &mut Call) -> State {
     call.entered(Step::AwaitingCapture, 1, None);
     State::Led(Led::EMPTY)
+}
+
+/// Tells whoever leads that nothing of a card is there any more: all of it is missing.
+pub(crate) fn wiped(call: &mut Call) {
+    let first = Ask {
+        field: CardField::PaymentCardNumber,
+        again: false,
+    };
+    Led::EMPTY.tell(call, first, false, 1, None);
 }
 
 /// Back from the confirmation, to a field that is asked anew.
@@ -133,6 +175,7 @@ pub(crate) fn back(call: &mut Call, now: At, card: Card, field: CardField) -> St
         code,
         // Each was, or it would not have come to the confirmation.
         matched: call.setup.led.unwrap_or_default().twice,
+        compared: Fields::NONE,
         asked: None,
     };
     let again = false;
@@ -145,11 +188,8 @@ impl Led {
         pan: None,
         expiry: None,
         code: None,
-        matched: Fields {
-            card_number: false,
-            expiration_date: false,
-            security_code: false,
-        },
+        matched: Fields::NONE,
+        compared: Fields::NONE,
         asked: None,
     };
 
@@ -200,7 +240,10 @@ impl Led {
                     self.tell(call, ask, false, attempt, None);
                     State::Led(self)
                 }
-                Err((error, say)) => self.again(call, now, ask, attempt, error, Some(say)),
+                Err(wrong) => {
+                    let (error, say) = *wrong;
+                    self.again(call, now, ask, attempt, error, Some(say))
+                }
             },
             wrong => {
                 // Wiped before anything else is said.
@@ -242,6 +285,11 @@ impl Led {
         self.pan.is_some() || self.expiry.is_some() || self.code.is_some() || self.asked.is_some()
     }
 
+    /// Whether a field is being keyed.
+    pub(crate) const fn asks(&self) -> bool {
+        self.asked.is_some()
+    }
+
     /// Whether this can be asked for now: a code only behind its number, whose brand has its length; a second time only behind the first.
     pub(crate) fn captures(&self, call: &Call, ask: Ask) -> bool {
         let is_part = ask.field != CardField::SecurityCode || call.setup.security_code;
@@ -265,25 +313,14 @@ impl Led {
         let twice = call.setup.led.unwrap_or_default().twice;
         let mut required = Vec::new();
         for field in CardField::ALL {
-            let (there, wanted, matched) = match field {
-                CardField::PaymentCardNumber => (
-                    self.pan.is_some(),
-                    twice.card_number,
-                    self.matched.card_number,
-                ),
-                CardField::ExpirationDate => (
-                    self.expiry.is_some(),
-                    twice.expiration_date,
-                    self.matched.expiration_date,
-                ),
+            let there = match field {
+                CardField::PaymentCardNumber => self.pan.is_some(),
+                CardField::ExpirationDate => self.expiry.is_some(),
                 CardField::SecurityCode if !call.setup.security_code => continue,
-                CardField::SecurityCode => (
-                    self.code.is_some(),
-                    twice.security_code,
-                    self.matched.security_code,
-                ),
+                CardField::SecurityCode => self.code.is_some(),
             };
-            let asks = [(false, !there), (true, wanted && !matched)];
+            let wanted = twice.has(field) || self.compared.has(field);
+            let asks = [(false, !there), (true, wanted && !self.matched.has(field))];
             let missing = asks.into_iter().filter(|(_, missing)| *missing);
             required.extend(missing.map(|(again, _)| Ask { field, again }));
         }
@@ -297,22 +334,19 @@ impl Led {
         call.progress_at = now;
         // A finger that is still at the field before.
         call.ear.flush = Flush::UntilPause;
-        if !ask.again {
+        // Anew, or a second time: what was alike is no more.
+        self.matched.set(ask.field, false);
+        if ask.again {
+            self.compared.set(ask.field, true);
+        } else {
             match ask.field {
                 CardField::PaymentCardNumber => {
                     // The code belongs to its card.
                     (self.pan, self.code) = (None, None);
-                    self.matched.card_number = false;
                     self.matched.security_code = false;
                 }
-                CardField::ExpirationDate => {
-                    self.expiry = None;
-                    self.matched.expiration_date = false;
-                }
-                CardField::SecurityCode => {
-                    self.code = None;
-                    self.matched.security_code = false;
-                }
+                CardField::ExpirationDate => self.expiry = None,
+                CardField::SecurityCode => self.code = None,
             }
         }
         self.ask(call, now, ask, Asked::FIRST, Vec::new())
@@ -377,11 +411,11 @@ impl Led {
     }
 
     /// What was keyed, judged.
-    fn take(&mut self, call: &Call, ask: Ask, digits: Digits) -> Result<(), (ErrorType, Say)> {
+    fn take(&mut self, call: &Call, ask: Ask, digits: Digits) -> Result<(), Box<(ErrorType, Say)>> {
         if ask.again {
             return self.matches(ask.field, &digits);
         }
-        let line = |error, line| (error, Say::Line(line));
+        let line = |error, line| Box::new((error, Say::Line(line)));
         match ask.field {
             CardField::PaymentCardNumber => {
                 let rules = &call.setup.rules;
@@ -389,7 +423,7 @@ impl Led {
                 self.pan = Some(parsed.map_err(|why| match why {
                     PanError::Brand => {
                         let brands = crate::io::Brands::of(&rules.brands);
-                        (ErrorType::InvalidCardType, Say::Brands(brands))
+                        Box::new((ErrorType::InvalidCardType, Say::Brands(brands)))
                     }
                     PanError::Short => {
                         line(ErrorType::InvalidCardNumber, Line::InvalidCardNumberShort)
@@ -421,7 +455,7 @@ impl Led {
     }
 
     /// Whether it is what was keyed before.
-    fn matches(&mut self, field: CardField, digits: &Digits) -> Result<(), (ErrorType, Say)> {
+    fn matches(&mut self, field: CardField, digits: &Digits) -> Result<(), Box<(ErrorType, Say)>> {
         let alike = digits.expose(|second| match field {
             CardField::PaymentCardNumber => {
                 let pan = self.pan.as_ref();
@@ -441,13 +475,9 @@ impl Led {
                 CardField::ExpirationDate => Line::InvalidDate,
                 CardField::SecurityCode => Line::InvalidSecurityCode,
             };
-            return Err((ErrorType::InputMatchingFailed, Say::Line(say)));
+            return Err(Box::new((ErrorType::InputMatchingFailed, Say::Line(say))));
         }
-        match field {
-            CardField::PaymentCardNumber => self.matched.card_number = true,
-            CardField::ExpirationDate => self.matched.expiration_date = true,
-            CardField::SecurityCode => self.matched.security_code = true,
-        }
+        self.matched.set(field, true);
         Ok(())
     }
 

@@ -216,6 +216,13 @@ impl Dialogue {
         }
     }
 
+    /// Whether a whole card is being confirmed, or written down before it is sent: it was completed already. True until the next
+    /// [`Self::handle`].
+    #[must_use]
+    pub fn is_completing(&self) -> bool {
+        self.state.completing()
+    }
+
     /// Whether that would do what it says, now: who is told "yes" must not be told wrong. True until the next [`Self::handle`].
     #[must_use]
     pub fn takes(&self, now: At, command: Command) -> bool {
@@ -273,7 +280,10 @@ impl Dialogue {
         let Some(touch) = touch else {
             return;
         };
-        call.progress_at = self.now;
+        // Where a program leads and asks for nothing, keys are nobody's: a card is not held for them.
+        if !matches!(&self.state, State::Led(led) if !led.asks()) {
+            call.progress_at = self.now;
+        }
         self.step(What::Key(key, touch));
     }
 
@@ -435,6 +445,15 @@ impl State {
         match self {
             Self::Led(led) => led.is_complete(call),
             Self::Paused(paused) => paused.completes(call),
+            _ => false,
+        }
+    }
+
+    /// Whether it was completed, in a pause too.
+    fn completing(&self) -> bool {
+        match self {
+            Self::Confirm(_) | Self::Writing(_) => true,
+            Self::Paused(paused) => paused.completing(),
             _ => false,
         }
     }

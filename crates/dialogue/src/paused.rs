@@ -8,7 +8,7 @@ use ivrpay_payment::Truncated;
 
 use crate::call::Call;
 use crate::io::{At, CallResult, Say, Step};
-use crate::led::{Ask, Led};
+use crate::led::{self, Ask, Led};
 use crate::line::Line;
 use crate::{State, What, collect_pan, ending};
 
@@ -73,6 +73,9 @@ impl Paused {
             What::Time if self.wipe_at.is_some_and(|at| now >= at) => {
                 drop(self.held);
                 call.ear.trail.wipe();
+                if call.setup.led.is_some() {
+                    led::wiped(call);
+                }
                 State::Paused(Self {
                     held: Held::Nothing,
                     wipe_at: None,
@@ -109,6 +112,10 @@ impl Paused {
         matches!(&self.held, Held::Step(state) if state.completes(call))
     }
 
+    pub(crate) fn completing(&self) -> bool {
+        matches!(&self.held, Held::Step(state) if state.completing())
+    }
+
     pub(crate) fn card(&self) -> Option<Truncated> {
         match &self.held {
             Held::Step(state) => state.card(),
@@ -129,6 +136,8 @@ impl Paused {
         call.progress_at = now;
         match self.held {
             Held::Step(state) => state.handle(call, now, What::Resume),
+            // It was told when it was wiped.
+            Held::Nothing if call.setup.led.is_some() => led::awaiting(call),
             Held::Nothing => collect_pan::once_more(call, now),
         }
     }

@@ -226,10 +226,50 @@ fn a_card_is_not_held_for_ever() {
     assert_eq!(runner.step, Some(Step::Paused));
     runner.advance(runner.now.plus(Duration::from_secs(130)));
     assert!(!runner.takes(CODE) && runner.takes(NUMBER));
+    // Whoever leads is told so.
+    assert_eq!(required(&runner), ["number", "expiry", "code"]);
+    assert!(runner.taken.as_ref().unwrap().card.is_none());
     keyed(&mut runner, NUMBER, &format!("{VISA}#"));
     // And while whoever leads says nothing, it comes to an end.
     assert_eq!(ends(&mut runner), CallResult::SessionTimeout);
     assert!(runner.sent.is_empty());
+}
+
+#[test]
+fn keys_that_are_nobodys_hold_no_card() {
+    let mut runner = silent();
+    keyed(&mut runner, NUMBER, &format!("{VISA}#"));
+    let taken = runner.now;
+    while runner.end.is_none() && runner.now < taken.plus(Duration::from_secs(600)) {
+        runner.advance(runner.now.plus(Duration::from_secs(60)));
+        if runner.end.is_none() {
+            runner.key(GAP, key('1'), HELD);
+        }
+    }
+    assert_eq!(ends(&mut runner), CallResult::SessionTimeout);
+    assert!(runner.now < taken.plus(Duration::from_secs(300)));
+}
+
+#[test]
+fn a_second_time_that_was_asked_for_has_to_be_alike() {
+    let mut runner = silent();
+    keyed(&mut runner, NUMBER, &format!("{VISA}#"));
+    keyed(&mut runner, EXPIRY, "1230");
+    keyed(&mut runner, CODE, "123");
+    assert!(runner.takes(Command::Complete));
+    keyed(&mut runner, again(CardField::SecurityCode), "124");
+    assert_eq!(error(&runner), Some("input-matching-failed"));
+    for _ in 0..2 {
+        runner.advance(runner.now.plus(Duration::from_secs(2)));
+        for one in "124".chars() {
+            runner.key(GAP, key(one), HELD);
+        }
+    }
+    assert!(!runner.taken.as_ref().unwrap().open);
+    assert_eq!(required(&runner), ["code-matcher"]);
+    assert!(!runner.takes(Command::Complete));
+    keyed(&mut runner, again(CardField::SecurityCode), "123");
+    assert!(runner.takes(Command::Complete));
 }
 
 #[test]
@@ -263,6 +303,7 @@ fn with_prompts_and_a_confirmation_the_customer_hears_both() {
     // Wrong: from the beginning.
     runner.key(GAP, key('2'), HELD);
     assert_eq!(runner.step, Some(Step::AwaitingCapture));
+    assert_eq!(required(&runner), ["number", "expiry", "code"]);
     assert!(!runner.takes(Command::Complete));
     keyed(&mut runner, NUMBER, &format!("{VISA}#"));
     keyed(&mut runner, EXPIRY, "1230");

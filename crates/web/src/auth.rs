@@ -206,7 +206,7 @@ pub struct ApiKey {
 pub struct Keys(pub Vec<ApiKey>);
 
 impl Keys {
-    /// By its name, which no other one has.
+    /// By its name. Of those that a `[[twilio]]` names the settings let no other one have it.
     pub(crate) fn named(&self, name: &str) -> Option<&ApiKey> {
         self.0.iter().find(|key| key.name == name)
     }

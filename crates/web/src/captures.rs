@@ -48,6 +48,8 @@ pub enum Wished {
     NotInCall,
     /// Not from where the call stands.
     NotNow,
+    /// The whole card is being confirmed, or written down before it is sent.
+    Completing,
     /// The call did not answer in time, and goes on.
     NoAnswer,
 }
@@ -281,13 +283,22 @@ async fn wish(web: &Web, who: &Who, id: PaymentId, want: Want, by: By) -> Result
                 Want::Switch(_) => "the operator can't be moved now: he keys the card himself, is gone, or a program leads; or the card is being sent".to_owned(),
             }));
         }
+        Wished::Completing => return Err(ApiError::not_possible(COMPLETING)),
         Wished::NotInCall => {
             let payment = own(web, who, id).await?;
             call = payment.call;
             payment.state
         }
     };
-    Err(match state {
+    Err(over(id, state, call.is_some()))
+}
+
+/// What is told where nothing but the customer, or the acquirer, decides any more.
+pub(crate) const COMPLETING: &str = "the card is being confirmed by the customer, or on its way to the acquirer: it was completed already, and is charged once";
+
+/// Why nothing can be done any more with a payment: what is said of one that is charged, or may be, is said nowhere else.
+pub(crate) fn over(id: PaymentId, state: PaymentState, has_call: bool) -> ApiError {
+    match state {
         PaymentState::InFlight => ApiError::charge_sent(
             "the charge has been sent to the acquirer and can't be called back; its answer decides, wait for it",
             id,
@@ -300,7 +311,7 @@ async fn wish(web: &Web, who: &Who, id: PaymentId, want: Want, by: By) -> Result
             "the payment is approved: the card is charged, and there is nothing left to cancel",
             id,
         ),
-        PaymentState::Waiting if call.is_some() => ApiError::not_possible(
+        PaymentState::Waiting if has_call => ApiError::not_possible(
             "its call is led by another service, or is ending already: ask there; it may still be charged",
         ),
         PaymentState::Waiting => ApiError::not_in_call(
@@ -314,5 +325,5 @@ async fn wish(web: &Web, who: &Who, id: PaymentId, want: Want, by: By) -> Result
             ),
             id,
         ),
-    })
+    }
 }

@@ -43,9 +43,15 @@ impl ApiError {
         }
     }
 
-    /// Its status and its sentence, for another form of errors.
+    /// Its status and its sentence, for another form of errors: the payment that it is about, which has no field there, stands in it.
     pub(crate) fn told(self) -> (StatusCode, String) {
-        (self.status, self.detail)
+        const FIELD: &str = "in payment_id";
+        let detail = match self.payment_id {
+            Some(id) if self.detail.contains(FIELD) => self.detail.replace(FIELD, &id.to_string()),
+            Some(id) => format!("{} (payment {id})", self.detail),
+            None => self.detail,
+        };
+        (self.status, detail)
     }
 
     pub(crate) const fn code(&self) -> ErrorCode {

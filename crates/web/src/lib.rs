@@ -44,7 +44,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::extract::{DefaultBodyLimit, FromRef, State};
-use axum::http::{StatusCode, header};
+use axum::http::{StatusCode, Uri, header};
 use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use axum::{Json, Router};
@@ -287,7 +287,7 @@ pub fn router(web: Web) -> Router {
         web.clone(),
         request::whole_body,
     ));
-    let others = hooks::routes().into_router().merge(twilio::router());
+    let others = hooks::routes().into_router().merge(twilio::router(&web));
     finish(keyed.merge(doors).merge(others), web)
 }
 
@@ -414,10 +414,19 @@ fn open() -> Routes {
 fn finish(routes: Router<Web>, web: Web) -> Router {
     routes
         .merge(open().into_router())
-        .fallback(|| async { ApiError::not_found("there is no such path; /docs has all") })
-        .method_not_allowed_fallback(|| async {
+        .fallback(|uri: Uri| async move {
+            if twilio::is_ours(&uri) {
+                return twilio::no_such_path();
+            }
+            ApiError::not_found("there is no such path; /docs has all").into_response()
+        })
+        .method_not_allowed_fallback(|uri: Uri| async move {
+            if twilio::is_ours(&uri) {
+                return twilio::no_such_method();
+            }
             ApiError::invalid("this path does not take that method; /docs has those that it takes")
                 .with_status(StatusCode::METHOD_NOT_ALLOWED)
+                .into_response()
         })
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .layer(middleware::from_fn_with_state(web.clone(), request::named))

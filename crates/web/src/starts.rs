@@ -27,8 +27,12 @@ pub trait Talks: Send + Sync {
     /// Brings the two of a talk into a capture, and says when a card may be asked for. Goes on to its end, whoever waits for it.
     fn start(&self, start: ToStart) -> BoxFuture<'static, Result<CallId, NotStarted>>;
 
-    /// The talks of a merchant that are on now, each leg of each.
-    fn calls(&self, tenant: TenantId) -> BoxFuture<'static, Result<Vec<LiveCall>, NotStarted>>;
+    /// The talks of a merchant that are on now, each leg of each; that of this `CallSid` alone.
+    fn calls(
+        &self,
+        tenant: TenantId,
+        sid: Option<String>,
+    ) -> BoxFuture<'static, Result<Vec<LiveCall>, NotStarted>>;
 
     /// Whether status callbacks of that account may go to this address.
     ///

@@ -9,7 +9,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use ivrpay_api as api;
 use ivrpay_journal::{Deed, DeedFilter, Deeds, Done};
-use ivrpay_payment::OperatorId;
+use ivrpay_payment::{OperatorId, PaymentId};
 use serde::Deserialize;
 use uuid::Uuid;
 
@@ -99,6 +99,12 @@ pub(crate) fn asked(who: &Who, request: &Request) -> Deed {
     let address = request.extensions().get::<Address>().cloned();
     let address = address.unwrap_or_else(|| Address("".into()));
     deed(who, &address, &path(request))
+}
+
+/// With the payment that it is about, and what is wanted of that, where the path does not say so.
+pub(crate) fn about(deed: &mut Deed, payment: PaymentId, wish: &str) {
+    let what = format!("{} {payment} {wish}", deed.what);
+    deed.what = what.trim_end().chars().take(WHAT_MAX).collect();
 }
 
 /// Keeps it before it is done.

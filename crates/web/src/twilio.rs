@@ -12,26 +12,29 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::body::Bytes;
-use axum::extract::{DefaultBodyLimit, FromRequest as _, Path, Request, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::extract::{DefaultBodyLimit, FromRequest as _, Path, RawQuery, Request, State};
+use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use ivrpay_api as api;
-use ivrpay_journal::{ApiRequest, By, Created, Deed};
+use ivrpay_journal::{ApiRequest, By, Created, Deed, Payment};
 use ivrpay_payment::{CallId, PaymentId, State as PaymentState};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::auth::{Scope, Who};
-use crate::captures::{Want, Wished};
+use crate::access::Refusals;
+use crate::auth::{Scope, Who, refused};
+use crate::captures::{COMPLETING, Want, Wished, over};
 use crate::error::ApiError;
+use crate::limit::Left;
 use crate::payments::{hash, merchant, new_payment};
 use crate::starts::{TalkLeg, ToStart};
 use crate::tasks::by;
 use crate::twilio::fault::Fault;
 pub use crate::twilio::fields::{CallbackRefused, Lead, LiveCall};
-use crate::twilio::fields::{Form, Update};
+use crate::twilio::fields::{CallsQuery, Form, Update};
 pub use crate::twilio::who::TwilioAccount;
 use crate::twilio::who::account;
 use crate::{BODY_BYTES_MAX, Security, Web, request, trail};
@@ -121,7 +124,7 @@ impl Twilio {
 }
 
 /// Twilio's paths. They are no part of our own document: Twilio's describes them, and `docs/twilio.md` what differs.
-pub(crate) fn router() -> Router<Web> {
+pub(crate) fn router(web: &Web) -> Router<Web> {
     const CALLS: &str = "/2010-04-01/Accounts/{account}/Calls";
     Router::new()
         .route(&format!("{CALLS}.json"), get(calls))
@@ -129,6 +132,7 @@ pub(crate) fn router() -> Router<Web> {
         .route(&format!("{CALLS}/{{call}}/Payments.json"), post(create))
         .route(&format!("{CALLS}/{{call}}/Payments/{{sid}}"), post(update))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .layer(middleware::from_fn_with_state(web.clone(), refusals_kept))
 }
 
 /// `PK` and the id of the call.
@@ -211,8 +215,8 @@ where
     let Ok(Path(paths)) = paths else {
         return Fault::not_found("the path").into_response();
     };
-    let who = match account(&web, &headers, part(&paths, "account")) {
-        Ok(who) => who,
+    let key = match account(&web, &headers, part(&paths, "account")) {
+        Ok(key) => key,
         Err(fault) => {
             if fault.is_about_who() {
                 web.access.tell(Security::Refused);
@@ -220,26 +224,71 @@ where
             return fault.into_response();
         }
     };
-    let name = who.name().to_owned();
-    let mut response = match work(web, who, paths).await {
-        Ok(response) => response,
-        Err(fault) => fault.into_response(),
+    let (name, per_minute) = (key.name.clone(), key.requests_per_minute);
+    let whose = format!("{}/{}", key.tenant, key.name);
+    let left = (per_minute > 0).then(|| web.limits.take(&whose, per_minute));
+    let done = match left {
+        Some(Err(wait)) => Err(Fault::too_many(per_minute, wait)),
+        _ => work(web, Who::Key(key), paths).await,
     };
+    let mut response = done.unwrap_or_else(IntoResponse::into_response);
+    if let Some(left) = left {
+        left.unwrap_or(Left::none(per_minute)).tell(&mut response);
+    }
     response.extensions_mut().insert(request::AskedBy(name));
     response
 }
 
-async fn calls(State(web): State<Web>, paths: Paths, headers: HeaderMap) -> Response {
+/// Keeps who was refused, as on the paths of our own.
+async fn refusals_kept(State(web): State<Web>, request: Request, next: Next) -> Response {
+    let what = trail::path(&request);
+    let deed = refused(&request, &what, &ApiError::unauthorized());
+    let response = next.run(request).await;
+    if response.status() == StatusCode::UNAUTHORIZED {
+        web.access.note_refused(&web, &deed, Refusals::KEY).await;
+    }
+    response
+}
+
+/// Whether errors about that path are in Twilio's form.
+pub(crate) fn is_ours(uri: &Uri) -> bool {
+    uri.path().starts_with("/2010-04-01/")
+}
+
+pub(crate) fn no_such_path() -> Response {
+    Fault::no_such_path().into_response()
+}
+
+pub(crate) fn no_such_method() -> Response {
+    Fault::no_such_method().into_response()
+}
+
+async fn calls(
+    State(web): State<Web>,
+    paths: Paths,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Response {
     answered(web, paths, headers, async |web: Web, who: Who, paths| {
         who.need(Scope::Captures).map_err(Fault::of)?;
         let account = part(&paths, "account").to_owned();
-        let on = live(&web, &who).await?;
-        let page: Vec<_> = on.iter().map(|one| one.shown(&account)).collect();
-        let uri = format!("/2010-04-01/Accounts/{account}/Calls.json");
-        let last = page.len().saturating_sub(1);
+        let wanted = CallsQuery::read(query.as_deref().unwrap_or_default())?;
+        let mut on = live(&web, &who, None).await?;
+        on.retain(|one| wanted.wants(one));
+        // One page after the other, while calls come and go.
+        on.sort_by(|a, b| (a.began_ms, &a.sid).cmp(&(b.began_ms, &b.sid)));
+        let start = wanted.page.saturating_mul(wanted.page_size);
+        let page = on.iter().skip(start).take(wanted.page_size);
+        let page: Vec<_> = page.map(|one| one.shown(&account)).collect();
+        let end = start.saturating_add(page.len());
+        let uri = |page: usize| {
+            let query = wanted.written(page);
+            format!("/2010-04-01/Accounts/{account}/Calls.json?{query}")
+        };
         let list = json!({
-            "calls": page, "page": 0, "page_size": 1000, "start": 0, "end": last, "uri": uri,
-            "first_page_uri": uri, "next_page_uri": null, "previous_page_uri": null,
+            "calls": page, "page": wanted.page, "page_size": wanted.page_size, "start": start, "end": end.saturating_sub(1).max(start),
+            "uri": uri(wanted.page), "first_page_uri": uri(0), "next_page_uri": (end < on.len()).then(|| uri(wanted.page + 1)),
+            "previous_page_uri": wanted.page.checked_sub(1).map(uri),
         });
         Ok(Json(list).into_response())
     })
@@ -250,7 +299,7 @@ async fn call(State(web): State<Web>, paths: Paths, headers: HeaderMap) -> Respo
     answered(web, paths, headers, async |web: Web, who: Who, paths| {
         who.need(Scope::Captures).map_err(Fault::of)?;
         let sid = part(&paths, "call");
-        let on = live(&web, &who).await?;
+        let on = live(&web, &who, Some(sid)).await?;
         let found = on.iter().find(|one| one.sid == sid);
         let found = found.ok_or_else(|| Fault::not_found("the call"))?;
         Ok(Json(found.shown(part(&paths, "account"))).into_response())
@@ -258,9 +307,10 @@ async fn call(State(web): State<Web>, paths: Paths, headers: HeaderMap) -> Respo
     .await
 }
 
-async fn live(web: &Web, who: &Who) -> Result<Vec<LiveCall>, Fault> {
+async fn live(web: &Web, who: &Who, sid: Option<&str>) -> Result<Vec<LiveCall>, Fault> {
     let tenant = merchant(web, who, "calls are a tenant's").map_err(Fault::of)?;
-    let on = web.talks.calls(tenant.id.clone()).await;
+    let on = web.talks.calls(tenant.id.clone(), sid.map(str::to_owned));
+    let on = on.await;
     on.map_err(|why| Fault::not_started(&why))
 }
 
@@ -282,16 +332,19 @@ async fn create(
     .await
 }
 
-/// Whoever hangs up hides nothing, and leaves nothing half done.
+/// Whoever hangs up hides nothing, and leaves nothing half done: two people are on their way.
 async fn kept(
     web: Web,
-    deed: Deed,
+    mut deed: Deed,
     work: impl Future<Output = Result<Response, Fault>> + Send + 'static,
 ) -> Result<Response, Fault> {
     let done = request::to_its_end(async move {
         trail::begun(&web, &deed).await.map_err(Fault::of)?;
         let done = Box::pin(work).await;
         let answer = done.unwrap_or_else(IntoResponse::into_response);
+        if let Some(payment) = answer.extensions().get::<PaymentId>() {
+            trail::about(&mut deed, *payment, "");
+        }
         trail::ended(&web, deed, &answer).await;
         Ok(answer)
     });
@@ -338,10 +391,15 @@ async fn begin(
         Ok(Created::Existing(payment)) => (payment, false),
         Err(error) => return Err(Fault::of(crate::payments::not_created(error))),
     };
-    if payment.state != PaymentState::Waiting || payment.call.is_some() {
-        return Err(Fault::conflict(
-            "a payment was begun under this IdempotencyKey before, and is over or in another call; use a new key",
-        ));
+    if let Some(charged) = charged(&payment) {
+        return Err(charged);
+    }
+    if payment.state != PaymentState::Waiting {
+        return Err(Fault::conflict(format!(
+            "the payment {} was begun under this IdempotencyKey before, and is {}: it is not charged; use a new key for another try",
+            payment.id,
+            payment.state.name()
+        )));
     }
     let callback = Arc::new(Mutex::new(asked.callback));
     let lead = Lead {
@@ -373,7 +431,9 @@ async fn begin(
                 updates: HashMap::new(),
             };
             web.twilio.remember(call, session.clone());
-            Ok((StatusCode::CREATED, shown(call, &session)).into_response())
+            let mut answer = (StatusCode::CREATED, shown(call, &session)).into_response();
+            answer.extensions_mut().insert(session.payment);
+            Ok(answer)
         }
         Err(why) => {
             if is_new {
@@ -393,8 +453,14 @@ async fn update(
 ) -> Response {
     answered(web, paths, headers, async |web: Web, who: Who, paths| {
         who.need(Scope::Captures).map_err(Fault::of)?;
-        let deed = trail::asked(&who, &request);
+        let mut deed = trail::asked(&who, &request);
         let form = form(&web, request).await?;
+        let (account, call_sid) = (part(&paths, "account"), part(&paths, "call"));
+        let call = call_of(part(&paths, "sid"));
+        let session = call.and_then(|call| web.twilio.session(account, call_sid, call));
+        if let Some(session) = session {
+            trail::about(&mut deed, session.payment, &form.wish());
+        }
         kept(web.clone(), deed, async move {
             led(&web, &who, &paths, form).await
         })
@@ -427,14 +493,25 @@ async fn led(
     web.talks
         .may_call_back(account, &asked.callback)
         .map_err(Fault::callback)?;
-    {
+    // Before it is done, since what it does is told there.
+    let before = {
         let mut callback = session
             .callback
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        callback.clone_from(&asked.callback);
+        std::mem::replace(&mut *callback, asked.callback.clone())
+    };
+    if let Err(refused) = done(web, session.payment, &asked, by).await {
+        // It stays where it was, unless somebody else has set another one meanwhile.
+        let mut callback = session
+            .callback
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if *callback == asked.callback {
+            *callback = before;
+        }
+        return Err(refused);
     }
-    done(web, session.payment, &asked, by).await?;
     let now = moment(web);
     web.twilio.change(call, |session| {
         session.updated = now;
@@ -450,13 +527,46 @@ async fn led(
     Ok(shown(call, &session).into_response())
 }
 
+/// Of a payment that is charged, or may be: who hears of it another word than this charges again.
+fn charged(payment: &Payment) -> Option<Fault> {
+    let (id, state, has_call) = (payment.id, payment.state, payment.call.is_some());
+    let is = match state {
+        PaymentState::InFlight | PaymentState::Unknown | PaymentState::Approved => true,
+        PaymentState::Waiting => has_call,
+        _ => false,
+    };
+    is.then(|| {
+        let (_, says) = over(id, state, has_call).told();
+        let also = if state == PaymentState::Approved {
+            "; do not charge again"
+        } else {
+            ""
+        };
+        Fault::conflict(format!("{says}; its state is {}{also}", state.name()))
+    })
+}
+
 async fn done(web: &Web, payment: PaymentId, asked: &Update, by: By) -> Result<(), Fault> {
     match (web.wish)(payment, asked.want, by).await {
         Wished::Done(_) => Ok(()),
         Wished::ChargeSent => Err(Fault::conflict(
             "the charge has been sent; its status callback tells how it went",
         )),
-        Wished::NotInCall => Err(Fault::call_state("the payment session is over")),
+        Wished::Completing => Err(Fault::conflict(COMPLETING)),
+        Wished::NotInCall => {
+            let found = web.journal.payment(payment).await;
+            let found = found.map_err(|error| Fault::of(error.into()))?;
+            Err(match found {
+                Some(payment) => charged(&payment).unwrap_or_else(|| {
+                    Fault::call_state(format!(
+                        "the payment session is over; the payment {} is {}, and not charged",
+                        payment.id,
+                        payment.state.name()
+                    ))
+                }),
+                None => Fault::not_found("the payment"),
+            })
+        }
         Wished::NoAnswer => Err(Fault::new(
             StatusCode::SERVICE_UNAVAILABLE,
             Fault::UNAVAILABLE,
@@ -484,10 +594,16 @@ mod tests {
     fn a_payments_sid_is_the_id_of_its_call() {
         let call = CallId::new(uuid::Uuid::now_v7());
         let sid = payment_sid(call);
-        assert_eq!((sid.len(), &sid[..2]), (34, "PK"));
+        assert!(sid.len() == 34 && sid.starts_with("PK"), "{sid}");
         assert_eq!(call_of(&sid), Some(call));
         assert_eq!(call_of(&format!("{sid}.json")), Some(call));
-        for bad in ["", "PK", "PK1", &sid[2..], &sid.replace("PK", "CA")] {
+        for bad in [
+            "",
+            "PK",
+            "PK1",
+            sid.trim_start_matches("PK"),
+            &sid.replace("PK", "CA"),
+        ] {
             assert_eq!(call_of(bad), None, "{bad}");
         }
     }

@@ -205,7 +205,11 @@ impl Talks for Notes {
         std::future::ready(begun).boxed()
     }
 
-    fn calls(&self, tenant: TenantId) -> BoxFuture<'static, Result<Vec<LiveCall>, NotStarted>> {
+    fn calls(
+        &self,
+        tenant: TenantId,
+        _sid: Option<String>,
+    ) -> BoxFuture<'static, Result<Vec<LiveCall>, NotStarted>> {
         let calls = (tenant.as_str() == "tokyo").then(|| LiveCall {
             sid: CALL.into(),
             with: None,

@@ -125,8 +125,8 @@ impl Callback {
         Ok(url)
     }
 
-    /// Sends it once; 2xx in time is the acknowledgement. The address is the one that was named, to the letter: by it the receiver reckons
-    /// the signature.
+    /// Sends it once; 2xx in time is the acknowledgement. Signed is the address as it is asked for, by which the receiver reckons: a name in
+    /// small letters, no port that is the scheme's own.
     ///
     /// # Errors
     /// [`CallbackError`]: the receiver may have it all the same, unless it was not reached.
@@ -135,6 +135,7 @@ impl Callback {
         let body = form_urlencoded::Serializer::new(String::new())
             .extend_pairs(fields)
             .finish();
+        let signature = signature(&self.token, to.as_str(), fields);
         let request = self
             .client
             .post(to)
@@ -142,7 +143,7 @@ impl Callback {
                 CONTENT_TYPE,
                 HeaderValue::from_static("application/x-www-form-urlencoded; charset=utf-8"),
             )
-            .header(SIGNATURE, signature(&self.token, url, fields))
+            .header(SIGNATURE, signature)
             .body(body);
         match request.send().await {
             Ok(answer) if answer.status().is_success() => Ok(()),

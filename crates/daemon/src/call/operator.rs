@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use ivrpay_ari::{
     BridgeId, CallEvent, ChannelId, Direction, HangupReason, Inbox, PlaybackId, RequestError, Start,
 };
-use ivrpay_dialogue::{Command, Input, Progress, Prompt, Step};
+use ivrpay_dialogue::{CardField, Command, Input, Progress, Prompt, Step};
 use ivrpay_secret::Key;
 
 use super::Call;
@@ -154,6 +154,21 @@ impl Call {
             }
             _ => events::operator_missing(&self.about),
         }
+    }
+
+    /// Whether the operator is there, as far as was told by now: of one who hung up on the way it may not have been read yet.
+    pub(super) fn has_operator(&mut self) -> bool {
+        while let Some(event) = self
+            .operator
+            .as_mut()
+            .filter(|operator| !operator.gone)
+            .and_then(|operator| operator.inbox.try_recv())
+        {
+            self.whispered(Some(event));
+        }
+        self.operator
+            .as_ref()
+            .is_some_and(|operator| !operator.gone)
     }
 
     /// Music for an operator who waits; one bridge for one who stays, in which the customer's keys are absorbed.
@@ -323,8 +338,8 @@ impl Call {
     /// Tells the operator how far the customer is; lets them talk in a pause. `Some` when it may not go on.
     pub(super) async fn follow(&mut self, progress: &Progress) -> Option<Danger> {
         let operator = self.operator.as_mut()?;
-        let entered = operator.step.replace(progress.step) != Some(progress.step);
-        if !entered {
+        let before = operator.step.replace(progress.step);
+        if before == Some(progress.step) {
             return None;
         }
         if progress.step == Step::Paused {
@@ -333,10 +348,18 @@ impl Call {
                 None => self.talk().await.err(),
             };
         }
-        if operator.talking
-            && let Err(danger) = self.talked().await
+        if operator.talking {
+            if let Err(danger) = self.talked().await {
+                return Some(danger);
+            }
+        } else if self.lead.is_some()
+            && before == Some(Step::AwaitingCapture)
+            && CardField::of(progress.step).is_some()
         {
-            return Some(danger);
+            // Between two fields people talk for as long as they like: somebody may have begun to listen.
+            if let Err(danger) = self.unheard_by_others(Instant::now()).await {
+                return Some(danger);
+            }
         }
         if let Some(operator) = &self.operator
             && operator.company == Company::Hold

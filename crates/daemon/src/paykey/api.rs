@@ -169,10 +169,11 @@ impl PayKey {
         Err(no_talk())
     }
 
-    /// The talks of a merchant: each leg of each.
+    /// The talks of a merchant: each leg of each, or the one of that `CallSid`.
     pub(crate) async fn calls(
         self: Arc<Self>,
         tenant: TenantId,
+        sid: Option<String>,
     ) -> Result<Vec<LiveCall>, NotStarted> {
         let client = &self.shared.client;
         let Ok((channels, bridges)) = tokio::try_join!(client.channels(), client.bridges()) else {
@@ -181,6 +182,13 @@ impl PayKey {
         let mut calls = Vec::new();
         for channel in &channels {
             if calls.len() == CALLS_MAX || other_half(&channel.name).is_some() {
+                continue;
+            }
+            // Before anybody is asked about it.
+            if sid
+                .as_ref()
+                .is_some_and(|sid| twilio::call_sid(channel.id.as_str()) != *sid)
+            {
                 continue;
             }
             let Ok(other) = partner(&channels, &bridges, channel.id.as_str()) else {
@@ -245,6 +253,15 @@ fn talking<'c>(
                 return Err(refused(Refusal::Running));
             }
             let operator = partner(channels, bridges, customer.id.as_str()).map_err(refused)?;
+            if is_swapped(edge, customer, operator) {
+                return Err(NotStarted::new(
+                    ErrorCode::NoTalk,
+                    format!(
+                        "this CallSid is the operator's own leg, on which no card is keyed; send the customer's: {} (parent_call_sid in Calls.json)",
+                        twilio::call_sid(operator.id.as_str())
+                    ),
+                ));
+            }
             vec![operator]
         }
         TalkLeg::Channel(name) => {
@@ -267,6 +284,19 @@ fn talking<'c>(
             ))
         }
     }
+}
+
+/// Whether the leg that is to key is an operator's, and the other one a customer's: by the trunks of `[edge]`, else by the endpoint, which
+/// of an operator is his extension. Of two extensions, or none, nobody can say.
+fn is_swapped(edge: &Edge, customer: &Channel, operator: &Channel) -> bool {
+    let is_operators = |channel: &Channel| {
+        if edge.is_set() {
+            return edge.takes(&channel.name, false).is_err();
+        }
+        let extension = edge.extension_of(channel);
+        extension.is_some_and(|extension| extension.bytes().all(|b| b.is_ascii_digit()))
+    };
+    is_operators(customer) && !is_operators(operator)
 }
 
 fn no_talk() -> NotStarted {
@@ -388,6 +418,11 @@ mod tests {
         assert_eq!(named("PJSIP/203-00000005"), Ok("5".into()));
         assert_eq!(named("5"), Ok("5".into()));
         assert!(named("PJSIP/203").is_err());
+        // By the leg that keys: never by the operator's own.
+        let sid = |id: &str| find(TalkLeg::Customer(twilio::call_sid(id)));
+        assert_eq!(sid("1"), Ok("2".into()));
+        let swapped = sid("2").unwrap_err();
+        assert!(swapped.contains(&twilio::call_sid("1")), "{swapped}");
         // In a capture, beside the customer or apart from him.
         let in_stasis = serde_json::json!({"id": "9", "name": "PJSIP/209-00000009", "state": "Up",
             "dialplan": {"context": "ivrpay-key", "exten": "operator-x", "priority": 3, "app_name": "Stasis", "app_data": "ivrpay,pair=x"}});

@@ -81,10 +81,19 @@ fn account(
         ));
     }
     let named = |key: &str, name: &str| {
-        let of = keys.iter().find(|known| known.name == name);
-        of.map(|known| &known.tenant).ok_or_else(|| {
-            ConfigError::value(at(key), "there is no key of this name in [[http.keys]]")
-        })
+        let mut of = keys.iter().filter(|known| known.name == name);
+        match (of.next(), of.next()) {
+            (Some(known), None) => Ok(&known.tenant),
+            // Names are each merchant's own elsewhere: here one would get the other's.
+            (Some(_), Some(_)) => Err(ConfigError::value(
+                at(key),
+                "two keys of [[http.keys]] have this name; give the one that is meant a name of its own",
+            )),
+            _ => Err(ConfigError::value(
+                at(key),
+                "there is no key of this name in [[http.keys]]",
+            )),
+        }
     };
     let tenant = named("key", &raw.key)?;
     for (sid, name) in &raw.api_keys {

@@ -1,5 +1,7 @@
 //! Errors as Twilio's API has them: `{"code", "message", "more_info", "status"}`.
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -7,7 +9,7 @@ use ivrpay_api::ErrorCode;
 use serde_json::json;
 
 use crate::NotStarted;
-use crate::error::ApiError;
+use crate::error::{ApiError, whole_seconds};
 use crate::twilio::fields::CallbackRefused;
 
 /// An error in Twilio's form.
@@ -17,6 +19,7 @@ pub(crate) struct Fault {
     /// Of Twilio's own list.
     code: u32,
     message: String,
+    retry_after: Option<Duration>,
 }
 
 impl Fault {
@@ -24,6 +27,8 @@ impl Fault {
     pub(super) const INVALID: u32 = 20_001;
     /// "Authenticate".
     const UNAUTHORIZED: u32 = 20_003;
+    /// "Method not allowed".
+    const METHOD: u32 = 20_004;
     /// "Permission denied".
     const FORBIDDEN: u32 = 20_005;
     /// "Not found".
@@ -44,6 +49,7 @@ impl Fault {
             status,
             code,
             message: message.into(),
+            retry_after: None,
         }
     }
 
@@ -64,11 +70,29 @@ impl Fault {
         self.status == StatusCode::UNAUTHORIZED
     }
 
-    pub(super) fn too_many(per_minute: u32) -> Self {
-        Self::new(
+    pub(super) fn too_many(per_minute: u32, wait: Duration) -> Self {
+        let mut fault = Self::new(
             StatusCode::TOO_MANY_REQUESTS,
             Self::TOO_MANY,
             format!("this key may ask {per_minute} times a minute"),
+        );
+        fault.retry_after = Some(wait);
+        fault
+    }
+
+    pub(super) fn no_such_path() -> Self {
+        Self::new(
+            StatusCode::NOT_FOUND,
+            Self::NOT_FOUND,
+            "there is no such path here; docs/twilio.md has those that there are",
+        )
+    }
+
+    pub(super) fn no_such_method() -> Self {
+        Self::new(
+            StatusCode::METHOD_NOT_ALLOWED,
+            Self::METHOD,
+            "this path does not take that method; docs/twilio.md says what differs",
         )
     }
 
@@ -94,6 +118,9 @@ impl Fault {
 
     /// Of our own form.
     pub(super) fn of(error: ApiError) -> Self {
+        if error.code() == ErrorCode::IdempotencyReused {
+            return Self::reused();
+        }
         let (status, message) = error.told();
         let code = match status {
             StatusCode::UNAUTHORIZED => Self::UNAUTHORIZED,
@@ -139,6 +166,10 @@ impl IntoResponse for Fault {
             let scheme = HeaderValue::from_static("Basic realm=\"Twilio API\"");
             let headers = response.headers_mut();
             headers.insert(header::WWW_AUTHENTICATE, scheme);
+        }
+        if let Some(wait) = self.retry_after {
+            let headers = response.headers_mut();
+            headers.insert(header::RETRY_AFTER, whole_seconds(wait).into());
         }
         response
     }

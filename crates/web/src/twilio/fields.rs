@@ -21,6 +21,22 @@ const CALLBACK_MAX: usize = 2_000;
 const KEY_MAX: usize = 255;
 /// Longest `Timeout`, seconds, as Twilio has it.
 const TIMEOUT_MAX: u64 = 600;
+/// The status of every call that is listed, and those that Twilio's calls have.
+const ON: &str = "in-progress";
+const STATUSES: [&str; 8] = [
+    ON,
+    "queued",
+    "ringing",
+    "canceled",
+    "completed",
+    "busy",
+    "no-answer",
+    "failed",
+];
+/// Calls on a page, as Twilio has it.
+const PAGE_SIZE: usize = 50;
+const PAGE_SIZE_MAX: usize = 1_000;
+const PAGES_MAX: usize = 100_000;
 /// What this service has no keypad for.
 const NO_POSTAL_CODE: &str = "postal codes are not captured here";
 const NO_BANK: &str =
@@ -83,7 +99,7 @@ impl LiveCall {
         let began = super::written(at);
         let uri = format!("/2010-04-01/Accounts/{account}/Calls/{sid}");
         json!({
-            "sid": sid, "account_sid": account, "parent_call_sid": self.with, "status": "in-progress",
+            "sid": sid, "account_sid": account, "parent_call_sid": self.with, "status": ON,
             "from": self.from, "from_formatted": self.from, "to": self.to, "to_formatted": self.to,
             "phone_number_sid": "", "direction": "inbound", "api_version": "2010-04-01",
             "annotation": null, "answered_by": null, "caller_name": self.channel, "forwarded_from": null, "group_sid": null,
@@ -92,6 +108,64 @@ impl LiveCall {
             "uri": format!("{uri}.json"),
             "subresource_uris": { "payments": format!("{uri}/Payments.json") },
         })
+    }
+}
+
+/// Which of the calls are wanted, and which page of them.
+#[derive(Debug)]
+pub(super) struct CallsQuery {
+    status: Option<String>,
+    to: Option<String>,
+    from: Option<String>,
+    pub(super) page: usize,
+    pub(super) page_size: usize,
+}
+
+impl CallsQuery {
+    /// What is not known is refused: a filter that was passed over would show calls that nobody wanted.
+    pub(super) fn read(query: &str) -> Result<Self, Fault> {
+        let mut form = Form::read(query.as_bytes())?;
+        let status = form.take("Status");
+        if let Some(status) = &status
+            && !STATUSES.contains(&status.as_str())
+        {
+            return Err(Fault::invalid(format!("Status: {}", STATUSES.join(", "))));
+        }
+        let (to, from) = (form.take("To"), form.take("From"));
+        let page = form.number("Page", 0, 0..=PAGES_MAX)?;
+        let page_size = form.number("PageSize", PAGE_SIZE, 1..=PAGE_SIZE_MAX)?;
+        form.nothing_else()?;
+        Ok(Self {
+            status,
+            to,
+            from,
+            page,
+            page_size,
+        })
+    }
+
+    /// A call that is listed is on.
+    pub(super) fn wants(&self, call: &LiveCall) -> bool {
+        let is = |wanted: &Option<String>, is: &str| wanted.as_deref().is_none_or(|w| w == is);
+        is(&self.status, ON) && is(&self.to, &call.to) && is(&self.from, &call.from)
+    }
+
+    /// As the query of another page of the same.
+    pub(super) fn written(&self, page: usize) -> String {
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        let filters = [
+            ("Status", &self.status),
+            ("To", &self.to),
+            ("From", &self.from),
+        ];
+        for (name, value) in filters {
+            if let Some(value) = value {
+                query.append_pair(name, value);
+            }
+        }
+        query.append_pair("PageSize", &self.page_size.to_string());
+        query.append_pair("Page", &page.to_string());
+        query.finish()
     }
 }
 
@@ -133,7 +207,7 @@ impl Form {
     pub(super) fn read(body: &[u8]) -> Result<Self, Fault> {
         let mut fields = BTreeMap::new();
         if std::str::from_utf8(body).is_err() {
-            return Err(Fault::invalid("the body is to be UTF-8"));
+            return Err(Fault::invalid("the body, or query, is to be UTF-8"));
         }
         for (name, value) in form_urlencoded::parse(body) {
             // The decoder puts this in the place of what is no UTF-8.
@@ -144,7 +218,7 @@ impl Form {
                 .insert(name.into_owned(), value.into_owned())
                 .is_some()
             {
-                return Err(Fault::invalid("a field stands twice in the body"));
+                return Err(Fault::invalid("a field stands twice in it"));
             }
         }
         Ok(Self(fields))
@@ -176,6 +250,25 @@ impl Form {
         found.map(|(_, meant)| Some(*meant)).ok_or_else(|| {
             let words: Vec<_> = known.iter().map(|(word, _)| *word).collect();
             Fault::invalid(format!("{name}: {}", words.join(", ")))
+        })
+    }
+
+    fn number(
+        &mut self,
+        name: &'static str,
+        usual: usize,
+        may: std::ops::RangeInclusive<usize>,
+    ) -> Result<usize, Fault> {
+        let Some(text) = self.take(name) else {
+            return Ok(usual);
+        };
+        let number = text.parse().ok().filter(|number| may.contains(number));
+        number.ok_or_else(|| {
+            Fault::invalid(format!(
+                "{name}: a whole number, {} to {}",
+                may.start(),
+                may.end()
+            ))
         })
     }
 
@@ -386,6 +479,17 @@ impl Form {
             _ => Err(bad()),
         });
         texts.collect()
+    }
+
+    /// What an update wants, in words of ours alone: what was sent may be anything.
+    pub(super) fn wish(&self) -> String {
+        let text = |name: &str| self.0.get(name).map_or("", String::as_str);
+        match (field(text("Capture"), "Capture"), text("Status")) {
+            (Ok((field, true)), _) => format!("{}-matcher", field.name()),
+            (Ok((field, false)), _) => field.name().to_owned(),
+            (_, status @ ("complete" | "cancel")) => status.to_owned(),
+            _ => String::new(),
+        }
     }
 
     pub(super) fn update(mut self) -> Result<Update, Fault> {

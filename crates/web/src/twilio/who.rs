@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::Web;
-use crate::auth::{KeyHash, Who};
+use crate::auth::{ApiKey, KeyHash};
 use crate::twilio::fault::Fault;
 
 /// One `[[twilio]]`.
@@ -23,8 +23,8 @@ pub struct TwilioAccount {
     pub api_keys: BTreeMap<String, String>,
 }
 
-/// Whose account it is, and whether he may ask now.
-pub(super) fn account(web: &Web, headers: &HeaderMap, sid: &str) -> Result<Who, Fault> {
+/// Whose account it is: the key by whose tenant, scopes and limits it asks.
+pub(super) fn account(web: &Web, headers: &HeaderMap, sid: &str) -> Result<ApiKey, Fault> {
     let (user, password) = basic(headers).ok_or_else(Fault::unauthorized)?;
     let mut accounts = web.twilio.accounts.iter();
     let account = accounts.find(|account| account.sid == sid);
@@ -40,14 +40,7 @@ pub(super) fn account(web: &Web, headers: &HeaderMap, sid: &str) -> Result<Who, 
         name.and_then(|name| web.keys.named(name))
             .filter(|key| key.hash.is_of(&password))
     };
-    let key = key.ok_or_else(Fault::unauthorized)?.clone();
-    let per_minute = key.requests_per_minute;
-    if per_minute > 0 {
-        let whose = format!("{}/{}", key.tenant, key.name);
-        let left = web.limits.take(&whose, per_minute);
-        left.map_err(|_| Fault::too_many(per_minute))?;
-    }
-    Ok(Who::Key(key))
+    key.cloned().ok_or_else(Fault::unauthorized)
 }
 
 fn basic(headers: &HeaderMap) -> Option<(String, String)> {

@@ -116,6 +116,7 @@ async fn a_payment_is_begun_once_and_led_field_by_field() {
     for (wished, expected) in [
         (Wished::NotNow, (400, 20_001)),
         (Wished::ChargeSent, (409, 20_409)),
+        (Wished::Completing, (409, 20_409)),
         (Wished::NotInCall, (400, 21_220)),
         (Wished::NoAnswer, (503, 20_503)),
     ] {
@@ -125,6 +126,80 @@ async fn a_payment_is_begun_once_and_led_field_by_field() {
             .await;
         assert_eq!(fault(&refused), expected, "{wished:?}");
     }
+}
+
+#[tokio::test]
+async fn what_is_charged_or_may_be_is_never_told_as_over() {
+    for (outcome, says) in [
+        (None, "can't be called back"),
+        (
+            Some(Outcome::Unknown(Doubt::NoReply)),
+            "do not charge again",
+        ),
+        (Some(yes()), "do not charge again"),
+    ] {
+        let mut server = Server::start().await;
+        let begun = server.payments(CREATE).await;
+        let sid = begun.body["sid"].as_str().unwrap().to_owned();
+        let id = server.notes.started.lock().unwrap().remove(0).payment;
+        let claim = server.journal.claim(id, call_id()).await.unwrap();
+        let intent = server.journal.write_intent(id, draft(&claim)).await;
+        if let Some(outcome) = &outcome {
+            let intent = intent.unwrap();
+            let written = server.journal.write_outcome(&intent, outcome).await;
+            written.unwrap();
+            let released = server.journal.release(&claim, "success", Value::Null);
+            released.await.unwrap();
+        }
+        let told = |answer: &Answer, says: &str| {
+            assert_eq!(fault(answer), (409, 20_409), "{outcome:?}: {answer:?}");
+            let message = answer.body["message"].as_str().unwrap();
+            assert!(
+                message.contains(says) && message.contains(&id.to_string()),
+                "{outcome:?}: {message}"
+            );
+        };
+        // Its last callback was lost, and the program asks once more.
+        server.call.lock().unwrap().0 = Wished::NotInCall;
+        let late = "Status=complete&IdempotencyKey=late";
+        told(&server.update(&sid, late).await, says);
+        // The service was begun anew, and remembers nothing but the journal.
+        let mut web = server.web.clone();
+        web.twilio = Arc::new(Twilio::new(server.web.twilio.accounts.clone()));
+        server.api = serve(ivrpay_web::router(web)).await;
+        told(&server.payments(CREATE).await, says);
+        let other = CREATE.replace("k-1", "k-2");
+        told(&server.payments(&other).await, "this order has a payment");
+        assert!(server.notes.started.lock().unwrap().is_empty());
+    }
+}
+
+#[tokio::test]
+async fn who_wanted_what_of_which_payment_is_kept_and_who_was_refused() {
+    let server = Server::start().await;
+    let begun = server.payments(CREATE).await;
+    let sid = begun.body["sid"].as_str().unwrap().to_owned();
+    let id = server.notes.started.lock().unwrap().remove(0).payment;
+    server.call.lock().unwrap().0 = Wished::Done(call_id());
+    let form = "Capture=security-code-matcher&IdempotencyKey=u-1";
+    assert_eq!(server.update(&sid, form).await.status, 200);
+    let path = format!("Calls/{CALL}/Payments.json");
+    let wrong = server.twilio(ACCOUNT, "wrong", "POST", &path, CREATE).await;
+    assert_eq!(wrong.status, 401);
+    let log = ask(server.admin, "GET", "/v1/audit?limit=200", "", "", "").await;
+    let entries = log.body["entries"].as_array().unwrap();
+    let kept = |what: &str, result: &str| {
+        entries.iter().any(|entry| {
+            let said = entry["what"].as_str().unwrap();
+            said.contains("/2010-04-01/") && said.contains(what) && entry["result"] == result
+        })
+    };
+    assert!(kept(&format!("Payments.json {id}"), "201"), "{log:?}");
+    assert!(
+        kept(&format!("{id} security-code-matcher"), "200"),
+        "{log:?}"
+    );
+    assert!(kept("Payments.json", "401 unauthorized"), "{log:?}");
 }
 
 #[tokio::test]
@@ -255,4 +330,42 @@ async fn calls_that_are_on_are_listed_as_its_library_reads_them() {
         .twilio(ACCOUNT, TOKEN, "GET", "Calls/CA1.json", "")
         .await;
     assert_eq!(fault(&none), (404, 20_404));
+    for (query, expected) in [
+        ("Status=in-progress&To=201&From=0312345678", Ok(1)),
+        ("Status=completed", Ok(0)),
+        ("To=202", Ok(0)),
+        ("From=%2B81312345678", Ok(0)),
+        ("PageSize=1&Page=1", Ok(0)),
+        ("Status=over", Err("Status: in-progress")),
+        ("PageSize=0", Err("PageSize")),
+        ("PageSize=1001", Err("PageSize")),
+        ("Page=x", Err("Page")),
+        (
+            "StartTime%3E=2026-11-27",
+            Err("StartTime>: there is no such"),
+        ),
+        ("ParentCallSid=CA1", Err("ParentCallSid: there is no such")),
+    ] {
+        let path = format!("Calls.json?{query}");
+        let answer = server.twilio(ACCOUNT, TOKEN, "GET", &path, "").await;
+        match expected {
+            Ok(calls) => {
+                let listed = answer.body["calls"].as_array().map(Vec::len);
+                assert_eq!((answer.status, listed), (200, Some(calls)), "{query}");
+            }
+            Err(says) => {
+                assert_eq!(fault(&answer), (400, 20_001), "{query}: {answer:?}");
+                let message = answer.body["message"].as_str().unwrap();
+                assert!(message.contains(says), "{query}: {message}");
+            }
+        }
+    }
+    for (method, path, expected) in [
+        ("POST", "Calls.json", (405, 20_004)),
+        ("DELETE", "Calls/CA1.json", (405, 20_004)),
+        ("GET", "Messages.json", (404, 20_404)),
+    ] {
+        let answer = server.twilio(ACCOUNT, TOKEN, method, path, "").await;
+        assert_eq!(fault(&answer), expected, "{method} {path}");
+    }
 }
