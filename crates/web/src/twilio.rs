@@ -334,7 +334,7 @@ async fn create(
     .await
 }
 
-/// Whoever hangs up hides nothing, and leaves nothing half done.
+/// Whoever hangs up hides nothing, and leaves nothing half done: two people are on their way.
 async fn kept(
     web: Web,
     mut deed: Deed,
