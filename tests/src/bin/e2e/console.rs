@@ -238,7 +238,7 @@ async fn followed(lab: &Lab) -> anyhow::Result<()> {
             &says("result", "お支払いが完了しました"),
         )
         .await?;
-        page.until(&says("card", &pan[pan.len() - 4..])).await?;
+        page.until(&says("card", last4(pan)?)).await?;
         picture(&page, "console-paid.ja.png").await?;
         doms.push(page.dom().await?);
         anyhow::Ok(doms)
@@ -283,7 +283,7 @@ async fn followed(lab: &Lab) -> anyhow::Result<()> {
         .await?;
     let heap = page.heap().await?;
     let network = page.network().await;
-    let last4 = &pan[pan.len() - 4..];
+    let last4 = last4(pan)?;
     for (place, text) in [
         ("the DOM", &doms.join("\n")),
         ("the network", &network),
@@ -319,4 +319,8 @@ async fn pictures_in_the_dark(page: &Page, console: &Console, payment: &str) -> 
     page.go(&format!("{}/payments/{payment}", console.address))
         .await?;
     picture(page, "console-payment-dark.en.png").await
+}
+
+fn last4(pan: &str) -> anyhow::Result<&str> {
+    pan.get(pan.len() - 4..).context("a short number")
 }
