@@ -2220,6 +2220,13 @@ pub(crate) mod tests {
     #[test]
     fn the_sample_loads_and_its_comments_are_the_defaults() {
         let folder = Folder::new();
+        folder.secret("twilio-token", "00112233445566778899aabbccddeeff", 0o600);
+        folder.secret("oidc-secret", "five", 0o600);
+        folder.secret(
+            "seal-key",
+            "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=",
+            0o600,
+        );
         let commented: String = SAMPLE
             .lines()
             .map(|l| {
@@ -2238,6 +2245,9 @@ pub(crate) mod tests {
                     "client_certificate_file",
                     "client_key_file",
                     "bearer_file",
+                    "certificate_file",
+                    "key_file",
+                    "client_ca_file",
                 ]
                 .iter()
                 .any(|key| l.starts_with(key))
@@ -2755,8 +2765,8 @@ pub(crate) mod tests {
         );
         refused(("sha256 = \"00", "sha256 = \"0"), "http.keys[0].sha256");
         let many = (
-            "[[http.keys]]",
-            "requests_per_minute = 60001\n[[http.keys]]",
+            "\n[[http.keys]]",
+            "\nrequests_per_minute = 60001\n[[http.keys]]",
         );
         refused(many, "http.requests_per_minute");
         let many = (

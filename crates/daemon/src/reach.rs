@@ -188,7 +188,7 @@ password_file = "password"
                 Ok(config) => config,
                 Err(error) => panic!("{error}"),
             };
-            let mut connect = vec![ari, 443, 5037, 7070, 7071, 9443];
+            let mut connect = vec![ari, 443, 4573, 5037, 5039, 7070, 7071, 9443];
             connect.sort_unstable();
             let mut got = reach(&config);
             // Behind it is what the environment of the tests names.

@@ -844,7 +844,7 @@ async fn files_are_for_the_service_alone() {
 async fn a_full_disk_refuses_and_goes_on_when_there_is_room() {
     let place = Place::new();
     let mut options = place.options();
-    options.max_pages = Some(120);
+    options.max_pages = Some(200);
     let journal = Journal::open(place.path(), options).await.unwrap();
     let id = claimed(&journal, order("A-1")).await;
     let mut raw = place.raw().await;

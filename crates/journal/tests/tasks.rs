@@ -731,7 +731,7 @@ async fn a_waiting_payment_is_taken_over_with_its_extension(place: Place) {
 async fn a_task_is_closed_whole_or_not_at_all() {
     let place = Place::new();
     let mut options = place.options();
-    options.max_pages = Some(120);
+    options.max_pages = Some(200);
     let journal = Journal::open(place.path(), options).await.unwrap();
     let id = unknown(&journal, order("A-1")).await;
     let task = all(&journal).await.remove(0);

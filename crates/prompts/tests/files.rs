@@ -577,7 +577,9 @@ fn every_step_and_error_is_heard_in_every_language() {
         ErrorType::KeysNotHeard,
     ];
     let mut lines = BTreeSet::new();
-    for step in Step::ALL {
+    // A program leads there, and nothing is said.
+    let spoken_of = Step::ALL.into_iter();
+    for step in spoken_of.filter(|step| *step != Step::AwaitingCapture) {
         assert!(said(step, None).is_some(), "{}", step.name());
         for error in [None].into_iter().chain(errors.map(Some)) {
             for prompt in said(step, error).unwrap_or_default() {

@@ -420,7 +420,7 @@ mod tests {
                 49,
                 "no place {purpos}",
             ),
-            ("table = \"lines\"", "rule = true", 110, "what was sold"),
+            ("table = \"lines\"", "rule = true", 107, "what was sold"),
             (
                 "登録番号 {registration}\n",
                 "",

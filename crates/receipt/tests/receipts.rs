@@ -187,8 +187,8 @@ fn what_the_law_does_not_allow_is_refused() {
             Refused::Text { field: "lines" },
         ),
         (
-            "sold later",
-            Box::new(|_, _, w| w.sold_on = Some(date(2026, 11, 27))),
+            "sold tomorrow",
+            Box::new(|_, _, w| w.sold_on = Some(date(2026, 11, 28))),
             Refused::SoldOn,
         ),
     ];

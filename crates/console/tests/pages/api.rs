@@ -214,8 +214,8 @@ async fn other(
             json!({"tasks": [task("unknown-outcome"), task("promised-call-back")], "next": null})
         }
         ["approvals"] => {
-            json!({"approvals": [{"id": "a1", "kind": "refund", "amount": 90000, "currency": "JPY",
-            "payment_id": PAYMENT, "asked_by": HOSTILE, "asked_at": "2026-11-27T09:00:00Z", "reason": HOSTILE}]})
+            json!({"approvals": [{"id": TASK, "state": "open", "tenant": "shop", "until": "2026-11-28T09:00:00Z", "kind": "refund", "amount": 90000, "currency": "JPY",
+            "payment_id": PAYMENT, "asked_by": HOSTILE, "asked_at": "2026-11-27T09:00:00Z"}]})
         }
         ["health", "findings"] => {
             json!({"checked_at": "2026-11-27T09:00:00Z", "whole": true, "findings": [
@@ -226,7 +226,7 @@ async fn other(
             json!({"people": [{"id": TASK, "single_sign_on": false, "password": true, "created_at": "2026-11-27T09:00:00Z", "created_by": "x", "name": HOSTILE, "shown": HOSTILE, "role": "operator", "extension": "201", "second_factor": true, "locked_until": "2026-11-27T09:00:00Z"}]})
         }
         ["keys"] => {
-            json!({"keys": [{"name": HOSTILE, "prefix": "ivk_ab", "scopes": ["payments"]}]})
+            json!({"keys": [{"id": TASK, "tenant": "shop", "state": "live", "created_at": "2026-11-27T09:00:00Z", "created_by": "x", "name": HOSTILE, "prefix": "ivk_ab", "scopes": ["payments"]}]})
         }
         ["pools"] => {
             json!({"pools": [{"name": HOSTILE, "used": 3, "elsewhere": 0, "guaranteed": 2, "limit": 10, "tenants": ["shop"]}]})

@@ -343,6 +343,15 @@ impl<F: FnMut(Duration, Seen<'_>)> Call<'_, F> {
                     self.see(Seen::Step(&step));
                 }
             }
+            // The first reminder: keys as sound alone are listened for from here on.
+            "keys-awaited" if self.follower.awaits("keys-awaited") => {
+                self.steps.keep(Step {
+                    step: "keys-awaited".to_owned(),
+                    attempt: None,
+                    error: None,
+                    ms: millis(self.leg.began.elapsed()),
+                });
+            }
             "call-ended" => {
                 let result = announced.result.clone();
                 let result = result.unwrap_or_else(|| "none".to_owned());

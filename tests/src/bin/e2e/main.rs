@@ -435,10 +435,9 @@ async fn records(
 ) -> anyhow::Result<()> {
     let wanted = |name: &str| name.contains(&args.filter);
     if wanted("trunk: keys as sound alone") {
-        let paid = trunks::paid_by_sound(lab, books);
-        tally
-            .one("trunk: keys as sound alone: paid, and told", paid)
-            .await;
+        let name = "trunk: keys as sound alone: paid, and told";
+        let paid = || trunks::paid_by_sound(lab, books);
+        tally.patiently(name, paid).await;
     }
     if args.full || args.filter.starts_with("trunk") {
         let silent = trunks::no_key_comes(lab);

@@ -11,7 +11,7 @@ use serde_json::Value;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::Command;
 
-use crate::scenarios::{Books, VISA, extension, keys};
+use crate::scenarios::{Books, OtherResult, VISA, extension, keys};
 use crate::short;
 
 /// All keys, as the check asks for them.
@@ -31,15 +31,12 @@ pub(crate) async fn paid_by_sound(lab: &Lab, books: &Books) -> anyhow::Result<()
     let service = Service::start(lab, "trunk-sound", true, short).await?;
     let mut events = service.events().await?;
     let pays = keys(VISA, "1230", "123");
-    let script = pays.replacen("payment-amount", "payment-amount heard 1 heard", 1);
+    // Once before anybody listens for sound, and once behind.
+    let twice = "payment-amount heard 1 wait:keys-awaited sleep:1500";
+    let script = pays.replacen("payment-amount", twice, 1);
     let call = Call::new(extension(1, 1200), script).with(&["--dtmf", "inband"]);
     let report = call.place(lab).await?;
-    ensure!(
-        report.result == "success",
-        "the call ended with {}: {}",
-        report.result,
-        report.way()
-    );
+    OtherResult::judge(&report, &["success"])?;
     let id = report.payment_id.context("no payment")?;
     let booked = books.of(&id).await?;
     ensure!(
