@@ -424,7 +424,7 @@ mod tests {
             (
                 "登録番号 {registration}\n",
                 "",
-                109,
+                106,
                 "{registration} stands nowhere",
             ),
             (

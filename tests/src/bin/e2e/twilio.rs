@@ -243,9 +243,19 @@ async fn hangs_up(floor: &Floor<'_>, operator: usize) -> anyhow::Result<()> {
         .await?;
     let script = "hears:500 wait:payment-card-number 4242 hangup";
     let call = seat.customer(floor.lab, By::Hold.extension(operator), script, "rfc4733")?;
-    let (report, begun) = tokio::join!(call.place(floor.lab), begin(floor, operator, "led"));
-    let (report, begun) = (report?, begun?);
-    drop((report, begun));
+    // Of a capture that is led nothing is asked until somebody says what.
+    let asked = async {
+        let begun = begin(floor, operator, "led").await?;
+        let call = begun["call_id"].as_str().context("no call")?;
+        let ask = json!({"field": "payment-card-number", "by": "e2e"});
+        let path = format!("/v1/calls/{call}/ask");
+        let (status, answer) = floor.service.post(&path, &ask, None).await?;
+        ensure!(status == 200, "asking answered {status}: {answer}");
+        anyhow::Ok(())
+    };
+    let (report, asked) = tokio::join!(call.place(floor.lab), asked);
+    report?;
+    asked?;
     let his = ended(desk).await?;
     ensure!(
         his.result == "far-hung-up",
