@@ -430,7 +430,7 @@ mod tests {
             (
                 "table = \"sums\"",
                 "table = \"sums\"\nrule = true",
-                95,
+                86,
                 "a block is one of",
             ),
         ] {

@@ -118,7 +118,15 @@ async fn twenty(lab: &Lab, books: &Books) -> anyhow::Result<()> {
         on(&service, CALLS).await?;
         service.signal("-TERM")?;
         let (lives, _) = service.get("/healthz").await?;
-        let (status, ready) = service.get("/readyz").await?;
+        // The signal is on its way as the question is.
+        let asked = Instant::now();
+        let (status, ready) = loop {
+            let (status, ready) = service.get("/readyz").await?;
+            if status == 503 || asked.elapsed() > Duration::from_secs(5) {
+                break (status, ready);
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        };
         ensure!(
             lives == 200 && status == 503 && ready["calls"] == "draining",
             "/healthz answered {lives}, /readyz {status}: {ready}"
