@@ -262,11 +262,11 @@ enum Part {
     Calls,
     /// Calls of two, an operator and his customer.
     Talks,
-    /// Lines without an operator, operators who key, and what these stand on.
+    /// Lines without an operator, and operators who key.
     Lines,
     /// The ways back to a person: a queue and its members are one call's at a time.
     Ladder,
-    /// Trunks, recordings and the machine: each needs a service of its own, one after the other.
+    /// Trunks, recordings, telephones and the machine: each needs a service of its own, one after the other.
     Records,
     /// Acquirers, several services and the canary: the same.
     Acquirers,
@@ -415,15 +415,6 @@ async fn lines(
         let count = |name: &str, took, result| tally.count(name, took, result);
         desk::all(lab, books, wanted, count).await?;
     }
-    if wanted("a card is not tried again") {
-        tally
-            .one(
-                "a card is not tried again: declined for good, or too often; the caller hears no difference",
-                tries::not_again(lab, books),
-            )
-            .await;
-    }
-    telephones(tally, lab, wanted).await;
     Ok(())
 }
 
@@ -524,6 +515,15 @@ async fn records(
             )
             .await;
     }
+    if wanted("a card is not tried again") {
+        tally
+            .one(
+                "a card is not tried again: declined for good, or too often; the caller hears no difference",
+                tries::not_again(lab, books),
+            )
+            .await;
+    }
+    telephones(tally, lab, wanted).await;
     for machine in hardening::MACHINES {
         let name = format!("hardening: {}", machine.name);
         if wanted(&name) {
