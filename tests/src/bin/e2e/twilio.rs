@@ -28,7 +28,6 @@ pub(crate) async fn run(
         "captures: the API takes a talk over, the operator waits",
         "captures: the API takes a talk over, the operator stays",
         "captures: the operator is moved, a field asked anew, paused and resumed by the API",
-        "captures: a customer who hangs up in a capture of the API leaves nobody behind",
         "captures: Twilio's library leads one to its charge",
         "captures: Twilio's library leads one, and cancels it",
     ];
@@ -64,7 +63,7 @@ pub(crate) async fn run(
         service: &service,
         office: None,
     };
-    let [waits, stays, moved, left, charged, cancelled] = names;
+    let [waits, stays, moved, charged, cancelled] = names;
     if wanted(waits) {
         let check = || begun(&floor, By::Hold, "hold", FIRST);
         tally.patiently(waits, check).await;
@@ -78,9 +77,6 @@ pub(crate) async fn run(
             .patiently(moved, || led_by_api(&floor, FIRST + 2))
             .await;
     }
-    if wanted(left) {
-        tally.patiently(left, || hangs_up(&floor, FIRST + 3)).await;
-    }
     for (name, ends) in [(charged, "complete"), (cancelled, "cancel")] {
         if wanted(name) {
             let check = || library(&floor, port, ends, FIRST + 4);
@@ -90,28 +86,7 @@ pub(crate) async fn run(
     Ok(())
 }
 
-/// Begins a capture in the talk of that operator, as soon as there is one; until then the answer says that there is none.
-async fn begin(floor: &Floor<'_>, operator: usize, mode: &str) -> anyhow::Result<Value> {
-    let body = json!({"amount": 3300, "order_id": format!("K-{}", uuid::Uuid::now_v7()),
-        "operator_extension": operator.to_string(), "mode": mode, "by": "e2e"});
-    let until = tokio::time::Instant::now() + TALK_MAX;
-    let mut none = 0;
-    loop {
-        let (status, answer) = floor.service.post("/v1/captures", &body, None).await?;
-        if status == 201 {
-            ensure!(none > 0, "a capture began before anybody talked");
-            return Ok(answer);
-        }
-        ensure!(
-            status == 409 && answer["code"] == "no-talk" && tokio::time::Instant::now() < until,
-            "beginning answered {status}: {answer}"
-        );
-        none += 1;
-        tokio::time::sleep(Duration::from_millis(300)).await;
-    }
-}
-
-/// As [`begin`], of the payment that the case has announced, once both have been heard.
+/// Begins a capture of the payment that the case has announced, once both have been heard.
 async fn begin_announced(floor: &Floor<'_>, operator: usize, mode: &str) -> anyhow::Result<Value> {
     let until = tokio::time::Instant::now() + TALK_MAX;
     loop {
@@ -233,36 +208,6 @@ async fn led_by_api(floor: &Floor<'_>, operator: usize) -> anyhow::Result<()> {
     let (ran, asked) = tokio::join!(floor.run(&case, operator), asks);
     asked?;
     ran.map(drop)
-}
-
-async fn hangs_up(floor: &Floor<'_>, operator: usize) -> anyhow::Result<()> {
-    let seat = Seat::new(floor.lab, operator)?;
-    let desk = seat
-        .phone(&["hears:1000 until-end".to_owned()])?
-        .start(floor.lab)
-        .await?;
-    let script = "hears:500 wait:payment-card-number 4242 hangup";
-    let call = seat.customer(floor.lab, By::Hold.extension(operator), script, "rfc4733")?;
-    // Of a capture that is led nothing is asked until somebody says what.
-    let asked = async {
-        let begun = begin(floor, operator, "led").await?;
-        let call = begun["call_id"].as_str().context("no call")?;
-        let ask = json!({"field": "payment-card-number", "by": "e2e"});
-        let path = format!("/v1/calls/{call}/ask");
-        let (status, answer) = floor.service.post(&path, &ask, None).await?;
-        ensure!(status == 200, "asking answered {status}: {answer}");
-        anyhow::Ok(())
-    };
-    let (report, asked) = tokio::join!(call.place(floor.lab), asked);
-    report?;
-    asked?;
-    let his = ended(desk).await?;
-    ensure!(
-        his.result == "far-hung-up",
-        "the operator's call ended with {}",
-        his.result
-    );
-    crate::operator::nothing_is_left(floor.lab, floor.service).await
 }
 
 /// Twilio's own library, with nothing but its address changed.

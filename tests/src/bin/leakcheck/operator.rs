@@ -1,61 +1,25 @@
 //! Calls with the operator's pay key, in each mode: what reached his telephone is searched as every other place is.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use anyhow::ensure;
 use ivrpay_tests::phone::Phone;
 use ivrpay_tests::service::Service;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::Check;
 
 /// Extension, name, and how the customer keys; of the last one how the operator does, who keys for him.
-const MODES: [(&str, &str, &str); 7] = [
+const MODES: [(&str, &str, &str); 5] = [
     ("60", "he waits", "rfc4733"),
     ("60", "he waits", "inband"),
     ("67", "he stays", "rfc4733"),
     ("67", "he stays", "inband"),
     ("60", KEYED, "rfc4733"),
-    ("60", LED, "rfc4733"),
-    ("60", LED, "inband"),
 ];
 const KEYED: &str = "he keys";
-/// Begun by the API, and each field asked for by a program.
-const LED: &str = "a program leads";
-/// How long the two may take to be in their talk.
-const TALK_MAX: Duration = Duration::from_secs(20);
 /// Not of the queue, nor 201.
 const FIRST: usize = 221;
-
-/// Takes the talk over, when there is one, and asks for each field.
-async fn lead(service: &Service, payment: &Value, operator: &str) -> anyhow::Result<()> {
-    let mut events = service.events().await?;
-    let body = json!({"payment_id": payment, "operator_extension": operator, "mode": "led", "by": "leakcheck"});
-    let until = tokio::time::Instant::now() + TALK_MAX;
-    let call = loop {
-        let (status, answer) = service.post("/v1/captures", &body, None).await?;
-        match answer["call_id"].as_str() {
-            Some(call) if status == 201 => break call.to_owned(),
-            _ => ensure!(
-                status == 409 && tokio::time::Instant::now() < until,
-                "beginning answered {status}: {answer}"
-            ),
-        }
-        tokio::time::sleep(Duration::from_millis(300)).await;
-    };
-    let path = |what: &str| format!("/v1/calls/{call}/{what}");
-    for field in ["payment-card-number", "expiration-date", "security-code"] {
-        let body = json!({"for": field, "by": "leakcheck"});
-        let (status, answer) = service.post(&path("ask"), &body, None).await?;
-        ensure!(status == 200, "{field} answered {status}: {answer}");
-        events.step("awaiting-capture").await?;
-    }
-    let body = json!({"by": "leakcheck"});
-    let (status, answer) = service.post(&path("complete"), &body, None).await?;
-    ensure!(status == 200, "complete answered {status}: {answer}");
-    Ok(())
-}
 
 impl Check {
     /// What the telephones got: the operators', and the customer's whose card an operator keyed.
@@ -76,16 +40,8 @@ impl Check {
             let record = folder.join(format!("{operator}.wav"));
             let keys = self.wallet.next()?.keys();
             let keyed = name == KEYED;
-            let led = name == LED;
             let (press, customers) = if keyed {
                 (format!("*7 {keys}"), String::new())
-            } else if led {
-                // He is asked for the card alone.
-                let card = keys
-                    .split_once("wait:payment-card-number")
-                    .and_then(|(_, card)| card.rsplit_once(" wait:confirmation"));
-                let card = card.map_or("", |(card, _)| card);
-                (String::new(), format!("wait:payment-card-number {card}"))
             } else {
                 ("*9".to_owned(), keys)
             };
@@ -109,15 +65,7 @@ impl Check {
             }
             let call = ivrpay_tests::call::Call::new(format!("{extension}{operator}"), script)
                 .with(&options);
-            let leads = async {
-                if led {
-                    lead(service, &payment["id"], &operator).await?;
-                }
-                anyhow::Ok(())
-            };
-            let (report, leads) = tokio::join!(call.place(&self.lab), leads);
-            let report = report?;
-            leads?;
+            let report = call.place(&self.lab).await?;
             let got = desk.report().await?;
             ensure!(
                 report.result == "success" && got.result == "hung-up",
