@@ -163,8 +163,7 @@ pub(crate) async fn ask(
 ) -> Result<Json<api::CaptureDone>, ApiError> {
     who.need(Scope::Captures)?;
     let Json(body) = body?;
-    let payment = of_call(&web, &who, call).await?;
-    done(&web, &who, payment, Want::Ask(body.field), body.by).await
+    done(&web, &who, call, Want::Ask(body.field), body.by).await
 }
 
 /// Stops the capture, so that customer and operator talk; the customer's keys are nobody's then.
@@ -177,8 +176,7 @@ pub(crate) async fn pause(
 ) -> Result<Json<api::CaptureDone>, ApiError> {
     who.need(Scope::Captures)?;
     let Json(body) = body?;
-    let payment = of_call(&web, &who, call).await?;
-    done(&web, &who, payment, Want::Pause, body.by).await
+    done(&web, &who, call, Want::Pause, body.by).await
 }
 
 /// Goes on after a pause, at the same field.
@@ -191,8 +189,7 @@ pub(crate) async fn resume(
 ) -> Result<Json<api::CaptureDone>, ApiError> {
     who.need(Scope::Captures)?;
     let Json(body) = body?;
-    let payment = of_call(&web, &who, call).await?;
-    done(&web, &who, payment, Want::Resume, body.by).await
+    done(&web, &who, call, Want::Resume, body.by).await
 }
 
 /// Has the operator wait apart (`hold`) or stay beside the customer, from here on; the field that is keyed stands still meanwhile.
@@ -205,8 +202,7 @@ pub(crate) async fn switch(
 ) -> Result<Json<api::CaptureDone>, ApiError> {
     who.need(Scope::Captures)?;
     let Json(body) = body?;
-    let payment = of_call(&web, &who, call).await?;
-    done(&web, &who, payment, Want::Switch(body.mode), body.by).await
+    done(&web, &who, call, Want::Switch(body.mode), body.by).await
 }
 
 /// Charges what was keyed, in a capture that a program leads (mode `led`).
@@ -219,8 +215,7 @@ pub(crate) async fn complete(
 ) -> Result<Json<api::CaptureDone>, ApiError> {
     who.need(Scope::Captures)?;
     let Json(body) = body?;
-    let payment = of_call(&web, &who, call).await?;
-    done(&web, &who, payment, Want::Complete, body.by).await
+    done(&web, &who, call, Want::Complete, body.by).await
 }
 
 fn cancelled(payment_id: PaymentId, call_id: Option<CallId>) -> api::Cancelled {
@@ -244,13 +239,15 @@ async fn of_call(web: &Web, who: &Who, call: Id) -> Result<PaymentId, ApiError> 
         })
 }
 
+/// Wishes it of the payment that the call takes.
 async fn done(
     web: &Web,
     who: &Who,
-    payment_id: PaymentId,
+    call: Id,
     want: Want,
     person: impl Into<Option<String>>,
 ) -> Result<Json<api::CaptureDone>, ApiError> {
+    let payment_id = of_call(web, who, call).await?;
     let call_id = wish(web, who, payment_id, want, by(who, person)?).await?;
     Ok(Json(api::CaptureDone {
         payment_id,
